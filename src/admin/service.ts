@@ -1,0 +1,71 @@
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { audit } from '../audit/event.ts';
+import { register } from '../auth/register.ts';
+import type { Clock } from '../database/clock.ts';
+import { change, projectOf, reads } from '../rpc/context.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import { userToMessage } from '../user/message.ts';
+import type { Passwords } from '../user/password.ts';
+import { findUser, forGood, lockUser } from '../user/user.ts';
+
+interface Deps {
+  readonly now: Clock;
+  readonly passwords: Passwords;
+}
+
+export function adminService({ now, passwords }: Deps): ServiceImpl<typeof AdminService> {
+  return {
+    async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
+      const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+      const at = now();
+      const registration = { projectId: projectOf(context), email, name, passwordHash, emailVerified, mustChangePassword };
+      const user = await change(context, async (em) => {
+        const user = await register(em, registration, undefined, at);
+        audit(em, context, { action: 'user.create', userId: user.id }, at);
+        return user;
+      });
+      return { user: userToMessage(user, at) };
+    },
+
+    async getUser({ userId }, context) {
+      return { user: userToMessage(await findUser(reads(context), projectOf(context), userId), now()) };
+    },
+
+    async banUser({ userId, duration }, context) {
+      const at = now();
+      const until = duration ? new Date(Math.min(at.getTime() + durationMs(duration), forGood.getTime())) : forGood;
+      const user = await change(context, async (em) => {
+        const user = await lockUser(em, projectOf(context), userId);
+        user.ban(until, at);
+        await revokeSessions(em, { userId }, 'banned', at);
+        audit(em, context, { action: 'user.ban', userId }, at);
+        return user;
+      });
+      return { user: userToMessage(user, at) };
+    },
+
+    async unbanUser({ userId }, context) {
+      const at = now();
+      const user = await change(context, async (em) => {
+        const user = await lockUser(em, projectOf(context), userId);
+        user.ban(null, at);
+        audit(em, context, { action: 'user.unban', userId }, at);
+        return user;
+      });
+      return { user: userToMessage(user, at) };
+    },
+
+    async deleteUser({ userId }, context) {
+      const at = now();
+      await change(context, async (em) => {
+        const user = await lockUser(em, projectOf(context), userId);
+        user.delete(at);
+        await revokeSessions(em, { userId }, 'deleted', at);
+        audit(em, context, { action: 'user.delete', userId }, at);
+      });
+      return {};
+    },
+  };
+}

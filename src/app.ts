@@ -1,0 +1,108 @@
+import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Logger } from 'pino';
+import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
+import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
+import { adminService } from './admin/service.ts';
+import { serviceKeyReader } from './api-key/service-key.ts';
+import { authService } from './auth/service.ts';
+import type { Config } from './config.ts';
+import type { Clock } from './database/clock.ts';
+import { forkFor } from './database/transaction.ts';
+import { Budgets } from './limit/budget.ts';
+import { Limits } from './limit/limits.ts';
+import { countHits } from './limit/rate-limit.ts';
+import type { MasterKeys } from './master-keys.ts';
+import { defaultProjectId, selectProject } from './project/project.ts';
+import { admission } from './rpc/admission.ts';
+import { authenticate, type ReadBearer } from './rpc/authenticate.ts';
+import { deadline } from './rpc/deadline.ts';
+import { describeBug, errors } from './rpc/errors.ts';
+import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
+import { limitKey, rateLimit } from './rpc/rate-limit.ts';
+import { serve } from './rpc/services.ts';
+import { telemetry } from './rpc/telemetry.ts';
+import { unitOfWork } from './rpc/unit-of-work.ts';
+import { prepareRules, validate } from './rpc/validate.ts';
+import { AccessTokens } from './session/access-token.ts';
+import type { KeyRing } from './session/key-ring.ts';
+import { callerOf, SessionMemory } from './session/live-session.ts';
+import { SessionOpener } from './session/opening.ts';
+import { sessionService } from './session/service.ts';
+import type { Passwords } from './user/password.ts';
+
+export interface Deps {
+  readonly config: Config;
+  readonly orm: MikroORM;
+  readonly now: Clock;
+  readonly keys: MasterKeys;
+  readonly ring: KeyRing;
+  readonly passwords: Passwords;
+  readonly log: Logger;
+}
+
+export interface App {
+  readonly services: readonly ServiceImplSpec[];
+  readonly interceptors: Interceptor[];
+}
+
+/** What both transports serve. */
+export function createApp(deps: Deps): App {
+  const { config, orm, now, keys, ring, passwords, log } = deps;
+  const access = new AccessTokens(ring, { issuer: `${config.publicUrl}/auth/v1`, lifetime: config.accessTokenLifetime });
+  const opener = new SessionOpener(keys, access, config.sessionLifetimes);
+  const limits = new Limits(config.limits);
+  const services = [
+    serve(AuthService, authService({ ...config, now, passwords, opener })),
+    serve(
+      SessionService,
+      sessionService({ now, keys, access, opener, rotation: rotationRules(config, limits), memory: new SessionMemory() }),
+    ),
+    serve(AdminService, adminService({ now, passwords })),
+  ];
+  const methods = services.flatMap(({ service }) => service.methods);
+  requirePolicies(methods);
+  prepareRules(methods.map(({ input }) => input));
+  refuseUnknownLimits(limits, new Set(methods.map(limitKey)));
+  const budgets = new Budgets((key, hits) => countHits(forkFor(orm), defaultProjectId, key, hits, now()));
+  return {
+    services,
+    // Outermost first: each one sees what those below it throw.
+    interceptors: [
+      telemetry(log),
+      errors((cause) => log.error({ bug: describeBug(cause) }, 'a bug')),
+      deadline(),
+      admission(config.maxInFlight),
+      rateLimit(
+        (key, perMinute) => budgets.take(key, perMinute),
+        (key, byContract) => limits.limitOf(key, byContract),
+      ),
+      authenticate(bearerReader(deps, access), selectProject),
+      enforcePolicy(now),
+      validate(),
+      unitOfWork(orm, now),
+    ],
+  };
+}
+
+/** A bearer with two dots is an access token; anything else can only be a service key. */
+function bearerReader({ config, orm, now }: Deps, access: AccessTokens): ReadBearer {
+  const readServiceKey = serviceKeyReader(config.serviceKeys);
+  return async (bearer, signal) => {
+    if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
+    return callerOf(forkFor(orm, signal), await access.read(bearer, now()), now());
+  };
+}
+
+function rotationRules(config: Config, limits: Limits) {
+  const refresh = SessionService.method.refresh;
+  const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
+  return { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
+}
+
+function refuseUnknownLimits(limits: Limits, known: ReadonlySet<string>): void {
+  const unknown = limits.unknownKeys(known);
+  if (unknown.length > 0)
+    throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${[...known].join(', ')})`);
+}

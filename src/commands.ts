@@ -1,0 +1,103 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Config, LoadedConfig } from './config.ts';
+import { openClock } from './database/clock.ts';
+import { startEmbeddedPostgres } from './database/embedded.ts';
+import { migrate, openOrm, requireDatabase } from './database/orm.ts';
+import { openLog } from './log.ts';
+import { MasterKeys } from './master-keys.ts';
+import { startServer } from './server.ts';
+import { prepareInstallation } from './session/installation.ts';
+import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './session/key-ring.ts';
+import { stopOnSignals } from './signals.ts';
+
+/** Runs the command that the command line names. Throws with a sentence for people. */
+export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
+  if (command === 'serve') return serveUntilStopped(loaded);
+  if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
+  if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest));
+  throw new Error(`there is no command '${command}'; see gatehouse --help`);
+}
+
+async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<void> {
+  const log = openLog(config.logLevel);
+  for (const notice of notices) log.warn(notice);
+  const startedAt = performance.now();
+  const database = await openDatabase(config, (line) => log.info({ postgres: line }));
+  // From here on a signal finds something to stop; before, it simply ends the process.
+  const server = await startServer({ config, orm: database.orm, log }).catch(async (error: unknown) => {
+    await database.close();
+    throw error;
+  });
+  log.info(
+    {
+      grpc: `${config.host}:${server.grpcPort}`,
+      http: `http://${config.host}:${server.httpPort}`,
+      database: config.database.url ? 'external' : 'embedded',
+      seconds: Math.round(performance.now() - startedAt) / 1000,
+    },
+    'ready',
+  );
+  stopOnSignals(log, async () => {
+    await server.stop();
+    await database.close();
+  });
+}
+
+async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: readonly string[]): Promise<void> {
+  const keys = new MasterKeys(config.masterKeys);
+  const { now } = await openClock(orm, config.clockOffset);
+  await prepareInstallation(orm, keys, now());
+  if (action === 'rotate') await rotateSigningKey(orm, keys, now());
+  else if (action === 'revoke') {
+    if (!id || !(await revokeSigningKey(orm, keys, id, now())))
+      throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
+  } else if (action !== 'list') throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
+  for (const each of await listSigningKeys(orm))
+    print(`${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`);
+}
+
+async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<void>): Promise<void> {
+  const database = await openDatabase(config, () => {});
+  try {
+    await work(database.orm);
+    await database.orm.close(true);
+  } finally {
+    await database.close();
+  }
+}
+
+/** Opens the configured database, or the embedded one, with its migrations run. */
+async function openDatabase(config: Config, log: (line: string) => void) {
+  const { url, ...options } = config.database;
+  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log });
+  const orm = await openOrm(url ?? embedded!.url('postgres'), options);
+  const close = async (): Promise<void> => embedded?.stop();
+  try {
+    await waitFor(() => requireDatabase(orm), log);
+    await migrate(orm);
+    return { orm, close };
+  } catch (error) {
+    await orm.close(true);
+    await close();
+    throw error;
+  }
+}
+
+// In a deployment the database often comes up after us.
+async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tried >= 30 || (error as Error).name === 'UnfitDatabase') throw error;
+      log(`waiting for the database (${tried} of 30): ${(error as { code?: string }).code ?? (error as Error).name}`);
+      await sleep(1000);
+    }
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

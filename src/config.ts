@@ -1,0 +1,126 @@
+import { availableParallelism } from 'node:os';
+import { ConfigFaults, type Fault } from './config-faults.ts';
+import { readDevelopmentSecrets } from './development-secrets.ts';
+import { findNearMiss } from './near-miss.ts';
+import { type Environment, exampleOf, type Reading, readSetting } from './setting-reading.ts';
+import { type Complaint, findComplaints } from './setting-rules.ts';
+import { type Setting, type SettingName, settings, type Values } from './settings.ts';
+
+export { ConfigFaults } from './config-faults.ts';
+
+/** Everything the service is told from outside, frozen. Times are seconds. */
+export type Config = Frozen<ReturnType<typeof arrange>>;
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** What the operator should know although the service starts. */
+  readonly notices: readonly string[];
+}
+
+/**
+ * The configuration of this process. Outside production, secrets that are not set are read from DATA_DIR, generated at
+ * the first start. Throws ConfigFaults.
+ */
+export function loadConfig(): LoadedConfig {
+  const given = readConfig(process.env);
+  if (given.config.environment === 'production') return given;
+  const made = readDevelopmentSecrets(given.config);
+  const { config, notices } = readConfig({ ...process.env, ...made.secrets });
+  return { config, notices: [...notices, ...made.notices] };
+}
+
+/** Reads the settings from `env` and the files it names. Throws ConfigFaults with all that is wrong, never a part. */
+export function readConfig(env: Environment): LoadedConfig {
+  const readings = (Object.keys(settings) as SettingName[]).map((name) => readSetting(name, env));
+  const values = Object.fromEntries(readings.map(({ name, value }) => [name, value])) as Partial<Values>;
+  const complaints = findComplaints(values);
+  const faults = readings.flatMap((reading) => reading.fault ?? complain(reading, complaints));
+  const misspelt = findMisspelt(env);
+  if (faults.length > 0) throw new ConfigFaults(faults, misspelt);
+  const config = freeze(arrange(values as Values));
+  return { config, notices: [...misspelt, ...findDoubts(config)] };
+}
+
+function complain({ name, found }: Reading, complaints: readonly Complaint[]): Fault[] {
+  return complaints
+    .filter(({ variable }) => variable === name)
+    .map(({ why, allowed, example = exampleOf(name) }) => ({
+      variable: name,
+      found: `${found}: ${why}`,
+      allowed,
+      example,
+    }));
+}
+
+/** Gives the values their place, and those that depend on others their default. */
+function arrange(values: Values) {
+  const production = values.NODE_ENV === 'production';
+  const hashConcurrency = values.HASH_CONCURRENCY ?? Math.min(64, Math.max(1, availableParallelism() - 1));
+  return {
+    environment: values.NODE_ENV,
+    dataDir: values.DATA_DIR,
+    logLevel: values.LOG_LEVEL,
+    host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
+    grpcPort: values.GRPC_PORT,
+    httpPort: values.HTTP_PORT,
+    publicUrl: values.PUBLIC_URL ?? `http://localhost:${values.HTTP_PORT}`,
+    corsOrigins: values.CORS_ORIGINS ?? [],
+    trustedProxyHops: values.TRUSTED_PROXY_HOPS,
+    reflection: values.REFLECTION ?? !production,
+    database: {
+      url: values.DATABASE_URL,
+      poolSize: values.DATABASE_POOL_SIZE,
+      statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
+    },
+    masterKeys: values.MASTER_KEYS ?? [],
+    serviceKeys: values.SERVICE_KEYS ?? [],
+    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
+    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    sessionLifetimes: {
+      web: values.SESSION_LIFETIME_WEB,
+      native: values.SESSION_LIFETIME_NATIVE,
+      cli: values.SESSION_LIFETIME_CLI,
+      device: values.SESSION_LIFETIME_DEVICE,
+      service: values.SESSION_LIFETIME_SERVICE,
+    },
+    passwords: {
+      minLength: values.PASSWORD_MIN_LENGTH,
+      pepper: values.PASSWORD_PEPPER,
+      cost: values.PASSWORD_HASH_COST,
+      hashConcurrency,
+      hashQueue: values.HASH_QUEUE ?? 32 * hashConcurrency,
+    },
+    signUp: values.SIGN_UP,
+    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    limits: values.LIMITS ?? {},
+    maxInFlight: values.MAX_IN_FLIGHT,
+    shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
+    shutdownGrace: values.SHUTDOWN_GRACE,
+    clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function findMisspelt(env: Environment): string[] {
+  const entries: [string, Setting][] = Object.entries(settings);
+  const known = entries.flatMap(([name, { secret }]) => (secret ? [name, `${name}_FILE`] : [name]));
+  return Object.keys(env).flatMap((name) => {
+    const meant = env[name] && findNearMiss(name, known);
+    return meant ? `${name} is not a setting; did you mean ${meant}?` : [];
+  });
+}
+
+function findDoubts({ environment, database, dataDir }: Config): string[] {
+  if (environment !== 'production' || database.url) return [];
+  return [`DATABASE_URL is not set: the embedded database in ${dataDir} serves this machine only, without replicas.`];
+}
+
+type Frozen<T> = T extends Uint8Array ? T : T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
+
+function freeze<T>(value: T): Frozen<T> {
+  // JavaScript cannot freeze the bytes of a Buffer.
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const part of Object.values(value)) freeze(part);
+    Object.freeze(value);
+  }
+  return value as Frozen<T>;
+}

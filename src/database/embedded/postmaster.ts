@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { environment } from './binaries.ts';
+import { isAlive } from './data-directory.ts';
+
+/**
+ * Runs a command until it ends or its standard input is closed, which the kernel does when we die, however we die.
+ * Then SIGINT, PostgreSQL's fast shutdown; after ten seconds SIGQUIT, the immediate one, from which the next start
+ * recovers without loss (18.4 can hang in the first: when a backend has crashed just before). SIGTERM comes first
+ * because a background job starts with SIGINT ignored, until PostgreSQL has set its handlers.
+ */
+const supervisor = `
+"$@" </dev/null &
+trap '' HUP INT QUIT TERM
+exec 2>/dev/null
+read -r _
+kill -TERM $!
+for signal in INT QUIT KILL; do
+  kill -$signal $! || break
+  tick=0
+  while [ $tick -lt 200 ] && kill -0 $!; do sleep 0.05; tick=$((tick + 1)); done
+done
+wait $!`;
+
+export interface Supervised {
+  readonly process: ChildProcess;
+  /** With the exit code, after the last line. */
+  readonly ended: Promise<number>;
+  end(): void;
+  /** Lets our process end although this one runs. */
+  unref(): void;
+}
+
+/** In a session of its own, so that Ctrl-C reaches only us and calls under way can finish before the database goes. */
+export function supervise(command: string[], onLine: (line: string) => void): Supervised {
+  const child = spawn('/bin/sh', ['-c', supervisor, 'gatehouse-postgres', ...command], {
+    cwd: '/',
+    detached: true,
+    env: environment,
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  const ended = new Promise<number>((resolve) => {
+    child.once('exit', (code) => resolve(code ?? 1));
+    child.once('error', (error) => resolve((onLine(error.message), 1)));
+  });
+  const end = () => void child.stdin.end();
+  createInterface({ input: child.stderr }).on('line', onLine).on('close', end);
+  const unref = () => {
+    for (const handle of [child, child.stdin as Socket, child.stderr as Socket]) handle.unref();
+  };
+  return { process: child, ended, end, unref };
+}
+
+/** The pid in postmaster.pid or a socket's lock file, which outlives a crash. */
+function readPid(file: string): number {
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10);
+  } catch {
+    return 0;
+  }
+}
+
+export function findPostmaster(cluster: string): number | undefined {
+  const pid = readPid(path.join(cluster, 'postmaster.pid'));
+  return isPostmaster(pid, cluster) ? pid : undefined;
+}
+
+/** Whether this very cluster's postmaster has that pid; after a restart of the machine it may be anyone's. */
+function isPostmaster(pid: number, cluster: string): boolean {
+  return isAlive(pid) && readCommand(pid).includes(` -D ${cluster} `);
+}
+
+function readCommand(pid: number): string {
+  if (process.platform !== 'linux') return spawnSync('ps', ['-o', 'command=', '-p', `${pid}`], { encoding: 'utf8' }).stdout;
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+/** PostgreSQL itself passes over the lock of a dead process, but believes one whose pid an unrelated process got. */
+export function removeStaleLock(file: string, cluster: string): void {
+  const pid = readPid(file);
+  if (isAlive(pid) && !isPostmaster(pid, cluster)) rmSync(file, { force: true });
+}
+
+/** For a postmaster that has lost its supervisor, or is just being ended by it. */
+export async function endPostmaster(pid: number, cluster: string): Promise<void> {
+  const isGone = () => !isPostmaster(pid, cluster);
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    if (isGone()) return;
+    signalPostmaster(pid, cluster, signal);
+    for (const end = performance.now() + 15_000; !isGone() && performance.now() < end; ) await sleep(20);
+  }
+}
+
+export function signalPostmaster(pid: number, cluster: string, signal: NodeJS.Signals): void {
+  try {
+    if (isPostmaster(pid, cluster)) process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,43 @@
+/** What a failure of the database means for the call that met it. */
+export type Fault = 'unavailable' | 'conflict' | 'timeout' | 'bad-input' | 'unique' | undefined;
+
+const unavailable = new Set([
+  '25006', // read only: we talk to a standby after a failover
+  '53100', // disk full
+  '53200', // out of memory
+  '53300', // too many connections
+  '55P03', // lock not available: lock_timeout
+  '57P01', // admin shutdown
+  '57P02', // crash shutdown
+  '57P03', // cannot connect now
+  '57P05', // idle session timeout
+  '25P03', // idle in transaction timeout
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ENOENT', // the socket of the embedded database is gone
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+
+// pg reports these without a code.
+const lostConnection = /Connection terminated|Client has encountered a connection error|timeout exceeded when trying/;
+
+/** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined: not the database's fault. */
+export function faultOf(error: unknown): Fault {
+  for (let each = error; each instanceof Error; each = each.cause ?? previous(each)) {
+    const code = String((each as { code?: unknown }).code ?? '');
+    if (unavailable.has(code) || code.startsWith('08') || lostConnection.test(each.message)) return 'unavailable';
+    if (code === '40001' || code === '40P01') return 'conflict';
+    if (code === '57014') return 'timeout';
+    if (code === '22021' || code === '22P05') return 'bad-input';
+    if (code === '23505') return 'unique';
+  }
+  return undefined;
+}
+
+function previous(error: Error): unknown {
+  return (error as { previous?: unknown }).previous;
+}

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FlushMode, type EntityManager, type MikroORM } from '@mikro-orm/postgresql';
+import { faultOf } from './faults.ts';
+
+const attempts = 8;
+
+/**
+ * Runs the closure in one transaction and commits it. On 40001 and 40P01 it begins anew with a fresh entity manager,
+ * with growing jitter. Once `signal` is aborted a statement under way is cancelled and nothing commits any more.
+ */
+export function transact<T>(
+  orm: MikroORM,
+  closure: (em: EntityManager) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  return retryConflicts(() => attempt(forkFor(orm, signal), closure, signal), signal);
+}
+
+const cancelQuery = { inflightQueryAbortStrategy: 'cancel query' } as const;
+const signals = new WeakMap<EntityManager, AbortSignal>();
+
+/** An entity manager whose queries are cancelled in the database when the signal is aborted. */
+export function forkFor(orm: MikroORM, signal?: AbortSignal): EntityManager {
+  // With the default flush mode a query sends pending inserts, and a later refusal could not take them back.
+  const em = orm.em.fork({ flushMode: FlushMode.COMMIT, ...(signal && { signal, ...cancelQuery }) });
+  if (signal) signals.set(em, signal);
+  return em;
+}
+
+/** The same for a query that does not go through the entity manager. */
+export function abortOptionsOf(em: EntityManager) {
+  const signal = signals.get(em);
+  return signal && { signal, ...cancelQuery };
+}
+
+async function attempt<T>(
+  em: EntityManager,
+  closure: (em: EntityManager) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  signal?.throwIfAborted();
+  await em.begin();
+  try {
+    const result = await closure(em);
+    await em.flush();
+    signal?.throwIfAborted();
+    await em.commit();
+    return result;
+  } catch (error) {
+    // A rollback on a broken connection fails too; what broke it is the news.
+    await em.rollback().catch(() => {});
+    throw error;
+  }
+}
+
+/** Repeats what lost against a concurrent transaction. What still loses after the last attempt is thrown. */
+export async function retryConflicts<T>(run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (faultOf(error) !== 'conflict' || tried >= attempts) throw error;
+      await sleep(Math.random() * 5 * 2 ** tried, undefined, signal ? { signal } : {});
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  type Code,
+  type ContextValues,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+  type ServiceImplSpec,
+} from '@connectrpc/connect';
+import { compressionGzip, universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { codeFromString, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { type Reason, Refusal } from '../errors.ts';
+import { kOrigin } from '../rpc/context.ts';
+import { longestCall } from '../rpc/deadline.ts';
+import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
+import { readOrigin } from '../rpc/origin.ts';
+import { mount } from '../rpc/services.ts';
+import { largestRequest } from './limits.ts';
+
+export interface GatewayOptions {
+  readonly interceptors: Interceptor[];
+  readonly proxyHops: number;
+  readonly shutdownSignal: AbortSignal;
+}
+
+/** Answers an RPC, or says that the path is none. */
+export type Gateway = (req: IncomingMessage, res: ServerResponse) => boolean;
+
+/** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not spoken. */
+export function connectGateway(services: readonly ServiceImplSpec[], options: GatewayOptions): Gateway {
+  const router = createConnectRouter({
+    grpc: false,
+    grpcWeb: false,
+    interceptors: options.interceptors,
+    readMaxBytes: largestRequest,
+    maxTimeoutMs: longestCall,
+    jsonOptions: { ignoreUnknownFields: false },
+    acceptCompression: [compressionGzip],
+    shutdownSignal: options.shutdownSignal,
+  });
+  mount(router, services);
+  const handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
+  return (req, res) => {
+    const handler = handlers.get(req.url?.split('?', 1)[0] ?? '');
+    if (handler) void answer(handler, req, res, options);
+    return handler !== undefined;
+  };
+}
+
+async function answer(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
+  const values = contextValuesOf(req, options.proxyHops);
+  try {
+    const request = universalRequestFromNodeRequest(req, res, undefined, values);
+    // Without a deadline of its own a call has ours.
+    if (!request.header.has('connect-timeout-ms')) request.header.set('connect-timeout-ms', `${longestCall}`);
+    const response = await explain(await handler(request));
+    response.header?.set('x-request-id', values.get(kOrigin).requestId);
+    await universalResponseToNodeResponse(response, res);
+  } catch {
+    // The client has gone while it was read from or written to, or its Host header is no host.
+    if (!res.headersSent) res.writeHead(400).end();
+    else res.destroy();
+  }
+}
+
+function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
+  const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
+  return createContextValues().set(kOrigin, readOrigin(header, req.socket.remoteAddress ?? '', proxyHops));
+}
+
+const reasonOfStatus: Readonly<Record<number, Reason>> = { 405: 'METHOD_NOT_FOUND', 415: 'ENCODING_NOT_SUPPORTED' };
+
+/**
+ * Gives the errors that Connect raises before our interceptors run (a body that is no JSON, bad gzip, a wrong content
+ * type) our codes and reasons, and takes their text away, which may quote the body.
+ */
+async function explain(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+  if (response.status === 200 || response.status === 304) return response;
+  const body = Buffer.concat(await Array.fromAsync(response.body ?? []));
+  const { code, details } = parse(body);
+  if (details) return { ...response, body: iterate(body) };
+  const reason = reasonOfStatus[response.status] ?? reasonOfCode(code);
+  const status = reason === 'MALFORMED_REQUEST' ? 400 : response.status;
+  const explained = errorToJsonBytes(toConnectError(new Refusal(reason)), undefined);
+  const header = new Headers(response.header);
+  header.set('content-type', 'application/json');
+  header.set('content-length', `${explained.byteLength}`);
+  header.delete('content-encoding');
+  return { status, header, body: iterate(explained) };
+}
+
+function parse(body: Buffer): { code: Code; details: boolean } {
+  try {
+    const error = JSON.parse(body.toString()) as { code: string; details?: unknown[] };
+    return { code: codeFromString(error.code) ?? 0, details: (error.details?.length ?? 0) > 0 } as never;
+  } catch {
+    return { code: 0 as Code, details: false };
+  }
+}
+
+async function* iterate(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

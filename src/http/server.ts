@@ -1,0 +1,69 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Refusal } from '../errors.ts';
+import { toConnectError } from '../rpc/errors.ts';
+import { errorToJson } from '@connectrpc/connect/protocol-connect';
+import type { Gateway } from './connect.ts';
+import { allowOrigins } from './cors.ts';
+import { largestHeader } from './limits.ts';
+
+export interface HttpOptions {
+  readonly gateway: Gateway;
+  readonly corsOrigins: readonly string[];
+  readonly version: string;
+  readonly isReady: () => boolean;
+  readonly jwks: () => object;
+}
+
+type Route = (res: ServerResponse) => void;
+
+/** One HTTP/1.1 server for everything that is not gRPC: RPCs as JSON, keys, probes. */
+export function createHttpServer(options: HttpOptions): Server {
+  const answerPreflight = allowOrigins(options.corsOrigins);
+  const routes = plainRoutes(options);
+  const server = createServer(
+    { maxHeaderSize: largestHeader, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 },
+    (req, res) => {
+      setSecurityHeaders(res);
+      if (answerPreflight(req, res) || options.gateway(req, res)) return;
+      const route = routes.get(req.url?.split('?', 1)[0] ?? '');
+      if (!route) return sendRefusal(res, 404);
+      if (!isRead(req)) return sendRefusal(res, 405);
+      route(res);
+    },
+  );
+  server.maxConnections = 4096;
+  server.maxHeadersCount = 100;
+  return server;
+}
+
+function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<string, Route> {
+  return new Map<string, Route>([
+    ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
+    ['/readyz', (res) => sendJson(res, isReady() ? 200 : 503, { status: isReady() ? 'ready' : 'not ready' })],
+    ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
+    // Verifiers may keep the keys for five minutes: a standby key is published long before it signs.
+    ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],
+  ]);
+}
+
+// On every answer, refusals included (OWASP ASVS 5.0, section 3.4).
+function setSecurityHeaders(res: ServerResponse): void {
+  res.setHeader('cache-control', 'no-store');
+  res.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+  res.setHeader('referrer-policy', 'no-referrer');
+  res.setHeader('strict-transport-security', 'max-age=31536000; includeSubDomains');
+  res.setHeader('x-content-type-options', 'nosniff');
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function sendRefusal(res: ServerResponse, status: number): void {
+  sendJson(res, status, errorToJson(toConnectError(new Refusal('METHOD_NOT_FOUND')), undefined));
+}
+
+function sendJson(res: ServerResponse, status: number, body: unknown, cacheControl?: string): void {
+  if (cacheControl) res.setHeader('cache-control', cacheControl);
+  res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}

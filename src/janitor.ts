@@ -1,0 +1,35 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { statement } from './database/prepared.ts';
+
+const batch = 500;
+const dayMs = 86_400_000;
+
+const sweepLimits = statement<{ key: string }>(
+  'sweep_rate_limits',
+  `delete from rate_limits where (project_id, key) in
+     (select project_id, key from rate_limits where window_ends_at < $1 order by window_ends_at limit ${batch} for update skip locked)
+   returning key`,
+);
+
+const sweepSessions = statement<{ id: string }>(
+  'sweep_sessions',
+  `delete from sessions where id in
+     (select id from sessions where expires_at < $1 order by expires_at limit ${batch} for update skip locked)
+   returning id`,
+);
+
+/**
+ * Removes rows nobody can use any more, in small batches that wait for no lock. Nothing depends on it: whether something
+ * has expired is asked in the query that uses it.
+ */
+export async function sweep(orm: MikroORM, now: Date): Promise<number> {
+  const em = orm.em.fork();
+  let removed = 0;
+  for (const [run, before] of [
+    [sweepLimits, new Date(now.getTime() - dayMs / 24)],
+    [sweepSessions, new Date(now.getTime() - 30 * dayMs)],
+  ] as const) {
+    for (let rows = batch; rows === batch; removed += rows) rows = (await run(em, [before])).length;
+  }
+  return removed;
+}

@@ -1,0 +1,23 @@
+import { type Logger, pino } from 'pino';
+
+const secretNames = [
+  'password',
+  'accessToken',
+  'refreshToken',
+  'token',
+  'authorization',
+  'secret',
+  'secretHash',
+  'passwordHash',
+  'masterKeys',
+  'serviceKeys',
+];
+
+/**
+ * JSON lines on stdout. We log facts about calls and never their contents; should somebody log an object that holds a
+ * secret all the same, these names are blacked out.
+ */
+export function openLog(level: string): Logger {
+  const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: { paths, censor: '[redacted]' } });
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import packageJson from '../package.json' with { type: 'json' };
+import { run } from './commands.ts';
+import { ConfigFaults, loadConfig } from './config.ts';
+import { helpText } from './help.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
+});
+
+if (values.help) {
+  process.stdout.write(`${helpText()}\n`);
+} else if (values.version) {
+  process.stdout.write(`gatehouse ${packageJson.version}\n`);
+} else {
+  try {
+    await run(positionals, loadConfig());
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    // EX_CONFIG of sysexits.h: starting again will not help, another configuration will.
+    process.exit(error instanceof ConfigFaults ? 78 : 1);
+  }
+}

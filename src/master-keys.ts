@@ -1,0 +1,63 @@
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+
+export interface MasterKey {
+  readonly id: string;
+  readonly key: Buffer;
+}
+
+/**
+ * The installation's secrets, from MASTER_KEYS. The first seals and signs; the others still open and verify.
+ *
+ * No master key is used itself: each purpose has a key of its own, derived with HKDF-SHA-256 (RFC 5869) from the
+ * purpose's name, so that nothing made for one purpose means anything to another.
+ */
+export class MasterKeys {
+  readonly #keys: ReadonlyMap<string, Buffer>;
+  readonly #derived = new Map<string, Buffer>();
+  readonly activeId: string;
+
+  constructor(keys: readonly MasterKey[]) {
+    if (!keys[0]) throw new Error('at least one master key is needed');
+    this.activeId = keys[0].id;
+    this.#keys = new Map(keys.map(({ id, key }) => [id, key]));
+  }
+
+  /** The purpose's 32-byte key under one master key, or undefined when that master key is unknown. */
+  derive(purpose: string, id = this.activeId): Buffer | undefined {
+    const label = `gatehouse ${id} ${purpose}`;
+    const known = this.#derived.get(label);
+    if (known) return known;
+    const key = this.#keys.get(id);
+    if (!key) return undefined;
+    const derived = Buffer.from(hkdfSync('sha256', key, '', label, 32));
+    this.#derived.set(label, derived);
+    return derived;
+  }
+
+  /** Encrypts with AES-256-GCM. `about` is authenticated too, so that a sealed value opens only where it belongs. */
+  seal(purpose: string, about: string, plain: Buffer): Buffer {
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', this.derive(purpose)!, nonce).setAAD(Buffer.from(about));
+    const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
+    const id = Buffer.from(this.activeId);
+    return Buffer.concat([Buffer.of(id.length), id, nonce, cipher.getAuthTag(), sealed]);
+  }
+
+  /** Decrypts what `seal` made. Throws when the key is unknown or anything was altered. */
+  open(purpose: string, about: string, sealed: Buffer): Buffer {
+    const start = 1 + sealed[0]!;
+    const id = sealed.toString('utf8', 1, start);
+    const key = this.derive(purpose, id);
+    if (!key) throw new Error(`sealed with master key '${id}', which is not configured`);
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(start, start + 12))
+      .setAAD(Buffer.from(about))
+      .setAuthTag(sealed.subarray(start + 12, start + 28));
+    return Buffer.concat([decipher.update(sealed.subarray(start + 28)), decipher.final()]);
+  }
+
+  /** A value per key that tells whether two processes hold the same one, and nothing else about it. */
+  checks(): Record<string, string> {
+    const check = (id: string) => createHmac('sha256', this.derive('check', id)!).update('check').digest('base64url');
+    return Object.fromEntries([...this.#keys.keys()].map((id) => [id, check(id)]));
+  }
+}

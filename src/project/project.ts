@@ -1,0 +1,25 @@
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import { Refusal } from '../errors.ts';
+
+const ProjectTable = defineEntity({
+  name: 'Project',
+  tableName: 'projects',
+  properties: {
+    id: p.uuid().primary(),
+    slug: p.string().length(63).unique(),
+    createdAt: p.datetime(3),
+  },
+});
+
+/** The tenant. Every other table carries its id first; an installation starts with one project, `default`. */
+export class Project extends ProjectTable.class {}
+ProjectTable.setClass(Project);
+
+/** Made by the first migration, the same in every installation. */
+export const defaultProjectId = '00000000-0000-7000-8000-000000000001';
+
+/** Which project a `gatehouse-project` header names, by slug or id. Without one it is the default project. */
+export function selectProject(header: string | null): string {
+  if (header === null || header === 'default' || header === defaultProjectId) return defaultProjectId;
+  throw new Refusal('PROJECT_NOT_FOUND');
+}

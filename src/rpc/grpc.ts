@@ -1,0 +1,155 @@
+import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  createHandlerContext,
+  type Interceptor,
+  type MethodImplSpec,
+  type ServiceImplSpec,
+} from '@connectrpc/connect';
+import { invokeUnaryImplementation, transformInvokeImplementation } from '@connectrpc/connect/protocol';
+import type {
+  handleBidiStreamingCall,
+  handleUnaryCall,
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+} from '@grpc/grpc-js';
+import { Refusal } from '../errors.ts';
+import { kOrigin } from './context.ts';
+import { longestCall } from './deadline.ts';
+import { toConnectError } from './errors.ts';
+import { statusFrom } from './grpc-faults.ts';
+import { headersFrom, metadataFrom } from './grpc-metadata.ts';
+import { readOrigin } from './origin.ts';
+
+export interface GrpcOptions {
+  readonly interceptors: Interceptor[];
+  readonly proxyHops: number;
+  readonly shutdownSignal: AbortSignal;
+}
+
+type UnarySpec = Extract<MethodImplSpec, { kind: 'unary' }>;
+type Call = ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+
+/** Adds services to a grpc-js server. They run the interceptors that the Connect gateway runs. */
+export function serveGrpc(server: Server, services: readonly ServiceImplSpec[], options: GrpcOptions): void {
+  for (const { methods } of services) {
+    const specs = Object.values(methods);
+    const definition = Object.fromEntries(specs.map((spec) => [spec.method.localName, wireFormat(spec)]));
+    const handlers = Object.fromEntries(specs.map((spec) => [spec.method.localName, handlerOf(spec, options)]));
+    server.addService(definition, handlers);
+  }
+}
+
+// Messages pass grpc-js as bytes: what it cannot decode it would call INTERNAL. Every stream is served as a
+// bidirectional one, which looks the same on the wire.
+function wireFormat({ kind, method }: MethodImplSpec) {
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: kind !== 'unary',
+    responseStream: kind !== 'unary',
+    requestSerialize: (bytes: Buffer) => bytes,
+    requestDeserialize: (bytes: Buffer) => bytes,
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  };
+}
+
+function handlerOf(spec: MethodImplSpec, options: GrpcOptions) {
+  return spec.kind === 'unary' ? unaryHandler(spec, options) : streamHandler(spec, options);
+}
+
+function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Buffer, Buffer> {
+  return async (call, answer) => {
+    const context = contextOf(call, spec, options);
+    try {
+      const request = decode(spec, call.request);
+      const message = await invokeUnaryImplementation(spec, context, request, options.interceptors);
+      call.sendMetadata(metadataFrom(context.responseHeader));
+      answer(null, encode(spec, message), metadataFrom(context.responseTrailer));
+    } catch (thrown) {
+      answer(statusFrom(connectErrorOf(thrown), context.responseTrailer));
+    } finally {
+      context.abort();
+    }
+  };
+}
+
+function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiStreamingCall<Buffer, Buffer> {
+  return async (call) => {
+    const context = contextOf(call, spec, options);
+    const invoke = transformInvokeImplementation(spec, context, options.interceptors);
+    try {
+      call.sendMetadata(metadataFrom(context.responseHeader));
+      for await (const message of invoke(requestsOf(spec, call))) {
+        if (call.cancelled) break;
+        if (!call.write(encode(spec, message))) await drained(call);
+      }
+      call.end(metadataFrom(context.responseTrailer));
+    } catch (thrown) {
+      if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
+    } finally {
+      context.abort();
+    }
+  };
+}
+
+async function* requestsOf(spec: MethodImplSpec, call: ServerDuplexStream<Buffer, Buffer>): AsyncGenerator<Message> {
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(spec, bytes as Buffer);
+}
+
+function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['drain', 'close', 'cancelled']) call.once(event, () => resolve());
+  });
+}
+
+function contextOf(call: Call, { method, kind }: MethodImplSpec, options: GrpcOptions) {
+  const cancelled = new AbortController();
+  call.once('cancelled', () => cancelled.abort(new ConnectError('the caller has gone', Code.Canceled)));
+  const requestHeader = headersFrom(call.metadata);
+  const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), options.proxyHops);
+  return createHandlerContext({
+    service: method.parent,
+    method,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    url: `http://${call.getHost()}/${method.parent.typeName}/${method.name}`,
+    requestHeader,
+    timeoutMs: timeLeft(call, kind === 'unary' ? longestCall : undefined),
+    requestSignal: cancelled.signal,
+    shutdownSignal: options.shutdownSignal,
+    contextValues: createContextValues().set(kOrigin, origin),
+  });
+}
+
+function timeLeft(call: Call, most: number | undefined): number | undefined {
+  const left = Math.max(0, Number(call.getDeadline()) - Date.now());
+  return Number.isFinite(left) ? Math.min(left, most ?? left) : most;
+}
+
+// The peer comes with its port, an IPv6 one without brackets around the address.
+function socketAddress(call: Call): string {
+  return call.getPeer().replace(/^(.*):\d+$/, '$1').replace(/^\[(.*)\]$/, '$1');
+}
+
+function decode({ method }: MethodImplSpec, bytes: Buffer): Message {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch (cause) {
+    throw toConnectError(new Refusal('MALFORMED_REQUEST', { cause }));
+  }
+}
+
+function encode({ method }: MethodImplSpec, message: Message): Buffer {
+  const bytes = toBinary(method.output, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+// Behind our interceptors everything is a ConnectError; health and reflection have none.
+function connectErrorOf(thrown: unknown): ConnectError {
+  if (thrown instanceof ConnectError) return thrown;
+  return toConnectError(new Refusal('INTERNAL', { cause: thrown }));
+}

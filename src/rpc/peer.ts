@@ -1,0 +1,42 @@
+import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+
+const mapped = new BlockList();
+mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
+
+/**
+ * The client's address. Behind `hops` trusted proxies it is the entry of X-Forwarded-For that the outermost of them
+ * wrote: counted from the right, since everything further left is the client's own word.
+ */
+export function clientAddress(socketAddress: string, forwardedFor: string | null, hops: number): string {
+  const own = plain(socketAddress);
+  if (hops === 0 || !forwardedFor) return own;
+  const entries = forwardedFor.split(',').map((each) => each.trim());
+  const reported = entries.at(-hops) ?? entries[0]!;
+  return isIP(unbracketed(reported)) ? plain(unbracketed(reported)) : own;
+}
+
+/** The network that limits count by: an IPv4 address, or the /64 of an IPv6 address, which is one customer's. */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const groups = expand(address).slice(0, 4);
+  return `${groups.join(':')}::/64`;
+}
+
+function plain(address: string): string {
+  const bare = address.replace(/%.*$/, '');
+  if (!isIPv6(bare)) return bare;
+  const short = new SocketAddress({ address: bare, family: 'ipv6' }).address;
+  return mapped.check(short, 'ipv6') ? short.slice(short.lastIndexOf(':') + 1) : short;
+}
+
+function unbracketed(entry: string): string {
+  return entry.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
+}
+
+function expand(address: string): string[] {
+  const [head = '', tail] = address.split('::');
+  const left = head.split(':').filter(Boolean);
+  const right = (tail ?? '').split(':').filter(Boolean);
+  const zeros = Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0');
+  return [...left, ...(tail === undefined ? [] : zeros), ...right];
+}

@@ -1,0 +1,46 @@
+import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Interceptor } from '@connectrpc/connect';
+import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
+import type { Clock } from '../database/clock.ts';
+import { Refusal } from '../errors.ts';
+import { type Caller, kCaller, type UserCaller } from './context.ts';
+
+/** What the contract says of a method. Undefined for the methods of foreign services: health and reflection. */
+export function policyOf(method: DescMethod): Policy | undefined {
+  return hasOption(method, policy) ? getOption(method, policy) : undefined;
+}
+
+/** Throws unless every method declares its access: one that forgot would be open. */
+export function requirePolicies(methods: readonly DescMethod[]): void {
+  const missing = methods.filter((each) => (policyOf(each)?.access ?? Access.UNSPECIFIED) === Access.UNSPECIFIED);
+  if (missing.length > 0)
+    throw new Error(`no policy on ${missing.map((each) => `${each.parent.typeName}.${each.name}`).join(', ')}`);
+}
+
+/** Lets a call pass only to the callers its method's policy admits. */
+export function enforcePolicy(now: Clock): Interceptor {
+  return (next) => async (req) => {
+    const rules = policyOf(req.method);
+    if (rules) admit(rules, req.contextValues.get(kCaller), now());
+    return next(req);
+  };
+}
+
+function admit(rules: Policy, caller: Caller | Refusal | undefined, now: Date): void {
+  if (rules.access === Access.PUBLIC) return;
+  if (caller instanceof Refusal) throw caller;
+  if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
+  if ((rules.access === Access.USER) !== (caller.kind === 'user')) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (caller.kind === 'user') admitUser(rules, caller, now);
+}
+
+function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
+  if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
+  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
+  if (rules.minAssurance === AssuranceLevel.AAL2 && caller.aal < 2)
+    throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${caller.aal}` } });
+  const maxAge = rules.maxAuthenticationAge;
+  if (maxAge && now.getTime() - caller.authenticatedAt.getTime() > durationMs(maxAge))
+    throw new Refusal('REAUTHENTICATION_REQUIRED', { metadata: { max_age_seconds: `${maxAge.seconds}` } });
+}

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { areUnique, listOf } from './setting-parsers.ts';
+
+export const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\/\S+$/, 'does not begin with postgres:// or holds a space')
+  .refine((text) => URL.canParse(text) && !text.includes('#'), 'not a URL; are its special characters percent-encoded?')
+  .describe('a URL postgres://user:password@host:port/name, special characters of the password percent-encoded');
+
+/** `id:base64`, a 256-bit key and the name that what it sealed carries. */
+export const secretKey = z
+  .string()
+  .regex(/^[a-z0-9_-]{1,16}:[^:]*$/, 'not of the form id:base64, the id 1 to 16 of a-z, 0-9, _ and -')
+  .transform((text) => text.split(':'))
+  .transform(([id = '', base64 = '']) => ({ id, base64, key: Buffer.from(base64, 'base64') }))
+  .refine(({ base64, key }) => key.toString('base64') === base64, { error: 'the key is not base64', abort: true })
+  .refine(({ key }) => key.length === 32, { error: 'the key is not exactly 32 bytes', abort: true })
+  .refine(({ key }) => !isGuessable(key), 'the key is guessable, not 32 random bytes')
+  .transform(({ id, key }) => ({ id, key }))
+  .describe('id:base64 with an id of 1 to 16 characters a-z, 0-9, _ or - and a key of exactly 32 random bytes');
+
+export const masterKeys = listOf(secretKey)
+  .refine((keys) => areUnique(keys.map(({ id }) => id)), 'an id stands there twice')
+  .refine((keys) => areUnique(keys.map(({ key }) => key.toString('hex'))), 'a key stands there twice')
+  .describe('a comma list of id:base64, the active key first, each id 1 to 16 of a-z, 0-9, _ and -, each key 32 bytes');
+
+/**
+ * Whether 32 bytes are surely not random: few distinct values, one half like the other, a constant step (0, 1, 2 ...),
+ * or nothing but typed characters. Random keys fail this less than once in 2^40.
+ */
+function isGuessable(key: Buffer): boolean {
+  const steps = new Set(key.subarray(1).map((byte, index) => (byte - (key[index] ?? 0)) & 255));
+  const halvesAgree = key.subarray(0, 16).equals(key.subarray(16));
+  return new Set(key).size < 8 || steps.size === 1 || halvesAgree || /^[\t\n\r -~]*$/.test(key.toString('latin1'));
+}
+
+const digestOf = (text: string) => createHash('sha256').update(text).digest('hex');
+
+// With a newline too: `echo changeme | sha256sum` hashes one.
+const guessableDigests = new Set(
+  ['', 'changeme', 'secret', 'password', 'test', 'admin', 'gatehouse'].flatMap((word) => [
+    digestOf(word),
+    digestOf(`${word}\n`),
+  ]),
+);
+
+const serviceKey = z
+  .string()
+  .regex(/^[a-z0-9_-]{1,64}:[0-9a-fA-F]{64}$/, 'not of the form name:sha256, the digest 64 hexadecimal digits')
+  .transform((text) => text.toLowerCase().split(':'))
+  .refine(([, digest = '']) => !guessableDigests.has(digest), 'the digest of an empty or well-known key')
+  .transform(([name = '', digest = '']) => ({ name, digest: Buffer.from(digest, 'hex') }));
+
+export const serviceKeys = listOf(serviceKey)
+  .refine((keys) => areUnique(keys.map(({ name }) => name)), 'a name stands there twice')
+  .refine((keys) => areUnique(keys.map(({ digest }) => digest.toString('hex'))), 'a digest stands there twice')
+  .describe('a comma list of name:sha256, each name 1 to 64 of a-z, 0-9, _ and -, each digest 64 hexadecimal digits');

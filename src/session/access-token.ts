@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto';
+import { Refusal } from '../errors.ts';
+import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
+import type { KeyRing } from './key-ring.ts';
+import type { AuthenticationMethod } from './session.ts';
+
+/** What an access token says, once its signature and its times are good. */
+export interface AccessClaims {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly aal: number;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** The parts of a session and its user that go into its access tokens. */
+export interface TokenSubject {
+  readonly id: string;
+  readonly user_id: string;
+  readonly aal: number;
+  readonly amr: readonly AuthenticationMethod[];
+  readonly email: string | null;
+  readonly role: string;
+  readonly is_anonymous: boolean;
+  readonly app_metadata: Readonly<Record<string, unknown>>;
+  readonly user_metadata: Readonly<Record<string, unknown>>;
+}
+
+const audience = 'authenticated';
+// Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
+const leewaySeconds = 30;
+const rememberedAtMost = 10_000;
+
+/** Makes and reads access tokens: JWTs signed with ES256, with the claims that Supabase's clients expect, and a `jti`. */
+export class AccessTokens {
+  readonly #ring: KeyRing;
+  readonly #issuer: string;
+  readonly lifetime: number;
+  // A token is verified once; its times, and whether its session lives, are looked at on every call.
+  readonly #verified = new Map<string, { claims: AccessClaims; kid: string }>();
+
+  constructor(ring: KeyRing, options: { issuer: string; lifetime: number }) {
+    this.#ring = ring;
+    this.#issuer = options.issuer;
+    this.lifetime = options.lifetime;
+  }
+
+  issue(subject: TokenSubject, now: Date): { token: string; expiresAt: Date } {
+    const { id: kid, privateKey } = this.#ring.signer();
+    const iat = Math.floor(now.getTime() / 1000);
+    const exp = iat + this.lifetime;
+    const claims = {
+      iss: this.#issuer,
+      sub: subject.user_id,
+      aud: audience,
+      exp,
+      iat,
+      jti: randomBytes(16).toString('base64url'),
+      email: subject.email ?? '',
+      phone: '',
+      app_metadata: subject.app_metadata,
+      user_metadata: subject.user_metadata,
+      role: subject.role,
+      aal: `aal${subject.aal}`,
+      amr: subject.amr,
+      session_id: subject.id,
+      is_anonymous: subject.is_anonymous,
+    };
+    const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
+    return { token, expiresAt: new Date(exp * 1000) };
+  }
+
+  /**
+   * Reads a token. Throws TOKEN_INVALID unless one of our live keys signed it as an access token for this audience, and
+   * TOKEN_EXPIRED after its end. Whether the session lives is for the caller to ask.
+   */
+  async read(token: string, now: Date): Promise<AccessClaims> {
+    const claims = await this.#verify(token);
+    if (claims.issuedAt.getTime() > now.getTime() + leewaySeconds * 1000) throw new Refusal('TOKEN_INVALID');
+    if (claims.expiresAt <= now) throw new Refusal('TOKEN_EXPIRED');
+    return claims;
+  }
+
+  async #verify(token: string): Promise<AccessClaims> {
+    const known = this.#verified.get(token);
+    // A key that was revoked meanwhile is no longer in the ring.
+    if (known && (await this.#ring.verifier(known.kid))) return known.claims;
+    const parsed = parseJwt(token);
+    const kid = parsed?.header['kid'];
+    // The algorithm is ours, never the header's; keys come from the ring alone: no jku, x5u or jwk is looked at
+    // (RFC 8725, section 3).
+    const fits = parsed && headerFits(parsed.header) && typeof kid === 'string';
+    const key = fits ? await this.#ring.verifier(kid) : undefined;
+    if (!fits || !key || !signatureIsGood(parsed, key)) throw new Refusal('TOKEN_INVALID');
+    const claims = readClaims(parsed.payload, this.#issuer);
+    this.#remember(token, { claims, kid });
+    return claims;
+  }
+
+  #remember(token: string, verified: { claims: AccessClaims; kid: string }): void {
+    if (this.#verified.size >= rememberedAtMost) this.#verified.delete(this.#verified.keys().next().value!);
+    this.#verified.set(token, verified);
+  }
+}
+
+function headerFits(header: Readonly<Record<string, unknown>>): boolean {
+  return header['alg'] === 'ES256' && header['typ'] === 'JWT' && !('crit' in header) && !('b64' in header);
+}
+
+function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {
+  const { iss, aud, sub, session_id, aal, iat, exp, jti, nbf } = payload;
+  const isOurs = iss === issuer && aud === audience && typeof jti === 'string' && nbf === undefined;
+  if (!isOurs || typeof sub !== 'string' || typeof session_id !== 'string' || !isTime(iat) || !isTime(exp))
+    throw new Refusal('TOKEN_INVALID');
+  return {
+    userId: sub,
+    sessionId: session_id,
+    aal: aal === 'aal2' ? 2 : 1,
+    issuedAt: new Date(iat * 1000),
+    expiresAt: new Date(exp * 1000),
+  };
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}

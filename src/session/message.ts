@@ -1,0 +1,57 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import Bowser from 'bowser';
+import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { SessionKind as Kind, type SessionSchema } from '../../gen/gatehouse/v1/session_pb.ts';
+import type { AuthenticationMethod, Session, SessionKind } from './session.ts';
+
+const kinds = {
+  web: Kind.WEB,
+  native: Kind.NATIVE,
+  cli: Kind.CLI,
+  device: Kind.DEVICE,
+  service: Kind.SERVICE,
+} as const satisfies Record<SessionKind, Kind>;
+
+export function kindToMessage(kind: SessionKind): Kind {
+  return kinds[kind];
+}
+
+/** The kind a client may choose for itself: a browser unless it says it is an app. */
+export function kindOfClient(kind: Kind): 'web' | 'native' {
+  return kind === Kind.NATIVE ? 'native' : 'web';
+}
+
+export function levelToMessage(aal: number): AssuranceLevel {
+  return aal === 2 ? AssuranceLevel.AAL2 : AssuranceLevel.AAL1;
+}
+
+export function methodsToMessage(amr: readonly AuthenticationMethod[]) {
+  return amr.map(({ method, timestamp }) => ({ method, time: timestampFromDate(new Date(timestamp * 1000)) }));
+}
+
+export function sessionToMessage(session: Session, currentId?: string): MessageInitShape<typeof SessionSchema> {
+  return {
+    id: session.id,
+    userId: session.userId,
+    kind: kindToMessage(session.kind),
+    aal: levelToMessage(session.aal),
+    amr: methodsToMessage(session.amr),
+    deviceName: deviceName(session.userAgent),
+    userAgent: session.userAgent,
+    address: session.address,
+    createTime: timestampFromDate(session.createdAt),
+    lastActiveTime: timestampFromDate(session.refreshedAt),
+    idleExpireTime: timestampFromDate(session.idleExpiresAt),
+    expireTime: timestampFromDate(session.expiresAt),
+    current: session.id === currentId,
+  };
+}
+
+/** "Firefox on Linux" for a browser; the product name for anything else that names itself. */
+export function deviceName(userAgent: string): string {
+  if (!userAgent) return '';
+  const { browser, os } = Bowser.parse(userAgent);
+  if (browser.name && os.name) return `${browser.name} on ${os.name}`;
+  return browser.name || os.name || (userAgent.split(/[\s/]/, 1)[0] ?? '');
+}

@@ -1,0 +1,84 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { MasterKeys } from '../master-keys.ts';
+
+const prefix = 'ghr_';
+const version = 1;
+const secretLength = 16;
+const macLength = 16;
+const purpose = 'refresh token';
+
+/** What a refresh token says of itself once its MAC is good. */
+export interface RefreshToken {
+  readonly sessionId: string;
+  readonly generation: number;
+  /** 128 random bits that stay with the session until it is elevated. Only their hash is stored. */
+  readonly secret: Buffer;
+}
+
+/**
+ * A refresh token is version | key id | session id | generation | secret | MAC, in base64url after `ghr_`.
+ *
+ * It carries its own generation, so a rotation changes one row in place and stores nothing new. The MAC is checked before
+ * the database is asked, so guesses cost no query. And since the row holds only the secret's hash, neither the database,
+ * nor the server's key, nor both together can make a token of a live session.
+ */
+export function mintRefreshToken(keys: MasterKeys, projectId: string, token: RefreshToken): string {
+  const keyId = Buffer.from(keys.activeId);
+  const body = Buffer.concat([
+    Buffer.of(version, keyId.length),
+    keyId,
+    Buffer.from(token.sessionId.replaceAll('-', ''), 'hex'),
+    uint32(token.generation),
+    token.secret,
+  ]);
+  return prefix + Buffer.concat([body, mac(keys.derive(macPurpose(projectId))!, body)]).toString('base64url');
+}
+
+/** Reads a token back. Undefined for anything that this installation did not mint for this project, byte for byte. */
+export function readRefreshToken(keys: MasterKeys, projectId: string, text: string): RefreshToken | undefined {
+  if (!text.startsWith(prefix)) return undefined;
+  const bytes = Buffer.from(text.slice(prefix.length), 'base64url');
+  // base64url has several spellings of the same bytes; only one of them is the token.
+  if (prefix + bytes.toString('base64url') !== text || bytes[0] !== version) return undefined;
+  const start = 2 + (bytes[1] ?? 0);
+  if (bytes.length !== start + 16 + 4 + secretLength + macLength) return undefined;
+  const key = keys.derive(macPurpose(projectId), bytes.toString('utf8', 2, start));
+  const body = bytes.subarray(0, -macLength);
+  if (!key || !timingSafeEqual(mac(key, body), bytes.subarray(-macLength))) return undefined;
+  return {
+    sessionId: dashed(bytes.toString('hex', start, start + 16)),
+    generation: bytes.readUInt32BE(start + 16),
+    secret: bytes.subarray(start + 20, start + 20 + secretLength),
+  };
+}
+
+/** The token a use of this one leads to: known from the token alone, so it can be given out again. */
+export function successorOf(token: RefreshToken): RefreshToken {
+  return { ...token, generation: token.generation + 1 };
+}
+
+export function newSessionSecret(): Buffer {
+  return randomBytes(secretLength);
+}
+
+export function hashSessionSecret(secret: Buffer): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+function macPurpose(projectId: string): string {
+  return `${purpose} ${projectId}`;
+}
+
+function mac(key: Buffer, body: Buffer): Buffer {
+  return createHmac('sha256', key).update(body).digest().subarray(0, macLength);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+function dashed(hex: string): string {
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}

@@ -1,0 +1,149 @@
+import { create } from '@bufbuild/protobuf';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import {
+  type IntrospectRequest,
+  IntrospectResponseSchema,
+  type SessionService,
+  SignOutScope,
+} from '../../gen/gatehouse/v1/session_pb.ts';
+import { audit } from '../audit/event.ts';
+import type { Clock } from '../database/clock.ts';
+import { Refusal } from '../errors.ts';
+import type { MasterKeys } from '../master-keys.ts';
+import { caller, change, origin, projectOf, reads } from '../rpc/context.ts';
+import type { AccessClaims, AccessTokens } from './access-token.ts';
+import { readSessionState, type SessionMemory, type SessionState } from './live-session.ts';
+import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
+import type { SessionOpener } from './opening.ts';
+import { readPageToken, writePageToken } from './page-token.ts';
+import { readRefreshToken, successorOf } from './refresh-token.ts';
+import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
+import { type RotationRules, rotateSession } from './rotation.ts';
+import { Session } from './session.ts';
+
+interface Deps {
+  readonly now: Clock;
+  readonly keys: MasterKeys;
+  readonly access: AccessTokens;
+  readonly opener: SessionOpener;
+  readonly rotation: RotationRules;
+  readonly memory: SessionMemory;
+}
+
+export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
+  const { now, keys, access, opener, rotation, memory } = deps;
+
+  async function endByRefreshToken(text: string, context: HandlerContext): Promise<void> {
+    const token = readRefreshToken(keys, projectOf(context), text);
+    if (!token) return;
+    await change(context, async (em) => {
+      const ended = await revokeByRefreshToken(em, projectOf(context), token, now());
+      if (ended) audit(em, context, { action: 'auth.logout', userId: ended.user_id, sessionId: ended.id }, now());
+    });
+  }
+
+  async function endByScope(scope: SignOutScope, context: HandlerContext): Promise<void> {
+    const { userId, sessionId } = caller(context);
+    const narrowed =
+      scope === SignOutScope.LOCAL ? { only: sessionId } : scope === SignOutScope.OTHERS ? { except: sessionId } : {};
+    await change(context, async (em) => {
+      await revokeSessions(em, { userId, ...narrowed }, 'sign_out', now());
+      audit(em, context, { action: 'auth.logout' }, now());
+    });
+  }
+
+  async function stateOf(request: IntrospectRequest, claims: AccessClaims, context: HandlerContext) {
+    const staleness = request.maxStaleness ? durationMs(request.maxStaleness) : 0;
+    const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
+    if (known) return known;
+    const askedAt = now();
+    const state = await readSessionState(reads(context), claims, askedAt);
+    if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
+    memory.remember(state, askedAt);
+    return state;
+  }
+
+  return {
+    async refresh({ refreshToken }, context) {
+      const projectId = projectOf(context);
+      const token = readRefreshToken(keys, projectId, refreshToken);
+      if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
+      const at = now();
+      const presented = { token, projectId, ...origin(context) };
+      const rotated = await rotateSession(reads(context), presented, rotation, at);
+      const successor = successorOf(token);
+      return { tokens: opener.tokensFor(rotated, projectId, successor, rotated.must_change_password, at) };
+    },
+
+    async signOut({ refreshToken, scope }, context) {
+      if (refreshToken) await endByRefreshToken(refreshToken, context);
+      else await endByScope(scope, context);
+      return {};
+    },
+
+    async listSessions({ pageSize, pageToken }, context) {
+      const { userId, sessionId } = caller(context);
+      const limit = pageSize || 20;
+      const after = pageToken ? { id: { $lt: readPageToken(pageToken) } } : {};
+      const found = await reads(context).find(
+        Session,
+        { userId, ...live(now()), ...after },
+        { orderBy: { id: 'desc' }, limit: limit + 1 },
+      );
+      const sessions = found.slice(0, limit);
+      return {
+        sessions: sessions.map((each) => sessionToMessage(each, sessionId)),
+        nextPageToken: found.length > limit ? writePageToken(sessions.at(-1)!.id) : '',
+      };
+    },
+
+    async getSession({ sessionId: id }, context) {
+      const { userId, sessionId } = caller(context);
+      const session = await reads(context).findOne(Session, { id, userId, ...live(now()) });
+      if (!session) throw new Refusal('SESSION_NOT_FOUND');
+      return { session: sessionToMessage(session, sessionId) };
+    },
+
+    async revokeSession({ sessionId: id }, context) {
+      const { userId, sessionId } = caller(context);
+      if (id === sessionId) throw new Refusal('CANNOT_DELETE_CURRENT_SESSION');
+      await change(context, async (em) => {
+        const ended = await revokeSessions(em, { userId, only: id }, 'revoked', now());
+        if (ended.length === 0) throw new Refusal('SESSION_NOT_FOUND');
+        audit(em, context, { action: 'session.revoke', sessionId: id }, now());
+      });
+      return {};
+    },
+
+    async introspect(request, context) {
+      const claims = await access.read(request.token, now()).catch(ignoreRefusal);
+      const state = claims && (await stateOf(request, claims, context));
+      return create(IntrospectResponseSchema, claims && state ? describe(claims, state) : { active: false });
+    },
+  };
+}
+
+function live(now: Date) {
+  return { revokedAt: null, idleExpiresAt: { $gt: now }, expiresAt: { $gt: now } };
+}
+
+function describe(claims: AccessClaims, state: SessionState) {
+  return {
+    active: true,
+    userId: state.user_id,
+    sessionId: state.id,
+    email: state.email ?? '',
+    isAnonymous: state.is_anonymous,
+    aal: levelToMessage(Math.min(claims.aal, state.aal)),
+    amr: methodsToMessage(state.amr),
+    kind: kindToMessage(state.kind),
+    expireTime: timestampFromDate(claims.expiresAt),
+    issueTime: timestampFromDate(claims.issuedAt),
+    mustChangePassword: state.must_change_password,
+  };
+}
+
+function ignoreRefusal(thrown: unknown): undefined {
+  if (!(thrown instanceof Refusal)) throw thrown;
+}

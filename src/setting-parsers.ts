@@ -1,0 +1,142 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+// A parser's description is the sentence about what is allowed. Its messages say what is wrong and never repeat the
+// value, because they stand next to secrets too.
+
+export const choice = <const T extends readonly string[]>(...names: T) =>
+  z.enum(names, 'none of these').describe(`one of ${names.join(', ')}`);
+
+export const onOff = z
+  .enum(['on', 'off'], 'neither on nor off')
+  .transform((text) => text === 'on')
+  .describe('on or off');
+
+export const yesNo = z
+  .enum(['yes', 'no'], 'neither yes nor no')
+  .transform((text) => text === 'yes')
+  .describe('yes or no');
+
+/** Digits only: no sign unless the range has one, no fraction, no exponent, no leading zero. */
+export function wholeNumber(least: number, most: number, unit = '') {
+  return z
+    .string()
+    .regex(/^(0|-?[1-9]\d*)$/, 'not a whole number')
+    .transform(Number)
+    .pipe(z.number('too large').min(least, 'too small').max(most, 'too large'))
+    .describe(`a whole number${unit && ` of ${unit}`} from ${least} to ${most}`);
+}
+
+const secondsPer: Record<string, number> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Seconds, written `90`, `90s`, `10m`, `12h` or `7d`. */
+export function duration(least: string, most: string) {
+  return z
+    .string()
+    .transform(readSeconds)
+    .pipe(
+      z
+        .number('not a duration')
+        .min(readSeconds(least), `shorter than ${least}`)
+        .max(readSeconds(most), `longer than ${most}`),
+    )
+    .describe(`a duration from ${least} to ${most}, such as 90s, 10m, 12h, 7d or plain seconds`);
+}
+
+function readSeconds(text: string): number {
+  const [, count, unit = ''] = /^(0|[1-9]\d{0,9})([smhd]?)$/.exec(text) ?? [];
+  return Number(count) * (secondsPer[unit] ?? Number.NaN);
+}
+
+const lifetimePart = duration('1s', '3650d');
+
+/** `idle/absolute`: how long a session lives unused, and how long at all. */
+export const lifetime = z
+  .string()
+  .regex(/^[^/]*\/[^/]*$/, 'not two durations with a slash between')
+  .transform((text) => text.split('/'))
+  .pipe(z.tuple([lifetimePart, lifetimePart]))
+  .transform(([idle, absolute]) => ({ idle, absolute }))
+  .refine(({ idle, absolute }) => idle <= absolute, 'the idle limit is longer than the absolute one')
+  .describe('idle/absolute, two durations from 1s to 3650d, the first at most the second');
+
+export const path = z
+  .string()
+  .refine((text) => !text.includes('\0'), 'holds a NUL character')
+  .transform((text) => resolve(text))
+  .describe('a directory, from the working directory when relative');
+
+export const ipAddress = z
+  .string()
+  .refine((text) => isIP(text) !== 0, 'not an IP address')
+  .describe('an IPv4 or IPv6 address');
+
+/** An http(s) origin; the result has no trailing slash. */
+export const publicUrl = z
+  .string()
+  .regex(/^https?:\/\/[^\s/?#\\@]+\/?$/, 'not an origin: scheme://host or scheme://host:port, nothing behind it')
+  .refine(URL.canParse, 'not a URL')
+  .transform((text) => new URL(text).origin)
+  .describe('an absolute http or https URL without path, query, fragment or user');
+
+const originShape = /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
+
+// Browsers send the canonical form and origins are compared as strings, so any other spelling would never match.
+const isCanonical = (text: string) => !/^https?:/.test(text) || (URL.canParse(text) && new URL(text).origin === text);
+
+export const origins = listOf(
+  z
+    .string()
+    .regex(originShape, 'not an exact origin')
+    .refine(isCanonical, 'not as browsers write it (lower case, no default port)'),
+).describe('a comma list of exact origins scheme://host[:port]; no wildcard, no null, no trailing slash');
+
+/** Argon2id's parameters, memory in KiB. */
+export const hashCost = z
+  .string()
+  .regex(/^m=\d{1,9},t=\d{1,3},p=\d{1,3}$/, 'not of the form m=...,t=...,p=...')
+  .transform((text) => text.split(',').map((part) => Number(part.slice(2))))
+  .pipe(
+    z.tuple([
+      z.number().max(1_048_576, 'm is too large'),
+      z.number().min(1, 't is too small').max(20, 't is too large'),
+      z.number().min(1, 'p is too small').max(16, 'p is too large'),
+    ]),
+  )
+  .transform(([memoryCost, timeCost, parallelism]) => ({ memoryCost, timeCost, parallelism }))
+  .refine(({ memoryCost, parallelism }) => memoryCost >= 8 * parallelism, 'm is less than 8 times p')
+  .describe('m=KiB,t=passes,p=lanes with m from 8 times p to 1048576, t from 1 to 20, p from 1 to 16');
+
+const limitEntry = z
+  .string()
+  .regex(/^(\*|[A-Za-z]+Service\.[A-Za-z][A-Za-z0-9]*(:session)?)=[^=]*$/, {
+    error: 'not of the form Service.Method=number',
+    abort: true,
+  })
+  .regex(/=(off|1000000|[1-9]\d{0,5})$/, 'the limit is neither off nor a whole number from 1 to 1000000')
+  .transform((text) => text.split('='))
+  .transform(([key = '', limit]) => ({ key, limit: limit === 'off' ? ('off' as const) : Number(limit) }));
+
+export const limits = listOf(limitEntry)
+  .refine((list) => areUnique(list.map(({ key }) => key)), 'a method stands there twice')
+  .transform((list) => Object.fromEntries(list.map(({ key, limit }) => [key, limit])))
+  .describe(
+    'a comma list of Service.Method=N, Service.Method:session=N and *=N, N calls a minute (1 to 1000000) or off',
+  );
+
+/** A comma list, spaces around an entry ignored; every wrong entry is named by its place. */
+export function listOf<T>(entry: z.ZodType<T, string>) {
+  return z.string().transform((text, context) =>
+    text.split(',').flatMap((part, index) => {
+      const read = entry.safeParse(part.trim());
+      if (read.success) return [read.data];
+      for (const { message } of read.error.issues) context.addIssue(`entry ${index + 1} is wrong: ${message}`);
+      return [];
+    }),
+  );
+}
+
+export function areUnique(texts: readonly string[]): boolean {
+  return new Set(texts).size === texts.length;
+}

@@ -1,0 +1,29 @@
+import type { Logger } from 'pino';
+
+/**
+ * Stops once on SIGTERM or SIGINT and ends with 0. Ctrl-C under npm arrives twice, from the terminal and from npm, so a
+ * repeat is heeded only after a second: then somebody is in a hurry.
+ */
+export function stopOnSignals(log: Logger, stop: () => Promise<void>): void {
+  let stoppingSince: number | undefined;
+  const onSignal = (signal: string): void => {
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince > 1000) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
+    log.info({ signal }, 'stopping');
+    stop().then(
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
+      (error: Error) => {
+        log.error({ error: error.name }, 'did not stop cleanly');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}

@@ -1,0 +1,38 @@
+import { dictionary } from '@zxcvbn-ts/language-common';
+
+export type Weakness = 'too_short' | 'common' | 'context';
+
+// The lists are long; each is made a set once, at the first use.
+let common: ReadonlySet<string> | undefined;
+
+/**
+ * Why a password must not be chosen. Length is counted in code points; there are no rules of composition
+ * (SP 800-63B-4 section 3.1.1.2).
+ *
+ * It is common when it stands, whatever its case, in the list of the most used passwords, also with digits and marks
+ * put around it; it is context when little is left of it once the words an attacker tries first are taken away.
+ */
+export function weaknessesOf(password: string, minLength: number, context: readonly string[]): Weakness[] {
+  const normal = password.normalize('NFKC');
+  const weaknesses: Weakness[] = [];
+  if ([...normal].length < minLength) weaknesses.push('too_short');
+  if (isCommon(normal.toLowerCase())) weaknesses.push('common');
+  if (restsOn(normal.toLowerCase(), ['gatehouse', ...context.flatMap(wordsOf)])) weaknesses.push('context');
+  return weaknesses;
+}
+
+function isCommon(password: string): boolean {
+  common ??= new Set(dictionary['passwords-common'] as readonly string[]);
+  const bare = password.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
+  return common.has(password) || (bare.length >= 4 && common.has(bare));
+}
+
+function restsOn(password: string, words: readonly string[]): boolean {
+  const rest = words.reduce((left, word) => left.replaceAll(word, ''), password);
+  return rest !== password && [...rest.replace(/[^\p{L}]/gu, '')].length < 4;
+}
+
+function wordsOf(text: string): string[] {
+  const lower = text.toLowerCase();
+  return [lower, ...lower.split(/[^\p{L}\p{N}]+/u)].filter((word) => word.length >= 4);
+}

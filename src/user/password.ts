@@ -1,0 +1,74 @@
+import { Refusal } from '../errors.ts';
+import { HashGate } from './hash-gate.ts';
+import { type Derive, fastestDerive, type HashCost, hashWith, isOutdated, type Pepper, verifyWith } from './password-hash.ts';
+import { weaknessesOf } from './password-strength.ts';
+
+export interface PasswordRules {
+  /** Code points a new password must have at least. */
+  readonly minLength: number;
+  readonly cost: HashCost;
+  readonly pepper?: Pepper | undefined;
+  /** Hashes at a time. */
+  readonly hashConcurrency: number;
+  /** Callers that may wait for their turn. */
+  readonly hashQueue: number;
+}
+
+/**
+ * Makes and checks password hashes, a few at a time.
+ *
+ * Passwords are normalised to NFKC first (SP 800-63B-4 section 3.1.1.2), so that one that was typed on another keyboard
+ * is the same password, and nothing else is done to them: no trimming, no truncation.
+ */
+export class Passwords {
+  readonly #rules: PasswordRules;
+  readonly #derive: Derive;
+  readonly #gate: HashGate;
+  readonly #decoy: string;
+
+  private constructor(rules: PasswordRules, derive: Derive, decoy: string) {
+    this.#rules = rules;
+    this.#derive = derive;
+    this.#gate = new HashGate(rules.hashConcurrency, rules.hashQueue);
+    this.#decoy = decoy;
+  }
+
+  static async open(rules: PasswordRules): Promise<Passwords> {
+    const derive = await fastestDerive();
+    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, rules.pepper);
+    return new Passwords(rules, derive, decoy);
+  }
+
+  /** Hashes a new password. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
+  async hashNew(password: string, context: readonly string[], signal: AbortSignal): Promise<string> {
+    const reasons = weaknessesOf(password, this.#rules.minLength, context);
+    if (reasons.length > 0)
+      throw new Refusal('WEAK_PASSWORD', { metadata: { reasons: reasons.join(','), min_length: `${this.#rules.minLength}` } });
+    return this.hash(password, signal);
+  }
+
+  hash(password: string, signal: AbortSignal): Promise<string> {
+    const { cost, pepper } = this.#rules;
+    return this.#gate.pass(() => hashWith(this.#derive, bytesOf(password), cost, pepper), signal);
+  }
+
+  /**
+   * Checks a password. Without a stored hash a decoy is checked, so that an unknown address takes as long as a wrong
+   * password: either way exactly one hash at the current cost.
+   */
+  async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
+    const { pepper } = this.#rules;
+    const against = stored || this.#decoy;
+    const good = await this.#gate.pass(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
+    return good && against === stored;
+  }
+
+  /** Whether a hash should be made anew, now that the password is at hand. */
+  isOutdated(stored: string): boolean {
+    return isOutdated(stored, this.#rules.cost, this.#rules.pepper);
+  }
+}
+
+function bytesOf(password: string): Buffer {
+  return Buffer.from(password.normalize('NFKC'));
+}

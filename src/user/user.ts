@@ -1,0 +1,120 @@
+import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
+import { uuidv7 } from '../database/uuid.ts';
+import { Refusal } from '../errors.ts';
+import { Project } from '../project/project.ts';
+import { emailKey } from './email.ts';
+
+export type Metadata = Record<string, unknown>;
+
+const UserTable = defineEntity({
+  name: 'User',
+  tableName: 'users',
+  properties: {
+    id: p.uuid().primary(),
+    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    email: p.string().length(254).nullable(),
+    emailKey: p.string().length(320).nullable(),
+    emailVerifiedAt: p.datetime(3).nullable(),
+    passwordHash: p.text().nullable().hidden(),
+    mustChangePassword: p.boolean().default(false),
+    name: p.string().length(200).default(''),
+    isAnonymous: p.boolean().default(false),
+    role: p.string().length(64).default('authenticated'),
+    appMetadata: p.json<Metadata>(),
+    userMetadata: p.json<Metadata>(),
+    bannedUntil: p.datetime(3).nullable(),
+    lastSignInAt: p.datetime(3).nullable(),
+    createdAt: p.datetime(3),
+    updatedAt: p.datetime(3),
+    deletedAt: p.datetime(3).nullable(),
+  },
+  uniques: [{ name: 'users_email_key', properties: ['projectId', 'emailKey'] }],
+});
+
+export interface Registration {
+  readonly projectId: string;
+  readonly email: string;
+  readonly name: string;
+  /** A PHC string, or null for someone who does not sign in with a password. */
+  readonly passwordHash: string | null;
+  /** Whether the mailbox counts as proved. */
+  readonly emailVerified?: boolean;
+  readonly mustChangePassword?: boolean;
+}
+
+/** Someone who may sign in: a person, or a guest until they register. */
+export class User extends UserTable.class {
+  static guest(projectId: string, now: Date): User {
+    const user = new User();
+    user.id = uuidv7(now);
+    user.projectId = projectId;
+    user.isAnonymous = true;
+    user.mustChangePassword = false;
+    user.name = '';
+    user.role = 'authenticated';
+    user.appMetadata = {};
+    user.userMetadata = {};
+    user.createdAt = now;
+    user.updatedAt = now;
+    return user;
+  }
+
+  static register(registration: Registration, now: Date): User {
+    const user = User.guest(registration.projectId, now);
+    user.isAnonymous = false;
+    user.email = registration.email.trim();
+    user.emailKey = emailKey(registration.email);
+    user.emailVerifiedAt = registration.emailVerified ? now : null;
+    user.name = registration.name;
+    user.passwordHash = registration.passwordHash;
+    user.mustChangePassword = registration.mustChangePassword ?? false;
+    return user;
+  }
+
+  isBanned(now: Date): boolean {
+    return this.bannedUntil != null && now < this.bannedUntil;
+  }
+
+  /** Null lifts the ban. */
+  ban(until: Date | null, now: Date): void {
+    this.bannedUntil = until;
+    this.updatedAt = now;
+  }
+
+  /** Frees the address for a new user. The row stays, so that the audit trail keeps its subject. */
+  delete(now: Date): void {
+    this.email = null;
+    this.emailKey = null;
+    this.emailVerifiedAt = null;
+    this.passwordHash = null;
+    this.name = '';
+    this.appMetadata = {};
+    this.userMetadata = {};
+    this.updatedAt = now;
+    this.deletedAt = now;
+  }
+}
+UserTable.setClass(User);
+
+/** The end of a ban that has none: a timestamp every client can hold. */
+export const forGood = new Date('9999-12-31T23:59:59Z');
+
+/** Reads a user that is not deleted, or throws USER_NOT_FOUND. */
+export async function findUser(em: EntityManager, projectId: string, id: string): Promise<User> {
+  return (await em.findOne(User, { id, projectId, deletedAt: null })) ?? missing();
+}
+
+/**
+ * Reads a user and keeps the row locked until the transaction ends.
+ *
+ * Sign-in writes the same row before it opens a session. So whoever locks the user, changes their state and then ends
+ * their sessions leaves no session behind that was opened on the old state.
+ */
+export async function lockUser(em: EntityManager, projectId: string, id: string): Promise<User> {
+  const lockMode = LockMode.PESSIMISTIC_WRITE;
+  return (await em.findOne(User, { id, projectId, deletedAt: null }, { lockMode })) ?? missing();
+}
+
+function missing(): never {
+  throw new Refusal('USER_NOT_FOUND');
+}
