@@ -1,0 +1,100 @@
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import { expect } from 'vitest';
+import { reasonOf } from './refusal.ts';
+import type { TestDatabase } from './database.ts';
+
+const secretFields = ['password', 'refreshToken', 'accessToken'];
+// What only the inside of a service knows: SQL, files, libraries.
+const innards = /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|node_modules|mikro|kysely|postgres|\bpg_|\bat .*:\d+:\d+/i;
+
+/**
+ * Sees every call of a test and keeps what must be true after each of them: checks G1, G2, G3 (the log), G5, G7 and G9 of
+ * the security contract.
+ */
+export class Ledger {
+  readonly errors: ConnectError[] = [];
+  readonly lines: string[] = [];
+  readonly #secrets = new Set<string>();
+
+  log(line: string): void {
+    this.lines.push(line);
+  }
+
+  /** Names a value that must stand in no row and no line. */
+  keepSecret(value: string): void {
+    if (value.length >= 6) this.#secrets.add(value);
+  }
+
+  recorder(): Interceptor {
+    return (next) => async (req) => {
+      if (!req.stream) this.#collect(req.message);
+      try {
+        const res = await next(req);
+        if (!res.stream) this.#collect(res.message);
+        return res;
+      } catch (thrown) {
+        this.errors.push(ConnectError.from(thrown));
+        throw thrown;
+      }
+    };
+  }
+
+  async check(
+    database: TestDatabase,
+    health: { check(request: object): Promise<unknown> } | undefined,
+    skip: readonly string[],
+  ): Promise<void> {
+    const unexplained = this.errors.filter((each) => [Code.Internal, Code.Unknown].includes(each.code));
+    expect(unexplained, 'G1: no input yields internal or unknown').toEqual([]);
+    expect(
+      this.errors.filter((each) => each.code !== Code.Canceled && !reasonOf(each) && each.code !== Code.NotFound),
+      'every error has a reason',
+    ).toEqual([]);
+    if (!skip.includes('G2'))
+      expect(this.errors.filter((each) => innards.test(each.rawMessage)), 'G2: errors tell nothing').toEqual([]);
+    if (!skip.includes('G5') && health) await this.#isUp(health);
+    if (!skip.includes('G7')) await this.#keptSecrets(database);
+    if (!skip.includes('G9')) await sweep(database);
+  }
+
+  async #isUp(health: { check(request: object): Promise<unknown> }): Promise<void> {
+    expect(await health.check({}).catch((error: unknown) => error), 'G5: the process is up').not.toBeInstanceOf(Error);
+  }
+
+  async #keptSecrets(database: TestDatabase): Promise<void> {
+    const dump = await database.dump();
+    const log = this.lines.join('');
+    for (const secret of this.#secrets)
+      for (const spelling of spellings(secret)) {
+        expect(dump.includes(spelling), `G7: a dump holds ${secret}`).toBe(false);
+        expect(log.includes(spelling), `G3: the log holds ${secret}`).toBe(false);
+      }
+  }
+
+  #collect(message: object): void {
+    for (const [name, value] of Object.entries(message)) {
+      if (typeof value === 'string' && secretFields.includes(name)) this.keepSecret(value);
+      else if (value !== null && typeof value === 'object') this.#collect(value);
+    }
+  }
+}
+
+function spellings(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  return [secret, bytes.toString('hex'), bytes.toString('base64'), bytes.toString('base64url'), encodeURIComponent(secret)];
+}
+
+/** G9: what refers to something refers to something that is there. */
+async function sweep(database: TestDatabase): Promise<void> {
+  const orphans = await database.query(`
+    select 'session without user' as what, s.id::text from sessions s left join users u on u.id = s.user_id where u.id is null
+    union all
+    select 'live session of a deleted user', s.id::text from sessions s join users u on u.id = s.user_id
+      where u.deleted_at is not null and s.revoked_at is null and s.expires_at > now() and s.idle_expires_at > now()
+    union all
+    select 'two users of one address', email_key from users where email_key is not null
+      group by project_id, email_key having count(*) > 1
+    union all
+    select 'more than one active key', state from signing_keys where state in ('active', 'standby') group by state having count(*) > 1`);
+  expect(orphans, 'G9: no orphans').toEqual([]);
+}

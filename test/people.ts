@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+
+export const ada = { email: 'ada@example.org', password: 'a difference engine', name: 'Ada' };
+export const bob = { email: 'bob@example.org', password: 'an analytical mind', name: 'Bob' };
+
+/** The key of the backend that calls in tests. */
+export const serviceKey = 'ghs_a-key-that-only-tests-have';
+
+export const asService = { headers: { authorization: `Bearer ${serviceKey}` } };
+
+/** The least a replica in a test is told. Tests add to it. */
+export const testEnv = {
+  NODE_ENV: 'test',
+  DATA_DIR: '/nonexistent',
+  GRPC_PORT: '0',
+  HTTP_PORT: '0',
+  PUBLIC_URL: 'http://gatehouse.test',
+  LOG_LEVEL: 'trace',
+  MASTER_KEYS: `test:${createHash('sha256').update('the master key of tests').digest('base64')}`,
+  SERVICE_KEYS: `backend:${createHash('sha256').update(serviceKey).digest('hex')}`,
+  PASSWORD_HASH_COST: 'm=64,t=1,p=1',
+  DATABASE_POOL_SIZE: '30',
+  HASH_CONCURRENCY: '2',
+  HASH_QUEUE: '1000',
+  LIMITS: '*=off',
+  SHUTDOWN_GRACE: '5',
+} as const;
