@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
-import { ConfigFaults, type Fault } from './config-faults.ts';
-import { readDevelopmentSecrets } from './development-secrets.ts';
-import { findNearMiss } from './near-miss.ts';
-import { type Environment, exampleOf, type Reading, readSetting } from './setting-reading.ts';
-import { type Complaint, findComplaints } from './setting-rules.ts';
-import { type Setting, type SettingName, settings, type Values } from './settings.ts';
+import { ConfigFaults, type Fault } from './settings/faults.ts';
+import { readDevelopmentSecrets } from './settings/development-secrets.ts';
+import { findNearMiss } from './settings/near-miss.ts';
+import { type Environment, exampleOf, type Reading, readSetting } from './settings/reading.ts';
+import { type Complaint, findComplaints } from './settings/rules.ts';
+import { type Setting, type SettingName, settings, type Values } from './settings/schema.ts';
 
-export { ConfigFaults } from './config-faults.ts';
+export { ConfigFaults } from './settings/faults.ts';
 
 /** Everything the service is told from outside, frozen. Times are seconds. */
 export type Config = Frozen<ReturnType<typeof arrange>>;

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import { run } from './commands.ts';
 import { ConfigFaults, loadConfig } from './config.ts';
-import { helpText } from './help.ts';
+import { helpText } from './settings/help.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ServiceImplSpec } from '@connectrpc/connect';
+import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
@@ -36,18 +36,21 @@ export interface ServerDeps {
   readonly log: Logger;
   /** Instead of the clock of the process, set to the database's. */
   readonly clock?: Clock;
+  /** Interceptors to run innermost, next to the methods. */
+  readonly inner?: readonly Interceptor[];
 }
 
 export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 
 /** Starts one replica: both ports listen when the promise resolves. */
-export async function startServer({ config, orm, log, clock }: ServerDeps) {
+export async function startServer({ config, orm, log, clock, inner = [] }: ServerDeps) {
   const { now, adjust } = clock ? { now: clock, adjust: async () => {} } : await openClock(orm, config.clockOffset);
   const keys = new MasterKeys(config.masterKeys);
   await prepareInstallation(orm, keys, now());
   const ring = new KeyRing(orm, keys);
   const [passwords] = await Promise.all([Passwords.open(config.passwords), ring.reload()]);
   const app = createApp({ config, orm, now, keys, ring, passwords, log });
+  app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const stopping = new AbortController();
   const grpc = createGrpcServer(app, health, config, stopping.signal);

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.ts';
-import { describeSettings, helpText } from '../src/help.ts';
+import { describeSettings, helpText } from '../src/settings/help.ts';
 import { makeDirectory, production } from './config-fixtures.ts';
 
 test('every example is accepted, after the shell has expanded it', () => {

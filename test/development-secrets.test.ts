@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ConfigFaults, loadConfig } from '../src/config.ts';
-import { describeSettings } from '../src/help.ts';
+import { describeSettings } from '../src/settings/help.ts';
 import { digest, type Environment, key, makeDirectory, production, writeSecret } from './config-fixtures.ts';
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Binaries, chooseAccount, EmbeddedPostgresError, findBinaries } from './embedded/binaries.ts';
-import { ensureCluster } from './embedded/cluster.ts';
+import { createCluster, hasCluster, syncCluster } from './embedded/cluster.ts';
 import { type DataDirectory, explainAccess, requireOwnership, takeDataDirectory } from './embedded/data-directory.ts';
 import {
   endPostmaster,
@@ -54,14 +54,17 @@ async function startIn(directory: DataDirectory, binaries: Binaries, options: Em
   requireOwnership(directory);
   await endPrevious(cluster, log);
   const account = chooseAccount(binaries, cluster);
-  await ensureCluster(directory, binaries, account, fast);
+  const isNew = !hasCluster(directory);
+  if (isNew) await createCluster(directory, binaries, account);
   const socketDir = openSocketDirectory(cluster, account);
   removeStaleLock(path.join(cluster, 'postmaster.pid'), cluster);
   removeStaleLock(path.join(socketDir, `.s.PGSQL.${port}.lock`), cluster);
   const where = ['-D', cluster, '-k', `"${socketDir.replaceAll('"', '""')}"`, '-p', `${port}`];
   const command = account.command(binaries.postgres, [...where, ...settings(fast, maxConnections)]);
   const running = await launchPatiently(command, cluster, log);
-  const release = () => {
+  const syncing = isNew && !fast ? syncCluster(directory, binaries, account) : undefined;
+  const release = async () => {
+    await syncing?.end();
     closeSocketDirectory(socketDir, cluster);
     directory.release();
   };
@@ -99,7 +102,8 @@ async function launchPatiently(command: string[], cluster: string, log: (line: s
 const readyLine = /^postmaster\[(\d+)\] LOG: {2}database system is ready to accept connections/;
 
 /** A client hears of its own faults itself; here they would be noise that may quote what it sent, as may any DETAIL. */
-const noteworthyLine = /^(?!client backend)[\w ]+\[\d+\] (?:(?:WARNING|ERROR|FATAL|PANIC):|LOG:.* terminated by signal )/;
+const noteworthyLine =
+  /^(?!client backend)[\w ]+\[\d+\] (?:(?:WARNING|ERROR|FATAL|PANIC):|LOG:.* terminated by signal )/;
 
 function launch(command: string[], log: (line: string) => void): Promise<Running> {
   return new Promise((resolve, reject) => {
@@ -127,7 +131,7 @@ function launch(command: string[], log: (line: string) => void): Promise<Running
 }
 
 /** Returns how to stop it. */
-function watch({ server, pid }: Running, cluster: string, log: (line: string) => void, release: () => void) {
+function watch({ server, pid }: Running, cluster: string, log: (line: string) => void, release: () => Promise<void>) {
   let stopped: Promise<void> | undefined;
   const interrupt = () => signalPostmaster(pid, cluster, 'SIGINT');
   process.once('exit', interrupt); // the closed pipe tells the supervisor too, unless that has been killed
@@ -135,11 +139,9 @@ function watch({ server, pid }: Running, cluster: string, log: (line: string) =>
   server.ended.then(() => stopped ?? log('PostgreSQL has ended by itself; nothing works until Gatehouse starts again'));
   const stop = async () => {
     process.off('exit', interrupt);
-    server.process.ref();
-    server.end();
-    await server.ended;
+    await server.end();
     await endPostmaster(pid, cluster); // gone already, unless its supervisor was killed
-    release();
+    await release();
   };
   return () => (stopped ??= stop());
 }

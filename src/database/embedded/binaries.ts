@@ -88,7 +88,9 @@ function ownerOf(cluster: string): { uid: number; gid: number } | undefined {
 }
 
 function systemUser(): { uid: number; gid: number } {
-  const users = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'));
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'));
   const user = ['postgres', 'nobody'].map((name) => users.find((fields) => fields[0] === name)).find(Boolean);
   if (user) return { uid: Number(user[2]), gid: Number(user[3]) };
   const cure = 'run Gatehouse as an ordinary user, add a user postgres, or set DATABASE_URL';

@@ -1,31 +1,27 @@
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  renameSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, renameSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { type Account, type Binaries, EmbeddedPostgresError } from './binaries.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { supervise } from './postmaster.ts';
+import { type Supervised, supervise } from './postmaster.ts';
+
+export function hasCluster({ cluster }: DataDirectory): boolean {
+  return existsSync(path.join(cluster, 'PG_VERSION'));
+}
 
 /** Created under another name and renamed when whole: an interrupted start leaves nothing the next one could trust. */
-export async function ensureCluster(directory: DataDirectory, binaries: Binaries, account: Account, fast: boolean) {
-  const { root, cluster } = directory;
-  if (existsSync(path.join(cluster, 'PG_VERSION'))) return;
+export async function createCluster(
+  { root, cluster }: DataDirectory,
+  binaries: Binaries,
+  account: Account,
+): Promise<void> {
   refuseForeignFiles(cluster);
   await removeDrafts(root);
   const draft = mkdtempSync(path.join(root, draftPrefix));
   const { uid, gid } = account;
   if (uid !== undefined && gid !== undefined) chownSync(draft, uid, gid);
-  await initialize(draft, binaries, account, fast);
+  await initialize(draft, binaries, account);
   renameSync(draft, cluster);
-  if (!fast) syncDirectory(root);
 }
 
 const draftPrefix = 'postgres.new-';
@@ -36,24 +32,28 @@ async function removeDrafts(root: string): Promise<void> {
   for (const name of drafts) await rm(path.join(root, name), { recursive: true, force: true, maxRetries: 20 });
 }
 
-async function initialize(draft: string, binaries: Binaries, account: Account, fast: boolean): Promise<void> {
+/** Gives the new cluster's files to the disk, which initdb would else have to wait for. PostgreSQL may be running. */
+export function syncCluster({ cluster }: DataDirectory, binaries: Binaries, account: Account): Supervised {
+  const syncing = supervise(account.command(binaries.initdb, ['-D', cluster, '--sync-only']), () => {});
+  syncing.unref();
+  return syncing;
+}
+
+async function initialize(draft: string, binaries: Binaries, account: Account): Promise<void> {
   const access = ['--username=postgres', '--auth-local=trust', '--auth-host=reject'];
-  const options = ['--encoding=UTF8', '--locale=C', '--no-instructions', ...(fast ? ['--no-sync'] : [])];
+  const options = ['--encoding=UTF8', '--locale=C', '--no-instructions', '--no-sync'];
   const lines: string[] = [];
   const command = account.command(binaries.initdb, ['-D', draft, ...access, ...options]);
   if ((await supervise(command, (line) => lines.push(line)).ended) === 0) return;
   await removeDrafts(path.dirname(draft));
-  throw new EmbeddedPostgresError('NOT_STARTED', `cannot create the database (initdb):\n${lines.slice(-20).join('\n')}`);
+  throw new EmbeddedPostgresError(
+    'NOT_STARTED',
+    `cannot create the database (initdb):\n${lines.slice(-20).join('\n')}`,
+  );
 }
 
 function refuseForeignFiles(cluster: string): void {
   if (!existsSync(cluster) || readdirSync(cluster).length === 0) return;
   const cure = 'move it away, or set another DATA_DIR';
   throw new EmbeddedPostgresError('NOT_STARTED', `${cluster} is there but holds no PostgreSQL data: ${cure}`);
-}
-
-function syncDirectory(dir: string): void {
-  const fd = openSync(dir, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
 }

@@ -47,7 +47,10 @@ export async function takeDataDirectory(dataDir: string): Promise<DataDirectory>
 function lockFile(file: string): number | undefined {
   if (process.platform === 'darwin') return lockOnMac(file);
   const fd = openSync(file, 'a+', 0o644);
-  const { status, error } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], env: environment });
+  const { status, error } = spawnSync('flock', ['-n', '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+    env: environment,
+  });
   if (status === 0) return fd;
   closeSync(fd);
   if (status === 1) return undefined;

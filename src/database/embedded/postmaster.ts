@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
@@ -22,15 +22,15 @@ kill -TERM $!
 for signal in INT QUIT KILL; do
   kill -$signal $! || break
   tick=0
-  while [ $tick -lt 200 ] && kill -0 $!; do sleep 0.05; tick=$((tick + 1)); done
+  while [ $tick -lt 180 ] && kill -0 $!; do sleep 0.05; tick=$((tick + 1)); done
 done
 wait $!`;
 
 export interface Supervised {
-  readonly process: ChildProcess;
   /** With the exit code, after the last line. */
   readonly ended: Promise<number>;
-  end(): void;
+  /** Makes it end, and waits for that. */
+  end(): Promise<number>;
   /** Lets our process end although this one runs. */
   unref(): void;
 }
@@ -45,14 +45,21 @@ export function supervise(command: string[], onLine: (line: string) => void): Su
   });
   const ended = new Promise<number>((resolve) => {
     child.once('exit', (code) => resolve(code ?? 1));
-    child.once('error', (error) => resolve((onLine(error.message), 1)));
+    child.once('error', (error) => {
+      onLine(error.message);
+      resolve(1);
+    });
   });
-  const end = () => void child.stdin.end();
+  const end = () => {
+    child.ref();
+    child.stdin.end();
+    return ended;
+  };
   createInterface({ input: child.stderr }).on('line', onLine).on('close', end);
   const unref = () => {
     for (const handle of [child, child.stdin as Socket, child.stderr as Socket]) handle.unref();
   };
-  return { process: child, ended, end, unref };
+  return { ended, end, unref };
 }
 
 /** The pid in postmaster.pid or a socket's lock file, which outlives a crash. */
@@ -75,7 +82,8 @@ function isPostmaster(pid: number, cluster: string): boolean {
 }
 
 function readCommand(pid: number): string {
-  if (process.platform !== 'linux') return spawnSync('ps', ['-o', 'command=', '-p', `${pid}`], { encoding: 'utf8' }).stdout;
+  if (process.platform !== 'linux')
+    return spawnSync('ps', ['-o', 'command=', '-p', `${pid}`], { encoding: 'utf8' }).stdout;
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {

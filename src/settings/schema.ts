@@ -13,7 +13,7 @@ import {
   publicUrl,
   wholeNumber,
   yesNo,
-} from './setting-parsers.ts';
+} from './parsers.ts';
 
 /** One environment variable. */
 export interface Setting {

@@ -1,4 +1,4 @@
-import { groups, type Setting } from './settings.ts';
+import { groups, type Setting } from './schema.ts';
 
 export interface SettingDescription {
   readonly name: string;

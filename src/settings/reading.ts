@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Fault } from './config-faults.ts';
-import { type Setting, type SettingName, settings } from './settings.ts';
+import type { Fault } from './faults.ts';
+import { type Setting, type SettingName, settings } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { areUnique, listOf } from './setting-parsers.ts';
+import { areUnique, listOf } from './parsers.ts';
 
 export const databaseUrl = z
   .string()

@@ -1,5 +1,5 @@
 import { BlockList, isIPv6 } from 'node:net';
-import type { SettingName, Values } from './settings.ts';
+import type { SettingName, Values } from './schema.ts';
 
 /** What is wrong with a setting although it reads well on its own. */
 export interface Complaint {

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ConfigFaults, type Fault } from './config-faults.ts';
+import { ConfigFaults, type Fault } from './faults.ts';
 
 /** What was given; an empty list is filled from a file of dataDir. */
 interface Given {
