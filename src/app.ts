@@ -50,14 +50,24 @@ export interface App {
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
   const { config, orm, now, keys, ring, passwords, log } = deps;
-  const access = new AccessTokens(ring, { issuer: `${config.publicUrl}/auth/v1`, lifetime: config.accessTokenLifetime });
+  const access = new AccessTokens(ring, {
+    issuer: `${config.publicUrl}/auth/v1`,
+    lifetime: config.accessTokenLifetime,
+  });
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const limits = new Limits(config.limits);
   const services = [
     serve(AuthService, authService({ ...config, now, passwords, opener })),
     serve(
       SessionService,
-      sessionService({ now, keys, access, opener, rotation: rotationRules(config, limits), memory: new SessionMemory() }),
+      sessionService({
+        now,
+        keys,
+        access,
+        opener,
+        rotation: rotationRules(config, limits),
+        memory: new SessionMemory(),
+      }),
     ),
     serve(AdminService, adminService({ now, passwords })),
   ];

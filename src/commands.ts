@@ -53,7 +53,8 @@ async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: 
   else if (action === 'revoke') {
     if (!id || !(await revokeSigningKey(orm, keys, id, now())))
       throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
-  } else if (action !== 'list') throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
+  } else if (action !== 'list')
+    throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
   for (const each of await listSigningKeys(orm))
     print(`${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`);
 }

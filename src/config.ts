@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { ConfigFaults, type Fault } from './settings/faults.ts';
 import { readDevelopmentSecrets } from './settings/development-secrets.ts';
+import { ConfigFaults, type Fault } from './settings/faults.ts';
 import { findNearMiss } from './settings/near-miss.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './settings/reading.ts';
 import { type Complaint, findComplaints } from './settings/rules.ts';

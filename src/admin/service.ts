@@ -20,7 +20,14 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
     async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
       const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
       const at = now();
-      const registration = { projectId: projectOf(context), email, name, passwordHash, emailVerified, mustChangePassword };
+      const registration = {
+        projectId: projectOf(context),
+        email,
+        name,
+        passwordHash,
+        emailVerified,
+        mustChangePassword,
+      };
       const user = await change(context, async (em) => {
         const user = await register(em, registration, undefined, at);
         audit(em, context, { action: 'user.create', userId: user.id }, at);

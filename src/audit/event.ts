@@ -67,7 +67,12 @@ export function audit(em: EntityManager, context: HandlerContext, draft: EventDr
 }
 
 /** Adds the row of something that was refused. The unit of work writes it after the call's rollback. */
-export function auditFailure(em: EntityManager, context: Pick<HandlerContext, 'values'>, draft: EventDraft, now: Date): void {
+export function auditFailure(
+  em: EntityManager,
+  context: Pick<HandlerContext, 'values'>,
+  draft: EventDraft,
+  now: Date,
+): void {
   em.persist(compose(context, draft, 'FAILURE', now));
 }
 

@@ -50,8 +50,17 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
     },
 
     async signIn({ email, password, kind }, context) {
-      const user = await checkPassword(reads(context), passwords, { projectId: projectOf(context), email, password }, now, context.signal);
-      const rehashed = user.passwordHash && passwords.isOutdated(user.passwordHash) ? await passwords.hash(password, context.signal) : null;
+      const user = await checkPassword(
+        reads(context),
+        passwords,
+        { projectId: projectOf(context), email, password },
+        now,
+        context.signal,
+      );
+      const rehashed =
+        user.passwordHash && passwords.isOutdated(user.passwordHash)
+          ? await passwords.hash(password, context.signal)
+          : null;
       const at = now();
       const opened = await change(context, async (em) => {
         await recordSignIn(em, user, rehashed, at);

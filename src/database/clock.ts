@@ -11,9 +11,9 @@ export async function openClock(orm: MikroORM, offsetSeconds: number) {
   let offset = 0;
   const adjust = async (): Promise<void> => {
     const sent = Date.now();
-    const [row] = await orm.em.fork().execute<{ ms: number }[]>(
-      'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
-    );
+    const [row] = await orm.em
+      .fork()
+      .execute<{ ms: number }[]>('select extract(epoch from clock_timestamp())::float8 * 1000 as ms');
     const received = Date.now();
     offset = Math.round(Number(row!.ms) - (sent + received) / 2);
   };

@@ -55,9 +55,11 @@ class UnfitDatabase extends Error {
 
 /** Throws unless the database answers, is new enough, and stores text as we compare it. */
 export async function requireDatabase(orm: MikroORM): Promise<void> {
-  const [row] = await orm.em.fork().execute<{ version: number; encoding: string }[]>(
-    `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
-  );
+  const [row] = await orm.em
+    .fork()
+    .execute<{ version: number; encoding: string }[]>(
+      `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
+    );
   const { version, encoding } = row!;
   if (version < 150000) throw new UnfitDatabase(`PostgreSQL 15 or newer is needed; DATABASE_URL leads to ${version}`);
   if (encoding !== 'UTF8') throw new UnfitDatabase(`the database must be created with encoding UTF8, not ${encoding}`);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FlushMode, type EntityManager, type MikroORM } from '@mikro-orm/postgresql';
+import { type EntityManager, FlushMode, type MikroORM } from '@mikro-orm/postgresql';
 import { faultOf } from './faults.ts';
 
 const attempts = 8;

@@ -7,9 +7,13 @@ import {
   type Interceptor,
   type ServiceImplSpec,
 } from '@connectrpc/connect';
-import { compressionGzip, universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { codeFromString, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
 import { type Reason, Refusal } from '../errors.ts';
 import { kOrigin } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';

@@ -1,7 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cors } from '@connectrpc/connect';
 
-const allowedHeaders = [...cors.allowedHeaders.filter((each) => !/grpc/i.test(each)), 'Authorization', 'Gatehouse-Project', 'X-Request-Id'];
+const allowedHeaders = [
+  ...cors.allowedHeaders.filter((each) => !/grpc/i.test(each)),
+  'Authorization',
+  'Gatehouse-Project',
+  'X-Request-Id',
+];
 const exposedHeaders = ['X-Request-Id', 'Retry-After'];
 
 /**

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
-import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Gateway } from './connect.ts';
 import { allowOrigins } from './cors.ts';
 import { largestHeader } from './limits.ts';

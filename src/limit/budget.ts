@@ -85,7 +85,14 @@ export class Budgets {
     const known = this.#leases.get(key);
     if (known) return known;
     if (this.#leases.size >= mostLeases) this.#forget(this.#leases.keys().next().value!);
-    const lease = { left: 0, block: 1, takenAt: Number.NEGATIVE_INFINITY, endsAt: 0, refusedUntil: 0, taking: undefined };
+    const lease = {
+      left: 0,
+      block: 1,
+      takenAt: Number.NEGATIVE_INFINITY,
+      endsAt: 0,
+      refusedUntil: 0,
+      taking: undefined,
+    };
     this.#leases.set(key, lease);
     return lease;
   }

@@ -1,4 +1,4 @@
-import { defineEntity, p, type EntityManager } from '@mikro-orm/postgresql';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../master-keys.ts';
 
 const InstallationTable = defineEntity({

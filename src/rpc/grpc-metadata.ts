@@ -12,7 +12,8 @@ export function headersFrom(metadata: Metadata): Headers {
 export function metadataFrom(headers: Headers): Metadata {
   const metadata = new Metadata();
   for (const [key, value] of headers) {
-    if (key.endsWith('-bin')) for (const part of value.split(',')) metadata.add(key, Buffer.from(part.trim(), 'base64'));
+    if (key.endsWith('-bin'))
+      for (const part of value.split(',')) metadata.add(key, Buffer.from(part.trim(), 'base64'));
     else metadata.add(key, value);
   }
   return metadata;

@@ -132,7 +132,10 @@ function timeLeft(call: Call, most: number | undefined): number | undefined {
 
 // The peer comes with its port, an IPv6 one without brackets around the address.
 function socketAddress(call: Call): string {
-  return call.getPeer().replace(/^(.*):\d+$/, '$1').replace(/^\[(.*)\]$/, '$1');
+  return call
+    .getPeer()
+    .replace(/^(.*):\d+$/, '$1')
+    .replace(/^\[(.*)\]$/, '$1');
 }
 
 function decode({ method }: MethodImplSpec, bytes: Buffer): Message {

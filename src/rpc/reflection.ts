@@ -9,10 +9,10 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
-import {
-  type ServerReflection,
-  type ServerReflectionRequest,
-  type ServerReflectionResponseSchema,
+import type {
+  ServerReflection,
+  ServerReflectionRequest,
+  ServerReflectionResponseSchema,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import type { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
@@ -51,7 +51,10 @@ class DescriptorIndex {
   answer(question: Question): Answer {
     switch (question.case) {
       case 'listServices':
-        return { case: 'listServicesResponse', value: { service: this.#services.map(({ typeName: name }) => ({ name })) } };
+        return {
+          case: 'listServicesResponse',
+          value: { service: this.#services.map(({ typeName: name }) => ({ name })) },
+        };
       case 'fileByFilename':
         return withImports(this.#files.get(question.value));
       case 'fileContainingSymbol':
@@ -61,7 +64,10 @@ class DescriptorIndex {
       case 'allExtensionNumbersOfType': {
         const numbers = [...(this.#extensions.get(question.value)?.keys() ?? [])];
         if (numbers.length === 0) return failure(Code.NotFound, 'no extensions');
-        return { case: 'allExtensionNumbersResponse', value: { baseTypeName: question.value, extensionNumber: numbers } };
+        return {
+          case: 'allExtensionNumbersResponse',
+          value: { baseTypeName: question.value, extensionNumber: numbers },
+        };
       }
       default:
         return failure(Code.InvalidArgument, 'no question');

@@ -38,8 +38,7 @@ function check(schema: DescMessage, message: Message): void {
  * C0 and C1 controls, lone surrogates and U+FFFD, the mark of bytes that were no text: two different wrong byte strings
  * would otherwise be one password, and PostgreSQL cannot store a NUL.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
-const strange = /[\u0000-\u001f\u007f-\u009f\ufffd]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const strange = /\p{Cc}|\p{Cs}|\ufffd/u;
 
 function* strangeStrings(message: ReflectMessage, path: string): Generator<FieldViolation> {
   for (const field of message.fields) {

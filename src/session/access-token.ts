@@ -86,7 +86,7 @@ export class AccessTokens {
     // A key that was revoked meanwhile is no longer in the ring.
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
-    const kid = parsed?.header['kid'];
+    const kid = parsed?.header.kid;
     // The algorithm is ours, never the header's; keys come from the ring alone: no jku, x5u or jwk is looked at
     // (RFC 8725, section 3).
     const fits = parsed && headerFits(parsed.header) && typeof kid === 'string';
@@ -104,7 +104,7 @@ export class AccessTokens {
 }
 
 function headerFits(header: Readonly<Record<string, unknown>>): boolean {
-  return header['alg'] === 'ES256' && header['typ'] === 'JWT' && !('crit' in header) && !('b64' in header);
+  return header.alg === 'ES256' && header.typ === 'JWT' && !('crit' in header) && !('b64' in header);
 }
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {

@@ -59,7 +59,9 @@ export class KeyRing {
 
   async #read(): Promise<void> {
     this.#readAt = performance.now();
-    const all = await this.#orm.em.fork().find(SigningKey, { state: { $ne: 'revoked' } }, { orderBy: { createdAt: 1 } });
+    const all = await this.#orm.em
+      .fork()
+      .find(SigningKey, { state: { $ne: 'revoked' } }, { orderBy: { createdAt: 1 } });
     const active = all.find((each) => each.state === 'active');
     if (active && active.id !== this.#signer?.id)
       this.#signer = { id: active.id, privateKey: active.privateKey(this.#keys) };

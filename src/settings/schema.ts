@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
 import {
   choice,
   duration,
@@ -14,6 +13,7 @@ import {
   wholeNumber,
   yesNo,
 } from './parsers.ts';
+import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
 
 /** One environment variable. */
 export interface Setting {

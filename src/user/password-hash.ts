@@ -28,7 +28,14 @@ interface Parsed {
 }
 
 export const deriveWithArgon2: Derive = (password, salt, cost, pepper) =>
-  argon2.hash(password, { type: argon2.argon2id, raw: true, hashLength: 32, salt, ...cost, ...(pepper && { secret: pepper }) });
+  argon2.hash(password, {
+    type: argon2.argon2id,
+    raw: true,
+    hashLength: 32,
+    salt,
+    ...cost,
+    ...(pepper && { secret: pepper }),
+  });
 
 /** The faster of the hashers that are installed: `@node-rs/argon2` takes a third of the CPU time of `argon2`. */
 export async function fastestDerive(): Promise<Derive> {

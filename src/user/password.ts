@@ -1,6 +1,14 @@
 import { Refusal } from '../errors.ts';
 import { HashGate } from './hash-gate.ts';
-import { type Derive, fastestDerive, type HashCost, hashWith, isOutdated, type Pepper, verifyWith } from './password-hash.ts';
+import {
+  type Derive,
+  fastestDerive,
+  type HashCost,
+  hashWith,
+  isOutdated,
+  type Pepper,
+  verifyWith,
+} from './password-hash.ts';
 import { weaknessesOf } from './password-strength.ts';
 
 export interface PasswordRules {
@@ -43,7 +51,9 @@ export class Passwords {
   async hashNew(password: string, context: readonly string[], signal: AbortSignal): Promise<string> {
     const reasons = weaknessesOf(password, this.#rules.minLength, context);
     if (reasons.length > 0)
-      throw new Refusal('WEAK_PASSWORD', { metadata: { reasons: reasons.join(','), min_length: `${this.#rules.minLength}` } });
+      throw new Refusal('WEAK_PASSWORD', {
+        metadata: { reasons: reasons.join(','), min_length: `${this.#rules.minLength}` },
+      });
     return this.hash(password, signal);
   }
 

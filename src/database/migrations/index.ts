@@ -1,5 +1,3 @@
 import { Migration20261121120000_foundation } from './Migration20261121120000_foundation.ts';
 
-export const migrations = [
-  { name: 'Migration20261121120000_foundation', class: Migration20261121120000_foundation },
-];
+export const migrations = [{ name: 'Migration20261121120000_foundation', class: Migration20261121120000_foundation }];
