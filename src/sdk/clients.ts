@@ -1,0 +1,22 @@
+import { type Client, createClient, type Transport } from '@connectrpc/connect';
+import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+
+/** One typed client per service of the contract. A call that fails rejects with a ConnectError. */
+export interface Clients {
+  /** Registers people, signs them in, and says who the caller is. */
+  readonly auth: Client<typeof AuthService>;
+  /** Refreshes, lists, ends and introspects sessions. */
+  readonly sessions: Client<typeof SessionService>;
+  /** Manages users. For backends: every method takes a service key as its bearer. */
+  readonly admin: Client<typeof AdminService>;
+}
+
+export function createClients(transport: Transport): Clients {
+  return {
+    auth: createClient(AuthService, transport),
+    sessions: createClient(SessionService, transport),
+    admin: createClient(AdminService, transport),
+  };
+}

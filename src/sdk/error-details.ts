@@ -1,0 +1,71 @@
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
+import {
+  BadRequestSchema,
+  type ErrorInfo,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '../../gen/google/rpc/error_details_pb.ts';
+import { type Reason, reasons } from './reasons.ts';
+
+/** What a session has to reach before the call is let through, and what it has reached. */
+export interface StepUp {
+  readonly required: AssuranceLevel;
+  readonly current: AssuranceLevel;
+}
+
+/**
+ * Why the service refused the call. A deadline or a cancellation has its reason also when it was noticed on this side.
+ * Undefined for what is no error of the service, and for a reason younger than this SDK: `error.code` then says enough.
+ */
+export function reasonOf(error: unknown): Reason | undefined {
+  const reason = errorInfoOf(error)?.reason ?? localReasonOf(error);
+  return reasons.find((each) => each === reason);
+}
+
+/** The facts that come with the reason, as the contract names them for the method. Empty when there are none. */
+export function metadataOf(error: unknown): Readonly<Record<string, string>> {
+  return errorInfoOf(error)?.metadata ?? {};
+}
+
+/** Which fields of the request were wrong, each with all that is wrong with it. Empty when it was not about fields. */
+export function fieldErrors(error: unknown): Readonly<Record<string, readonly string[]>> {
+  const fields: Record<string, string[]> = Object.create(null);
+  for (const { fieldViolations } of detailsOf(error, BadRequestSchema))
+    for (const { field, description } of fieldViolations) fields[field] = [...(fields[field] ?? []), description];
+  return fields;
+}
+
+/** In how many seconds, possibly a fraction, trying again makes sense. Undefined when the service did not say. */
+export function retryAfter(error: unknown): number | undefined {
+  const delay = detailsOf(error, RetryInfoSchema)[0]?.retryDelay;
+  return delay && durationMs(delay) / 1000;
+}
+
+/** The assurance levels of an INSUFFICIENT_AAL: have the user add a factor, then call again. Undefined for all else. */
+export function stepUpOf(error: unknown): StepUp | undefined {
+  if (reasonOf(error) !== 'INSUFFICIENT_AAL') return undefined;
+  const { required_aal, current_aal } = metadataOf(error);
+  return { required: levelNamed(required_aal), current: levelNamed(current_aal) };
+}
+
+function errorInfoOf(error: unknown): ErrorInfo | undefined {
+  return detailsOf(error, ErrorInfoSchema).find(({ domain }) => domain === 'gatehouse');
+}
+
+function localReasonOf(error: unknown): Reason | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  if (error.code === Code.DeadlineExceeded) return 'DEADLINE_EXCEEDED';
+  return error.code === Code.Canceled ? 'CANCELED' : undefined;
+}
+
+function detailsOf<Desc extends DescMessage>(error: unknown, schema: Desc): MessageShape<Desc>[] {
+  return error instanceof ConnectError ? error.findDetails(schema) : [];
+}
+
+function levelNamed(name: string | undefined): AssuranceLevel {
+  if (name === 'aal1') return AssuranceLevel.AAL1;
+  return name === 'aal2' ? AssuranceLevel.AAL2 : AssuranceLevel.UNSPECIFIED;
+}

@@ -1,0 +1,51 @@
+import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError, type UnaryRequest, type UnaryResponse } from '@connectrpc/connect';
+import type { CallOptions, Client } from '@grpc/grpc-js';
+import { headersFrom, metadataFrom } from '../rpc/grpc-metadata.ts';
+import { connectErrorFrom } from './grpc-error.ts';
+
+/** One unary call over grpc-js. Aborting the request's signal cancels it. */
+export function callUnary<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  { method, message, header, signal }: UnaryRequest<I, O>,
+  options: CallOptions,
+): Promise<UnaryResponse<I, O>> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(ConnectError.from(signal.reason, Code.Canceled));
+    const { path, encode, decode } = wireFormat<I, O>(method);
+    // Both are filled as they arrive; the trailer does so right after the message.
+    const answered = { header: new Headers(), trailer: new Headers() };
+    const call = client.makeUnaryRequest(
+      path,
+      encode,
+      decode,
+      message,
+      metadataFrom(header),
+      options,
+      (failure, value) => {
+        signal.removeEventListener('abort', cancel);
+        if (failure) reject(connectErrorFrom(failure));
+        else resolve({ stream: false, service: method.parent, method, ...answered, message: value! });
+      },
+    );
+    const cancel = () => call.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    call.on('metadata', (metadata) => copy(headersFrom(metadata), answered.header));
+    call.on('status', ({ metadata }) => copy(headersFrom(metadata), answered.trailer));
+  });
+}
+
+/** How grpc-js is to send and read the messages of a method. */
+export function wireFormat<I extends DescMessage, O extends DescMessage>(method: DescMethod) {
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    encode: (message: MessageShape<I>) => Buffer.from(toBinary(method.input as I, message)),
+    decode: (bytes: Buffer) => fromBinary(method.output as O, bytes),
+  };
+}
+
+export function copy(from: Headers, to: Headers): void {
+  from.forEach((value, name) => {
+    to.append(name, value);
+  });
+}

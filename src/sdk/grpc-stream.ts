@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { Code, ConnectError, type StreamRequest, type StreamResponse } from '@connectrpc/connect';
+import type { CallOptions, Client, ClientDuplexStream } from '@grpc/grpc-js';
+import { headersFrom, metadataFrom } from '../rpc/grpc-metadata.ts';
+import { copy, wireFormat } from './grpc-call.ts';
+import { connectErrorFrom } from './grpc-error.ts';
+
+type Call<I extends DescMessage, O extends DescMessage> = ClientDuplexStream<MessageShape<I>, MessageShape<O>>;
+
+/**
+ * One streaming call of any kind over grpc-js: on the wire they all look like the bidirectional one. Resolves when the
+ * headers are there. Leaving the loop over the answers, like aborting the request's signal, cancels the call.
+ */
+export async function callStream<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  { method, message, header, signal }: StreamRequest<I, O>,
+  options: CallOptions,
+): Promise<StreamResponse<I, O>> {
+  if (signal.aborted) throw ConnectError.from(signal.reason, Code.Canceled);
+  const { path, encode, decode } = wireFormat<I, O>(method);
+  const call: Call<I, O> = client.makeBidiStreamRequest(path, encode, decode, metadataFrom(header), options);
+  const cancel = () => call.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  call.on('status', () => signal.removeEventListener('abort', cancel));
+  const answered = { header: new Headers(), trailer: new Headers() };
+  call.on('status', ({ metadata }) => copy(headersFrom(metadata), answered.trailer));
+  const answers = answersOf(call);
+  void send(call, message);
+  copy(await headersOf(call), answered.header);
+  return { stream: true, service: method.parent, method, ...answered, message: answers };
+}
+
+/** Listens at once: an error that comes before anybody iterates would otherwise end the process. */
+function answersOf<I extends DescMessage, O extends DescMessage>(call: Call<I, O>): AsyncIterable<MessageShape<O>> {
+  let failure: unknown;
+  call.on('error', (error) => {
+    failure = error;
+  });
+  async function* iterate(): AsyncGenerator<MessageShape<O>> {
+    try {
+      yield* call;
+    } catch (error) {
+      failure ??= error;
+    } finally {
+      call.cancel();
+    }
+    if (failure) throw connectErrorFrom(failure);
+  }
+  return iterate();
+}
+
+function headersOf<I extends DescMessage, O extends DescMessage>(call: Call<I, O>): Promise<Headers> {
+  return new Promise((resolve) => {
+    call.once('metadata', (metadata) => resolve(headersFrom(metadata)));
+    // A call that fails at once has only a trailer.
+    call.once('status', () => resolve(new Headers()));
+  });
+}
+
+async function send<I extends DescMessage, O extends DescMessage>(
+  call: Call<I, O>,
+  messages: AsyncIterable<MessageShape<I>>,
+): Promise<void> {
+  try {
+    for await (const message of messages) if (!call.write(message)) await once(call, 'drain');
+    call.end();
+  } catch {
+    // Either the call has failed, and says so to whoever reads it, or the messages have.
+    call.cancel();
+  }
+}
