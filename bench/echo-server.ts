@@ -1,0 +1,19 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+
+/*
+ * The limit that unary calls are held against: a bare grpc-js server that answers every path with as many bytes as the
+ * real method does, and does nothing else. In a process of its own.
+ */
+const answer = Buffer.alloc(Number(process.argv[2] ?? 0));
+const pass = (bytes: Buffer) => bytes;
+const wire = { requestStream: false, responseStream: false, requestSerialize: pass, requestDeserialize: pass } as const;
+const server = new Server({ 'grpc.enable_channelz': 0 });
+server.addService(
+  { echo: { ...wire, path: '/bench.Echo/Echo', responseSerialize: pass, responseDeserialize: pass } },
+  { echo: (_: unknown, reply: (error: null, bytes: Buffer) => void) => reply(null, answer) },
+);
+server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error;
+  process.stdout.write(`ready ${port}\n`);
+});
+process.on('SIGTERM', () => server.forceShutdown());

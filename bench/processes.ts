@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+export interface Child {
+  readonly pid: number;
+  /** What its ready line said. */
+  readonly ready: string;
+  stop(): Promise<void>;
+}
+
+/** Starts a program of ours and waits for the line on stdout that matches. */
+export function startChild(args: string[], env: Record<string, string>, isReady: RegExp): Promise<Child> {
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  process.once('exit', () => child.kill());
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}`)));
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      const match = isReady.exec(line);
+      if (match) resolve({ pid: child.pid!, ready: match[1] ?? '', stop: () => stop(child) });
+    });
+  });
+}
+
+function stop(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill('SIGTERM');
+  });
+}
+
+const ticksPerSecond = 100;
+
+/** Seconds of CPU time that a process has used; with its children, those that have ended included. */
+export function cpuOf(pid: number, withChildren = false): number {
+  const own = cpuTicks(pid);
+  const children = withChildren ? childrenOf(pid).reduce((sum, each) => sum + cpuTicks(each), 0) : 0;
+  return (own + children) / ticksPerSecond;
+}
+
+function cpuTicks(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    // utime, stime, cutime, cstime
+    return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+  } catch {
+    return 0;
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return (
+          Number(
+            readFileSync(`/proc/${pid}/stat`, 'utf8')
+              .replace(/^.*\) /s, '')
+              .split(' ')[1],
+          ) === parent
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Resident memory in MB. */
+export function memoryOf(pid: number): number {
+  const [, kb] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Math.round(Number(kb) / 1024);
+}

@@ -1,0 +1,190 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { draw } from './draw.ts';
+import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
+import { measureGrowth } from './growth.ts';
+import { cpuOf, memoryOf, startChild } from './processes.ts';
+import { type Scenario, scenarios, signIn } from './scenarios.ts';
+import { openStage, type Stage } from './stage.ts';
+import { statementRate } from './statement.ts';
+import { measureStorm } from './storm.ts';
+
+/*
+ * npm run bench                      rates and latencies with their limits, the storm, and growth to 1 M sessions
+ * npm run bench -- --rounds 5        more rounds: the figures are medians
+ * npm run bench -- --only Refresh    the scenarios whose names begin so, and nothing else
+ * npm run bench -- --largest 1e7     growth to 10 M sessions: takes half an hour and 10 GB
+ */
+const rounds = Number(option('rounds') ?? 3);
+const seconds = Number(option('seconds') ?? 2);
+const only = option('only') ?? '';
+const sessions = 10_000;
+const largest = Number(option('largest') ?? 1e6);
+
+interface Measured {
+  readonly rate: number;
+  /** Microseconds of CPU per call. */
+  readonly appCpu: number;
+  readonly databaseCpu: number;
+  readonly generatorCpu: number;
+}
+
+export interface Row {
+  readonly name: string;
+  readonly rate: number;
+  readonly limit: string;
+  readonly limitRate: number;
+  readonly ratio: number;
+  readonly appCpu: number;
+  readonly databaseCpu: number;
+  readonly generatorCpu: number;
+  /** Milliseconds at half the rate, in an open model, at these percentiles. */
+  readonly latency?: Readonly<Record<string, number>>;
+}
+
+const stage = await openStage(sessions);
+const idle = await idleMemory(stage);
+const rows: Row[] = [];
+for (const each of scenarios.filter(({ name }) => name.startsWith(only)))
+  rows.push(...(await measureAgainstEcho(each)));
+const cores = cpus().length;
+for (const hashes of [cores, Math.max(1, cores - 1)])
+  if (signIn(hashes).name.startsWith(only)) rows.push(await measureAgainstHashes(signIn(hashes), hashes));
+const storm = only ? undefined : await measureStorm(stage, seconds * 2);
+await stage.close();
+const sizes = [1e4, 1e5, 1e6, 1e7].filter((size) => size <= largest);
+const growth = only ? [] : await measureGrowth(sizes, rounds, seconds);
+report();
+
+async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
+  progress(scenario.name);
+  const prepared = await scenario.prepare(stage.grpc);
+  const echo = await startChild(['bench/echo-server.ts', `${prepared.answerBytes}`], {}, /^ready (\d+)/);
+  const echoChain = echoChainTo(`127.0.0.1:${echo.ready}`, prepared.request);
+  const echoed: number[] = [];
+  const measured: Measured[] = [];
+  const statements: number[] = [];
+  // Warm both sides up, then take turns, so that whatever else the machine does hits both.
+  await saturate(prepared.chain, scenario.slots, 1);
+  await saturate(echoChain.chain, scenario.slots, 1);
+  for (let round = 0; round < rounds; round++) {
+    echoed.push(rateOf(await saturate(echoChain.chain, scenario.slots, seconds)));
+    measured.push(await measure(prepared.chain, scenario.slots));
+    if (scenario.name === 'Refresh') statements.push(await statementRate(stage.socketDir, sessions, seconds));
+  }
+  const half = median(measured.map(({ rate }) => rate)) / 2;
+  const calm = await offer(prepared.chain, 256, half, seconds * 2);
+  prepared.close();
+  echoChain.close();
+  await echo.stop();
+  const row = compose(scenario.name, measured, 'bare echo', median(echoed));
+  const shares = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+  const latency = Object.fromEntries(shares.map((share) => [share * 100, percentile(calm.latencies, share)]));
+  const withLatency = { ...row, latency };
+  if (statements.length === 0) return [withLatency];
+  return [withLatency, compose(scenario.name, measured, 'its own statement', median(statements))];
+}
+
+async function measureAgainstHashes(scenario: Scenario, hashes: number): Promise<Row> {
+  progress(scenario.name);
+  const app = await stage.startApp({ HASH_CONCURRENCY: `${hashes}` });
+  const prepared = await scenario.prepare(app.ready);
+  const raw: number[] = [];
+  const measured: Measured[] = [];
+  await saturate(prepared.chain, scenario.slots, 1);
+  for (let round = 0; round < rounds; round++) {
+    const loop = await startChild(['bench/hash-loop.ts', `${cores}`, `${seconds}`], {}, /^rate (.+)/);
+    raw.push(Number(loop.ready));
+    measured.push(await measure(prepared.chain, scenario.slots, app));
+  }
+  prepared.close();
+  await app.stop();
+  return compose(scenario.name, measured, `raw hashes, ${cores} at a time`, median(raw));
+}
+
+async function measure(chain: Chain, slots: number, app = stage.app): Promise<Measured> {
+  const before = { ...stage.cpu(app), generator: cpuOf(process.pid) };
+  const load = await saturate(chain, slots, seconds);
+  if (load.failures > 0) throw new Error(`${load.failures} of ${load.calls} calls failed`);
+  const after = { ...stage.cpu(app), generator: cpuOf(process.pid) };
+  const perCall = (used: number): number => (used / load.calls) * 1e6;
+  return {
+    rate: rateOf(load),
+    appCpu: perCall(after.app - before.app),
+    databaseCpu: perCall(after.database - before.database),
+    generatorCpu: perCall(after.generator - before.generator),
+  };
+}
+
+function echoChainTo(address: string, request: Buffer): { chain: Chain; close(): void } {
+  const callers = Array.from({ length: 4 }, () => new Caller(address, '/bench.Echo/Echo'));
+  const chain: Chain = async (slot) => void (await callers[slot % callers.length]!.call(request));
+  return { chain, close: () => callers.forEach(hangUp) };
+}
+
+function hangUp(caller: Caller): void {
+  caller.close();
+}
+
+async function idleMemory({ app }: Stage): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  return memoryOf(app.pid);
+}
+
+function compose(name: string, measured: readonly Measured[], limit: string, limitRate: number): Row {
+  const middle = (of: keyof Measured) => median(measured.map((each) => each[of]));
+  const rate = middle('rate');
+  const cpu = { appCpu: middle('appCpu'), databaseCpu: middle('databaseCpu'), generatorCpu: middle('generatorCpu') };
+  return { name, rate, limit, limitRate, ratio: rate / limitRate, ...cpu };
+}
+
+function report(): void {
+  const table = rows.map((row) => ({
+    method: row.name,
+    'calls/s': Math.round(row.rate),
+    limit: row.limit,
+    'limit/s': Math.round(row.limitRate),
+    ratio: row.ratio.toFixed(2),
+    'app us': Math.round(row.appCpu),
+    'db us': Math.round(row.databaseCpu),
+    'generator us': Math.round(row.generatorCpu),
+    'p50 ms': row.latency?.[50]?.toFixed(2) ?? '',
+    'p99 ms': row.latency?.[99]?.toFixed(2) ?? '',
+  }));
+  console.table(table);
+  if (storm) console.table({ calm: storm.calm, storm: storm.storm });
+  if (growth.length > 0) console.table(growth);
+  console.log(`idle resident memory: ${idle} MB`);
+  const machine = `${cores} x ${cpus()[0]?.model}`;
+  const results = {
+    date: new Date().toISOString(),
+    machine,
+    node: process.version,
+    rounds,
+    seconds,
+    idle,
+    rows,
+    storm,
+    growth,
+  };
+  mkdirSync('.reports', { recursive: true });
+  writeFileSync('.reports/bench.json', `${JSON.stringify(results, undefined, 2)}\n`);
+  if (!only) draw(rows, growth);
+}
+
+function rateOf({ calls, seconds }: Load): number {
+  return calls / seconds;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+function progress(line: string): void {
+  process.stderr.write(`${line} ...\n`);
+}
+
+function option(name: string): string | undefined {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? undefined : process.argv[at + 1];
+}

@@ -1,0 +1,152 @@
+import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
+import { fieldOf, pathOf, requestFrame } from './frames.ts';
+import { type Answer, Caller, type Chain } from './generator.ts';
+import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
+
+export interface Scenario {
+  readonly name: string;
+  /** Calls in flight when the rate is measured. */
+  readonly slots: number;
+  /** A chain per slot over the connection given, and the size of the answer it gets. */
+  prepare(address: string): Promise<{ chain: Chain; request: Buffer; answerBytes: number; close(): void }>;
+}
+
+const connections = 4;
+
+// Each preparation takes sessions of its own: what an earlier one has rotated is known to nobody any more.
+let blocks = 0;
+
+/** Each slot keeps one session and refreshes it again and again with the token it just got. */
+export const refresh: Scenario = {
+  name: 'Refresh',
+  slots: 32,
+  async prepare(address) {
+    const callers = connect(address, pathOf(SessionService.method.refresh));
+    const first = 10 + 512 * blocks++;
+    const requests = Array.from({ length: 512 }, (_, slot) => refreshFrame(refreshTokenOf(first + slot)));
+    const chain: Chain = async (slot) => {
+      const answer = expectOk(await callers[slot % connections]!.call(requests[slot]!));
+      requests[slot] = refreshFrame(refreshTokenIn(answer.message));
+    };
+    const sample = expectOk(await callers[0]!.call(requests[0]!));
+    requests[0] = refreshFrame(refreshTokenIn(sample.message));
+    return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+  },
+};
+
+/** Spread over the whole table: each call refreshes another session. */
+export const refreshAmong = (sessions: number): Scenario => ({
+  name: 'Refresh',
+  slots: 32,
+  async prepare(address) {
+    const callers = connect(address, pathOf(SessionService.method.refresh));
+    // A prime step visits every session before it comes back to one.
+    let at = 0;
+    const generations = new Uint32Array(sessions);
+    const chain: Chain = async (slot) => {
+      at = (at + 7_368_787) % sessions;
+      expectOk(await callers[slot % connections]!.call(refreshFrame(refreshTokenOf(at, generations[at]!++))));
+    };
+    const request = refreshFrame(refreshTokenOf(0));
+    return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
+  },
+});
+
+const introspect = (staleness: number): Scenario => ({
+  name: staleness ? `Introspect, max_staleness ${staleness} s` : 'Introspect',
+  slots: 32,
+  async prepare(address) {
+    const tokens = await accessTokens(address, 200);
+    const maxStaleness = { seconds: BigInt(staleness), nanos: 0 };
+    const requests = tokens.map((token) => requestFrame(SessionService.method.introspect, { token, maxStaleness }));
+    return constant(address, pathOf(SessionService.method.introspect), requests, () => serviceKey);
+  },
+});
+
+const getSession: Scenario = {
+  name: 'GetSession',
+  slots: 32,
+  async prepare(address) {
+    const [token] = await accessTokens(address, 1);
+    const request = requestFrame(SessionService.method.getSession, { sessionId: sessionId(1) });
+    return constant(address, pathOf(SessionService.method.getSession), [request], () => token!);
+  },
+};
+
+const listSessions: Scenario = {
+  name: 'ListSessions',
+  slots: 32,
+  async prepare(address) {
+    const [token] = await accessTokens(address, 1);
+    const request = requestFrame(SessionService.method.listSessions, {});
+    return constant(address, pathOf(SessionService.method.listSessions), [request], () => token!);
+  },
+};
+
+export const signIn = (hashes: number): Scenario => ({
+  name: `SignIn, ${hashes} hashes at a time`,
+  slots: 16,
+  async prepare(address) {
+    const requests = Array.from({ length: 200 }, (_, n) =>
+      requestFrame(AuthService.method.signIn, { email: emailOf(n + 100), password }),
+    );
+    return constant(address, pathOf(AuthService.method.signIn), requests);
+  },
+});
+
+export const scenarios = [refresh, introspect(0), introspect(1), getSession, listSessions];
+
+async function constant(address: string, path: string, requests: readonly Buffer[], bearer?: () => string) {
+  const callers = connect(address, path, bearer?.());
+  let turn = 0;
+  const chain: Chain = async (slot) => {
+    expectOk(await callers[slot % connections]!.call(requests[turn++ % requests.length]!));
+  };
+  const sample = expectOk(await callers[0]!.call(requests[0]!));
+  return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+}
+
+/** Fresh access tokens of seeded sessions, far from those that the refresh scenario uses up: one refresh each. */
+async function accessTokens(address: string, count: number): Promise<string[]> {
+  const caller = new Caller(address, pathOf(SessionService.method.refresh));
+  const tokens: string[] = [];
+  for (let n = 0; n < count; n++) {
+    // Session 1 is the one that GetSession reads.
+    const { message } = expectOk(await caller.call(refreshFrame(nextRefreshToken(n === 0 ? 1 : 4000 + n))));
+    tokens.push(fieldOf(fieldOf(message, 1)!, 1)!.toString());
+  }
+  caller.close();
+  return tokens;
+}
+
+const generations = new Map<number, number>();
+
+/** The current token of a seeded session that is refreshed once with it. */
+function nextRefreshToken(session: number): string {
+  const generation = generations.get(session) ?? 0;
+  generations.set(session, generation + 1);
+  return refreshTokenOf(session, generation);
+}
+
+function connect(address: string, path: string, bearer?: string): Caller[] {
+  return Array.from({ length: connections }, () => new Caller(address, path, bearer));
+}
+
+function close(caller: Caller): void {
+  caller.close();
+}
+
+function refreshFrame(refreshToken: string): Buffer {
+  return requestFrame(SessionService.method.refresh, { refreshToken });
+}
+
+/** RefreshResponse.tokens.refresh_token */
+function refreshTokenIn(message: Buffer): string {
+  return fieldOf(fieldOf(message, 1)!, 2)!.toString();
+}
+
+export function expectOk(answer: Answer): Answer {
+  if (answer.status !== 0) throw new Error(`${answer.status} ${answer.reason}`);
+  return answer;
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { startEmbeddedPostgres } from '../src/database/embedded.ts';
+import { migrate, openOrm } from '../src/database/orm.ts';
+import { type Child, cpuOf, startChild } from './processes.ts';
+import { masterKey, seed, serviceKey } from './seed.ts';
+
+export const hashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+
+/** The service as it runs in production, on a real PostgreSQL that keeps its promises (fsync on), both on this machine. */
+export interface Stage {
+  readonly grpc: string;
+  readonly app: Child;
+  readonly database: pg.Client;
+  readonly socketDir: string;
+  /** Seconds of CPU so far. */
+  cpu(app?: Child): { app: number; database: number };
+  /** Another replica on the same database. */
+  startApp(env: Record<string, string>): Promise<Child>;
+  close(): Promise<void>;
+}
+
+export async function openStage(sessions: number, env: Record<string, string> = {}): Promise<Stage> {
+  const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-bench-'));
+  const cluster = await startEmbeddedPostgres(dir);
+  const url = cluster.url('postgres');
+  const orm = await openOrm(url);
+  await migrate(orm).finally(() => orm.close(true));
+  const database = new pg.Client({ connectionString: url });
+  await database.connect();
+  await seed(database, sessions, hashCost);
+  const app = await startApp(url, env);
+  const postmaster = Number(readFileSync(path.join(dir, 'postgres/postmaster.pid'), 'utf8').split('\n', 1)[0]);
+  return {
+    grpc: app.ready,
+    app,
+    database,
+    socketDir: cluster.socketDir,
+    cpu: (of = app) => ({ app: cpuOf(of.pid, true), database: cpuOf(postmaster, true) }),
+    startApp: (more) => startApp(url, { ...env, ...more }),
+    async close() {
+      await app.stop();
+      await database.end();
+      await cluster.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function startApp(url: string, env: Record<string, string>): Promise<Child> {
+  const settings = {
+    NODE_ENV: 'production',
+    BIND_ADDRESS: '127.0.0.1',
+    PUBLIC_URL: 'https://bench.example.org',
+    DATABASE_URL: url,
+    GRPC_PORT: '0',
+    HTTP_PORT: '0',
+    ADMIN_PORT: '0',
+    SHUTDOWN_DELAY: '0',
+    MASTER_KEYS: `bench:${masterKey.toString('base64')}`,
+    SERVICE_KEYS: `bench:${createHash('sha256').update(serviceKey).digest('hex')}`,
+    // One machine is one address here, and a session refreshes more often than a person's.
+    LIMITS: '*=off,SessionService.Refresh:session=off',
+    ...env,
+  };
+  return startChild(['src/main.ts'], settings, /"grpc":"([^"]+)".*"ready"/);
+}
