@@ -1,15 +1,18 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
-import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
+import { type GetSessionRequest, SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { adminService } from './admin/service.ts';
+import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import { serviceKeyReader } from './api-key/service-key.ts';
 import { authService } from './auth/service.ts';
 import type { Config } from './config.ts';
 import type { Clock } from './database/clock.ts';
-import { forkFor } from './database/transaction.ts';
+import { Direct } from './database/direct.ts';
 import { Budgets } from './limit/budget.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
@@ -22,24 +25,30 @@ import { describeBug, errors } from './rpc/errors.ts';
 import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
 import { limitKey, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
-import { telemetry } from './rpc/telemetry.ts';
+import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import type { KeyRing } from './session/key-ring.ts';
-import { callerOf, SessionMemory } from './session/live-session.ts';
+import { callerAndSession, callerOf, kAskedSession, SessionMemory } from './session/live-session.ts';
 import { SessionOpener } from './session/opening.ts';
 import { sessionService } from './session/service.ts';
+import { traceCalls, traceTransactions } from './traces/calls.ts';
 import type { Passwords } from './user/password.ts';
 
 export interface Deps {
   readonly config: Config;
   readonly orm: MikroORM;
   readonly now: Clock;
+  /** Milliseconds that only ever grow; those of the process when not given. */
+  readonly elapsed?: (() => number) | undefined;
   readonly keys: MasterKeys;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
   readonly log: Logger;
+  readonly tracer?: Tracer | undefined;
+  /** Makes the counter of the calls of these methods. */
+  readonly countCalls?: (methods: readonly DescMethod[]) => CallCounter;
 }
 
 export interface App {
@@ -49,7 +58,7 @@ export interface App {
 
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
-  const { config, orm, now, keys, ring, passwords, log } = deps;
+  const { config, orm, now, keys, ring, passwords, log, tracer } = deps;
   const access = new AccessTokens(ring, {
     issuer: `${config.publicUrl}/auth/v1`,
     lifetime: config.accessTokenLifetime,
@@ -75,12 +84,14 @@ export function createApp(deps: Deps): App {
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
   refuseUnknownLimits(limits, new Set(methods.map(limitKey)));
-  const budgets = new Budgets((key, hits) => countHits(forkFor(orm), defaultProjectId, key, hits, now()));
+  const direct = new Direct(orm);
+  const budgets = new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), deps.elapsed);
   return {
     services,
     // Outermost first: each one sees what those below it throw.
     interceptors: [
-      telemetry(log),
+      telemetry(log, deps.countCalls?.(methods)),
+      ...(tracer ? [traceCalls(tracer)] : []),
       errors((cause) => log.error({ bug: describeBug(cause) }, 'a bug')),
       deadline(),
       admission(config.maxInFlight),
@@ -88,10 +99,15 @@ export function createApp(deps: Deps): App {
         (key, perMinute) => budgets.take(key, perMinute),
         (key, byContract) => limits.limitOf(key, byContract),
       ),
-      authenticate(bearerReader(deps, access), selectProject),
+      authenticate({
+        readBearer: bearerReader(deps, access),
+        readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
+        selectProject,
+      }),
       enforcePolicy(now),
       validate(),
       unitOfWork(orm, now),
+      ...(tracer ? [traceTransactions(tracer)] : []),
     ],
   };
 }
@@ -99,9 +115,15 @@ export function createApp(deps: Deps): App {
 /** A bearer with two dots is an access token; anything else can only be a service key. */
 function bearerReader({ config, orm, now }: Deps, access: AccessTokens): ReadBearer {
   const readServiceKey = serviceKeyReader(config.serviceKeys);
-  return async (bearer, signal) => {
+  return async (bearer, { signal, method, message, contextValues }) => {
     if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
-    return callerOf(forkFor(orm, signal), await access.read(bearer, now()), now());
+    const claims = await access.read(bearer, now());
+    const direct = new Direct(orm, signal);
+    if (method !== SessionService.method.getSession) return callerOf(direct, claims, now());
+    const { sessionId } = message as GetSessionRequest;
+    const { caller, session } = await callerAndSession(direct, claims, sessionId, now());
+    contextValues.set(kAskedSession, session);
+    return caller;
   };
 }
 

@@ -8,10 +8,15 @@ export interface Job {
   readonly run: () => Promise<unknown>;
 }
 
+/** Hears of every run that has ended, well or not. */
+type Ended = (name: string, isGood: boolean) => void;
+type CountJobs = (names: readonly string[]) => Ended;
+
 /** Runs jobs side by side, each again and again, until stopped. A run that fails is logged; the next one comes anyway. */
-export function runInBackground(jobs: readonly Job[], log: Logger) {
+export function runInBackground(jobs: readonly Job[], log: Logger, count: CountJobs = () => () => {}) {
   const stopping = new AbortController();
-  const loops = jobs.map((job) => repeat(job, stopping.signal, log));
+  const ended = count(jobs.map(({ name }) => name));
+  const loops = jobs.map((job) => repeat(job, stopping.signal, log, ended));
   return {
     /** Lets the runs under way end. */
     async stop(): Promise<void> {
@@ -21,13 +26,15 @@ export function runInBackground(jobs: readonly Job[], log: Logger) {
   };
 }
 
-async function repeat({ name, every, run }: Job, signal: AbortSignal, log: Logger): Promise<void> {
+async function repeat({ name, every, run }: Job, signal: AbortSignal, log: Logger, ended: Ended): Promise<void> {
   for (;;) {
     await sleep(every, undefined, { signal, ref: false }).catch(() => {});
     if (signal.aborted) return;
     try {
       await run();
+      ended(name, true);
     } catch (error) {
+      ended(name, false);
       log.warn({ job: name, error: (error as Error).name }, 'a background job failed');
     }
   }

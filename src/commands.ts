@@ -11,6 +11,7 @@ import { startServer } from './server.ts';
 import { prepareInstallation } from './session/installation.ts';
 import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './session/key-ring.ts';
 import { stopOnSignals } from './signals.ts';
+import { startTraceExport } from './traces/exporter.ts';
 
 /** Runs the command that the command line names. Throws with a sentence for people. */
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
@@ -24,16 +25,21 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   const log = openLog(config.logLevel);
   for (const notice of notices) log.warn(notice);
   const startedAt = performance.now();
+  const traces = config.traces && (await startTraceExport(config.traces.serviceName));
+  if (config.traces && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
   const database = await openDatabase(config, (line) => log.info({ postgres: line }));
   // From here on a signal finds something to stop; before, it simply ends the process.
-  const server = await startServer({ config, orm: database.orm, log }).catch(async (error: unknown) => {
-    await database.close();
-    throw error;
-  });
+  const server = await startServer({ config, orm: database.orm, log, tracer: traces?.tracer }).catch(
+    async (error: unknown) => {
+      await database.close();
+      throw error;
+    },
+  );
   log.info(
     {
       grpc: `${config.host}:${server.grpcPort}`,
-      http: `http://${config.host}:${server.httpPort}`,
+      http: `${config.tls ? 'https' : 'http'}://${config.host}:${server.httpPort}`,
+      ...(server.adminPort !== undefined && { admin: `http://${config.host}:${server.adminPort}` }),
       database: config.database.url ? 'external' : 'embedded',
       seconds: Math.round(performance.now() - startedAt) / 1000,
     },
@@ -41,6 +47,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   );
   stopOnSignals(log, async () => {
     await server.stop();
+    await traces?.stop();
     await database.close();
   });
 }

@@ -9,7 +9,7 @@ import { type Setting, type SettingName, settings, type Values } from './setting
 export { ConfigFaults } from './settings/faults.ts';
 
 /** Everything the service is told from outside, frozen. Times are seconds. */
-export type Config = Frozen<ReturnType<typeof arrange>>;
+export type Config = Frozen<ReturnType<typeof arrange> & { traces: ReturnType<typeof readTracing> }>;
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -37,7 +37,7 @@ export function readConfig(env: Environment): LoadedConfig {
   const faults = readings.flatMap((reading) => reading.fault ?? complain(reading, complaints));
   const misspelt = findMisspelt(env);
   if (faults.length > 0) throw new ConfigFaults(faults, misspelt);
-  const config = freeze(arrange(values as Values));
+  const config = freeze({ ...arrange(values as Values), traces: readTracing(env) });
   return { config, notices: [...misspelt, ...findDoubts(config)] };
 }
 
@@ -63,10 +63,14 @@ function arrange(values: Values) {
     host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
     grpcPort: values.GRPC_PORT,
     httpPort: values.HTTP_PORT,
-    publicUrl: values.PUBLIC_URL ?? `http://localhost:${values.HTTP_PORT}`,
+    /** Undefined for none. */
+    adminPort: values.ADMIN_PORT,
+    publicUrl: values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`,
     corsOrigins: values.CORS_ORIGINS ?? [],
     trustedProxyHops: values.TRUSTED_PROXY_HOPS,
     reflection: values.REFLECTION ?? !production,
+    tls: arrangeTls(values),
+    serviceCertificates: values.SERVICE_CERTIFICATES ?? [],
     database: {
       url: values.DATABASE_URL,
       poolSize: values.DATABASE_POOL_SIZE,
@@ -98,6 +102,24 @@ function arrange(values: Values) {
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
   };
+}
+
+/**
+ * Undefined unless OpenTelemetry's own variables, which its SDK reads itself, say where traces go. With the name they go
+ * under when the variables do not give one.
+ */
+function readTracing(env: Environment): { serviceName: string | undefined } | undefined {
+  if (env.OTEL_SDK_DISABLED?.toLowerCase() === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
+  const telling = ['OTEL_TRACES_EXPORTER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+  if (!telling.some((name) => env[name])) return undefined;
+  const isNamed = env.OTEL_SERVICE_NAME || /\bservice\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+  return { serviceName: isNamed ? undefined : 'gatehouse' };
+}
+
+/** Undefined without TLS. */
+function arrangeTls({ TLS_CERT: cert, TLS_KEY: key, TLS_CLIENT_CA: clientCa, CLIENT_CERTIFICATES }: Values) {
+  if (!cert || !key) return undefined;
+  return { cert, key, clientCa, requireClientCertificates: CLIENT_CERTIFICATES !== 'optional' };
 }
 
 function findMisspelt(env: Environment): string[] {

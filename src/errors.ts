@@ -37,6 +37,7 @@ const refusals = {
   PROJECT_NOT_FOUND: [Code.NotFound, 'no such project'],
   SESSION_NOT_FOUND: [Code.NotFound, 'no such session'],
   USER_NOT_FOUND: [Code.NotFound, 'no such user'],
+  SERVICE_NOT_FOUND: [Code.NotFound, 'no such service'],
   METHOD_NOT_FOUND: [Code.Unimplemented, 'no such method'],
   ENCODING_NOT_SUPPORTED: [Code.Unimplemented, 'the encoding is not supported'],
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],
@@ -70,7 +71,10 @@ export interface RefusalOptions {
   readonly retryAfter?: number;
   /** Which fields are wrong, and why. Never their values. */
   readonly fields?: readonly FieldViolation[];
-  /** What must stay although the call fails. Runs after the rollback, in a short transaction of its own. */
+  /**
+   * What must stay although the call fails. Runs after the rollback, in a short transaction of its own. Answers false
+   * when another call has left the same already, event included.
+   */
   readonly remember?: (em: EntityManager) => Promise<unknown>;
   /** The audit row of the failure. Written together with what `remember` leaves. */
   readonly event?: EventDraft;

@@ -1,4 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
+import { Direct } from './database/direct.ts';
 import { statement } from './database/prepared.ts';
 
 const batch = 500;
@@ -23,13 +24,13 @@ const sweepSessions = statement<{ id: string }>(
  * has expired is asked in the query that uses it.
  */
 export async function sweep(orm: MikroORM, now: Date): Promise<number> {
-  const em = orm.em.fork();
+  const direct = new Direct(orm);
   let removed = 0;
   for (const [run, before] of [
     [sweepLimits, new Date(now.getTime() - dayMs / 24)],
     [sweepSessions, new Date(now.getTime() - 30 * dayMs)],
   ] as const) {
-    for (let rows = batch; rows === batch; removed += rows) rows = (await run(em, [before])).length;
+    for (let rows = batch; rows === batch; removed += rows) rows = (await run(direct, [before])).length;
   }
   return removed;
 }

@@ -15,9 +15,15 @@ const secretNames = [
 
 /**
  * JSON lines on stdout. We log facts about calls and never their contents; should somebody log an object that holds a
- * secret all the same, these names are blacked out.
+ * secret all the same, these names are blacked out. Written without waiting, and to the end when the process exits.
  */
 export function openLog(level: string): Logger {
   const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: { paths, censor: '[redacted]' } });
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths, censor: '[redacted]' },
+  };
+  return pino(options, pino.destination({ dest: 1, sync: false }));
 }

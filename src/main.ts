@@ -5,21 +5,15 @@ import { run } from './commands.ts';
 import { ConfigFaults, loadConfig } from './config.ts';
 import { helpText } from './settings/help.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
-});
+const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } } as const;
 
-if (values.help) {
-  process.stdout.write(`${helpText()}\n`);
-} else if (values.version) {
-  process.stdout.write(`gatehouse ${packageJson.version}\n`);
-} else {
-  try {
-    await run(positionals, loadConfig());
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
-    // EX_CONFIG of sysexits.h: starting again will not help, another configuration will.
-    process.exit(error instanceof ConfigFaults ? 78 : 1);
-  }
+try {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  if (values.help) process.stdout.write(`${helpText()}\n`);
+  else if (values.version) process.stdout.write(`gatehouse ${packageJson.version}\n`);
+  else await run(positionals, loadConfig());
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  // EX_CONFIG of sysexits.h: starting again will not help, another configuration will.
+  process.exit(error instanceof ConfigFaults ? 78 : 1);
 }

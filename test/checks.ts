@@ -1,11 +1,15 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { expect } from 'vitest';
-import { reasonOf } from './refusal.ts';
 import type { TestDatabase } from './database.ts';
+import { reasonOf } from './refusal.ts';
 
 const secretFields = ['password', 'refreshToken', 'accessToken'];
 // What only the inside of a service knows: SQL, files, libraries.
-const innards = /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|node_modules|mikro|kysely|postgres|\bpg_|\bat .*:\d+:\d+/i;
+const innards =
+  /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|node_modules|mikro|kysely|postgres|\bpg_|\bat .*:\d+:\d+/i;
+
+// An address, an id, where somebody calls from.
+const personal = /@|[0-9a-f]{8}-[0-9a-f]{4}-|\d+\.\d+\.\d+\.\d+/;
 
 /**
  * Sees every call of a test and keeps what must be true after each of them: checks G1, G2, G3 (the log), G5, G7 and G9 of
@@ -14,6 +18,8 @@ const innards = /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|
 export class Ledger {
   readonly errors: ConnectError[] = [];
   readonly lines: string[] = [];
+  /** What the replicas told Prometheus in the end. */
+  readonly metrics: string[] = [];
   readonly #secrets = new Set<string>();
 
   log(line: string): void {
@@ -51,7 +57,10 @@ export class Ledger {
       'every error has a reason',
     ).toEqual([]);
     if (!skip.includes('G2'))
-      expect(this.errors.filter((each) => innards.test(each.rawMessage)), 'G2: errors tell nothing').toEqual([]);
+      expect(
+        this.errors.filter((each) => innards.test(each.rawMessage)),
+        'G2: errors tell nothing',
+      ).toEqual([]);
     if (!skip.includes('G5') && health) await this.#isUp(health);
     if (!skip.includes('G7')) await this.#keptSecrets(database);
     if (!skip.includes('G9')) await sweep(database);
@@ -64,10 +73,13 @@ export class Ledger {
   async #keptSecrets(database: TestDatabase): Promise<void> {
     const dump = await database.dump();
     const log = this.lines.join('');
+    const metrics = this.metrics.join('');
+    expect(metrics, 'LOG-02: metrics tell of no person').not.toMatch(personal);
     for (const secret of this.#secrets)
       for (const spelling of spellings(secret)) {
         expect(dump.includes(spelling), `G7: a dump holds ${secret}`).toBe(false);
         expect(log.includes(spelling), `G3: the log holds ${secret}`).toBe(false);
+        expect(metrics.includes(spelling), `G3: the metrics hold ${secret}`).toBe(false);
       }
   }
 
@@ -81,7 +93,13 @@ export class Ledger {
 
 function spellings(secret: string): string[] {
   const bytes = Buffer.from(secret);
-  return [secret, bytes.toString('hex'), bytes.toString('base64'), bytes.toString('base64url'), encodeURIComponent(secret)];
+  return [
+    secret,
+    bytes.toString('hex'),
+    bytes.toString('base64'),
+    bytes.toString('base64url'),
+    encodeURIComponent(secret),
+  ];
 }
 
 /** G9: what refers to something refers to something that is there. */

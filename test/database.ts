@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
@@ -10,6 +11,10 @@ export interface TestDatabase {
   dump(): Promise<string>;
   /** One checksum per table. */
   checksums(): Promise<Record<string, string>>;
+  /** Runs a statement in a transaction of another connection that stays open, with its locks, until the result is called. */
+  hold(sql: string, values?: unknown[]): Promise<() => Promise<void>>;
+  /** Resolves when so many connections to this database wait for a lock. */
+  blocked(count: number): Promise<void>;
 }
 
 /** A database of the test's own, cloned from the migrated template and dropped when the test has finished. */
@@ -31,25 +36,52 @@ export async function createDatabase(): Promise<TestDatabase> {
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await client.query<Row>(text, values)).rows;
   const tables = async () =>
-    (await query<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public' order by 1`)).map(
-      (each) => each.name,
-    );
+    (
+      await query<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public' order by 1`)
+    ).map((each) => each.name);
+  const url = `postgresql://postgres@${encodeURIComponent(host)}:5432/${name}`;
   return {
     name,
-    url: `postgresql://postgres@${encodeURIComponent(host)}:5432/${name}`,
+    url,
     query,
     async dump() {
-      const parts = (await tables()).map((table) => query<{ row: string }>(`select t::text as row from "${table}" t`));
-      return (await Promise.all(parts)).flatMap((rows) => rows.map(({ row }) => row)).join('\n');
+      const rows: string[] = [];
+      for (const table of await tables())
+        rows.push(...(await query<{ row: string }>(`select t::text as row from "${table}" t`)).map(({ row }) => row));
+      return rows.join('\n');
     },
     async checksums() {
-      const sums = (await tables()).map(async (table) => {
+      const sums: Record<string, string> = {};
+      for (const table of await tables()) {
         const [row] = await query<{ sum: string }>(
           `select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as sum from "${table}" t`,
         );
-        return [table, row!.sum] as const;
-      });
-      return Object.fromEntries(await Promise.all(sums));
+        sums[table] = row!.sum;
+      }
+      return sums;
+    },
+    async hold(sql, values) {
+      const holder = new pg.Client({ connectionString: url });
+      holder.on('error', () => {});
+      await holder.connect();
+      await holder.query('begin');
+      await holder.query(sql, values);
+      return async () => {
+        await holder.query('commit');
+        await holder.end();
+      };
+    },
+    async blocked(count) {
+      const since = Date.now();
+      for (;;) {
+        const [row] = await query<{ waiting: number }>(
+          `select count(*)::int as waiting from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`,
+          [name],
+        );
+        if (row!.waiting >= count) return;
+        if (Date.now() - since > 2000) throw new Error(`${row!.waiting} wait for a lock, not ${count}`);
+        await sleep(5);
+      }
     },
   };
 }

@@ -14,7 +14,7 @@ export const template = path.join(root, 'template');
 const apps = new Set<ChildProcess>();
 let directories = 0;
 
-export const newDirectory = () => path.join(root, `data-${++directories}`);
+export const newDirectory = () => path.join(root, `${++directories}-data`);
 
 /** As if Gatehouse had run there before; saves the second that initdb takes. */
 export function usedDirectory(): string {

@@ -11,12 +11,24 @@ import {
 import { Code, ConnectError, createContextValues, type Interceptor, type Transport } from '@connectrpc/connect';
 import { runUnaryCall } from '@connectrpc/connect/protocol';
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
-import { Client, type ClientOptions, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  credentials,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { headersFrom, metadataFrom } from '../src/rpc/grpc-metadata.ts';
 
 /** A Connect transport over a real @grpc/grpc-js client, so that tests speak gRPC as backends in Node do. */
-export function grpcTransport(address: string, interceptors: Interceptor[] = [], options: ClientOptions = {}) {
-  const client = new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, ...options });
+export function grpcTransport(
+  address: string,
+  interceptors: Interceptor[] = [],
+  options: ClientOptions = {},
+  channel: ChannelCredentials = credentials.createInsecure(),
+) {
+  const client = new Client(address, channel, { 'grpc.use_local_subchannel_pool': 1, ...options });
   const transport: Transport = {
     unary: (method, signal, timeoutMs, header, input, contextValues) =>
       runUnaryCall({
@@ -56,10 +68,18 @@ function callUnary<I extends DescMessage, O extends DescMessage>(
     const options = timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
     let responseHeader = new Headers();
     let trailer = new Headers();
-    const call = client.makeUnaryRequest(path, encode, decode, message, metadataFrom(header), options, (error, value) => {
-      if (error) return reject(connectErrorFrom(error));
-      resolve({ stream: false, service: method.parent, method, header: responseHeader, trailer, message: value });
-    });
+    const call = client.makeUnaryRequest(
+      path,
+      encode,
+      decode,
+      message,
+      metadataFrom(header),
+      options,
+      (error, value) => {
+        if (error) return reject(connectErrorFrom(error));
+        resolve({ stream: false, service: method.parent, method, header: responseHeader, trailer, message: value });
+      },
+    );
     call.on('metadata', (metadata: Metadata) => {
       responseHeader = headersFrom(metadata);
     });

@@ -14,6 +14,7 @@ export const testEnv = {
   DATA_DIR: '/nonexistent',
   GRPC_PORT: '0',
   HTTP_PORT: '0',
+  ADMIN_PORT: '0',
   PUBLIC_URL: 'http://gatehouse.test',
   LOG_LEVEL: 'trace',
   MASTER_KEYS: `test:${createHash('sha256').update('the master key of tests').digest('base64')}`,

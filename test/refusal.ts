@@ -16,12 +16,17 @@ export interface SeenRefusal {
   readonly fields: string[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
+  /** The Retry-After header, or the trailer of that name. */
+  readonly retryAfterHeader: string | undefined;
 }
 
 /** What a call that must fail was told. Fails the test when the call succeeds. */
 export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
   const error = await call.then(
-    (answer) => expect.fail(`not refused: ${JSON.stringify(answer, (_, value) => (typeof value === 'bigint' ? `${value}` : value))}`),
+    (answer) =>
+      expect.fail(
+        `not refused: ${JSON.stringify(answer, (_, value) => (typeof value === 'bigint' ? `${value}` : value))}`,
+      ),
     (thrown: unknown) => ConnectError.from(thrown),
   );
   const info = error.findDetails(ErrorInfoSchema);
@@ -34,6 +39,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
     metadata: info[0]?.metadata ?? {},
     fields: error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations.map(({ field }) => field)),
     retryAfter: retry && Number(retry.seconds) + retry.nanos / 1e9,
+    retryAfterHeader: error.metadata.get('retry-after') ?? undefined,
   };
 }
 

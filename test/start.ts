@@ -13,6 +13,7 @@ import { Ledger } from './checks.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { ada, asService, testEnv } from './people.ts';
+import { send } from './raw-http.ts';
 
 export type Wire = 'grpc' | 'json';
 export const wires = ['grpc', 'json'] as const;
@@ -56,15 +57,28 @@ export async function start(options: StartOptions = {}) {
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];
+  /** For calls of methods that are only known at run time. */
+  const transport = (wire: Wire, replica = 0): Transport => wiring[replica % wiring.length]!.transports[wire];
   onTestFinished(async () => {
     try {
+      for (const { adminPort } of replicas) ledger.metrics.push(await scrapeIfUp(adminPort));
       await ledger.check(database, wiring[0]!.grpc.health, options.skipChecks ?? []);
     } finally {
       for (const each of wiring) each.close();
       await Promise.all(replicas.map((each) => each.stop()));
     }
   });
-  return { database, ledger, config, replicas, clients, ...time, ...acquaintances(clients('json')) };
+  return { database, ledger, config, replicas, clients, transport, ...time, ...acquaintances(clients('json')) };
+}
+
+/** Some tests stop their replicas themselves. */
+async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
+  if (adminPort === undefined) return '';
+  const scraped = send(adminPort, { method: 'GET', path: '/metrics' });
+  return scraped.then(
+    ({ text }) => text,
+    () => '',
+  );
 }
 
 /** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
@@ -111,7 +125,8 @@ function wire({ grpcPort, httpPort }: RunningServer, ledger: Ledger) {
     httpVersion: '1.1',
     interceptors: [record],
   });
-  return { grpc: clientsOver(grpc.transport), json: clientsOver(json), close: grpc.close };
+  const transports: Record<Wire, Transport> = { grpc: grpc.transport, json };
+  return { grpc: clientsOver(grpc.transport), json: clientsOver(json), transports, close: grpc.close };
 }
 
 export function clientsOver(transport: Transport): Clients {

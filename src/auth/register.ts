@@ -7,8 +7,10 @@ import { findUser, type Registration, User } from '../user/user.ts';
 
 const upgrade = statement<{ id: string }>(
   'user_upgrade',
-  `update users set is_anonymous = false, email = $3, email_key = $4, name = $5, password_hash = $6, updated_at = $7
+  `update users set is_anonymous = false, email = $3, email_key = $4, email_verified_at = $5, name = $6, password_hash = $7,
+     updated_at = $8
    where id = $1 and project_id = $2 and is_anonymous and deleted_at is null
+     and (banned_until is null or banned_until <= $8)
    returning id`,
 );
 
@@ -27,16 +29,17 @@ export async function register(
   const user = User.register(registration, now);
   try {
     if (!guestId) await insert(em, user);
-    else if (!(await upgradeGuest(em, guestId, user))) throw new Refusal('SESSION_REVOKED');
+    else if (!(await upgradeGuest(em, guestId, user))) throw new Refusal('TRY_AGAIN');
   } catch (error) {
     throw faultOf(error) === 'unique' ? new Refusal('EMAIL_ALREADY_REGISTERED', { cause: error }) : error;
   }
   return guestId ? findUser(em, registration.projectId, guestId) : user;
 }
 
-// Conditional on being a guest still: of two registrations of one guest the second finds nothing to upgrade.
+// Conditional on being a guest still, and one who may: of two registrations of one guest the second finds nothing to
+// upgrade. Tried again, it is the call of a registered user.
 async function upgradeGuest(em: EntityManager, guestId: string, user: User): Promise<boolean> {
-  const { projectId, email, emailKey, name, passwordHash, updatedAt } = user;
-  const rows = await upgrade(em, [guestId, projectId, email, emailKey, name, passwordHash, updatedAt]);
+  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = user;
+  const rows = await upgrade(em, [guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt]);
   return rows.length === 1;
 }

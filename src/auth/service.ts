@@ -38,7 +38,13 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
       const guest = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
       const at = now();
-      const registration = { projectId: projectOf(context), email, name, passwordHash };
+      const registration = {
+        projectId: projectOf(context),
+        email,
+        name,
+        passwordHash,
+        emailVerified: autoConfirmEmail,
+      };
       const { user, opened } = await change(context, async (em) => {
         const user = await register(em, registration, guest?.isGuest ? guest.userId : undefined, at);
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
@@ -59,7 +65,7 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
       );
       const rehashed =
         user.passwordHash && passwords.isOutdated(user.passwordHash)
-          ? await passwords.hash(password, context.signal)
+          ? await passwords.rehash(user.passwordHash, password, context.signal)
           : null;
       const at = now();
       const opened = await change(context, async (em) => {

@@ -38,13 +38,14 @@ export async function checkPassword(
 const signIn = statement<{ id: string }>(
   'user_sign_in',
   `update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
-   where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash = $3
+   where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash in ($3, $4)
    returning id`,
 );
 
 /**
  * Notes the sign-in on the user's row, on the condition that the user is still who was checked: while the hash was
- * computed they may have been banned or deleted, or the password changed. Holds the row until the transaction ends.
+ * computed they may have been banned or deleted, or the password changed (another sign-in may also have rehashed it, and
+ * then to the same). Holds the row until the transaction ends.
  */
 export async function recordSignIn(em: EntityManager, user: User, rehashed: string | null, now: Date): Promise<void> {
   const rows = await signIn(em, [user.id, now, user.passwordHash, rehashed]);

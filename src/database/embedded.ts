@@ -111,8 +111,8 @@ function launch(command: string[], log: (line: string) => void): Promise<Running
     let isReady = false;
     const fail = (what: string) => {
       clearTimeout(patience);
-      server.end();
-      reject(new EmbeddedPostgresError('NOT_STARTED', `PostgreSQL ${what}:\n${startup.slice(-20).join('\n')}`));
+      const message = `PostgreSQL ${what}:\n${startup.slice(-20).join('\n')}`;
+      server.end().then(() => reject(new EmbeddedPostgresError('NOT_STARTED', message)));
     };
     // Recovery after a crash may take longer, but tells of its progress every ten seconds.
     const patience = setTimeout(() => fail('has given no sign of life for 30 s'), 30_000);

@@ -1,22 +1,26 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
+import type { Pool } from 'pg';
+import { keepPool } from './direct.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
 import { PreparingClient } from './prepared.ts';
+import { lockInstallation } from './transaction.ts';
 
 export interface DatabaseOptions {
   /** Connections at most. */
   readonly poolSize?: number;
-  /** Seconds after which PostgreSQL ends a statement whatever the caller's deadline. */
+  /** Seconds after which PostgreSQL ends a statement whatever the caller's deadline; 0 for never. */
   readonly statementTimeout?: number;
 }
 
-// "gatehouse" as a number: one installation's migrations and first keys are made by one process at a time.
-export const installationLock = 0x6a7e4005e;
-
 /** Connects to PostgreSQL 15 or newer. Nothing is read yet. */
-export function openOrm(url: string, { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {}): Promise<MikroORM> {
-  return MikroORM.init(
+export async function openOrm(
+  url: string,
+  { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
+): Promise<MikroORM> {
+  let pool: Pool | undefined;
+  const orm = await MikroORM.init(
     defineConfig({
       entities,
       clientUrl: url,
@@ -31,21 +35,31 @@ export function openOrm(url: string, { poolSize = 10, statementTimeout = 5 }: Da
         statement_timeout: statementTimeout * 1000,
         lock_timeout: statementTimeout * 400,
         idle_in_transaction_session_timeout: statementTimeout * 2000,
+        onPoolCreated: (made: Pool) => {
+          pool = made;
+        },
       },
       migrations: { migrationsList: migrations, tableName: 'migrations', snapshot: false, silent: true },
     }),
   );
+  orm.em.getConnection().getClient(); // makes the pool; the ORM's way to ask for it would connect, and wait for nobody
+  keepPool(orm, pool!);
+  return orm;
 }
 
 /** Runs the pending migrations. Several replicas may start at once: an advisory lock lets one through at a time. */
 export async function migrate(orm: MikroORM): Promise<void> {
-  await orm.em.fork().transactional(async (em) => {
+  // Without the timeouts of calls, which would end a long migration, or the wait for another's. The migrator looks for
+  // its table over a second connection.
+  const patient = await openOrm(orm.config.get('clientUrl')!, { poolSize: 2, statementTimeout: 0 });
+  const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
-    await em.execute(`select pg_advisory_xact_lock(${installationLock})`);
+    await lockInstallation(em);
     // DDL that waits behind a long read would block every sign-in that comes after it.
     await em.execute(`set local lock_timeout = '5s'`);
-    await orm.migrator.up({ transaction: em.getTransactionContext()! });
+    await patient.migrator.up({ transaction: em.getTransactionContext()! });
   });
+  await run.finally(() => patient.close(true));
 }
 
 /** The database is there, but cannot be ours. */

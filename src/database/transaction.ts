@@ -6,14 +6,16 @@ const attempts = 8;
 
 /**
  * Runs the closure in one transaction and commits it. On 40001 and 40P01 it begins anew with a fresh entity manager,
- * with growing jitter. Once `signal` is aborted a statement under way is cancelled and nothing commits any more.
+ * with growing jitter. Once `signal` is aborted a statement under way is cancelled and nothing commits any more. The
+ * retries are counted under the name of the operation.
  */
 export function transact<T>(
   orm: MikroORM,
   closure: (em: EntityManager) => Promise<T>,
   signal?: AbortSignal,
+  operation = 'maintenance',
 ): Promise<T> {
-  return retryConflicts(() => attempt(forkFor(orm, signal), closure, signal), signal);
+  return retryConflicts(() => attempt(forkFor(orm, signal), closure, signal), operation, signal);
 }
 
 const cancelQuery = { inflightQueryAbortStrategy: 'cancel query' } as const;
@@ -53,14 +55,28 @@ async function attempt<T>(
   }
 }
 
+const retries = new Map<string, number>();
+
+/** How often each operation of this process began anew. */
+export const retryCounts: ReadonlyMap<string, number> = retries;
+
 /** Repeats what lost against a concurrent transaction. What still loses after the last attempt is thrown. */
-export async function retryConflicts<T>(run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function retryConflicts<T>(run: () => Promise<T>, operation: string, signal?: AbortSignal): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
       return await run();
     } catch (error) {
       if (faultOf(error) !== 'conflict' || tried >= attempts) throw error;
+      retries.set(operation, (retries.get(operation) ?? 0) + 1);
       await sleep(Math.random() * 5 * 2 ** tried, undefined, signal ? { signal } : {});
     }
   }
+}
+
+/**
+ * Lets one transaction of the whole installation pass at a time, until it ends: migrations, the first keys and their
+ * rotation must not meet. The number is "gatehouse".
+ */
+export async function lockInstallation(em: EntityManager): Promise<void> {
+  await em.execute('select pg_advisory_xact_lock(?)', [0x6a7e4005e]);
 }

@@ -15,7 +15,7 @@ import {
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import { type Reason, Refusal } from '../errors.ts';
-import { kOrigin } from '../rpc/context.ts';
+import { kOrigin, kSystem } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
 import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
 import { readOrigin } from '../rpc/origin.ts';
@@ -56,21 +56,27 @@ async function answer(handler: UniversalHandler, req: IncomingMessage, res: Serv
   const values = contextValuesOf(req, options.proxyHops);
   try {
     const request = universalRequestFromNodeRequest(req, res, undefined, values);
-    // Without a deadline of its own a call has ours.
-    if (!request.header.has('connect-timeout-ms')) request.header.set('connect-timeout-ms', `${longestCall}`);
-    const response = await explain(await handler(request));
+    // Without a deadline of its own a call has ours. A longer one is refused, but only after it has been a timer, and one
+    // that is much longer would overflow it.
+    const timeout = request.header.get('connect-timeout-ms') ?? longestCall;
+    request.header.set('connect-timeout-ms', `${Number(timeout) > longestCall ? longestCall + 1 : timeout}`);
+    // The rest of a body that is too large is read and thrown away. Unread, it would hide that the client has gone.
+    const body = req.iterator({ destroyOnReturn: false });
+    res.once('finish', () => req.resume());
+    const response = await explain(handler, await handler({ ...request, body }));
     response.header?.set('x-request-id', values.get(kOrigin).requestId);
     await universalResponseToNodeResponse(response, res);
   } catch {
     // The client has gone while it was read from or written to, or its Host header is no host.
-    if (!res.headersSent) res.writeHead(400).end();
+    if (!res.headersSent) res.writeHead(400, { 'content-type': 'application/json' }).end(refusal('MALFORMED_REQUEST'));
     else res.destroy();
   }
 }
 
 function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
   const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
-  return createContextValues().set(kOrigin, readOrigin(header, req.socket.remoteAddress ?? '', proxyHops));
+  const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);
+  return createContextValues().set(kOrigin, origin).set(kSystem, 'connectrpc');
 }
 
 const reasonOfStatus: Readonly<Record<number, Reason>> = { 405: 'METHOD_NOT_FOUND', 415: 'ENCODING_NOT_SUPPORTED' };
@@ -79,19 +85,24 @@ const reasonOfStatus: Readonly<Record<number, Reason>> = { 405: 'METHOD_NOT_FOUN
  * Gives the errors that Connect raises before our interceptors run (a body that is no JSON, bad gzip, a wrong content
  * type) our codes and reasons, and takes their text away, which may quote the body.
  */
-async function explain(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+async function explain(handler: UniversalHandler, response: UniversalServerResponse): Promise<UniversalServerResponse> {
   if (response.status === 200 || response.status === 304) return response;
   const body = Buffer.concat(await Array.fromAsync(response.body ?? []));
   const { code, details } = parse(body);
   if (details) return { ...response, body: iterate(body) };
   const reason = reasonOfStatus[response.status] ?? reasonOfCode(code);
   const status = reason === 'MALFORMED_REQUEST' ? 400 : response.status;
-  const explained = errorToJsonBytes(toConnectError(new Refusal(reason)), undefined);
+  const explained = refusal(reason);
   const header = new Headers(response.header);
   header.set('content-type', 'application/json');
   header.set('content-length', `${explained.byteLength}`);
   header.delete('content-encoding');
+  if (status === 405) header.set('allow', handler.allowedMethods.join(', '));
   return { status, header, body: iterate(explained) };
+}
+
+function refusal(reason: Reason): Uint8Array {
+  return errorToJsonBytes(toConnectError(new Refusal(reason)), undefined);
 }
 
 function parse(body: Buffer): { code: Code; details: boolean } {

@@ -1,7 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
+import type { Certificates } from '../tls/certificates.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins } from './cors.ts';
 import { largestHeader } from './limits.ts';
@@ -12,42 +14,64 @@ export interface HttpOptions {
   readonly version: string;
   readonly isReady: () => boolean;
   readonly jwks: () => object;
+  /** With them the server speaks TLS only. It never asks for those of clients, which are browsers. */
+  readonly certificates?: Certificates | undefined;
 }
 
-type Route = (res: ServerResponse) => void;
+export type Route = (res: ServerResponse) => void;
+
+const times = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  // How often Node looks for connections over these times; by itself every 30 s.
+  connectionsCheckingInterval: 1000,
+};
 
 /** One HTTP/1.1 server for everything that is not gRPC: RPCs as JSON, keys, probes. */
 export function createHttpServer(options: HttpOptions): Server {
   const answerPreflight = allowOrigins(options.corsOrigins);
   const routes = plainRoutes(options);
-  const server = createServer(
-    { maxHeaderSize: largestHeader, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 },
-    (req, res) => {
-      setSecurityHeaders(res);
-      if (answerPreflight(req, res) || options.gateway(req, res)) return;
-      const route = routes.get(req.url?.split('?', 1)[0] ?? '');
-      if (!route) return sendRefusal(res, 404);
-      if (!isRead(req)) return sendRefusal(res, 405);
-      route(res);
-    },
-  );
+  const server = createPlainOrSecure(options.certificates, (req, res) => {
+    setSecurityHeaders(res);
+    if (answerPreflight(req, res) || options.gateway(req, res)) return;
+    const route = routes.get(req.url?.split('?', 1)[0] ?? '');
+    if (!route) return sendRefusal(res, 404);
+    if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
+    route(res);
+  });
   server.maxConnections = 4096;
   server.maxHeadersCount = 100;
   return server;
 }
 
+function createPlainOrSecure(certificates: Certificates | undefined, listener: RequestListener): Server {
+  const options = { ...times, maxHeaderSize: largestHeader };
+  if (!certificates) return createServer(options, listener);
+  const server = createSecureServer({ ...options, ...certificates.context, handshakeTimeout: 10_000 }, listener);
+  certificates.onRenewal(() => server.setSecureContext(certificates.context));
+  return server;
+}
+
 function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<string, Route> {
   return new Map<string, Route>([
-    ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
-    ['/readyz', (res) => sendJson(res, isReady() ? 200 : 503, { status: isReady() ? 'ready' : 'not ready' })],
+    ...probes(isReady),
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
     // Verifiers may keep the keys for five minutes: a standby key is published long before it signs.
     ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],
   ]);
 }
 
+/** Whether the process lives, and whether it can serve right now. */
+export function probes(isReady: () => boolean): [path: string, Route][] {
+  return [
+    ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
+    ['/readyz', (res) => sendJson(res, isReady() ? 200 : 503, { status: isReady() ? 'ready' : 'not ready' })],
+  ];
+}
+
 // On every answer, refusals included (OWASP ASVS 5.0, section 3.4).
-function setSecurityHeaders(res: ServerResponse): void {
+export function setSecurityHeaders(res: ServerResponse): void {
   res.setHeader('cache-control', 'no-store');
   res.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   res.setHeader('referrer-policy', 'no-referrer');
@@ -55,11 +79,11 @@ function setSecurityHeaders(res: ServerResponse): void {
   res.setHeader('x-content-type-options', 'nosniff');
 }
 
-function isRead({ method }: IncomingMessage): boolean {
+export function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-function sendRefusal(res: ServerResponse, status: number): void {
+export function sendRefusal(res: ServerResponse, status: number): void {
   sendJson(res, status, errorToJson(toConnectError(new Refusal('METHOD_NOT_FOUND')), undefined));
 }
 

@@ -7,6 +7,8 @@ export type Count = (key: string, hits: number) => Promise<Window>;
 interface Lease {
   /** Calls that were counted in the database already and not made yet. */
   left: number;
+  /** Calls of this window that the database has not been told of. */
+  insured: number;
   block: number;
   takenAt: number;
   /** Milliseconds on the monotonic clock. */
@@ -16,6 +18,9 @@ interface Lease {
 }
 
 const mostLeases = 50_000;
+// Milliseconds in which the database is not asked after it could not be reached: asking may take a second, and callers
+// would wait for it one behind the other.
+const pauseAfterFault = 1000;
 
 /**
  * Budgets per key and minute, shared by all replicas.
@@ -28,6 +33,7 @@ export class Budgets {
   readonly #count: Count;
   readonly #leases = new Map<string, Lease>();
   readonly #clock: () => number;
+  #askAgainAt = -Infinity;
 
   constructor(count: Count, clock: () => number = () => performance.now()) {
     this.#count = count;
@@ -65,40 +71,27 @@ export class Budgets {
   }
 
   async #countOrInsure(key: string, lease: Lease, now: number): Promise<Window> {
-    try {
-      return await this.#count(key, lease.block);
-    } catch (error) {
-      if (faultOf(error) === undefined) throw error;
-      const hits = now < lease.endsAt ? this.#insured(key) + lease.block : lease.block;
-      this.#insurance.set(key, hits);
-      return { hits, remaining: Math.max(1, now < lease.endsAt ? (lease.endsAt - now) / 1000 : 60) };
+    if (now >= lease.endsAt) lease.insured = 0;
+    if (now >= this.#askAgainAt) {
+      try {
+        const window = await this.#count(key, lease.block + lease.insured);
+        lease.insured = 0;
+        return window;
+      } catch (error) {
+        if (faultOf(error) === undefined) throw error;
+        this.#askAgainAt = this.#clock() + pauseAfterFault;
+      }
     }
-  }
-
-  readonly #insurance = new Map<string, number>();
-
-  #insured(key: string): number {
-    return this.#insurance.get(key) ?? 0;
+    lease.insured += lease.block;
+    return { hits: lease.insured, remaining: Math.max(1, now < lease.endsAt ? (lease.endsAt - now) / 1000 : 60) };
   }
 
   #leaseOf(key: string): Lease {
     const known = this.#leases.get(key);
     if (known) return known;
-    if (this.#leases.size >= mostLeases) this.#forget(this.#leases.keys().next().value!);
-    const lease = {
-      left: 0,
-      block: 1,
-      takenAt: Number.NEGATIVE_INFINITY,
-      endsAt: 0,
-      refusedUntil: 0,
-      taking: undefined,
-    };
+    if (this.#leases.size >= mostLeases) this.#leases.delete(this.#leases.keys().next().value!);
+    const lease = { left: 0, insured: 0, block: 1, takenAt: -Infinity, endsAt: 0, refusedUntil: 0, taking: undefined };
     this.#leases.set(key, lease);
     return lease;
-  }
-
-  #forget(key: string): void {
-    this.#leases.delete(key);
-    this.#insurance.delete(key);
   }
 }

@@ -1,4 +1,5 @@
-import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Project } from '../project/project.ts';
 
@@ -38,12 +39,12 @@ const count = statement<Window>(
 
 /** Takes `hits` from the budget of `key` in the window of one minute that is running or begins now. */
 export async function countHits(
-  em: EntityManager,
+  direct: Direct,
   projectId: string,
   key: string,
   hits: number,
   now: Date,
 ): Promise<Window> {
-  const [window] = await count(em, [projectId, key, now, hits]);
+  const [window] = await count(direct, [projectId, key, now, hits]);
   return window!;
 }

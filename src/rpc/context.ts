@@ -1,5 +1,6 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
 import { Refusal } from '../errors.ts';
 
 /** Where a call came from, as the trusted part of its path tells. */
@@ -24,7 +25,7 @@ export interface UserCaller {
   readonly authenticatedAt: Date;
 }
 
-/** An internal backend, known by its service key. */
+/** An internal backend, known by its service key or its client certificate. */
 export interface ServiceCaller {
   readonly kind: 'service';
   readonly projectId: string;
@@ -37,6 +38,8 @@ export type Caller = UserCaller | ServiceCaller;
 export interface Work {
   /** Reads outside any transaction. */
   readonly reads: EntityManager;
+  /** Single statements that commit by themselves. */
+  readonly direct: Direct;
   /** Runs the call's one transaction. */
   change<T>(closure: (em: EntityManager) => Promise<T>): Promise<T>;
 }
@@ -45,8 +48,17 @@ export const kOrigin = createContextKey<Origin>(
   { requestId: '', address: '', userAgent: '' },
   { description: 'origin of the call' },
 );
+export const kCertificateNames = createContextKey<readonly string[]>([], {
+  description: "names in the client's certificate, once verified",
+});
 export const kCaller = createContextKey<Caller | Refusal | undefined>(undefined, { description: 'caller' });
 export const kProject = createContextKey('', { description: 'project id' });
+/** The protocol a call came by, as OpenTelemetry names it. */
+export const kSystem = createContextKey<'grpc' | 'connectrpc'>('grpc', { description: 'rpc system' });
+/** What a call did that its answer does not tell, and operators count: `replayed`, or the action of an audit event. */
+export const kRemark = createContextKey<string | undefined>(undefined, { description: 'remark' });
+/** Set while the call is traced. */
+export const kTraceId = createContextKey<string | undefined>(undefined, { description: 'trace id' });
 export const kWork = createContextKey<Work | undefined>(undefined, { description: 'unit of work' });
 
 export function origin({ values }: HandlerContext): Origin {
@@ -76,6 +88,11 @@ export function reads(context: HandlerContext): EntityManager {
   return work(context).reads;
 }
 
+/** Where the call's single statements run that commit by themselves: the hot paths, each named in its own file. */
+export function direct(context: HandlerContext): Direct {
+  return work(context).direct;
+}
+
 /**
  * Runs the call's one transaction and answers with what the closure returns, once committed.
  *
@@ -84,6 +101,11 @@ export function reads(context: HandlerContext): EntityManager {
  */
 export function change<T>(context: HandlerContext, closure: (em: EntityManager) => Promise<T>): Promise<T> {
   return work(context).change(closure);
+}
+
+/** Notes what the call did, for those who count. */
+export function remark({ values }: HandlerContext, what: string): void {
+  values.set(kRemark, what);
 }
 
 function work({ values }: HandlerContext): Work {

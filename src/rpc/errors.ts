@@ -95,7 +95,11 @@ function stepUp({ required_aal, current_aal }: Record<string, string>) {
 export function describeBug(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { type: typeof thrown };
   const { name, stack = '', cause, code, constraint, table } = thrown as Error & Record<string, string | undefined>;
-  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  // A statement of several lines may hold one that looks like a frame.
+  const frames = stack
+    .replace(thrown.message, () => '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line));
   const isQuery = code !== undefined || name.endsWith('Exception');
   return {
     name,

@@ -26,7 +26,7 @@ export function statusFrom(error: ConnectError, trailer = new Headers()): Status
  */
 export const explainFaults: ServerInterceptor = (_method, call) => {
   const send = call.sendStatus.bind(call);
-  call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent.code));
+  call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent));
   return new ServerInterceptingCall(call);
 };
 
@@ -34,6 +34,8 @@ function isExplained(metadata: Metadata | null | undefined): boolean {
   return (metadata?.get('grpc-status-details-bin').length ?? 0) > 0;
 }
 
-function explain(code: status): StatusObject {
-  return statusFrom(toConnectError(new Refusal(reasonOfCode(code as number))));
+function explain({ code, details }: Pick<StatusObject, 'code' | 'details'>): StatusObject {
+  // Of no message, which is what a cut off one looks like, and of two, grpc-js says UNIMPLEMENTED.
+  const isMiscounted = / request message for /.test(details);
+  return statusFrom(toConnectError(new Refusal(isMiscounted ? 'MALFORMED_REQUEST' : reasonOfCode(code as number))));
 }

@@ -1,9 +1,7 @@
 import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import {
-  Code,
   ConnectError,
   createContextValues,
-  createHandlerContext,
   type Interceptor,
   type MethodImplSpec,
   type ServiceImplSpec,
@@ -17,9 +15,11 @@ import type {
   ServerUnaryCall,
 } from '@grpc/grpc-js';
 import { Refusal } from '../errors.ts';
-import { kOrigin } from './context.ts';
+import { openCallContext } from './call-context.ts';
+import { clientNames } from './client-certificate.ts';
+import { kCertificateNames, kOrigin } from './context.ts';
 import { longestCall } from './deadline.ts';
-import { toConnectError } from './errors.ts';
+import { toConnectError, toRefusal } from './errors.ts';
 import { statusFrom } from './grpc-faults.ts';
 import { headersFrom, metadataFrom } from './grpc-metadata.ts';
 import { readOrigin } from './origin.ts';
@@ -72,7 +72,7 @@ function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Bu
     } catch (thrown) {
       answer(statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
-      context.abort();
+      context.close();
     }
   };
 }
@@ -91,7 +91,8 @@ function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiSt
     } catch (thrown) {
       if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
-      context.abort();
+      context.abort(new Refusal('CANCELED'));
+      context.close();
     }
   };
 }
@@ -107,22 +108,17 @@ function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
 }
 
 function contextOf(call: Call, { method, kind }: MethodImplSpec, options: GrpcOptions) {
-  const cancelled = new AbortController();
-  call.once('cancelled', () => cancelled.abort(new ConnectError('the caller has gone', Code.Canceled)));
   const requestHeader = headersFrom(call.metadata);
   const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), options.proxyHops);
-  return createHandlerContext({
-    service: method.parent,
+  const context = openCallContext({
     method,
-    protocolName: 'grpc',
-    requestMethod: 'POST',
-    url: `http://${call.getHost()}/${method.parent.typeName}/${method.name}`,
     requestHeader,
     timeoutMs: timeLeft(call, kind === 'unary' ? longestCall : undefined),
-    requestSignal: cancelled.signal,
     shutdownSignal: options.shutdownSignal,
-    contextValues: createContextValues().set(kOrigin, origin),
+    values: createContextValues().set(kOrigin, origin).set(kCertificateNames, clientNames(call)),
   });
+  call.once('cancelled', () => context.abort(new Refusal('CANCELED')));
+  return context;
 }
 
 function timeLeft(call: Call, most: number | undefined): number | undefined {
@@ -153,6 +149,5 @@ function encode({ method }: MethodImplSpec, message: Message): Buffer {
 
 // Behind our interceptors everything is a ConnectError; health and reflection have none.
 function connectErrorOf(thrown: unknown): ConnectError {
-  if (thrown instanceof ConnectError) return thrown;
-  return toConnectError(new Refusal('INTERNAL', { cause: thrown }));
+  return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
 }

@@ -1,11 +1,13 @@
 import { EventEmitter, on } from 'node:events';
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import type { ServiceImpl } from '@connectrpc/connect';
 import { type Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/grpc/health/v1/health_pb.ts';
+import { Refusal } from '../errors.ts';
 
 /** Whether the service can serve right now, as load balancers ask for it (the gRPC health checking protocol). */
 export class HealthState {
   readonly #names: ReadonlySet<string>;
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  readonly #closing = new AbortController();
   #isServing = false;
 
   /** `services` are the names that may be asked for; the empty name stands for the whole. */
@@ -23,6 +25,11 @@ export class HealthState {
     this.#changes.emit('change');
   }
 
+  /** Ends all watches: a client that watches for ever must not hold up a replica that stops. */
+  close(): void {
+    this.#closing.abort();
+  }
+
   statusOf(service: string): Status {
     if (!this.#names.has(service)) return Status.SERVICE_UNKNOWN;
     return this.#isServing ? Status.SERVING : Status.NOT_SERVING;
@@ -32,8 +39,9 @@ export class HealthState {
     return Object.fromEntries([...this.#names].map((name) => [name, { status: this.statusOf(name) }]));
   }
 
-  /** The status now, and again each time it changes, until the signal is aborted. */
-  async *watch(service: string, signal: AbortSignal): AsyncGenerator<{ status: Status }> {
+  /** The status now, and again each time it changes, until the signal is aborted or the replica stops. */
+  async *watch(service: string, caller: AbortSignal): AsyncGenerator<{ status: Status }> {
+    const signal = AbortSignal.any([caller, this.#closing.signal]);
     const changes = on(this.#changes, 'change', { signal });
     let last: Status | undefined;
     try {
@@ -53,7 +61,7 @@ export function healthService(state: HealthState): ServiceImpl<typeof Health> {
   return {
     check({ service }) {
       const status = state.statusOf(service);
-      if (status === Status.SERVICE_UNKNOWN) throw new ConnectError('unknown service', Code.NotFound);
+      if (status === Status.SERVICE_UNKNOWN) throw new Refusal('SERVICE_NOT_FOUND');
       return { status };
     },
     list: () => ({ statuses: state.list() }),

@@ -2,9 +2,10 @@ import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { auditFailure } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
+import { Direct } from '../database/direct.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
-import { kWork, type Work } from './context.ts';
+import { kRemark, kWork, type Work } from './context.ts';
 
 /**
  * One call, one unit of work: at most one transaction, begun by the method's `change` and committed at its end.
@@ -14,7 +15,7 @@ import { kWork, type Work } from './context.ts';
  */
 export function unitOfWork(orm: MikroORM, now: Clock): Interceptor {
   return (next) => async (req) => {
-    req.contextValues.set(kWork, openWork(orm, req.signal));
+    req.contextValues.set(kWork, openWork(orm, req.signal, req.method.name));
     try {
       return await next(req);
     } catch (thrown) {
@@ -24,10 +25,11 @@ export function unitOfWork(orm: MikroORM, now: Clock): Interceptor {
   };
 }
 
-function openWork(orm: MikroORM, signal: AbortSignal): Work {
+function openWork(orm: MikroORM, signal: AbortSignal, method: string): Work {
   let reading: Work['reads'] | undefined;
   let hasChanged = false;
   return {
+    direct: new Direct(orm, signal),
     get reads() {
       reading ??= forkFor(orm, signal);
       return reading;
@@ -35,7 +37,7 @@ function openWork(orm: MikroORM, signal: AbortSignal): Work {
     change(closure) {
       if (hasChanged) throw new Error('a call has one transaction');
       hasChanged = true;
-      return transact(orm, closure, signal);
+      return transact(orm, closure, signal, method);
     },
   };
 }
@@ -44,7 +46,8 @@ async function remember(orm: MikroORM, values: ContextValues, { options }: Refus
   const { remember: leaveBehind, event } = options;
   if (!leaveBehind && !event) return;
   await transact(orm, async (em) => {
-    await leaveBehind?.(em);
-    if (event) auditFailure(em, { values }, event, now);
+    const isNews = (await leaveBehind?.(em)) !== false;
+    if (event && isNews) auditFailure(em, { values }, event, now);
+    values.set(kRemark, isNews ? event?.action : undefined);
   });
 }

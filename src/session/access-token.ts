@@ -110,7 +110,7 @@ function headerFits(header: Readonly<Record<string, unknown>>): boolean {
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {
   const { iss, aud, sub, session_id, aal, iat, exp, jti, nbf } = payload;
   const isOurs = iss === issuer && aud === audience && typeof jti === 'string' && nbf === undefined;
-  if (!isOurs || typeof sub !== 'string' || typeof session_id !== 'string' || !isTime(iat) || !isTime(exp))
+  if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isTime(iat) || !isTime(exp))
     throw new Refusal('TOKEN_INVALID');
   return {
     userId: sub,
@@ -121,6 +121,11 @@ function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string):
   };
 }
 
+function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+}
+
+// Seconds up to the year 9999: past what a Date can hold a time would be neither before nor after another.
 function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0;
+  return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= 253_402_300_799;
 }

@@ -1,6 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { installationLock } from '../database/orm.ts';
-import { transact } from '../database/transaction.ts';
+import { lockInstallation, transact } from '../database/transaction.ts';
 import type { MasterKeys } from '../master-keys.ts';
 import { joinInstallation } from '../project/installation.ts';
 import { ensureSigningKeys } from './key-ring.ts';
@@ -8,7 +7,7 @@ import { ensureSigningKeys } from './key-ring.ts';
 /** Checks that this replica fits its database, and makes the first signing keys. One replica at a time. */
 export function prepareInstallation(orm: MikroORM, keys: MasterKeys, now: Date): Promise<void> {
   return transact(orm, async (em) => {
-    await em.execute(`select pg_advisory_xact_lock(${installationLock})`);
+    await lockInstallation(em);
     await joinInstallation(em, keys);
     await ensureSigningKeys(em, keys, now);
   });

@@ -2,10 +2,9 @@ import type { KeyObject } from 'node:crypto';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
 import { insert } from '../database/insert.ts';
-import { installationLock } from '../database/orm.ts';
-import { transact } from '../database/transaction.ts';
+import { lockInstallation, transact } from '../database/transaction.ts';
 import type { MasterKeys } from '../master-keys.ts';
-import { SigningKey } from './signing-key.ts';
+import { SigningKey, type SigningKeyState } from './signing-key.ts';
 
 export interface Signer {
   readonly id: string;
@@ -22,6 +21,7 @@ export class KeyRing {
   #signer: Signer | undefined;
   #verifiers: ReadonlyMap<string, KeyObject> = new Map();
   #jwks: readonly JWK[] = [];
+  #states: readonly { state: SigningKeyState; since: Date }[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
@@ -38,6 +38,11 @@ export class KeyRing {
   /** The public keys of standby, active and retired keys. */
   jwks(): { keys: readonly JWK[] } {
     return { keys: this.#jwks };
+  }
+
+  /** In which state each key is, and since when; revoked ones are not read. */
+  states(): readonly { state: SigningKeyState; since: Date }[] {
+    return this.#states;
   }
 
   /**
@@ -67,6 +72,7 @@ export class KeyRing {
       this.#signer = { id: active.id, privateKey: active.privateKey(this.#keys) };
     this.#verifiers = new Map(all.map((each) => [each.id, this.#verifiers.get(each.id) ?? each.publicKey()]));
     this.#jwks = all.map((each) => each.toJwk());
+    this.#states = all.map(({ state, stateChangedAt }) => ({ state, since: stateChangedAt }));
   }
 }
 
@@ -82,7 +88,7 @@ export async function ensureSigningKeys(em: EntityManager, keys: MasterKeys, now
  */
 export async function rotateSigningKey(orm: MikroORM, keys: MasterKeys, now: Date): Promise<void> {
   await transact(orm, async (em) => {
-    await lockKeys(em);
+    await lockInstallation(em);
     await change(em, { state: 'active' }, 'retired', now);
     await change(em, { state: 'standby' }, 'active', now);
     await insert(em, await SigningKey.create(keys, 'standby', now));
@@ -92,7 +98,7 @@ export async function rotateSigningKey(orm: MikroORM, keys: MasterKeys, now: Dat
 /** Refuses everything a key ever signed. The active and the standby key are replaced. False when there is no such key. */
 export async function revokeSigningKey(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
   return transact(orm, async (em) => {
-    await lockKeys(em);
+    await lockInstallation(em);
     const found = await change(em, { id }, 'revoked', now);
     if (!(await em.findOne(SigningKey, { state: 'active' }))) await change(em, { state: 'standby' }, 'active', now);
     await ensureSigningKeys(em, keys, now);
@@ -114,8 +120,4 @@ async function change(
   key?.become(state, now);
   await em.flush();
   return key !== null;
-}
-
-async function lockKeys(em: EntityManager): Promise<void> {
-  await em.execute(`select pg_advisory_xact_lock(${installationLock})`);
 }

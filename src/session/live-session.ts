@@ -1,9 +1,10 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { createContextKey } from '@connectrpc/connect';
+import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import type { AccessClaims } from './access-token.ts';
-import type { AuthenticationMethod, SessionKind } from './session.ts';
+import { type AuthenticationMethod, type SessionKind, type ShownSession, shownColumns } from './session.ts';
 
 /** A session and its user as one row: what every call with an access token has to know. */
 export interface SessionState {
@@ -20,29 +21,50 @@ export interface SessionState {
   readonly ended: 'revoked' | 'expired' | null;
 }
 
+const state = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.is_anonymous, u.must_change_password,
+     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $2 then 'revoked'
+          when s.idle_expires_at <= $2 or s.expires_at <= $2 then 'expired' end as ended`;
+
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
 const readState = statement<SessionState>(
   'session_state',
-  `select s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.is_anonymous, u.must_change_password,
-     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $2 then 'revoked'
-          when s.idle_expires_at <= $2 or s.expires_at <= $2 then 'expired' end as ended
-   from sessions s join users u on u.id = s.user_id
-   where s.id = $1`,
+  `select ${state} from sessions s join users u on u.id = s.user_id where s.id = $1`,
+);
+
+// Hot: the same for GetSession, which wants another session too.
+const readStates = statement<SessionState & ShownSession>(
+  'session_states',
+  `select ${state}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id in ($1, $3)`,
 );
 
 /** The state of the session a token speaks of, or undefined when the token's user does not own it. */
 export async function readSessionState(
-  em: EntityManager,
+  direct: Direct,
   claims: AccessClaims,
   now: Date,
 ): Promise<SessionState | undefined> {
-  const [state] = await readState(em, [claims.sessionId, now]);
+  const [state] = await readState(direct, [claims.sessionId, now]);
   return state?.user_id === claims.userId ? state : undefined;
 }
 
 /** The caller a token speaks for. Throws SESSION_REVOKED or SESSION_EXPIRED when the session has ended. */
-export async function callerOf(em: EntityManager, claims: AccessClaims, now: Date): Promise<UserCaller> {
-  const state = await readSessionState(em, claims, now);
+export async function callerOf(direct: Direct, claims: AccessClaims, now: Date): Promise<UserCaller> {
+  return admit(await readSessionState(direct, claims, now), claims);
+}
+
+/** The caller, and in the same look-up a live session of theirs: undefined when there is none with that id. */
+export async function callerAndSession(direct: Direct, claims: AccessClaims, sessionId: string, now: Date) {
+  const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : null;
+  const states = await readStates(direct, [claims.sessionId, now, asked]);
+  const own = states.find(({ id, user_id }) => id === claims.sessionId && user_id === claims.userId);
+  const caller = admit(own, claims);
+  return { caller, session: states.find((each) => each.id === asked && each.user_id === caller.userId && !each.ended) };
+}
+
+// What is none is refused when the request is validated, after the caller is known.
+const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+function admit(state: SessionState | undefined, claims: AccessClaims): UserCaller {
   if (!state || state.ended === 'revoked') throw new Refusal('SESSION_REVOKED');
   if (state.ended === 'expired') throw new Refusal('SESSION_EXPIRED');
   return {
@@ -58,6 +80,9 @@ export async function callerOf(em: EntityManager, claims: AccessClaims, now: Dat
   };
 }
 
+/** The session that the call asks for, where it was read together with its caller. */
+export const kAskedSession = createContextKey<ShownSession | undefined>(undefined, { description: 'asked session' });
+
 /**
  * Session states that Introspect may answer from, for callers that said how stale an answer they accept. Answers of live
  * sessions only, so that what was refused once is never remembered as good.
@@ -68,8 +93,10 @@ export class SessionMemory {
 
   recall(claims: AccessClaims, maxStaleness: number, now: Date): SessionState | undefined {
     const known = this.#states.get(claims.sessionId);
-    const fits = known && known.state.user_id === claims.userId && now.getTime() - known.readAt <= maxStaleness;
-    return fits ? known.state : undefined;
+    if (known?.state.user_id !== claims.userId) return undefined;
+    const age = now.getTime() - known.readAt;
+    // Below zero the clock was set back, and nobody knows how old the state is.
+    return age >= 0 && age <= maxStaleness ? known.state : undefined;
   }
 
   remember(state: SessionState, now: Date): void {

@@ -3,7 +3,7 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import Bowser from 'bowser';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SessionKind as Kind, type SessionSchema } from '../../gen/gatehouse/v1/session_pb.ts';
-import type { AuthenticationMethod, Session, SessionKind } from './session.ts';
+import type { AuthenticationMethod, SessionKind, ShownSession } from './session.ts';
 
 const kinds = {
   web: Kind.WEB,
@@ -30,7 +30,7 @@ export function methodsToMessage(amr: readonly AuthenticationMethod[]) {
   return amr.map(({ method, timestamp }) => ({ method, time: timestampFromDate(new Date(timestamp * 1000)) }));
 }
 
-export function sessionToMessage(session: Session, currentId?: string): MessageInitShape<typeof SessionSchema> {
+export function sessionToMessage(session: ShownSession, currentId?: string): MessageInitShape<typeof SessionSchema> {
   return {
     id: session.id,
     userId: session.userId,

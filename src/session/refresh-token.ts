@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { MasterKeys } from '../master-keys.ts';
 
 const prefix = 'ghr_';
@@ -31,7 +31,7 @@ export function mintRefreshToken(keys: MasterKeys, projectId: string, token: Ref
     uint32(token.generation),
     token.secret,
   ]);
-  return prefix + Buffer.concat([body, mac(keys.derive(macPurpose(projectId))!, body)]).toString('base64url');
+  return prefix + Buffer.concat([body, mac(keys.macKey(macPurpose(projectId))!, body)]).toString('base64url');
 }
 
 /** Reads a token back. Undefined for anything that this installation did not mint for this project, byte for byte. */
@@ -42,7 +42,7 @@ export function readRefreshToken(keys: MasterKeys, projectId: string, text: stri
   if (prefix + bytes.toString('base64url') !== text || bytes[0] !== version) return undefined;
   const start = 2 + (bytes[1] ?? 0);
   if (bytes.length !== start + 16 + 4 + secretLength + macLength) return undefined;
-  const key = keys.derive(macPurpose(projectId), bytes.toString('utf8', 2, start));
+  const key = keys.macKey(macPurpose(projectId), bytes.toString('utf8', 2, start));
   const body = bytes.subarray(0, -macLength);
   if (!key || !timingSafeEqual(mac(key, body), bytes.subarray(-macLength))) return undefined;
   return {
@@ -69,7 +69,7 @@ function macPurpose(projectId: string): string {
   return `${purpose} ${projectId}`;
 }
 
-function mac(key: Buffer, body: Buffer): Buffer {
+function mac(key: KeyObject, body: Buffer): Buffer {
   return createHmac('sha256', key).update(body).digest().subarray(0, macLength);
 }
 

@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import type { TokenSubject } from './access-token.ts';
@@ -7,6 +7,8 @@ import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 /** A session whose refresh token was good, with what its next tokens say. */
 export interface Rotated extends TokenSubject {
   readonly must_change_password: boolean;
+  /** Whether the token had been used a moment ago. */
+  readonly is_replay?: boolean;
 }
 
 export interface RotationRules {
@@ -56,7 +58,7 @@ const rotate = statement<Rotated>(
 
 const find = statement<Found>(
   'session_refreshed',
-  `select ${subject}, s.generation, s.secret_hash = $3 as same_secret, s.revoke_reason,
+  `select ${subject}, true as is_replay, s.generation, s.secret_hash = $3 as same_secret, s.revoke_reason,
      case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $4 then 'revoked'
           when s.idle_expires_at <= $4 or s.expires_at <= $4 then 'expired' end as ended,
      extract(epoch from $4::timestamptz - s.refreshed_at)::float8 as seconds_since,
@@ -79,7 +81,7 @@ const burn = statement<{ id: string }>(
  * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
  */
 export async function rotateSession(
-  em: EntityManager,
+  direct: Direct,
   presented: Presented,
   rules: RotationRules,
   now: Date,
@@ -87,9 +89,9 @@ export async function rotateSession(
   const { token, projectId, address, userAgent } = presented;
   const secretHash = hashSessionSecret(token.secret);
   const values = [token.sessionId, projectId, token.generation, secretHash, now, address, userAgent, rules.perMinute];
-  const [fresh] = await rotate(em, values);
+  const [fresh] = await rotate(direct, values);
   if (fresh) return fresh;
-  const [found] = await find(em, [token.sessionId, projectId, secretHash, now]);
+  const [found] = await find(direct, [token.sessionId, projectId, secretHash, now]);
   return judge(found, token, rules, now);
 }
 
@@ -99,7 +101,8 @@ function judge(found: Found | undefined, token: RefreshToken, rules: RotationRul
   const age = found.generation - token.generation;
   if (found.ended) throw new Refusal(reasonOfEnd(found, age));
   if (!found.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
-  if (age === 1 && found.seconds_since < rules.reuseInterval) return found;
+  // Another replica's clock may be ahead; an interval of 0 is none all the same.
+  if (age === 1 && Math.max(0, found.seconds_since) < rules.reuseInterval) return found;
   if (age > 0) throw reuse(found, token, now);
   // The token is the current one of a live session, so only its budget can have kept it from rotating.
   throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - found.window_seconds)) });
@@ -113,7 +116,7 @@ function reasonOfEnd({ ended, revoke_reason, same_secret }: Found, age: number) 
 // Two parties hold tokens of one session and one of them is a thief: nobody can tell which, so the session ends for both.
 function reuse(found: Found, token: RefreshToken, now: Date): Refusal {
   return new Refusal('REFRESH_TOKEN_ALREADY_USED', {
-    remember: (em) => burn(em, [found.id, hashSessionSecret(token.secret), now]),
+    remember: async (em) => (await burn(em, [found.id, hashSessionSecret(token.secret), now])).length > 0,
     event: { action: 'auth.refresh_reuse', userId: found.user_id, sessionId: found.id },
   });
 }

@@ -11,16 +11,17 @@ import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import type { MasterKeys } from '../master-keys.ts';
-import { caller, change, origin, projectOf, reads } from '../rpc/context.ts';
+import { caller, change, direct, origin, projectOf, remark } from '../rpc/context.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
-import { readSessionState, type SessionMemory, type SessionState } from './live-session.ts';
+import { kAskedSession, readSessionState, type SessionMemory, type SessionState } from './live-session.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
 import type { SessionOpener } from './opening.ts';
 import { readPageToken, writePageToken } from './page-token.ts';
 import { readRefreshToken, successorOf } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
 import { type RotationRules, rotateSession } from './rotation.ts';
-import { Session } from './session.ts';
+import { listSessions } from './session.ts';
+import { Turns } from './turns.ts';
 
 interface Deps {
   readonly now: Clock;
@@ -33,6 +34,7 @@ interface Deps {
 
 export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
   const { now, keys, access, opener, rotation, memory } = deps;
+  const turns = new Turns();
 
   async function endByRefreshToken(text: string, context: HandlerContext): Promise<void> {
     const token = readRefreshToken(keys, projectOf(context), text);
@@ -58,7 +60,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
     if (known) return known;
     const askedAt = now();
-    const state = await readSessionState(reads(context), claims, askedAt);
+    const state = await readSessionState(direct(context), claims, askedAt);
     if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
     memory.remember(state, askedAt);
     return state;
@@ -69,11 +71,14 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
-      const at = now();
       const presented = { token, projectId, ...origin(context) };
-      const rotated = await rotateSession(reads(context), presented, rotation, at);
-      const successor = successorOf(token);
-      return { tokens: opener.tokensFor(rotated, projectId, successor, rotated.must_change_password, at) };
+      const rotated = await turns.take(token.sessionId, () =>
+        rotateSession(direct(context), presented, rotation, now()),
+      );
+      if (rotated.is_replay) remark(context, 'replayed');
+      return {
+        tokens: opener.tokensFor(rotated, projectId, successorOf(token), rotated.must_change_password, now()),
+      };
     },
 
     async signOut({ refreshToken, scope }, context) {
@@ -85,12 +90,8 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     async listSessions({ pageSize, pageToken }, context) {
       const { userId, sessionId } = caller(context);
       const limit = pageSize || 20;
-      const after = pageToken ? { id: { $lt: readPageToken(pageToken) } } : {};
-      const found = await reads(context).find(
-        Session,
-        { userId, ...live(now()), ...after },
-        { orderBy: { id: 'desc' }, limit: limit + 1 },
-      );
+      const after = pageToken ? readPageToken(pageToken) : undefined;
+      const found = await listSessions(direct(context), userId, { after, limit: limit + 1 }, now());
       const sessions = found.slice(0, limit);
       return {
         sessions: sessions.map((each) => sessionToMessage(each, sessionId)),
@@ -98,9 +99,10 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       };
     },
 
-    async getSession({ sessionId: id }, context) {
-      const { userId, sessionId } = caller(context);
-      const session = await reads(context).findOne(Session, { id, userId, ...live(now()) });
+    // The session was read together with the caller.
+    getSession(_, context) {
+      const { sessionId } = caller(context);
+      const session = context.values.get(kAskedSession);
       if (!session) throw new Refusal('SESSION_NOT_FOUND');
       return { session: sessionToMessage(session, sessionId) };
     },
@@ -122,10 +124,6 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       return create(IntrospectResponseSchema, claims && state ? describe(claims, state) : { active: false });
     },
   };
-}
-
-function live(now: Date) {
-  return { revokedAt: null, idleExpiresAt: { $gt: now }, expiresAt: { $gt: now } };
 }
 
 function describe(claims: AccessClaims, state: SessionState) {

@@ -1,4 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
+import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
 import { User } from '../user/user.ts';
@@ -86,4 +88,44 @@ SessionTable.setClass(Session);
 
 function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);
+}
+
+/** What of a session its owner is shown. */
+export type ShownSession = Pick<
+  Session,
+  | 'id'
+  | 'userId'
+  | 'kind'
+  | 'aal'
+  | 'amr'
+  | 'userAgent'
+  | 'address'
+  | 'createdAt'
+  | 'refreshedAt'
+  | 'idleExpiresAt'
+  | 'expiresAt'
+>;
+
+/** The columns of a ShownSession, for statements that call the table `s`. */
+export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
+     s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
+     s.expires_at as "expiresAt"`;
+
+// Hot: pages through the partial index on the user's live sessions.
+const list = statement<ShownSession>(
+  'sessions_list',
+  `select ${shownColumns} from sessions s
+   where s.user_id = $1 and s.revoked_at is null and s.idle_expires_at > $2 and s.expires_at > $2
+     and ($3::uuid is null or s.id < $3)
+   order by s.id desc limit $4`,
+);
+
+/** The user's live sessions, newest first, from behind the one named. */
+export function listSessions(
+  direct: Direct,
+  userId: string,
+  page: { after: string | undefined; limit: number },
+  now: Date,
+): Promise<ShownSession[]> {
+  return list(direct, [userId, now, page.after ?? null, page.limit]);
 }

@@ -28,6 +28,14 @@ export function wholeNumber(least: number, most: number, unit = '') {
     .describe(`a whole number${unit && ` of ${unit}`} from ${least} to ${most}`);
 }
 
+/** A port that may be left closed, which reads as undefined. */
+export const portOrOff = z
+  .string()
+  .regex(/^(off|0|[1-9]\d*)$/, 'neither off nor a whole number')
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
+  .pipe(z.number('too large').max(65_535, 'too large').optional())
+  .describe('a whole number from 0 to 65535, or off');
+
 const secondsPer: Record<string, number> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** Seconds, written `90`, `90s`, `10m`, `12h` or `7d`. */
@@ -66,6 +74,21 @@ export const path = z
   .refine((text) => !text.includes('\0'), 'holds a NUL character')
   .transform((text) => resolve(text))
   .describe('a directory, from the working directory when relative');
+
+/** The path of a file; rules say whether it is a good one. */
+export function pemFile(what: string) {
+  return path.describe(`the path of a PEM file with ${what}`);
+}
+
+/** Names in client certificates. At most 64 characters, which is what the audit trail holds of a caller. */
+export const certificateNames = listOf(
+  z
+    .string()
+    .regex(/^[!-~]{1,64}$/, 'not 1 to 64 printable characters without a space')
+    .regex(/^[^*"\\]*$/, 'holds a wildcard, a quote or a backslash; names match letter by letter'),
+)
+  .refine(areUnique, 'a name stands there twice')
+  .describe('a comma list of names, each 1 to 64 characters, exactly as in the certificate; no wildcard');
 
 export const ipAddress = z
   .string()

@@ -66,9 +66,9 @@ export function exampleOf(name: SettingName): string {
   return `${name}=${settings[name].example}`;
 }
 
-/** As a line of plain ASCII, the user and password of a URL hidden. */
+/** As a line of plain ASCII; the user and password of a URL, and a key where its path should be, are hidden. */
 function quote(text: string): string {
-  const shown = text.replace(/:\/\/.*@/s, '://***@');
+  const shown = text.replace(/:\/\/.*@/s, '://***@').replace(/-----BEGIN.*/s, '-----BEGIN ***');
   const line = JSON.stringify(shown.length > 80 ? `${shown.slice(0, 77)}...` : shown);
   return line.replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { SettingName, Values } from './schema.ts';
+import { tlsRules } from './tls-rules.ts';
 
 /** What is wrong with a setting although it reads well on its own. */
 export interface Complaint {
@@ -10,7 +11,7 @@ export interface Complaint {
   readonly example?: string;
 }
 
-type Rule = (values: Partial<Values>) => Complaint | false | undefined;
+export type Rule = (values: Partial<Values>) => Complaint | false | undefined;
 
 /** Rules between settings. One that could not be read is undefined here, and so is one that is not set. */
 const rules: readonly Rule[] = [
@@ -21,6 +22,16 @@ const rules: readonly Rule[] = [
       why: 'the same as GRPC_PORT',
       allowed: 'another port, or 0',
       example: 'HTTP_PORT=0',
+    },
+
+  ({ GRPC_PORT, HTTP_PORT, ADMIN_PORT }) =>
+    ADMIN_PORT !== undefined &&
+    ADMIN_PORT !== 0 &&
+    (ADMIN_PORT === GRPC_PORT || ADMIN_PORT === HTTP_PORT) && {
+      variable: 'ADMIN_PORT',
+      why: `the same as ${ADMIN_PORT === GRPC_PORT ? 'GRPC_PORT' : 'HTTP_PORT'}`,
+      allowed: 'another port, 0 or off',
+      example: 'ADMIN_PORT=0',
     },
 
   ({ MASTER_KEYS = [], PASSWORD_PEPPER }) =>
@@ -39,6 +50,8 @@ const rules: readonly Rule[] = [
       why: 'others could reach a service with development rules',
       allowed: 'a loopback address outside production, or any together with DEV_EXPOSE=yes',
     },
+
+  ...tlsRules,
 ];
 
 const productionRules: readonly Rule[] = [

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import {
+  certificateNames,
   choice,
   duration,
   hashCost,
@@ -9,6 +10,8 @@ import {
   onOff,
   origins,
   path,
+  pemFile,
+  portOrOff,
   publicUrl,
   wholeNumber,
   yesNo,
@@ -85,8 +88,15 @@ const network = {
     default: '8080',
     example: '8080',
   },
+  ADMIN_PORT: {
+    sentence:
+      'The port of metrics and probes for operators; 0 takes any free one, off opens none. It differs from the other two.',
+    reads: portOrOff,
+    default: '9090',
+    example: '9464',
+  },
   BIND_ADDRESS: {
-    sentence: 'The address both servers listen on; outside production any but loopback needs DEV_EXPOSE=yes.',
+    sentence: 'The address all servers listen on; outside production any but loopback needs DEV_EXPOSE=yes.',
     reads: ipAddress,
     otherwise: '0.0.0.0 in production or with DEV_EXPOSE=yes, else 127.0.0.1',
     example: '127.0.0.1',
@@ -100,7 +110,7 @@ const network = {
   PUBLIC_URL: {
     sentence: 'The address people and token verifiers know the service by; production requires it, with https.',
     reads: publicUrl,
-    otherwise: 'http://localhost:HTTP_PORT',
+    otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT',
     example: 'https://auth.example.com',
   },
   CORS_ORIGINS: {
@@ -120,6 +130,43 @@ const network = {
     reads: onOff,
     otherwise: 'off in production, else on',
     example: 'on',
+  },
+} as const satisfies Settings;
+
+const tls = {
+  TLS_CERT: {
+    sentence:
+      'The certificate that both ports show, then its intermediates; with it both speak TLS only. Read again when it changes.',
+    reads: pemFile('one certificate or more'),
+    otherwise: 'none: no TLS',
+    example: '/run/tls/tls.crt',
+  },
+  TLS_KEY: {
+    sentence: 'The private key of TLS_CERT.',
+    reads: pemFile('a private key that is not encrypted'),
+    otherwise: 'none',
+    example: '/run/tls/tls.key',
+  },
+  TLS_CLIENT_CA: {
+    sentence:
+      'The authorities whose client certificates are trusted; with it the gRPC port asks for one, the HTTP port never.',
+    reads: pemFile('one certificate or more'),
+    otherwise: 'none: clients are not asked',
+    example: '/run/tls/ca.crt',
+  },
+  CLIENT_CERTIFICATES: {
+    sentence:
+      'Whether the gRPC port cuts off clients without a certificate of TLS_CLIENT_CA, or serves them as anybody.',
+    reads: choice('required', 'optional'),
+    otherwise: 'required with TLS_CLIENT_CA',
+    example: 'optional',
+  },
+  SERVICE_CERTIFICATES: {
+    sentence:
+      'The backends that may call as a service by their client certificate: a DNS or URI alternative name of it, or the common name of one that has no alternative names.',
+    reads: certificateNames,
+    otherwise: 'none',
+    example: 'orders.internal,spiffe://example.com/billing',
   },
 } as const satisfies Settings;
 
@@ -256,6 +303,7 @@ function sessionLifetime<const T extends string>(client: string, limits: T) {
 export const groups = {
   Process: running,
   Network: network,
+  TLS: tls,
   Database: database,
   Secrets: secrets,
   Sessions: sessions,
@@ -267,6 +315,7 @@ export const groups = {
 export const settings = {
   ...running,
   ...network,
+  ...tls,
   ...database,
   ...secrets,
   ...sessions,

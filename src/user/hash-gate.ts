@@ -17,6 +17,11 @@ export class HashGate {
     this.#queueLimit = queueLimit;
   }
 
+  /** How much of it is taken. */
+  get load() {
+    return { running: this.#running, waiting: this.#waiting.length, limit: this.#queueLimit };
+  }
+
   /** Throws OVER_CAPACITY with a time to come back when the queue is full, and the signal's reason when it is aborted. */
   async pass<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import argon2 from 'argon2';
 
 /** The cost of one argon2id hash (RFC 9106). */
@@ -46,18 +46,37 @@ export async function fastestDerive(): Promise<Derive> {
 }
 
 /** A new hash as a PHC string, parameters in the order that libargon2 and its bindings accept. */
-export async function hashWith(derive: Derive, password: Buffer, cost: HashCost, pepper?: Pepper): Promise<string> {
-  const salt = randomBytes(16);
+export async function hashWith(
+  derive: Derive,
+  password: Buffer,
+  cost: HashCost,
+  pepper?: Pepper,
+  salt: Buffer = randomBytes(16),
+): Promise<string> {
   const tag = await derive(password, salt, cost, pepper?.key);
   const keyId = pepper ? `,keyid=${base64(Buffer.from(pepper.id))}` : '';
   const { memoryCost, timeCost, parallelism } = cost;
   return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}${keyId}$${base64(salt)}$${base64(tag)}`;
 }
 
-/** Whether the password makes this hash. False too for a hash that is damaged, foreign, or of an unknown pepper. */
+/**
+ * The salt for making a hash anew. It comes from the old hash, so that sign-ins side by side arrive at the same new one
+ * and none of them finds the hash it has checked replaced by another.
+ */
+export function saltAfter(stored: string): Buffer {
+  return createHash('sha256').update(stored).digest().subarray(0, 16);
+}
+
+/** Whether a password can be checked against this hash: it is not damaged, not foreign, and its pepper is known. */
+export function isReadable(stored: string, pepper?: Pepper): boolean {
+  const parsed = parse(stored);
+  return parsed !== undefined && (parsed.pepperId === undefined || parsed.pepperId === pepper?.id);
+}
+
+/** Whether the password makes this hash. False too for a hash that cannot be read. */
 export async function verifyWith(derive: Derive, stored: string, password: Buffer, pepper?: Pepper): Promise<boolean> {
   const parsed = parse(stored);
-  if (!parsed || (parsed.pepperId !== undefined && parsed.pepperId !== pepper?.id)) return false;
+  if (!parsed || !isReadable(stored, pepper)) return false;
   const tag = await derive(password, parsed.salt, parsed.cost, parsed.pepperId === undefined ? undefined : pepper?.key);
   return parsed.tag.length === tag.length && timingSafeEqual(parsed.tag, tag);
 }

@@ -6,7 +6,9 @@ import {
   type HashCost,
   hashWith,
   isOutdated,
+  isReadable,
   type Pepper,
+  saltAfter,
   verifyWith,
 } from './password-hash.ts';
 import { weaknessesOf } from './password-strength.ts';
@@ -22,6 +24,9 @@ export interface PasswordRules {
   readonly hashQueue: number;
 }
 
+/** Runs a hash whose turn has come: for who times or traces it. */
+export type AroundHash = <T>(hash: () => Promise<T>) => Promise<T>;
+
 /**
  * Makes and checks password hashes, a few at a time.
  *
@@ -33,18 +38,25 @@ export class Passwords {
   readonly #derive: Derive;
   readonly #gate: HashGate;
   readonly #decoy: string;
+  readonly #around: AroundHash;
 
-  private constructor(rules: PasswordRules, derive: Derive, decoy: string) {
+  private constructor(rules: PasswordRules, derive: Derive, decoy: string, around: AroundHash) {
     this.#rules = rules;
     this.#derive = derive;
     this.#gate = new HashGate(rules.hashConcurrency, rules.hashQueue);
     this.#decoy = decoy;
+    this.#around = around;
   }
 
-  static async open(rules: PasswordRules): Promise<Passwords> {
+  static async open(rules: PasswordRules, around: AroundHash = (hash) => hash()): Promise<Passwords> {
     const derive = await fastestDerive();
     const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, rules.pepper);
-    return new Passwords(rules, derive, decoy);
+    return new Passwords(rules, derive, decoy, around);
+  }
+
+  /** How many hashes run, how many wait for their turn, and how many may. */
+  get load() {
+    return this.#gate.load;
   }
 
   /** Hashes a new password. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
@@ -59,18 +71,28 @@ export class Passwords {
 
   hash(password: string, signal: AbortSignal): Promise<string> {
     const { cost, pepper } = this.#rules;
-    return this.#gate.pass(() => hashWith(this.#derive, bytesOf(password), cost, pepper), signal);
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper), signal);
+  }
+
+  /** Hashes a password that has just matched `stored` at today's cost. */
+  rehash(stored: string, password: string, signal: AbortSignal): Promise<string> {
+    const { cost, pepper } = this.#rules;
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper, saltAfter(stored)), signal);
   }
 
   /**
-   * Checks a password. Without a stored hash a decoy is checked, so that an unknown address takes as long as a wrong
-   * password: either way exactly one hash at the current cost.
+   * Checks a password. Without a stored hash that can be read a decoy is checked, so that an unknown address takes as
+   * long as a wrong password: either way exactly one hash at the current cost.
    */
   async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
     const { pepper } = this.#rules;
-    const against = stored || this.#decoy;
-    const good = await this.#gate.pass(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
+    const against = stored && isReadable(stored, pepper) ? stored : this.#decoy;
+    const good = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
     return good && against === stored;
+  }
+
+  #inTurn<T>(hash: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#gate.pass(() => this.#around(hash), signal);
   }
 
   /** Whether a hash should be made anew, now that the password is at hand. */

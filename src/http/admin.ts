@@ -1,0 +1,37 @@
+import { createServer, type Server } from 'node:http';
+import { largestHeader } from './limits.ts';
+import { isRead, probes, type Route, sendRefusal, setSecurityHeaders } from './server.ts';
+
+export interface AdminOptions {
+  /** In Prometheus's text format. */
+  readonly scrape: () => Promise<string>;
+  readonly isReady: () => boolean;
+}
+
+const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** A server of its own for whoever runs the service, on a port that no proxy leads to: metrics and probes. */
+export function createAdminServer({ scrape, isReady }: AdminOptions): Server {
+  const routes = new Map<string, Route>([
+    ...probes(isReady),
+    [
+      '/metrics',
+      (res) => {
+        const send = (text: string) => res.writeHead(200, { 'content-type': contentType }).end(text);
+        scrape().then(send, () => res.writeHead(500).end());
+      },
+    ],
+  ]);
+  const server = createServer(
+    { maxHeaderSize: largestHeader, headersTimeout: 10_000, requestTimeout: 10_000 },
+    (req, res) => {
+      setSecurityHeaders(res);
+      const route = routes.get(req.url?.split('?', 1)[0] ?? '');
+      if (!route) return sendRefusal(res, 404);
+      if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
+      route(res);
+    },
+  );
+  server.maxConnections = 64;
+  return server;
+}

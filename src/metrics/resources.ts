@@ -1,0 +1,99 @@
+import type { Exposition, Series } from './exposition.ts';
+import { Timings } from './timings.ts';
+
+/** What a replica has to share out. Asked at every scrape, so all of it is at hand already. */
+export interface Resources {
+  readonly isReady: () => boolean;
+  readonly hashing: () => { readonly running: number; readonly waiting: number; readonly limit: number };
+  readonly pool: () => {
+    readonly total: number;
+    readonly idle: number;
+    readonly waiting: number;
+    readonly limit: number;
+  };
+  /** How often each operation began anew because of a conflict. */
+  readonly retries: ReadonlyMap<string, number>;
+  readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
+  /** Undefined without TLS. */
+  readonly certificateDaysLeft: (now: Date) => number | undefined;
+}
+
+const dayMs = 86_400_000;
+
+/** Times what resources are waited for or used, and exposes how much of them is taken. */
+export class ResourceMetrics {
+  readonly hashes = new Timings();
+  readonly poolWaits = new Timings();
+
+  /** A hash that fails counts too. */
+  readonly timeHash = async <T>(hash: () => Promise<T>): Promise<T> => {
+    const startedAt = performance.now();
+    try {
+      return await hash();
+    } finally {
+      this.hashes.observe((performance.now() - startedAt) / 1000);
+    }
+  };
+
+  expose(to: Exposition, resources: Resources, now: () => Date): void {
+    const { isReady, signingKeys } = resources;
+    to.gauge('gatehouse_ready', 'Whether the replica says that it can serve: 1 or 0.', () => (isReady() ? 1 : 0));
+    this.#exposeHashing(to, resources);
+    this.#exposeDatabase(to, resources);
+    exposeKeys(to, signingKeys, now);
+    exposeCertificate(to, resources, now);
+  }
+
+  #exposeHashing(to: Exposition, { hashing }: Resources): void {
+    to.gauge('gatehouse_hashes_in_flight', 'Passwords being hashed.', () => hashing().running);
+    to.gauge('gatehouse_hash_queue_length', 'Calls waiting for their turn to hash.', () => hashing().waiting);
+    to.gauge('gatehouse_hash_queue_limit', 'Calls that may wait; further ones are refused.', () => hashing().limit);
+    to.histogram('gatehouse_hash_duration_seconds', 'How long hashes took, their wait aside.', () => [
+      [{}, this.hashes],
+    ]);
+  }
+
+  #exposeDatabase(to: Exposition, { pool, retries }: Resources): void {
+    to.gauge('gatehouse_database_pool_connections', 'Open connections to the database.', () => {
+      const { total, idle } = pool();
+      return [
+        [{ state: 'idle' }, idle],
+        [{ state: 'used' }, total - idle],
+      ];
+    });
+    to.gauge('gatehouse_database_pool_limit', 'Connections the replica may open.', () => pool().limit);
+    to.gauge('gatehouse_database_pool_waiting', 'Queries waiting for a connection.', () => pool().waiting);
+    to.histogram('gatehouse_database_pool_wait_seconds', 'How long queries waited for a connection.', () => [
+      [{}, this.poolWaits],
+    ]);
+    to.counter('gatehouse_transaction_retries_total', 'Transactions begun anew after a conflict.', () =>
+      [...retries].map(([operation, count]) => [{ operation }, count]),
+    );
+  }
+}
+
+function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => Date): void {
+  to.gauge('gatehouse_signing_keys', 'Signing keys by state.', () =>
+    byState(keys()).map(([state, since]) => [{ state }, since.length]),
+  );
+  to.gauge('gatehouse_signing_key_age_seconds', 'How long the oldest key has been in its state.', () =>
+    byState(keys()).flatMap(([state, since]): Series<number>[] =>
+      since.length > 0 ? [[{ state }, (now().getTime() - Math.min(...since)) / 1000]] : [],
+    ),
+  );
+}
+
+function exposeCertificate(to: Exposition, { certificateDaysLeft }: Resources, now: () => Date): void {
+  to.gauge('gatehouse_certificate_expiry_timestamp_seconds', 'When the TLS certificate expires.', () => {
+    const at = now();
+    const left = certificateDaysLeft(at);
+    return left && (at.getTime() + left * dayMs) / 1000;
+  });
+}
+
+function byState(keys: readonly { state: string; since: Date }[]): [state: string, since: number[]][] {
+  return ['standby', 'active', 'retired'].map((state) => [
+    state,
+    keys.filter((each) => each.state === state).map(({ since }) => since.getTime()),
+  ]);
+}

@@ -1,0 +1,61 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Tracer } from '@opentelemetry/api';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Clock } from './database/clock.ts';
+import { poolOf } from './database/direct.ts';
+import { timeWaits } from './database/pool.ts';
+import { retryCounts } from './database/transaction.ts';
+import { Metrics } from './metrics/metrics.ts';
+import type { HealthState } from './rpc/health.ts';
+import type { KeyRing } from './session/key-ring.ts';
+import type { Certificates } from './tls/certificates.ts';
+import { inSpan } from './traces/spans.ts';
+import { traceStatements } from './traces/statements.ts';
+import type { AroundHash, Passwords } from './user/password.ts';
+
+interface Watched {
+  readonly health: HealthState;
+  readonly passwords: Passwords;
+  readonly ring: KeyRing;
+  readonly certificates: Certificates | undefined;
+}
+
+/** What operators see of a replica: its metrics and, where they go somewhere, its traces. */
+export class Observation {
+  readonly metrics: Metrics;
+  readonly #orm: MikroORM;
+  readonly #tracer: Tracer | undefined;
+
+  constructor(orm: MikroORM, now: Clock, tracer?: Tracer) {
+    this.#orm = orm;
+    this.#tracer = tracer;
+    this.metrics = new Metrics(packageJson.version, now);
+    timeWaits(poolOf(orm), (seconds) => this.metrics.resources.poolWaits.observe(seconds));
+    if (tracer) traceStatements(tracer, poolOf(orm));
+  }
+
+  /** For Passwords: times every hash, and traces those of traced calls. */
+  readonly aroundHash: AroundHash = (hash) => {
+    const tracer = this.#tracer;
+    const { timeHash } = this.metrics.resources;
+    return tracer ? inSpan(tracer, 'hash password', {}, () => timeHash(hash)) : timeHash(hash);
+  };
+
+  /** Has the metrics show these, too, at every scrape. */
+  watch({ health, passwords, ring, certificates }: Watched): void {
+    const pool = poolOf(this.#orm);
+    this.metrics.watch({
+      isReady: () => health.isServing,
+      hashing: () => passwords.load,
+      pool: () => ({
+        total: pool.totalCount,
+        idle: pool.idleCount,
+        waiting: pool.waitingCount,
+        limit: pool.options.max,
+      }),
+      retries: retryCounts,
+      signingKeys: () => ring.states(),
+      certificateDaysLeft: (now) => certificates?.daysLeft(now),
+    });
+  }
+}

@@ -1,0 +1,205 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path/posix';
+import { describe, expect, test } from 'vitest';
+import { functionsOf, readSources, type Source } from './source.ts';
+
+const sources = readSources('src/**/*.ts');
+/** What runs as the service; the SDK is what calls it. */
+const served = sources.filter((each) => !each.path.startsWith('src/sdk/'));
+const byPath = new Map(sources.map((each) => [each.path, each]));
+
+/** Each may import those to its right, and never back. */
+const domains = 'admin auth device account mfa session api-key user one-time project'.split(' ');
+
+/** What of the places below a domain may see. The rest of them is how a domain is called, and none of its business. */
+const sharedByDomains = [
+  ...['errors.ts', 'master-keys.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
+  ...['clock', 'faults', 'insert', 'prepared', 'transaction', 'uuid'].map((each) => `database/${each}.ts`),
+];
+
+/** What every place that is no domain may import. A place stands for all of its files, or is one file. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  'main.ts': ['commands.ts', 'config.ts', 'settings'],
+  'commands.ts': ['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts', 'database', 'session'],
+  'server.ts': [
+    'app.ts',
+    'background.ts',
+    'config.ts',
+    'errors.ts',
+    'janitor.ts',
+    'master-keys.ts',
+    'database',
+    'http',
+    'rpc',
+    'session',
+    'tls',
+    'user',
+  ],
+  'app.ts': ['config.ts', 'errors.ts', 'master-keys.ts', 'database', 'limit', 'rpc', ...domains],
+  'config.ts': ['settings'],
+  'janitor.ts': ['database/prepared.ts'],
+  'background.ts': [],
+  'signals.ts': [],
+  'log.ts': [],
+  'master-keys.ts': [],
+  // For the type of what a refusal leaves in the audit trail.
+  'errors.ts': ['audit'],
+  // To say at the start what is wrong with the files of certificates.
+  settings: ['tls/pem.ts'],
+  tls: [],
+  // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
+  sdk: ['rpc/grpc-metadata.ts'],
+  http: ['errors.ts', 'rpc', 'tls'],
+  rpc: ['errors.ts', 'audit', 'database/clock.ts', 'database/faults.ts', 'database/transaction.ts', 'tls'],
+  audit: ['project', 'rpc/context.ts', 'database/uuid.ts'],
+  mail: ['project', 'rpc/context.ts', 'database/uuid.ts'],
+  limit: ['project', 'database/faults.ts', 'database/prepared.ts'],
+  database: [],
+  // The one list that looks the other way: it names every entity for the ORM.
+  'database/entities.ts': ['audit', 'mail', 'limit', ...domains],
+};
+
+describe('imports', () => {
+  test('point only where the architecture lets them', () => {
+    const broken = sources.flatMap((source) =>
+      source.imports
+        .filter(({ target }) => target.startsWith('src/') && !mayImport(source.path, target))
+        .map(({ target }) => `${source.path} imports ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('form no cycle, those of types aside', () => {
+    expect(cycles((source) => source.imports.filter(({ isType }) => !isType))).toEqual([]);
+  });
+
+  test.each<[rule: string, from: (path: string) => boolean, to: RegExp]>([
+    ['a domain knows no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
+    ['an entity does not know the wire', isEntity, /^gen\//],
+    ['generated code knows nothing of ours', (file) => file.startsWith('gen/'), /^(src|test|tools)\//],
+    ['the service needs neither tests nor tools', (file) => file.startsWith('src/'), /^(test|tools|bench)\//],
+    ['only the tests test', (file) => file.startsWith('src/'), /^vitest|^node:test$/],
+  ])('%s', (_, from, to) => {
+    const all = [...sources, ...readSources('gen/**/*.ts')].filter((each) => from(each.path));
+    expect(all.length).toBeGreaterThan(0);
+    const broken = all.flatMap(({ path, imports }) =>
+      imports.filter(({ target }) => to.test(target)).map(({ target }) => `${path} imports ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('name only packages that package.json installs for production', () => {
+    const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const installed = new Set([...Object.keys(dependencies), ...Object.keys(optionalDependencies)]);
+    const packages = [...sources, ...readSources('gen/**/*.ts')].flatMap(({ imports }) =>
+      imports.map(({ target }) => target).filter((target) => !/^(src|gen|node:|package\.json)/.test(target)),
+    );
+    const names = new Set(packages.map((each) => /^(@[^/]+\/)?[^/]+/.exec(each)![0]));
+    expect([...names].filter((each) => !installed.has(each))).toEqual([]);
+  });
+
+  test('of protos are other protos of the contract, or of Google and buf', () => {
+    const protos = readSources('proto/**/*.proto').flatMap(({ text }) =>
+      [...text.matchAll(/^import "([^"]+)"/gm)].map((each) => each[1]!),
+    );
+    expect(protos.length).toBeGreaterThan(5);
+    expect(protos.filter((each) => !/^(gatehouse\/v1|google\/protobuf|buf\/validate)\//.test(each))).toEqual([]);
+  });
+});
+
+describe('only the named files', () => {
+  test.each<[what: string, pattern: RegExp, files: readonly string[]]>([
+    ['read the environment', /process\.env/, ['config.ts']],
+    [
+      'read the clock; to all others time is an argument',
+      /new Date\(\)|Date\.now\(/,
+      ['database/clock.ts', 'rpc/grpc.ts'],
+    ],
+    [
+      'begin and commit; migrations run in a transaction of their own',
+      /\.(begin|commit|rollback|transactional)\(/,
+      ['database/orm.ts', 'database/transaction.ts'],
+    ],
+    // Within the transaction's closure: the one active key must have retired before the next one is.
+    ['flush', /\.flush\(/, ['database/transaction.ts', 'session/key-ring.ts']],
+    [
+      'name a status code: the table, its reader, and reflection, whose answers hold some',
+      /\bCode\.[A-Z]/,
+      ['errors.ts', 'rpc/errors.ts', 'rpc/reflection.ts'],
+    ],
+    ['make errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
+    ['print', /console\.|process\.std(out|err)/, ['commands.ts', 'main.ts']],
+    ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
+  ])('%s', (_, pattern, files) => {
+    const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
+    expect(found).toEqual(files);
+  });
+});
+
+describe('names and sizes', () => {
+  test('files are kebab-case, migrations named by their tool', () => {
+    const odd = sources
+      .filter((each) => !/^src(\/[a-z0-9]+(-[a-z0-9]+)*)+\.ts$/.test(each.path))
+      .map((each) => each.path);
+    expect(odd.filter((each) => !/^src\/database\/migrations\/Migration\d{14}_[a-z_]+\.ts$/.test(each))).toEqual([]);
+  });
+
+  test('no folder is a drawer, and no index re-exports', () => {
+    const drawers = /\/(utils?|helpers?|common|types?|dto|repositor(y|ies)|misc|shared|lib)(\/|\.ts$)/;
+    expect(sources.map((each) => each.path).filter((each) => drawers.test(each))).toEqual([]);
+    const indexes = sources.filter((each) => path.basename(each.path) === 'index.ts');
+    expect(indexes.filter((each) => /^export .* from /m.test(each.text)).map((each) => each.path)).toEqual([]);
+    expect(indexes.map((each) => each.path)).toEqual(['src/database/migrations/index.ts']);
+  });
+
+  test('no file has more than 300 lines, nine of ten at most 150', () => {
+    const mine = [...sources, ...readSources('{test,tools}/**/*.ts')];
+    const lengthOf = ({ text }: Source) => text.split('\n').length - 1;
+    expect(mine.filter((each) => lengthOf(each) > 300).map((each) => `${each.path}: ${lengthOf(each)}`)).toEqual([]);
+    const long = sources.filter((each) => lengthOf(each) > 150);
+    expect(long.length / sources.length).toBeLessThan(0.1);
+  });
+
+  test('no function has more than 50 lines, functions inside it aside', () => {
+    const all = sources.flatMap((source) => functionsOf(source).map((each) => ({ ...each, path: source.path })));
+    expect(all.length).toBeGreaterThan(250);
+    expect(all.filter((each) => each.length > 50).map((each) => `${each.path}:${each.line} ${each.length}`)).toEqual(
+      [],
+    );
+  });
+});
+
+function isDomain(file: string): boolean {
+  return domains.includes(file.split('/')[1]!);
+}
+
+function isEntity(file: string): boolean {
+  return /\bdefineEntity\(/.test(byPath.get(file)?.text ?? '');
+}
+
+function mayImport(from: string, to: string): boolean {
+  if (folderOf(from) === folderOf(to)) return true;
+  const rank = domains.indexOf(folderOf(from));
+  const list =
+    rank >= 0 ? [...domains.slice(rank + 1), ...sharedByDomains] : (allowed[from.slice(4)] ?? allowed[folderOf(from)]);
+  return list?.some((each) => to === `src/${each}` || to.startsWith(`src/${each}/`)) ?? false;
+}
+
+/** The folder right below src/, or the file there. */
+function folderOf(file: string): string {
+  return file.split('/')[1]!;
+}
+
+function cycles(next: (source: Source) => readonly { target: string }[]): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, trail: readonly string[]): void => {
+    if (trail.includes(file)) found.push([...trail.slice(trail.indexOf(file)), file].join(' -> '));
+    const source = byPath.get(file);
+    if (!source || trail.includes(file) || done.has(file)) return;
+    for (const { target } of next(source)) visit(target, [...trail, file]);
+    done.add(file);
+  };
+  for (const { path } of sources) visit(path, []);
+  return found;
+}

@@ -1,0 +1,142 @@
+import { type DescField, type DescMethodUnary, fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { codeFromString } from '@connectrpc/connect/protocol-connect';
+import { expect, onTestFinished, test } from 'vitest';
+import { methods, nameOf, pathOf } from './contract.ts';
+import { type Bad, badJson, badProtobuf, canary } from './malformed.ts';
+import { frame, RawGrpc } from './raw-grpc.ts';
+import { send } from './raw-http.ts';
+import { prepareSamples, type Sample } from './samples.ts';
+import { start, type TestService } from './start.ts';
+
+interface Seen {
+  readonly code: Code | undefined;
+  readonly reason: string | undefined;
+  readonly fields: readonly string[];
+  /** All of the answer. */
+  readonly text: string;
+}
+
+/** Sends a sample with one field spoilt. */
+type Send = (method: DescMethodUnary, sample: Sample, field: DescField | undefined, bad: Bad) => Promise<Seen>;
+
+const ways: readonly [name: string, bad: typeof badJson, send: (service: TestService) => Send][] = [
+  ['JSON', badJson, sendJson],
+  ['protobuf to the gateway', badProtobuf, sendProtobuf],
+  ['protobuf over gRPC', badProtobuf, sendGrpc],
+];
+
+test.each(ways)(
+  'no bad value of any field of any method gets past the validation as %s',
+  async (_, badValues, sender) => {
+    const service = await start();
+    const sampleOf = await prepareSamples(service);
+    const send = sender(service);
+    const samples = await Promise.all(methods.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
+    const before = await service.database.checksums();
+    const deviations: object[] = [];
+    let cases = 0;
+    for (const [method, sample] of samples)
+      for (const field of method.input.fields) {
+        const good = sample.request[field.jsonName];
+        for (const bad of badValues(field, typeof good === 'string' ? good : '')) {
+          cases++;
+          const seen = await send(method, sample, field, bad);
+          if (!isRefused(seen, field, bad))
+            deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
+        }
+      }
+    expect(deviations).toEqual([]);
+    expect(cases).toBeGreaterThan(200);
+    expect(await service.database.checksums(), 'nothing has changed').toEqual(before);
+    expect(({} as { polluted?: string }).polluted).toBeUndefined();
+    // What was spoilt is all that was wrong.
+    for (const [method, sample] of samples)
+      expect(
+        await send(method, sample, undefined, { what: 'nothing', bytes: Buffer.alloc(0) }),
+        nameOf(method),
+      ).toMatchObject({ code: undefined });
+  },
+);
+
+test('a field that is null counts as absent: refused where it is needed, harmless where it is not', async () => {
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  const send = sendJson(service);
+  const seen: Record<string, string> = {};
+  for (const method of methods)
+    for (const field of method.input.fields) {
+      const sample = await sampleOf(nameOf(method));
+      const { code, reason } = await send(method, sample, field, { what: 'null', bytes: Buffer.from('null') });
+      if (code !== undefined) seen[`${nameOf(method)} ${field.name}`] = `${Code[code]} ${reason}`;
+    }
+  expect(seen).toEqual({
+    'AdminService.BanUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.CreateUser email': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.DeleteUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.GetUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.UnbanUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.Register email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.Register password': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignIn email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignIn password': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.Refresh refresh_token': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.RevokeSession session_id': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.SignOut refresh_token': 'Unauthenticated AUTHENTICATION_REQUIRED',
+  });
+});
+
+/** Refused for the field's own sake, or because it cannot be read; and without a word of what was sent. */
+function isRefused({ code, reason, fields, text }: Seen, field: DescField, bad: Bad): boolean {
+  if (text.includes(canary)) return false;
+  if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
+  if (code !== Code.InvalidArgument) return false;
+  if (reason === 'INVALID_ARGUMENT') return fields.includes(field.name);
+  return reason === 'MALFORMED_REQUEST';
+}
+
+function sendJson(service: TestService): Send {
+  return async (method, { request, headers }, field, { bytes }) => {
+    const mark = '"@spoilt@"';
+    const text = JSON.stringify(field ? { ...request, [field.jsonName]: '@spoilt@' } : request);
+    const [head, tail] = text.split(mark);
+    const body = tail === undefined ? text : Buffer.concat([Buffer.from(head!), bytes, Buffer.from(tail)]);
+    return overHttp(service, method, { 'content-type': 'application/json', ...headers }, body);
+  };
+}
+
+function sendProtobuf(service: TestService): Send {
+  return (method, { request, headers }, _, { bytes }) => {
+    const body = Buffer.concat([encode(method, request), bytes]);
+    return overHttp(service, method, { 'content-type': 'application/proto', ...headers }, body);
+  };
+}
+
+async function overHttp(
+  service: TestService,
+  method: DescMethodUnary,
+  headers: Record<string, string>,
+  body: string | Buffer,
+) {
+  const { httpPort } = service.replicas[0]!;
+  const answer = await send(httpPort, { path: pathOf(method), headers, body });
+  const code = answer.status === 200 ? undefined : codeFromString(answer.code ?? '');
+  const { reason, fields } = answer;
+  return { code, reason, fields, text: answer.status === 200 ? '' : JSON.stringify(answer.headers) + answer.text };
+}
+
+function sendGrpc(service: TestService): Send {
+  const client = new RawGrpc(service.replicas[0]!.grpcPort);
+  onTestFinished(() => client.close());
+  return async (method, { request, headers }, _, { bytes }) => {
+    const answer = await client.call(pathOf(method), frame(Buffer.concat([encode(method, request), bytes])), headers);
+    const { code, reason, fields } = answer;
+    return { code: code || undefined, reason, fields, text: code ? JSON.stringify(answer) : '' };
+  };
+}
+
+function encode(method: DescMethodUnary, request: JsonObject): Uint8Array {
+  return toBinary(method.input, fromJson(method.input, request));
+}

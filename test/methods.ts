@@ -1,0 +1,57 @@
+import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
+import { ada, asService, bob } from './people.ts';
+import type { SentStatement } from './proxy.ts';
+import type { TestService, Wire } from './start.ts';
+
+/** A call of one method that succeeds. Further cases of a method have a remark in brackets. */
+export interface Step {
+  readonly name: string;
+  readonly call: () => Promise<unknown>;
+}
+
+// The probe looks each second, the signing keys and the clock are read now and then.
+const background = /^select 1$|from "signing_keys"|clock_timestamp/;
+
+/** The statements of calls, without those a replica sends by itself. */
+export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
+  return statements.filter(({ text }) => !background.test(text));
+}
+
+/** Runs every method of the service once, in an order in which each succeeds, and hands each call to `around`. */
+export async function callEveryMethod(
+  service: TestService,
+  wire: Wire,
+  around: (step: Step) => Promise<unknown> = ({ call }) => call(),
+): Promise<void> {
+  const { auth, sessions, admin } = service.clients(wire);
+  async function step<T>(name: string, call: () => Promise<T>): Promise<T> {
+    let answer!: T;
+    await around({ name, call: async () => (answer = await call()) });
+    return answer;
+  }
+  const created = await step('CreateUser', () => admin.createUser(ada, asService));
+  const signedIn = await step('SignIn', () => auth.signIn(ada));
+  const as = { headers: { authorization: `Bearer ${signedIn.tokens!.accessToken}` } };
+  await step('GetMe', () => auth.getMe({}, as));
+  const { tokens } = await step('Refresh', () => sessions.refresh({ refreshToken: signedIn.tokens!.refreshToken }));
+  await step('Introspect', () => sessions.introspect({ token: tokens!.accessToken }, asService));
+  await step('ListSessions', () => sessions.listSessions({}, as));
+  await step('GetSession', () => sessions.getSession({ sessionId: signedIn.session!.id }, as));
+  const other = await auth.signIn(ada);
+  await step('RevokeSession', () => sessions.revokeSession({ sessionId: other.session!.id }, as));
+  await step('SignOut', () => sessions.signOut({ refreshToken: tokens!.refreshToken }));
+  const again = bearerOf(await auth.signIn(ada));
+  await step('SignOut (all)', () => sessions.signOut({ scope: SignOutScope.GLOBAL }, again));
+  await step('Register', () => auth.register(bob));
+  const guest = bearerOf(await step('SignUpAnonymous', () => auth.signUpAnonymous({})));
+  await step('Register (guest)', () => auth.register({ ...bob, email: 'guest@example.org' }, guest));
+  const { id: userId } = created.user!;
+  await step('GetUser', () => admin.getUser({ userId }, asService));
+  await step('BanUser', () => admin.banUser({ userId }, asService));
+  await step('UnbanUser', () => admin.unbanUser({ userId }, asService));
+  await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
+}
+
+function bearerOf({ tokens }: { tokens?: { accessToken: string } | undefined }) {
+  return { headers: { authorization: `Bearer ${tokens!.accessToken}` } };
+}

@@ -1,0 +1,119 @@
+import {
+  create,
+  type DescMethodUnary,
+  fromJson,
+  type JsonValue,
+  type MessageInitShape,
+  toJson,
+} from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { methods, nameOf } from './contract.ts';
+import { ada, asService, bob } from './people.ts';
+import { refusalOf } from './refusal.ts';
+import { prepareSamples } from './samples.ts';
+import { start, type TestService, type Wire, wires } from './start.ts';
+
+test('every method answers with the same fields over gRPC and over JSON', async () => {
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  for (const method of methods) {
+    const answers: JsonValue[] = [];
+    for (const wire of wires) {
+      const { request, headers } = await sampleOf(nameOf(method));
+      const { message } = await call(service, wire, method, fromJson(method.input, request), headers);
+      answers.push(anonymous(toJson(method.output, message)));
+    }
+    expect(answers[1], nameOf(method)).toEqual(answers[0]);
+  }
+});
+
+test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
+  const service = await start();
+  const { as, session } = await service.welcome(ada);
+  const { tokens } = await service.welcome(bob);
+  const nobody = '018f3c2e-0000-7000-8000-000000000001';
+  const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
+    'AuthService.Register': [
+      [ada],
+      [{ ...bob, email: 'new@example.org', password: 'password1' }],
+      [{ email: 'no address' }],
+      [{}, as.headers],
+    ],
+    'AuthService.SignIn': [
+      [{ ...ada, password: 'wrong' }],
+      [{ email: 'nobody@example.org', password: 'wrong' }],
+      [{ kind: 5 }],
+    ],
+    'AuthService.SignUpAnonymous': [[{ kind: 7 }]],
+    'AuthService.GetMe': [[{}], [{}, asService.headers], [{}, { authorization: 'Bearer a.b.c' }]],
+    'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
+    'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
+    'SessionService.ListSessions': [[{}], [{ pageSize: 1000 }, as.headers], [{ pageToken: 'x' }, as.headers]],
+    'SessionService.GetSession': [
+      [{ sessionId: nobody }, as.headers],
+      [{ sessionId: 'x' }, as.headers],
+    ],
+    'SessionService.RevokeSession': [
+      [{ sessionId: session.id }, as.headers],
+      [{ sessionId: nobody }, as.headers],
+    ],
+    'SessionService.Introspect': [
+      [{ token: 'x' }],
+      [{ token: 'x' }, as.headers],
+      [{ token: 'x', maxStaleness: { seconds: 6n } }, asService.headers],
+    ],
+    'AdminService.CreateUser': [[ada, asService.headers], [ada], [{}, asService.headers]],
+    'AdminService.GetUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: nobody }, as.headers],
+    ],
+    'AdminService.BanUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: nobody, duration: { nanos: 1 } }, asService.headers],
+    ],
+    'AdminService.UnbanUser': [[{ userId: nobody }, asService.headers]],
+    'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
+  };
+  expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
+  const reasons = new Set<string | undefined>();
+  for (const method of methods)
+    for (const [request, headers] of refused[nameOf(method)]!) {
+      const message = create(method.input, request as MessageInitShape<typeof method.input>);
+      const [grpc, json] = await Promise.all(
+        wires.map((wire) => refusalOf(call(service, wire, method, message, headers))),
+      );
+      expect(json, nameOf(method)).toEqual(grpc);
+      reasons.add(grpc!.reason);
+    }
+  expect(reasons.size).toBeGreaterThanOrEqual(12);
+});
+
+test('a refusal that says when to come back says the same in RetryInfo and in the retry-after header', async () => {
+  const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
+  await service.welcome();
+  for (const wire of wires) {
+    const { auth } = service.clients(wire);
+    const error = await auth.signIn({ email: ada.email, password: ada.password }).catch((thrown) => thrown);
+    const { retryAfter, reason } = await refusalOf(Promise.reject(error));
+    expect(reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    expect(retryAfter).toBeGreaterThan(0);
+    expect(Number(error.metadata.get('retry-after'))).toBe(Math.ceil(retryAfter!));
+  }
+});
+
+function call(service: TestService, wire: Wire, method: DescMethodUnary, message: object, headers = {}) {
+  return service.transport(wire).unary(method, undefined, undefined, new Headers(headers), message as never);
+}
+
+/** The answer with all that two calls may not share replaced by what it is. */
+function anonymous(answer: JsonValue): JsonValue {
+  const text = JSON.stringify(answer)
+    .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
+    .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
+    .replace(/ghr_[\w-]+/g, '<refresh token>')
+    .replace(/newcomer-\d+/g, '<newcomer>')
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
+    .replace(/"nextPageToken":"[\w-]{22}"/g, '"nextPageToken":"<page>"')
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>');
+  return JSON.parse(text);
+}

@@ -1,0 +1,154 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Interceptor } from '@connectrpc/connect';
+import { expect, onTestFinished, test } from 'vitest';
+import { openOrm } from '../src/database/orm.ts';
+import { sweep } from '../src/janitor.ts';
+import { kWork } from '../src/rpc/context.ts';
+import type { TestDatabase } from './database.ts';
+import { callEveryMethod, ofCalls } from './methods.ts';
+import { ada } from './people.ts';
+import { type DatabaseProxy, type SentStatement, startProxy } from './proxy.ts';
+import { refusalOf } from './refusal.ts';
+import { start, type TestService } from './start.ts';
+
+const env = { AUTO_CONFIRM_EMAIL: 'on', LIMITS: '*=50,SessionService.Refresh:session=1000' };
+
+/** Calls every method, fails in every way that writes something, and sweeps. */
+async function useEverything(service: TestService, proxy: DatabaseProxy): Promise<void> {
+  await callEveryMethod(service, 'grpc');
+  const { auth, sessions } = service.clients('grpc');
+  await refusalOf(auth.signIn({ ...ada, password: 'a wrong password' }));
+  const { tokens } = await service.guest();
+  await sessions.refresh({ refreshToken: tokens.refreshToken });
+  await sessions.refresh({ refreshToken: tokens.refreshToken });
+  service.pass(11);
+  await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
+  const orm = await openOrm(proxy.url(service.database));
+  onTestFinished(() => orm.close(true));
+  await sweep(orm, service.now());
+}
+
+/** The names that the source gives to statements; inserts are named after their tables. */
+function namesInSource(): string[] {
+  const folder = path.join(import.meta.dirname, '../src');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const texts = files.map((file) => readFileSync(path.join(folder, file), 'utf8'));
+  return texts.flatMap((text) => [...text.matchAll(/statement<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!)).sort();
+}
+
+test('each method costs the database no more statements than it must', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+  const costs: Record<string, number> = {};
+  await callEveryMethod(service, 'grpc', async ({ name, call }) => {
+    const before = proxy.statements.length;
+    await call();
+    costs[name] = ofCalls(proxy.statements.slice(before)).length;
+  });
+  // With begin and commit, where there is a transaction.
+  expect(costs).toEqual({
+    CreateUser: 4,
+    SignIn: 7,
+    GetMe: 2,
+    Refresh: 1,
+    Introspect: 1,
+    ListSessions: 2,
+    GetSession: 2,
+    RevokeSession: 5,
+    SignOut: 4,
+    'SignOut (all)': 5,
+    Register: 6,
+    SignUpAnonymous: 6,
+    'Register (guest)': 8,
+    GetUser: 1,
+    BanUser: 6,
+    UnbanUser: 5,
+    DeleteUser: 6,
+  });
+});
+
+test('statements that are hot or hold a hash are prepared under their names, once per connection', async () => {
+  const proxy = await startProxy();
+  const prepared = new Map<string, string>();
+  const look: Interceptor = (next) => async (req) => {
+    const answer = await next(req);
+    const list = 'select name, statement from pg_prepared_statements';
+    for (const each of await req.contextValues.get(kWork)!.reads.execute<{ name: string; statement: string }[]>(list))
+      prepared.set(each.name, each.statement);
+    return answer;
+  };
+  const service = await start({ databaseUrl: proxy.url, env: { ...env, DATABASE_POOL_SIZE: '1' }, inner: [look] });
+  await useEverything(service, proxy);
+  const sent = new Set(proxy.statements.map(({ name }) => name).filter((name) => name && !name.startsWith('insert_')));
+  expect([...sent].sort(), 'all that the source names have been used').toEqual(namesInSource());
+  for (const name of ['session_rotate', 'session_state', 'rate_limit_count', 'insert_sessions', 'insert_users'])
+    expect(prepared.get(name), name).toMatch(/\$1\b/);
+  expect(proxy.parsed('session_state'), 'each connection').toBe(1);
+  expect(proxy.statements.filter(({ name }) => name === 'session_state').length).toBeGreaterThan(5);
+});
+
+test('no statement holds a secret in its text: not on the wire, and not where PostgreSQL shows what runs', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env });
+  await useEverything(service, proxy);
+  const shown = await service.database.query<{ query: string }>(
+    `select query from pg_stat_activity where datname = current_database() and application_name = 'gatehouse'`,
+  );
+  const texts = [...proxy.statements, ...shown.map(({ query }) => ({ text: query }))]
+    .map(({ text }) => text)
+    .join('\n');
+  expect(texts).toContain('update sessions');
+  const stored = await service.database.query<{ hash: string }>(
+    `select encode(secret_hash, 'hex') as hash from sessions union select password_hash from users where password_hash is not null
+     union select encode(private_sealed, 'hex') from signing_keys`,
+  );
+  expect(stored.length).toBeGreaterThan(6);
+  for (const secret of [...stored.map(({ hash }) => hash), ada.password, '$argon2', 'ghr_', 'eyJ'])
+    expect(texts.includes(secret), secret).toBe(false);
+});
+
+/** Twenty thousand people with a session, an audit row and a rate limit each. */
+function populate({ query }: TestDatabase): Promise<unknown> {
+  const project = `'00000000-0000-7000-8000-000000000001'::uuid`;
+  return query(`
+    create function pg_temp.id(kind int, n int) returns uuid language sql immutable as
+      $$ select ('019a0000-000' || kind || '-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid $$;
+    insert into users (id, project_id, email, email_key, name, app_metadata, user_metadata, created_at, updated_at)
+      select pg_temp.id(1, n), ${project}, n || '@example.org', n || '@example.org', 'n', '{}', '{}', now(), now()
+      from generate_series(1, 20000) n;
+    insert into sessions (id, project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at,
+        refreshed_at, idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count)
+      select pg_temp.id(2, n), ${project}, pg_temp.id(1, n), 'web', 1, '[]', 0, sha256(n::text::bytea), 'a browser', '192.0.2.1',
+        now(), now(), 604800, now() + interval '7 days', now() + interval '30 days', now(), 0
+      from generate_series(1, 20000) n;
+    insert into audit_events (id, project_id, at, action, result, actor_kind, user_id, address, user_agent, request_id)
+      select pg_temp.id(3, n), ${project}, now(), 'auth.login', 'SUCCESS', 'anyone', pg_temp.id(1, n), '192.0.2.1', 'a browser', 'r'
+      from generate_series(1, 20000) n;
+    insert into rate_limits select ${project}, 'AuthService.SignIn ' || n, now() + n * interval '1 second', 1
+      from generate_series(1, 20000) n;
+    analyze`);
+}
+
+test('every statement finds its rows through an index, in tables of twenty thousand', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env });
+  await populate(service.database);
+  await useEverything(service, proxy);
+  const isPlannable = ({ text }: SentStatement) =>
+    /^\s*(select|insert|update|delete|with)\b.*\b(from|into|update)\b/is.test(text);
+  const statements = new Map(proxy.statements.filter(isPlannable).map((each) => [each.name || each.text, each]));
+  expect(statements.size).toBeGreaterThan(25);
+  await service.database.query('analyze');
+  const scans: string[] = [];
+  for (const { name, text } of statements.values()) {
+    const rows = await service.database.query<{ 'QUERY PLAN': string }>(
+      `explain ${name ? '(generic_plan) ' : ''}${text}`,
+    );
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    // The janitor's are cold, and may read a small table whole.
+    if (name.startsWith('sweep_')) continue;
+    if (/Seq Scan on (users|sessions|audit_events|rate_limits)\b/.test(plan)) scans.push(`${name || text}\n${plan}`);
+  }
+  expect(scans).toEqual([]);
+});

@@ -1,0 +1,224 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inject, onTestFinished } from 'vitest';
+
+/** A statement on its way to PostgreSQL. Prepared ones have a name. */
+export interface SentStatement {
+  readonly text: string;
+  readonly name: string;
+  /** The values bound to it, as they crossed the wire. */
+  readonly values: string;
+}
+
+/** A connection held at a statement: neither side hears of the other until it is let go. */
+export interface Held {
+  /** Goes on as if nothing had been. */
+  letGo(): void;
+  /** Cuts the connection on both sides: a reset for the client. */
+  reset(): void;
+}
+
+interface Trap {
+  readonly matches: (sent: SentStatement) => boolean;
+  /** Whether PostgreSQL still gets the statement, and only its answer is kept back. */
+  readonly when: 'before' | 'after';
+  readonly caught: (held: Held) => void;
+}
+
+export type DatabaseProxy = Awaited<ReturnType<typeof startProxy>>;
+
+/**
+ * A TCP proxy in front of the tests' PostgreSQL, which listens on a unix socket only. It reads along, and can be slow,
+ * silent, rude or gone. Ends with the test.
+ */
+export async function startProxy(socketDir = inject('pgHost')) {
+  const links = new Set<Link>();
+  const server = createServer((client) => new Link(client, connect(`${socketDir}/.s.PGSQL.5432`), state, links));
+  const state: State = { delay: 0, open: Promise.resolve(), traps: new Set(), statements: [], parsed: [] };
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  let unblock = () => {};
+  const proxy = {
+    url: (database: { name: string }) => `postgresql://postgres@127.0.0.1:${port}/${database.name}`,
+    /** What has been sent, in order. */
+    statements: state.statements,
+    /** How often a statement of that name was prepared. */
+    parsed: (name: string) => state.parsed.filter((each) => each === name).length,
+    get connections() {
+      return links.size;
+    },
+    /** Milliseconds added in either direction. */
+    set delay(milliseconds: number) {
+      state.delay = milliseconds;
+    },
+    /** Swallows everything without closing anything: the network is gone, and nobody has been told. */
+    silence() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      for (const each of [state, ...links]) each.open = promise;
+      unblock = resolve;
+    },
+    speak: () => unblock(),
+    /** After a silence: new connections work, the old ones stay as they are for ever. */
+    forget() {
+      state.open = Promise.resolve();
+    },
+    /** Resets all connections. */
+    reset() {
+      for (const link of links) link.reset();
+    },
+    /** Takes no new connections, and resets the ones there are. */
+    async refuse() {
+      const closed = once(server, 'close');
+      server.close();
+      proxy.reset();
+      await closed;
+    },
+    accept: () => listen(port),
+    /** Holds the next connection that sends such a statement, before or after PostgreSQL has carried it out. */
+    hold(when: Trap['when'], which: string | RegExp): Promise<Held> {
+      const matches = (sent: SentStatement) =>
+        typeof which === 'string' ? sent.name === which : which.test(sent.text);
+      return new Promise((caught) => state.traps.add({ when, matches, caught }));
+    },
+  };
+  onTestFinished(() => {
+    unblock();
+    proxy.reset();
+    server.close();
+  });
+  return proxy;
+}
+
+interface State {
+  delay: number;
+  open: Promise<void>;
+  readonly traps: Set<Trap>;
+  readonly statements: SentStatement[];
+  readonly parsed: string[];
+}
+
+/** One client's connection and ours on its behalf. */
+class Link {
+  open: Promise<void>;
+  readonly #client: Socket;
+  readonly #server: Socket;
+  readonly #state: State;
+  readonly #prepared = new Map<string, string>();
+  #unread = Buffer.alloc(0);
+  #isStarted = false;
+  #towardsServer = Promise.resolve();
+  #towardsClient = Promise.resolve();
+  #answerKept: Buffer | undefined;
+  #whenAnswered = () => {};
+
+  constructor(client: Socket, server: Socket, state: State, links: Set<Link>) {
+    this.#client = client;
+    this.#server = server;
+    this.#state = state;
+    this.open = state.open;
+    links.add(this);
+    for (const socket of [client, server]) {
+      socket.on('error', () => {});
+      socket.once('close', () => {
+        client.destroy();
+        server.destroy();
+        links.delete(this);
+      });
+    }
+    client.on('data', (bytes) => this.#read(bytes as Buffer));
+    server.on('data', (bytes) => this.#answer(bytes as Buffer));
+    // The last words of a server that goes must not be lost.
+    server.on('end', () => this.#towardsClient.then(() => client.end()));
+  }
+
+  reset(): void {
+    this.#client.resetAndDestroy();
+    this.#server.destroy();
+  }
+
+  #read(bytes: Buffer): void {
+    const arrived = performance.now();
+    this.#unread = Buffer.concat([this.#unread, bytes]);
+    for (let message = this.#next(); message; message = this.#next()) {
+      const whole = message;
+      this.#towardsServer = this.#towardsServer.then(() => this.#forward(whole, arrived));
+    }
+  }
+
+  /** The next whole message: a type, except in the first, and a length that counts itself. */
+  #next(): Buffer | undefined {
+    const start = this.#isStarted ? 1 : 0;
+    if (this.#unread.length < start + 4) return undefined;
+    const size = start + this.#unread.readUInt32BE(start);
+    if (this.#unread.length < size) return undefined;
+    const message = this.#unread.subarray(0, size);
+    this.#unread = this.#unread.subarray(size);
+    this.#isStarted = true;
+    return message;
+  }
+
+  async #forward(message: Buffer, arrived: number): Promise<void> {
+    await this.#travel(arrived);
+    const sent = this.#recognise(message);
+    if (sent) this.#state.statements.push(sent);
+    const trap = sent && [...this.#state.traps].find((each) => each.matches(sent));
+    if (trap) this.#state.traps.delete(trap);
+    if (trap?.when === 'before') await this.#hold(trap);
+    if (trap?.when === 'after') this.#keepAnswer(trap);
+    if (!this.#server.destroyed) this.#server.write(message);
+  }
+
+  #hold(trap: Trap): Promise<void> {
+    return new Promise((letGo) => trap.caught({ letGo, reset: () => this.reset() }));
+  }
+
+  #keepAnswer(trap: Trap): void {
+    this.#answerKept = Buffer.alloc(0);
+    this.#whenAnswered = () => {
+      this.#whenAnswered = () => {};
+      void this.#hold(trap).then(() => {
+        this.#client.write(this.#answerKept!);
+        this.#answerKept = undefined;
+      });
+    };
+  }
+
+  #answer(bytes: Buffer): void {
+    if (this.#answerKept) {
+      this.#answerKept = Buffer.concat([this.#answerKept, bytes]);
+      // ReadyForQuery is the last of every answer: a Z and five bytes.
+      if (this.#answerKept.at(-6) === 0x5a) this.#whenAnswered();
+      return;
+    }
+    const arrived = performance.now();
+    this.#towardsClient = this.#towardsClient.then(async () => {
+      await this.#travel(arrived);
+      if (!this.#client.destroyed) this.#client.write(bytes);
+    });
+  }
+
+  async #travel(arrived: number): Promise<void> {
+    const left = arrived + this.#state.delay - performance.now();
+    if (left > 0) await sleep(left);
+    await this.open;
+  }
+
+  /** A simple query, or the binding of values to a statement that was parsed before. */
+  #recognise(message: Buffer): SentStatement | undefined {
+    const type = String.fromCharCode(message[0]!);
+    const body = message.toString('utf8', 5);
+    const [first = '', second = ''] = body.split('\0', 2);
+    if (type === 'Q') return { text: first, name: '', values: '' };
+    if (type === 'P') {
+      this.#prepared.set(first, second);
+      this.#state.parsed.push(first);
+    }
+    if (type === 'B') return { text: this.#prepared.get(second) ?? '', name: second, values: body };
+    return undefined;
+  }
+}
