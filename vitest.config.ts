@@ -1,9 +1,33 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-// Tests to whom the isolation level of a transaction means nothing: they use no database, or only start one.
-const isolationless = ['config*', 'development-secrets', 'architecture', 'embedded', 'uuid', 'proto', 'hashing'];
-const ownProcess = ['main', 'shutdown'];
+// Tests to whom the isolation level of a transaction means nothing: they use no database, only start one, or are about
+// what happens before and after it.
+const isolationless = [
+  'address',
+  'admin-port',
+  'architecture',
+  'config*',
+  'cors',
+  'denial',
+  'development-secrets',
+  'embedded',
+  'gateway',
+  'grpc',
+  'hashing',
+  'health',
+  'log',
+  'malformed',
+  'metrics',
+  'migrations',
+  'proto',
+  'reflection',
+  'sdk*',
+  'tls',
+  'traces',
+  'uuid',
+];
+const ownProcess = ['faults*', 'main', 'readme', 'shutdown'];
 
 const common: TestProjectInlineConfiguration['test'] = {
   include: ['test/**/*.test.ts'],

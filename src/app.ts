@@ -32,6 +32,7 @@ import { AccessTokens } from './session/access-token.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import { callerAndSession, callerOf, kAskedSession, SessionMemory } from './session/live-session.ts';
 import { SessionOpener } from './session/opening.ts';
+import type { RotationRules } from './session/rotation.ts';
 import { sessionService } from './session/service.ts';
 import { traceCalls, traceTransactions } from './traces/calls.ts';
 import type { Passwords } from './user/password.ts';
@@ -58,58 +59,54 @@ export interface App {
 
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
-  const { config, orm, now, keys, ring, passwords, log, tracer } = deps;
-  const access = new AccessTokens(ring, {
-    issuer: `${config.publicUrl}/auth/v1`,
-    lifetime: config.accessTokenLifetime,
-  });
-  const opener = new SessionOpener(keys, access, config.sessionLifetimes);
+  const { config, keys, ring } = deps;
+  const issuer = `${config.publicUrl}/auth/v1`;
+  const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
   const limits = new Limits(config.limits);
-  const services = [
-    serve(AuthService, authService({ ...config, now, passwords, opener })),
-    serve(
-      SessionService,
-      sessionService({
-        now,
-        keys,
-        access,
-        opener,
-        rotation: rotationRules(config, limits),
-        memory: new SessionMemory(),
-      }),
-    ),
-    serve(AdminService, adminService({ now, passwords })),
-  ];
+  const opener = new SessionOpener(keys, access, config.sessionLifetimes);
+  const services = createServices(deps, access, opener, rotationRules(config, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
   refuseUnknownLimits(limits, new Set(methods.map(limitKey)));
+  return { services, interceptors: createInterceptors(deps, access, limits, deps.countCalls?.(methods)) };
+}
+
+function createServices(deps: Deps, access: AccessTokens, opener: SessionOpener, rotation: RotationRules) {
+  const { config, now, keys, passwords } = deps;
+  const memory = new SessionMemory();
+  return [
+    serve(AuthService, authService({ ...config, now, passwords, opener })),
+    serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
+    serve(AdminService, adminService({ now, passwords })),
+  ];
+}
+
+function createInterceptors(deps: Deps, access: AccessTokens, limits: Limits, counter?: CallCounter): Interceptor[] {
+  const { config, orm, now, log, tracer } = deps;
   const direct = new Direct(orm);
   const budgets = new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), deps.elapsed);
-  return {
-    services,
-    // Outermost first: each one sees what those below it throw.
-    interceptors: [
-      telemetry(log, deps.countCalls?.(methods)),
-      ...(tracer ? [traceCalls(tracer)] : []),
-      errors((cause) => log.error({ bug: describeBug(cause) }, 'a bug')),
-      deadline(),
-      admission(config.maxInFlight),
-      rateLimit(
-        (key, perMinute) => budgets.take(key, perMinute),
-        (key, byContract) => limits.limitOf(key, byContract),
-      ),
-      authenticate({
-        readBearer: bearerReader(deps, access),
-        readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
-        selectProject,
-      }),
-      enforcePolicy(now),
-      validate(),
-      unitOfWork(orm, now),
-      ...(tracer ? [traceTransactions(tracer)] : []),
-    ],
-  };
+  // Outermost first: each one sees what those below it throw.
+  return [
+    telemetry(log, counter),
+    ...(tracer ? [traceCalls(tracer)] : []),
+    errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug')),
+    deadline(),
+    admission(config.maxInFlight),
+    rateLimit(
+      (key, perMinute) => budgets.take(key, perMinute),
+      (key, byContract) => limits.limitOf(key, byContract),
+    ),
+    authenticate({
+      readBearer: bearerReader(deps, access),
+      readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
+      selectProject,
+    }),
+    enforcePolicy(now),
+    validate(),
+    unitOfWork(orm, now),
+    ...(tracer ? [traceTransactions(tracer)] : []),
+  ];
 }
 
 /** A bearer with two dots is an access token; anything else can only be a service key. */

@@ -14,49 +14,41 @@ const domains = 'admin auth device account mfa session api-key user one-time pro
 /** What of the places below a domain may see. The rest of them is how a domain is called, and none of its business. */
 const sharedByDomains = [
   ...['errors.ts', 'master-keys.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
-  ...['clock', 'faults', 'insert', 'prepared', 'transaction', 'uuid'].map((each) => `database/${each}.ts`),
+  ...databaseFiles('clock', 'direct', 'faults', 'insert', 'prepared', 'transaction', 'uuid'),
 ];
 
 /** What every place that is no domain may import. A place stands for all of its files, or is one file. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands.ts', 'config.ts', 'settings'],
-  'commands.ts': ['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts', 'database', 'session'],
+  'commands.ts': ['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts', 'database', 'traces', 'session'],
   'server.ts': [
-    'app.ts',
-    'background.ts',
-    'config.ts',
-    'errors.ts',
-    'janitor.ts',
-    'master-keys.ts',
-    'database',
-    'http',
-    'rpc',
-    'session',
-    'tls',
-    'user',
+    ...['app.ts', 'observation.ts', 'background.ts', 'config.ts', 'errors.ts', 'janitor.ts', 'master-keys.ts'],
+    ...['database', 'http', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   ],
-  'app.ts': ['config.ts', 'errors.ts', 'master-keys.ts', 'database', 'limit', 'rpc', ...domains],
+  'app.ts': ['config.ts', 'errors.ts', 'master-keys.ts', 'database', 'limit', 'metrics', 'rpc', 'traces', ...domains],
+  'observation.ts': ['config.ts', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   'config.ts': ['settings'],
-  'janitor.ts': ['database/prepared.ts'],
+  'janitor.ts': ['database/direct.ts', 'database/prepared.ts'],
   'background.ts': [],
   'signals.ts': [],
   'log.ts': [],
   'master-keys.ts': [],
   // For the type of what a refusal leaves in the audit trail.
   'errors.ts': ['audit'],
-  // To say at the start what is wrong with the files of certificates.
   settings: ['tls/pem.ts'],
   tls: [],
-  // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
-  sdk: ['rpc/grpc-metadata.ts'],
   http: ['errors.ts', 'rpc', 'tls'],
-  rpc: ['errors.ts', 'audit', 'database/clock.ts', 'database/faults.ts', 'database/transaction.ts', 'tls'],
-  audit: ['project', 'rpc/context.ts', 'database/uuid.ts'],
-  mail: ['project', 'rpc/context.ts', 'database/uuid.ts'],
-  limit: ['project', 'database/faults.ts', 'database/prepared.ts'],
+  rpc: ['errors.ts', 'audit', 'tls', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
+  metrics: ['errors.ts', 'rpc'],
+  traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
+  audit: ['project', 'rpc/context.ts', ...databaseFiles('insert', 'uuid')],
+  mail: ['project', 'rpc/context.ts', ...databaseFiles('uuid')],
+  limit: ['project', ...databaseFiles('direct', 'faults', 'prepared')],
   database: [],
   // The one list that looks the other way: it names every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'limit', ...domains],
+  // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
+  sdk: ['rpc/grpc-metadata.ts'],
 };
 
 describe('imports', () => {
@@ -168,6 +160,10 @@ describe('names and sizes', () => {
     );
   });
 });
+
+function databaseFiles(...names: string[]): string[] {
+  return names.map((each) => `database/${each}.ts`);
+}
 
 function isDomain(file: string): boolean {
   return domains.includes(file.split('/')[1]!);

@@ -188,21 +188,19 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test.each([
-  ['changed', `update audit_events set cause = 'nothing'`],
-  ['deleted', 'delete from audit_events'],
-  ['deleted one by one', 'delete from audit_events where id = (select id from audit_events limit 1)'],
-  ['truncated', 'truncate audit_events'],
-  ['truncated with the project', 'truncate projects cascade'],
-  [
-    'overwritten',
-    `insert into audit_events select * from audit_events on conflict (id) do update set cause = 'nothing'`,
-  ],
-])('the trail is not %s, not even by the owner of the table', async (_, sql) => {
+test('the trail is neither changed nor deleted nor truncated, not even by the owner of the table', async () => {
   const service = await start();
   await service.welcome();
   const before = await eventsOf(service);
-  await expect(service.database.query(sql)).rejects.toMatchObject({ code: '42501' });
+  for (const sql of [
+    `update audit_events set cause = 'nothing'`,
+    'delete from audit_events',
+    'delete from audit_events where id = (select id from audit_events limit 1)',
+    'truncate audit_events',
+    'truncate projects cascade',
+    `insert into audit_events select * from audit_events on conflict (id) do update set cause = 'nothing'`,
+  ])
+    await expect(service.database.query(sql), sql).rejects.toMatchObject({ code: '42501' });
   expect(await eventsOf(service)).toEqual(before);
 });
 

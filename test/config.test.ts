@@ -14,6 +14,8 @@ test('nothing set is a service for development, on loopback', () => {
     host: '127.0.0.1',
     grpcPort: 50051,
     httpPort: 8080,
+    adminPort: 9090,
+    traces: undefined,
     publicUrl: 'http://localhost:8080',
     corsOrigins: [],
     trustedProxyHops: 0,
@@ -62,6 +64,9 @@ test.each<[name: string, text: string, field: string, value: unknown]>([
   ['DATA_DIR', 'state', 'dataDir', resolve('state')],
   ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
   ['GRPC_PORT', '0', 'grpcPort', 0],
+  ['ADMIN_PORT', '0', 'adminPort', 0],
+  ['ADMIN_PORT', '65535', 'adminPort', 65_535],
+  ['ADMIN_PORT', 'off', 'adminPort', undefined],
   ['PUBLIC_URL', 'http://Auth.example:3000/', 'publicUrl', 'http://auth.example:3000'],
   [
     'CORS_ORIGINS',
@@ -95,6 +100,7 @@ test.each([
   ['NODE_ENV', ['prod', 'Production', ' production']],
   ['DATA_DIR', ['a\0b']],
   ['GRPC_PORT', ['abc', '-1', '65536', '80.5', '1e3', '0x50', '08080', ' 80', '9'.repeat(400)]],
+  ['ADMIN_PORT', ['on', 'OFF', '-1', '65536', '80.5', '09090', ' 80']],
   ['DATABASE_POOL_SIZE', ['0', '501']],
   ['DATABASE_STATEMENT_TIMEOUT', ['0', '61m', '5 s', '100ms', '1.5s', '-1s', 's']],
   ['DATABASE_URL', ['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://u:p#q@h/d', 'postgres://u:p q@h/d']],
@@ -157,6 +163,38 @@ test('both servers cannot have one port, unless it is any free one', () => {
   expect(faulty({ GRPC_PORT: '8080' })).toEqual(['HTTP_PORT']);
   expect(faulty({ GRPC_PORT: '9000', HTTP_PORT: '9000' })).toEqual(['HTTP_PORT']);
   expect(read({ GRPC_PORT: '0', HTTP_PORT: '0' })).toMatchObject({ grpcPort: 0, httpPort: 0 });
+});
+
+test('the admin port is neither of the others, unless it is any free one or none', () => {
+  expect(faulty({ ADMIN_PORT: '50051' })).toEqual(['ADMIN_PORT']);
+  expect(faulty({ ADMIN_PORT: '8080' })).toEqual(['ADMIN_PORT']);
+  expect(faulty({ HTTP_PORT: '9090' })).toEqual(['ADMIN_PORT']);
+  const all = { GRPC_PORT: '0', HTTP_PORT: '0', ADMIN_PORT: '0' };
+  expect(read(all)).toMatchObject({ grpcPort: 0, httpPort: 0, adminPort: 0 });
+  expect(read({ HTTP_PORT: '9090', ADMIN_PORT: 'off' }).adminPort).toBeUndefined();
+});
+
+describe('traces', () => {
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+
+  test.each<[env: Record<string, string>, serviceName: string | undefined]>([
+    [endpoint, 'gatehouse'],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }, 'gatehouse'],
+    [{ OTEL_TRACES_EXPORTER: 'console', OTEL_RESOURCE_ATTRIBUTES: 'service.namespace=a' }, 'gatehouse'],
+    [{ ...endpoint, OTEL_SERVICE_NAME: 'auth' }, undefined],
+    [{ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: 'a=b,service.name=auth' }, undefined],
+  ])('go where %j says, under our name unless it gives another', (env, serviceName) => {
+    expect(readConfig(env)).toMatchObject({ config: { traces: { serviceName } }, notices: [] });
+  });
+
+  test.each<Record<string, string>>([
+    { OTEL_SERVICE_NAME: 'auth' },
+    { ...endpoint, OTEL_SDK_DISABLED: 'true' },
+    { ...endpoint, OTEL_TRACES_EXPORTER: 'none' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: '' },
+  ])('go nowhere with %j', (env) => {
+    expect(read(env).traces).toBeUndefined();
+  });
 });
 
 test('DEV_EXPOSE=yes allows an address beyond loopback', () => {

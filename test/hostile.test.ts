@@ -1,4 +1,5 @@
-import { type DescField, ScalarType } from '@bufbuild/protobuf';
+import { type DescField, ScalarType, toBinary } from '@bufbuild/protobuf';
+import { FieldOptionsSchema } from '@bufbuild/protobuf/wkt';
 import { expect, test } from 'vitest';
 import { methods, nameOf, pathOf } from './contract.ts';
 import { ada, asService } from './people.ts';
@@ -32,8 +33,13 @@ test('no text in any field keeps the event loop for fifty milliseconds', async (
   const sampleOf = await prepareSamples(service);
   const { httpPort } = service.replicas[0]!;
   const slow: Record<string, number> = {};
+  const seen = new Set<string>();
   for (const method of methods)
     for (const field of method.input.fields.filter(isText)) {
+      // One of each kind: fields of one name and the same rules take the same way.
+      const kind = `${field.name} ${Buffer.from(toBinary(FieldOptionsSchema, field.proto.options!)).toString('hex')}`;
+      if (seen.has(kind)) continue;
+      seen.add(kind);
       const { request, headers } = await sampleOf(nameOf(method));
       for (const [what, text] of Object.entries(hostile)) {
         const body = JSON.stringify({ ...request, [field.jsonName]: text });
@@ -42,6 +48,7 @@ test('no text in any field keeps the event loop for fifty milliseconds', async (
       }
     }
   expect(slow).toEqual({});
+  expect(seen.size).toBeGreaterThan(7);
 });
 
 test('no user agent keeps the event loop for fifty milliseconds', async () => {

@@ -5,6 +5,7 @@ import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { AssuranceLevel } from '../gen/gatehouse/v1/policy_pb.ts';
 import { IntrospectResponseSchema, SessionKind } from '../gen/gatehouse/v1/session_pb.ts';
+import { resign } from './forge.ts';
 import { ada, asService, bob, serviceKey } from './people.ts';
 import { refusalOf } from './refusal.ts';
 import { bearer, start, wires } from './start.ts';
@@ -97,6 +98,18 @@ describe.each(wires)('over %s', (wire) => {
     expect(await sessions.introspect({ token, ...stale(5) }, asService), 'the end is never forgotten').toEqual(
       inactive,
     );
+  });
+
+  test('a session speaks for its own user only, also from memory', async () => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const { tokens } = await service.welcome();
+    const other = await service.welcome(bob);
+    const token = resign(service, tokens.accessToken, { claims: { sub: other.user.id } });
+    await sessions.introspect({ token: tokens.accessToken, ...stale(5) }, asService);
+    expect(await sessions.introspect({ token, ...stale(5) }, asService)).toEqual(inactive);
+    expect(await sessions.introspect({ token }, asService)).toEqual(inactive);
+    expect((await refusalOf(auth.getMe({}, bearer({ accessToken: token })))).reason).toBe('SESSION_REVOKED');
   });
 
   test('only a service may ask', async () => {

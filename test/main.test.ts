@@ -38,6 +38,7 @@ test('on its embedded database the service keeps every promise, however it ends'
     expect(service.ready).toMatchObject({
       grpc: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      admin: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
       database: 'embedded',
     });
     const { auth, sessions } = service.clients.json;
@@ -89,10 +90,10 @@ test('in development all of it is for this machine, its owner and one process: s
 });
 
 /** Nobody beyond this machine can connect. */
-async function expectLoopback({ grpc, http }: { grpc: string; http: string }): Promise<void> {
+async function expectLoopback(ready: Record<'grpc' | 'http' | 'admin', string>): Promise<void> {
   const others = Object.values(networkInterfaces()).flatMap((each) => each!.filter(({ internal }) => !internal));
   for (const { address } of others.filter(({ family }) => family === 'IPv4'))
-    for (const listening of [grpc, http])
+    for (const listening of [ready.grpc, ready.http, ready.admin])
       await expect(fetch(`http://${address}:${listening.split(':').at(-1)}/livez`)).rejects.toThrow('fetch failed');
 }
 
@@ -226,7 +227,7 @@ describe('on a database of its own', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const port = `${(taken.address() as { port: number }).port}`;
-    for (const name of ['GRPC_PORT', 'HTTP_PORT']) {
+    for (const name of ['GRPC_PORT', 'HTTP_PORT', 'ADMIN_PORT']) {
       const { code, stderr } = await run(['serve'], { DATABASE_URL: database.url, MASTER_KEYS, [name]: port });
       expect(code, name).toBe(1);
       expect(stderr).toContain('EADDRINUSE');

@@ -193,21 +193,19 @@ describe.each(wires)('over %s', (wire) => {
     expect(await storedHash(service)).toBe(anew);
   });
 
-  test.each([
-    'damaged',
-    '',
-    '$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$AAAA',
-    '$2b$10$N9qo8uLOickgx2ZMRZoMye',
-    '$y$j9T$x',
-  ])('a stored hash like %j lets nobody in, and is no internal error', async (stored) => {
+  test('a stored hash that is none lets nobody in, and is no internal error', async () => {
     const service = await start({ skipChecks: ['G7'] });
     const { auth } = service.clients(wire);
     await service.welcome();
-    await service.database.query('update users set password_hash = $1', [stored]);
-    for (const password of [ada.password, stored || 'x', 'no user has this password'])
-      expect((await refusalWithoutTrace(service.database, () => auth.signIn({ ...ada, password }))).reason).toBe(
-        'INVALID_CREDENTIALS',
-      );
+    const huge = '$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$AAAA';
+    for (const stored of ['damaged', '', huge, '$2b$10$N9qo8uLOickgx2ZMRZoMye', '$y$j9T$x']) {
+      await service.database.query('update users set password_hash = $1', [stored]);
+      for (const password of [ada.password, stored || 'x', 'no user has this password'])
+        expect(
+          (await refusalWithoutTrace(service.database, () => auth.signIn({ ...ada, password }))).reason,
+          stored,
+        ).toBe('INVALID_CREDENTIALS');
+    }
   });
 
   test('when too many hashes are asked for at once the rest are told to come back, and leave nothing behind', async () => {
@@ -234,17 +232,16 @@ test('parallel sign-ins with a hash of another cost all succeed, and leave one n
   expect(await hashesOf(service.signIn())).toEqual([cost]);
 });
 
-test.each(['7', 'true', 'null', '["a difference engine"]', '{"$ne":1}', '{"password":"a difference engine"}'])(
-  'the password %s is no text and lets nobody in',
-  async (password) => {
-    const service = await start();
-    await service.welcome();
-    const path = '/gatehouse.v1.AuthService/SignIn';
-    const { httpPort } = service.replicas[0]!;
-    const answer = await send(httpPort, { path, body: `{"email":"${ada.email}","password":${password}}` });
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_argument' });
-    expect(answer.text).not.toContain('difference');
-    const email = await send(httpPort, { path, body: `{"email":${password},"password":"${ada.password}"}` });
-    expect(email).toMatchObject({ status: 400, code: 'invalid_argument' });
-  },
-);
+test('a password that is no text lets nobody in', async () => {
+  const service = await start();
+  await service.welcome();
+  const path = '/gatehouse.v1.AuthService/SignIn';
+  const { httpPort } = service.replicas[0]!;
+  const texts = [`"${ada.email}"`, `"${ada.password}"`];
+  for (const json of ['7', 'true', 'null', `[${texts[1]}]`, '{"$ne":1}', `{"password":${texts[1]}}`])
+    for (const body of [`{"email":${texts[0]},"password":${json}}`, `{"email":${json},"password":${texts[1]}}`]) {
+      const answer = await send(httpPort, { path, body });
+      expect(answer, body).toMatchObject({ status: 400, code: 'invalid_argument' });
+      expect(answer.text).not.toContain('difference');
+    }
+});

@@ -46,27 +46,30 @@ test('each method costs the database no more statements than it must', async () 
     await call();
     costs[name] = ofCalls(proxy.statements.slice(before)).length;
   });
-  // With begin and commit, where there is a transaction.
-  expect(costs).toEqual({
-    CreateUser: 4,
-    SignIn: 7,
-    GetMe: 2,
-    Refresh: 1,
-    Introspect: 1,
-    ListSessions: 2,
-    GetSession: 2,
-    RevokeSession: 5,
-    SignOut: 4,
-    'SignOut (all)': 5,
-    Register: 6,
-    SignUpAnonymous: 6,
-    'Register (guest)': 8,
-    GetUser: 1,
-    BanUser: 6,
-    UnbanUser: 5,
-    DeleteUser: 6,
-  });
+  expect(Object.keys(costs)).toEqual(Object.keys(most));
+  expect(Object.entries(costs).filter(([name, cost]) => cost > most[name]!)).toEqual([]);
 });
+
+// With begin and commit, where there is a transaction.
+const most: Record<string, number> = {
+  CreateUser: 4,
+  SignIn: 7,
+  GetMe: 2,
+  Refresh: 1,
+  Introspect: 1,
+  ListSessions: 2,
+  GetSession: 2,
+  RevokeSession: 5,
+  SignOut: 4,
+  'SignOut (all)': 5,
+  Register: 6,
+  SignUpAnonymous: 6,
+  'Register (guest)': 8,
+  GetUser: 1,
+  BanUser: 6,
+  UnbanUser: 5,
+  DeleteUser: 6,
+};
 
 test('statements that are hot or hold a hash are prepared under their names, once per connection', async () => {
   const proxy = await startProxy();

@@ -72,7 +72,7 @@ export function launch(args: readonly string[] = [], env: Record<string, string>
 /** Starts the service and waits until it is ready. */
 export async function serve(env: Record<string, string> = {}) {
   const launched = launch(['serve'], env);
-  const ready = (await launched.says('ready')) as { grpc: string; http: string; database: string };
+  const ready = (await launched.says('ready')) as { grpc: string; http: string; admin: string; database: string };
   const grpc = grpcTransport(ready.grpc);
   onTestFinished(grpc.close);
   const json = createConnectTransport({ baseUrl: ready.http, httpVersion: '1.1' });

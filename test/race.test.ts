@@ -155,15 +155,16 @@ test.each(['deleteUser', 'banUser'] as const)(
 
 describe.each(['deleteUser', 'banUser'] as const)('%s', (method) => {
   test('waits for a sign-in that is under way, and ends its session', async () => {
-    const service = await start();
+    const pause = new Pause('SignIn', 'commit');
+    const service = await start({ inner: [pause.interceptor()] });
     const { auth, admin } = service.clients('grpc');
     const { user } = await service.welcome();
-    const release = await service.database.hold('lock table audit_events in exclusive mode');
+    const reached = pause.next();
     const signingIn = auth.signIn(ada);
-    await service.database.blocked(1);
+    await reached;
     const ending = admin[method]({ userId: user.id }, asService);
-    await service.database.blocked(2);
-    await release();
+    await service.database.blocked(1);
+    pause.resume();
     await ending;
     await expectDead(service, [(await signingIn).tokens!]);
   });

@@ -51,18 +51,20 @@ export class Barrier {
   }
 }
 
-/** Stops one call of a method before its transaction, while the test does what happens meanwhile. */
+/** Stops one call of a method before its transaction, or before its commit, while the test does what happens meanwhile. */
 export class Pause {
   readonly #method: string;
   readonly #reached = Promise.withResolvers<void>();
   readonly #resumed = Promise.withResolvers<void>();
+  readonly #place: 'change' | 'commit';
   #isArmed = false;
 
-  constructor(method: string) {
+  constructor(method: string, place: 'change' | 'commit' = 'change') {
     this.#method = method;
+    this.#place = place;
   }
 
-  /** The next call stops. Resolves when it has read and not yet written. */
+  /** The next call stops. Resolves when it has read and not yet written, or written and not yet committed. */
   next(): Promise<void> {
     this.#isArmed = true;
     return this.#reached.promise;
@@ -76,10 +78,12 @@ export class Pause {
     return (next) => async (req) => {
       if (req.method.name === this.#method && this.#isArmed) {
         this.#isArmed = false;
-        holdChanges(req.contextValues, () => {
+        const stop = () => {
           this.#reached.resolve();
           return this.#resumed.promise;
-        });
+        };
+        if (this.#place === 'change') holdChanges(req.contextValues, stop);
+        else holdCommits(req.contextValues, stop);
       }
       return next(req);
     };
@@ -97,5 +101,21 @@ function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
       await wait();
       return work.change(closure);
     },
+  });
+}
+
+function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
+  const work = values.get(kWork)!;
+  values.set(kWork, {
+    direct: work.direct,
+    get reads() {
+      return work.reads;
+    },
+    change: (closure) =>
+      work.change(async (em) => {
+        const result = await closure(em);
+        await wait();
+        return result;
+      }),
   });
 }

@@ -16,7 +16,10 @@ export class Scrape {
   constructor(text: string) {
     this.text = text;
     this.types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]));
-    this.samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).map(readSample);
+    this.samples = text
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map(readSample);
   }
 
   /** The sum of the series with these labels; undefined when there is none. */

@@ -1,5 +1,6 @@
 import { type Client, type ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
+import type { Tracer } from '@opentelemetry/api';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
@@ -25,6 +26,8 @@ export interface StartOptions {
   readonly replicas?: number;
   /** Run innermost, next to the method: see race.ts. */
   readonly inner?: Interceptor[];
+  /** Makes spans of the calls. */
+  readonly tracer?: Tracer;
   /** Where the replicas find the database, when not straight. */
   readonly databaseUrl?: (database: TestDatabase) => string;
   /** Leaves out the checks that a test breaks on purpose. */
@@ -53,7 +56,9 @@ export async function start(options: StartOptions = {}) {
   for (let i = 0; i < (options.replicas ?? 1); i++) {
     const orm = await openOrm(options.databaseUrl?.(database) ?? database.url, config.database);
     const log = pino({ level: config.logLevel }, { write: (line: string) => ledger.log(line) });
-    replicas.push(await startServer({ config, orm, log, clock: time.now, inner: options.inner ?? [] }));
+    replicas.push(
+      await startServer({ config, orm, log, clock: time.now, tracer: options.tracer, inner: options.inner ?? [] }),
+    );
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];

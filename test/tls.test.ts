@@ -4,7 +4,7 @@ import { Agent } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { Code } from '@connectrpc/connect';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Certificates } from '../src/tls/certificates.ts';
 import { ada, asService, bob } from './people.ts';
@@ -245,11 +245,11 @@ function keepCalling(call: () => Promise<unknown>) {
     for (; !stopped; result.calls++) await call().catch((error) => result.failed.push(error));
   };
   const loops = Array.from({ length: 10 }, loop);
-  return {
-    async stop() {
-      stopped = true;
-      await Promise.all(loops);
-      return result;
-    },
+  const stop = async () => {
+    stopped = true;
+    await Promise.all(loops);
+    return result;
   };
+  onTestFinished(async () => void (await stop()));
+  return { stop };
 }

@@ -1,5 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import { rowOf } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
 import { kCaller, kOrigin, kProject } from '../rpc/context.ts';
@@ -64,6 +65,11 @@ AuditEventTable.setClass(AuditEvent);
 /** Adds the row of something that was done to the call's transaction: it stands exactly if the deed stands. */
 export function audit(em: EntityManager, context: HandlerContext, draft: EventDraft, now: Date): void {
   em.persist(compose(context, draft, 'SUCCESS', now));
+}
+
+/** The same row, for a statement that inserts it along with the deed. */
+export function auditRow(em: EntityManager, context: HandlerContext, draft: EventDraft, now: Date): string {
+  return rowOf(em, compose(context, draft, 'SUCCESS', now));
 }
 
 /** Adds the row of something that was refused. The unit of work writes it after the call's rollback. */

@@ -1,10 +1,10 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import { audit } from '../audit/event.ts';
+import { audit, auditRow } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
-import { caller, callerIfAny, change, origin, projectOf, reads } from '../rpc/context.ts';
+import { caller, callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened, SessionOpener } from '../session/opening.ts';
 import { userToMessage } from '../user/message.ts';
@@ -56,24 +56,18 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
     },
 
     async signIn({ email, password, kind }, context) {
-      const user = await checkPassword(
-        reads(context),
-        passwords,
-        { projectId: projectOf(context), email, password },
-        now,
-        context.signal,
-      );
-      const rehashed =
-        user.passwordHash && passwords.isOutdated(user.passwordHash)
-          ? await passwords.rehash(user.passwordHash, password, context.signal)
-          : null;
+      const { signal } = context;
+      const credentials = { projectId: projectOf(context), email, password };
+      const user = await checkPassword(direct(context), passwords, credentials, now, signal);
+      const isOutdated = user.passwordHash && passwords.isOutdated(user.passwordHash);
+      const rehashed = isOutdated ? await passwords.rehash(user.passwordHash!, password, signal) : null;
       const at = now();
-      const opened = await change(context, async (em) => {
-        await recordSignIn(em, user, rehashed, at);
-        const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
-        const opened = await opener.open(em, opening, at);
-        audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
-        return opened;
+      const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
+      const opened = opener.draft(opening, at);
+      await change(context, async (em) => {
+        const draft = { action: 'auth.login', userId: user.id, sessionId: opened.session.id } as const;
+        const event = auditRow(em, context, draft, at);
+        await recordSignIn(em, { user, rehashed, session: opened.session, event }, at);
       });
       user.lastSignInAt = at;
       return signedIn(user, opened, at);

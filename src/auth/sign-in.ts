@@ -1,11 +1,15 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { EventDraft } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
+import type { Direct } from '../database/direct.ts';
+import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
-import { emailKey } from '../user/email.ts';
+import { sessionsPerUser } from '../session/opening.ts';
+import { evictSessions } from '../session/revocation.ts';
+import type { Session } from '../session/session.ts';
 import type { Passwords } from '../user/password.ts';
-import { User } from '../user/user.ts';
+import { findByEmail, type User } from '../user/user.ts';
 
 interface Credentials {
   readonly projectId: string;
@@ -20,13 +24,13 @@ interface Credentials {
  * a user without one alike, and USER_BANNED only to who has proved to be that user.
  */
 export async function checkPassword(
-  em: EntityManager,
+  direct: Direct,
   passwords: Passwords,
   { projectId, email, password }: Credentials,
   now: Clock,
   signal: AbortSignal,
 ): Promise<User> {
-  const user = await em.findOne(User, { projectId, emailKey: emailKey(email), deletedAt: null });
+  const user = await findByEmail(direct, projectId, email);
   const matches = await passwords.matches(user?.passwordHash, password, signal);
   if (!user) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
   if (!user.passwordHash) throw new Refusal('INVALID_CREDENTIALS', { event: failed('no_password', user) });
@@ -35,21 +39,43 @@ export async function checkPassword(
   return user;
 }
 
-const signIn = statement<{ id: string }>(
+// Everything a sign-in writes, in one statement.
+const signIn = statement<{ sessions: number }>(
   'user_sign_in',
-  `update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
-   where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash in ($3, $4)
-   returning id`,
+  `with signed_in as (
+     update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
+     where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash in ($3, $4)
+     returning id
+   ), opened as (
+     insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
+   ), noted as (
+     insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
+   )
+   select (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions from signed_in`,
 );
 
+interface SignIn {
+  readonly user: User;
+  /** The new hash of the password, when the stored one is outdated. */
+  readonly rehashed: string | null;
+  readonly session: Session;
+  /** The row that tells of it. */
+  readonly event: string;
+}
+
+// Sign-ins of the same user that the count above cannot see yet.
+const unseen = 50;
+
 /**
- * Notes the sign-in on the user's row, on the condition that the user is still who was checked: while the hash was
- * computed they may have been banned or deleted, or the password changed (another sign-in may also have rehashed it, and
- * then to the same). Holds the row until the transaction ends.
+ * Notes the sign-in on the user's row and opens the session, on the condition that the user is still who was checked:
+ * while the hash was computed they may have been banned or deleted, or the password changed (another sign-in may also
+ * have rehashed it, and then to the same). Holds the user's row until the transaction ends.
  */
-export async function recordSignIn(em: EntityManager, user: User, rehashed: string | null, now: Date): Promise<void> {
-  const rows = await signIn(em, [user.id, now, user.passwordHash, rehashed]);
-  if (rows.length === 0) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
+export async function recordSignIn(em: EntityManager, { user, rehashed, session, event }: SignIn, now: Date) {
+  const values = [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event];
+  const [row] = await signIn(em, values);
+  if (!row) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
+  if (row.sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
 }
 
 function failed(cause: string, user?: User): EventDraft {

@@ -1,8 +1,15 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from './prepared.ts';
 
+interface Column {
+  /** Of the property. */
+  readonly name: string;
+  readonly column: string;
+  readonly isJson: boolean;
+}
+
 interface Insert {
-  readonly properties: readonly { name: string; isJson: boolean }[];
+  readonly properties: readonly Column[];
   readonly send: (em: EntityManager, values: unknown[]) => Promise<unknown[]>;
 }
 
@@ -23,6 +30,20 @@ export async function insert(em: EntityManager, entity: object): Promise<void> {
   );
 }
 
+/**
+ * The row as one JSON value, for a statement that inserts it along with other things by `jsonb_populate_record`, so that
+ * the list of columns stands in one place only.
+ */
+export function rowOf(em: EntityManager, entity: object): string {
+  const row = entity as Record<string, unknown>;
+  const { properties } = insertFor(em, entity.constructor.name);
+  return JSON.stringify(Object.fromEntries(properties.map(({ name, column }) => [column, textOf(row[name])])));
+}
+
+function textOf(value: unknown): unknown {
+  return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value;
+}
+
 function insertFor(em: EntityManager, entityName: string): Insert {
   const known = inserts.get(entityName);
   if (known) return known;
@@ -31,7 +52,11 @@ function insertFor(em: EntityManager, entityName: string): Insert {
   const columns = props.map((each) => `"${each.fieldNames[0]}"`).join(', ');
   const places = props.map((_, index) => `$${index + 1}`).join(', ');
   const made = {
-    properties: props.map((each) => ({ name: each.name, isJson: each.columnTypes[0] === 'jsonb' })),
+    properties: props.map(({ name, fieldNames, columnTypes }) => ({
+      name,
+      column: fieldNames[0]!,
+      isJson: columnTypes[0] === 'jsonb',
+    })),
     send: statement(`insert_${meta.tableName}`, `insert into "${meta.tableName}" (${columns}) values (${places})`),
   };
   inserts.set(entityName, made);

@@ -78,5 +78,7 @@ export async function retryConflicts<T>(run: () => Promise<T>, operation: string
  * rotation must not meet. The number is "gatehouse".
  */
 export async function lockInstallation(em: EntityManager): Promise<void> {
+  // Under a stricter isolation the transaction would not see what was done while it waited.
+  await em.execute('set transaction isolation level read committed');
   await em.execute('select pg_advisory_xact_lock(?)', [0x6a7e4005e]);
 }

@@ -14,7 +14,8 @@ const systems = ['grpc', 'connectrpc'] as const;
 class MethodCounts {
   readonly name: string;
   readonly timings: Readonly<Record<(typeof systems)[number], (Timings | undefined)[]>> = { grpc: [], connectrpc: [] };
-  readonly refusals = new Map<string, number>();
+  // INTERNAL is there from the start: of a series that begins with 1, Prometheus sees no increase.
+  readonly refusals = new Map<string, number>([['INTERNAL', 0]]);
 
   constructor({ parent, name }: DescMethod) {
     this.name = `${parent.typeName}/${name}`;
@@ -58,7 +59,6 @@ export class CallMetrics implements CallCounter {
     to.counter('gatehouse_calls_shed_total', 'Calls refused at once because MAX_IN_FLIGHT was reached.', () =>
       this.#each().reduce((sum, each) => sum + each.refused('SERVER_BUSY'), 0),
     );
-    // Unlike the refusals below these exist from the start: of a series that begins with 1, Prometheus sees no increase.
     to.counter('gatehouse_calls_rate_limited_total', 'Calls refused over a budget.', () =>
       this.#each().map((each) => [{ rpc_method: each.name }, each.refused('OVER_REQUEST_RATE_LIMIT')]),
     );

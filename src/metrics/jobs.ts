@@ -17,13 +17,14 @@ export class JobMetrics {
     else job.failures++;
   }
 
+  // Not under `job`, which is Prometheus's own label of whatever it scrapes.
   expose(to: Exposition): void {
     to.counter('gatehouse_job_failures_total', 'Runs of background jobs that failed.', () =>
-      [...this.#jobs].map(([job, { failures }]) => [{ job }, failures]),
+      [...this.#jobs].map(([name, { failures }]) => [{ name }, failures]),
     );
     to.gauge('gatehouse_job_last_success_timestamp_seconds', 'When a job last succeeded.', () =>
-      [...this.#jobs].flatMap(([job, { succeededAt }]): Series<number>[] =>
-        succeededAt === undefined ? [] : [[{ job }, succeededAt / 1000]],
+      [...this.#jobs].flatMap(([name, { succeededAt }]): Series<number>[] =>
+        succeededAt === undefined ? [] : [[{ name }, succeededAt / 1000]],
       ),
     );
   }

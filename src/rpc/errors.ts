@@ -9,17 +9,18 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { faultOf } from '../database/faults.ts';
 import { type Reason, Refusal } from '../errors.ts';
+import { kOrigin } from './context.ts';
 
 export const errorDomain = 'gatehouse';
 
 /** Turns whatever a call threw into what its client may see. What is nobody's deliberate no goes to the log. */
-export function errors(logBug: (cause: unknown) => void): Interceptor {
+export function errors(logBug: (cause: unknown, requestId: string) => void): Interceptor {
   return (next) => async (req) => {
     try {
       return await next(req);
     } catch (thrown) {
       const refusal = toRefusal(thrown);
-      if (refusal.reason === 'INTERNAL') logBug(thrown);
+      if (refusal.reason === 'INTERNAL') logBug(thrown, req.contextValues.get(kOrigin).requestId);
       throw toConnectError(refusal);
     }
   };

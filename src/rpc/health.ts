@@ -9,6 +9,7 @@ export class HealthState {
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #closing = new AbortController();
   #isServing = false;
+  #isRetired = false;
 
   /** `services` are the names that may be asked for; the empty name stands for the whole. */
   constructor(services: readonly string[]) {
@@ -20,9 +21,15 @@ export class HealthState {
   }
 
   set(isServing: boolean): void {
-    if (isServing === this.#isServing) return;
+    if (isServing === this.#isServing || (isServing && this.#isRetired)) return;
     this.#isServing = isServing;
     this.#changes.emit('change');
+  }
+
+  /** Not serving from now on, whatever anybody finds out meanwhile. */
+  retire(): void {
+    this.#isRetired = true;
+    this.set(false);
   }
 
   /** Ends all watches: a client that watches for ever must not hold up a replica that stops. */

@@ -42,7 +42,15 @@ export class SessionOpener {
     this.#lifetimes = lifetimes;
   }
 
-  async open(em: EntityManager, { user, kind, method, origin }: Opening, now: Date): Promise<Opened> {
+  async open(em: EntityManager, opening: Opening, now: Date): Promise<Opened> {
+    const opened = this.draft(opening, now);
+    await evictSessions(em, opening.user.id, sessionsPerUser - 1, now);
+    await insert(em, opened.session);
+    return opened;
+  }
+
+  /** A session that somebody else inserts. */
+  draft({ user, kind, method, origin }: Opening, now: Date): Opened {
     const secret = newSessionSecret();
     const session = Session.open(
       {
@@ -57,8 +65,6 @@ export class SessionOpener {
       },
       now,
     );
-    await evictSessions(em, user.id, sessionsPerUser - 1, now);
-    await insert(em, session);
     return { session, refreshToken: { sessionId: session.id, generation: 0, secret } };
   }
 

@@ -1,40 +1,10 @@
 import type { z } from 'zod';
-import {
-  certificateNames,
-  choice,
-  duration,
-  hashCost,
-  ipAddress,
-  lifetime,
-  limits,
-  onOff,
-  origins,
-  path,
-  pemFile,
-  portOrOff,
-  publicUrl,
-  wholeNumber,
-  yesNo,
-} from './parsers.ts';
+import { network, tls } from './network.ts';
+import { choice, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
+import type { Setting, Settings } from './setting.ts';
 
-/** One environment variable. */
-export interface Setting {
-  /** What it does. */
-  readonly sentence: string;
-  /** Reads the text; its description says what is allowed. */
-  readonly reads: z.ZodType<unknown, string>;
-  /** As text, read like any other value. */
-  readonly default?: string;
-  /** The default in words, where there is none or it depends on something else. */
-  readonly otherwise?: string;
-  /** A value that would do; the shell may have to expand it. */
-  readonly example: string;
-  /** Never printed, and also read from the file that NAME_FILE names. */
-  readonly secret?: true;
-}
-
-type Settings = Readonly<Record<string, Setting>>;
+export type { Setting } from './setting.ts';
 
 const running = {
   NODE_ENV: {
@@ -72,101 +42,6 @@ const running = {
     reads: wholeNumber(-315_360_000, 315_360_000, 'seconds'),
     default: '0',
     example: '3600',
-  },
-} as const satisfies Settings;
-
-const network = {
-  GRPC_PORT: {
-    sentence: 'The port of the gRPC server; 0 takes any free one.',
-    reads: wholeNumber(0, 65_535),
-    default: '50051',
-    example: '50051',
-  },
-  HTTP_PORT: {
-    sentence: 'The port of the HTTP server; 0 takes any free one. It differs from GRPC_PORT.',
-    reads: wholeNumber(0, 65_535),
-    default: '8080',
-    example: '8080',
-  },
-  ADMIN_PORT: {
-    sentence:
-      'The port of metrics and probes for operators; 0 takes any free one, off opens none. It differs from the other two.',
-    reads: portOrOff,
-    default: '9090',
-    example: '9464',
-  },
-  BIND_ADDRESS: {
-    sentence: 'The address all servers listen on; outside production any but loopback needs DEV_EXPOSE=yes.',
-    reads: ipAddress,
-    otherwise: '0.0.0.0 in production or with DEV_EXPOSE=yes, else 127.0.0.1',
-    example: '127.0.0.1',
-  },
-  DEV_EXPOSE: {
-    sentence: 'Lets a service outside production listen beyond loopback; refused in production.',
-    reads: yesNo,
-    default: 'no',
-    example: 'yes',
-  },
-  PUBLIC_URL: {
-    sentence: 'The address people and token verifiers know the service by; production requires it, with https.',
-    reads: publicUrl,
-    otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT',
-    example: 'https://auth.example.com',
-  },
-  CORS_ORIGINS: {
-    sentence: 'The browser origins whose pages may call the service.',
-    reads: origins,
-    otherwise: 'none',
-    example: 'https://app.example.com,http://localhost:3000',
-  },
-  TRUSTED_PROXY_HOPS: {
-    sentence: 'How many proxies stand in front and append to X-Forwarded-For.',
-    reads: wholeNumber(0, 10),
-    default: '0',
-    example: '1',
-  },
-  REFLECTION: {
-    sentence: 'Whether the gRPC server describes itself to tools such as grpcurl.',
-    reads: onOff,
-    otherwise: 'off in production, else on',
-    example: 'on',
-  },
-} as const satisfies Settings;
-
-const tls = {
-  TLS_CERT: {
-    sentence:
-      'The certificate that both ports show, then its intermediates; with it both speak TLS only. Read again when it changes.',
-    reads: pemFile('one certificate or more'),
-    otherwise: 'none: no TLS',
-    example: '/run/tls/tls.crt',
-  },
-  TLS_KEY: {
-    sentence: 'The private key of TLS_CERT.',
-    reads: pemFile('a private key that is not encrypted'),
-    otherwise: 'none',
-    example: '/run/tls/tls.key',
-  },
-  TLS_CLIENT_CA: {
-    sentence:
-      'The authorities whose client certificates are trusted; with it the gRPC port asks for one, the HTTP port never.',
-    reads: pemFile('one certificate or more'),
-    otherwise: 'none: clients are not asked',
-    example: '/run/tls/ca.crt',
-  },
-  CLIENT_CERTIFICATES: {
-    sentence:
-      'Whether the gRPC port cuts off clients without a certificate of TLS_CLIENT_CA, or serves them as anybody.',
-    reads: choice('required', 'optional'),
-    otherwise: 'required with TLS_CLIENT_CA',
-    example: 'optional',
-  },
-  SERVICE_CERTIFICATES: {
-    sentence:
-      'The backends that may call as a service by their client certificate: a DNS or URI alternative name of it, or the common name of one that has no alternative names.',
-    reads: certificateNames,
-    otherwise: 'none',
-    example: 'orders.internal,spiffe://example.com/billing',
   },
 } as const satisfies Settings;
 

@@ -1,4 +1,6 @@
 import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
+import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
@@ -98,6 +100,22 @@ UserTable.setClass(User);
 
 /** The end of a ban that has none: a timestamp every client can hold. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
+
+// Hot: the look-up of every sign-in, through the unique index.
+const byEmail = statement<User>(
+  'user_by_email',
+  `select id, project_id as "projectId", email, email_key as "emailKey", email_verified_at as "emailVerifiedAt",
+     password_hash as "passwordHash", must_change_password as "mustChangePassword", name, is_anonymous as "isAnonymous",
+     role, app_metadata as "appMetadata", user_metadata as "userMetadata", banned_until as "bannedUntil",
+     last_sign_in_at as "lastSignInAt", created_at as "createdAt", updated_at as "updatedAt", deleted_at as "deletedAt"
+   from users where project_id = $1 and email_key = $2 and deleted_at is null`,
+);
+
+/** The user with this address, whatever its spelling. */
+export async function findByEmail(direct: Direct, projectId: string, email: string): Promise<User | undefined> {
+  const [row] = await byEmail(direct, [projectId, emailKey(email)]);
+  return row && Object.assign(new User(), row);
+}
 
 /** Reads a user that is not deleted, or throws USER_NOT_FOUND. */
 export async function findUser(em: EntityManager, projectId: string, id: string): Promise<User> {
