@@ -9,6 +9,7 @@ const isolationless = [
   'architecture',
   'config*',
   'cors',
+  'deploy',
   'denial',
   'development-secrets',
   'embedded',

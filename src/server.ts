@@ -42,7 +42,7 @@ export interface ServerDeps {
 
 export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 
-/** Starts one replica: both ports listen when the promise resolves. */
+/** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
   const { app, ring, metrics, observe, now, adjust, certificates } = await assemble(deps);

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -30,6 +30,16 @@ export function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-config-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   return directory;
+}
+
+/** A directory with the files that examples of TLS settings name, and settings that name them. Ends with the test. */
+export function mountCertificates() {
+  const secret = makeDirectory();
+  const certificates = join(import.meta.dirname, 'certificates');
+  const files = { 'tls.crt': 'server.pem', 'tls.key': 'server.key', 'ca.crt': 'authority.pem' };
+  for (const [name, from] of Object.entries(files)) copyFileSync(join(certificates, from), join(secret, name));
+  const tls = { TLS_CERT: `${secret}/tls.crt`, TLS_KEY: `${secret}/tls.key`, TLS_CLIENT_CA: `${secret}/ca.crt` };
+  return { secret, tls };
 }
 
 export function writeSecret(text: string): string {

@@ -4,13 +4,15 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { describeSettings, helpText } from '../src/settings/help.ts';
-import { makeDirectory, production } from './config-fixtures.ts';
+import { makeDirectory, mountCertificates, production } from './config-fixtures.ts';
 
 test('every example is accepted, after the shell has expanded it', () => {
+  const { secret, tls } = mountCertificates();
   for (const { name, example } of describeSettings()) {
     const env = { ...process.env, BILLING_KEY: 'ghs_abc' };
     const text = execFileSync('sh', ['-c', `printf %s "${example}"`], { env, encoding: 'utf8' });
-    expect(() => readConfig({ ...(name === 'NODE_ENV' && production), [name]: text })).not.toThrow();
+    const beside = { ...(name === 'NODE_ENV' && production), ...(/^TLS_|CERTIFICATES$/.test(name) && tls) };
+    expect(() => readConfig({ ...beside, [name]: text.replace('/run/tls', secret) })).not.toThrow();
   }
 });
 

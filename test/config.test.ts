@@ -20,6 +20,8 @@ test('nothing set is a service for development, on loopback', () => {
     corsOrigins: [],
     trustedProxyHops: 0,
     reflection: true,
+    tls: undefined,
+    serviceCertificates: [],
     database: { url: undefined, poolSize: 10, statementTimeout: 5 },
     masterKeys: [],
     serviceKeys: [],

@@ -8,6 +8,7 @@ import { start, wires } from './start.ts';
 
 const getMe = '/gatehouse.v1.AuthService/GetMe';
 const signUpAnonymous = '/gatehouse.v1.AuthService/SignUpAnonymous';
+const head = `POST ${signUpAnonymous} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
 
 describe('on the HTTP port', () => {
   test('a request that two servers could read differently is answered with 400, and the connection closed', async () => {
@@ -39,10 +40,9 @@ describe('on the HTTP port', () => {
     expect([200, 400, 431]).toContain(answer.status);
   });
 
-  test('a body that never ends is cut off, one that trickles keeps nobody else waiting', async () => {
-    const service = await start();
-    const port = service.replicas[0]!.httpPort;
-    const head = `POST ${signUpAnonymous} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+  test('a body that never ends is refused, and when its sender has gone nothing of it is left', async () => {
+    const service = await start({ replicas: 2 });
+    const port = service.replicas[1]!.httpPort;
     const endless = await RawConnection.open(port);
     endless.write(`${head}Transfer-Encoding: chunked\r\n\r\n`);
     const chunk = Buffer.from(`8000\r\n${'x'.repeat(0x8000)}\r\n`);
@@ -50,8 +50,16 @@ describe('on the HTTP port', () => {
       endless.write(chunk);
       if (i % 10 === 0) await sleep(1);
     }
-    const { received } = await endless.end(1000);
+    const { received } = await endless.end(200);
     expect(received).toMatch(/^HTTP\/1\.1 429 /);
+    const since = performance.now();
+    await service.replicas[1]!.stop();
+    expect(performance.now() - since, 'a replica that stops does not wait for it').toBeLessThan(2500);
+  });
+
+  test('bodies that trickle keep nobody else waiting', async () => {
+    const service = await start();
+    const port = service.replicas[0]!.httpPort;
     const slow = await Promise.all(Array.from({ length: 50 }, () => RawConnection.open(port)));
     for (const each of slow) each.write(`${head}Content-Length: 1000\r\n\r\n{`);
     const since = performance.now();

@@ -61,10 +61,14 @@ async function expectRecovery({ probe, journal }: Loaded): Promise<number> {
 /** As many calls at once as there are connections, all of them in the database: none was lost to the faults before. */
 async function expectWholePool({ clients, replicas, query, name }: Loaded): Promise<void> {
   const release = await cluster.hold(name, 'lock table users');
-  const guests = replicas.flatMap((_, i) => Array.from({ length: 5 }, () => clients('grpc', i).auth.signUpAnonymous({})));
+  const guests = replicas.flatMap((_, i) =>
+    Array.from({ length: 5 }, () => clients('grpc', i).auth.signUpAnonymous({})),
+  );
   const settled = Promise.allSettled(guests);
   const blocked = `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-  await expect.poll(async () => (await query<{ n: number }>(blocked))[0]!.n, { ...shortly, message: 'in use' }).toBe(10);
+  await expect
+    .poll(async () => (await query<{ n: number }>(blocked))[0]!.n, { ...shortly, message: 'in use' })
+    .toBe(10);
   await release();
   await settled;
 }

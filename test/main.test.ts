@@ -227,13 +227,14 @@ describe('on a database of its own', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const port = `${(taken.address() as { port: number }).port}`;
-    for (const name of ['GRPC_PORT', 'HTTP_PORT', 'ADMIN_PORT']) {
+    const refused = async (name: string) => {
       const { code, stderr } = await run(['serve'], { DATABASE_URL: database.url, MASTER_KEYS, [name]: port });
       expect(code, name).toBe(1);
       expect(stderr).toContain('EADDRINUSE');
       expect(stderr).toContain(port);
       expectSentence(stderr);
-    }
+    };
+    await Promise.all(['GRPC_PORT', 'HTTP_PORT', 'ADMIN_PORT'].map(refused));
     taken.close();
   });
 });

@@ -197,7 +197,7 @@ describe.each(wires)('over %s', (wire) => {
     const service = await start({ skipChecks: ['G7'] });
     const { auth } = service.clients(wire);
     await service.welcome();
-    const huge = '$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$AAAA';
+    const huge = `$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$${'A'.repeat(43)}`;
     for (const stored of ['damaged', '', huge, '$2b$10$N9qo8uLOickgx2ZMRZoMye', '$y$j9T$x']) {
       await service.database.query('update users set password_hash = $1', [stored]);
       for (const password of [ada.password, stored || 'x', 'no user has this password'])

@@ -168,7 +168,8 @@ describe('files that change', () => {
     service.secret.put({ 'tls.crt': pem('renewed.pem'), 'tls.key': pem('renewed.key') });
     await expect.poll(() => fingerprintsOf(service), { timeout: 5000 }).not.toContain(before);
     const { calls, failed } = await load.stop();
-    expect({ failed, calls }).toEqual({ failed: [], calls: expect.toSatisfy((count: number) => count > 20) });
+    expect(failed).toEqual([]);
+    expect(calls).toBeGreaterThanOrEqual(10);
     expect(new Set(await fingerprintsOf(service)).size, 'both ports show the new one').toBe(1);
     await old.health.check({});
     expect(seen, 'one handshake, long ago').toEqual([before]);

@@ -19,9 +19,8 @@ export function findCertificateFault(pem: string): string | undefined {
 
 /** The same of the file of a private key. */
 export function findKeyFault(pem: string): string | undefined {
-  const thrown = failureOf(() => createPrivateKey(pem));
-  if (thrown?.code === 'ERR_MISSING_PASSPHRASE') return 'is encrypted, and there is nowhere to say its passphrase';
-  return thrown && 'holds no private key in PEM';
+  if (pem.includes('ENCRYPTED')) return 'is encrypted, and there is nowhere to say its passphrase';
+  return succeeds(() => createPrivateKey(pem)) ? undefined : 'holds no private key in PEM';
 }
 
 /** What keeps these two, each good on its own, from serving together. */
