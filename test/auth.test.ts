@@ -172,7 +172,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(claims.exp! - claims.iat!).toBe(3600);
     expect(tokens.expireTime!.seconds).toBe(BigInt(claims.exp!));
     const listed = await sessions.listSessions({}, as);
-    expect(listed.sessions.map((each) => each.id)).toEqual([claims['session_id']]);
+    expect(listed.sessions.map((each) => each.id)).toEqual([claims.session_id]);
   });
 
   test('an access token lasts as long as configured', async () => {

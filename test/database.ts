@@ -23,8 +23,8 @@ export async function createDatabase(): Promise<TestDatabase> {
   const name = `t_${randomUUID().replaceAll('-', '')}`;
   await administer(host, `create database ${name} template tpl strategy file_copy`);
   // The whole suite runs a second time like this: the cheapest proof that the SQL would survive a stricter engine.
-  if (process.env['ISOLATION'])
-    await administer(host, `alter database ${name} set default_transaction_isolation = '${process.env['ISOLATION']}'`);
+  if (process.env.ISOLATION)
+    await administer(host, `alter database ${name} set default_transaction_isolation = '${process.env.ISOLATION}'`);
   const client = new pg.Client({ host, user: 'postgres', database: name });
   client.on('error', () => {});
   await client.connect();

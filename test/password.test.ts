@@ -124,7 +124,17 @@ describe.each(wires)('over %s', (wire) => {
     const service = await start();
     const { auth } = service.clients(wire);
     await service.welcome();
-    const words = [`' OR 1=1--`, `"; drop table users; --`, '%', '_', '\\', `ada@example.org' --`, '${1}', '$1', '?'];
+    const words = [
+      `' OR 1=1--`,
+      `"; drop table users; --`,
+      '%',
+      '_',
+      '\\',
+      `ada@example.org' --`,
+      '$' + '{1}',
+      '$1',
+      '?',
+    ];
     for (const word of words) {
       for (const credentials of [
         { email: word, password: ada.password },

@@ -29,7 +29,7 @@ export type Process = ReturnType<typeof launch>;
 export function launch(args: readonly string[] = [], env: Record<string, string> = {}) {
   const child: ChildProcess = spawn(process.execPath, [main, ...args], {
     cwd: '/',
-    env: { PATH: process.env['PATH']!, NODE_COMPILE_CACHE: compileCache, ...defaults, ...env },
+    env: { PATH: process.env.PATH!, NODE_COMPILE_CACHE: compileCache, ...defaults, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '' };

@@ -2,7 +2,7 @@ import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import { kWork } from '../src/rpc/context.ts';
 
 /** How many calls a race fires: fewer under the stricter isolation, where each loser begins anew. */
-export const crowd = process.env['ISOLATION'] ? 5 : 20;
+export const crowd = process.env.ISOLATION ? 5 : 20;
 
 /** The answers of `crowd` calls, or of `count`, made at once: how many were given, and the reasons of the rest. */
 export async function together<T>(call: (index: number) => Promise<T>, count = crowd) {

@@ -20,7 +20,7 @@ describe.each(wires)('over %s', (wire) => {
       pairs.push((await sessions.refresh({ refreshToken: pairs.at(-1)!.refreshToken })).tokens!);
     expect(new Set(pairs.map((each) => each.refreshToken)).size).toBe(4);
     expect(new Set(pairs.map((each) => each.accessToken)).size).toBe(4);
-    expect(pairs.map((each) => decodeJwt(each.accessToken)['session_id'])).toEqual(Array(4).fill(session.id));
+    expect(pairs.map((each) => decodeJwt(each.accessToken).session_id)).toEqual(Array(4).fill(session.id));
     for (const each of pairs) expect((await auth.getMe({}, bearer(each))).user!.id).toBe(user.id);
     const rows = await service.database.query('select generation from sessions');
     expect(rows).toEqual([{ generation: 3 }]);

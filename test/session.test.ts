@@ -175,7 +175,7 @@ describe.each(wires)('over %s', (wire) => {
     const listed = await sessions.listSessions({}, guest.as);
     expect(idsOf(listed)).toEqual([guest.session.id]);
     expect(listed.sessions[0]!.amr.map((each) => each.method)).toEqual(['anonymous']);
-    expect(decodeJwt(guest.tokens.accessToken)['is_anonymous']).toBe(true);
+    expect(decodeJwt(guest.tokens.accessToken).is_anonymous).toBe(true);
   });
 });
 
