@@ -45,9 +45,12 @@ export function readRefreshToken(keys: MasterKeys, projectId: string, text: stri
   const key = keys.macKey(macPurpose(projectId), bytes.toString('utf8', 2, start));
   const body = bytes.subarray(0, -macLength);
   if (!key || !timingSafeEqual(mac(key, body), bytes.subarray(-macLength))) return undefined;
+  const generation = bytes.readUInt32BE(start + 16);
+  // More than the column of the generation can hold.
+  if (generation > 0x7fffffff) return undefined;
   return {
     sessionId: dashed(bytes.toString('hex', start, start + 16)),
-    generation: bytes.readUInt32BE(start + 16),
+    generation,
     secret: bytes.subarray(start + 20, start + 20 + secretLength),
   };
 }
