@@ -152,7 +152,12 @@ test('a call has ten seconds, unless something else was said', async () => {
   const transport = { unary: fail, stream: fail } as unknown as Transport;
   const { auth } = createClients(withRetries(transport, {}));
   for (const options of [{}, { timeoutMs: 50 }, { timeoutMs: 0 }]) await failureOf(auth.getMe({}, options));
-  expect(timeouts).toEqual([10_000, 50, undefined]);
+  // What getting there took is off already.
+  const [long, short, none] = timeouts;
+  expect(long).toBeGreaterThan(9_000);
+  expect(long).toBeLessThanOrEqual(10_000);
+  expect(short).toBeLessThanOrEqual(50);
+  expect(none).toBeUndefined();
 });
 
 async function closedPort(): Promise<number> {

@@ -90,6 +90,26 @@ test('calls that hang are cut off when the grace is over, and told why', async (
   expect(await database.query('select * from users')).toEqual([]);
 });
 
+test('clients that never finish what they send do not keep a process from ending', async () => {
+  const service = await serveOnProxy({ SHUTDOWN_DELAY: '0s', SHUTDOWN_GRACE: '1s' });
+  const grpc = connect(`http://${service.ready.grpc}`).on('error', () => {});
+  const path = '/gatehouse.v1.AuthService/SignUpAnonymous';
+  const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
+  const half = grpc.request(headers).on('error', () => {});
+  half.write(Buffer.from([0, 0, 0, 0, 9]));
+  const json = request(`${service.ready.http}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  });
+  json.on('error', () => {}).write('{');
+  await sleep(300);
+  const told = performance.now();
+  expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  expect(performance.now() - told).toBeLessThan(6000);
+  grpc.destroy();
+  json.destroy();
+});
+
 test('a database that has fallen silent does not keep a process from ending', async () => {
   const service = await serveOnProxy({ SHUTDOWN_DELAY: '0s', SHUTDOWN_GRACE: '1s' });
   await service.clients.grpc.auth.signUpAnonymous({});
