@@ -35,6 +35,11 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
       throw error;
     },
   );
+  stopOnSignals(log, async () => {
+    await server.stop();
+    await traces?.stop();
+    await database.close();
+  });
   log.info(
     {
       grpc: `${config.host}:${server.grpcPort}`,
@@ -45,11 +50,6 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
     },
     'ready',
   );
-  stopOnSignals(log, async () => {
-    await server.stop();
-    await traces?.stop();
-    await database.close();
-  });
 }
 
 async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: readonly string[]): Promise<void> {

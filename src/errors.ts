@@ -1,6 +1,6 @@
 import { Code } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { EventDraft } from './audit/event.ts';
+import type { EventDraft } from './audit/draft.ts';
 
 /**
  * Every way this service says no: the reason clients may branch on, the status code, and the sentence a person reads.

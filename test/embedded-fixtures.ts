@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -101,4 +101,12 @@ export async function cleanUp(): Promise<string[]> {
   const left = processesOf(root);
   rmSync(root, { recursive: true, force: true });
   return left;
+}
+
+/** Whether we are root, and the user nobody can read the file. Says so loudly when only the second is missing. */
+export function nobodyMayRead(file: string): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const { status } = spawnSync('setpriv', ['--reuid=nobody', '--regid=nogroup', '--clear-groups', 'cat', file]);
+  if (status !== 0) console.warn(`NOT TRIED: two users on one data directory, because nobody may not read ${file}`);
+  return status === 0;
 }

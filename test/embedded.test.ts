@@ -22,6 +22,7 @@ import {
   connect,
   isUp,
   newDirectory,
+  nobodyMayRead,
   postmasterOf,
   processesOf,
   query,
@@ -264,8 +265,9 @@ describe.concurrent('the embedded database', () => {
     expect(lines.join('\n')).not.toContain('hunter');
   });
 
-  // These need two users, hence root; an ordinary user has run all the tests above as one.
-  describe.runIf(process.getuid?.() === 0)('with more users than one', () => {
+  // These need two users, hence root, and a checkout that the other may read; an ordinary user has run all the tests
+  // above as one.
+  describe.runIf(nobodyMayRead(import.meta.filename))('with more users than one', () => {
     test('runs for an ordinary user, then for root, then for that user again', async () => {
       const dir = newDirectory();
       execFileSync('install', ['-d', '-m', '700', '-o', 'nobody', dir]);

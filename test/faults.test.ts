@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { createDatabase, type TestDatabase } from './database.ts';
+import { ofCalls } from './methods.ts';
 import { ada, asService, bob, testEnv } from './people.ts';
 import { serve } from './process.ts';
 import { startProxy } from './proxy.ts';
@@ -168,18 +169,29 @@ describe('a connection that breaks', () => {
     }
   });
 
-  test('in the middle of every kind of call costs the pool no place', async () => {
+  test('at whichever statement of a call costs the pool no place', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url, env: { DATABASE_POOL_SIZE: '2' } });
     await service.welcome(ada);
-    const { auth } = service.clients('grpc');
-    for (const place of [/^begin$/, /^commit$/, 'user_by_email', 'user_sign_in'] as const)
-      for (let round = 0; round < 2; round++) {
-        const reached = proxy.hold('before', place);
-        const call = refusalOf(auth.signIn(ada));
+    const { auth, admin } = service.clients('grpc');
+    let people = 0;
+    const calls = [
+      () => auth.signIn(ada),
+      () => admin.createUser({ ...bob, email: `bob-${people++}@example.org` }, asService),
+    ];
+    for (const call of calls) {
+      const before = proxy.statements.length;
+      await call();
+      const statements = ofCalls(proxy.statements.slice(before));
+      expect(statements.length).toBeGreaterThan(2);
+      for (const [place, { text }] of statements.entries()) {
+        let passed = 0;
+        const reached = proxy.hold('before', (each) => ofCalls([each]).length === 1 && passed++ === place);
+        const broken = refusalOf(call());
         (await reached).reset();
-        expect((await call).reason, `${place}`).toBe('DATABASE_UNAVAILABLE');
+        expect((await broken).reason, text).toBe('DATABASE_UNAVAILABLE');
       }
+    }
     const answers = await Promise.all(Array.from({ length: 10 }, () => auth.signIn(ada)));
     expect(answers).toHaveLength(10);
   });

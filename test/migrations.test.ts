@@ -125,7 +125,9 @@ describe('a refresh', () => {
     await service.database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'gatehouse'`,
     );
-    await expect.poll(updates).toEqual({ all: 500, hot: 500 });
+    await expect.poll(async () => (await updates()).all).toBe(500);
+    // All of them on a machine with nothing else to do; a transaction that is slow keeps old versions on their page.
+    expect((await updates()).hot).toBeGreaterThanOrEqual(450);
   });
 });
 

@@ -79,10 +79,12 @@ export async function startProxy(socketDir = inject('pgHost')) {
       await closed;
     },
     accept: () => listen(port),
-    /** Holds the next connection that sends such a statement, before or after PostgreSQL has carried it out. */
-    hold(when: Trap['when'], which: string | RegExp): Promise<Held> {
-      const matches = (sent: SentStatement) =>
-        typeof which === 'string' ? sent.name === which : which.test(sent.text);
+    /** Holds the next connection that sends such a statement (by name, or text), before or after it is carried out. */
+    hold(when: Trap['when'], which: string | RegExp | Trap['matches']): Promise<Held> {
+      const matches = (sent: SentStatement) => {
+        if (typeof which === 'function') return which(sent);
+        return typeof which === 'string' ? sent.name === which : which.test(sent.text);
+      };
       return new Promise((caught) => state.traps.add({ when, matches, caught }));
     },
   };

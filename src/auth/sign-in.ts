@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { EventDraft } from '../audit/event.ts';
+import type { EventDraft } from '../audit/draft.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
 import { rowOf } from '../database/insert.ts';

@@ -1,0 +1,22 @@
+export type Action =
+  | 'auth.register'
+  | 'auth.sign_up_anonymous'
+  | 'auth.login'
+  | 'auth.login_failed'
+  | 'auth.logout'
+  | 'auth.refresh_reuse'
+  | 'session.revoke'
+  | 'user.create'
+  | 'user.ban'
+  | 'user.unban'
+  | 'user.delete';
+
+/** What a domain says of an event. Who, where and when are read from the call. */
+export interface EventDraft {
+  readonly action: Action;
+  /** The user it happened to. By default the caller. */
+  readonly userId?: string | undefined;
+  readonly sessionId?: string | undefined;
+  /** Why it failed, in truth: the outward reason may say less. */
+  readonly cause?: string;
+}
