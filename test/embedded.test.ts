@@ -265,8 +265,7 @@ describe.concurrent('the embedded database', () => {
     expect(lines.join('\n')).not.toContain('hunter');
   });
 
-  // These need two users, hence root, and a checkout that the other may read; an ordinary user has run all the tests
-  // above as one.
+  // These need two users, hence root, and a checkout that both may read.
   describe.runIf(nobodyMayRead(import.meta.filename))('with more users than one', () => {
     test('runs for an ordinary user, then for root, then for that user again', async () => {
       const dir = newDirectory();
