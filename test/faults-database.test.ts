@@ -48,14 +48,13 @@ async function expectOutage({ probe, clients }: Loaded): Promise<void> {
   }
 }
 
-/** What must hold soon after it has come back, without anybody's help. Gives the milliseconds that took. */
-async function expectRecovery({ probe, journal }: Loaded): Promise<number> {
+/** What must hold soon after it has come back, without anybody's help. */
+async function expectRecovery({ probe, journal }: Loaded): Promise<void> {
   const up = performance.now();
   await journal.progress(8);
   await expect.poll(() => probe('/readyz'), shortly).toBe(200);
-  const took = performance.now() - up;
-  expect(took, 'five seconds, on a machine with nothing else to do').toBeLessThan(10_000);
-  return took;
+  // Five seconds on a machine with nothing else to do.
+  expect(performance.now() - up).toBeLessThan(10_000);
 }
 
 /** As many calls at once as there are connections, all of them in the database: none was lost to the faults before. */
@@ -81,25 +80,17 @@ async function expectLedger({ journal, query }: Loaded): Promise<void> {
 
 test('three restarts of PostgreSQL under load: calls fail at once and not for good, and no promise is broken', async () => {
   const service = await startUnderLoad();
-  const recoveries: number[] = [];
   for (let round = 0; round < 3; round++) {
     await cluster.stop();
     await expectOutage(service);
     await cluster.start();
-    recoveries.push(await expectRecovery(service));
+    await expectRecovery(service);
   }
   await service.journal.stop();
   await expectWholePool(service);
   await expectLedger(service);
-  const { entries } = service.journal;
-  const slowest = Math.max(...entries.map(({ took }) => took));
+  const slowest = Math.max(...service.journal.entries.map(({ took }) => took));
   expect(slowest, 'no call hung').toBeLessThan(3000);
-  console.log('F-01', {
-    recoveries,
-    slowest,
-    calls: entries.length,
-    unknown: entries.filter((e) => e.outcome === 'unknown').length,
-  });
 }, 60_000);
 
 test('a PostgreSQL that is killed recovers what it had acknowledged', async () => {
