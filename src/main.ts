@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import { run } from './commands.ts';
 import { ConfigFaults, loadConfig } from './config.ts';
 import { helpText } from './settings/help.ts';
 
@@ -11,7 +10,12 @@ try {
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   if (values.help) process.stdout.write(`${helpText()}\n`);
   else if (values.version) process.stdout.write(`gatehouse ${packageJson.version}\n`);
-  else await run(positionals, loadConfig());
+  else {
+    const loaded = loadConfig();
+    // Only now: what it brings along takes most of a second to load.
+    const { run } = await import('./commands.ts');
+    await run(positionals, loaded);
+  }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);
   // EX_CONFIG of sysexits.h: starting again will not help, another configuration will.
