@@ -4,10 +4,12 @@ import packageJson from '../package.json' with { type: 'json' };
 import { ConfigFaults, loadConfig } from './config.ts';
 import { helpText } from './settings/help.ts';
 
+// The id of a signing key is 43 characters of base64url, and the first may be a dash.
+const args = process.argv.slice(2).flatMap((arg) => (/^-[\w-]{42}$/.test(arg) ? ['--', arg] : arg));
 const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } } as const;
 
 try {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
   if (values.help) process.stdout.write(`${helpText()}\n`);
   else if (values.version) process.stdout.write(`gatehouse ${packageJson.version}\n`);
   else {

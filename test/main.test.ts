@@ -112,6 +112,7 @@ describe('the command line', () => {
   test.each([
     [['sevre'], `there is no command 'sevre'`],
     [['--verbose'], `Unknown option '--verbose'`],
+    [['keys', 'revoke', `-${'a'.repeat(42)}`], 'say which key to revoke'],
   ])('%j is refused with a sentence that says what there is', async (args, sentence) => {
     const database = await createDatabase();
     const { code, stderr, stdout } = await run(args, { DATABASE_URL: database.url, MASTER_KEYS });

@@ -32,8 +32,9 @@ async function schemaOf({ query }: TestDatabase): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
-async function createEmptyDatabase(): Promise<TestDatabase> {
+async function createEmptyDatabase(isolation = 'read committed'): Promise<TestDatabase> {
   const database = await createDatabase();
+  await database.query(`alter database ${database.name} set default_transaction_isolation = '${isolation}'`);
   await database.query('drop schema public cascade');
   await database.query('create schema public');
   return database;
@@ -57,22 +58,25 @@ describe('the migrations', () => {
     expect(await orm.migrator.checkSchema(), 'is a migration missing?').toBe(false);
   });
 
-  test('run once when five replicas start on an empty database, and all five serve', async () => {
-    const database = await createEmptyDatabase();
-    const proxy = await startProxy();
-    const replicas = await Promise.all(Array.from({ length: 5 }, () => startReplica(proxy.url(database))));
-    expect(await schemaOf(database)).toEqual(await schemaOf(await createDatabase()));
-    const creations = proxy.statements.filter(({ text }) => /^create table "users"/.test(text));
-    expect(creations).toHaveLength(1);
-    const applied = await database.query<{ name: string }>('select name from migrations order by id');
-    expect(applied).toEqual([{ name: 'Migration20261121120000_foundation' }]);
-    expect(await database.query('select state from signing_keys order by state')).toEqual([
-      { state: 'active' },
-      { state: 'standby' },
-    ]);
-    const kids = replicas.map(({ ring }) => ring.signer().id);
-    expect(new Set(kids).size, 'all sign with one key').toBe(1);
-  });
+  test.each(['read committed', 'serializable'])(
+    'run once when five replicas start on an empty database that is %s, and all five serve',
+    async (isolation) => {
+      const database = await createEmptyDatabase(isolation);
+      const proxy = await startProxy();
+      const replicas = await Promise.all(Array.from({ length: 5 }, () => startReplica(proxy.url(database))));
+      expect(await schemaOf(database)).toEqual(await schemaOf(await createDatabase()));
+      const creations = proxy.statements.filter(({ text }) => /^create table "users"/.test(text));
+      expect(creations).toHaveLength(1);
+      const applied = await database.query<{ name: string }>('select name from migrations order by id');
+      expect(applied).toEqual([{ name: 'Migration20261121120000_foundation' }]);
+      expect(await database.query('select state from signing_keys order by state')).toEqual([
+        { state: 'active' },
+        { state: 'standby' },
+      ]);
+      const kids = replicas.map(({ ring }) => ring.signer().id);
+      expect(new Set(kids).size, 'all sign with one key').toBe(1);
+    },
+  );
 
   test('leave nothing half done when the process is killed among them, and the next start makes it whole', async () => {
     const database = await createEmptyDatabase();
