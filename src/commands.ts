@@ -28,13 +28,13 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   const traces = config.traces && (await startTraceExport(config.traces.serviceName));
   if (config.traces && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
   const database = await openDatabase(config, (line) => log.info({ postgres: line }));
-  // From here on a signal finds something to stop; before, it simply ends the process.
   const server = await startServer({ config, orm: database.orm, log, tracer: traces?.tracer }).catch(
     async (error: unknown) => {
       await database.close();
       throw error;
     },
   );
+  // Before this a signal simply ends the process. Before the ready line, for whoever waits for that may signal at once.
   stopOnSignals(log, async () => {
     await server.stop();
     await traces?.stop();

@@ -109,7 +109,8 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
 
     async revokeSession({ sessionId: id }, context) {
       const { userId, sessionId } = caller(context);
-      if (id === sessionId) throw new Refusal('CANNOT_DELETE_CURRENT_SESSION');
+      // A UUID has two spellings; PostgreSQL takes both.
+      if (id.toLowerCase() === sessionId) throw new Refusal('CANNOT_DELETE_CURRENT_SESSION');
       await change(context, async (em) => {
         const ended = await revokeSessions(em, { userId, only: id }, 'revoked', now());
         if (ended.length === 0) throw new Refusal('SESSION_NOT_FOUND');
