@@ -79,11 +79,13 @@ describe.each(wires)('over %s', (wire) => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { session, as } = await service.welcome();
-    const revoke = () => sessions.revokeSession({ sessionId: session.id }, as);
-    expect(await refusalWithoutTrace(service.database, revoke)).toMatchObject({
-      code: Code.FailedPrecondition,
-      reason: 'CANNOT_DELETE_CURRENT_SESSION',
-    });
+    for (const sessionId of [session.id, session.id.toUpperCase()]) {
+      const revoke = () => sessions.revokeSession({ sessionId }, as);
+      expect(await refusalWithoutTrace(service.database, revoke)).toMatchObject({
+        code: Code.FailedPrecondition,
+        reason: 'CANNOT_DELETE_CURRENT_SESSION',
+      });
+    }
     expect(idsOf(await sessions.listSessions({}, as))).toEqual([session.id]);
   });
 
