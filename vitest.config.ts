@@ -24,6 +24,7 @@ const isolationless = [
   'proto',
   'reflection',
   'sdk*',
+  'timing',
   'tls',
   'traces',
   'uuid',

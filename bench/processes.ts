@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 
 export interface Child {
@@ -76,4 +77,22 @@ function childrenOf(parent: number): number[] {
 export function memoryOf(pid: number): number {
   const [, kb] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Math.round(Number(kb) / 1024);
+}
+
+export interface CpuTimes {
+  readonly idle: number;
+  readonly all: number;
+}
+
+/** What all cores together have done so far. */
+export function cpuTimes(): CpuTimes {
+  const each = cpus().map(({ times }) => times);
+  const idle = each.reduce((sum, times) => sum + times.idle, 0);
+  return { idle, all: each.flatMap((times) => Object.values(times)).reduce((sum, ms) => sum + ms, 0) };
+}
+
+/** How busy the machine has been since, from 0 to 1, whoever kept it so. */
+export function busySince(start: CpuTimes): number {
+  const now = cpuTimes();
+  return 1 - (now.idle - start.idle) / (now.all - start.all);
 }

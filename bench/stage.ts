@@ -19,7 +19,7 @@ export interface Stage {
   /** Seconds of CPU so far. */
   cpu(app?: Child): { app: number; database: number };
   /** Another replica on the same database. */
-  startApp(env: Record<string, string>): Promise<Child>;
+  startApp(env: Record<string, string>, entry?: string): Promise<Child>;
   close(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
     database,
     socketDir: cluster.socketDir,
     cpu: (of = app) => ({ app: cpuOf(of.pid, true), database: cpuOf(postmaster, true) }),
-    startApp: (more) => startApp(url, { ...env, ...more }),
+    startApp: (more, entry) => startApp(url, { ...env, ...more }, entry),
     async close() {
       await app.stop();
       await database.end();
@@ -50,7 +50,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
   };
 }
 
-function startApp(url: string, env: Record<string, string>): Promise<Child> {
+function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
   const settings = {
     NODE_ENV: 'production',
     BIND_ADDRESS: '127.0.0.1',
@@ -66,5 +66,5 @@ function startApp(url: string, env: Record<string, string>): Promise<Child> {
     LIMITS: '*=off,SessionService.Refresh:session=off',
     ...env,
   };
-  return startChild(['src/main.ts'], settings, /"grpc":"([^"]+)".*"ready"/);
+  return startChild([entry], settings, /"grpc":"([^"]+)".*"ready"/);
 }

@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Code } from '@connectrpc/connect';
+import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { pathOf } from './frames.ts';
+import { Caller } from './generator.ts';
+import { type Comparison, compare, isClose, isEven } from './mann-whitney.ts';
+import { createPeopleWithoutPassword, type Pair, type Probe, pairs } from './probes.ts';
+import { busySince, cpuTimes, startChild } from './processes.ts';
+import { openStage } from './stage.ts';
+
+/*
+ * npm run bench:timing                                    whether the time of a refused sign-in tells who exists
+ * npm run bench:timing -- --only ENU-01                   the pairs whose names begin so
+ * npm run bench:timing -- --samples 100 --runs 1          a quick look: too few samples for a verdict, the control's aside
+ */
+const { values: options } = parseArgs({
+  options: {
+    samples: { type: 'string', default: '1600' },
+    runs: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+  },
+});
+const samples = Number(options.samples);
+const warmUps = 50;
+
+interface Run extends Comparison {
+  readonly pair: string;
+  readonly run: number;
+  /** How busy the machine was, from 0 to 1. */
+  readonly busy: number;
+  readonly passes: boolean;
+  readonly isAsItMust: boolean;
+}
+
+const load = loadavg();
+const stage = await openStage(10_000);
+const runs: Run[] = [];
+try {
+  await createPeopleWithoutPassword(stage.grpc);
+  for (const pair of pairs.filter(({ name }) => name.startsWith(options.only))) runs.push(...(await judge(pair)));
+} finally {
+  await stage.close();
+}
+report();
+
+async function judge(pair: Pair): Promise<Run[]> {
+  const leaky = pair.isLeaky ? await stage.startApp({}, 'bench/leaky-app.ts') : undefined;
+  const address = (leaky ?? stage.app).ready;
+  const others = pair.isBusy ? await startChild(['bench/busy.ts', address], {}, /^ready/) : undefined;
+  const judged: Run[] = [];
+  for (let run = 1; run <= Number(options.runs); run++) {
+    process.stderr.write(`${pair.name}, run ${run} ...\n`);
+    const start = cpuTimes();
+    const compared = await measure(pair, address);
+    const passes = isEven(compared) && isClose(compared);
+    const isAsItMust = pair.isLeaky ? !isEven(compared) : passes;
+    judged.push({ pair: pair.name, run, ...compared, busy: busySince(start), passes, isAsItMust });
+  }
+  await others?.stop();
+  await leaky?.stop();
+  return judged;
+}
+
+/** Both sides in random order over one connection, one call after the other. */
+async function measure({ a, b }: Pair, address: string): Promise<Comparison> {
+  const caller = new Caller(address, pathOf(AuthService.method.signIn));
+  for (const probe of [a, b]) await expectCause(caller, probe);
+  for (let n = 0; n < warmUps; n++) await time(caller, n % 2 ? a : b, n);
+  const times = { a: [] as number[], b: [] as number[] };
+  for (const side of shuffled([...Array(samples).fill('a'), ...Array(samples).fill('b')] as ('a' | 'b')[]))
+    times[side].push(await time(caller, side === 'a' ? a : b, times[side].length));
+  caller.close();
+  return compare(times.a, times.b);
+}
+
+async function time(caller: Caller, { requests }: Probe, n: number): Promise<number> {
+  const request = requests[n % requests.length]!;
+  const startedAt = performance.now();
+  const { status, reason } = await caller.call(request);
+  const ms = performance.now() - startedAt;
+  if (status !== Code.Unauthenticated) throw new Error(`a sign-in ended with ${status} ${reason}`);
+  return ms;
+}
+
+/** Two sides that are the same by mistake would pass. */
+async function expectCause(caller: Caller, probe: Probe): Promise<void> {
+  await time(caller, probe, 0);
+  const { rows } = await stage.database.query<{ cause: string }>(
+    `select cause from audit_events where action = 'auth.login_failed' order by id desc limit 1`,
+  );
+  if (rows[0]?.cause !== probe.cause) throw new Error(`refused for ${rows[0]?.cause}, not ${probe.cause}`);
+}
+
+function shuffled<T>(items: T[]): T[] {
+  for (let last = items.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [items[last], items[other]] = [items[other]!, items[last]!];
+  }
+  return items;
+}
+
+function report(): void {
+  const table = runs.map(({ pair, run, auc, medianA, medianB, busy, passes, isAsItMust }) => ({
+    pair,
+    run,
+    AUC: auc.toFixed(3),
+    'median a ms': medianA.toFixed(2),
+    'median b ms': medianB.toFixed(2),
+    'CPU busy': `${Math.round(busy * 100)} %`,
+    verdict: `${passes ? 'passes' : 'fails'}, ${isAsItMust ? 'as it must' : 'but MUST NOT'}`,
+  }));
+  console.table(table);
+  const machine = `${cpus().length} x ${cpus()[0]?.model}`;
+  const date = new Date().toISOString();
+  const results = { date, machine, node: process.version, load, samples, warmUps, runs };
+  mkdirSync('.reports', { recursive: true });
+  writeFileSync('.reports/timing.json', `${JSON.stringify(results, undefined, 2)}\n`);
+  if (runs.length === 0 || runs.some(({ isAsItMust }) => !isAsItMust)) process.exitCode = 1;
+}
