@@ -11,7 +11,8 @@ import { busySince, cpuTimes, startChild } from './processes.ts';
 import { openStage } from './stage.ts';
 
 /*
- * npm run bench:timing                                    whether the time of a refused sign-in tells who exists
+ * npm run bench:timing                                    whether the time of a refused sign-in tells who exists: a
+ *                                                         quarter of an hour
  * npm run bench:timing -- --only ENU-01                   the pairs whose names begin so
  * npm run bench:timing -- --samples 100 --runs 1          a quick look: too few samples for a verdict, the control's aside
  */
