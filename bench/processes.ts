@@ -19,9 +19,13 @@ export function startChild(args: string[], env: Record<string, string>, isReady:
   process.once('exit', () => child.kill());
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}`)));
-    createInterface({ input: child.stdout! }).on('line', (line) => {
+    const lines = createInterface({ input: child.stdout! }).on('line', (line) => {
       const match = isReady.exec(line);
-      if (match) resolve({ pid: child.pid!, ready: match[1] ?? '', stop: () => stop(child) });
+      if (!match) return;
+      // A line per call follows, and reading those would be charged to the generator.
+      lines.close();
+      child.stdout!.resume();
+      resolve({ pid: child.pid!, ready: match[1] ?? '', stop: () => stop(child) });
     });
   });
 }

@@ -1,6 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ContextValues, HandlerContext } from '@connectrpc/connect';
-import { Refusal } from '../errors.ts';
+import { type Reason, Refusal } from '../errors.ts';
 
 interface CallInit {
   readonly method: DescMethod;
@@ -12,8 +12,11 @@ interface CallInit {
 }
 
 export interface CallContext extends HandlerContext {
-  /** Lets the call's signal tell everybody who works for it that there is no need any more. */
-  abort(reason: Refusal): void;
+  /**
+   * Lets the call's signal tell everybody who works for it that there is no need any more. Of a call that is closed
+   * already nobody is told: grpc-js reports every end as a cancellation, too.
+   */
+  abort(reason: Reason): void;
   /** The call has been answered: its timer and its ear for the shutdown are let go. */
   close(): void;
 }
@@ -26,7 +29,11 @@ export interface CallContext extends HandlerContext {
 export function openCallContext({ method, requestHeader, values, timeoutMs, shutdownSignal }: CallInit): CallContext {
   const controller = new AbortController();
   const endsAt = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
-  const expire = (): void => controller.abort(new Refusal('DEADLINE_EXCEEDED'));
+  let isOpen = true;
+  const abort = (reason: Reason): void => {
+    if (isOpen) controller.abort(new Refusal(reason));
+  };
+  const expire = (): void => abort('DEADLINE_EXCEEDED');
   const shutDown = (): void => controller.abort(shutdownSignal.reason);
   const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
   if (timeoutMs === 0) expire();
@@ -44,8 +51,9 @@ export function openCallContext({ method, requestHeader, values, timeoutMs, shut
     responseHeader: new Headers(),
     responseTrailer: new Headers(),
     values,
-    abort: (reason) => controller.abort(reason),
+    abort,
     close() {
+      isOpen = false;
       clearTimeout(timer);
       shutdownSignal.removeEventListener('abort', shutDown);
     },

@@ -2,7 +2,7 @@ import type { ConnectError } from '@connectrpc/connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import {
   type Metadata,
-  ServerInterceptingCall,
+  type ServerInterceptingCall,
   type ServerInterceptor,
   type StatusObject,
   status,
@@ -27,7 +27,8 @@ export function statusFrom(error: ConnectError, trailer = new Headers()): Status
 export const explainFaults: ServerInterceptor = (_method, call) => {
   const send = call.sendStatus.bind(call);
   call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent));
-  return new ServerInterceptingCall(call);
+  // Around it another call would only pass everything on.
+  return call as ServerInterceptingCall;
 };
 
 function isExplained(metadata: Metadata | null | undefined): boolean {

@@ -91,7 +91,7 @@ function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiSt
     } catch (thrown) {
       if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
-      context.abort(new Refusal('CANCELED'));
+      context.abort('CANCELED');
       context.close();
     }
   };
@@ -117,7 +117,7 @@ function contextOf(call: Call, { method, kind }: MethodImplSpec, options: GrpcOp
     shutdownSignal: options.shutdownSignal,
     values: createContextValues().set(kOrigin, origin).set(kCertificateNames, clientNames(call)),
   });
-  call.once('cancelled', () => context.abort(new Refusal('CANCELED')));
+  call.once('cancelled', () => context.abort('CANCELED'));
   return context;
 }
 

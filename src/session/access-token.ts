@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
@@ -55,7 +55,7 @@ export class AccessTokens {
       aud: audience,
       exp,
       iat,
-      jti: randomBytes(16).toString('base64url'),
+      jti: randomUUID(),
       email: subject.email ?? '',
       phone: '',
       app_metadata: subject.app_metadata,
