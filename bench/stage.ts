@@ -50,6 +50,9 @@ export async function openStage(sessions: number, env: Record<string, string> = 
   };
 }
 
+// Those of `npm start`.
+const flags = ['--max-semi-space-size=8'];
+
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
   const settings = {
     NODE_ENV: 'production',
@@ -66,5 +69,5 @@ function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts
     LIMITS: '*=off,SessionService.Refresh:session=off',
     ...env,
   };
-  return startChild([entry], settings, /"grpc":"([^"]+)".*"ready"/);
+  return startChild([...flags, entry], settings, /"grpc":"([^"]+)".*"ready"/);
 }

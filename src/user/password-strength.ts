@@ -1,9 +1,7 @@
-import { dictionary } from '@zxcvbn-ts/language-common';
-
 export type Weakness = 'too_short' | 'common' | 'context';
 
-// The lists are long; each is made a set once, at the first use.
-let common: ReadonlySet<string> | undefined;
+// Ten megabytes, which a replica where nobody chooses a password does without.
+let common: Promise<ReadonlySet<string>> | undefined;
 
 /**
  * Why a password must not be chosen. Length is counted in code points; there are no rules of composition
@@ -12,17 +10,25 @@ let common: ReadonlySet<string> | undefined;
  * It is common when it stands, whatever its case, in the list of the most used passwords, also with digits and marks
  * put around it; it is context when little is left of it once the words an attacker tries first are taken away.
  */
-export function weaknessesOf(password: string, minLength: number, context: readonly string[]): Weakness[] {
+export async function weaknessesOf(
+  password: string,
+  minLength: number,
+  context: readonly string[],
+): Promise<Weakness[]> {
   const normal = password.normalize('NFKC');
   const weaknesses: Weakness[] = [];
   if ([...normal].length < minLength) weaknesses.push('too_short');
-  if (isCommon(normal.toLowerCase())) weaknesses.push('common');
+  if (isCommon(normal.toLowerCase(), await (common ??= loadCommon()))) weaknesses.push('common');
   if (restsOn(normal.toLowerCase(), ['gatehouse', ...context.flatMap(wordsOf)])) weaknesses.push('context');
   return weaknesses;
 }
 
-function isCommon(password: string): boolean {
-  common ??= new Set(dictionary['passwords-common'] as readonly string[]);
+async function loadCommon(): Promise<ReadonlySet<string>> {
+  const { dictionary } = await import('@zxcvbn-ts/language-common');
+  return new Set(dictionary['passwords-common'] as readonly string[]);
+}
+
+function isCommon(password: string, common: ReadonlySet<string>): boolean {
   const bare = password.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
   return common.has(password) || (bare.length >= 4 && common.has(bare));
 }

@@ -61,7 +61,7 @@ export class Passwords {
 
   /** Hashes a new password. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
   async hashNew(password: string, context: readonly string[], signal: AbortSignal): Promise<string> {
-    const reasons = weaknessesOf(password, this.#rules.minLength, context);
+    const reasons = await weaknessesOf(password, this.#rules.minLength, context);
     if (reasons.length > 0)
       throw new Refusal('WEAK_PASSWORD', {
         metadata: { reasons: reasons.join(','), min_length: `${this.#rules.minLength}` },
