@@ -16,9 +16,10 @@ export async function weaknessesOf(
   context: readonly string[],
 ): Promise<Weakness[]> {
   const normal = password.normalize('NFKC');
+  common ??= loadCommon();
   const weaknesses: Weakness[] = [];
   if ([...normal].length < minLength) weaknesses.push('too_short');
-  if (isCommon(normal.toLowerCase(), await (common ??= loadCommon()))) weaknesses.push('common');
+  if (isCommon(normal.toLowerCase(), await common)) weaknesses.push('common');
   if (restsOn(normal.toLowerCase(), ['gatehouse', ...context.flatMap(wordsOf)])) weaknesses.push('context');
   return weaknesses;
 }
