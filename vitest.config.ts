@@ -29,7 +29,7 @@ const isolationless = [
   'traces',
   'uuid',
 ];
-const ownProcess = ['faults*', 'main', 'readme', 'shutdown'];
+const ownProcess = ['faults*', 'main', 'readme', 'shutdown', 'workers'];
 
 const common: TestProjectInlineConfiguration['test'] = {
   include: ['test/**/*.test.ts'],

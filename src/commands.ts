@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Logger } from 'pino';
 import type { Config, LoadedConfig } from './config.ts';
 import { openClock } from './database/clock.ts';
 import { startEmbeddedPostgres } from './database/embedded.ts';
@@ -12,6 +13,8 @@ import { prepareInstallation } from './session/installation.ts';
 import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './session/key-ring.ts';
 import { stopOnSignals } from './signals.ts';
 import { startTraceExport } from './traces/exporter.ts';
+import { startPrimary } from './workers/primary.ts';
+import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from './workers/worker.ts';
 
 /** Runs the command that the command line names. Throws with a sentence for people. */
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
@@ -22,22 +25,20 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
 }
 
 async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<void> {
+  const worker = config.workers > 1 ? workerId() : undefined;
+  if (worker !== undefined) return serveAsWorker(config, worker).catch(reportFailure);
   const log = openLog(config.logLevel);
   for (const notice of notices) log.warn(notice);
   const startedAt = performance.now();
-  const traces = config.traces && (await startTraceExport(config.traces.serviceName));
-  if (config.traces && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
   const database = await openDatabase(config, (line) => log.info({ postgres: line }));
-  const server = await startServer({ config, orm: database.orm, log, tracer: traces?.tracer }).catch(
-    async (error: unknown) => {
-      await database.close();
-      throw error;
-    },
-  );
+  const serve = config.workers > 1 ? serveWithWorkers : serveAlone;
+  const server = await serve(config, database, log).catch(async (error: unknown) => {
+    await database.close();
+    throw error;
+  });
   // Before this a signal simply ends the process. Before the ready line, for whoever waits for that may signal at once.
   stopOnSignals(log, async () => {
     await server.stop();
-    await traces?.stop();
     await database.close();
   });
   log.info(
@@ -46,10 +47,44 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
       http: `${config.tls ? 'https' : 'http'}://${config.host}:${server.httpPort}`,
       ...(server.adminPort !== undefined && { admin: `http://${config.host}:${server.adminPort}` }),
       database: config.database.url ? 'external' : 'embedded',
+      ...(config.workers > 1 && { workers: config.workers }),
       seconds: Math.round(performance.now() - startedAt) / 1000,
     },
     'ready',
   );
+}
+
+async function serveAlone(config: Config, { orm }: Database, log: Logger) {
+  const traces = await openTraces(config, log);
+  const server = await startServer({ config, orm, log, tracer: traces?.tracer });
+  const stop = () => server.stop().then(() => traces?.stop());
+  return { ...server, stop };
+}
+
+/** The primary only migrates and watches: its workers have connections of their own. */
+async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, log: Logger) {
+  await orm.close(true);
+  return startPrimary({ config, embeddedUrl, log });
+}
+
+async function serveAsWorker(config: Config, id: number): Promise<void> {
+  leaveSignalsToPrimary();
+  const log = openLog(config.logLevel, id);
+  const traces = await openTraces(config, log);
+  const { url, ...options } = config.database;
+  const orm = await openOrm(url!, options);
+  await waitFor(
+    () => requireDatabase(orm),
+    (line) => log.info({ postgres: line }),
+  );
+  const server = await startServer({ config: { ...config, adminPort: undefined }, orm, log, tracer: traces?.tracer });
+  serveForPrimary(server, async () => traces?.stop());
+}
+
+async function openTraces({ traces: wanted }: Config, log: Logger) {
+  const traces = wanted && (await startTraceExport(wanted.serviceName));
+  if (wanted && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
+  return traces;
 }
 
 async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: readonly string[]): Promise<void> {
@@ -76,16 +111,21 @@ async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<voi
   }
 }
 
+type Database = Awaited<ReturnType<typeof openDatabase>>;
+
 /** Opens the configured database, or the embedded one, with its migrations run. */
 async function openDatabase(config: Config, log: (line: string) => void) {
   const { url, ...options } = config.database;
-  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log });
-  const orm = await openOrm(url ?? embedded!.url('postgres'), options);
+  // While workers are restarted there is one more.
+  const maxConnections = Math.max(100, (config.workers + 1) * options.poolSize + 10);
+  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
+  const embeddedUrl = embedded?.url('postgres');
+  const orm = await openOrm(url ?? embeddedUrl!, options);
   const close = async (): Promise<void> => embedded?.stop();
   try {
     await waitFor(() => requireDatabase(orm), log);
     await migrate(orm);
-    return { orm, close };
+    return { orm, embeddedUrl, close };
   } catch (error) {
     await orm.close(true);
     await close();

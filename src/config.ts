@@ -55,9 +55,12 @@ function complain({ name, found }: Reading, complaints: readonly Complaint[]): F
 /** Gives the values their place, and those that depend on others their default. */
 function arrange(values: Values) {
   const production = values.NODE_ENV === 'production';
-  const hashConcurrency = values.HASH_CONCURRENCY ?? Math.min(64, Math.max(1, availableParallelism() - 1));
+  const workers = values.WORKERS;
+  // Settings speak of the replica. What this returns is for one process of it.
+  const share = (all: number) => Math.max(1, Math.floor(all / workers));
   return {
     environment: values.NODE_ENV,
+    workers,
     dataDir: values.DATA_DIR,
     logLevel: values.LOG_LEVEL,
     host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
@@ -73,7 +76,7 @@ function arrange(values: Values) {
     serviceCertificates: values.SERVICE_CERTIFICATES ?? [],
     database: {
       url: values.DATABASE_URL,
-      poolSize: values.DATABASE_POOL_SIZE,
+      poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * workers)),
       statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
     },
     masterKeys: values.MASTER_KEYS ?? [],
@@ -87,20 +90,25 @@ function arrange(values: Values) {
       device: values.SESSION_LIFETIME_DEVICE,
       service: values.SESSION_LIFETIME_SERVICE,
     },
-    passwords: {
-      minLength: values.PASSWORD_MIN_LENGTH,
-      pepper: values.PASSWORD_PEPPER,
-      cost: values.PASSWORD_HASH_COST,
-      hashConcurrency,
-      hashQueue: values.HASH_QUEUE ?? 32 * hashConcurrency,
-    },
+    passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     limits: values.LIMITS ?? {},
-    maxInFlight: values.MAX_IN_FLIGHT,
+    maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangePasswords(values: Values, share: (all: number) => number) {
+  const hashConcurrency = share(values.HASH_CONCURRENCY ?? Math.min(64, availableParallelism() - 1));
+  return {
+    minLength: values.PASSWORD_MIN_LENGTH,
+    pepper: values.PASSWORD_PEPPER,
+    cost: values.PASSWORD_HASH_COST,
+    hashConcurrency,
+    hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),
   };
 }
 

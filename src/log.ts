@@ -16,14 +16,17 @@ const secretNames = [
 /**
  * JSON lines on stdout. We log facts about calls and never their contents; should somebody log an object that holds a
  * secret all the same, these names are blacked out. Written without waiting, and to the end when the process exits.
+ * The lines of a worker say which it is.
  */
-export function openLog(level: string): Logger {
+export function openLog(level: string, worker?: number): Logger {
   const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
   const options = {
     level,
-    base: null,
+    base: worker === undefined ? null : { worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths, censor: '[redacted]' },
   };
-  return pino(options, pino.destination({ dest: 1, sync: false }));
+  // Workers share a pipe, and what is longer may be torn apart there (PIPE_BUF).
+  const maxWrite = worker === undefined ? {} : { maxWrite: 4096 };
+  return pino(options, pino.destination({ dest: 1, sync: false, ...maxWrite }));
 }

@@ -14,7 +14,7 @@ import { Refusal } from './errors.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway } from './http/connect.ts';
 import { largestRequest } from './http/limits.ts';
-import { drainHttp, listenHttp } from './http/listening.ts';
+import { drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './janitor.ts';
 import { MasterKeys } from './master-keys.ts';
@@ -70,16 +70,15 @@ export async function startServer(deps: ServerDeps) {
     (names) => metrics.countJobs(names),
   );
   const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
-  const [grpcPort, httpPort, adminPort] = await Promise.all([
-    listenGrpc(grpc, host, config.grpcPort, credentials),
-    listenHttp(http, host, config.httpPort),
-    config.adminPort === undefined ? undefined : listenHttp(admin, host, config.adminPort),
-  ]);
+  // In this order: of the ports 0 of several workers, cluster takes those for the same that are opened at the same place.
+  const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
+  const httpPort = await listenHttp(http, host, config.httpPort);
+  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
-  const stop = () =>
-    drain({ config, health, stopping, grpc, http, admin, close: () => jobs.stop().then(() => orm.close(true)) });
+  const close = () => jobs.stop().then(() => orm.close(true));
+  const stop = (options: StopOptions = {}) => drain({ config, health, stopping, grpc, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
-  return { grpcPort, httpPort, adminPort, app, ring, certificates, stop };
+  return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
 
 /** Everything behind the ports. */
@@ -99,7 +98,12 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   return { app, ring, metrics, observe, now, adjust, certificates };
 }
 
-interface Draining {
+export interface StopOptions {
+  /** Others go on serving the same ports: nobody has to look for another replica. */
+  readonly isReplaced?: boolean;
+}
+
+interface Draining extends StopOptions {
   readonly config: Config;
   readonly health: HealthState;
   readonly stopping: AbortController;
@@ -110,12 +114,16 @@ interface Draining {
 }
 
 /** Not ready, then drained within the grace time, then closed. */
-async function drain({ config, health, stopping, grpc, http, admin, close }: Draining): Promise<void> {
-  health.retire();
-  await sleep(config.shutdownDelay * 1000);
+async function drain(draining: Draining): Promise<void> {
+  const { config, health, stopping, grpc, http, admin, close, isReplaced = false } = draining;
+  if (!isReplaced) {
+    health.retire();
+    await sleep(config.shutdownDelay * 1000);
+  }
   health.close();
   const cutOff = setTimeout(() => stopping.abort(new Refusal('SHUTTING_DOWN')), config.shutdownGrace * 1000);
-  await Promise.all([drainGrpc(grpc, stopping.signal), drainHttp(http, stopping.signal)]);
+  const leaveHttp = isReplaced ? handOverHttp : drainHttp;
+  await Promise.all([drainGrpc(grpc, stopping.signal), leaveHttp(http, stopping.signal)]);
   clearTimeout(cutOff);
   // Last, so that the draining can be watched.
   admin.close();

@@ -9,6 +9,7 @@ test('nothing set is a service for development, on loopback', () => {
   expect(notices).toEqual([]);
   expect(config).toMatchObject({
     environment: 'development',
+    workers: 1,
     dataDir: resolve('.data'),
     logLevel: 'info',
     host: '127.0.0.1',
@@ -37,6 +38,24 @@ test('nothing set is a service for development, on loopback', () => {
     clockOffset: 0,
   });
   expect(config.passwords.hashQueue).toBe(32 * config.passwords.hashConcurrency);
+});
+
+test('what is said of a replica is shared by its workers, and never exceeded', () => {
+  const env = { DATABASE_POOL_SIZE: '21', HASH_CONCURRENCY: '10', HASH_QUEUE: '30', MAX_IN_FLIGHT: '1000' };
+  const { database, passwords, maxInFlight } = read({ ...env, WORKERS: '4' });
+  expect({ ...database, ...passwords, maxInFlight }).toMatchObject({
+    poolSize: 5,
+    hashConcurrency: 2,
+    hashQueue: 8,
+    maxInFlight: 250,
+  });
+  expect(read({ ...env, WORKERS: '10', HASH_CONCURRENCY: '3' })).toMatchObject({
+    database: { poolSize: 2 },
+    passwords: { hashConcurrency: 1 },
+  });
+  expect(read({ WORKERS: '64' }).database.poolSize).toBe(5);
+  expect(read({ WORKERS: '2', HASH_QUEUE: '0' }).passwords.hashQueue).toBe(0);
+  expect(faulty({ ...env, WORKERS: '11' })).toEqual(['DATABASE_POOL_SIZE']);
 });
 
 test('the default session lifetimes are those of decision E10', () => {
@@ -103,6 +122,7 @@ test.each([
   ['DATA_DIR', ['a\0b']],
   ['GRPC_PORT', ['abc', '-1', '65536', '80.5', '1e3', '0x50', '08080', ' 80', '9'.repeat(400)]],
   ['ADMIN_PORT', ['on', 'OFF', '-1', '65536', '80.5', '09090', ' 80']],
+  ['WORKERS', ['0', '65', '1.5']],
   ['DATABASE_POOL_SIZE', ['0', '501']],
   ['DATABASE_STATEMENT_TIMEOUT', ['0', '61m', '5 s', '100ms', '1.5s', '-1s', 's']],
   ['DATABASE_URL', ['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://u:p#q@h/d', 'postgres://u:p q@h/d']],

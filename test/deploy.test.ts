@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { scrape } from './scrape.ts';
+import { CrewMetrics } from '../src/workers/metrics.ts';
+import { Scrape, scrape } from './scrape.ts';
 import { start } from './start.ts';
 
 /** The queries of dashboards, and of rules, where each stands on a line of its own. */
@@ -29,9 +30,16 @@ function metricsIn(query: string): string[] {
   return [...bare.matchAll(/[a-zA-Z_:][\w:]*/g)].map(([word]) => word).filter((word) => !words.has(word));
 }
 
-test('dashboards and alert rules ask only for metrics that a replica exports', async () => {
+/** The metrics of a replica, those included that only one of several workers has. */
+async function exportedTypes(): Promise<ReadonlyMap<string, string>> {
   const service = await start();
   const { types } = await scrape(service.replicas[0]!);
+  const crew = new Scrape(await new CrewMetrics(() => 2).scrape(() => []));
+  return new Map([...types, ...crew.types]);
+}
+
+test('dashboards and alert rules ask only for metrics that a replica exports', async () => {
+  const types = await exportedTypes();
   const suffixes = { histogram: ['_bucket', '_sum', '_count'], counter: [''], gauge: [''] };
   const exported = new Set([...types].flatMap(([name, type]) => suffixes[type as 'gauge'].map((end) => name + end)));
   const files = globSync('deploy/**/*.{json,yaml}').filter((file) => /grafana|prometheus/.test(file));
@@ -59,8 +67,7 @@ test('every alert rule says how bad it is and what has happened', () => {
 });
 
 test('every metric of our own is on the dashboard', async () => {
-  const service = await start();
-  const { types } = await scrape(service.replicas[0]!);
+  const types = await exportedTypes();
   const dashboard = readFileSync('deploy/grafana/gatehouse.json', 'utf8');
   const ours = [...types.keys()].filter((name) => /^(gatehouse|rpc)_/.test(name));
   expect(ours.filter((name) => !dashboard.includes(name))).toEqual([]);

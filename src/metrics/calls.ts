@@ -55,7 +55,7 @@ export class CallMetrics implements CallCounter {
     to.histogram('rpc_server_call_duration_seconds', 'How long calls took, by method and how they ended.', () =>
       this.#durations(),
     );
-    to.gauge('gatehouse_calls_in_flight', 'Calls that have begun and not ended.', () => this.#inFlight);
+    to.gauge('gatehouse_calls_in_flight', 'Calls that have begun and not ended.', 'sum', () => this.#inFlight);
     to.counter('gatehouse_calls_shed_total', 'Calls refused at once because MAX_IN_FLIGHT was reached.', () =>
       this.#each().reduce((sum, each) => sum + each.refused('SERVER_BUSY'), 0),
     );

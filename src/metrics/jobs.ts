@@ -22,7 +22,7 @@ export class JobMetrics {
     to.counter('gatehouse_job_failures_total', 'Runs of background jobs that failed.', () =>
       [...this.#jobs].map(([name, { failures }]) => [{ name }, failures]),
     );
-    to.gauge('gatehouse_job_last_success_timestamp_seconds', 'When a job last succeeded.', () =>
+    to.gauge('gatehouse_job_last_success_timestamp_seconds', 'When a job last succeeded.', 'min', () =>
       [...this.#jobs].flatMap(([name, { succeededAt }]): Series<number>[] =>
         succeededAt === undefined ? [] : [[{ name }, succeededAt / 1000]],
       ),

@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { CallCounter } from '../rpc/telemetry.ts';
 import { CallMetrics } from './calls.ts';
-import { Exposition } from './exposition.ts';
+import { Exposition, type Told, toldBy } from './exposition.ts';
 import { JobMetrics } from './jobs.ts';
 import { ResourceMetrics, type Resources } from './resources.ts';
 import { processMetrics } from './runtime.ts';
@@ -15,7 +15,7 @@ export class Metrics {
 
   constructor(version: string, now: () => Date) {
     this.#now = now;
-    this.#exposition.gauge('gatehouse_build_info', 'Which version runs.', () => [[{ version }, 1]]);
+    this.#exposition.gauge('gatehouse_build_info', 'Which version runs.', 'first', () => [[{ version }, 1]]);
   }
 
   countCalls(methods: readonly DescMethod[]): CallCounter {
@@ -38,5 +38,10 @@ export class Metrics {
   /** All of it in Prometheus's text format, version 0.0.4. */
   async scrape(): Promise<string> {
     return [await this.#exposition.text(), await this.#process.metrics()].join('\n');
+  }
+
+  /** The same as plain data. */
+  async tell(): Promise<readonly Told[]> {
+    return [...(await this.#exposition.tell()), ...(await toldBy(this.#process))];
   }
 }

@@ -37,7 +37,9 @@ export class ResourceMetrics {
 
   expose(to: Exposition, resources: Resources, now: () => Date): void {
     const { isReady, signingKeys } = resources;
-    to.gauge('gatehouse_ready', 'Whether the replica says that it can serve: 1 or 0.', () => (isReady() ? 1 : 0));
+    to.gauge('gatehouse_ready', 'Whether the replica says that it can serve: 1 or 0.', 'max', () =>
+      isReady() ? 1 : 0,
+    );
     this.#exposeHashing(to, resources);
     this.#exposeDatabase(to, resources);
     exposeKeys(to, signingKeys, now);
@@ -45,24 +47,29 @@ export class ResourceMetrics {
   }
 
   #exposeHashing(to: Exposition, { hashing }: Resources): void {
-    to.gauge('gatehouse_hashes_in_flight', 'Passwords being hashed.', () => hashing().running);
-    to.gauge('gatehouse_hash_queue_length', 'Calls waiting for their turn to hash.', () => hashing().waiting);
-    to.gauge('gatehouse_hash_queue_limit', 'Calls that may wait; further ones are refused.', () => hashing().limit);
+    to.gauge('gatehouse_hashes_in_flight', 'Passwords being hashed.', 'sum', () => hashing().running);
+    to.gauge('gatehouse_hash_queue_length', 'Calls waiting for their turn to hash.', 'sum', () => hashing().waiting);
+    to.gauge(
+      'gatehouse_hash_queue_limit',
+      'Calls that may wait; further ones are refused.',
+      'sum',
+      () => hashing().limit,
+    );
     to.histogram('gatehouse_hash_duration_seconds', 'How long hashes took, their wait aside.', () => [
       [{}, this.hashes],
     ]);
   }
 
   #exposeDatabase(to: Exposition, { pool, retries }: Resources): void {
-    to.gauge('gatehouse_database_pool_connections', 'Open connections to the database.', () => {
+    to.gauge('gatehouse_database_pool_connections', 'Open connections to the database.', 'sum', () => {
       const { total, idle } = pool();
       return [
         [{ state: 'idle' }, idle],
         [{ state: 'used' }, total - idle],
       ];
     });
-    to.gauge('gatehouse_database_pool_limit', 'Connections the replica may open.', () => pool().limit);
-    to.gauge('gatehouse_database_pool_waiting', 'Queries waiting for a connection.', () => pool().waiting);
+    to.gauge('gatehouse_database_pool_limit', 'Connections the replica may open.', 'sum', () => pool().limit);
+    to.gauge('gatehouse_database_pool_waiting', 'Queries waiting for a connection.', 'sum', () => pool().waiting);
     to.histogram('gatehouse_database_pool_wait_seconds', 'How long queries waited for a connection.', () => [
       [{}, this.poolWaits],
     ]);
@@ -73,10 +80,10 @@ export class ResourceMetrics {
 }
 
 function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => Date): void {
-  to.gauge('gatehouse_signing_keys', 'Signing keys by state.', () =>
+  to.gauge('gatehouse_signing_keys', 'Signing keys by state.', 'max', () =>
     byState(keys()).map(([state, since]) => [{ state }, since.length]),
   );
-  to.gauge('gatehouse_signing_key_age_seconds', 'How long the oldest key has been in its state.', () =>
+  to.gauge('gatehouse_signing_key_age_seconds', 'How long the oldest key has been in its state.', 'max', () =>
     byState(keys()).flatMap(([state, since]): Series<number>[] =>
       since.length > 0 ? [[{ state }, (now().getTime() - Math.min(...since)) / 1000]] : [],
     ),
@@ -84,7 +91,7 @@ function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => D
 }
 
 function exposeCertificate(to: Exposition, { certificateDaysLeft }: Resources, now: () => Date): void {
-  to.gauge('gatehouse_certificate_expiry_timestamp_seconds', 'When the TLS certificate expires.', () => {
+  to.gauge('gatehouse_certificate_expiry_timestamp_seconds', 'When the TLS certificate expires.', 'min', () => {
     const at = now();
     const left = certificateDaysLeft(at);
     return left && (at.getTime() + left * dayMs) / 1000;

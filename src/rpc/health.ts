@@ -26,6 +26,11 @@ export class HealthState {
     this.#changes.emit('change');
   }
 
+  /** Has `hear` told of every change. */
+  onChange(hear: (isServing: boolean) => void): void {
+    this.#changes.on('change', () => hear(this.#isServing));
+  }
+
   /** Not serving from now on, whatever anybody finds out meanwhile. */
   retire(): void {
     this.#isRetired = true;

@@ -51,6 +51,16 @@ const rules: readonly Rule[] = [
       allowed: 'a loopback address outside production, or any together with DEV_EXPOSE=yes',
     },
 
+  ({ WORKERS = 1, DATABASE_POOL_SIZE }) =>
+    WORKERS > 1 &&
+    DATABASE_POOL_SIZE !== undefined &&
+    DATABASE_POOL_SIZE < 2 * WORKERS && {
+      variable: 'DATABASE_POOL_SIZE',
+      why: 'less than two connections for each of WORKERS',
+      allowed: `at least ${2 * WORKERS} with WORKERS=${WORKERS}`,
+      example: `DATABASE_POOL_SIZE=${5 * WORKERS}`,
+    },
+
   ...tlsRules,
 ];
 

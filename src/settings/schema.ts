@@ -13,6 +13,12 @@ const running = {
     default: 'development',
     example: 'production',
   },
+  WORKERS: {
+    sentence: 'How many processes of this machine serve the same ports, as one replica.',
+    reads: wholeNumber(1, 64),
+    default: '1',
+    example: '4',
+  },
   DATA_DIR: {
     sentence: 'Where the embedded database and the development secrets live.',
     reads: path,
@@ -54,9 +60,9 @@ const database = {
     secret: true,
   },
   DATABASE_POOL_SIZE: {
-    sentence: 'The most connections one replica opens.',
+    sentence: 'The most connections one replica opens; its WORKERS share them, two each at least.',
     reads: wholeNumber(1, 500),
-    default: '10',
+    otherwise: '10, or 5 for each of WORKERS where that is more',
     example: '20',
   },
   DATABASE_STATEMENT_TIMEOUT: {
@@ -125,13 +131,13 @@ const passwords = {
     example: 'm=47104,t=1,p=1',
   },
   HASH_CONCURRENCY: {
-    sentence: 'How many passwords are hashed at once.',
+    sentence: 'How many passwords one replica hashes at once; its WORKERS share them, one each at least.',
     reads: wholeNumber(1, 64),
     otherwise: 'one less than the processors, at least 1',
     example: '4',
   },
   HASH_QUEUE: {
-    sentence: 'How many calls may wait for a hash before further ones are refused.',
+    sentence: 'How many calls of one replica may wait for a hash before further ones are refused.',
     reads: wholeNumber(0, 10_000),
     otherwise: '32 times HASH_CONCURRENCY',
     example: '128',
