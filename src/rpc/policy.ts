@@ -6,13 +6,16 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { type Caller, kCaller, type UserCaller } from './context.ts';
 
-const policies = new WeakMap<DescMethod, Policy | undefined>();
+// By the options they were read from.
+const policies = new WeakMap<object, Policy | undefined>();
 
 /** What the contract says of a method. Undefined for the methods of foreign services: health and reflection. */
 export function policyOf(method: DescMethod): Policy | undefined {
-  // Kept, since every call asks and reading an option decodes it anew.
-  if (!policies.has(method)) policies.set(method, hasOption(method, policy) ? getOption(method, policy) : undefined);
-  return policies.get(method);
+  const { options } = method.proto;
+  if (!options) return undefined;
+  // Every call asks, and reading an option decodes it anew.
+  if (!policies.has(options)) policies.set(options, hasOption(method, policy) ? getOption(method, policy) : undefined);
+  return policies.get(options);
 }
 
 /** Throws unless every method declares its access: one that forgot would be open. */

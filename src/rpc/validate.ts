@@ -1,8 +1,8 @@
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
-import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
+import { create, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
+import { setAsideDurations } from './duration-bounds.ts';
 
 const validator = createValidator();
 
@@ -23,9 +23,10 @@ export function prepareRules(requests: readonly DescMessage[]): void {
 }
 
 function check(schema: DescMessage, message: Message): void {
-  const fields = [...strangeStrings(reflect(schema, message), '')];
+  const fields: FieldViolation[] = [];
+  findStrangeStrings(schema, message, '', fields);
   if (fields.length === 0) {
-    const result = validator.validate(schema, message);
+    const result = validator.validate(schema, setAsideDurations(schema, message));
     if (result.kind === 'valid') return;
     if (result.kind === 'error') throw result.error;
     for (const { field, message: description } of result.violations)
@@ -40,13 +41,31 @@ function check(schema: DescMessage, message: Message): void {
  */
 const strange = /\p{Cc}|\p{Cs}|\ufffd/u;
 
-function* strangeStrings(message: ReflectMessage, path: string): Generator<FieldViolation> {
-  for (const field of message.fields) {
-    if (!message.isSet(field)) continue;
-    const here = path + field.name;
-    const value: unknown = message.get(field);
-    if (typeof value === 'string' && strange.test(value))
-      yield { field: here, description: 'must be text without control characters' };
-    else if (field.fieldKind === 'message') yield* strangeStrings(value as ReflectMessage, `${here}.`);
+// Walks the message itself: protobuf's reflection costs as much as the rest of the check.
+function findStrangeStrings(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
+  for (const field of schema.fields) {
+    const value = fieldValue(field, message);
+    if (value !== undefined) lookInto(value, field.message, path + field.name, found);
   }
+}
+
+function fieldValue({ localName, oneof }: DescField, message: Message): unknown {
+  const properties = message as unknown as Record<string, unknown>;
+  if (!oneof) return properties[localName];
+  const chosen = properties[oneof.localName] as { case?: string; value?: unknown };
+  return chosen.case === localName ? chosen.value : undefined;
+}
+
+/** Into a scalar, a message, a list, or a map or a Struct, whose keys are texts as well. */
+function lookInto(value: unknown, schema: DescMessage | undefined, path: string, found: FieldViolation[]): void {
+  if (typeof value === 'string') {
+    if (strange.test(value)) found.push({ field: path, description: 'must be text without control characters' });
+  } else if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+  else if (Array.isArray(value)) for (const each of value) lookInto(each, schema, path, found);
+  else if ('$typeName' in value) findStrangeStrings(schema!, value as Message, `${path}.`, found);
+  else
+    for (const [key, each] of Object.entries(value)) {
+      lookInto(key, undefined, path, found);
+      lookInto(each, schema, path, found);
+    }
 }

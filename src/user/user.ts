@@ -21,7 +21,14 @@ const UserTable = defineEntity({
     mustChangePassword: p.boolean().default(false),
     name: p.string().length(200).default(''),
     isAnonymous: p.boolean().default(false),
+    phone: p.string().length(32).default(''),
+    jobTitle: p.string().length(200).default(''),
+    timezone: p.string().length(64).default(''),
+    locale: p.string().length(35).default(''),
+    pendingEmail: p.string().length(254).nullable(),
     role: p.string().length(64).default('authenticated'),
+    systemRole: p.string().length(16).default('engineer'),
+    currentAccountId: p.uuid().nullable(),
     appMetadata: p.json<Metadata>(),
     userMetadata: p.json<Metadata>(),
     bannedUntil: p.datetime(3).nullable(),
@@ -53,7 +60,12 @@ export class User extends UserTable.class {
     user.isAnonymous = true;
     user.mustChangePassword = false;
     user.name = '';
+    user.phone = '';
+    user.jobTitle = '';
+    user.timezone = '';
+    user.locale = '';
     user.role = 'authenticated';
+    user.systemRole = 'engineer';
     user.appMetadata = {};
     user.userMetadata = {};
     user.createdAt = now;
@@ -90,6 +102,10 @@ export class User extends UserTable.class {
     this.emailVerifiedAt = null;
     this.passwordHash = null;
     this.name = '';
+    this.phone = '';
+    this.jobTitle = '';
+    this.timezone = '';
+    this.pendingEmail = null;
     this.appMetadata = {};
     this.userMetadata = {};
     this.updatedAt = now;
@@ -106,7 +122,8 @@ const byEmail = statement<User>(
   'user_by_email',
   `select id, project_id as "projectId", email, email_key as "emailKey", email_verified_at as "emailVerifiedAt",
      password_hash as "passwordHash", must_change_password as "mustChangePassword", name, is_anonymous as "isAnonymous",
-     role, app_metadata as "appMetadata", user_metadata as "userMetadata", banned_until as "bannedUntil",
+     phone, job_title as "jobTitle", timezone, locale, pending_email as "pendingEmail", role, system_role as "systemRole",
+     current_account_id as "currentAccountId", app_metadata as "appMetadata", user_metadata as "userMetadata", banned_until as "bannedUntil",
      last_sign_in_at as "lastSignInAt", created_at as "createdAt", updated_at as "updatedAt", deleted_at as "deletedAt"
    from users where project_id = $1 and email_key = $2 and deleted_at is null`,
 );

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIpoCCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIoMDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRIMCgRyb2xlGBQgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * A person (or a guest) as the service knows them. Never holds a password, a hash or a token.
@@ -82,6 +82,48 @@ export type User = Message<"gatehouse.v1.User"> & {
    * @generated from field: google.protobuf.Timestamp banned_until_time = 9;
    */
   bannedUntilTime?: Timestamp | undefined;
+
+  /**
+   * The telephone number to show. May be empty; not verified.
+   *
+   * @generated from field: string phone = 10;
+   */
+  phone: string;
+
+  /**
+   * The job title to show. May be empty.
+   *
+   * @generated from field: string job_title = 11;
+   */
+  jobTitle: string;
+
+  /**
+   * The IANA name of the user's time zone, such as `Europe/Vienna`. May be empty.
+   *
+   * @generated from field: string timezone = 12;
+   */
+  timezone: string;
+
+  /**
+   * The BCP 47 tag of the language that the user gets mail in, such as `de`. May be empty.
+   *
+   * @generated from field: string locale = 13;
+   */
+  locale: string;
+
+  /**
+   * The address that the user has asked to change to and not confirmed yet. Empty when there is none.
+   *
+   * @generated from field: string pending_email = 14;
+   */
+  pendingEmail: string;
+
+  /**
+   * What the user is in the installation: `engineer`, or `operator`, who may call AdminService.
+   *
+   * @generated from field: string role = 20;
+   */
+  role: string;
 };
 
 /**
