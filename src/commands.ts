@@ -117,7 +117,7 @@ type Database = Awaited<ReturnType<typeof openDatabase>>;
 async function openDatabase(config: Config, log: (line: string) => void) {
   const { url, ...options } = config.database;
   // While workers are restarted there is one more.
-  const maxConnections = Math.max(100, (config.workers + 1) * options.poolSize + 10);
+  const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
   const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
   const embeddedUrl = embedded?.url('postgres');
   const orm = await openOrm(url ?? embeddedUrl!, options);

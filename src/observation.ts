@@ -2,7 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Clock } from './database/clock.ts';
-import { poolOf } from './database/direct.ts';
+import { closePipe, poolOf } from './database/direct.ts';
 import { timeWaits } from './database/pool.ts';
 import { retryCounts } from './database/transaction.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -31,7 +31,10 @@ export class Observation {
     this.#tracer = tracer;
     this.metrics = new Metrics(packageJson.version, now);
     timeWaits(poolOf(orm), (seconds) => this.metrics.resources.poolWaits.observe(seconds));
-    if (tracer) traceStatements(tracer, poolOf(orm));
+    if (!tracer) return;
+    traceStatements(tracer, poolOf(orm));
+    // Spans are made of what goes over the pool.
+    closePipe(orm);
   }
 
   /** For Passwords: times every hash, and traces those of traced calls. */

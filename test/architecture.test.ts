@@ -118,7 +118,7 @@ describe('only the named files', () => {
       ['database/orm.ts', 'database/transaction.ts'],
     ],
     // Within the transaction's closure: the one active key must have retired before the next one is.
-    ['flush', /\.flush\(/, ['database/transaction.ts', 'session/key-ring.ts']],
+    ['flush', /\bem\.flush\(/, ['database/transaction.ts', 'session/key-ring.ts']],
     [
       'name a status code: the table, its reader, and reflection, whose answers hold some',
       /\bCode\.[A-Z]/,

@@ -9,7 +9,7 @@ import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
 import type { Passwords } from '../user/password.ts';
-import { findByEmail, type User } from '../user/user.ts';
+import { findByEmail, type User, type UserRow, userOf } from '../user/user.ts';
 
 interface Credentials {
   readonly projectId: string;
@@ -30,11 +30,12 @@ export async function checkPassword(
   now: Clock,
   signal: AbortSignal,
 ): Promise<User> {
-  const user = await findByEmail(direct, projectId, email);
-  const matches = await passwords.matches(user?.passwordHash, password, signal);
-  if (!user) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
-  if (!user.passwordHash) throw new Refusal('INVALID_CREDENTIALS', { event: failed('no_password', user) });
-  if (!matches) throw new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', user) });
+  const found = await findByEmail(direct, projectId, email);
+  const matches = await passwords.matches(found?.passwordHash, password, signal);
+  if (!found) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
+  if (!found.passwordHash) throw new Refusal('INVALID_CREDENTIALS', { event: failed('no_password', found) });
+  if (!matches) throw new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
+  const user = userOf(found);
   if (user.isBanned(now())) throw new Refusal('USER_BANNED', { event: failed('banned', user) });
   return user;
 }
@@ -78,6 +79,6 @@ export async function recordSignIn(em: EntityManager, { user, rehashed, session,
   if (row.sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
 }
 
-function failed(cause: string, user?: User): EventDraft {
+function failed(cause: string, user?: UserRow): EventDraft {
   return { action: 'auth.login_failed', userId: user?.id, cause };
 }

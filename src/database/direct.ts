@@ -1,12 +1,25 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { faultOf } from './faults.ts';
+import { connectionOptions, interrupt } from './interrupt.ts';
+import type { ReadPipe } from './pipe.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
+const pipes = new WeakMap<MikroORM, ReadPipe>();
 
-/** Remembers the ORM's connection pool, for what goes past the ORM. */
-export function keepPool(orm: MikroORM, pool: pg.Pool): void {
+/** Remembers the ORM's connections, for what goes past the ORM. The pipe ends with the pool. */
+export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipe): void {
   pools.set(orm, pool);
+  if (!pipe) return;
+  pipes.set(orm, pipe);
+  const end = pool.end.bind(pool) as () => Promise<void>;
+  pool.end = (() => Promise.all([pipe.close(), end()])) as unknown as typeof pool.end;
+}
+
+/** Has reads take their turns on the pool like everything else. */
+export function closePipe(orm: MikroORM): void {
+  void pipes.get(orm)?.close();
+  pipes.delete(orm);
 }
 
 export function poolOf(orm: MikroORM): pg.Pool {
@@ -21,11 +34,19 @@ export function poolOf(orm: MikroORM): pg.Pool {
  */
 export class Direct {
   readonly #pool: pg.Pool;
+  readonly #pipe: ReadPipe | undefined;
   readonly signal: AbortSignal | undefined;
 
   constructor(orm: MikroORM, signal?: AbortSignal) {
     this.#pool = poolOf(orm);
+    this.#pipe = pipes.get(orm);
     this.signal = signal;
+  }
+
+  /** For a statement that changes nothing. It shares a connection with others of its kind while those are answered. */
+  async read<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
+    this.signal?.throwIfAborted();
+    return ((await this.#pipe?.ask(name, text, values)) as Row[] | undefined) ?? this.send(name, text, values);
   }
 
   async send<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
@@ -33,7 +54,7 @@ export class Direct {
     const client = await this.#pool.connect();
     let cancelling: Promise<void> | undefined;
     const cancel = (): void => {
-      cancelling = cancelQuery(client, this.#pool.options);
+      cancelling = interrupt(client, 'pg_cancel_backend', connectionOptions(this.#pool));
     };
     this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;
@@ -48,21 +69,5 @@ export class Direct {
       if (cancelling) await cancelling;
       client.release(broken);
     }
-  }
-}
-
-/** Cancels over a connection of its own. Whatever becomes of it, the statement itself will tell. */
-async function cancelQuery(client: pg.PoolClient, options: pg.PoolConfig): Promise<void> {
-  const { processID } = client as unknown as { processID: number };
-  const Client = options.Client as typeof pg.Client;
-  // The password is not enumerable in the pool's options.
-  const messenger = new Client({ ...options, password: options.password });
-  try {
-    await messenger.connect();
-    await messenger.query('select pg_cancel_backend($1)', [processID]);
-  } catch {
-  } finally {
-    // Over a connection that has fallen silent this would wait for ever.
-    void messenger.end().catch(() => {});
   }
 }

@@ -1,9 +1,11 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
-import { keepPool } from './direct.ts';
+import { keepConnections } from './direct.ts';
 import { entities } from './entities.ts';
+import { connectionOptions } from './interrupt.ts';
 import { migrations } from './migrations/index.ts';
+import { ReadPipe } from './pipe.ts';
 import { PreparingClient } from './prepared.ts';
 import { lockInstallation } from './transaction.ts';
 
@@ -43,7 +45,7 @@ export async function openOrm(
     }),
   );
   orm.em.getConnection().getClient(); // makes the pool; the ORM's way to ask for it would connect, and wait for nobody
-  keepPool(orm, pool!);
+  keepConnections(orm, pool!, poolSize > 1 ? new ReadPipe(connectionOptions(pool!)) : undefined);
   return orm;
 }
 

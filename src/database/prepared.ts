@@ -21,9 +21,15 @@ export function nameOf(sql: string): string | undefined {
  * 40P01.
  */
 export function statement<Row extends pg.QueryResultRow>(name: string, sql: string) {
+  const isRead = /^\s*select\b/i.test(sql);
   names.set(sql, name);
   return async (on: EntityManager | Direct, values: readonly unknown[]): Promise<Row[]> => {
-    if (on instanceof Direct) return retryConflicts(() => on.send<Row>(name, sql, values), name, on.signal);
+    if (on instanceof Direct)
+      return retryConflicts(
+        () => (isRead ? on.read<Row>(name, sql, values) : on.send<Row>(name, sql, values)),
+        name,
+        on.signal,
+      );
     const compiled = CompiledQuery.raw(sql, [...values]);
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
   };

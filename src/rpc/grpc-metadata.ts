@@ -3,9 +3,9 @@ import { Metadata } from '@grpc/grpc-js';
 /** gRPC metadata as the Headers that Connect's interceptors read. Binary values are in base64. */
 export function headersFrom(metadata: Metadata): Headers {
   const headers = new Headers();
-  for (const key of Object.keys(metadata.getMap()))
-    for (const value of metadata.get(key))
-      headers.append(key, typeof value === 'string' ? value : value.toString('base64').replace(/=+$/, ''));
+  for (const [key, values] of Object.entries(metadata.toHttp2Headers()))
+    for (const value of [values ?? []].flat() as string[])
+      headers.append(key, key.endsWith('-bin') ? value.replace(/=+$/, '') : value);
   return headers;
 }
 

@@ -128,10 +128,9 @@ function timeLeft(call: Call, most: number | undefined): number | undefined {
 
 // The peer comes with its port, an IPv6 one without brackets around the address.
 function socketAddress(call: Call): string {
-  return call
-    .getPeer()
-    .replace(/^(.*):\d+$/, '$1')
-    .replace(/^\[(.*)\]$/, '$1');
+  const peer = call.getPeer();
+  const address = peer.slice(0, peer.lastIndexOf(':'));
+  return address.startsWith('[') ? address.slice(1, -1) : address;
 }
 
 function decode({ method }: MethodImplSpec, bytes: Buffer): Message {

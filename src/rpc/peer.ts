@@ -17,12 +17,13 @@ export function clientAddress(socketAddress: string, forwardedFor: string | null
 
 /** The network that limits count by: an IPv4 address, or the /64 of an IPv6 address, which is one customer's. */
 export function networkOf(address: string): string {
-  if (!isIPv6(address)) return address;
+  if (!address.includes(':')) return address;
   const groups = expand(address).slice(0, 4);
   return `${groups.join(':')}::/64`;
 }
 
 function plain(address: string): string {
+  if (!address.includes(':')) return address;
   const bare = address.replace(/%.*$/, '');
   if (!isIPv6(bare)) return bare;
   const short = new SocketAddress({ address: bare, family: 'ipv6' }).address;

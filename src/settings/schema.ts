@@ -60,7 +60,8 @@ const database = {
     secret: true,
   },
   DATABASE_POOL_SIZE: {
-    sentence: 'The most connections one replica opens; its WORKERS share them, two each at least.',
+    sentence:
+      'The most connections one replica opens, beside one per process for reads; WORKERS share them, two each at least.',
     reads: wholeNumber(1, 500),
     otherwise: '10, or 5 for each of WORKERS where that is more',
     example: '20',
