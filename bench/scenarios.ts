@@ -58,7 +58,7 @@ const introspect = (staleness: number): Scenario => ({
   slots: 32,
   async prepare(address) {
     const tokens = await accessTokens(address, 200);
-    const maxStaleness = { seconds: BigInt(staleness), nanos: 0 };
+    const maxStaleness = staleness > 0 ? { seconds: BigInt(staleness), nanos: 0 } : undefined;
     const requests = tokens.map((token) => requestFrame(SessionService.method.introspect, { token, maxStaleness }));
     return constant(address, pathOf(SessionService.method.introspect), requests, () => serviceKey);
   },

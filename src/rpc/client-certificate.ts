@@ -1,40 +1,19 @@
 import type { PeerCertificate } from 'node:tls';
 import type { ServerUnaryCall } from '@grpc/grpc-js';
+import { perConnection } from './grpc-connection.ts';
 
 type Call = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;
-
-const namesByConnection = new WeakMap<object, readonly string[]>();
 
 /**
  * The names in the certificate that the client of a grpc-js call has shown, verified against TLS_CLIENT_CA; none without
  * one. They are its alternative names of the kinds DNS and URI; only of a certificate without any alternative name it is
  * the common name of its subject, since those who issue certificates look less closely at that.
  */
-export function clientNames(call: Call): readonly string[] {
-  const connection = connectionOf(call);
-  const known = connection && namesByConnection.get(connection);
-  if (known) return known;
+export const clientNames = perConnection((call: Call): readonly string[] => {
   // Empty unless the connection is authorized, also where certificates are optional.
   const { sslPeerCertificate } = call.getAuthContext();
-  const names = sslPeerCertificate ? namesIn(sslPeerCertificate) : [];
-  if (connection) namesByConnection.set(connection, names);
-  return names;
-}
-
-/**
- * What stands for the connection, only to remember its names: translating a certificate takes Node 0.14 ms. It is
- * private to grpc-js; should it move one day, calls are slower and nothing else.
- */
-function connectionOf(call: object): object | undefined {
-  let inner = (call as { call?: Inner }).call;
-  while (inner?.nextCall) inner = inner.nextCall;
-  return inner?.stream?.session;
-}
-
-interface Inner {
-  readonly nextCall?: Inner;
-  readonly stream?: { readonly session?: object };
-}
+  return sslPeerCertificate ? namesIn(sslPeerCertificate) : [];
+});
 
 function namesIn({ subject, subjectaltname }: PeerCertificate): readonly string[] {
   if (!subjectaltname) return [subject?.CN ?? []].flat().filter((name) => !isUri(name));

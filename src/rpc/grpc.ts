@@ -20,6 +20,7 @@ import { clientNames } from './client-certificate.ts';
 import { kCertificateNames, kOrigin } from './context.ts';
 import { longestCall } from './deadline.ts';
 import { toConnectError, toRefusal } from './errors.ts';
+import { perConnection } from './grpc-connection.ts';
 import { statusFrom } from './grpc-faults.ts';
 import { headersFrom, metadataFrom } from './grpc-metadata.ts';
 import { readOrigin } from './origin.ts';
@@ -127,11 +128,11 @@ function timeLeft(call: Call, most: number | undefined): number | undefined {
 }
 
 // The peer comes with its port, an IPv6 one without brackets around the address.
-function socketAddress(call: Call): string {
+const socketAddress = perConnection((call: Call): string => {
   const peer = call.getPeer();
   const address = peer.slice(0, peer.lastIndexOf(':'));
   return address.startsWith('[') ? address.slice(1, -1) : address;
-}
+});
 
 function decode({ method }: MethodImplSpec, bytes: Buffer): Message {
   try {
