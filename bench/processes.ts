@@ -41,18 +41,19 @@ const ticksPerSecond = 100;
 
 /** Seconds of CPU time that a process has used; with its children, those that have ended included. */
 export function cpuOf(pid: number, withChildren = false): number {
-  const own = cpuTicks(pid);
-  const children = withChildren ? childrenOf(pid).reduce((sum, each) => sum + cpuTicks(each), 0) : 0;
+  const own = cpuTicks(pid, withChildren);
+  const children = withChildren ? childrenOf(pid).reduce((sum, each) => sum + cpuTicks(each, true), 0) : 0;
   return (own + children) / ticksPerSecond;
 }
 
-function cpuTicks(pid: number): number {
+function cpuTicks(pid: number, withEnded: boolean): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
     // utime, stime, cutime, cstime
-    return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+    const places = withEnded ? [11, 12, 13, 14] : [11, 12];
+    return places.reduce((sum, index) => sum + Number(fields[index]), 0);
   } catch {
     return 0;
   }

@@ -18,6 +18,8 @@ import { measureStorm } from './storm.ts';
 const rounds = Number(option('rounds') ?? 3);
 const seconds = Number(option('seconds') ?? 2);
 const only = option('only') ?? '';
+/** Seconds until V8 has compiled what is hot. */
+const warmUp = 4;
 const sessions = 10_000;
 const largest = Number(option('largest') ?? 1e6);
 
@@ -65,8 +67,8 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
   const measured: Measured[] = [];
   const statements: number[] = [];
   // Warm both sides up, then take turns, so that whatever else the machine does hits both.
-  await saturate(prepared.chain, scenario.slots, 1);
-  await saturate(echoChain.chain, scenario.slots, 1);
+  await saturate(prepared.chain, scenario.slots, warmUp);
+  await saturate(echoChain.chain, scenario.slots, warmUp);
   for (let round = 0; round < rounds; round++) {
     echoed.push(rateOf(await saturate(echoChain.chain, scenario.slots, seconds)));
     measured.push(await measure(prepared.chain, scenario.slots));
@@ -91,7 +93,7 @@ async function measureAgainstHashes(scenario: Scenario, hashes: number): Promise
   const prepared = await scenario.prepare(app.ready);
   const raw: number[] = [];
   const measured: Measured[] = [];
-  await saturate(prepared.chain, scenario.slots, 1);
+  await saturate(prepared.chain, scenario.slots, warmUp);
   for (let round = 0; round < rounds; round++) {
     const loop = await startChild(['bench/hash-loop.ts', `${cores}`, `${seconds}`], {}, /^rate (.+)/);
     raw.push(Number(loop.ready));
