@@ -1,6 +1,7 @@
+import type { Chain } from './generator.ts';
 import { saturate } from './generator.ts';
 import { refreshAmong } from './scenarios.ts';
-import { openStage } from './stage.ts';
+import { openStage, type Stage } from './stage.ts';
 
 export interface Grown {
   readonly sessions: number;
@@ -9,30 +10,43 @@ export interface Grown {
   readonly hot: number;
 }
 
+interface Size {
+  readonly sessions: number;
+  readonly stage: Stage;
+  readonly calls: { readonly chain: Chain; close(): void };
+  readonly rates: number[];
+}
+
 /**
- * How much Refresh slows down as the table grows: the same load, spread over all sessions, on a fresh database of each
- * size.
+ * How much Refresh slows down as the table grows: the same load, spread over all sessions of a database of each size.
+ * They take turns, so that whatever else the machine does hits all of them.
  */
-export async function measureGrowth(sizes: readonly number[], rounds: number, seconds: number): Promise<Grown[]> {
-  const grown: Grown[] = [];
-  for (const sessions of sizes) {
+export async function measureGrowth(counts: readonly number[], rounds: number, seconds: number): Promise<Grown[]> {
+  const sizes: Size[] = [];
+  for (const sessions of counts) {
     process.stderr.write(`growth: ${sessions} sessions ...\n`);
     const stage = await openStage(sessions);
-    const calls = await refreshAmong(sessions).prepare(stage.grpc);
-    await saturate(calls.chain, 32, 2);
-    const rates: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const load = await saturate(calls.chain, 32, seconds);
-      if (load.failures > 0) throw new Error(`${load.failures} refreshes failed`);
-      rates.push(load.calls / load.seconds);
-    }
-    calls.close();
-    await stage.database.query('select pg_stat_force_next_flush()');
-    const { rows } = await stage.database.query<{ share: number }>(
-      `select n_tup_hot_upd::float8 / greatest(n_tup_upd, 1) as share from pg_stat_user_tables where relname = 'sessions'`,
-    );
-    grown.push({ sessions, rate: rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)]!, hot: rows[0]!.share });
-    await stage.close();
+    sizes.push({ sessions, stage, calls: await refreshAmong(sessions).prepare(stage.grpc), rates: [] });
   }
+  for (const { calls } of sizes) await saturate(calls.chain, 32, 4);
+  for (let round = 0; round < rounds; round++) for (const size of sizes) size.rates.push(await rateOf(size, seconds));
+  const grown: Grown[] = [];
+  for (const size of sizes) grown.push(await finish(size));
   return grown;
+}
+
+async function rateOf({ calls }: Size, seconds: number): Promise<number> {
+  const load = await saturate(calls.chain, 32, seconds);
+  if (load.failures > 0) throw new Error(`${load.failures} refreshes failed`);
+  return load.calls / load.seconds;
+}
+
+async function finish({ sessions, stage, calls, rates }: Size): Promise<Grown> {
+  calls.close();
+  await stage.database.query('select pg_stat_force_next_flush()');
+  const { rows } = await stage.database.query<{ share: number }>(
+    `select n_tup_hot_upd::float8 / greatest(n_tup_upd, 1) as share from pg_stat_user_tables where relname = 'sessions'`,
+  );
+  await stage.close();
+  return { sessions, rate: rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)]!, hot: rows[0]!.share };
 }
