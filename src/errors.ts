@@ -66,7 +66,6 @@ const refusals = {
   LAST_OWNER: [Code.FailedPrecondition, 'an account has one owner at least'],
   OWN_REFERRAL_CODE: [Code.FailedPrecondition, 'the referral code is your own'],
   USAGE_DISABLED: [Code.FailedPrecondition, 'usage is not counted here'],
-  USAGE_SUBJECT_REQUIRED: [Code.InvalidArgument, 'name either a user or a fingerprint'],
   BILLING_EVENT_INVALID: [Code.InvalidArgument, 'the billing event could not be read'],
   BILLING_SIGNATURE_INVALID: [Code.Unauthenticated, 'the signature of the billing event is not valid'],
   ACCOUNT_INVITE_LIMIT_REACHED: [Code.ResourceExhausted, 'too many pending invitations'],

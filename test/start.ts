@@ -91,8 +91,8 @@ async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
 /** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
 function acquaintances({ auth, admin }: Clients) {
   const signIn = async (person: { email: string; password: string } = ada, header: Record<string, string> = {}) => {
-    const { user, tokens, session } = await auth.signIn(person, { headers: header });
-    return { user: user!, tokens: tokens!, session: session!, as: bearer(tokens!) };
+    const { user, tokens, session, account } = await auth.signIn(person, { headers: header });
+    return { user: user!, tokens: tokens!, session: session!, account: account!.account!, as: bearer(tokens!) };
   };
   return {
     signIn,

@@ -90,11 +90,9 @@ const take = statement<TakenInvite>(
    returning id, role`,
 );
 
-type State = Pick<AccountInvite, 'usedAt' | 'revokedAt' | 'expiresAt' | 'emailKey'>;
-
-const look = statement<State>(
+const look = statement<{ used: boolean; revoked: boolean; expired: boolean }>(
   'account_invite_look',
-  `select used_at as "usedAt", revoked_at as "revokedAt", expires_at as "expiresAt", email_key as "emailKey"
+  `select used_at is not null as used, revoked_at is not null as revoked, expires_at <= $3 as expired
    from account_invites where project_id = $1 and code_hash = $2`,
 );
 
@@ -109,10 +107,10 @@ export async function takeAccountInvite(
 ): Promise<TakenInvite> {
   const [taken] = await take(em, [projectId, hashCode(code), emailKey(email), now]);
   if (taken) return taken;
-  const [state] = await look(em, [projectId, hashCode(code)]);
-  if (!state || state.revokedAt) throw new Refusal('INVALID_ACCOUNT_INVITE_CODE');
-  if (state.usedAt) throw new Refusal('ACCOUNT_INVITE_CODE_USED');
-  throw new Refusal(state.expiresAt <= now ? 'ACCOUNT_INVITE_CODE_EXPIRED' : 'INVITE_EMAIL_MISMATCH');
+  const [state] = await look(em, [projectId, hashCode(code), now]);
+  if (!state || state.revoked) throw new Refusal('INVALID_ACCOUNT_INVITE_CODE');
+  if (state.used) throw new Refusal('ACCOUNT_INVITE_CODE_USED');
+  throw new Refusal(state.expired ? 'ACCOUNT_INVITE_CODE_EXPIRED' : 'INVITE_EMAIL_MISMATCH');
 }
 
 const accept = statement<{ id: string }>(

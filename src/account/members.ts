@@ -26,7 +26,7 @@ export interface ShownMember {
   readonly email: string | null;
   readonly name: string;
   readonly role: Role;
-  readonly joinedAt: Date;
+  readonly joinedAt: Date | string;
 }
 
 const columns = `m.id as "membershipId", m.user_id as "userId", u.email, u.name, m.role, m.created_at as "joinedAt"`;
@@ -101,13 +101,13 @@ export async function permitChange(em: EntityManager, change: Change, granted: R
 const setRole = statement<{ id: string }>(
   'member_set_role',
   `with changed as (
-     update memberships set role = $4 where project_id = $1 and account_id = $2 and user_id = $3 returning id
+     update memberships set role = $4::varchar where project_id = $1 and account_id = $2 and user_id = $3 returning id
    ), revoked as (
      update account_invites set revoked_at = $5
      where account_id = $2 and inviter_id = $3 and used_at is null and revoked_at is null
-       and $4 <> 'owner' and ($4 <> 'admin' or role = 'admin')
+       and $4::varchar <> 'owner' and ($4::varchar <> 'admin' or role = 'admin')
    ), settled as (
-     update accounts set owner_id = case when $4 = 'owner' then coalesce(owner_id, $3) else (
+     update accounts set owner_id = case when $4::varchar = 'owner' then coalesce(owner_id, $3) else (
        select user_id from memberships where account_id = $2 and role = 'owner' and user_id <> $3 order by id limit 1) end
      where id = $2 and (owner_id = $3 or owner_id is null)
    )
@@ -122,9 +122,9 @@ const add = statement<{ id: string; joinedId: string | null }>(
   'member_add',
   `with found as (select id from accounts where project_id = $1 and id = $2), joined as (
      insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select $5, $1, id, $3, $4, $6 from found on conflict (project_id, account_id, user_id) do nothing returning id
+     select $5, $1, id, $3, $4::varchar, $6 from found on conflict (project_id, account_id, user_id) do nothing returning id
    ), settled as (
-     update accounts set owner_id = $3 from joined where accounts.id = $2 and accounts.owner_id is null and $4 = 'owner'
+     update accounts set owner_id = $3 from joined where accounts.id = $2 and accounts.owner_id is null and $4::varchar = 'owner'
    )
    select found.id, joined.id as "joinedId" from found left join joined on true`,
 );

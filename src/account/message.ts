@@ -48,7 +48,7 @@ export function roleOf(role: AccountRole): Role {
   return roles.find((each) => roleMessages[each] === role)!;
 }
 
-/** Times are texts where the account came as JSON. */
+/** Times are texts where the account came as JSON, or out of a transaction. */
 export function accountToMessage(account: ShownAccount): MessageInitShape<typeof AccountSchema> {
   const { id, name, displayCode, ownerId, role, plan, status, periodStart, periodEnd, createdAt } = account;
   return {
@@ -69,7 +69,13 @@ export function accountToMessage(account: ShownAccount): MessageInitShape<typeof
 
 export function memberToMessage(member: ShownMember): MessageInitShape<typeof MemberSchema> {
   const { userId, email, name, role, joinedAt } = member;
-  return { userId, email: email ?? '', name, role: roleToMessage(role), joinTime: timestampFromDate(joinedAt) };
+  return {
+    userId,
+    email: email ?? '',
+    name,
+    role: roleToMessage(role),
+    joinTime: timestampFromDate(new Date(joinedAt)),
+  };
 }
 
 export function inviteToMessage(invite: ShownInvite): MessageInitShape<typeof AccountInviteSchema> {

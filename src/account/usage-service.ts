@@ -1,5 +1,5 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import type { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
+import type { AccountService, ConsumeUsageRequest } from '../../gen/gatehouse/v1/account_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { anyCaller, caller, change, direct, projectOf } from '../rpc/context.ts';
@@ -22,13 +22,13 @@ export function usageMethods({ now, usage, billingSecrets, frontendUrl }: Deps):
   };
 
   return {
-    async getUsage(request, context) {
-      const state = await countedBy().read(direct(context), subjectOf(request, context), now());
+    async getUsage({ subject }, context) {
+      const state = await countedBy().read(direct(context), subjectOf(subject, context), now());
       return { usage: usageToMessage(state) };
     },
 
-    async consumeUsage({ amount, ...request }, context) {
-      const state = await countedBy().consume(direct(context), subjectOf(request, context), amount, now());
+    async consumeUsage({ amount, subject }, context) {
+      const state = await countedBy().consume(direct(context), subjectOf(subject, context), amount, now());
       return { usage: usageToMessage(state) };
     },
 
@@ -64,13 +64,13 @@ export function usageMethods({ now, usage, billingSecrets, frontendUrl }: Deps):
 }
 
 /** A user speaks of themselves only; a backend says of whom it speaks. */
-function subjectOf({ userId, fingerprint }: { userId: string; fingerprint: string }, context: HandlerContext): Subject {
+function subjectOf(named: ConsumeUsageRequest['subject'], context: HandlerContext): Subject {
   const who = anyCaller(context);
   const { projectId } = who;
   if (who.kind === 'user') {
-    if (userId || fingerprint) throw new Refusal('CALLER_NOT_ALLOWED');
+    if (named.case) throw new Refusal('CALLER_NOT_ALLOWED');
     return { projectId, userId: who.userId };
   }
-  if (Boolean(userId) === Boolean(fingerprint)) throw new Refusal('USAGE_SUBJECT_REQUIRED');
-  return userId ? { projectId, userId } : { projectId, fingerprint };
+  if (!named.case) throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'subject', description: 'required' }] });
+  return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
 }

@@ -109,7 +109,7 @@ export class UsageMeter {
     }
     const { used, limit, resetsAt } = state;
     throw new Refusal('QUOTA_EXCEEDED', {
-      metadata: { usage: `${used}`, limit: `${limit}`, reset_time: resetsAt.toISOString() },
+      metadata: { usage: `${used}`, limit: `${limit}`, reset: resetsAt.toISOString() },
     });
   }
 
