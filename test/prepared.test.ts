@@ -70,7 +70,7 @@ const most: Record<string, number> = {
   GetUser: 1,
   BanUser: 6,
   UnbanUser: 5,
-  DeleteUser: 7,
+  DeleteUser: 8,
   GetAccount: 2,
   ListAccounts: 2,
   UpdateAccount: 7,

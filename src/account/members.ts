@@ -63,8 +63,9 @@ export async function requireRole(on: EntityManager | Direct, place: Place, leas
 
 const lockMembers = statement<{ userId: string; role: Role }>(
   'members_lock',
-  `select user_id as "userId", role from memberships
-   where project_id = $1 and account_id = $2 and (user_id in ($3, $4) or role = 'owner') order by id for update`,
+  `select m.user_id as "userId", m.role from memberships m join accounts a on a.id = m.account_id
+   where m.project_id = $1 and m.account_id = $2 and (m.user_id in ($3, $4) or m.role = 'owner')
+   order by m.id for no key update`,
 );
 
 export interface Change {
@@ -77,8 +78,8 @@ export interface Change {
 }
 
 /**
- * Lets a change of somebody's place pass, and holds the rows it depends on until the transaction ends: that of who asks,
- * that of whom it is about, and all owners. So of two owners who step down at once one is the last, and nobody acts in a
+ * Lets a change of somebody's place pass, and holds the rows it depends on until the transaction ends: the account, the
+ * places of who asks and of whom it is about, and those of all owners. So of two owners who step down at once one is the last, and nobody acts in a
  * role that is being taken away. `granted` is the new role; none is to leave.
  */
 export async function permitChange(em: EntityManager, change: Change, granted: Role | undefined): Promise<void> {
@@ -118,6 +119,11 @@ export async function setMemberRole(em: EntityManager, place: Place, role: Role,
   await setRole(em, [place.projectId, place.accountId, place.userId, role, now]);
 }
 
+const lockAccount = statement<{ id: string }>(
+  'account_lock',
+  'select id from accounts where project_id = $1 and id = $2 for no key update',
+);
+
 const add = statement<{ id: string; joinedId: string | null }>(
   'member_add',
   `with found as (select id from accounts where project_id = $1 and id = $2), joined as (
@@ -131,6 +137,8 @@ const add = statement<{ id: string; joinedId: string | null }>(
 
 export async function addMember(em: EntityManager, place: Place, role: Role, now: Date): Promise<void> {
   const { projectId, accountId, userId } = place;
+  // Whether the account is without an owner is then certain.
+  await lockAccount(em, [projectId, accountId]);
   const [row] = await add(em, [projectId, accountId, userId, role, uuidv7(now), now]);
   if (!row) throw new Refusal('ACCOUNT_NOT_FOUND');
   if (!row.joinedId) throw new Refusal('ALREADY_A_MEMBER');
@@ -159,6 +167,12 @@ export async function removeMember(em: EntityManager, place: Place, now: Date): 
   return { isHomeless: moved?.accountId === null };
 }
 
+const lockAccountsOf = statement<{ id: string }>(
+  'user_accounts_lock',
+  `select a.id from accounts a join memberships m on m.account_id = a.id where m.user_id = $1
+   order by a.id for no key update of a`,
+);
+
 const leaveAll = statement<{ id: string }>(
   'user_leave_accounts',
   `with gone as (
@@ -177,6 +191,8 @@ const leaveAll = statement<{ id: string }>(
  * has none until a backend adds one: nobody is made one behind the others' backs.
  */
 export async function leaveAccounts(em: EntityManager, userId: string, now: Date): Promise<void> {
+  // Who becomes an owner meanwhile is then seen.
+  await lockAccountsOf(em, [userId]);
   await leaveAll(em, [userId, now]);
 }
 
