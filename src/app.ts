@@ -3,9 +3,12 @@ import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
+import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { type GetSessionRequest, SessionService } from '../gen/gatehouse/v1/session_pb.ts';
+import { Joining } from './account/joining.ts';
+import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import { serviceKeyReader } from './api-key/service-key.ts';
@@ -75,10 +78,12 @@ export function createApp(deps: Deps): App {
 function createServices(deps: Deps, access: AccessTokens, opener: SessionOpener, rotation: RotationRules) {
   const { config, now, keys, passwords } = deps;
   const memory = new SessionMemory();
+  const joining = new Joining(config.accounts);
   return [
-    serve(AuthService, authService({ ...config, now, passwords, opener })),
+    serve(AuthService, authService({ ...config, now, passwords, opener, joining })),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
-    serve(AdminService, adminService({ now, passwords })),
+    serve(AccountService, accountService({ ...config, now, joining })),
+    serve(AdminService, adminService({ now, passwords, joining })),
   ];
 }
 

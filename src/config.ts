@@ -56,6 +56,7 @@ function complain({ name, found }: Reading, complaints: readonly Complaint[]): F
 function arrange(values: Values) {
   const production = values.NODE_ENV === 'production';
   const workers = values.WORKERS;
+  const publicUrl = values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`;
   // Settings speak of the replica. What this returns is for one process of it.
   const share = (all: number) => Math.max(1, Math.floor(all / workers));
   return {
@@ -68,7 +69,7 @@ function arrange(values: Values) {
     httpPort: values.HTTP_PORT,
     /** Undefined for none. */
     adminPort: values.ADMIN_PORT,
-    publicUrl: values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`,
+    publicUrl,
     corsOrigins: values.CORS_ORIGINS ?? [],
     trustedProxyHops: values.TRUSTED_PROXY_HOPS,
     reflection: values.REFLECTION ?? !production,
@@ -92,12 +93,28 @@ function arrange(values: Values) {
     },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
+    ...arrangeAccounts(values, publicUrl),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     limits: values.LIMITS ?? {},
     maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeAccounts(values: Values, publicUrl: string) {
+  const { QUOTA_ANONYMOUS: anonymous, QUOTA_FREE: free, QUOTA_PAID: paid, REFERRAL_BONUS: bonus } = values;
+  return {
+    accounts: {
+      requireInviteCode: values.REQUIRE_INVITE_CODE && !values.SELF_SERVE_ENABLED,
+      trialPlan: values.TRIAL_PLAN,
+      trialDays: values.TRIAL_DAYS,
+    },
+    /** Undefined where usage is off. */
+    usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
+    billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
+    frontendUrl: values.FRONTEND_URL ?? publicUrl,
   };
 }
 

@@ -19,6 +19,20 @@ const sweepSessions = statement<{ id: string }>(
    returning id`,
 );
 
+const sweepUsage = statement<{ subject: string }>(
+  'sweep_usage',
+  `delete from usage_counters where (project_id, subject) in
+     (select project_id, subject from usage_counters where resets_at < $1 order by resets_at limit ${batch} for update skip locked)
+   returning subject`,
+);
+
+const sweepBilling = statement<{ id: string }>(
+  'sweep_billing_events',
+  `delete from billing_events where (project_id, event_id) in
+     (select project_id, event_id from billing_events where received_at < $1 order by received_at limit ${batch} for update skip locked)
+   returning event_id as id`,
+);
+
 /**
  * Removes rows nobody can use any more, in small batches that wait for no lock. Nothing depends on it: whether something
  * has expired is asked in the query that uses it.
@@ -29,6 +43,8 @@ export async function sweep(orm: MikroORM, now: Date): Promise<number> {
   for (const [run, before] of [
     [sweepLimits, new Date(now.getTime() - dayMs / 24)],
     [sweepSessions, new Date(now.getTime() - 30 * dayMs)],
+    [sweepUsage, new Date(now.getTime() - 30 * dayMs)],
+    [sweepBilling, new Date(now.getTime() - 90 * dayMs)],
   ] as const) {
     for (let rows = batch; rows === batch; removed += rows) rows = (await run(direct, [before])).length;
   }

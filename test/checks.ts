@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { TestDatabase } from './database.ts';
 import { reasonOf } from './refusal.ts';
 
-const secretFields = ['password', 'refreshToken', 'accessToken'];
+const secretFields = ['password', 'refreshToken', 'accessToken', 'accountInviteCode'];
 // What only the inside of a service knows: SQL, files, libraries.
 const innards =
   /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|node_modules|mikro|kysely|postgres|\bpg_|\bat .*:\d+:\d+/i;
@@ -112,6 +112,34 @@ async function sweep(database: TestDatabase): Promise<void> {
     union all
     select 'two users of one address', email_key from users where email_key is not null
       group by project_id, email_key having count(*) > 1
+    union all
+    select 'user without an account', id::text from users u where not is_anonymous and email_key is not null
+      and deleted_at is null and not exists (select from memberships m where m.user_id = u.id and m.account_id = u.current_account_id)
+    union all
+    select 'guest or deleted user in an account', m.id::text from memberships m join users u on u.id = m.user_id
+      where u.is_anonymous or u.deleted_at is not null
+    union all
+    select 'account of an owner who is none', a.id::text from accounts a where owner_id is not null and not exists (
+      select from memberships m where m.account_id = a.id and m.user_id = a.owner_id and m.role = 'owner')
+    union all
+    select 'account with owners, none of whom answers for it', a.id::text from accounts a where owner_id is null and exists (
+      select from memberships m where m.account_id = a.id and m.role = 'owner')
+    union all
+    select 'account nobody was ever in', a.id::text from accounts a where owner_id is not null and not exists (
+      select from memberships m where m.account_id = a.id)
+    union all
+    select 'account without a subscription', a.id::text from accounts a where not exists (
+      select from subscriptions s where s.account_id = a.id)
+    union all
+    select 'used invitation that nobody accepted', id::text from account_invites where (used_at is null) <> (accepted_by is null)
+    union all
+    select 'used code that nobody used', id::text from invite_codes where (used_at is null) <> (used_by is null)
+    union all
+    select 'pending invitation of who may not invite', i.id::text from account_invites i
+      where used_at is null and revoked_at is null and not exists (
+        select from memberships m where m.account_id = i.account_id and m.user_id = i.inviter_id and m.role in ('owner', 'admin'))
+    union all
+    select 'referral of oneself', referred_id::text from referrals where referred_id = referrer_id
     union all
     select 'more than one active key', state from signing_keys where state in ('active', 'standby') group by state having count(*) > 1`);
   expect(orphans, 'G9: no orphans').toEqual([]);

@@ -37,6 +37,7 @@ const wrongTypesOf = {
   truth: ['1', '0', '"true"', '""', '"yes"', ...wrongTypes],
   choice: ['true', '"NOT_A_CHOICE"', '""', '1.5', '1e400', ...wrongTypes],
   duration: ['1', 'true', '{"seconds":"1"}', ...wrongTypes],
+  bytes: ['1', 'true', '"*"', ...wrongTypes],
 };
 const noNumbers = [
   '1e400',
@@ -75,6 +76,8 @@ export function badJson(field: DescField, sample: string): Bad[] {
       return spell(wrongTypesOf.truth);
     case 'choice':
       return spell([...wrongTypesOf.choice, '99', '-1', '2147483648', '"99"']);
+    case 'bytes':
+      return [...spell(wrongTypesOf.bytes), { what: '100 kB', bytes: Buffer.from(`"${large}"`), isTooLarge: true }];
     case 'duration':
       return spell([...wrongTypesOf.duration, ...badDurations.map((each) => JSON.stringify(each))]);
   }
@@ -130,6 +133,12 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
         ...(isUuid(field) ? uuids.map((each) => ({ what: each, bytes: bytes(Buffer.from(each)) })) : []),
         { what: '100 kB', bytes: bytes(Buffer.from(large)), isTooLarge: true },
       ];
+    case 'bytes':
+      return [
+        ...always,
+        { what: 'bytes that end too soon', bytes: Buffer.concat([cutShort, Buffer.from(canary)]) },
+        { what: '100 kB', bytes: bytes(Buffer.from(large)), isTooLarge: true },
+      ];
     case 'number':
       return [
         ...always,
@@ -166,11 +175,12 @@ function kindOf(field: DescField): Kind {
   if (field.fieldKind === 'enum') return 'choice';
   if (field.fieldKind === 'message' && field.message.typeName === DurationSchema.typeName) return 'duration';
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING) return 'text';
+  if (field.fieldKind === 'scalar' && field.scalar === ScalarType.BYTES) return 'bytes';
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.BOOL) return 'truth';
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.INT32) return 'number';
   throw new Error(`malformed.ts knows no bad values of ${field}`);
 }
 
 function isUuid(field: DescField): boolean {
-  return field.name.endsWith('_id');
+  return field.name.endsWith('_id') && field.name !== 'webhook_id';
 }

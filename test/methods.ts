@@ -1,4 +1,5 @@
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
+import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { ada, asService, bob } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -8,6 +9,8 @@ export interface Step {
   readonly name: string;
   readonly call: () => Promise<unknown>;
 }
+
+export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // The probe looks each second, the signing keys and the clock are read now and then.
 const background = /^select 1$|from "signing_keys"|clock_timestamp/;
@@ -50,6 +53,8 @@ export async function callEveryMethod(
   await step('BanUser', () => admin.banUser({ userId }, asService));
   await step('UnbanUser', () => admin.unbanUser({ userId }, asService));
   await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
+  await callAccountMethods(service, wire, step);
+  await callInviteCodeMethods(service, wire, step);
 }
 
 function bearerOf({ tokens }: { tokens?: { accessToken: string } | undefined }) {

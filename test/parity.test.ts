@@ -7,6 +7,7 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { accountRefusals } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
 import { ada, asService, bob } from './people.ts';
 import { refusalOf } from './refusal.ts';
@@ -74,6 +75,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AdminService.UnbanUser': [[{ userId: nobody }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
+  Object.assign(refused, accountRefusals(as, nobody));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)
@@ -112,6 +114,11 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/ghr_[\w-]+/g, '<refresh token>')
     .replace(/newcomer-\d+/g, '<newcomer>')
+    .replace(/ghi_[\w-]{32}/g, '<account invite code>')
+    .replace(/ref-[a-z0-9]{16}/g, '<referral code>')
+    .replace(/"displayCode":"[A-Z0-9]{8}"/g, '"displayCode":"<display code>"')
+    .replace(/"code":"[0-9A-F]{5}(-[0-9A-F]{5}){3}"/g, '"code":"<invite code>"')
+    .replace(/"usage":"\d+"/g, '"usage":"<usage>"')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
     .replace(/"nextPageToken":"[\w-]{22}"/g, '"nextPageToken":"<page>"')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>');

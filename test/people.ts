@@ -8,6 +8,9 @@ export const serviceKey = 'ghs_a-key-that-only-tests-have';
 
 export const asService = { headers: { authorization: `Bearer ${serviceKey}` } };
 
+/** What the billing system signs its webhooks with in tests. */
+export const billingSecret = createHash('sha256').update('the billing secret of tests').digest();
+
 /** The least a replica in a test is told. Tests add to it. */
 export const testEnv = {
   NODE_ENV: 'test',
@@ -19,6 +22,7 @@ export const testEnv = {
   LOG_LEVEL: 'trace',
   MASTER_KEYS: `test:${createHash('sha256').update('the master key of tests').digest('base64')}`,
   SERVICE_KEYS: `backend:${createHash('sha256').update(serviceKey).digest('hex')}`,
+  BILLING_WEBHOOK_SECRETS: `whsec_${billingSecret.toString('base64')}`,
   PASSWORD_HASH_COST: 'm=64,t=1,p=1',
   DATABASE_POOL_SIZE: '30',
   HASH_CONCURRENCY: '2',

@@ -1,6 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Access } from '../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../src/rpc/policy.ts';
+import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
@@ -21,6 +22,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const { sessions } = service.clients('json');
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
+  const accounts = await accountSamples(service, newcomer);
   const requests: Record<string, () => JsonObject | Promise<JsonObject>> = {
     'AuthService.Register': newcomer,
     'AuthService.SignIn': () => ({ email: ada.email, password: ada.password, kind: 'SESSION_KIND_NATIVE' }),
@@ -47,12 +49,14 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
     'AdminService.UnbanUser': () => ({ userId: user.id }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
+    ...accounts.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
   const headers = { [Access.USER]: as.headers, [Access.SERVICE]: asService.headers } as Record<Access, object>;
   return async (name) => {
     const method = methods.find((each) => nameOf(each) === name)!;
-    return { request: await requests[name]!(), headers: { ...headers[policyOf(method)!.access] } };
+    const request = await requests[name]!();
+    return { request, headers: (await accounts.headers[name]?.()) ?? { ...headers[policyOf(method)!.access] } };
   };
 }

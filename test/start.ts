@@ -3,6 +3,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import type { Tracer } from '@opentelemetry/api';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService, type Tokens } from '../gen/gatehouse/v1/session_pb.ts';
@@ -37,6 +38,7 @@ export interface StartOptions {
 export interface Clients {
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly accounts: Client<typeof AccountService>;
   readonly admin: Client<typeof AdminService>;
   readonly health: Client<typeof Health>;
 }
@@ -89,8 +91,8 @@ async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
 /** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
 function acquaintances({ auth, admin }: Clients) {
   const signIn = async (person: { email: string; password: string } = ada, header: Record<string, string> = {}) => {
-    const { user, tokens, session } = await auth.signIn(person, { headers: header });
-    return { user: user!, tokens: tokens!, session: session!, as: bearer(tokens!) };
+    const { user, tokens, session, account } = await auth.signIn(person, { headers: header });
+    return { user: user!, tokens: tokens!, session: session!, account: account!.account!, as: bearer(tokens!) };
   };
   return {
     signIn,
@@ -138,6 +140,7 @@ export function clientsOver(transport: Transport): Clients {
   return {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
+    accounts: createClient(AccountService, transport),
     admin: createClient(AdminService, transport),
     health: createClient(Health, transport),
   };

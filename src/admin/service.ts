@@ -1,6 +1,8 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import type { Joining } from '../account/joining.ts';
+import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
 import type { Clock } from '../database/clock.ts';
@@ -9,14 +11,18 @@ import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import type { Passwords } from '../user/password.ts';
 import { findUser, forGood, lockUser } from '../user/user.ts';
+import { inviteCodeMethods } from './invite-codes.ts';
 
 interface Deps {
   readonly now: Clock;
   readonly passwords: Passwords;
+  readonly joining: Joining;
 }
 
-export function adminService({ now, passwords }: Deps): ServiceImpl<typeof AdminService> {
+export function adminService({ now, passwords, joining }: Deps): ServiceImpl<typeof AdminService> {
   return {
+    ...inviteCodeMethods(now),
+
     async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
       const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
       const at = now();
@@ -30,6 +36,7 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
       };
       const user = await change(context, async (em) => {
         const user = await register(em, registration, undefined, at);
+        await joining.open(em, user, at);
         audit(em, context, { action: 'user.create', userId: user.id }, at);
         return user;
       });
@@ -68,6 +75,7 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
       const at = now();
       await change(context, async (em) => {
         const user = await lockUser(em, projectOf(context), userId);
+        await leaveAccounts(em, userId, at);
         user.delete(at);
         await revokeSessions(em, { userId }, 'deleted', at);
         audit(em, context, { action: 'user.delete', userId }, at);

@@ -9,7 +9,17 @@ export type Action =
   | 'user.create'
   | 'user.ban'
   | 'user.unban'
-  | 'user.delete';
+  | 'user.delete'
+  | 'account.update'
+  | 'account.member_add'
+  | 'account.member_update'
+  | 'account.member_remove'
+  | 'account.invite'
+  | 'account.invite_revoke'
+  | 'account.join'
+  | 'account.subscription'
+  | 'referral.redeem'
+  | 'invite_code.create';
 
 /** What a domain says of an event. Who, where and when are read from the call. */
 export interface EventDraft {

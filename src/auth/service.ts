@@ -1,5 +1,8 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { Joining } from '../account/joining.ts';
+import { summaryToMessage } from '../account/message.ts';
+import { type Quotas, readStanding } from '../account/standing.ts';
 import { audit, auditRow } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
@@ -19,10 +22,13 @@ interface Deps {
   readonly opener: SessionOpener;
   readonly signUp: boolean;
   readonly autoConfirmEmail: boolean;
+  readonly joining: Joining;
+  /** Undefined where usage is off. */
+  readonly usage: Quotas | undefined;
 }
 
 export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, signUp, autoConfirmEmail } = deps;
+  const { now, passwords, opener, signUp, autoConfirmEmail, joining, usage } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -33,7 +39,7 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
   }
 
   return {
-    async register({ email, password, name }, context) {
+    async register({ email, password, name, accountInviteCode, inviteCode }, context) {
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
@@ -45,14 +51,19 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
         passwordHash,
         emailVerified: autoConfirmEmail,
       };
-      const { user, opened } = await change(context, async (em) => {
+      const invitation = { projectId: projectOf(context), email, accountInviteCode, inviteCode };
+      const { user, opened, standing } = await change(context, async (em) => {
+        const admission = await joining.admit(em, invitation, at);
         const user = await register(em, registration, guest?.isGuest ? guest.userId : undefined, at);
+        await joining.join(em, user, admission, at);
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
-        if (!autoConfirmEmail) return { user, opened: undefined };
+        const standing = await readStanding(em, user.projectId, user.id);
+        if (!autoConfirmEmail) return { user, standing, opened: undefined };
         const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
-        return { user, opened: await opener.open(em, opening, at) };
+        return { user, standing, opened: await opener.open(em, opening, at) };
       });
-      return opened ? signedIn(user, opened, at) : { user: userToMessage(user, at) };
+      const account = summaryToMessage(standing, usage, at);
+      return { account, ...(opened ? signedIn(user, opened, at) : { user: userToMessage(user, at) }) };
     },
 
     async signIn({ email, password, kind }, context) {
@@ -64,13 +75,13 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
       const at = now();
       const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
       const opened = opener.draft(opening, at);
-      await change(context, async (em) => {
+      const standing = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: opened.session.id } as const;
         const event = auditRow(em, context, draft, at);
-        await recordSignIn(em, { user, rehashed, session: opened.session, event }, at);
+        return recordSignIn(em, { user, rehashed, session: opened.session, event }, at);
       });
       user.lastSignInAt = at;
-      return signedIn(user, opened, at);
+      return { account: summaryToMessage(standing, usage, at), ...signedIn(user, opened, at) };
     },
 
     async signUpAnonymous({ kind }, context) {
@@ -88,7 +99,9 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
 
     async getMe(_, context) {
       const { projectId, userId } = caller(context);
-      return { user: userToMessage(await findUser(reads(context), projectId, userId), now()) };
+      const user = await findUser(reads(context), projectId, userId);
+      const standing = await readStanding(direct(context), projectId, userId);
+      return { user: userToMessage(user, now()), account: summaryToMessage(standing, usage, now()) };
     },
   };
 }

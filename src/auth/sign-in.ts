@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { type Standing, standingOf } from '../account/standing.ts';
 import type { EventDraft } from '../audit/draft.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
@@ -40,8 +41,8 @@ export async function checkPassword(
   return user;
 }
 
-// Everything a sign-in writes, in one statement.
-const signIn = statement<{ sessions: number }>(
+// Everything a sign-in writes and answers, in one statement.
+const signIn = statement<{ sessions: number; standing: Standing }>(
   'user_sign_in',
   `with signed_in as (
      update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
@@ -52,7 +53,8 @@ const signIn = statement<{ sessions: number }>(
    ), noted as (
      insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
    )
-   select (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions from signed_in`,
+   select (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
+     ${standingOf('signed_in.id')} as standing from signed_in`,
 );
 
 interface SignIn {
@@ -70,13 +72,19 @@ const unseen = 50;
 /**
  * Notes the sign-in on the user's row and opens the session, on the condition that the user is still who was checked:
  * while the hash was computed they may have been banned or deleted, or the password changed (another sign-in may also
- * have rehashed it, and then to the same). Holds the user's row until the transaction ends.
+ * have rehashed it, and then to the same). Holds the user's row until the transaction ends. Answers with the account the
+ * user is in.
  */
-export async function recordSignIn(em: EntityManager, { user, rehashed, session, event }: SignIn, now: Date) {
+export async function recordSignIn(
+  em: EntityManager,
+  { user, rehashed, session, event }: SignIn,
+  now: Date,
+): Promise<Standing> {
   const values = [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event];
   const [row] = await signIn(em, values);
   if (!row) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
   if (row.sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
+  return row.standing;
 }
 
 function failed(cause: string, user?: UserRow): EventDraft {

@@ -1,3 +1,10 @@
+import { Account } from '../account/account.ts';
+import { AccountInvite } from '../account/account-invite.ts';
+import { InviteCode } from '../account/invite-code.ts';
+import { Membership } from '../account/membership.ts';
+import { Referral, ReferralCode } from '../account/referral.ts';
+import { BillingEvent, Subscription } from '../account/subscription.ts';
+import { UsageCounter } from '../account/usage.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { RateLimit } from '../limit/rate-limit.ts';
 import { Installation } from '../project/installation.ts';
@@ -6,5 +13,17 @@ import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { User } from '../user/user.ts';
 
+const accounts = [
+  Account,
+  Membership,
+  AccountInvite,
+  InviteCode,
+  Subscription,
+  BillingEvent,
+  UsageCounter,
+  ReferralCode,
+  Referral,
+];
+
 /** Every table, in the order of their references. */
-export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit];
+export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit, ...accounts];

@@ -48,8 +48,8 @@ export function authenticate({ readBearer, readCertificate, selectProject }: Aut
 
 // A certificate is on every call of its connection, also on those that a backend makes for somebody who has no bearer
 // (yet): they must be told to authenticate, and may register.
-function admitsBackends({ access }: Policy): boolean {
-  return access !== Access.PUBLIC && access !== Access.USER;
+function admitsBackends({ access, admitsServices }: Policy): boolean {
+  return admitsServices || (access !== Access.PUBLIC && access !== Access.USER);
 }
 
 async function readCaller(req: AnyRequest, readBearer: ReadBearer) {

@@ -83,6 +83,13 @@ export function callerIfAny({ values }: HandlerContext): UserCaller | undefined 
   return found;
 }
 
+/** Whoever calls a method whose policy lets in users and backends. */
+export function anyCaller({ values }: HandlerContext): Caller {
+  const found = values.get(kCaller);
+  if (!found || found instanceof Refusal) throw found ?? new Refusal('AUTHENTICATION_REQUIRED');
+  return found;
+}
+
 /** The call's entity manager for reading: no transaction, no connection held between queries. */
 export function reads(context: HandlerContext): EntityManager {
   return work(context).reads;

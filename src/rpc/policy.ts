@@ -38,6 +38,7 @@ function admit(rules: Policy, caller: Caller | Refusal | undefined, now: Date): 
   if (rules.access === Access.PUBLIC) return;
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
+  if (caller.kind === 'service' && rules.admitsServices) return;
   if ((rules.access === Access.USER) !== (caller.kind === 'user')) throw new Refusal('CALLER_NOT_ALLOWED');
   if (caller.kind === 'user') admitUser(rules, caller, now);
 }

@@ -1,4 +1,5 @@
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
+import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
@@ -9,6 +10,8 @@ export interface Clients {
   readonly auth: Client<typeof AuthService>;
   /** Refreshes, lists, ends and introspects sessions. */
   readonly sessions: Client<typeof SessionService>;
+  /** Keeps accounts, their members and invitations, and counts usage. */
+  readonly accounts: Client<typeof AccountService>;
   /** Manages users. For backends: every method takes a service key as its bearer. */
   readonly admin: Client<typeof AdminService>;
 }
@@ -17,6 +20,7 @@ export function createClients(transport: Transport): Clients {
   return {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
+    accounts: createClient(AccountService, transport),
     admin: createClient(AdminService, transport),
   };
 }

@@ -36,6 +36,12 @@ export const portOrOff = z
   .pipe(z.number('too large').max(65_535, 'too large').optional())
   .describe('a whole number from 0 to 65535, or off');
 
+/** What a billing system may call a plan. */
+export const planName = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 letters, digits, dots, hyphens and underscores')
+  .describe('1 to 64 letters, digits, dots, hyphens and underscores');
+
 const secondsPer: Record<string, number> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** Seconds, written `90`, `90s`, `10m`, `12h` or `7d`. */

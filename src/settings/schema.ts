@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { accounts, usage } from './accounts.ts';
 import { network, tls } from './network.ts';
 import { choice, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
@@ -191,6 +192,8 @@ export const groups = {
   Sessions: sessions,
   Passwords: passwords,
   'Sign-up and limits': admission,
+  Accounts: accounts,
+  'Usage and billing': usage,
 } as const;
 
 /** Every setting by the name of its environment variable. */
@@ -203,6 +206,8 @@ export const settings = {
   ...sessions,
   ...passwords,
   ...admission,
+  ...accounts,
+  ...usage,
 } as const satisfies Settings;
 
 export type SettingName = keyof typeof settings;

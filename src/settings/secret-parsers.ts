@@ -56,3 +56,18 @@ export const serviceKeys = listOf(serviceKey)
   .refine((keys) => areUnique(keys.map(({ name }) => name)), 'a name stands there twice')
   .refine((keys) => areUnique(keys.map(({ digest }) => digest.toString('hex'))), 'a digest stands there twice')
   .describe('a comma list of name:sha256, each name 1 to 64 of a-z, 0-9, _ and -, each digest 64 hexadecimal digits');
+
+/** A key of Standard Webhooks: 24 to 64 bytes. */
+const webhookSecret = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]+={0,2}$/, 'not of the form whsec_base64')
+  .transform((text) => text.slice('whsec_'.length))
+  .transform((base64) => ({ base64, key: Buffer.from(base64, 'base64') }))
+  .refine(({ base64, key }) => key.toString('base64') === base64, { error: 'the secret is not base64', abort: true })
+  .refine(({ key }) => key.length >= 24 && key.length <= 64, { error: 'the secret is not 24 to 64 bytes', abort: true })
+  .refine(({ key }) => !isGuessable(key), 'the secret is guessable, not random bytes')
+  .transform(({ key }) => key);
+
+export const webhookSecrets = listOf(webhookSecret)
+  .refine((keys) => areUnique(keys.map((key) => key.toString('hex'))), 'a secret stands there twice')
+  .describe('a comma list of whsec_base64, each secret 24 to 64 random bytes');

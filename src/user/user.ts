@@ -106,6 +106,7 @@ export class User extends UserTable.class {
     this.jobTitle = '';
     this.timezone = '';
     this.pendingEmail = null;
+    this.currentAccountId = null;
     this.appMetadata = {};
     this.userMetadata = {};
     this.updatedAt = now;

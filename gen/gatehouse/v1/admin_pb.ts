@@ -8,15 +8,15 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSKYAQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlMrkDCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIAxJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggDEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAMSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIAxJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggDYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSKYAQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMo8FCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIAxJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggDEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAMSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIAxJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggDEmkKEENyZWF0ZUludml0ZUNvZGUSJS5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlIgaKtRgCCAMSaQoPTGlzdEludml0ZUNvZGVzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVzcG9uc2UiCZACAYq1GAIIA2IGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The request of CreateUser.
@@ -258,6 +258,197 @@ export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_admin, 9);
 
 /**
+ * A code that lets one person register.
+ *
+ * @generated from message gatehouse.v1.InviteCode
+ */
+export type InviteCode = Message<"gatehouse.v1.InviteCode"> & {
+  /**
+   * The id of the invite code, a UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The code, in upper case.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * The plan of the account that is opened with it. Empty for the standard trial.
+   *
+   * @generated from field: string assigned_plan = 3;
+   */
+  assignedPlan: string;
+
+  /**
+   * How many days of the plan are a trial. Zero when the plan is active at once.
+   *
+   * @generated from field: int32 trial_duration_days = 4;
+   */
+  trialDurationDays: number;
+
+  /**
+   * When the code was made.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it expires, used or not. Absent when it does not.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * When it was used. Absent when it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp use_time = 7;
+   */
+  useTime?: Timestamp | undefined;
+
+  /**
+   * The id of the user who registered with it. Empty when nobody has.
+   *
+   * @generated from field: string used_by = 8;
+   */
+  usedBy: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.InviteCode.
+ * Use `create(InviteCodeSchema)` to create a new message.
+ */
+export const InviteCodeSchema: GenMessage<InviteCode> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 10);
+
+/**
+ * The request of CreateInviteCode.
+ *
+ * @generated from message gatehouse.v1.CreateInviteCodeRequest
+ */
+export type CreateInviteCodeRequest = Message<"gatehouse.v1.CreateInviteCodeRequest"> & {
+  /**
+   * The code, 6 to 64 characters of A-Z, 0-9 and hyphens, in any letter case. Without one the service makes one that
+   * nobody guesses.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * The plan of the account that is opened with it, at most 64 characters. Without one the account gets the standard
+   * trial.
+   *
+   * @generated from field: string assigned_plan = 2;
+   */
+  assignedPlan: string;
+
+  /**
+   * How many days of the plan are a trial, at most 3650. Zero makes the plan active at once. Only together with a plan.
+   *
+   * @generated from field: int32 trial_duration_days = 3;
+   */
+  trialDurationDays: number;
+
+  /**
+   * After how long the code expires, from 1 s to 10 years. Absent means never.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 4;
+   */
+  lifetime?: Duration | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.CreateInviteCodeRequest.
+ * Use `create(CreateInviteCodeRequestSchema)` to create a new message.
+ */
+export const CreateInviteCodeRequestSchema: GenMessage<CreateInviteCodeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 11);
+
+/**
+ * The answer of CreateInviteCode.
+ *
+ * @generated from message gatehouse.v1.CreateInviteCodeResponse
+ */
+export type CreateInviteCodeResponse = Message<"gatehouse.v1.CreateInviteCodeResponse"> & {
+  /**
+   * The new invite code.
+   *
+   * @generated from field: gatehouse.v1.InviteCode invite_code = 1;
+   */
+  inviteCode?: InviteCode | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.CreateInviteCodeResponse.
+ * Use `create(CreateInviteCodeResponseSchema)` to create a new message.
+ */
+export const CreateInviteCodeResponseSchema: GenMessage<CreateInviteCodeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 12);
+
+/**
+ * The request of ListInviteCodes.
+ *
+ * @generated from message gatehouse.v1.ListInviteCodesRequest
+ */
+export type ListInviteCodesRequest = Message<"gatehouse.v1.ListInviteCodesRequest"> & {
+  /**
+   * How many invite codes to return at most, 1 to 100. By default 20.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before. Empty for the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListInviteCodesRequest.
+ * Use `create(ListInviteCodesRequestSchema)` to create a new message.
+ */
+export const ListInviteCodesRequestSchema: GenMessage<ListInviteCodesRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 13);
+
+/**
+ * The answer of ListInviteCodes.
+ *
+ * @generated from message gatehouse.v1.ListInviteCodesResponse
+ */
+export type ListInviteCodesResponse = Message<"gatehouse.v1.ListInviteCodesResponse"> & {
+  /**
+   * The invite codes.
+   *
+   * @generated from field: repeated gatehouse.v1.InviteCode invite_codes = 1;
+   */
+  inviteCodes: InviteCode[];
+
+  /**
+   * Where the next page begins. Empty when this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListInviteCodesResponse.
+ * Use `create(ListInviteCodesResponseSchema)` to create a new message.
+ */
+export const ListInviteCodesResponseSchema: GenMessage<ListInviteCodesResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 14);
+
+/**
  * AdminService manages users on behalf of internal backends. Every method takes a service key as its bearer.
  *
  * @generated from service gatehouse.v1.AdminService
@@ -321,6 +512,31 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DeleteUserRequestSchema;
     output: typeof DeleteUserResponseSchema;
+  },
+  /**
+   * CreateInviteCode makes a code that lets one person register where REQUIRE_INVITE_CODE is on, and that may come with
+   * a plan.
+   *
+   * Errors: INVITE_CODE_EXISTS, INVALID_ARGUMENT for a trial without a plan.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.CreateInviteCode
+   */
+  createInviteCode: {
+    methodKind: "unary";
+    input: typeof CreateInviteCodeRequestSchema;
+    output: typeof CreateInviteCodeResponseSchema;
+  },
+  /**
+   * ListInviteCodes lists the invite codes, the newest first.
+   *
+   * Errors: PAGE_TOKEN_INVALID.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListInviteCodes
+   */
+  listInviteCodes: {
+    methodKind: "unary";
+    input: typeof ListInviteCodesRequestSchema;
+    output: typeof ListInviteCodesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_admin, 0);

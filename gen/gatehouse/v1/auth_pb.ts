@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { AccountSummary } from "./account_pb.ts";
+import { file_gatehouse_v1_account } from "./account_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxImIKD1JlZ2lzdGVyUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBIWCgRuYW1lGAMgASgJQgi6SAVyAxjIASKCAQoQUmVnaXN0ZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24ifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIigAEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCIxCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlcjLuAgoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSTQoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiCIq1GAQIATgFEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYAWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Mu4CCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJNCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSIIirUYBAgBOAUSaAoPU2lnblVwQW5vbnltb3VzEiQuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVzcG9uc2UiCIq1GAQIATgeEk8KBUdldE1lEhouZ2F0ZWhvdXNlLnYxLkdldE1lUmVxdWVzdBobLmdhdGVob3VzZS52MS5HZXRNZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
 
 /**
  * The request of Register.
@@ -44,6 +46,20 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
    * @generated from field: string name = 3;
    */
   name: string;
+
+  /**
+   * The code of an invitation into an account, made for this address. Case matters.
+   *
+   * @generated from field: string account_invite_code = 4;
+   */
+  accountInviteCode: string;
+
+  /**
+   * A code that lets its bearer register, in any letter case. Ignored, and not used up, along with an account invite.
+   *
+   * @generated from field: string invite_code = 5;
+   */
+  inviteCode: string;
 };
 
 /**
@@ -79,6 +95,13 @@ export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
    * @generated from field: gatehouse.v1.Session session = 3;
    */
   session?: Session | undefined;
+
+  /**
+   * The account the user is in now.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
 };
 
 /**
@@ -149,6 +172,13 @@ export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
    * @generated from field: gatehouse.v1.Session session = 3;
    */
   session?: Session | undefined;
+
+  /**
+   * The account the user is in.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
 };
 
 /**
@@ -241,6 +271,13 @@ export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
+
+  /**
+   * The account the caller is in. Absent for guests.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
 };
 
 /**
@@ -259,10 +296,16 @@ export const AuthService: GenService<{
   /**
    * Register creates a user with an e-mail address and a password.
    *
+   * With an account invite the user joins that account, and nothing else is asked for. Otherwise they own a new account,
+   * on the plan of the invite code or, without one, on trial. A registration that fails uses up no invite.
+   *
    * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
    * answer carries tokens of a new session; otherwise only the user.
    *
    * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
+   * Of account invites: INVALID_ACCOUNT_INVITE_CODE, ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
+   * INVITE_EMAIL_MISMATCH. Of invite codes: INVITE_CODE_REQUIRED, INVALID_INVITE_CODE, INVITE_CODE_USED,
+   * INVITE_CODE_EXPIRED.
    *
    * @generated from rpc gatehouse.v1.AuthService.Register
    */

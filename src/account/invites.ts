@@ -1,0 +1,76 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Direct } from '../database/direct.ts';
+import { faultOf } from '../database/faults.ts';
+import { insert } from '../database/insert.ts';
+import { statement } from '../database/prepared.ts';
+import { Refusal } from '../errors.ts';
+import { emailKey } from '../user/email.ts';
+import { AccountInvite, type InviteDraft } from './account-invite.ts';
+import type { Place } from './members.ts';
+import { mayGrant, type Role } from './membership.ts';
+
+/** Invitations of one account that may be pending at a time, so that rows cannot pile up. */
+export const pendingLimit = 100;
+
+// Both rows are held until the transaction ends: the invitations of an account are counted one after the other, and
+// whoever is being removed or demoted invites nobody meanwhile.
+const lockInviter = statement<{ role: Role }>(
+  'inviter_lock',
+  `select m.role from memberships m join accounts a on a.id = m.account_id
+   where m.project_id = $1 and m.account_id = $2 and m.user_id = $3 for no key update`,
+);
+
+// An expired invitation makes way for a new one.
+const makeRoom = statement<{ pending: number; members: number }>(
+  'account_invite_make_room',
+  `with expired as (
+     update account_invites set revoked_at = $4
+     where project_id = $1 and account_id = $2 and email_key = $3 and used_at is null and revoked_at is null and expires_at <= $4
+   )
+   select (select count(*) from account_invites
+       where account_id = $2 and used_at is null and revoked_at is null and expires_at > $4)::int as pending,
+     (select count(*) from users u join memberships m on m.project_id = u.project_id and m.account_id = $2 and m.user_id = u.id
+       where u.project_id = $1 and u.email_key = $3)::int as members`,
+);
+
+/** Makes an invitation. The code is in what this returns and nowhere else. */
+export async function createInvite(em: EntityManager, draft: InviteDraft, now: Date) {
+  const { projectId, accountId, email, role, inviterId } = draft;
+  const [inviter] = await lockInviter(em, [projectId, accountId, inviterId]);
+  if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
+  if (!mayGrant(inviter.role, role)) throw new Refusal('ROLE_NOT_SUFFICIENT');
+  const [room] = await makeRoom(em, [projectId, accountId, emailKey(email), now]);
+  if (room!.members > 0) throw new Refusal('ALREADY_A_MEMBER');
+  if (room!.pending >= pendingLimit) throw new Refusal('ACCOUNT_INVITE_LIMIT_REACHED');
+  const made = AccountInvite.draft(draft, now);
+  try {
+    await insert(em, made.invite);
+  } catch (error) {
+    throw faultOf(error) === 'unique' ? new Refusal('ALREADY_INVITED', { cause: error }) : error;
+  }
+  return made;
+}
+
+export type ShownInvite = Omit<AccountInvite, 'codeHash'>;
+
+const list = statement<ShownInvite>(
+  'account_invites_list',
+  `select id, email, role, inviter_id as "inviterId", created_at as "createdAt", expires_at as "expiresAt",
+     used_at as "usedAt", revoked_at as "revokedAt"
+   from account_invites where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`,
+);
+
+export function listInvites(direct: Direct, accountId: string, page: { after: string | undefined; limit: number }) {
+  return list(direct, [accountId, page.after ?? null, page.limit]);
+}
+
+const revoke = statement<{ id: string }>(
+  'account_invite_revoke',
+  `update account_invites set revoked_at = $4
+   where id = $3 and project_id = $1 and account_id = $2 and used_at is null and revoked_at is null returning id`,
+);
+
+export async function revokeInvite(em: EntityManager, place: Omit<Place, 'userId'>, id: string, now: Date) {
+  const revoked = await revoke(em, [place.projectId, place.accountId, id, now]);
+  if (revoked.length === 0) throw new Refusal('ACCOUNT_INVITE_NOT_FOUND');
+}
