@@ -94,6 +94,8 @@ function arrange(values: Values) {
     signUp: values.SIGN_UP,
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     limits: values.LIMITS ?? {},
+    ...arrangeAddresses(values),
+    mail: arrangeMail(values),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
@@ -109,6 +111,33 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
     cost: values.PASSWORD_HASH_COST,
     hashConcurrency,
     hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),
+  };
+}
+
+function arrangeAddresses(values: Values) {
+  return {
+    verifyEmail: values.EMAIL_VERIFICATION,
+    requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
+    hideRegistration: values.HIDE_REGISTRATION,
+  };
+}
+
+function arrangeMail(values: Values) {
+  return {
+    mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
+    smtp: values.SMTP_URL,
+    from: values.MAIL_FROM,
+    frontendUrl: values.FRONTEND_URL,
+    locale: values.MAIL_LOCALE,
+    templates: values.MAIL_TEMPLATES,
+    gap: values.MAIL_GAP,
+    perHour: values.MAIL_HOURLY_LIMIT,
+    lifetimes: {
+      email_verification: values.VERIFICATION_LIFETIME,
+      password_reset: values.PASSWORD_RESET_LIFETIME,
+      email_change: values.EMAIL_CHANGE_LIFETIME,
+      magic_link: values.MAGIC_LINK_LIFETIME,
+    },
   };
 }
 

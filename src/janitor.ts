@@ -19,6 +19,20 @@ const sweepSessions = statement<{ id: string }>(
    returning id`,
 );
 
+const sweepTokens = statement<{ id: string }>(
+  'sweep_one_time_tokens',
+  `delete from one_time_tokens where id in
+     (select id from one_time_tokens where expires_at < $1 order by expires_at limit ${batch} for update skip locked)
+   returning id`,
+);
+
+const sweepMails = statement<{ id: string }>(
+  'sweep_mail_outbox',
+  `delete from mail_outbox where id in
+     (select id from mail_outbox where ended_at < $1 order by ended_at limit ${batch} for update skip locked)
+   returning id`,
+);
+
 /**
  * Removes rows nobody can use any more, in small batches that wait for no lock. Nothing depends on it: whether something
  * has expired is asked in the query that uses it.
@@ -29,6 +43,8 @@ export async function sweep(orm: MikroORM, now: Date): Promise<number> {
   for (const [run, before] of [
     [sweepLimits, new Date(now.getTime() - dayMs / 24)],
     [sweepSessions, new Date(now.getTime() - 30 * dayMs)],
+    [sweepTokens, new Date(now.getTime() - 7 * dayMs)],
+    [sweepMails, new Date(now.getTime() - 7 * dayMs)],
   ] as const) {
     for (let rows = batch; rows === batch; removed += rows) rows = (await run(direct, [before])).length;
   }

@@ -4,6 +4,7 @@ import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
 import type { Clock } from '../database/clock.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
@@ -47,6 +48,7 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
         const user = await lockUser(em, projectOf(context), userId);
         user.ban(until, at);
         await revokeSessions(em, { userId }, 'banned', at);
+        await voidFor(em, userId, at);
         audit(em, context, { action: 'user.ban', userId }, at);
         return user;
       });
@@ -70,6 +72,7 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
         const user = await lockUser(em, projectOf(context), userId);
         user.delete(at);
         await revokeSessions(em, { userId }, 'deleted', at);
+        await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       });
       return {};

@@ -1,5 +1,7 @@
 import { AuditEvent } from '../audit/event.ts';
 import { RateLimit } from '../limit/rate-limit.ts';
+import { Mail } from '../mail/mail.ts';
+import { OneTimeToken } from '../one-time/one-time-token.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { Session } from '../session/session.ts';
@@ -7,4 +9,4 @@ import { SigningKey } from '../session/signing-key.ts';
 import { User } from '../user/user.ts';
 
 /** Every table, in the order of their references. */
-export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit];
+export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit, OneTimeToken, Mail];

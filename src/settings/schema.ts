@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { choice, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
@@ -190,6 +191,7 @@ export const groups = {
   Sessions: sessions,
   Passwords: passwords,
   'Sign-up and limits': admission,
+  Mail: mail,
 } as const;
 
 /** Every setting by the name of its environment variable. */
@@ -202,6 +204,7 @@ export const settings = {
   ...sessions,
   ...passwords,
   ...admission,
+  ...mail,
 } as const satisfies Settings;
 
 export type SettingName = keyof typeof settings;

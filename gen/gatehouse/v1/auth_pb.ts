@@ -2,21 +2,21 @@
 // @generated from file gatehouse/v1/auth.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
 import type { User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxImIKD1JlZ2lzdGVyUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBIWCgRuYW1lGAMgASgJQgi6SAVyAxjIASKCAQoQUmVnaXN0ZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24ifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIigAEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCIxCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlcjLuAgoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSTQoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiCIq1GAQIATgFEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYAWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxImIKD1JlZ2lzdGVyUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBIWCgRuYW1lGAMgASgJQgi6SAVyAxjIASKCAQoQUmVnaXN0ZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24ifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIigAEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCIxCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciL/AgoPVXBkYXRlTWVSZXF1ZXN0EhsKBG5hbWUYASABKAlCCLpIBXIDGMgBSACIAQESLAoFcGhvbmUYAiABKAlCGLpIFXITGCAyD15bMC05KygpIC4vLV0qJEgBiAEBEiAKCWpvYl90aXRsZRgDIAEoCUIIukgFcgMYyAFIAogBARIyCgh0aW1lem9uZRgEIAEoCUIbukgYchYYQDISXltBLVphLXowLTlfKy8tXSokSAOIAQESRAoGbG9jYWxlGAUgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JEgEiAEBEh4KBWVtYWlsGAYgASgJQgq6SAdyBRj+AWABSAWIAQESIgoQY3VycmVudF9wYXNzd29yZBgHIAEoCUIIukgFcgMogAhCBwoFX25hbWVCCAoGX3Bob25lQgwKCl9qb2JfdGl0bGVCCwoJX3RpbWV6b25lQgkKB19sb2NhbGVCCAoGX2VtYWlsIjQKEFVwZGF0ZU1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIhEKD0RlbGV0ZU1lUmVxdWVzdCISChBEZWxldGVNZVJlc3BvbnNlIqABChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSJAoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIKukgHcgUQASiACBIgCgxuZXdfcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSPwoPY3VycmVudF9zZXNzaW9uGAMgASgOMhwuZ2F0ZWhvdXNlLnYxLkN1cnJlbnRTZXNzaW9uQgi6SAWCAQIQASJgChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zIjgKG1JlcXVlc3RQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgASIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjIKF1ZlcmlmeVJlc2V0VG9rZW5SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASI4ChhWZXJpZnlSZXNldFRva2VuUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDQoFZW1haWwYAiABKAkiTwoUUmVzZXRQYXNzd29yZFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEh4KDG5ld19wYXNzd29yZBgCIAEoCUIIukgFcgMogAgiFwoVUmVzZXRQYXNzd29yZFJlc3BvbnNlIiMKIUdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdCI1CiJHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlEg8KB2VuYWJsZWQYASABKAgiPAocU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBIcCgVlbWFpbBgBIAEoCUINukgK2AEBcgUY/gFgASIfCh1TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSItChJWZXJpZnlFbWFpbFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiNAoZQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiNAoXUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiGgoYUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlImwKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIijQEKG1NpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iFAoSR2V0U2V0dGluZ3NSZXF1ZXN0InYKEUV4dGVybmFsUHJvdmlkZXJzEg4KBmdvb2dsZRgBIAEoCBIOCgZnaXRodWIYAiABKAgSDQoFYXp1cmUYAyABKAgSDgoGZ2l0bGFiGAQgASgIEhEKCWJpdGJ1Y2tldBgFIAEoCBIPCgdkaXNjb3JkGAYgASgIIqUCChNHZXRTZXR0aW5nc1Jlc3BvbnNlEjEKCGV4dGVybmFsGAEgASgLMh8uZ2F0ZWhvdXNlLnYxLkV4dGVybmFsUHJvdmlkZXJzEhYKDmRpc2FibGVfc2lnbnVwGAIgASgIEhoKEm1haWxlcl9hdXRvY29uZmlybRgDIAEoCBIUCgxzbXNfcHJvdmlkZXIYBCABKAkSEwoLbWZhX2VuYWJsZWQYBSABKAgSHwoXYW5vbnltb3VzX3VzZXJzX2VuYWJsZWQYBiABKAgSIgoaZW1haWxfdmVyaWZpY2F0aW9uX2VuYWJsZWQYByABKAgSGgoSbWFnaWNfbGlua19lbmFibGVkGAggASgIEhsKE3Bhc3N3b3JkX21pbl9sZW5ndGgYCSABKAUqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIy+A0KC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDEk0KBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIgiKtRgECAE4BRJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4STwoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiDZACAYq1GAYIAhABGAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSdAoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgKEl8KC0dldFNldHRpbmdzEiAuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVxdWVzdBohLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1Jlc3BvbnNlIguQAgGKtRgECAE4eGIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
 
 /**
  * The request of Register.
@@ -60,7 +60,7 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
  */
 export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   /**
-   * The new user.
+   * The new user. Absent with HIDE_REGISTRATION.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
@@ -251,6 +251,743 @@ export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 7);
 
 /**
+ * The request of UpdateMe. A field that is absent stays as it is.
+ *
+ * @generated from message gatehouse.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
+  /**
+   * The name to show, at most 200 characters.
+   *
+   * @generated from field: optional string name = 1;
+   */
+  name?: string | undefined;
+
+  /**
+   * The telephone number to show: digits, spaces and + ( ) - . / only, at most 32 characters. Empty removes it.
+   *
+   * @generated from field: optional string phone = 2;
+   */
+  phone?: string | undefined;
+
+  /**
+   * The job title to show, at most 200 characters. Empty removes it.
+   *
+   * @generated from field: optional string job_title = 3;
+   */
+  jobTitle?: string | undefined;
+
+  /**
+   * The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
+   *
+   * @generated from field: optional string timezone = 4;
+   */
+  timezone?: string | undefined;
+
+  /**
+   * The BCP 47 tag of the language to get mail in, such as `de`. Empty removes it.
+   *
+   * @generated from field: optional string locale = 5;
+   */
+  locale?: string | undefined;
+
+  /**
+   * The address to change to, at most 254 characters.
+   *
+   * @generated from field: optional string email = 6;
+   */
+  email?: string | undefined;
+
+  /**
+   * The caller's password. Asked for only together with `email`; at most 1024 bytes.
+   *
+   * @generated from field: string current_password = 7;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 8);
+
+/**
+ * The answer of UpdateMe.
+ *
+ * @generated from message gatehouse.v1.UpdateMeResponse
+ */
+export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
+  /**
+   * The caller as they are now.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeResponse.
+ * Use `create(UpdateMeResponseSchema)` to create a new message.
+ */
+export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 9);
+
+/**
+ * The request of DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 10);
+
+/**
+ * The answer of DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 11);
+
+/**
+ * The request of ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
+  /**
+   * The password that the caller has now, at most 1024 bytes.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * The password to have from now on, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * What becomes of the caller's own session.
+   *
+   * @generated from field: gatehouse.v1.CurrentSession current_session = 3;
+   */
+  currentSession: CurrentSession;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 12);
+
+/**
+ * The answer of ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordResponse"> & {
+  /**
+   * The caller as they are now.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * New tokens of the caller's session. Absent with CURRENT_SESSION_KEEP.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 13);
+
+/**
+ * The request of RequestPasswordReset.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordResetRequest"> & {
+  /**
+   * The address of whoever has forgotten the password.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 14);
+
+/**
+ * The answer of RequestPasswordReset: the same for everybody.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 15);
+
+/**
+ * The request of VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenRequest
+ */
+export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenRequest.
+ * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
+ */
+export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 16);
+
+/**
+ * The answer of VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenResponse
+ */
+export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenResponse"> & {
+  /**
+   * Whether ResetPassword would take the token.
+   *
+   * @generated from field: bool valid = 1;
+   */
+  valid: boolean;
+
+  /**
+   * The address of the user whose password it resets. Empty unless valid.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenResponse.
+ * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
+ */
+export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 17);
+
+/**
+ * The request of ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The new password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 18);
+
+/**
+ * The answer of ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 19);
+
+/**
+ * The request of GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
+ */
+export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVerificationStatusRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusRequest.
+ * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 20);
+
+/**
+ * The answer of GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusResponse
+ */
+export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailVerificationStatusResponse"> & {
+  /**
+   * Whether addresses are verified by mail.
+   *
+   * @generated from field: bool enabled = 1;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusResponse.
+ * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 21);
+
+/**
+ * The request of SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailRequest
+ */
+export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificationEmailRequest"> & {
+  /**
+   * The address to verify, for who is not signed in. Empty for the caller's own.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailRequest.
+ * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
+ */
+export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 22);
+
+/**
+ * The answer of SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailResponse
+ */
+export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificationEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailResponse.
+ * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
+ */
+export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 23);
+
+/**
+ * The request of VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 24);
+
+/**
+ * The answer of VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 25);
+
+/**
+ * The request of ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
+ */
+export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChangeRequest"> & {
+  /**
+   * The token of the link that was sent to the new address, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeRequest.
+ * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 26);
+
+/**
+ * The answer of ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeResponse
+ */
+export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeResponse.
+ * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 27);
+
+/**
+ * The request of RequestMagicLink.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkRequest
+ */
+export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequest"> & {
+  /**
+   * The address of whoever wants to sign in.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkRequest.
+ * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
+ */
+export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 28);
+
+/**
+ * The answer of RequestMagicLink: the same for everybody.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkResponse
+ */
+export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkResponse.
+ * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
+ */
+export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 29);
+
+/**
+ * The request of SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkRequest
+ */
+export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLinkRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithMagicLinkRequest.
+ * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
+ */
+export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 30);
+
+/**
+ * The answer of SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkResponse
+ */
+export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicLinkResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithMagicLinkResponse.
+ * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
+ */
+export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 31);
+
+/**
+ * The request of GetSettings.
+ *
+ * @generated from message gatehouse.v1.GetSettingsRequest
+ */
+export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetSettingsRequest.
+ * Use `create(GetSettingsRequestSchema)` to create a new message.
+ */
+export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 32);
+
+/**
+ * The third parties through which people may sign in.
+ *
+ * @generated from message gatehouse.v1.ExternalProviders
+ */
+export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
+  /**
+   * Google.
+   *
+   * @generated from field: bool google = 1;
+   */
+  google: boolean;
+
+  /**
+   * GitHub.
+   *
+   * @generated from field: bool github = 2;
+   */
+  github: boolean;
+
+  /**
+   * Microsoft Entra ID, formerly Azure AD.
+   *
+   * @generated from field: bool azure = 3;
+   */
+  azure: boolean;
+
+  /**
+   * GitLab.
+   *
+   * @generated from field: bool gitlab = 4;
+   */
+  gitlab: boolean;
+
+  /**
+   * Bitbucket.
+   *
+   * @generated from field: bool bitbucket = 5;
+   */
+  bitbucket: boolean;
+
+  /**
+   * Discord.
+   *
+   * @generated from field: bool discord = 6;
+   */
+  discord: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExternalProviders.
+ * Use `create(ExternalProvidersSchema)` to create a new message.
+ */
+export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 33);
+
+/**
+ * The answer of GetSettings.
+ *
+ * @generated from message gatehouse.v1.GetSettingsResponse
+ */
+export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & {
+  /**
+   * The third parties that are configured.
+   *
+   * @generated from field: gatehouse.v1.ExternalProviders external = 1;
+   */
+  external?: ExternalProviders | undefined;
+
+  /**
+   * Nobody may register by themselves.
+   *
+   * @generated from field: bool disable_signup = 2;
+   */
+  disableSignup: boolean;
+
+  /**
+   * A new address counts as verified without a mail.
+   *
+   * @generated from field: bool mailer_autoconfirm = 3;
+   */
+  mailerAutoconfirm: boolean;
+
+  /**
+   * Who sends text messages. Always empty: nobody does.
+   *
+   * @generated from field: string sms_provider = 4;
+   */
+  smsProvider: string;
+
+  /**
+   * Users may have a second factor.
+   *
+   * @generated from field: bool mfa_enabled = 5;
+   */
+  mfaEnabled: boolean;
+
+  /**
+   * SignUpAnonymous is open.
+   *
+   * @generated from field: bool anonymous_users_enabled = 6;
+   */
+  anonymousUsersEnabled: boolean;
+
+  /**
+   * Addresses are verified by mail.
+   *
+   * @generated from field: bool email_verification_enabled = 7;
+   */
+  emailVerificationEnabled: boolean;
+
+  /**
+   * Links that sign in are sent.
+   *
+   * @generated from field: bool magic_link_enabled = 8;
+   */
+  magicLinkEnabled: boolean;
+
+  /**
+   * Code points that a new password must have at least.
+   *
+   * @generated from field: int32 password_min_length = 9;
+   */
+  passwordMinLength: number;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetSettingsResponse.
+ * Use `create(GetSettingsResponseSchema)` to create a new message.
+ */
+export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 34);
+
+/**
+ * What becomes of the session that changes its user's password.
+ *
+ * @generated from enum gatehouse.v1.CurrentSession
+ */
+export const CurrentSession = {
+  /**
+   * The same as CURRENT_SESSION_ROTATE.
+   *
+   * @generated from enum value: CURRENT_SESSION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It goes on under the same id with new tokens, which the answer holds; its older refresh tokens are refused.
+   *
+   * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
+   */
+  ROTATE: 1,
+
+  /**
+   * It goes on with the tokens that it has.
+   *
+   * @generated from enum value: CURRENT_SESSION_KEEP = 2;
+   */
+  KEEP: 2,
+} as const;
+
+/**
+ * What becomes of the session that changes its user's password.
+ *
+ * @generated from enum gatehouse.v1.CurrentSession
+ */
+export type CurrentSession = (typeof CurrentSession)[keyof typeof CurrentSession] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.CurrentSession.
+ */
+export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 0);
+
+/**
  * AuthService proves who someone is and opens the session that says so.
  *
  * @generated from service gatehouse.v1.AuthService
@@ -260,7 +997,9 @@ export const AuthService: GenService<{
    * Register creates a user with an e-mail address and a password.
    *
    * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
-   * answer carries tokens of a new session; otherwise only the user.
+   * answer carries tokens of a new session; otherwise only the user, and a mail brings the link that verifies the address.
+   * With HIDE_REGISTRATION the answer is always empty and only the mail tells whether the address was free; a guest
+   * stays a guest then, and the user is a new one.
    *
    * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
    *
@@ -277,7 +1016,8 @@ export const AuthService: GenService<{
    * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
    * signing in to an existing account leaves the guest untouched.
    *
-   * Errors: INVALID_CREDENTIALS, USER_BANNED (told only after the right password), OVER_CAPACITY.
+   * Errors: INVALID_CREDENTIALS, USER_BANNED and EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
+   * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignIn
    */
@@ -305,6 +1045,165 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetMeRequestSchema;
     output: typeof GetMeResponseSchema;
+  },
+  /**
+   * UpdateMe changes the caller's own profile: the fields that are sent, and no others.
+   *
+   * A new e-mail address asks for `current_password` and stays pending, shown as `pending_email`, until the link that is
+   * sent there is confirmed; the old address gets a notice. Sending the present address withdraws a pending change. A user's
+   * guesses of the password are counted together with those of ChangePassword.
+   *
+   * Errors: CURRENT_PASSWORD_REQUIRED, CURRENT_PASSWORD_INCORRECT, USE_OAUTH_PROVIDER (no password), EMAIL_ALREADY_REGISTERED
+   * (never with HIDE_REGISTRATION), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UpdateMe
+   */
+  updateMe: {
+    methodKind: "unary";
+    input: typeof UpdateMeRequestSchema;
+    output: typeof UpdateMeResponseSchema;
+  },
+  /**
+   * DeleteMe deletes the caller: every session ends, every link that was sent dies, the address is free again.
+   *
+   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.DeleteMe
+   */
+  deleteMe: {
+    methodKind: "unary";
+    input: typeof DeleteMeRequestSchema;
+    output: typeof DeleteMeResponseSchema;
+  },
+  /**
+   * ChangePassword replaces the caller's password. All other sessions end, and links to reset it or to sign in die.
+   *
+   * Errors: CURRENT_PASSWORD_INCORRECT, SAME_PASSWORD, WEAK_PASSWORD (metadata `reasons`), USE_OAUTH_PROVIDER (no
+   * password), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * RequestPasswordReset has a link sent that resets the password, if there is somebody with that address and a password.
+   * The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RequestPasswordReset
+   */
+  requestPasswordReset: {
+    methodKind: "unary";
+    input: typeof RequestPasswordResetRequestSchema;
+    output: typeof RequestPasswordResetResponseSchema;
+  },
+  /**
+   * VerifyResetToken tells whether a link to reset a password is still good, without using it. Never an error.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyResetToken
+   */
+  verifyResetToken: {
+    methodKind: "unary";
+    input: typeof VerifyResetTokenRequestSchema;
+    output: typeof VerifyResetTokenResponseSchema;
+  },
+  /**
+   * ResetPassword sets a new password with the token of the link. All sessions of the user end, and the mailbox counts as
+   * proved. What is wrong with the new password leaves the token usable.
+   *
+   * Errors: TOKEN_REQUIRED, PASSWORD_REQUIRED, WEAK_PASSWORD (metadata `reasons`), RESET_TOKEN_INVALID,
+   * RESET_TOKEN_USED_OR_EXPIRED, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * GetEmailVerificationStatus tells whether addresses are verified by mail.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.GetEmailVerificationStatus
+   */
+  getEmailVerificationStatus: {
+    methodKind: "unary";
+    input: typeof GetEmailVerificationStatusRequestSchema;
+    output: typeof GetEmailVerificationStatusResponseSchema;
+  },
+  /**
+   * SendVerificationEmail has the link that verifies an address sent anew: to the caller or, where `email` is given, to
+   * whoever has that address and has not verified it; then the answer is the same for everybody.
+   *
+   * Errors: EMAIL_VERIFICATION_DISABLED; without `email` AUTHENTICATION_REQUIRED, GUEST_NOT_ALLOWED, EMAIL_ALREADY_VERIFIED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
+   */
+  sendVerificationEmail: {
+    methodKind: "unary";
+    input: typeof SendVerificationEmailRequestSchema;
+    output: typeof SendVerificationEmailResponseSchema;
+  },
+  /**
+   * VerifyEmail verifies an address with the token of the link. Called with a bearer, it must be that user's.
+   *
+   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * ConfirmEmailChange makes the pending address the user's own, verified. Called with a bearer, it must be that user's.
+   *
+   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED, EMAIL_ALREADY_REGISTERED when
+   * somebody else has the address by now.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ConfirmEmailChange
+   */
+  confirmEmailChange: {
+    methodKind: "unary";
+    input: typeof ConfirmEmailChangeRequestSchema;
+    output: typeof ConfirmEmailChangeResponseSchema;
+  },
+  /**
+   * RequestMagicLink has a link sent that signs in, if there is somebody with that address. The answer and its cost are
+   * the same for everybody, and nobody gets two within MAIL_GAP.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
+   */
+  requestMagicLink: {
+    methodKind: "unary";
+    input: typeof RequestMagicLinkRequestSchema;
+    output: typeof RequestMagicLinkResponseSchema;
+  },
+  /**
+   * SignInWithMagicLink opens a session with the token of the link, at aal1. When the address was never proved before,
+   * the password and the sessions that there were are gone afterwards: whoever made them had not shown that it is theirs.
+   *
+   * Errors: TOKEN_REQUIRED, OTP_EXPIRED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SignInWithMagicLink
+   */
+  signInWithMagicLink: {
+    methodKind: "unary";
+    input: typeof SignInWithMagicLinkRequestSchema;
+    output: typeof SignInWithMagicLinkResponseSchema;
+  },
+  /**
+   * GetSettings tells what a sign-in page has to know: which ways in there are.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.GetSettings
+   */
+  getSettings: {
+    methodKind: "unary";
+    input: typeof GetSettingsRequestSchema;
+    output: typeof GetSettingsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_auth, 0);
