@@ -37,7 +37,8 @@ async function spoilMails(service: TestService): Promise<void> {
     select gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'verification', n || '@example.net', '', decode('00', 'hex'), 'queued',
       n, now(), now() - interval '1 hour' from unnest(array[0, 15]) n`);
   const left = `select count(*)::int as count from mail_outbox where fault is not null`;
-  await expect.poll(async () => (await service.database.query<{ count: number }>(left))[0]!.count).toBe(2);
+  const count = async () => (await service.database.query<{ count: number }>(left))[0]!.count;
+  await expect.poll(count, { timeout: 5000 }).toBe(2);
 }
 
 /** The names that the source gives to statements; inserts are named after their tables. */

@@ -36,9 +36,10 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
   });
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
   return {
-    async send({ id, recipient, subject, text, html, createdAt }, abortSignal) {
+    async send({ id, recipient, subject, text, html, createdAt }, signal) {
       const mail = {
-        from,
+        // A copy: nodemailer writes into it.
+        from: { ...from },
         to: { name: '', address: recipient },
         envelope: { from: from.address, to: [recipient] },
         // The same at every try, so that readers show a mail once that was taken twice.
@@ -49,14 +50,22 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
         subject,
         text,
         html,
-        abortSignal,
+        abortSignal: signal,
       };
-      await transport.sendMail(mail).catch((error: unknown) => {
+      const sent = transport.sendMail(mail).catch((error: unknown) => {
         throw toFault(error);
       });
+      // nodemailer heeds its signal between the steps of a mail, and a silent server makes no step.
+      await Promise.race([sent, givenUp(signal)]);
     },
     close: () => transport.close(),
   };
+}
+
+function givenUp(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new DeliveryFault('TIMEOUT', false)), { once: true });
+  });
 }
 
 /** 5xx to the sender, the recipient or the text is final. Anything else, a login that fails too, may be better later. */
