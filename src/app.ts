@@ -12,13 +12,18 @@ import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import { serviceKeyReader } from './api-key/service-key.ts';
+import type { AuthDeps } from './auth/deps.ts';
+import { Letters } from './auth/letters.ts';
 import { authService } from './auth/service.ts';
 import type { Config } from './config.ts';
 import type { Clock } from './database/clock.ts';
 import { Direct } from './database/direct.ts';
+import { Refusal } from './errors.ts';
 import { Budgets } from './limit/budget.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
+import { TargetBudget } from './limit/target-budget.ts';
+import type { Outbox } from './mail/outbox.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import { admission } from './rpc/admission.ts';
@@ -49,6 +54,7 @@ export interface Deps {
   readonly keys: MasterKeys;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
+  readonly outbox: Outbox;
   readonly log: Logger;
   readonly tracer?: Tracer | undefined;
   /** Makes the counter of the calls of these methods. */
@@ -67,30 +73,49 @@ export function createApp(deps: Deps): App {
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
   const limits = new Limits(config.limits);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
-  const services = createServices(deps, access, opener, rotationRules(config, limits));
+  const budgets = createBudgets(deps);
+  const countGuess = guessCounter(budgets, limits);
+  const services = createServices(deps, access, opener, countGuess, rotationRules(config, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
   refuseUnknownLimits(limits, new Set(methods.map(limitKey)));
-  return { services, interceptors: createInterceptors(deps, access, limits, deps.countCalls?.(methods)) };
+  return { services, interceptors: createInterceptors(deps, access, limits, budgets, deps.countCalls?.(methods)) };
 }
 
-function createServices(deps: Deps, access: AccessTokens, opener: SessionOpener, rotation: RotationRules) {
-  const { config, now, keys, passwords } = deps;
+function createServices(
+  deps: Deps,
+  access: AccessTokens,
+  opener: SessionOpener,
+  countGuess: AuthDeps['countGuess'],
+  rotation: RotationRules,
+) {
+  const { config, now, keys, passwords, outbox } = deps;
+  const { frontendUrl, lifetimes } = config.mail;
+  const letters = new Letters(outbox, frontendUrl, lifetimes);
+  const mailBudget = new TargetBudget(keys, config.mail);
+  const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
   const joining = new Joining(config.accounts);
   return [
-    serve(AuthService, authService({ ...config, now, passwords, opener, joining })),
+    serve(
+      AuthService,
+      authService({ ...config, now, passwords, opener, letters, mailBudget, countGuess, passwordMinLength, joining }),
+    ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
     serve(AccountService, accountService({ ...config, now, joining })),
     serve(AdminService, adminService({ now, passwords, joining })),
   ];
 }
 
-function createInterceptors(deps: Deps, access: AccessTokens, limits: Limits, counter?: CallCounter): Interceptor[] {
+function createInterceptors(
+  deps: Deps,
+  access: AccessTokens,
+  limits: Limits,
+  budgets: Budgets,
+  counter?: CallCounter,
+): Interceptor[] {
   const { config, orm, now, log, tracer } = deps;
-  const direct = new Direct(orm);
-  const budgets = new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), deps.elapsed);
   // Outermost first: each one sees what those below it throw.
   return [
     telemetry(log, counter),
@@ -126,6 +151,24 @@ function bearerReader({ config, orm, now }: Deps, access: AccessTokens): ReadBea
     const { caller, session } = await callerAndSession(direct, claims, sessionId, now());
     contextValues.set(kAskedSession, session);
     return caller;
+  };
+}
+
+function createBudgets({ orm, now, elapsed }: Deps): Budgets {
+  const direct = new Direct(orm);
+  return new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), elapsed);
+}
+
+/** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */
+function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] {
+  const { changePassword } = AuthService.method;
+  const perMinute = limits.limitOf(
+    `${limitKey(changePassword)}:session`,
+    policyOf(changePassword)!.perSessionPerMinute,
+  );
+  return async (userId) => {
+    const wait = perMinute === undefined ? 0 : await budgets.take(`password ${userId}`, perMinute);
+    if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
   };
 }
 

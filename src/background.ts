@@ -6,6 +6,8 @@ export interface Job {
   /** Milliseconds between the end of a run and the next. */
   readonly every: number;
   readonly run: () => Promise<unknown>;
+  /** Resolves when the next run should not wait that long. */
+  readonly nudged?: () => Promise<void>;
 }
 
 /** Hears of every run that has ended, well or not. */
@@ -26,10 +28,18 @@ export function runInBackground(jobs: readonly Job[], log: Logger, count: CountJ
   };
 }
 
-async function repeat({ name, every, run }: Job, signal: AbortSignal, log: Logger, ended: Ended): Promise<void> {
+async function repeat(
+  { name, every, run, nudged }: Job,
+  signal: AbortSignal,
+  log: Logger,
+  ended: Ended,
+): Promise<void> {
+  let nudge = nudged?.();
   for (;;) {
-    await sleep(every, undefined, { signal, ref: false }).catch(() => {});
+    await pause(every, nudge, signal);
     if (signal.aborted) return;
+    // Asked for before the run: what comes while it runs may have come too late for it.
+    nudge = nudged?.();
     try {
       await run();
       ended(name, true);
@@ -38,4 +48,12 @@ async function repeat({ name, every, run }: Job, signal: AbortSignal, log: Logge
       log.warn({ job: name, error: (error as Error).name }, 'a background job failed');
     }
   }
+}
+
+/** Until the time is over, somebody nudges, or everything stops. */
+async function pause(milliseconds: number, nudge: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  const waiting = new AbortController();
+  const over = sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]), ref: false });
+  await Promise.race([over.catch(() => {}), ...(nudge ? [nudge] : [])]);
+  waiting.abort();
 }

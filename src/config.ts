@@ -93,9 +93,11 @@ function arrange(values: Values) {
     },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
-    ...arrangeAccounts(values, publicUrl),
+    ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     limits: values.LIMITS ?? {},
+    ...arrangeAddresses(values),
+    mail: arrangeMail(values),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
@@ -103,7 +105,7 @@ function arrange(values: Values) {
   };
 }
 
-function arrangeAccounts(values: Values, publicUrl: string) {
+function arrangeAccounts(values: Values) {
   const { QUOTA_ANONYMOUS: anonymous, QUOTA_FREE: free, QUOTA_PAID: paid, REFERRAL_BONUS: bonus } = values;
   return {
     accounts: {
@@ -114,7 +116,7 @@ function arrangeAccounts(values: Values, publicUrl: string) {
     /** Undefined where usage is off. */
     usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
     billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
-    frontendUrl: values.FRONTEND_URL ?? publicUrl,
+    frontendUrl: values.FRONTEND_URL,
   };
 }
 
@@ -126,6 +128,33 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
     cost: values.PASSWORD_HASH_COST,
     hashConcurrency,
     hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),
+  };
+}
+
+function arrangeAddresses(values: Values) {
+  return {
+    verifyEmail: values.EMAIL_VERIFICATION,
+    requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
+    hideRegistration: values.HIDE_REGISTRATION,
+  };
+}
+
+function arrangeMail(values: Values) {
+  return {
+    mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
+    smtp: values.SMTP_URL,
+    from: values.MAIL_FROM,
+    frontendUrl: values.FRONTEND_URL,
+    locale: values.MAIL_LOCALE,
+    templates: values.MAIL_TEMPLATES,
+    gap: values.MAIL_GAP,
+    perHour: values.MAIL_HOURLY_LIMIT,
+    lifetimes: {
+      email_verification: values.VERIFICATION_LIFETIME,
+      password_reset: values.PASSWORD_RESET_LIFETIME,
+      email_change: values.EMAIL_CHANGE_LIFETIME,
+      magic_link: values.MAGIC_LINK_LIFETIME,
+    },
   };
 }
 

@@ -17,6 +17,7 @@ const refusals = {
   REFRESH_TOKEN_INVALID: [Code.Unauthenticated, 'the refresh token is not valid'],
   REFRESH_TOKEN_ALREADY_USED: [Code.Unauthenticated, 'Refresh token has been revoked'],
   REFRESH_TOKEN_SUPERSEDED: [Code.Unauthenticated, 'the refresh token was replaced by a newer one'],
+  CURRENT_PASSWORD_INCORRECT: [Code.Unauthenticated, 'Current password is incorrect'],
 
   // What the caller may not do
   CALLER_NOT_ALLOWED: [Code.PermissionDenied, 'this kind of caller may not call this method'],
@@ -25,6 +26,7 @@ const refusals = {
   INSUFFICIENT_AAL: [Code.PermissionDenied, 'a higher assurance level is required'],
   REAUTHENTICATION_REQUIRED: [Code.PermissionDenied, 'authenticate again first'],
   USER_BANNED: [Code.PermissionDenied, 'the user is banned'],
+  EMAIL_VERIFICATION_DISABLED: [Code.PermissionDenied, 'Email verification is currently disabled'],
   SIGN_UP_DISABLED: [Code.PermissionDenied, 'registration is switched off'],
   PROJECT_MISMATCH: [Code.PermissionDenied, 'the token belongs to another project'],
 
@@ -33,6 +35,10 @@ const refusals = {
   MALFORMED_REQUEST: [Code.InvalidArgument, 'the request could not be read'],
   PAGE_TOKEN_INVALID: [Code.InvalidArgument, 'the page token is not valid'],
   WEAK_PASSWORD: [Code.InvalidArgument, 'the password is too weak'],
+  PASSWORD_REQUIRED: [Code.InvalidArgument, 'Password is required'],
+  CURRENT_PASSWORD_REQUIRED: [Code.InvalidArgument, 'Current password is required to change email'],
+  SAME_PASSWORD: [Code.InvalidArgument, 'New password must be different from current password'],
+  TOKEN_REQUIRED: [Code.InvalidArgument, 'Token is required'],
   EMAIL_ALREADY_REGISTERED: [Code.AlreadyExists, 'Email already registered'],
   PROJECT_NOT_FOUND: [Code.NotFound, 'no such project'],
   SESSION_NOT_FOUND: [Code.NotFound, 'no such session'],
@@ -41,6 +47,18 @@ const refusals = {
   METHOD_NOT_FOUND: [Code.Unimplemented, 'no such method'],
   ENCODING_NOT_SUPPORTED: [Code.Unimplemented, 'the encoding is not supported'],
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],
+  USE_OAUTH_PROVIDER: [Code.FailedPrecondition, 'sign in with the provider the account was made with'],
+  EMAIL_ALREADY_VERIFIED: [Code.FailedPrecondition, 'Email is already verified'],
+
+  // Values that were sent by mail
+  RESET_TOKEN_INVALID: [Code.FailedPrecondition, 'Invalid or expired reset token'],
+  RESET_TOKEN_USED_OR_EXPIRED: [Code.FailedPrecondition, 'Reset token has already been used or has expired'],
+  VERIFICATION_TOKEN_INVALID: [Code.FailedPrecondition, 'Invalid or expired verification token'],
+  VERIFICATION_TOKEN_USED_OR_EXPIRED: [
+    Code.FailedPrecondition,
+    'Verification token has already been used or has expired',
+  ],
+  OTP_EXPIRED: [Code.FailedPrecondition, 'Token has expired or is invalid'],
 
   // Accounts, invitations and usage
   ROLE_NOT_SUFFICIENT: [Code.PermissionDenied, 'the role in this account does not allow this'],

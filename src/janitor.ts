@@ -33,6 +33,20 @@ const sweepBilling = statement<{ id: string }>(
    returning event_id as id`,
 );
 
+const sweepTokens = statement<{ id: string }>(
+  'sweep_one_time_tokens',
+  `delete from one_time_tokens where id in
+     (select id from one_time_tokens where expires_at < $1 order by expires_at limit ${batch} for update skip locked)
+   returning id`,
+);
+
+const sweepMails = statement<{ id: string }>(
+  'sweep_mail_outbox',
+  `delete from mail_outbox where id in
+     (select id from mail_outbox where ended_at < $1 order by ended_at limit ${batch} for update skip locked)
+   returning id`,
+);
+
 /**
  * Removes rows nobody can use any more, in small batches that wait for no lock. Nothing depends on it: whether something
  * has expired is asked in the query that uses it.
@@ -45,6 +59,8 @@ export async function sweep(orm: MikroORM, now: Date): Promise<number> {
     [sweepSessions, new Date(now.getTime() - 30 * dayMs)],
     [sweepUsage, new Date(now.getTime() - 30 * dayMs)],
     [sweepBilling, new Date(now.getTime() - 90 * dayMs)],
+    [sweepTokens, new Date(now.getTime() - 7 * dayMs)],
+    [sweepMails, new Date(now.getTime() - 7 * dayMs)],
   ] as const) {
     for (let rows = batch; rows === batch; removed += rows) rows = (await run(direct, [before])).length;
   }

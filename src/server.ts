@@ -10,6 +10,7 @@ import { createApp } from './app.ts';
 import { runInBackground } from './background.ts';
 import type { Config } from './config.ts';
 import { type Clock, openClock } from './database/clock.ts';
+import { Direct } from './database/direct.ts';
 import { Refusal } from './errors.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway } from './http/connect.ts';
@@ -17,6 +18,7 @@ import { largestRequest } from './http/limits.ts';
 import { drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './janitor.ts';
+import { inboxFolderIn, openPost } from './mail/post.ts';
 import { MasterKeys } from './master-keys.ts';
 import { Observation } from './observation.ts';
 import { grpcCredentials } from './rpc/grpc-credentials.ts';
@@ -45,7 +47,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, post } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   observe(health);
@@ -57,7 +59,7 @@ export async function startServer(deps: ServerDeps) {
   const jwks = () => ring.jwks();
   const { corsOrigins, host } = config;
   const http = createHttpServer({ gateway, corsOrigins, version: packageJson.version, isReady, jwks, certificates });
-  const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady });
+  const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
   const jobs = runInBackground(
     [
       { name: 'health', every: 1000, run: async () => health.set(await canServe(orm)) },
@@ -65,6 +67,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
+      { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
     ],
     log,
     (names) => metrics.countJobs(names),
@@ -75,7 +78,10 @@ export async function startServer(deps: ServerDeps) {
   const httpPort = await listenHttp(http, host, config.httpPort);
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
-  const close = () => jobs.stop().then(() => orm.close(true));
+  const close = () => {
+    post.close();
+    return jobs.stop().then(() => orm.close(true));
+  };
   const stop = (options: StopOptions = {}) => drain({ config, health, stopping, grpc, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
@@ -93,9 +99,19 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const [passwords] = await Promise.all([Passwords.open(config.passwords, observation.aroundHash), ring.reload()]);
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
-  const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, log, tracer, countCalls });
+  const post = openMail({ config, orm, log }, keys, now);
+  if (post.dispatcher) metrics.watchMail(post.dispatcher);
+  const { outbox } = post;
+  const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
   const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates });
-  return { app, ring, metrics, observe, now, adjust, certificates };
+  return { app, ring, metrics, observe, now, adjust, certificates, post };
+}
+
+function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log'>, keys: MasterKeys, now: Clock) {
+  // In development all processes of this machine show the same inbox; a test keeps its own.
+  const inboxFolder = config.environment === 'development' ? inboxFolderIn(config.dataDir) : undefined;
+  const onFault = (fault: object) => log.warn(fault, 'a mail was not taken');
+  return openPost({ settings: config.mail, keys, direct: new Direct(orm), now, onFault, inboxFolder });
 }
 
 export interface StopOptions {

@@ -25,12 +25,23 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['workers', 'database', 'traces', 'session'],
   ],
   // Serving is the server's business: here it is only told when to stop.
-  workers: ['server.ts', 'config.ts', 'http', 'metrics'],
+  workers: ['server.ts', 'config.ts', 'http', 'mail', 'metrics'],
   'server.ts': [
     ...['app.ts', 'observation.ts', 'background.ts', 'config.ts', 'errors.ts', 'janitor.ts', 'master-keys.ts'],
-    ...['database', 'http', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+    ...['database', 'http', 'mail', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   ],
-  'app.ts': ['config.ts', 'errors.ts', 'master-keys.ts', 'database', 'limit', 'metrics', 'rpc', 'traces', ...domains],
+  'app.ts': [
+    'config.ts',
+    'errors.ts',
+    'master-keys.ts',
+    'database',
+    'limit',
+    'mail',
+    'metrics',
+    'rpc',
+    'traces',
+    ...domains,
+  ],
   'observation.ts': ['config.ts', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   'config.ts': ['settings'],
   'janitor.ts': ['database/direct.ts', 'database/prepared.ts'],
@@ -47,8 +58,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   metrics: ['errors.ts', 'rpc'],
   traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
   audit: ['project', 'rpc/context.ts', ...databaseFiles('insert', 'uuid')],
-  mail: ['project', 'rpc/context.ts', ...databaseFiles('uuid')],
-  limit: ['project', ...databaseFiles('direct', 'faults', 'prepared')],
+  mail: ['project', 'master-keys.ts', ...databaseFiles('clock', 'direct', 'insert', 'prepared', 'uuid')],
+  limit: ['project', 'master-keys.ts', ...databaseFiles('direct', 'faults', 'prepared')],
   database: [],
   // The one list that looks the other way: it names every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'limit', ...domains],
@@ -71,6 +82,11 @@ describe('imports', () => {
   });
 
   test.each<[rule: string, from: (path: string) => boolean, to: RegExp]>([
+    [
+      'a domain puts mails into the outbox, and does not send them',
+      isDomain,
+      /^src\/mail\/(transport|dispatcher|post)\.ts/,
+    ],
     ['a domain knows no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
     ['an entity does not know the wire', isEntity, /^gen\//],
     ['generated code knows nothing of ours', (file) => file.startsWith('gen/'), /^(src|test|tools)\//],

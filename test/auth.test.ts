@@ -30,8 +30,8 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: tokens!.refreshToken });
   });
 
-  test('an unknown address, a wrong password and a user without one are refused alike', async () => {
-    const service = await start();
+  test('where registrations are hidden, an unknown address, a wrong password and no password are refused alike', async () => {
+    const service = await start({ env: { HIDE_REGISTRATION: 'on' } });
     const { auth } = service.clients(wire);
     await service.welcome();
     await service.clients('json').admin.createUser({ email: bob.email }, asService);

@@ -3,7 +3,15 @@ import { expect } from 'vitest';
 import type { TestDatabase } from './database.ts';
 import { reasonOf } from './refusal.ts';
 
-const secretFields = ['password', 'refreshToken', 'accessToken', 'accountInviteCode'];
+const secretFields = [
+  'password',
+  'currentPassword',
+  'newPassword',
+  'refreshToken',
+  'accessToken',
+  'token',
+  'accountInviteCode',
+];
 // What only the inside of a service knows: SQL, files, libraries.
 const innards =
   /\b(select|insert|update|delete)\b .*\b(from|into|set)\b|\.ts\b|node_modules|mikro|kysely|postgres|\bpg_|\bat .*:\d+:\d+/i;
@@ -109,6 +117,23 @@ async function sweep(database: TestDatabase): Promise<void> {
     union all
     select 'live session of a deleted user', s.id::text from sessions s join users u on u.id = s.user_id
       where u.deleted_at is not null and s.revoked_at is null and s.expires_at > now() and s.idle_expires_at > now()
+    union all
+    select 'one-time value without user', t.id::text from one_time_tokens t left join users u on u.id = t.user_id where u.id is null
+    union all
+    select 'open one-time value of a deleted user', t.id::text from one_time_tokens t join users u on u.id = t.user_id
+      where u.deleted_at is not null and t.used_at is null and t.voided_at is null
+    union all
+    select 'one-time value used and voided', id::text from one_time_tokens where used_at is not null and voided_at is not null
+    union all
+    select 'mail without its value', m.id::text from mail_outbox m left join one_time_tokens t on t.id = m.token_id
+      where m.token_id is not null and t.id is null
+    union all
+    select 'mail that waits for a dead value', m.id::text from mail_outbox m join one_time_tokens t on t.id = m.token_id
+      where m.state = 'queued' and (t.used_at is not null or t.voided_at is not null)
+    union all
+    select 'mail that has left and still says what it said', id::text from mail_outbox where state <> 'queued' and sealed is not null
+    union all
+    select 'mail that waits and says nothing', id::text from mail_outbox where state = 'queued' and sealed is null
     union all
     select 'two users of one address', email_key from users where email_key is not null
       group by project_id, email_key having count(*) > 1

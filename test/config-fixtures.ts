@@ -9,7 +9,12 @@ export type Environment = Record<string, string>;
 
 export const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`;
 export const digest = (text: string) => createHash('sha256').update(text).digest('hex');
-export const production = { NODE_ENV: 'production', MASTER_KEYS: key('first'), PUBLIC_URL: 'https://auth.example.com' };
+export const production = {
+  NODE_ENV: 'production',
+  MASTER_KEYS: key('first'),
+  PUBLIC_URL: 'https://auth.example.com',
+  MAIL_MODE: 'off',
+};
 
 export const read = (env: Environment) => readConfig(env).config;
 

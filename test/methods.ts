@@ -1,5 +1,6 @@
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
+import { tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -13,7 +14,8 @@ export interface Step {
 export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // The probe looks each second, the signing keys and the clock are read now and then.
-const background = /^select 1$|from "signing_keys"|clock_timestamp/;
+const background =
+  /^select 1$|from "signing_keys"|clock_timestamp|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
 
 /** The statements of calls, without those a replica sends by itself. */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
@@ -48,6 +50,7 @@ export async function callEveryMethod(
   await step('Register', () => auth.register(bob));
   const guest = bearerOf(await step('SignUpAnonymous', () => auth.signUpAnonymous({})));
   await step('Register (guest)', () => auth.register({ ...bob, email: 'guest@example.org' }, guest));
+  await callMailed(service, wire, step);
   const { id: userId } = created.user!;
   await step('GetUser', () => admin.getUser({ userId }, asService));
   await step('BanUser', () => admin.banUser({ userId }, asService));
@@ -55,6 +58,40 @@ export async function callEveryMethod(
   await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
   await callAccountMethods(service, wire, step);
   await callInviteCodeMethods(service, wire, step);
+}
+
+/** The methods around addresses, passwords and what is sent by mail. */
+async function callMailed(
+  service: TestService,
+  wire: Wire,
+  step: <T>(name: string, call: () => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const { auth, admin } = service.clients(wire);
+  const eve = { email: 'eve@example.org', password: 'an eavesdropper', name: 'Eve' };
+  const email = 'eve@example.com';
+  await admin.createUser(eve, asService);
+  const as = bearerOf(await auth.signIn(eve));
+  await step('UpdateMe', () => auth.updateMe({ name: 'Evelyn', timezone: 'Europe/Vienna' }, as));
+  await step('UpdateMe (email)', () => auth.updateMe({ email, currentPassword: eve.password }, as));
+  const confirming = await tokenFor(service, email);
+  await step('ConfirmEmailChange', () => auth.confirmEmailChange({ token: confirming }));
+  await admin.createUser({ ...eve, email: eve.email }, asService);
+  await step('SendVerificationEmail', () => auth.sendVerificationEmail({ email: eve.email }));
+  const verifying = await tokenFor(service, eve.email);
+  await step('VerifyEmail', () => auth.verifyEmail({ token: verifying }));
+  await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
+  await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
+  const resetting = await tokenFor(service, email);
+  await step('VerifyResetToken', () => auth.verifyResetToken({ token: resetting }));
+  await step('ResetPassword', () => auth.resetPassword({ token: resetting, newPassword: 'a second phrase' }));
+  await step('RequestMagicLink', () => auth.requestMagicLink({ email }));
+  const entering = await tokenFor(service, email);
+  const entered = bearerOf(await step('SignInWithMagicLink', () => auth.signInWithMagicLink({ token: entering })));
+  const passwords = { currentPassword: 'a second phrase', newPassword: 'the third phrase' };
+  await step('ChangePassword', () => auth.changePassword(passwords, entered));
+  await step('DeleteMe', () => auth.deleteMe({}, entered));
+  await step('GetEmailVerificationStatus', () => auth.getEmailVerificationStatus({}));
+  await step('GetSettings', () => auth.getSettings({}));
 }
 
 function bearerOf({ tokens }: { tokens?: { accessToken: string } | undefined }) {

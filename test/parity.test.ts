@@ -32,6 +32,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
   const service = await start();
   const { as, session } = await service.welcome(ada);
   const { tokens } = await service.welcome(bob);
+  const lost = `ghot_${'A'.repeat(32)}`;
   const nobody = '018f3c2e-0000-7000-8000-000000000001';
   const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
     'AuthService.Register': [
@@ -47,6 +48,31 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     ],
     'AuthService.SignUpAnonymous': [[{ kind: 7 }]],
     'AuthService.GetMe': [[{}], [{}, asService.headers], [{}, { authorization: 'Bearer a.b.c' }]],
+    'AuthService.UpdateMe': [
+      [{ name: 'Eve' }],
+      [{ email: 'eve@example.org' }, as.headers],
+      [{ email: 'eve@example.org', currentPassword: 'wrong' }, as.headers],
+      [{ email: bob.email, currentPassword: ada.password }, as.headers],
+      [{ timezone: 'Nowhere/Land' }, as.headers],
+      [{ locale: 'no language' }, as.headers],
+    ],
+    'AuthService.DeleteMe': [[{}], [{}, asService.headers]],
+    'AuthService.ChangePassword': [
+      [{ currentPassword: 'wrong', newPassword: 'a long enough phrase' }, as.headers],
+      [{ currentPassword: ada.password, newPassword: ada.password }, as.headers],
+      [{ currentPassword: ada.password, newPassword: 'password1' }, as.headers],
+      [{}, as.headers],
+    ],
+    'AuthService.RequestPasswordReset': [[{ email: 'no address' }]],
+    'AuthService.VerifyResetToken': [[{ token: '\u0000' }]],
+    'AuthService.ResetPassword': [[{}], [{ token: 'x' }], [{ token: lost, newPassword: 'a long enough phrase' }]],
+    'AuthService.GetEmailVerificationStatus': [],
+    'AuthService.SendVerificationEmail': [[{}], [{ email: 'no address' }]],
+    'AuthService.VerifyEmail': [[{}], [{ token: 'x' }], [{ token: lost }]],
+    'AuthService.ConfirmEmailChange': [[{}], [{ token: lost }]],
+    'AuthService.RequestMagicLink': [[{ email: 'no address' }]],
+    'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
+    'AuthService.GetSettings': [],
     'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
     'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
     'SessionService.ListSessions': [[{}], [{ pageSize: 1000 }, as.headers], [{ pageToken: 'x' }, as.headers]],

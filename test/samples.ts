@@ -3,6 +3,7 @@ import { Access } from '../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
+import { tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
@@ -15,6 +16,9 @@ export interface Sample {
 /** Makes a sample of a method, named as `AuthService.SignIn`, that nobody has used. */
 export type Samples = (method: string) => Promise<Sample>;
 
+// What these do to their caller must not be done to the caller of the others.
+const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword']);
+
 /** Has the people and sessions in place that the requests speak of. Every method of the contract has a sample. */
 export async function prepareSamples(service: TestService): Promise<Samples> {
   const { as } = await service.welcome(ada);
@@ -23,7 +27,46 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
   const accounts = await accountSamples(service, newcomer);
+  const { admin, auth } = service.clients('json');
+  /** Somebody new, and the token of the mail that `ask` has them sent. */
+  const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
+    await admin.createUser(person, asService);
+    await ask(person.email);
+    return tokenFor(service, person.email);
+  };
   const requests: Record<string, () => JsonObject | Promise<JsonObject>> = {
+    'AuthService.UpdateMe': () => ({
+      ...{ name: 'Countess', phone: '+44 20 7946 0000', jobTitle: 'Analyst', timezone: 'Europe/London', locale: 'de' },
+      ...{ email: newcomer().email, currentPassword: ada.password },
+    }),
+    'AuthService.DeleteMe': () => ({}),
+    'AuthService.ChangePassword': () => ({
+      ...{ currentPassword: 'a long enough phrase', newPassword: 'quite another phrase' },
+      ...{ currentSession: 'CURRENT_SESSION_ROTATE' },
+    }),
+    'AuthService.RequestPasswordReset': () => ({ email: ada.email }),
+    'AuthService.VerifyResetToken': async () => ({
+      token: await mailed((email) => auth.requestPasswordReset({ email })),
+    }),
+    'AuthService.ResetPassword': async () => ({
+      token: await mailed((email) => auth.requestPasswordReset({ email })),
+      newPassword: 'quite another phrase',
+    }),
+    'AuthService.GetEmailVerificationStatus': () => ({}),
+    'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
+    'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
+    'AuthService.ConfirmEmailChange': async () => {
+      const { email } = newcomer();
+      const other = await service.welcome(newcomer());
+      await auth.updateMe({ email, currentPassword: 'a long enough phrase' }, other.as);
+      return { token: await tokenFor(service, email) };
+    },
+    'AuthService.RequestMagicLink': () => ({ email: ada.email }),
+    'AuthService.SignInWithMagicLink': async () => ({
+      token: await mailed((email) => auth.requestMagicLink({ email })),
+      kind: 'SESSION_KIND_NATIVE',
+    }),
+    'AuthService.GetSettings': () => ({}),
     'AuthService.Register': newcomer,
     'AuthService.SignIn': () => ({ email: ada.email, password: ada.password, kind: 'SESSION_KIND_NATIVE' }),
     'AuthService.SignUpAnonymous': () => ({ kind: 'SESSION_KIND_NATIVE' }),
@@ -57,6 +100,9 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   return async (name) => {
     const method = methods.find((each) => nameOf(each) === name)!;
     const request = await requests[name]!();
-    return { request, headers: (await accounts.headers[name]?.()) ?? { ...headers[policyOf(method)!.access] } };
+    const own = await accounts.headers[name]?.();
+    if (own) return { request, headers: own };
+    if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
+    return { request, headers: { ...headers[policyOf(method)!.access] } };
   };
 }

@@ -6,6 +6,7 @@ import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
 import type { Clock } from '../database/clock.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
@@ -54,6 +55,7 @@ export function adminService({ now, passwords, joining }: Deps): ServiceImpl<typ
         const user = await lockUser(em, projectOf(context), userId);
         user.ban(until, at);
         await revokeSessions(em, { userId }, 'banned', at);
+        await voidFor(em, userId, at);
         audit(em, context, { action: 'user.ban', userId }, at);
         return user;
       });
@@ -78,6 +80,7 @@ export function adminService({ now, passwords, joining }: Deps): ServiceImpl<typ
         await leaveAccounts(em, userId, at);
         user.delete(at);
         await revokeSessions(em, { userId }, 'deleted', at);
+        await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       });
       return {};

@@ -1,34 +1,30 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import type { Joining } from '../account/joining.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { type Quotas, readStanding } from '../account/standing.ts';
+import { readStanding } from '../account/standing.ts';
 import { audit, auditRow } from '../audit/event.ts';
-import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
-import { caller, callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
+import { callerIfAny, change, direct, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
-import type { Opened, SessionOpener } from '../session/opening.ts';
+import type { Opened } from '../session/opening.ts';
 import { userToMessage } from '../user/message.ts';
-import type { Passwords } from '../user/password.ts';
-import { findUser, User } from '../user/user.ts';
+import { User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { emailChange } from './email-change.ts';
+import { emailVerification } from './email-verification.ts';
+import { registerQuietly } from './hidden-registration.ts';
+import { recipientOf } from './letters.ts';
+import { magicLink } from './magic-link.ts';
+import { passwordChange } from './password-change.ts';
+import { passwordReset } from './password-reset.ts';
+import { profile } from './profile.ts';
 import { register } from './register.ts';
 import { checkPassword, recordSignIn } from './sign-in.ts';
 
-interface Deps {
-  readonly now: Clock;
-  readonly passwords: Passwords;
-  readonly opener: SessionOpener;
-  readonly signUp: boolean;
-  readonly autoConfirmEmail: boolean;
-  readonly joining: Joining;
-  /** Undefined where usage is off. */
-  readonly usage: Quotas | undefined;
-}
-
-export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, signUp, autoConfirmEmail, joining, usage } = deps;
+export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
+  const { now, passwords, opener, letters, joining, usage, signUp, autoConfirmEmail, verifyEmail, hideRegistration } =
+    deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -39,6 +35,13 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
   }
 
   return {
+    ...profile(deps),
+    ...passwordChange(deps),
+    ...passwordReset(deps),
+    ...emailVerification(deps),
+    ...emailChange(deps),
+    ...magicLink(deps),
+
     async register({ email, password, name, accountInviteCode, inviteCode }, context) {
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
@@ -52,13 +55,20 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
         emailVerified: autoConfirmEmail,
       };
       const invitation = { projectId: projectOf(context), email, accountInviteCode, inviteCode };
+      if (hideRegistration) {
+        await registerQuietly(deps, registration, invitation, context);
+        return {};
+      }
       const { user, opened, standing } = await change(context, async (em) => {
         const admission = await joining.admit(em, invitation, at);
         const user = await register(em, registration, guest?.isGuest ? guest.userId : undefined, at);
         await joining.join(em, user, admission, at);
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
         const standing = await readStanding(em, user.projectId, user.id);
-        if (!autoConfirmEmail) return { user, standing, opened: undefined };
+        if (!autoConfirmEmail) {
+          if (verifyEmail) await letters.send(em, 'email_verification', recipientOf(user), at);
+          return { user, standing, opened: undefined };
+        }
         const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
         return { user, standing, opened: await opener.open(em, opening, at) };
       });
@@ -69,7 +79,7 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
     async signIn({ email, password, kind }, context) {
       const { signal } = context;
       const credentials = { projectId: projectOf(context), email, password };
-      const user = await checkPassword(direct(context), passwords, credentials, now, signal);
+      const user = await checkPassword(direct(context), deps, credentials, signal);
       const isOutdated = user.passwordHash && passwords.isOutdated(user.passwordHash);
       const rehashed = isOutdated ? await passwords.rehash(user.passwordHash!, password, signal) : null;
       const at = now();
@@ -97,11 +107,16 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
       return signedIn(user, opened, at);
     },
 
-    async getMe(_, context) {
-      const { projectId, userId } = caller(context);
-      const user = await findUser(reads(context), projectId, userId);
-      const standing = await readStanding(direct(context), projectId, userId);
-      return { user: userToMessage(user, now()), account: summaryToMessage(standing, usage, now()) };
+    getSettings() {
+      return {
+        external: {},
+        disableSignup: !signUp,
+        mailerAutoconfirm: autoConfirmEmail,
+        anonymousUsersEnabled: true,
+        emailVerificationEnabled: verifyEmail,
+        magicLinkEnabled: true,
+        passwordMinLength: deps.passwordMinLength,
+      };
     },
   };
 }

@@ -1,7 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { type Standing, standingOf } from '../account/standing.ts';
 import type { EventDraft } from '../audit/draft.ts';
-import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
@@ -9,8 +8,8 @@ import { Refusal } from '../errors.ts';
 import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
-import type { Passwords } from '../user/password.ts';
-import { findByEmail, type User, type UserRow, userOf } from '../user/user.ts';
+import { findByEmail, isBannedAt, type User, type UserRow, userOf } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
 
 interface Credentials {
   readonly projectId: string;
@@ -21,24 +20,31 @@ interface Credentials {
 /**
  * The user whose address and password these are.
  *
- * Every path costs one hash at the current cost. Throws INVALID_CREDENTIALS for an unknown address, a wrong password and
- * a user without one alike, and USER_BANNED only to who has proved to be that user.
+ * Every path costs one hash at the current cost. Throws INVALID_CREDENTIALS for an unknown address and a wrong password
+ * alike, and USER_BANNED and EMAIL_NOT_VERIFIED only to who has proved to be that user. A user without a password is
+ * told USE_OAUTH_PROVIDER, or with HIDE_REGISTRATION the same as everybody.
  */
 export async function checkPassword(
   direct: Direct,
-  passwords: Passwords,
+  { passwords, now, hideRegistration, requireVerifiedEmail }: AuthDeps,
   { projectId, email, password }: Credentials,
-  now: Clock,
   signal: AbortSignal,
 ): Promise<User> {
   const found = await findByEmail(direct, projectId, email);
   const matches = await passwords.matches(found?.passwordHash, password, signal);
   if (!found) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
-  if (!found.passwordHash) throw new Refusal('INVALID_CREDENTIALS', { event: failed('no_password', found) });
+  if (!found.passwordHash) throw withoutPassword(found, hideRegistration);
   if (!matches) throw new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
-  const user = userOf(found);
-  if (user.isBanned(now())) throw new Refusal('USER_BANNED', { event: failed('banned', user) });
-  return user;
+  if (isBannedAt(found, now())) throw new Refusal('USER_BANNED', { event: failed('banned', found) });
+  if (requireVerifiedEmail && !found.emailVerifiedAt)
+    throw new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', found) });
+  return userOf(found);
+}
+
+function withoutPassword(user: UserRow, isHidden: boolean): Refusal {
+  const event = failed('no_password', user);
+  if (isHidden) return new Refusal('INVALID_CREDENTIALS', { event });
+  return new Refusal('USE_OAUTH_PROVIDER', { event, metadata: { providers: '' } });
 }
 
 // Everything a sign-in writes and answers, in one statement.

@@ -7,6 +7,8 @@ import { BillingEvent, Subscription } from '../account/subscription.ts';
 import { UsageCounter } from '../account/usage.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { RateLimit } from '../limit/rate-limit.ts';
+import { Mail } from '../mail/mail.ts';
+import { OneTimeToken } from '../one-time/one-time-token.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { Session } from '../session/session.ts';
@@ -26,4 +28,15 @@ const accounts = [
 ];
 
 /** Every table, in the order of their references. */
-export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit, ...accounts];
+export const entities = [
+  Installation,
+  Project,
+  User,
+  Session,
+  SigningKey,
+  AuditEvent,
+  RateLimit,
+  OneTimeToken,
+  Mail,
+  ...accounts,
+];

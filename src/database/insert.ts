@@ -10,7 +10,9 @@ interface Column {
 
 interface Insert {
   readonly properties: readonly Column[];
+  readonly valuesOf: (entity: object) => unknown[];
   readonly send: (em: EntityManager, values: unknown[]) => Promise<unknown[]>;
+  readonly sendIfFree: (em: EntityManager, values: unknown[]) => Promise<unknown[]>;
 }
 
 const inserts = new Map<string, Insert>();
@@ -22,12 +24,14 @@ const inserts = new Map<string, Insert>();
  * database. Entities without secrets are persisted as usual.
  */
 export async function insert(em: EntityManager, entity: object): Promise<void> {
-  const { properties, send } = insertFor(em, entity.constructor.name);
-  const row = entity as Record<string, unknown>;
-  await send(
-    em,
-    properties.map(({ name, isJson }) => (isJson ? JSON.stringify(row[name]) : (row[name] ?? null))),
-  );
+  const { valuesOf, send } = insertFor(em, entity.constructor.name);
+  await send(em, valuesOf(entity));
+}
+
+/** The same, unless a row with one of its unique values is there. Tells whether it was inserted. */
+export async function insertIfFree(em: EntityManager, entity: object): Promise<boolean> {
+  const { valuesOf, sendIfFree } = insertFor(em, entity.constructor.name);
+  return (await sendIfFree(em, valuesOf(entity))).length === 1;
 }
 
 /**
@@ -51,13 +55,20 @@ function insertFor(em: EntityManager, entityName: string): Insert {
   const props = meta.props.filter((each) => each.persist !== false && each.fieldNames);
   const columns = props.map((each) => `"${each.fieldNames[0]}"`).join(', ');
   const places = props.map((_, index) => `$${index + 1}`).join(', ');
+  const properties = props.map(({ name, fieldNames, columnTypes }) => ({
+    name,
+    column: fieldNames[0]!,
+    isJson: columnTypes[0] === 'jsonb',
+  }));
+  const text = `insert into "${meta.tableName}" (${columns}) values (${places})`;
   const made = {
-    properties: props.map(({ name, fieldNames, columnTypes }) => ({
-      name,
-      column: fieldNames[0]!,
-      isJson: columnTypes[0] === 'jsonb',
-    })),
-    send: statement(`insert_${meta.tableName}`, `insert into "${meta.tableName}" (${columns}) values (${places})`),
+    properties,
+    valuesOf: (entity: object) => {
+      const row = entity as Record<string, unknown>;
+      return properties.map(({ name, isJson }) => (isJson ? JSON.stringify(row[name]) : (row[name] ?? null)));
+    },
+    send: statement(`insert_${meta.tableName}`, text),
+    sendIfFree: statement(`insert_${meta.tableName}_if_free`, `${text} on conflict do nothing returning "id"`),
   };
   inserts.set(entityName, made);
   return made;

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import { type InboxView, showInbox } from './dev-mail.ts';
 import { largestHeader } from './limits.ts';
 import { isRead, probes, type Route, sendRefusal, setSecurityHeaders } from './server.ts';
 
@@ -6,12 +7,14 @@ export interface AdminOptions {
   /** In Prometheus's text format. */
   readonly scrape: () => Promise<string>;
   readonly isReady: () => boolean;
+  /** Shown under /dev/mail. Never in production. */
+  readonly inbox?: InboxView | undefined;
 }
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** A server of its own for whoever runs the service, on a port that no proxy leads to: metrics and probes. */
-export function createAdminServer({ scrape, isReady }: AdminOptions): Server {
+export function createAdminServer({ scrape, isReady, inbox }: AdminOptions): Server {
   const routes = new Map<string, Route>([
     ...probes(isReady),
     [
@@ -26,7 +29,9 @@ export function createAdminServer({ scrape, isReady }: AdminOptions): Server {
     { maxHeaderSize: largestHeader, headersTimeout: 10_000, requestTimeout: 10_000 },
     (req, res) => {
       setSecurityHeaders(res);
-      const route = routes.get(req.url?.split('?', 1)[0] ?? '');
+      const path = req.url?.split('?', 1)[0] ?? '';
+      if (inbox && path === '/dev/mail' && isRead(req)) return showInbox(inbox, req, res);
+      const route = routes.get(path);
       if (!route) return sendRefusal(res, 404);
       if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
       route(res);

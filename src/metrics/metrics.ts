@@ -3,6 +3,7 @@ import type { CallCounter } from '../rpc/telemetry.ts';
 import { CallMetrics } from './calls.ts';
 import { Exposition, type Told, toldBy } from './exposition.ts';
 import { JobMetrics } from './jobs.ts';
+import { exposeMail, type MailView } from './mail.ts';
 import { ResourceMetrics, type Resources } from './resources.ts';
 import { processMetrics } from './runtime.ts';
 
@@ -29,6 +30,10 @@ export class Metrics {
     const jobs = new JobMetrics(names, this.#now);
     jobs.expose(this.#exposition);
     return (name, isGood) => jobs.ended(name, isGood);
+  }
+
+  watchMail(mail: MailView): void {
+    exposeMail(this.#exposition, mail);
   }
 
   watch(resources: Resources): void {

@@ -16,6 +16,7 @@ const signInOutcomes: Readonly<Record<string, string>> = {
   no_password: 'no_password',
   changed_meanwhile: 'changed_meanwhile',
   banned: 'banned',
+  email_not_verified: 'email_not_verified',
   OVER_REQUEST_RATE_LIMIT: 'limited',
   OVER_CAPACITY: 'over_capacity',
 };

@@ -34,7 +34,8 @@ interface Found extends Rotated {
   readonly window_seconds: number;
 }
 
-const subject = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+/** What tokens are made of, from a session `s` and its user `u`. */
+export const subject = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
      u.must_change_password`;
 
 // Hot, and the whole of a refresh: the condition is in the write, so of any number of calls with one token one wins.

@@ -1,4 +1,4 @@
-import { onOff, planName, publicUrl, wholeNumber } from './parsers.ts';
+import { onOff, planName, wholeNumber } from './parsers.ts';
 import { webhookSecrets } from './secret-parsers.ts';
 import type { Settings } from './setting.ts';
 
@@ -26,12 +26,6 @@ export const accounts = {
     reads: wholeNumber(0, 3650, 'days'),
     default: '14',
     example: '30',
-  },
-  FRONTEND_URL: {
-    sentence: 'The application that links to people lead to.',
-    reads: publicUrl,
-    otherwise: 'PUBLIC_URL',
-    example: 'https://app.example.com',
   },
 } as const satisfies Settings;
 

@@ -1,4 +1,5 @@
 import { BlockList, isIPv6 } from 'node:net';
+import { mailRules, mailRulesOfProduction } from './mail-rules.ts';
 import type { SettingName, Values } from './schema.ts';
 import { tlsRules } from './tls-rules.ts';
 
@@ -62,6 +63,7 @@ const rules: readonly Rule[] = [
     },
 
   ...tlsRules,
+  ...mailRules,
 ];
 
 const productionRules: readonly Rule[] = [
@@ -99,6 +101,8 @@ const productionRules: readonly Rule[] = [
       why: 'cheaper to guess than the OWASP minimum',
       allowed: 'in production at least m=47104,t=1,p=1 or m=19456,t=2,p=1 or m=12288,t=3,p=1',
     },
+
+  ...mailRulesOfProduction,
 ];
 
 /** Every rule between settings that is broken. */

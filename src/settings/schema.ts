@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
+import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { choice, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
@@ -194,6 +195,7 @@ export const groups = {
   'Sign-up and limits': admission,
   Accounts: accounts,
   'Usage and billing': usage,
+  Mail: mail,
 } as const;
 
 /** Every setting by the name of its environment variable. */
@@ -208,6 +210,7 @@ export const settings = {
   ...admission,
   ...accounts,
   ...usage,
+  ...mail,
 } as const satisfies Settings;
 
 export type SettingName = keyof typeof settings;

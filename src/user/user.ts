@@ -86,7 +86,7 @@ export class User extends UserTable.class {
   }
 
   isBanned(now: Date): boolean {
-    return this.bannedUntil != null && now < this.bannedUntil;
+    return isBannedAt(this, now);
   }
 
   /** Null lifts the ban. */
@@ -115,6 +115,10 @@ export class User extends UserTable.class {
 }
 UserTable.setClass(User);
 
+export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date): boolean {
+  return bannedUntil != null && now < bannedUntil;
+}
+
 /** The end of a ban that has none: a timestamp every client can hold. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
@@ -130,7 +134,7 @@ const byEmail = statement<User>(
 );
 
 /** What `byEmail` finds: a user's columns, without the verbs. */
-export type UserRow = Pick<User, 'id' | 'passwordHash'>;
+export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
 
 /** The user with this address, whatever its spelling. */
 export async function findByEmail(direct: Direct, projectId: string, email: string): Promise<UserRow | undefined> {

@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { createAdminServer } from '../http/admin.ts';
 import { listenHttp } from '../http/listening.ts';
+import { folderInbox } from '../mail/capture.ts';
+import { inboxFolderIn } from '../mail/post.ts';
 import { Crew } from './crew.ts';
 
 export interface PrimaryDeps {
@@ -23,7 +25,10 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const patience = { replaced, leaving: config.shutdownDelay + replaced };
   const env: Record<string, string> = embeddedUrl ? { DATABASE_URL: embeddedUrl } : {};
   const crew = new Crew({ size: config.workers, env, patience, log });
-  const admin = createAdminServer({ scrape: () => crew.scrape(), isReady: () => crew.isServing });
+  const { mail, environment, dataDir } = config;
+  const isShown = mail.mode === 'capture' && environment === 'development';
+  const inbox = isShown ? folderInbox(inboxFolderIn(dataDir)) : undefined;
+  const admin = createAdminServer({ scrape: () => crew.scrape(), isReady: () => crew.isServing, inbox });
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, config.host, config.adminPort);
   const ports = await crew.start();
   restartOnHangUp(() => crew.restart());

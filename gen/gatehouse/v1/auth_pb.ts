@@ -2,8 +2,8 @@
 // @generated from file gatehouse/v1/auth.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
@@ -12,13 +12,13 @@ import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
 import type { User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Mu4CCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJNCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSIIirUYBAgBOAUSaAoPU2lnblVwQW5vbnltb3VzEiQuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVzcG9uc2UiCIq1GAQIATgeEk8KBUdldE1lEhouZ2F0ZWhvdXNlLnYxLkdldE1lUmVxdWVzdBobLmdhdGVob3VzZS52MS5HZXRNZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iv8CCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSI0ChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgASIaChhSZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UibAoaU2lnbkluV2l0aE1hZ2ljTGlua1JlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKNAQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiIUChJHZXRTZXR0aW5nc1JlcXVlc3QidgoRRXh0ZXJuYWxQcm92aWRlcnMSDgoGZ29vZ2xlGAEgASgIEg4KBmdpdGh1YhgCIAEoCBINCgVhenVyZRgDIAEoCBIOCgZnaXRsYWIYBCABKAgSEQoJYml0YnVja2V0GAUgASgIEg8KB2Rpc2NvcmQYBiABKAgipQIKE0dldFNldHRpbmdzUmVzcG9uc2USMQoIZXh0ZXJuYWwYASABKAsyHy5nYXRlaG91c2UudjEuRXh0ZXJuYWxQcm92aWRlcnMSFgoOZGlzYWJsZV9zaWdudXAYAiABKAgSGgoSbWFpbGVyX2F1dG9jb25maXJtGAMgASgIEhQKDHNtc19wcm92aWRlchgEIAEoCRITCgttZmFfZW5hYmxlZBgFIAEoCBIfChdhbm9ueW1vdXNfdXNlcnNfZW5hYmxlZBgGIAEoCBIiChplbWFpbF92ZXJpZmljYXRpb25fZW5hYmxlZBgHIAEoCBIaChJtYWdpY19saW5rX2VuYWJsZWQYCCABKAgSGwoTcGFzc3dvcmRfbWluX2xlbmd0aBgJIAEoBSpnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAjL4DQoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSTQoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiCIq1GAQIATgFEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWAoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiDYq1GAkIAjIDCNgEOAoSaQoOQ2hhbmdlUGFzc3dvcmQSIy5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiDIq1GAgIAhgBOAVABRJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRKMAQoaR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXMSLy5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0GjAuZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2UiC5ACAYq1GAQIATh4EnwKFVNlbmRWZXJpZmljYXRpb25FbWFpbBIqLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0GisuZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgDEl4KC1ZlcmlmeUVtYWlsEiAuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBohLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgKEnMKEkNvbmZpcm1FbWFpbENoYW5nZRInLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlIgqKtRgGCAEgATgKEmsKEFJlcXVlc3RNYWdpY0xpbmsSJS5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QaJi5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIgiKtRgECAE4AxJ0ChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAoSXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4YgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
 
 /**
  * The request of Register.
@@ -76,7 +76,7 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
  */
 export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   /**
-   * The new user.
+   * The new user. Absent with HIDE_REGISTRATION.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
@@ -288,6 +288,743 @@ export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 7);
 
 /**
+ * The request of UpdateMe. A field that is absent stays as it is.
+ *
+ * @generated from message gatehouse.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
+  /**
+   * The name to show, at most 200 characters.
+   *
+   * @generated from field: optional string name = 1;
+   */
+  name?: string | undefined;
+
+  /**
+   * The telephone number to show: digits, spaces and + ( ) - . / only, at most 32 characters. Empty removes it.
+   *
+   * @generated from field: optional string phone = 2;
+   */
+  phone?: string | undefined;
+
+  /**
+   * The job title to show, at most 200 characters. Empty removes it.
+   *
+   * @generated from field: optional string job_title = 3;
+   */
+  jobTitle?: string | undefined;
+
+  /**
+   * The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
+   *
+   * @generated from field: optional string timezone = 4;
+   */
+  timezone?: string | undefined;
+
+  /**
+   * The BCP 47 tag of the language to get mail in, such as `de`. Empty removes it.
+   *
+   * @generated from field: optional string locale = 5;
+   */
+  locale?: string | undefined;
+
+  /**
+   * The address to change to, at most 254 characters.
+   *
+   * @generated from field: optional string email = 6;
+   */
+  email?: string | undefined;
+
+  /**
+   * The caller's password. Asked for only together with `email`; at most 1024 bytes.
+   *
+   * @generated from field: string current_password = 7;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 8);
+
+/**
+ * The answer of UpdateMe.
+ *
+ * @generated from message gatehouse.v1.UpdateMeResponse
+ */
+export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
+  /**
+   * The caller as they are now.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeResponse.
+ * Use `create(UpdateMeResponseSchema)` to create a new message.
+ */
+export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 9);
+
+/**
+ * The request of DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 10);
+
+/**
+ * The answer of DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 11);
+
+/**
+ * The request of ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
+  /**
+   * The password that the caller has now, at most 1024 bytes.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * The password to have from now on, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * What becomes of the caller's own session.
+   *
+   * @generated from field: gatehouse.v1.CurrentSession current_session = 3;
+   */
+  currentSession: CurrentSession;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 12);
+
+/**
+ * The answer of ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordResponse"> & {
+  /**
+   * The caller as they are now.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * New tokens of the caller's session. Absent with CURRENT_SESSION_KEEP.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 13);
+
+/**
+ * The request of RequestPasswordReset.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordResetRequest"> & {
+  /**
+   * The address of whoever has forgotten the password.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 14);
+
+/**
+ * The answer of RequestPasswordReset: the same for everybody.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 15);
+
+/**
+ * The request of VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenRequest
+ */
+export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenRequest.
+ * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
+ */
+export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 16);
+
+/**
+ * The answer of VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenResponse
+ */
+export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenResponse"> & {
+  /**
+   * Whether ResetPassword would take the token.
+   *
+   * @generated from field: bool valid = 1;
+   */
+  valid: boolean;
+
+  /**
+   * The address of the user whose password it resets. Empty unless valid.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenResponse.
+ * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
+ */
+export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 17);
+
+/**
+ * The request of ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The new password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 18);
+
+/**
+ * The answer of ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 19);
+
+/**
+ * The request of GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
+ */
+export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVerificationStatusRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusRequest.
+ * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 20);
+
+/**
+ * The answer of GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusResponse
+ */
+export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailVerificationStatusResponse"> & {
+  /**
+   * Whether addresses are verified by mail.
+   *
+   * @generated from field: bool enabled = 1;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusResponse.
+ * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 21);
+
+/**
+ * The request of SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailRequest
+ */
+export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificationEmailRequest"> & {
+  /**
+   * The address to verify, for who is not signed in. Empty for the caller's own.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailRequest.
+ * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
+ */
+export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 22);
+
+/**
+ * The answer of SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailResponse
+ */
+export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificationEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailResponse.
+ * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
+ */
+export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 23);
+
+/**
+ * The request of VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 24);
+
+/**
+ * The answer of VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 25);
+
+/**
+ * The request of ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
+ */
+export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChangeRequest"> & {
+  /**
+   * The token of the link that was sent to the new address, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeRequest.
+ * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 26);
+
+/**
+ * The answer of ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeResponse
+ */
+export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeResponse.
+ * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 27);
+
+/**
+ * The request of RequestMagicLink.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkRequest
+ */
+export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequest"> & {
+  /**
+   * The address of whoever wants to sign in.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkRequest.
+ * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
+ */
+export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 28);
+
+/**
+ * The answer of RequestMagicLink: the same for everybody.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkResponse
+ */
+export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkResponse.
+ * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
+ */
+export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 29);
+
+/**
+ * The request of SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkRequest
+ */
+export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLinkRequest"> & {
+  /**
+   * The token of the link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithMagicLinkRequest.
+ * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
+ */
+export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 30);
+
+/**
+ * The answer of SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkResponse
+ */
+export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicLinkResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithMagicLinkResponse.
+ * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
+ */
+export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 31);
+
+/**
+ * The request of GetSettings.
+ *
+ * @generated from message gatehouse.v1.GetSettingsRequest
+ */
+export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetSettingsRequest.
+ * Use `create(GetSettingsRequestSchema)` to create a new message.
+ */
+export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 32);
+
+/**
+ * The third parties through which people may sign in.
+ *
+ * @generated from message gatehouse.v1.ExternalProviders
+ */
+export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
+  /**
+   * Google.
+   *
+   * @generated from field: bool google = 1;
+   */
+  google: boolean;
+
+  /**
+   * GitHub.
+   *
+   * @generated from field: bool github = 2;
+   */
+  github: boolean;
+
+  /**
+   * Microsoft Entra ID, formerly Azure AD.
+   *
+   * @generated from field: bool azure = 3;
+   */
+  azure: boolean;
+
+  /**
+   * GitLab.
+   *
+   * @generated from field: bool gitlab = 4;
+   */
+  gitlab: boolean;
+
+  /**
+   * Bitbucket.
+   *
+   * @generated from field: bool bitbucket = 5;
+   */
+  bitbucket: boolean;
+
+  /**
+   * Discord.
+   *
+   * @generated from field: bool discord = 6;
+   */
+  discord: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExternalProviders.
+ * Use `create(ExternalProvidersSchema)` to create a new message.
+ */
+export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 33);
+
+/**
+ * The answer of GetSettings.
+ *
+ * @generated from message gatehouse.v1.GetSettingsResponse
+ */
+export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & {
+  /**
+   * The third parties that are configured.
+   *
+   * @generated from field: gatehouse.v1.ExternalProviders external = 1;
+   */
+  external?: ExternalProviders | undefined;
+
+  /**
+   * Nobody may register by themselves.
+   *
+   * @generated from field: bool disable_signup = 2;
+   */
+  disableSignup: boolean;
+
+  /**
+   * A new address counts as verified without a mail.
+   *
+   * @generated from field: bool mailer_autoconfirm = 3;
+   */
+  mailerAutoconfirm: boolean;
+
+  /**
+   * Who sends text messages. Always empty: nobody does.
+   *
+   * @generated from field: string sms_provider = 4;
+   */
+  smsProvider: string;
+
+  /**
+   * Users may have a second factor.
+   *
+   * @generated from field: bool mfa_enabled = 5;
+   */
+  mfaEnabled: boolean;
+
+  /**
+   * SignUpAnonymous is open.
+   *
+   * @generated from field: bool anonymous_users_enabled = 6;
+   */
+  anonymousUsersEnabled: boolean;
+
+  /**
+   * Addresses are verified by mail.
+   *
+   * @generated from field: bool email_verification_enabled = 7;
+   */
+  emailVerificationEnabled: boolean;
+
+  /**
+   * Links that sign in are sent.
+   *
+   * @generated from field: bool magic_link_enabled = 8;
+   */
+  magicLinkEnabled: boolean;
+
+  /**
+   * Code points that a new password must have at least.
+   *
+   * @generated from field: int32 password_min_length = 9;
+   */
+  passwordMinLength: number;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetSettingsResponse.
+ * Use `create(GetSettingsResponseSchema)` to create a new message.
+ */
+export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 34);
+
+/**
+ * What becomes of the session that changes its user's password.
+ *
+ * @generated from enum gatehouse.v1.CurrentSession
+ */
+export const CurrentSession = {
+  /**
+   * The same as CURRENT_SESSION_ROTATE.
+   *
+   * @generated from enum value: CURRENT_SESSION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It goes on under the same id with new tokens, which the answer holds; its older refresh tokens are refused.
+   *
+   * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
+   */
+  ROTATE: 1,
+
+  /**
+   * It goes on with the tokens that it has.
+   *
+   * @generated from enum value: CURRENT_SESSION_KEEP = 2;
+   */
+  KEEP: 2,
+} as const;
+
+/**
+ * What becomes of the session that changes its user's password.
+ *
+ * @generated from enum gatehouse.v1.CurrentSession
+ */
+export type CurrentSession = (typeof CurrentSession)[keyof typeof CurrentSession] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.CurrentSession.
+ */
+export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 0);
+
+/**
  * AuthService proves who someone is and opens the session that says so.
  *
  * @generated from service gatehouse.v1.AuthService
@@ -300,7 +1037,9 @@ export const AuthService: GenService<{
    * on the plan of the invite code or, without one, on trial. A registration that fails uses up no invite.
    *
    * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
-   * answer carries tokens of a new session; otherwise only the user.
+   * answer carries tokens of a new session; otherwise only the user, and a mail brings the link that verifies the address.
+   * With HIDE_REGISTRATION the answer is always empty and only the mail tells whether the address was free; a guest
+   * stays a guest then, and the user is a new one.
    *
    * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
    * Of account invites: INVALID_ACCOUNT_INVITE_CODE, ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
@@ -320,7 +1059,8 @@ export const AuthService: GenService<{
    * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
    * signing in to an existing account leaves the guest untouched.
    *
-   * Errors: INVALID_CREDENTIALS, USER_BANNED (told only after the right password), OVER_CAPACITY.
+   * Errors: INVALID_CREDENTIALS, USER_BANNED and EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
+   * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignIn
    */
@@ -348,6 +1088,165 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetMeRequestSchema;
     output: typeof GetMeResponseSchema;
+  },
+  /**
+   * UpdateMe changes the caller's own profile: the fields that are sent, and no others.
+   *
+   * A new e-mail address asks for `current_password` and stays pending, shown as `pending_email`, until the link that is
+   * sent there is confirmed; the old address gets a notice. Sending the present address withdraws a pending change. A user's
+   * guesses of the password are counted together with those of ChangePassword.
+   *
+   * Errors: CURRENT_PASSWORD_REQUIRED, CURRENT_PASSWORD_INCORRECT, USE_OAUTH_PROVIDER (no password), EMAIL_ALREADY_REGISTERED
+   * (never with HIDE_REGISTRATION), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UpdateMe
+   */
+  updateMe: {
+    methodKind: "unary";
+    input: typeof UpdateMeRequestSchema;
+    output: typeof UpdateMeResponseSchema;
+  },
+  /**
+   * DeleteMe deletes the caller: every session ends, every link that was sent dies, the address is free again.
+   *
+   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.DeleteMe
+   */
+  deleteMe: {
+    methodKind: "unary";
+    input: typeof DeleteMeRequestSchema;
+    output: typeof DeleteMeResponseSchema;
+  },
+  /**
+   * ChangePassword replaces the caller's password. All other sessions end, and links to reset it or to sign in die.
+   *
+   * Errors: CURRENT_PASSWORD_INCORRECT, SAME_PASSWORD, WEAK_PASSWORD (metadata `reasons`), USE_OAUTH_PROVIDER (no
+   * password), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * RequestPasswordReset has a link sent that resets the password, if there is somebody with that address and a password.
+   * The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RequestPasswordReset
+   */
+  requestPasswordReset: {
+    methodKind: "unary";
+    input: typeof RequestPasswordResetRequestSchema;
+    output: typeof RequestPasswordResetResponseSchema;
+  },
+  /**
+   * VerifyResetToken tells whether a link to reset a password is still good, without using it. Never an error.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyResetToken
+   */
+  verifyResetToken: {
+    methodKind: "unary";
+    input: typeof VerifyResetTokenRequestSchema;
+    output: typeof VerifyResetTokenResponseSchema;
+  },
+  /**
+   * ResetPassword sets a new password with the token of the link. All sessions of the user end, and the mailbox counts as
+   * proved. What is wrong with the new password leaves the token usable.
+   *
+   * Errors: TOKEN_REQUIRED, PASSWORD_REQUIRED, WEAK_PASSWORD (metadata `reasons`), RESET_TOKEN_INVALID,
+   * RESET_TOKEN_USED_OR_EXPIRED, OVER_CAPACITY.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * GetEmailVerificationStatus tells whether addresses are verified by mail.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.GetEmailVerificationStatus
+   */
+  getEmailVerificationStatus: {
+    methodKind: "unary";
+    input: typeof GetEmailVerificationStatusRequestSchema;
+    output: typeof GetEmailVerificationStatusResponseSchema;
+  },
+  /**
+   * SendVerificationEmail has the link that verifies an address sent anew: to the caller or, where `email` is given, to
+   * whoever has that address and has not verified it; then the answer is the same for everybody.
+   *
+   * Errors: EMAIL_VERIFICATION_DISABLED; without `email` AUTHENTICATION_REQUIRED, GUEST_NOT_ALLOWED, EMAIL_ALREADY_VERIFIED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
+   */
+  sendVerificationEmail: {
+    methodKind: "unary";
+    input: typeof SendVerificationEmailRequestSchema;
+    output: typeof SendVerificationEmailResponseSchema;
+  },
+  /**
+   * VerifyEmail verifies an address with the token of the link. Called with a bearer, it must be that user's.
+   *
+   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * ConfirmEmailChange makes the pending address the user's own, verified. Called with a bearer, it must be that user's.
+   *
+   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED, EMAIL_ALREADY_REGISTERED when
+   * somebody else has the address by now.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ConfirmEmailChange
+   */
+  confirmEmailChange: {
+    methodKind: "unary";
+    input: typeof ConfirmEmailChangeRequestSchema;
+    output: typeof ConfirmEmailChangeResponseSchema;
+  },
+  /**
+   * RequestMagicLink has a link sent that signs in, if there is somebody with that address. The answer and its cost are
+   * the same for everybody, and nobody gets two within MAIL_GAP.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
+   */
+  requestMagicLink: {
+    methodKind: "unary";
+    input: typeof RequestMagicLinkRequestSchema;
+    output: typeof RequestMagicLinkResponseSchema;
+  },
+  /**
+   * SignInWithMagicLink opens a session with the token of the link, at aal1. When the address was never proved before,
+   * the password and the sessions that there were are gone afterwards: whoever made them had not shown that it is theirs.
+   *
+   * Errors: TOKEN_REQUIRED, OTP_EXPIRED.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SignInWithMagicLink
+   */
+  signInWithMagicLink: {
+    methodKind: "unary";
+    input: typeof SignInWithMagicLinkRequestSchema;
+    output: typeof SignInWithMagicLinkResponseSchema;
+  },
+  /**
+   * GetSettings tells what a sign-in page has to know: which ways in there are.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.GetSettings
+   */
+  getSettings: {
+    methodKind: "unary";
+    input: typeof GetSettingsRequestSchema;
+    output: typeof GetSettingsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_auth, 0);

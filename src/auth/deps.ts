@@ -1,0 +1,28 @@
+import type { Joining } from '../account/joining.ts';
+import type { Quotas } from '../account/standing.ts';
+import type { Clock } from '../database/clock.ts';
+import type { TargetBudget } from '../limit/target-budget.ts';
+import type { SessionOpener } from '../session/opening.ts';
+import type { Passwords } from '../user/password.ts';
+import type { Letters } from './letters.ts';
+
+/** What AuthService's methods work with. */
+export interface AuthDeps {
+  readonly now: Clock;
+  readonly passwords: Passwords;
+  readonly opener: SessionOpener;
+  readonly letters: Letters;
+  /** Mails that anyone may have sent to an address. */
+  readonly mailBudget: TargetBudget;
+  /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
+  readonly countGuess: (userId: string) => Promise<void>;
+  readonly joining: Joining;
+  /** Undefined where usage is off. */
+  readonly usage: Quotas | undefined;
+  readonly signUp: boolean;
+  readonly autoConfirmEmail: boolean;
+  readonly verifyEmail: boolean;
+  readonly requireVerifiedEmail: boolean;
+  readonly hideRegistration: boolean;
+  readonly passwordMinLength: number;
+}

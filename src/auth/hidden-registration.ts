@@ -1,0 +1,49 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Invitation } from '../account/joining.ts';
+import { audit, auditFailure } from '../audit/event.ts';
+import { insert, insertIfFree } from '../database/insert.ts';
+import { change, direct } from '../rpc/context.ts';
+import { emailKey } from '../user/email.ts';
+import { type Registration, User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { recipientOf } from './letters.ts';
+
+/** Milliseconds after a registration in which another one of the same address is the same person's second click. */
+const secondClick = 60_000;
+
+/**
+ * Registers an address without telling whether it was free: that is for the mail to say, which only its owner reads.
+ * Either way the same is hashed, and as many statements are sent.
+ */
+export async function registerQuietly(
+  { now, letters, joining, mailBudget, verifyEmail }: AuthDeps,
+  registration: Registration,
+  invitation: Invitation,
+  context: HandlerContext,
+): Promise<void> {
+  const at = now();
+  const { projectId, email } = registration;
+  const key = emailKey(email);
+  const passes = await mailBudget.take(direct(context), projectId, 'register', key, at);
+  const user = User.register(registration, at);
+  await change(context, async (em) => {
+    // Only for the mail: whether the address is free is for the index to say.
+    const holder = await em.findOne(User, { projectId, emailKey: key, deletedAt: null });
+    await em.execute('savepoint registration');
+    const admission = await joining.admit(em, invitation, at);
+    if (await insertIfFree(em, user)) {
+      await joining.join(em, user, admission, at);
+      await em.execute('release savepoint registration');
+      await letters.send(em, 'email_verification', verifyEmail ? recipientOf(user) : undefined, at);
+      audit(em, context, { action: 'auth.register', userId: user.id }, at);
+      return;
+    }
+    // What a free address would have cost is spent, and taken back, the invitation included.
+    await insert(em, Object.assign(user, { emailKey: user.id }));
+    await joining.join(em, user, admission, at);
+    await em.execute('rollback to savepoint registration');
+    const isOld = holder !== null && at.getTime() - holder.createdAt.getTime() > secondClick;
+    await letters.tellAlreadyRegistered(em, passes && isOld ? recipientOf(holder) : undefined, at);
+    auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
+  });
+}

@@ -1,0 +1,75 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { type Addressee, Messages } from '../mail/message.ts';
+import type { Outbox } from '../mail/outbox.ts';
+import { issue } from '../one-time/one-time-token.ts';
+import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import { emailKey } from '../user/email.ts';
+import type { UserRow } from '../user/user.ts';
+
+/** Somebody a one-time value is for, and where it goes. */
+export interface Recipient extends Addressee {
+  readonly userId: string;
+}
+
+/** Stands for whoever gets nothing: all work is done for them too, so that its absence cannot be seen. */
+export const nobody = '00000000-0000-0000-0000-000000000000';
+
+/** Writes to users: one-time values with the mail that takes them there, and notices. */
+export class Letters {
+  readonly #outbox: Outbox;
+  readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
+  readonly #messages: Messages;
+
+  constructor(outbox: Outbox, frontendUrl: string, lifetimes: Readonly<Record<OneTimeKind, number>>) {
+    this.#outbox = outbox;
+    this.#lifetimes = lifetimes;
+    this.#messages = new Messages(frontendUrl);
+  }
+
+  /** Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. */
+  async send(em: EntityManager, kind: OneTimeKind, to: Recipient | undefined, now: Date): Promise<void> {
+    const { projectId, userId, email } = to ?? emptyRecipient;
+    const lifetime = this.#lifetimes[kind];
+    const draft = { projectId, userId, kind, target: emailKey(email), lifetime };
+    const value = { ...(await issue(em, draft, now)), lifetime };
+    await this.#outbox.enqueue(em, this.#wordsFor(kind, to ?? emptyRecipient, value), now);
+  }
+
+  async tellPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+    await this.#outbox.enqueue(em, this.#messages.passwordChanged(to, now), now);
+  }
+
+  async tellEmailChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+    await this.#outbox.enqueue(em, this.#messages.emailChanged(to, now), now);
+  }
+
+  async tellEmailChangeRequested(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+    await this.#outbox.enqueue(em, this.#messages.emailChangeNotice(to), now);
+  }
+
+  /** Nobody is told at the same cost. */
+  async tellAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
+    const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
+    await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
+  }
+
+  #wordsFor(kind: OneTimeKind, ...to: Parameters<Messages['verification']>) {
+    switch (kind) {
+      case 'email_verification':
+        return this.#messages.verification(...to);
+      case 'password_reset':
+        return this.#messages.passwordReset(...to);
+      case 'email_change':
+        return this.#messages.emailChange(...to);
+      case 'magic_link':
+        return this.#messages.magicLink(...to);
+    }
+  }
+}
+
+const emptyRecipient: Recipient = { userId: nobody, projectId: nobody, email: '', name: '', locale: '' };
+
+/** Where a user's own mail goes. */
+export function recipientOf({ id, projectId, email, name, locale }: UserRow): Recipient {
+  return { userId: id, projectId, email: email ?? '', name, locale };
+}

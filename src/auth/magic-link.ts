@@ -1,0 +1,68 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { audit } from '../audit/event.ts';
+import { Refusal } from '../errors.ts';
+import { consume, voidFor } from '../one-time/one-time-token.ts';
+import { change, origin, projectOf } from '../rpc/context.ts';
+import { kindOfClient, sessionToMessage } from '../session/message.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import { userToMessage } from '../user/message.ts';
+import { lockUser, type User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { sendOnRequest } from './requested-mail.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
+
+export function magicLink(deps: AuthDeps): Methods {
+  const { now, opener } = deps;
+  return {
+    async requestMagicLink({ email }, context) {
+      const action = 'auth.magic_link.request';
+      await sendOnRequest(deps, { kind: 'magic_link', email, action, isFor: () => true }, context);
+      return {};
+    },
+
+    async signInWithMagicLink({ token: raw, kind }, context) {
+      if (!raw) throw new Refusal('TOKEN_REQUIRED');
+      const projectId = projectOf(context);
+      const at = now();
+      const { user, opened } = await change(context, async (em) => {
+        const used = await consume(em, 'magic_link', { projectId, raw }, at);
+        if (!used) throw new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
+        const user = await lockUser(em, projectId, used.user_id);
+        await proveMailbox(em, user, at);
+        user.lastSignInAt = at;
+        const opening = { user, kind: kindOfClient(kind), method: 'magiclink', origin: origin(context) };
+        const opened = await opener.open(em, opening, at);
+        audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
+        return { user, opened };
+      });
+      return {
+        user: userToMessage(user, at),
+        tokens: opener.tokensOf(opened, user, at),
+        session: sessionToMessage(opened.session, opened.session.id),
+      };
+    },
+  };
+}
+
+/** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */
+const lockedPassword = '*';
+
+/**
+ * Notes that somebody has shown to read the user's mail.
+ *
+ * Where nobody had before, anybody may have registered the address, and waits for its owner to use the account. So the
+ * first proof takes away what was there: the password, the sessions, what is pending.
+ */
+async function proveMailbox(em: EntityManager, user: User, now: Date): Promise<void> {
+  if (user.emailVerifiedAt) return;
+  user.emailVerifiedAt = now;
+  if (user.passwordHash) user.passwordHash = lockedPassword;
+  user.mustChangePassword = false;
+  user.pendingEmail = null;
+  user.updatedAt = now;
+  await revokeSessions(em, { userId: user.id }, 'mailbox_proved', now);
+  await voidFor(em, user.id, now);
+}

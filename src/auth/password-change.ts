@@ -1,0 +1,71 @@
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { type AuthService, CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { Action } from '../audit/draft.ts';
+import { audit } from '../audit/event.ts';
+import { statement } from '../database/prepared.ts';
+import { Refusal } from '../errors.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
+import { caller, change, reads } from '../rpc/context.ts';
+import { renewSession } from '../session/renewal.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import { userToMessage } from '../user/message.ts';
+import { findUser, type User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { recipientOf } from './letters.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'changePassword'>;
+
+// On the hash that was checked: of two changes at once the second one's current password is no longer current.
+const setPassword = statement<{ id: string }>(
+  'user_change_password',
+  `update users set password_hash = $4, must_change_password = false, pending_email = null, updated_at = $2
+   where id = $1 and password_hash = $3 and deleted_at is null returning id`,
+);
+
+export function passwordChange(deps: AuthDeps): Methods {
+  const { now, passwords, opener, letters } = deps;
+  return {
+    async changePassword({ currentPassword, newPassword, currentSession }, context) {
+      const { projectId, userId, sessionId } = caller(context);
+      const user = await findUser(reads(context), projectId, userId);
+      await requirePassword(deps, user, currentPassword, 'auth.password_change', context);
+      if (newPassword.normalize('NFKC') === currentPassword.normalize('NFKC')) throw new Refusal('SAME_PASSWORD');
+      const passwordHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context.signal);
+      const at = now();
+      const renewed = await change(context, async (em) => {
+        const [changed] = await setPassword(em, [userId, at, user.passwordHash, passwordHash]);
+        if (!changed) throw incorrect('auth.password_change');
+        await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
+        await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
+        await letters.tellPasswordChanged(em, recipientOf(user), at);
+        audit(em, context, { action: 'auth.password_change' }, at);
+        return currentSession === CurrentSession.KEEP ? undefined : renewSession(em, { userId, sessionId }, at);
+      });
+      Object.assign(user, { mustChangePassword: false, pendingEmail: null });
+      const message = userToMessage(user, at);
+      if (!renewed) return { user: message };
+      const { subject, refreshToken } = renewed;
+      return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, false, at) };
+    },
+  };
+}
+
+/**
+ * Lets pass who knows the user's own password. Throws USE_OAUTH_PROVIDER when there is none,
+ * CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT: whoever has stolen a token must not guess on.
+ */
+export async function requirePassword(
+  { passwords, countGuess }: AuthDeps,
+  { id, passwordHash }: User,
+  password: string,
+  action: Action,
+  { signal }: HandlerContext,
+): Promise<void> {
+  if (!passwordHash) throw new Refusal('USE_OAUTH_PROVIDER', { metadata: { providers: '' } });
+  await countGuess(id);
+  if (!(await passwords.matches(passwordHash, password, signal))) throw incorrect(action);
+}
+
+export function incorrect(action: Action): Refusal {
+  return new Refusal('CURRENT_PASSWORD_INCORRECT', { event: { action, cause: 'wrong_password' } });
+}

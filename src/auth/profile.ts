@@ -1,0 +1,80 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { leaveAccounts } from '../account/members.ts';
+import { summaryToMessage } from '../account/message.ts';
+import { readStanding } from '../account/standing.ts';
+import { audit } from '../audit/event.ts';
+import { Refusal } from '../errors.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
+import { caller, change, direct, reads } from '../rpc/context.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import { userToMessage } from '../user/message.ts';
+import { findUser, lockUser, type User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { requestEmailChange } from './email-change.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
+
+export function profile(deps: AuthDeps): Methods {
+  const { now, usage } = deps;
+  return {
+    async getMe(_, context) {
+      const { projectId, userId } = caller(context);
+      const user = await findUser(reads(context), projectId, userId);
+      const standing = await readStanding(direct(context), projectId, userId);
+      return { user: userToMessage(user, now()), account: summaryToMessage(standing, usage, now()) };
+    },
+
+    async updateMe(request, context) {
+      const { projectId, userId } = caller(context);
+      const before = await findUser(reads(context), projectId, userId);
+      const news = differences(request, before);
+      const { email, currentPassword } = request;
+      const changeEmail =
+        email === undefined ? undefined : await requestEmailChange(deps, before, { email, currentPassword }, context);
+      const at = now();
+      if (!changeEmail && Object.keys(news).length === 0) return { user: userToMessage(before, at) };
+      const user = await change(context, async (em) => {
+        const user = await lockUser(em, projectId, userId);
+        Object.assign(user, news, { updatedAt: at });
+        await changeEmail?.(em, user, at);
+        if (Object.keys(news).length > 0) audit(em, context, { action: 'auth.profile_update' }, at);
+        return user;
+      });
+      return { user: userToMessage(user, at) };
+    },
+
+    async deleteMe(_, context) {
+      const { projectId, userId } = caller(context);
+      const at = now();
+      await change(context, async (em) => {
+        const user = await lockUser(em, projectId, userId);
+        await leaveAccounts(em, userId, at);
+        user.delete(at);
+        await revokeSessions(em, { userId }, 'deleted', at);
+        await voidFor(em, userId, at);
+        audit(em, context, { action: 'user.delete' }, at);
+      });
+      return {};
+    },
+  };
+}
+
+const fields = ['name', 'phone', 'jobTitle', 'timezone', 'locale'] as const;
+
+/** The fields that were sent and say something new. */
+function differences(request: UpdateMeRequest, before: User): Partial<Pick<User, (typeof fields)[number]>> {
+  if (request.timezone && !isTimezone(request.timezone))
+    throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'timezone', description: 'no such time zone' }] });
+  const sent = fields.filter((each) => request[each] !== undefined && request[each] !== before[each]);
+  return Object.fromEntries(sent.map((each) => [each, request[each]]));
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,43 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Action } from '../audit/draft.ts';
+import { audit, auditFailure } from '../audit/event.ts';
+import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import { change, direct, projectOf } from '../rpc/context.ts';
+import { emailKey } from '../user/email.ts';
+import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { recipientOf } from './letters.ts';
+
+interface Request {
+  readonly kind: OneTimeKind;
+  readonly email: string;
+  readonly action: Action;
+  /** Whether this user is sent one. */
+  readonly isFor: (user: UserRow) => boolean;
+}
+
+/**
+ * Has a one-time value sent to an address that anyone may name.
+ *
+ * Known, unknown, deleted, banned, over the budget: the statements are the same, and so is what is computed. All that
+ * differs is whether two of them find a row to write. So the answer's time tells as little as the answer.
+ */
+export async function sendOnRequest(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
+  const { kind, email, action, isFor } = request;
+  const at = deps.now();
+  const projectId = projectOf(context);
+  const passes = await deps.mailBudget.take(direct(context), projectId, kind, emailKey(email), at);
+  const user = await findByEmail(direct(context), projectId, email);
+  const isMeant = user !== undefined && !user.isAnonymous && !isBannedAt(user, at) && isFor(user);
+  const to = passes && isMeant ? recipientOf(user) : undefined;
+  await change(context, async (em) => {
+    await deps.letters.send(em, kind, to, at);
+    if (to) audit(em, context, { action, userId: to.userId }, at);
+    else auditFailure(em, context, { action, userId: user?.id, cause: causeOf(user, isMeant) }, at);
+  });
+}
+
+function causeOf(user: UserRow | undefined, isMeant: boolean): string {
+  if (!user) return 'unknown_email';
+  return isMeant ? 'limited' : 'not_for_this_user';
+}

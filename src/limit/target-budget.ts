@@ -1,0 +1,54 @@
+import { createHmac } from 'node:crypto';
+import type { Direct } from '../database/direct.ts';
+import { statement } from '../database/prepared.ts';
+import type { MasterKeys } from '../master-keys.ts';
+
+export interface TargetLimits {
+  /** Seconds between two things of one kind. */
+  readonly gap: number;
+  /** Things of all kinds in an hour. */
+  readonly perHour: number;
+}
+
+// The hour counts only what the gap let pass: asking again and again does not use it up.
+const take = statement<{ passes: boolean }>(
+  'target_budget_take',
+  `with gap as (
+     insert into rate_limits as r (project_id, key, window_ends_at, hits)
+     values ($1, $2, $4::timestamptz + $5 * interval '1 second', 1)
+     on conflict (project_id, key) do update set
+       hits = case when r.window_ends_at <= $4 then 1 else least(r.hits + 1, 1000000) end,
+       window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
+     returning hits
+   ), hour as (
+     insert into rate_limits as r (project_id, key, window_ends_at, hits)
+     select $1::uuid, $3, $4::timestamptz + interval '1 hour', 1 from gap where hits = 1
+     on conflict (project_id, key) do update set
+       hits = case when r.window_ends_at <= $4 then 1 else r.hits + 1 end,
+       window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
+     returning hits
+   )
+   select coalesce((select hits <= $6 from hour), false) as passes`,
+);
+
+/**
+ * How often something reaches one address that anyone may name. Counted whether or not the address is known, so that
+ * nothing is told by it, and under a keyed hash, so that the table is no list of who was asked for.
+ */
+export class TargetBudget {
+  readonly #keys: MasterKeys;
+  readonly #limits: TargetLimits;
+
+  constructor(keys: MasterKeys, limits: TargetLimits) {
+    this.#keys = keys;
+    this.#limits = limits;
+  }
+
+  /** Whether one more of `kind` may reach the address, as emailKey spells it. */
+  async take(direct: Direct, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
+    const { gap, perHour } = this.#limits;
+    const name = createHmac('sha256', this.#keys.macKey('target budget')!).update(target).digest('base64url');
+    const [row] = await take(direct, [projectId, `${kind} ${name}`, `mail ${name}`, now, gap, perHour]);
+    return row!.passes;
+  }
+}

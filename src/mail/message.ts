@@ -1,0 +1,94 @@
+/** The mails there are. Each has a text of its name in every language. */
+export type MailKind =
+  | 'verification'
+  | 'password_reset'
+  | 'magic_link'
+  | 'email_change'
+  | 'email_change_notice'
+  | 'email_changed'
+  | 'password_changed'
+  | 'already_registered';
+
+/** A mail before anybody has put it into words. */
+export interface Message {
+  readonly kind: MailKind;
+  readonly projectId: string;
+  readonly recipient: string;
+  /** A BCP 47 tag, or nothing: the language that the user has chosen. */
+  readonly locale: string;
+  /** The one-time value without which the mail is not sent. */
+  readonly tokenId?: string;
+  /** What stands for the placeholders of the text. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+/** Whom a mail goes to. */
+export interface Addressee {
+  readonly projectId: string;
+  readonly email: string;
+  readonly name: string;
+  readonly locale: string;
+}
+
+/** A one-time value on its way to who may use it. */
+export interface Passed {
+  readonly id: string;
+  readonly raw: string;
+  /** Seconds. */
+  readonly lifetime: number;
+}
+
+/** Every mail with its own function. Links begin with what the configuration says, never with anything of a request. */
+export class Messages {
+  readonly #frontendUrl: string;
+
+  constructor(frontendUrl: string) {
+    this.#frontendUrl = frontendUrl;
+  }
+
+  verification(to: Addressee, value: Passed): Message {
+    return this.#withLink('verification', 'verify-email', to, value);
+  }
+
+  passwordReset(to: Addressee, value: Passed): Message {
+    return this.#withLink('password_reset', 'reset-password', to, value);
+  }
+
+  magicLink(to: Addressee, value: Passed): Message {
+    return this.#withLink('magic_link', 'magic-link', to, value);
+  }
+
+  /** Goes to the new address. */
+  emailChange(to: Addressee, value: Passed): Message {
+    return this.#withLink('email_change', 'confirm-email-change', to, value);
+  }
+
+  /** Goes to the old address, which does not learn the new one: it may belong to who was locked out of it. */
+  emailChangeNotice(to: Addressee): Message {
+    return this.#plain('email_change_notice', to);
+  }
+
+  /** Goes to the address that was left. */
+  emailChanged(to: Addressee, at: Date): Message {
+    return this.#plain('email_changed', to, { time: at.toISOString() });
+  }
+
+  passwordChanged(to: Addressee, at: Date): Message {
+    return this.#plain('password_changed', to, { time: at.toISOString() });
+  }
+
+  alreadyRegistered(to: Addressee): Message {
+    return this.#plain('already_registered', to);
+  }
+
+  #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, lifetime }: Passed): Message {
+    const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
+    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}` }), tokenId: id };
+  }
+
+  #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {
+    const { projectId, email: recipient, name, locale } = to;
+    const site = new URL(this.#frontendUrl).host;
+    return { kind, projectId, recipient, locale, variables: { site, email: recipient, name, ...more } };
+  }
+}

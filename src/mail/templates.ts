@@ -1,0 +1,157 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { MailKind } from './message.ts';
+
+const everywhere = ['site', 'email', 'name'];
+const withLink = [...everywhere, 'link', 'lifetime'];
+const withTime = [...everywhere, 'time'];
+
+/** What may stand in the text of each mail. */
+const placeholders: Readonly<Record<MailKind, readonly string[]>> = {
+  verification: withLink,
+  password_reset: withLink,
+  magic_link: withLink,
+  email_change: withLink,
+  email_change_notice: everywhere,
+  email_changed: withTime,
+  password_changed: withTime,
+  already_registered: everywhere,
+};
+
+interface Template {
+  readonly subject: string;
+  readonly text: string;
+  /** Made of the text where there is none. */
+  readonly html: string | undefined;
+}
+
+export interface Worded {
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+}
+
+const ours = path.join(import.meta.dirname, 'templates');
+
+/** A text of the operator's that cannot be used. The replica does not start. */
+export class TemplateFault extends Error {
+  override name = 'TemplateFault';
+}
+
+/**
+ * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, an empty line and paragraphs;
+ * `{{name}}` stands for a value, and nothing in a text is ever executed. Throws TemplateFault.
+ */
+export class Templates {
+  readonly #templates: ReadonlyMap<string, Template>;
+  readonly #locale: string;
+
+  private constructor(templates: ReadonlyMap<string, Template>, locale: string) {
+    this.#templates = templates;
+    this.#locale = locale;
+  }
+
+  /** `locale` is the language of those who have chosen none that there is a text in. */
+  static load(locale: string, folder?: string): Templates {
+    if (folder && !existsSync(folder)) throw new TemplateFault(`MAIL_TEMPLATES names ${folder}, which is not there`);
+    return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale);
+  }
+
+  word(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): Worded {
+    const wanted = locale.toLowerCase().split(/[-_]/, 1)[0]!;
+    const language = this.#templates.has(`${wanted}/${kind}`) ? wanted : this.#locale;
+    const { subject, text, html } = this.#templates.get(`${language}/${kind}`)!;
+    const values = inWords(variables, language);
+    const escaped = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, escapeHtml(value)]));
+    return {
+      // A value with a line break in it must not begin a header.
+      subject: fill(subject, values).replace(/\p{Cc}+/gu, ' '),
+      text: fill(text, values),
+      html: html ? fill(html, escaped) : page(language, fill(subject, escaped), paragraphs(text, escaped)),
+    };
+  }
+}
+
+function readFolder(folder: string): [string, Template][] {
+  const languages = readdirSync(folder, { withFileTypes: true }).filter((each) => each.isDirectory());
+  return languages.flatMap(({ name: language }) => {
+    const files = readdirSync(path.join(folder, language)).filter((each) => /\.(txt|html)$/.test(each));
+    const kinds = new Set(files.map((each) => path.parse(each).name));
+    return [...kinds].map((kind): [string, Template] => [
+      `${language}/${kind}`,
+      readTemplate(path.join(folder, language, kind)),
+    ]);
+  });
+}
+
+function readTemplate(base: string): Template {
+  const kind = path.basename(base) as MailKind;
+  const known = placeholders[kind];
+  if (!known)
+    throw new TemplateFault(`${base}: no mail of that name; there are ${Object.keys(placeholders).join(', ')}`);
+  if (!existsSync(`${base}.txt`)) throw new TemplateFault(`${base}.txt is missing beside ${base}.html`);
+  const [, subject, text] = /^Subject: ([^\r\n]+)\r?\n\r?\n(.+)$/s.exec(readFileSync(`${base}.txt`, 'utf8')) ?? [];
+  if (!subject || !text)
+    throw new TemplateFault(`${base}.txt does not begin with a line "Subject: ..." and an empty one`);
+  const html = existsSync(`${base}.html`) ? readFileSync(`${base}.html`, 'utf8') : undefined;
+  for (const each of [subject, text, html ?? '']) refuseUnknown(base, each, known);
+  for (const each of [text, ...(html === undefined ? [] : [html])])
+    if (known.includes('link') && !each.includes('{{link}}')) throw new TemplateFault(`${base}: {{link}} is missing`);
+  return { subject, text, html };
+}
+
+function refuseUnknown(base: string, text: string, known: readonly string[]): void {
+  const unknown = [...text.matchAll(/\{\{(.*?)\}\}/gs)].map(([, name]) => name!).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new TemplateFault(`${base}: nothing stands for {{${unknown}}} there; it may hold ${known.join(', ')}`);
+}
+
+/** In one pass, so that a value with braces in it stays what it is. */
+function fill(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replace(/\{\{(\w+)\}\}/g, (_, name) => values[name] ?? '');
+}
+
+function inWords(variables: Readonly<Record<string, string>>, language: string): Record<string, string> {
+  const { lifetime, time, ...rest } = variables;
+  return {
+    ...rest,
+    ...(lifetime && { lifetime: durationInWords(Number(lifetime), language) }),
+    ...(time && { time: timeInWords(time, language) }),
+  };
+}
+
+function durationInWords(seconds: number, language: string): string {
+  const [unit, size] = seconds % 3600 === 0 ? ['hour', 3600] : seconds % 60 === 0 ? ['minute', 60] : ['second', 1];
+  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / size);
+}
+
+function timeInWords(time: string, language: string): string {
+  const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const;
+  return `${new Intl.DateTimeFormat(language, style).format(new Date(time))} UTC`;
+}
+
+function paragraphs(text: string, escaped: Readonly<Record<string, string>>): string {
+  return text
+    .trim()
+    .split(/\r?\n\r?\n+/)
+    .map((each) => (each === '{{link}}' ? '<a href="{{link}}">{{link}}</a>' : escapeHtml(each)))
+    .map((each) => `<p>${fill(each, escaped)}</p>`)
+    .join('\n');
+}
+
+function page(language: string, subject: string, body: string): string {
+  const style = 'font: 16px/1.5 sans-serif; max-width: 36em; margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere';
+  return `<!doctype html>
+<html lang="${language}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${subject}</title></head>
+<body style="${style}">
+${body}
+</body>
+</html>
+`;
+}
+
+function escapeHtml(text: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+  return text.replace(/[&<>"']/g, (each) => entities[each]!);
+}

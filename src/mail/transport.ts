@@ -1,0 +1,89 @@
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { createTransport } from 'nodemailer';
+import { type Delivery, DeliveryFault } from './delivery.ts';
+
+export interface SmtpServer {
+  readonly scheme: 'smtp' | 'smtps' | 'smtp-insecure';
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly auth: { readonly user: string; readonly pass: string } | undefined;
+}
+
+export interface Sender {
+  readonly name: string;
+  readonly address: string;
+}
+
+/** Hands mails to a mail server, over a few connections that stay open. */
+export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
+  const { scheme, host, port, auth } = server;
+  const transport = createTransport({
+    pool: true,
+    maxConnections: 5,
+    // We try again ourselves, with the mail in the database meanwhile.
+    maxRequeues: 0,
+    host,
+    port: port ?? (scheme === 'smtps' ? 465 : 587),
+    secure: scheme === 'smtps',
+    requireTLS: scheme === 'smtp' && !isLocal(host),
+    tls: { minVersion: 'TLSv1.2', ...(isLocal(host) && { rejectUnauthorized: false }) },
+    ...(auth && { auth }),
+    connectionTimeout: 10_000,
+    greetingTimeout: 10_000,
+    socketTimeout: 30_000,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
+  return {
+    async send({ id, recipient, subject, text, html, createdAt }, signal) {
+      const mail = {
+        // A copy: nodemailer writes into it.
+        from: { ...from },
+        to: { name: '', address: recipient },
+        envelope: { from: from.address, to: [recipient] },
+        // The same at every try, so that readers show a mail once that was taken twice.
+        messageId: `<${id}@${domain}>`,
+        date: createdAt,
+        // No answers of machines (RFC 3834).
+        headers: { 'Auto-Submitted': 'auto-generated' },
+        subject,
+        text,
+        html,
+        abortSignal: signal,
+      };
+      const sent = transport.sendMail(mail).catch((error: unknown) => {
+        throw toFault(error);
+      });
+      // nodemailer heeds its signal between the steps of a mail, and a silent server makes no step.
+      await Promise.race([sent, givenUp(signal)]);
+    },
+    close: () => transport.close(),
+  };
+}
+
+function givenUp(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new DeliveryFault('TIMEOUT', false)), { once: true });
+  });
+}
+
+/** 5xx to the sender, the recipient or the text is final. Anything else, a login that fails too, may be better later. */
+function toFault(thrown: unknown): DeliveryFault {
+  const { code = 'UNKNOWN', responseCode } = thrown as { code?: string; responseCode?: number };
+  const isOfMail = code === 'EENVELOPE' || code === 'EMESSAGE';
+  return new DeliveryFault(
+    `${responseCode ?? code}`,
+    isOfMail && responseCode !== undefined && responseCode >= 500,
+    thrown,
+  );
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+loopback.addAddress('::1', 'ipv6');
+
+function isLocal(host: string): boolean {
+  if (host === 'localhost') return true;
+  return isIP(host) !== 0 && loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}

@@ -1,0 +1,51 @@
+import type { Rule } from './rules.ts';
+
+export const mailRules: readonly Rule[] = [
+  ({ MAIL_MODE, SMTP_URL }) =>
+    MAIL_MODE === 'smtp' &&
+    !SMTP_URL && { variable: 'SMTP_URL', why: 'MAIL_MODE is smtp', allowed: 'the URL of a mail server' },
+
+  ({ HIDE_REGISTRATION, AUTO_CONFIRM_EMAIL }) =>
+    HIDE_REGISTRATION &&
+    AUTO_CONFIRM_EMAIL && {
+      variable: 'AUTO_CONFIRM_EMAIL',
+      why: 'with HIDE_REGISTRATION=on nobody may be signed in by registering',
+      allowed: 'off, together with HIDE_REGISTRATION=on',
+      example: 'AUTO_CONFIRM_EMAIL=off',
+    },
+];
+
+/** Mail that silently goes nowhere locks people out: production has to say what becomes of it. */
+export const mailRulesOfProduction: readonly Rule[] = [
+  ({ MAIL_MODE, SMTP_URL }) =>
+    MAIL_MODE === undefined &&
+    !SMTP_URL && {
+      variable: 'SMTP_URL',
+      why: 'required in production',
+      allowed: 'the URL of a mail server, or none together with MAIL_MODE=off',
+    },
+
+  ({ MAIL_MODE }) =>
+    MAIL_MODE === 'capture' && {
+      variable: 'MAIL_MODE',
+      why: 'a shortcut for development',
+      allowed: 'smtp or off, in production',
+    },
+
+  ({ MAIL_MODE, SMTP_URL, MAIL_FROM }) =>
+    (MAIL_MODE ?? (SMTP_URL && 'smtp')) === 'smtp' &&
+    MAIL_FROM?.address.endsWith('@localhost') && {
+      variable: 'MAIL_FROM',
+      why: 'nobody takes mail from there',
+      allowed: 'an address of your domain',
+    },
+
+  ({ MAIL_MODE, SMTP_URL, FRONTEND_URL }) =>
+    (MAIL_MODE ?? (SMTP_URL && 'smtp')) === 'smtp' &&
+    FRONTEND_URL !== undefined &&
+    !FRONTEND_URL.startsWith('https:') && {
+      variable: 'FRONTEND_URL',
+      why: 'not https',
+      allowed: 'an absolute https URL, in production',
+    },
+];

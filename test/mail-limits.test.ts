@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import { mailsTo } from './inbox.ts';
+import { ofCalls } from './methods.ts';
+import { ada } from './people.ts';
+import { startProxy } from './proxy.ts';
+import { refusalOf } from './refusal.ts';
+import { start } from './start.ts';
+
+const newPassword = 'the second difference';
+
+test('a stolen token is no way to guess the password: five tries a minute, by whatever method and session', async () => {
+  const service = await start({ env: { LIMITS: '*=off,AuthService.ChangePassword:session=5' }, replicas: 2 });
+  const { as } = await service.welcome();
+  const other = await service.signIn();
+  const guess = (n: number) => {
+    const { auth } = service.clients('json', n);
+    const currentPassword = `guess number ${n}`;
+    return n % 2
+      ? auth.changePassword({ currentPassword, newPassword }, as)
+      : auth.updateMe({ email: 'eve@example.org', currentPassword }, other.as);
+  };
+  for (let n = 0; n < 5; n++) expect((await refusalOf(guess(n))).reason).toBe('CURRENT_PASSWORD_INCORRECT');
+  for (let n = 5; n < 7; n++)
+    expect(await refusalOf(guess(n))).toMatchObject({
+      reason: 'OVER_REQUEST_RATE_LIMIT',
+      retryAfter: expect.any(Number),
+    });
+  service.pass(61);
+  const right = { currentPassword: ada.password, newPassword };
+  await service.clients('json').auth.changePassword(right, as);
+});
+
+test.each<
+  [method: 'requestPasswordReset' | 'resetPassword' | 'changePassword' | 'sendVerificationEmail', limit: number]
+>([
+  ['requestPasswordReset', 3],
+  ['resetPassword', 5],
+  ['changePassword', 5],
+  ['sendVerificationEmail', 3],
+])('%s is held to %i calls a minute, on all replicas together', async (method, limit) => {
+  const service = await start({ replicas: 2, env: { LIMITS: 'AuthService.SignIn=1000' } });
+  const { as } = await service.welcome();
+  const call = (n: number) => {
+    const { auth } = service.clients('json', n);
+    if (method === 'requestPasswordReset') return auth.requestPasswordReset({ email: `p${n}@example.org` });
+    if (method === 'resetPassword') return auth.resetPassword({ token: 'nonsense', newPassword });
+    if (method === 'changePassword') return auth.changePassword({ currentPassword: 'wrong', newPassword }, as);
+    return auth.sendVerificationEmail({}, as);
+  };
+  const reasonOf = (n: number) =>
+    call(n).then(
+      () => 'ok',
+      async (error) => (await refusalOf(Promise.reject(error))).reason,
+    );
+  for (let n = 0; n < limit; n++) expect(await reasonOf(n)).not.toBe('OVER_REQUEST_RATE_LIMIT');
+  expect(await reasonOf(limit)).toBe('OVER_REQUEST_RATE_LIMIT');
+  service.pass(61);
+  expect(await reasonOf(0)).not.toBe('OVER_REQUEST_RATE_LIMIT');
+});
+
+test('one address is sent no more than the hourly number of mails, whoever asks, and is answered as ever', async () => {
+  const service = await start({ env: { MAIL_HOURLY_LIMIT: '4' } });
+  const { auth } = service.clients('json');
+  await service.welcome();
+  const answers = [];
+  for (let n = 0; n < 12; n++) {
+    answers.push(
+      await auth.requestPasswordReset({ email: ada.email }),
+      await auth.requestMagicLink({ email: ada.email }),
+    );
+    service.pass(61);
+  }
+  for (const answer of answers) expect({ ...answer, $typeName: '' }).toEqual({ ...answers[0], $typeName: '' });
+  expect(await mailsTo(service, ada.email)).toHaveLength(4);
+  service.pass(3600);
+  await auth.requestPasswordReset({ email: ada.email });
+  expect(await mailsTo(service, ada.email)).toHaveLength(5);
+});
+
+test('known and unknown addresses cost the same statements when a link is asked for', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url });
+  const { auth } = service.clients('grpc');
+  await service.welcome();
+  const namesDuring = async (call: () => Promise<unknown>) => {
+    const before = proxy.statements.length;
+    await call();
+    return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text.slice(0, 24));
+  };
+  for (const ask of [
+    (email: string) => auth.requestPasswordReset({ email }),
+    (email: string) => auth.requestMagicLink({ email }),
+  ])
+    expect(await namesDuring(() => ask(ada.email))).toEqual(await namesDuring(() => ask('unknown@example.org')));
+});

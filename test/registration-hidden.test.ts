@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { mailsTo, tokenFor } from './inbox.ts';
+import { ofCalls } from './methods.ts';
+import { ada, asService, bob } from './people.ts';
+import { startProxy } from './proxy.ts';
+import { Barrier, crowd, together } from './race.ts';
+import { refusalOf } from './refusal.ts';
+import { start, wires } from './start.ts';
+
+const env = { HIDE_REGISTRATION: 'on' };
+const subjects = { verify: 'Verify your e-mail address', known: 'You already have an account' };
+
+describe.each(wires)('over %s', (wire) => {
+  test('registering answers nothing, whether the address is free or not; the mail tells', async () => {
+    const service = await start({ env });
+    const { auth } = service.clients(wire);
+    const { user } = await service.welcome();
+    service.pass(3600);
+    const before = await service.database.query('select * from users where id = $1', [user.id]);
+    const answers = [
+      await auth.register({ ...ada, password: 'an attacker knows this', name: 'Eve' }),
+      await auth.register(bob),
+    ];
+    expect(answers[0]).toEqual(answers[1]);
+    expect(answers[0]).toMatchObject({ user: undefined, tokens: undefined, session: undefined });
+    expect(await service.database.query('select * from users where id = $1', [user.id])).toEqual(before);
+    expect((await mailsTo(service, ada.email)).map(({ subject }) => subject)).toEqual([subjects.known]);
+    expect((await mailsTo(service, bob.email)).map(({ subject }) => subject)).toEqual([subjects.verify]);
+    await auth.signIn(ada);
+    await auth.verifyEmail({ token: await tokenFor(service, bob.email) });
+    await auth.signIn(bob);
+    const causes = await service.database.query(
+      `select result, cause from audit_events where action = 'auth.register' order by id`,
+    );
+    expect(causes).toEqual([
+      { result: 'FAILURE', cause: 'email_taken' },
+      { result: 'SUCCESS', cause: null },
+    ]);
+  });
+
+  test('an owner is not told twice within a minute, nor somebody who clicks twice', async () => {
+    const service = await start({ env });
+    const { auth } = service.clients(wire);
+    for (let n = 0; n < 3; n++) await auth.register(ada);
+    expect((await mailsTo(service, ada.email)).map(({ subject }) => subject)).toEqual([subjects.verify]);
+    service.pass(3600);
+    for (let n = 0; n < 3; n++) await auth.register(ada);
+    expect((await mailsTo(service, ada.email)).map(({ subject }) => subject)).toEqual([
+      subjects.verify,
+      subjects.known,
+    ]);
+  });
+
+  test('a weak password is refused for either address alike', async () => {
+    const service = await start({ env });
+    const { auth } = service.clients(wire);
+    await service.welcome();
+    const weak = (email: string) => refusalOf(auth.register({ email, password: 'password1' }));
+    expect(await weak(ada.email)).toEqual(await weak(bob.email));
+  });
+
+  test('a guest who registers stays a guest, whoever has the address', async () => {
+    const service = await start({ env });
+    const { auth } = service.clients(wire);
+    await service.welcome();
+    for (const person of [ada, bob]) {
+      const guest = await service.guest();
+      expect(await auth.register(person, guest.as)).toMatchObject({ user: undefined });
+      expect((await auth.getMe({}, guest.as)).user).toMatchObject({ isAnonymous: true, email: '' });
+    }
+  });
+
+  test('a change to an address that is taken stays pending for ever, and looks like any other', async () => {
+    const service = await start({ env });
+    const { auth, admin } = service.clients(wire);
+    const { as } = await service.welcome();
+    await admin.createUser(bob, asService);
+    const currentPassword = ada.password;
+    const taken = await auth.updateMe({ email: bob.email, currentPassword }, as);
+    expect(taken.user).toMatchObject({ email: ada.email, pendingEmail: bob.email });
+    expect(await mailsTo(service, bob.email)).toEqual([]);
+    const free = await auth.updateMe({ email: 'free@example.org', currentPassword }, as);
+    expect(free.user).toMatchObject({ email: ada.email, pendingEmail: 'free@example.org' });
+    expect(await mailsTo(service, 'free@example.org')).toHaveLength(1);
+  });
+});
+
+test('of twenty registrations of one address one makes a user, and all are answered alike with one mail', async () => {
+  const barrier = new Barrier('Register');
+  const service = await start({ env, replicas: 2, inner: [barrier.interceptor()] });
+  barrier.expect(crowd);
+  const spelling = (n: number) => (n % 2 ? ada.email : ada.email.toUpperCase());
+  const { answers, errors } = await together((n) =>
+    service.clients('grpc', n).auth.register({ ...ada, email: spelling(n) }),
+  );
+  expect(errors).toEqual([]);
+  for (const answer of answers) expect(answer).toEqual(answers[0]);
+  const users = await service.database.query<{ email: string }>('select email from users');
+  expect(users).toHaveLength(1);
+  expect(await mailsTo(service, users[0]!.email)).toHaveLength(1);
+});
+
+test('a free and a taken address cost the same number of statements', async () => {
+  const proxy = await startProxy();
+  const service = await start({ env, databaseUrl: proxy.url });
+  const { auth } = service.clients('grpc');
+  await service.welcome();
+  service.pass(3600);
+  const countDuring = async (call: () => Promise<unknown>) => {
+    const before = proxy.statements.length;
+    await call();
+    return ofCalls(proxy.statements.slice(before)).length;
+  };
+  expect(await countDuring(() => auth.register(ada))).toBe(await countDuring(() => auth.register(bob)));
+});
