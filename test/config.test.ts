@@ -243,7 +243,7 @@ describe('in production', () => {
 
   test('master keys and a public URL are required, and the misspelt name that explains it is told', () => {
     const thrown = faultsOf({ NODE_ENV: 'production', MASTER_KEY: key('first') });
-    expect(thrown.faults.map(({ variable }) => variable)).toEqual(['PUBLIC_URL', 'MASTER_KEYS']);
+    expect(thrown.faults.map(({ variable }) => variable)).toEqual(['PUBLIC_URL', 'MASTER_KEYS', 'SMTP_URL']);
     expect(thrown.message).toContain('MASTER_KEY is not a setting; did you mean MASTER_KEYS?');
   });
 

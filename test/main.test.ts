@@ -20,6 +20,7 @@ const production = {
   PUBLIC_URL: 'https://auth.example.org',
   BIND_ADDRESS: '127.0.0.1',
   SHUTDOWN_DELAY: '0s',
+  MAIL_MODE: 'off',
 };
 
 /** Whatever runs on this directory, the database's processes included. */
