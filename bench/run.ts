@@ -4,7 +4,7 @@ import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
 import { cpuOf, memoryOf, startChild } from './processes.ts';
-import { type Scenario, scenarios, signIn } from './scenarios.ts';
+import { register, type Scenario, scenarios, signIn } from './scenarios.ts';
 import { openStage, type Stage } from './stage.ts';
 import { statementRate } from './statement.ts';
 import { measureStorm } from './storm.ts';
@@ -51,7 +51,8 @@ for (const each of scenarios.filter(({ name }) => name.startsWith(only)))
   rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;
 for (const hashes of [cores, Math.max(1, cores - 1)])
-  if (signIn(hashes).name.startsWith(only)) rows.push(await measureAgainstHashes(signIn(hashes), hashes));
+  for (const scenario of [signIn(hashes), register(hashes)])
+    if (scenario.name.startsWith(only)) rows.push(await measureAgainstHashes(scenario, hashes));
 const storm = only ? undefined : await measureStorm(stage, seconds * 2);
 await stage.close();
 const sizes = [1e4, 1e5, 1e6, 1e7].filter((size) => size <= largest);

@@ -1,3 +1,4 @@
+import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { fieldOf, pathOf, requestFrame } from './frames.ts';
@@ -95,7 +96,43 @@ export const signIn = (hashes: number): Scenario => ({
   },
 });
 
-export const scenarios = [refresh, introspect(0), introspect(1), getSession, listSessions];
+let newcomers = 0;
+
+/** Each call is somebody new, with an account of their own. */
+export const register = (hashes: number): Scenario => ({
+  name: `Register, ${hashes} hashes at a time`,
+  slots: 16,
+  async prepare(address) {
+    const callers = connect(address, pathOf(AuthService.method.register));
+    const next = () => {
+      const email = `newcomer${process.pid}-${newcomers++}@example.org`;
+      return requestFrame(AuthService.method.register, { email, password, name: 'Newcomer' });
+    };
+    const chain: Chain = async (slot) => {
+      expectOk(await callers[slot % connections]!.call(next()));
+    };
+    const request = next();
+    const sample = expectOk(await callers[0]!.call(request));
+    return { chain, request, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+  },
+});
+
+/** A backend counts one unit for each of many machines in turn. */
+const consumeUsage: Scenario = {
+  name: 'ConsumeUsage',
+  slots: 32,
+  async prepare(address) {
+    const requests = Array.from({ length: 500 }, (_, n) =>
+      requestFrame(AccountService.method.consumeUsage, {
+        amount: 1,
+        subject: { case: 'fingerprint', value: `machine-${n}` },
+      }),
+    );
+    return constant(address, pathOf(AccountService.method.consumeUsage), requests, () => serviceKey);
+  },
+};
+
+export const scenarios = [refresh, introspect(0), introspect(1), getSession, listSessions, consumeUsage];
 
 async function constant(address: string, path: string, requests: readonly Buffer[], bearer?: () => string) {
   const callers = connect(address, path, bearer?.());

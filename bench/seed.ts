@@ -33,6 +33,7 @@ export async function seed(database: pg.Client, sessions: number, cost: HashCost
   for (let from = 0; from < sessions; from += step) {
     const to = Math.min(sessions, from + step);
     await database.query(users, [Math.floor(from / perUser), Math.ceil(to / perUser) - 1, passwordHash]);
+    for (const sql of accounts) await database.query(sql, [Math.floor(from / perUser), Math.ceil(to / perUser) - 1]);
     await database.query(sessionsSql, [from, to - 1, hashSessionSecret(secret)]);
   }
   await database.query('vacuum analyze sessions');
@@ -40,10 +41,26 @@ export async function seed(database: pg.Client, sessions: number, cost: HashCost
 }
 
 const users = `
-  insert into users (id, project_id, email, email_key, password_hash, app_metadata, user_metadata, created_at, updated_at)
+  insert into users (id, project_id, email, email_key, password_hash, app_metadata, user_metadata,
+    created_at, updated_at, current_account_id)
   select ('01800000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '${defaultProjectId}', 'user' || n || '@example.org',
-    'user' || n || '@example.org', $3, '{}', '{}', now(), now()
+    'user' || n || '@example.org', $3, '{}', '{}', now(), now(), ('01850000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
   from generate_series($1::int, $2::int) n on conflict do nothing`;
+
+const accountId = `('01850000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid`;
+const userId = `('01800000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid`;
+
+const accounts = [
+  `insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)
+   select ${accountId}, '${defaultProjectId}', 'user' || n, lpad(n::text, 8, '0'), ${userId}, now(), now()
+   from generate_series($1::int, $2::int) n on conflict do nothing`,
+  `insert into memberships (id, project_id, account_id, user_id, role, created_at)
+   select ${accountId}, '${defaultProjectId}', ${accountId}, ${userId}, 'owner', now()
+   from generate_series($1::int, $2::int) n on conflict do nothing`,
+  `insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)
+   select ${accountId}, '${defaultProjectId}', 'pro', 'canceled', now(), now()
+   from generate_series($1::int, $2::int) n on conflict do nothing`,
+];
 
 const sessionsSql = `
   insert into sessions (id, project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at,

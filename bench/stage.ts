@@ -67,6 +67,7 @@ function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts
     SERVICE_KEYS: `bench:${createHash('sha256').update(serviceKey).digest('hex')}`,
     // One machine is one address here, and a session refreshes more often than a person's.
     LIMITS: '*=off,SessionService.Refresh:session=off',
+    QUOTA_ANONYMOUS: '1000000000',
     ...env,
   };
   return startChild([...flags, entry], settings, /"grpc":"([^"]+)".*"ready"/);

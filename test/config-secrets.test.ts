@@ -63,6 +63,29 @@ describe('secrets', () => {
     expect(faulty({ SERVICE_KEYS: text })).toEqual(['SERVICE_KEYS']);
   });
 
+  test('webhook secrets are as Standard Webhooks spells them', () => {
+    const secrets = [randomBytes(24), randomBytes(64)];
+    const text = secrets.map((each) => `whsec_${each.toString('base64')}`).join(', ');
+    expect(read({ BILLING_WEBHOOK_SECRETS: text }).billingSecrets).toEqual(secrets);
+    expect(read({}).billingSecrets).toEqual([]);
+  });
+
+  test.each([
+    ['no prefix', randomBytes(32).toString('base64')],
+    ['23 bytes', `whsec_${randomBytes(23).toString('base64')}`],
+    ['65 bytes', `whsec_${randomBytes(65).toString('base64')}`],
+    ['typed characters', `whsec_${Buffer.from('correct horse battery staple').toString('base64')}`],
+    ['no base64', `whsec_${'-'.repeat(43)}=`],
+    [
+      'one twice',
+      Array(2)
+        .fill(`whsec_${Buffer.alloc(32, same).toString('base64')}`)
+        .join(','),
+    ],
+  ])('webhook secrets with %s are refused', (_, text) => {
+    expect(faulty({ BILLING_WEBHOOK_SECRETS: text })).toEqual(['BILLING_WEBHOOK_SECRETS']);
+  });
+
   test('a master key is no pepper, because one secret has one purpose', () => {
     const master = key('first');
     expect(faulty({ MASTER_KEYS: master, PASSWORD_PEPPER: master.replace('first', 'p') })).toEqual(['PASSWORD_PEPPER']);

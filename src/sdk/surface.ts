@@ -1,5 +1,6 @@
 /* What both entry points offer beside createGatehouse: messages and enums of the contract, errors, and call options. */
 export { type CallOptions, type Client, Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+export * from '../../gen/gatehouse/v1/account_pb.ts';
 export * from '../../gen/gatehouse/v1/admin_pb.ts';
 export * from '../../gen/gatehouse/v1/auth_pb.ts';
 export { AssuranceLevel, AssuranceLevelSchema } from '../../gen/gatehouse/v1/policy_pb.ts';
