@@ -2,6 +2,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
+import { manageAudit } from './cli/audit.ts';
+import type { Terminal } from './cli/terminal.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { openClock } from './database/clock.ts';
 import { startEmbeddedPostgres } from './database/embedded.ts';
@@ -21,6 +23,8 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'serve') return serveUntilStopped(loaded);
   if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest));
+  if (command === 'audit')
+    return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
   throw new Error(`there is no command '${command}'; see gatehouse --help`);
 }
 
@@ -101,6 +105,12 @@ async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: 
     print(`${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`);
 }
 
+/** The same for work that may take long: the timeouts of calls do not apply. */
+function withPatience(config: Config, work: (orm: MikroORM, config: Config) => Promise<void>): Promise<void> {
+  const patient = { ...config, database: { ...config.database, statementTimeout: 0 } };
+  return withDatabase(patient, (orm) => work(orm, patient));
+}
+
 async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<void>): Promise<void> {
   const database = await openDatabase(config, () => {});
   try {
@@ -149,3 +159,17 @@ async function waitFor(ask: () => Promise<void>, log: (line: string) => void): P
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
+
+let progressAt = Number.NEGATIVE_INFINITY;
+
+const terminal: Terminal = {
+  print,
+  progress(line) {
+    // A line that is written over for a person; for a log, one every five seconds.
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+    else if (performance.now() - progressAt > 5000) {
+      process.stderr.write(`${line}\n`);
+      progressAt = performance.now();
+    }
+  },
+};

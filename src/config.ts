@@ -93,6 +93,8 @@ function arrange(values: Values) {
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    /** Days; undefined for ever. */
+    auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),

@@ -7,6 +7,7 @@ import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
+import { AuditTrail } from './audit/trail.ts';
 import { runInBackground } from './background.ts';
 import type { Config } from './config.ts';
 import { type Clock, openClock } from './database/clock.ts';
@@ -45,7 +46,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, trail } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   observe(health);
@@ -65,6 +66,8 @@ export async function startServer(deps: ServerDeps) {
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
+      { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
+      { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
     ],
     log,
     (names) => metrics.countJobs(names),
@@ -94,8 +97,9 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
   const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, log, tracer, countCalls });
-  const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates });
-  return { app, ring, metrics, observe, now, adjust, certificates };
+  const trail = new AuditTrail(orm, keys, config.auditRetention);
+  const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates, trail });
+  return { app, ring, metrics, observe, now, adjust, certificates, trail };
 }
 
 export interface StopOptions {

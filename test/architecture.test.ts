@@ -22,16 +22,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands.ts', 'config.ts', 'settings'],
   'commands.ts': [
     ...['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts'],
-    ...['workers', 'database', 'traces', 'session'],
+    ...['workers', 'database', 'traces', 'session', 'cli'],
   ],
+  cli: ['config.ts', 'master-keys.ts', 'errors.ts', 'audit', 'database', ...domains],
   // Serving is the server's business: here it is only told when to stop.
   workers: ['server.ts', 'config.ts', 'http', 'metrics'],
   'server.ts': [
     ...['app.ts', 'observation.ts', 'background.ts', 'config.ts', 'errors.ts', 'janitor.ts', 'master-keys.ts'],
-    ...['database', 'http', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+    ...['audit', 'database', 'http', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   ],
   'app.ts': ['config.ts', 'errors.ts', 'master-keys.ts', 'database', 'limit', 'metrics', 'rpc', 'traces', ...domains],
-  'observation.ts': ['config.ts', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+  'observation.ts': ['config.ts', 'audit', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   'config.ts': ['settings'],
   'janitor.ts': ['database/direct.ts', 'database/prepared.ts'],
   'background.ts': [],
@@ -46,7 +47,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   rpc: ['errors.ts', 'audit', 'tls', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
   metrics: ['errors.ts', 'rpc'],
   traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
-  audit: ['project', 'rpc/context.ts', ...databaseFiles('insert', 'uuid')],
+  audit: [
+    ...['project', 'master-keys.ts', 'rpc/context.ts'],
+    ...databaseFiles('direct', 'insert', 'prepared', 'transaction', 'uuid'),
+  ],
   mail: ['project', 'rpc/context.ts', ...databaseFiles('uuid')],
   limit: ['project', ...databaseFiles('direct', 'faults', 'prepared')],
   database: [],

@@ -9,8 +9,8 @@ export interface Step {
   readonly call: () => Promise<unknown>;
 }
 
-// The probe looks each second, the signing keys and the clock are read now and then.
-const background = /^select 1$|from "signing_keys"|clock_timestamp/;
+// The probe looks each second, the signing keys and the clock are read now and then; audit events are sealed.
+const background = /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed/;
 
 /** The statements of calls, without those a replica sends by itself. */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {

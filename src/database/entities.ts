@@ -1,4 +1,5 @@
 import { AuditEvent } from '../audit/event.ts';
+import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
 import { RateLimit } from '../limit/rate-limit.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
@@ -7,4 +8,14 @@ import { SigningKey } from '../session/signing-key.ts';
 import { User } from '../user/user.ts';
 
 /** Every table, in the order of their references. */
-export const entities = [Installation, Project, User, Session, SigningKey, AuditEvent, RateLimit];
+export const entities = [
+  Installation,
+  Project,
+  User,
+  Session,
+  SigningKey,
+  AuditEvent,
+  AuditUnsealed,
+  AuditSeal,
+  RateLimit,
+];

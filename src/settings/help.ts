@@ -26,11 +26,12 @@ export function describeSettings(): SettingDescription[] {
   );
 }
 
-const usage = `Usage: gatehouse [serve|migrate|keys] [--help]
+const usage = `Usage: gatehouse [serve|migrate|keys|audit] [--help]
 
   serve    runs the service (default)
   migrate  brings the database's schema up to date and exits
   keys     shows and rotates the keys that sign access tokens
+  audit    audit verify follows the chain of seals and names the first event that is wrong
 
 Settings are environment variables; an empty one counts as not set. A secret may stand in a file
 instead, named by the variable with _FILE behind it.`;

@@ -36,6 +36,14 @@ export const portOrOff = z
   .pipe(z.number('too large').max(65_535, 'too large').optional())
   .describe('a whole number from 0 to 65535, or off');
 
+/** Whole days, or undefined for ever. */
+export const daysOrOff = z
+  .string()
+  .regex(/^(off|[1-9]\d*)$/, 'neither off nor a whole number above 0')
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
+  .pipe(z.number('too large').max(36_500, 'too large').optional())
+  .describe('a whole number of days from 1 to 36500, or off');
+
 const secondsPer: Record<string, number> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** Seconds, written `90`, `90s`, `10m`, `12h` or `7d`. */
