@@ -73,12 +73,12 @@ export function createApp(deps: Deps): App {
 }
 
 function createServices(deps: Deps, access: AccessTokens, opener: SessionOpener, rotation: RotationRules) {
-  const { config, now, keys, passwords } = deps;
+  const { config, now, keys, ring, passwords } = deps;
   const memory = new SessionMemory();
   return [
     serve(AuthService, authService({ ...config, now, passwords, opener })),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
-    serve(AdminService, adminService({ now, passwords })),
+    serve(AdminService, adminService({ now, passwords, keys, ring, opener, defaults: config })),
   ];
 }
 

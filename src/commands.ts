@@ -95,7 +95,7 @@ async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: 
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
   await prepareInstallation(orm, keys, now());
-  if (action === 'rotate') await rotateSigningKey(orm, keys, now());
+  if (action === 'rotate') await rotateSigningKey(orm, keys, now(), id === '--force');
   else if (action === 'revoke') {
     if (!id || !(await revokeSigningKey(orm, keys, id, now())))
       throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');

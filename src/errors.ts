@@ -26,6 +26,7 @@ const refusals = {
   REAUTHENTICATION_REQUIRED: [Code.PermissionDenied, 'authenticate again first'],
   USER_BANNED: [Code.PermissionDenied, 'the user is banned'],
   SIGN_UP_DISABLED: [Code.PermissionDenied, 'registration is switched off'],
+  IMPERSONATION_NOT_ALLOWED: [Code.PermissionDenied, 'not while acting as another user'],
   PROJECT_MISMATCH: [Code.PermissionDenied, 'the token belongs to another project'],
 
   // What the call asks for
@@ -33,13 +34,18 @@ const refusals = {
   MALFORMED_REQUEST: [Code.InvalidArgument, 'the request could not be read'],
   PAGE_TOKEN_INVALID: [Code.InvalidArgument, 'the page token is not valid'],
   WEAK_PASSWORD: [Code.InvalidArgument, 'the password is too weak'],
+  HASH_NOT_SUPPORTED: [Code.InvalidArgument, 'a password hash of this kind cannot be taken over'],
   EMAIL_ALREADY_REGISTERED: [Code.AlreadyExists, 'Email already registered'],
   PROJECT_NOT_FOUND: [Code.NotFound, 'no such project'],
   SESSION_NOT_FOUND: [Code.NotFound, 'no such session'],
   USER_NOT_FOUND: [Code.NotFound, 'no such user'],
+  SIGNING_KEY_NOT_FOUND: [Code.NotFound, 'no such signing key'],
   SERVICE_NOT_FOUND: [Code.NotFound, 'no such service'],
   METHOD_NOT_FOUND: [Code.Unimplemented, 'no such method'],
   ENCODING_NOT_SUPPORTED: [Code.Unimplemented, 'the encoding is not supported'],
+  CANNOT_DEMOTE_SELF: [Code.FailedPrecondition, 'another operator has to take this role from you'],
+  CANNOT_IMPERSONATE_OPERATOR: [Code.FailedPrecondition, 'nobody acts as an operator'],
+  KEY_TOO_YOUNG: [Code.FailedPrecondition, 'verifiers may not have seen the next key yet, try again later'],
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],
 
   // What the service can bear

@@ -3,19 +3,35 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
-import type { Clock } from '../database/clock.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import type { Passwords } from '../user/password.ts';
 import { findUser, forGood, lockUser } from '../user/user.ts';
+import { auditMethods } from './audit-events.ts';
+import { type ImpersonationDeps, impersonationMethods } from './impersonation.ts';
+import { type SettingsDeps, settingsMethods } from './settings.ts';
+import { type KeyDeps, signingKeyMethods } from './signing-keys.ts';
+import { userListMethods } from './user-list.ts';
+import { userUpdateMethods } from './user-update.ts';
 
-interface Deps {
-  readonly now: Clock;
+interface Deps extends SettingsDeps, KeyDeps, ImpersonationDeps {
   readonly passwords: Passwords;
 }
 
-export function adminService({ now, passwords }: Deps): ServiceImpl<typeof AdminService> {
+export function adminService(deps: Deps): ServiceImpl<typeof AdminService> {
+  return {
+    ...userMethods(deps),
+    ...userListMethods(deps),
+    ...userUpdateMethods(deps),
+    ...impersonationMethods(deps),
+    ...settingsMethods(deps),
+    ...signingKeyMethods(deps),
+    ...auditMethods(),
+  };
+}
+
+function userMethods({ now, passwords }: Deps) {
   return {
     async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
       const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
@@ -74,5 +90,5 @@ export function adminService({ now, passwords }: Deps): ServiceImpl<typeof Admin
       });
       return {};
     },
-  };
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }

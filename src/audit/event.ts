@@ -83,7 +83,7 @@ function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, 
   const caller = found instanceof Error ? undefined : found;
   // Who called without a bearer has proved by success to be the user it is about.
   const provedId = !caller && result === 'SUCCESS' && proving.has(draft.action) ? draft.userId : undefined;
-  const callerId = caller?.kind === 'user' ? caller.userId : (caller?.name ?? provedId);
+  const callerId = caller?.kind === 'user' ? (caller.impersonatorId ?? caller.userId) : (caller?.name ?? provedId);
   const event = new AuditEvent();
   return Object.assign(event, {
     id: uuidv7(now),

@@ -4,6 +4,7 @@ import { audit, auditRow } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
+import { readSettings } from '../project/settings.ts';
 import { caller, callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened, SessionOpener } from '../session/opening.ts';
@@ -22,7 +23,7 @@ interface Deps {
 }
 
 export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, signUp, autoConfirmEmail } = deps;
+  const { now, passwords, opener } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -34,6 +35,7 @@ export function authService(deps: Deps): ServiceImpl<typeof AuthService> {
 
   return {
     async register({ email, password, name }, context) {
+      const { signUp, autoConfirmEmail } = await readSettings(direct(context), projectOf(context), deps);
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);

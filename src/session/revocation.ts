@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/prepared.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 
-export type RevokeReason = 'sign_out' | 'revoked' | 'banned' | 'deleted' | 'session_limit';
+export type RevokeReason = 'sign_out' | 'revoked' | 'banned' | 'deleted' | 'session_limit' | 'operator';
 
 const revokeMany = statement<{ id: string }>(
   'sessions_revoke',

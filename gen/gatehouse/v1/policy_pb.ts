@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEiqwIKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDSpqCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEg8KC0FDQ0VTU19VU0VSEAISEgoOQUNDRVNTX1NFUlZJQ0UQAxIQCgxBQ0NFU1NfQURNSU4QBCplCg5Bc3N1cmFuY2VMZXZlbBIfChtBU1NVUkFOQ0VfTEVWRUxfVU5TUEVDSUZJRUQQABIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMRABEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwyEAI6UQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY0YYDIAEoCzIULmdhdGVob3VzZS52MS5Qb2xpY3lSBnBvbGljeYgBAWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEiyQIKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIcChRhZG1pdHNfaW1wZXJzb25hdGlvbhgJIAEoCCpqCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEg8KC0FDQ0VTU19VU0VSEAISEgoOQUNDRVNTX1NFUlZJQ0UQAxIQCgxBQ0NFU1NfQURNSU4QBCplCg5Bc3N1cmFuY2VMZXZlbBIfChtBU1NVUkFOQ0VfTEVWRUxfVU5TUEVDSUZJRUQQABIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMRABEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwyEAI6UQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY0YYDIAEoCzIULmdhdGVob3VzZS52MS5Qb2xpY3lSBnBvbGljeYgBAWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method asks of its callers. Read once at start by the interceptors; a method without a policy does not start.
@@ -75,6 +75,14 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: uint32 per_session_per_minute = 8;
    */
   perSessionPerMinute: number;
+
+  /**
+   * Operators who act as a user are admitted. They always are where nothing is changed (NO_SIDE_EFFECTS), and refused
+   * with IMPERSONATION_NOT_ALLOWED elsewhere.
+   *
+   * @generated from field: bool admits_impersonation = 9;
+   */
+  admitsImpersonation: boolean;
 };
 
 /**
