@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
+import { Refusal } from '../errors.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
@@ -33,8 +34,13 @@ export function adminService(deps: Deps): ServiceImpl<typeof AdminService> {
 
 function userMethods({ now, passwords }: Deps) {
   return {
-    async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
-      const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+    async createUser({ email, password, passwordHash: foreign, name, emailVerified, mustChangePassword }, context) {
+      if (password && foreign)
+        throw new Refusal('INVALID_ARGUMENT', {
+          fields: [{ field: 'password_hash', description: 'not with a password' }],
+        });
+      const hashed = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+      const passwordHash = foreign ? passwords.takeOver(foreign) : hashed;
       const at = now();
       const registration = {
         projectId: projectOf(context),
