@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
 import { manageAudit } from './cli/audit.ts';
+import { importFile } from './cli/import.ts';
+import { manageOperators } from './cli/operators.ts';
 import type { Terminal } from './cli/terminal.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { openClock } from './database/clock.ts';
@@ -23,6 +25,10 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'serve') return serveUntilStopped(loaded);
   if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest));
+  if (command === 'admin')
+    return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
+  if (command === 'import')
+    return withPatience(loaded.config, (orm, config) => importFile(orm, config, rest, terminal));
   if (command === 'audit')
     return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
   throw new Error(`there is no command '${command}'; see gatehouse --help`);

@@ -24,7 +24,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts'],
     ...['workers', 'database', 'traces', 'session', 'cli'],
   ],
-  cli: ['config.ts', 'master-keys.ts', 'errors.ts', 'audit', 'database', ...domains],
+  cli: ['config.ts', 'master-keys.ts', 'errors.ts', 'rpc/context.ts', 'audit', 'database', ...domains],
   // Serving is the server's business: here it is only told when to stop.
   workers: ['server.ts', 'config.ts', 'http', 'metrics'],
   'server.ts': [
