@@ -2,13 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Interceptor } from '@connectrpc/connect';
 import { expect, onTestFinished, test } from 'vitest';
+import { importUsers } from '../src/admin/import.ts';
 import { keepPartitions } from '../src/audit/partitions.ts';
 import { backlogOf, sealEvents } from '../src/audit/seal.ts';
 import { verifyTrail } from '../src/audit/verify.ts';
+import { commandLine } from '../src/cli/caller.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { sweep } from '../src/janitor.ts';
 import { MasterKeys } from '../src/master-keys.ts';
+import { defaultProjectId } from '../src/project/project.ts';
 import { kWork } from '../src/rpc/context.ts';
+import { User } from '../src/user/user.ts';
 import type { TestDatabase } from './database.ts';
 import { callEveryMethod, ofCalls } from './methods.ts';
 import { ada } from './people.ts';
@@ -37,6 +41,17 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
 /** What a replica does for the audit trail by itself, and an operator now and then. */
 async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: TestService): Promise<void> {
   const keys = new MasterKeys(service.config.masterKeys);
+  await importUsers(
+    orm,
+    [
+      User.register(
+        { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null },
+        service.now(),
+      ),
+    ],
+    commandLine('import'),
+    service.now(),
+  );
   await backlogOf(orm);
   await sealEvents(orm, keys, service.now());
   await service.database.query('set session_replication_role = replica');
