@@ -90,7 +90,7 @@ function createServices(
   countGuess: AuthDeps['countGuess'],
   rotation: RotationRules,
 ) {
-  const { config, now, keys, passwords, outbox } = deps;
+  const { config, now, keys, ring, passwords, outbox } = deps;
   const { frontendUrl, lifetimes } = config.mail;
   const letters = new Letters(outbox, frontendUrl, lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
@@ -104,7 +104,7 @@ function createServices(
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
     serve(AccountService, accountService({ ...config, now, joining })),
-    serve(AdminService, adminService({ now, passwords, joining })),
+    serve(AdminService, adminService({ now, passwords, keys, ring, opener, joining, defaults: config })),
   ];
 }
 

@@ -2,6 +2,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
+import { manageAudit } from './cli/audit.ts';
+import { importFile } from './cli/import.ts';
+import { manageOperators } from './cli/operators.ts';
+import type { Terminal } from './cli/terminal.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { openClock } from './database/clock.ts';
 import { startEmbeddedPostgres } from './database/embedded.ts';
@@ -21,6 +25,12 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'serve') return serveUntilStopped(loaded);
   if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest));
+  if (command === 'admin')
+    return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
+  if (command === 'import')
+    return withPatience(loaded.config, (orm, config) => importFile(orm, config, rest, terminal));
+  if (command === 'audit')
+    return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
   throw new Error(`there is no command '${command}'; see gatehouse --help`);
 }
 
@@ -91,7 +101,7 @@ async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: 
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
   await prepareInstallation(orm, keys, now());
-  if (action === 'rotate') await rotateSigningKey(orm, keys, now());
+  if (action === 'rotate') await rotateSigningKey(orm, keys, now(), id === '--force');
   else if (action === 'revoke') {
     if (!id || !(await revokeSigningKey(orm, keys, id, now())))
       throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
@@ -99,6 +109,12 @@ async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: 
     throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
   for (const each of await listSigningKeys(orm))
     print(`${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`);
+}
+
+/** The same for work that may take long: the timeouts of calls do not apply. */
+function withPatience(config: Config, work: (orm: MikroORM, config: Config) => Promise<void>): Promise<void> {
+  const patient = { ...config, database: { ...config.database, statementTimeout: 0 } };
+  return withDatabase(patient, (orm) => work(orm, patient));
 }
 
 async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<void>): Promise<void> {
@@ -149,3 +165,17 @@ async function waitFor(ask: () => Promise<void>, log: (line: string) => void): P
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
+
+let progressAt = Number.NEGATIVE_INFINITY;
+
+const terminal: Terminal = {
+  print,
+  progress(line) {
+    // A line that is written over for a person; for a log, one every five seconds.
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+    else if (performance.now() - progressAt > 5000) {
+      process.stderr.write(`${line}\n`);
+      progressAt = performance.now();
+    }
+  },
+};

@@ -95,6 +95,8 @@ function arrange(values: Values) {
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    /** Days; undefined for ever. */
+    auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
     mail: arrangeMail(values),

@@ -6,7 +6,11 @@ import { helpText } from './settings/help.ts';
 
 // The id of a signing key is 43 characters of base64url, and the first may be a dash.
 const args = process.argv.slice(2).flatMap((arg) => (/^-[\w-]{42}$/.test(arg) ? ['--', arg] : arg));
-const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } } as const;
+const options = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+  force: { type: 'boolean' },
+} as const;
 
 try {
   const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
@@ -16,7 +20,7 @@ try {
     const loaded = loadConfig();
     // Only now: what it brings along takes most of a second to load.
     const { run } = await import('./commands.ts');
-    await run(positionals, loaded);
+    await run(values.force ? [...positionals, '--force'] : positionals, loaded);
   }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);

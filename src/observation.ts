@@ -1,6 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
 import packageJson from '../package.json' with { type: 'json' };
+import type { AuditTrail } from './audit/trail.ts';
 import type { Clock } from './database/clock.ts';
 import { closePipe, poolOf } from './database/direct.ts';
 import { timeWaits } from './database/pool.ts';
@@ -18,6 +19,7 @@ interface Watched {
   readonly passwords: Passwords;
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
+  readonly trail: AuditTrail;
 }
 
 /** What operators see of a replica: its metrics and, where they go somewhere, its traces. */
@@ -45,7 +47,7 @@ export class Observation {
   };
 
   /** Has the metrics show these, too, at every scrape. */
-  watch({ health, passwords, ring, certificates }: Watched): void {
+  watch({ health, passwords, ring, certificates, trail }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({
       isReady: () => health.isServing,
@@ -58,6 +60,7 @@ export class Observation {
       }),
       retries: retryCounts,
       signingKeys: () => ring.states(),
+      unsealedEvents: () => trail.backlog,
       certificateDaysLeft: (now) => certificates?.daysLeft(now),
     });
   }

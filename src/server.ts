@@ -7,6 +7,7 @@ import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
+import { AuditTrail } from './audit/trail.ts';
 import { runInBackground } from './background.ts';
 import type { Config } from './config.ts';
 import { type Clock, openClock } from './database/clock.ts';
@@ -47,7 +48,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, post, trail } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   observe(health);
@@ -68,6 +69,8 @@ export async function startServer(deps: ServerDeps) {
       { name: 'clock', every: 60_000, run: adjust },
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
+      { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
+      { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
     ],
     log,
     (names) => metrics.countJobs(names),
@@ -103,8 +106,9 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
   const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
-  const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates });
-  return { app, ring, metrics, observe, now, adjust, certificates, post };
+  const trail = new AuditTrail(orm, keys, config.auditRetention);
+  const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates, trail });
+  return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
 }
 
 function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log'>, keys: MasterKeys, now: Clock) {

@@ -22,13 +22,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands.ts', 'config.ts', 'settings'],
   'commands.ts': [
     ...['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts'],
-    ...['workers', 'database', 'traces', 'session'],
+    ...['workers', 'database', 'traces', 'session', 'cli'],
   ],
+  cli: ['config.ts', 'master-keys.ts', 'errors.ts', 'rpc/context.ts', 'audit', 'database', ...domains],
   // Serving is the server's business: here it is only told when to stop.
   workers: ['server.ts', 'config.ts', 'http', 'mail', 'metrics'],
   'server.ts': [
     ...['app.ts', 'observation.ts', 'background.ts', 'config.ts', 'errors.ts', 'janitor.ts', 'master-keys.ts'],
-    ...['database', 'http', 'mail', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+    ...['audit', 'database', 'http', 'mail', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   ],
   'app.ts': [
     'config.ts',
@@ -42,7 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'traces',
     ...domains,
   ],
-  'observation.ts': ['config.ts', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+  'observation.ts': ['config.ts', 'audit', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
   'config.ts': ['settings'],
   'janitor.ts': ['database/direct.ts', 'database/prepared.ts'],
   'background.ts': [],
@@ -57,9 +58,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   rpc: ['errors.ts', 'audit', 'tls', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
   metrics: ['errors.ts', 'rpc'],
   traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
-  audit: ['project', 'rpc/context.ts', ...databaseFiles('insert', 'uuid')],
   mail: ['project', 'master-keys.ts', ...databaseFiles('clock', 'direct', 'insert', 'prepared', 'uuid')],
   limit: ['project', 'master-keys.ts', ...databaseFiles('direct', 'faults', 'prepared')],
+  audit: [
+    ...['project', 'master-keys.ts', 'rpc/context.ts'],
+    ...databaseFiles('direct', 'insert', 'prepared', 'transaction', 'uuid'),
+  ],
   database: [],
   // The one list that looks the other way: it names every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'limit', ...domains],

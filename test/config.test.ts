@@ -98,6 +98,7 @@ test.each<[name: string, text: string, field: string, value: unknown]>([
   ['REFLECTION', 'off', 'reflection', false],
   ['SIGN_UP', 'off', 'signUp', false],
   ['AUTO_CONFIRM_EMAIL', 'on', 'autoConfirmEmail', true],
+  ['AUDIT_RETENTION', 'off', 'auditRetention', undefined],
   ['ACCESS_TOKEN_LIFETIME', '86400', 'accessTokenLifetime', 86_400],
   ['REFRESH_REUSE_INTERVAL', '0', 'refreshReuseInterval', 0],
   ['SHUTDOWN_DELAY', '90', 'shutdownDelay', 90],

@@ -10,6 +10,8 @@ export interface Credential {
   /** What is wrong with it, if anything. */
   readonly fault?: Reason;
   readonly isService?: true;
+  readonly isOperator?: true;
+  readonly isImpersonated?: true;
   readonly isGuest?: true;
   readonly mustChangePassword?: true;
   readonly hasTwoFactors?: true;
@@ -43,11 +45,19 @@ async function otherUsers(service: TestService): Promise<Credential[]> {
   await service.database.query(`update sessions set amr = '[{"method":"password","timestamp":1}]' where id = $1`, [
     stale.session.id,
   ]);
+  const operator = await service.operator();
+  const acting = await admin.impersonateUser({ userId: strong.user.id }, operator.as);
   const strongToken = resign(service, strong.tokens.accessToken, { claims: { aal: 'aal2' } });
   return [
     { name: 'a guest', header: `Bearer ${guest.accessToken}`, isGuest: true },
     { name: 'a user who must change the password', header: `Bearer ${eve.accessToken}`, mustChangePassword: true },
     { name: 'a user with two factors', header: `Bearer ${strongToken}`, hasTwoFactors: true },
+    { name: 'an operator', header: `Bearer ${operator.tokens.accessToken}`, isOperator: true },
+    {
+      name: 'an operator who acts as a user',
+      header: `Bearer ${acting.tokens!.accessToken}`,
+      isImpersonated: true,
+    },
     { name: 'a user who signed in long ago', header: `Bearer ${stale.tokens.accessToken}`, isStale: true },
   ];
 }

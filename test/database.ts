@@ -37,7 +37,10 @@ export async function createDatabase(): Promise<TestDatabase> {
     (await client.query<Row>(text, values)).rows;
   const tables = async () =>
     (
-      await query<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public' order by 1`)
+      await query<{
+        name: string;
+      }>(`select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+          and not relispartition order by 1`)
     ).map((each) => each.name);
   const url = `postgresql://postgres@${encodeURIComponent(host)}:5432/${name}`;
   return {
@@ -53,6 +56,8 @@ export async function createDatabase(): Promise<TestDatabase> {
     async checksums() {
       const sums: Record<string, string> = {};
       for (const table of await tables()) {
+        // Sealing goes on by itself, and is no change that a call makes.
+        if (table === 'audit_seals' || table === 'audit_unsealed') continue;
         const [row] = await query<{ sum: string }>(
           `select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as sum from "${table}" t`,
         );

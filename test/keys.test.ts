@@ -83,7 +83,7 @@ test('nothing that a revoked key signed is accepted, whatever was accepted befor
 test('every replica notices a rotation by itself within its five seconds', async () => {
   const service = await start({ replicas: 2 });
   const operator = await asOperator(service);
-  await rotateSigningKey(operator.orm, operator.masterKeys, service.now());
+  await rotateSigningKey(operator.orm, operator.masterKeys, service.now(), true);
   const until = performance.now() + 6000;
   const counts = () => service.replicas.map(({ ring }) => ring.jwks().keys.length);
   while (counts().includes(2) && performance.now() < until) await sleep(50);
@@ -96,7 +96,7 @@ test('every token that is signed while keys rotate verifies, here, there and by 
   await service.welcome();
   const tokens: string[] = [];
   for (let round = 0; round < 2; round++) {
-    const rotating = rotateSigningKey(operator.orm, operator.masterKeys, service.now());
+    const rotating = rotateSigningKey(operator.orm, operator.masterKeys, service.now(), true);
     const { answers: signed, errors } = await together(async (i) => {
       if (i % 5 === 0) await service.replicas[i % 2]!.ring.reload();
       const { auth } = service.clients('grpc', i);
@@ -123,7 +123,7 @@ test('parallel rotations leave one active and one standby key', async () => {
   const service = await start();
   const operator = await asOperator(service);
   await Promise.all(
-    Array.from({ length: 5 }, () => rotateSigningKey(operator.orm, operator.masterKeys, service.now())),
+    Array.from({ length: 5 }, () => rotateSigningKey(operator.orm, operator.masterKeys, service.now(), true)),
   );
   const states = (await operator.keys()).map(({ state }) => state);
   expect(states.toSorted()).toEqual(['active', 'retired', 'retired', 'retired', 'retired', 'retired', 'standby']);
@@ -210,7 +210,7 @@ async function asOperator({ database, config, replicas, now }: TestService) {
     reload,
     keys: () => listSigningKeys(orm),
     async rotate() {
-      await rotateSigningKey(orm, masterKeys, now());
+      await rotateSigningKey(orm, masterKeys, now(), true);
       await reload();
     },
     async revoke(id: string) {

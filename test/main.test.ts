@@ -75,7 +75,7 @@ test('in development all of it is for this machine, its owner and one process: s
     expect(statSync(path.join(dir, name)).mode & 0o777, name).toBe(0o600);
   const headers = { authorization: `Bearer ${read('service-key')}` };
   await service.clients.grpc.admin.createUser(ada, { headers });
-  const second = await run(['keys', 'rotate'], { DATA_DIR: dir });
+  const second = await run(['keys', 'rotate', '--force'], { DATA_DIR: dir });
   expect(second.code).toBe(1);
   expect(second.stderr).toMatch(/in use/i);
   expectSentence(second.stderr);

@@ -1,6 +1,6 @@
 import { type DescField, ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { DurationSchema } from '@bufbuild/protobuf/wkt';
+import { DurationSchema, StructSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 
 /** Stands in every bad value, so that an answer that quotes one is found out. */
 export const canary = 'kestrel-4711';
@@ -31,6 +31,10 @@ const wrongTypes = [
   '[null]',
   '[[1]]',
 ];
+const dangerousMaps = ['__proto__', 'constructor', 'prototype'].flatMap((key) => [
+  `{"${key}":"${canary}"}`,
+  `{"a":[{"${key}":{"polluted":"${canary}"}}]}`,
+]);
 const wrongTypesOf = {
   text: ['1', 'true', '1e400', '-0.5', ...wrongTypes],
   number: ['true', '"abc"', '""', '" 1"', ...wrongTypes],
@@ -38,6 +42,10 @@ const wrongTypesOf = {
   choice: ['true', '"NOT_A_CHOICE"', '""', '1.5', '1e400', ...wrongTypes],
   duration: ['1', 'true', '{"seconds":"1"}', ...wrongTypes],
   bytes: ['1', 'true', '"*"', ...wrongTypes],
+  time: ['1', 'true', '""', '"abc"', '"2026-13-01T00:00:00Z"', '"10000-01-01T00:00:00Z"', ...wrongTypes],
+  map: ['1', 'true', '"x"', '[]', '[null]', ...dangerousMaps],
+  record: ['1', 'true', '"x"', '[]', '{"signUp":1}', '{"signUp":"yes"}'],
+  list: ['1', 'true', '"sign_up"', '[1]', '[null]', `["${canary}"]`, '{"0":"sign_up"}'],
 };
 const noNumbers = [
   '1e400',
@@ -80,6 +88,10 @@ export function badJson(field: DescField, sample: string): Bad[] {
       return [...spell(wrongTypesOf.bytes), { what: '100 kB', bytes: Buffer.from(`"${large}"`), isTooLarge: true }];
     case 'duration':
       return spell([...wrongTypesOf.duration, ...badDurations.map((each) => JSON.stringify(each))]);
+    case 'map':
+      return spell([...wrongTypesOf.map, ...controls.map((each) => `{"a":"${escaped(each)}"}`)]);
+    default:
+      return spell(wrongTypesOf[kindOf(field)]);
   }
 }
 
@@ -163,7 +175,15 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
           bytes: bytes(new BinaryWriter().tag(1, WireType.Varint).int64(each).finish()),
         })),
       ];
-    case 'truth':
+    case 'time':
+      return [
+        ...always,
+        ...[2n ** 62n, -(2n ** 63n)].map((each) => ({
+          what: `${each} s`,
+          bytes: bytes(new BinaryWriter().tag(1, WireType.Varint).int64(each).finish()),
+        })),
+      ];
+    default:
       return always;
   }
 }
@@ -178,6 +198,10 @@ function kindOf(field: DescField): Kind {
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.BYTES) return 'bytes';
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.BOOL) return 'truth';
   if (field.fieldKind === 'scalar' && field.scalar === ScalarType.INT32) return 'number';
+  if (field.fieldKind === 'message' && field.message.typeName === TimestampSchema.typeName) return 'time';
+  if (field.fieldKind === 'message' && field.message.typeName === StructSchema.typeName) return 'map';
+  if (field.fieldKind === 'message') return 'record';
+  if (field.fieldKind === 'list') return 'list';
   throw new Error(`malformed.ts knows no bad values of ${field}`);
 }
 

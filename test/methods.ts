@@ -13,9 +13,9 @@ export interface Step {
 
 export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
-// The probe looks each second, the signing keys and the clock are read now and then.
+// The probe looks each second, the signing keys and the clock are read now and then; mails are sent, events are sealed.
 const background =
-  /^select 1$|from "signing_keys"|clock_timestamp|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
+  /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
 
 /** The statements of calls, without those a replica sends by itself. */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
@@ -53,11 +53,32 @@ export async function callEveryMethod(
   await callMailed(service, wire, step);
   const { id: userId } = created.user!;
   await step('GetUser', () => admin.getUser({ userId }, asService));
+  const operator = await service.operator();
+  await step('ListUsers', () => admin.listUsers({}, asService));
+  await step('ListUsers (prefix)', () => admin.listUsers({ emailPrefix: 'ada' }, asService));
+  await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));
+  await step('UpdateUser', () => admin.updateUser({ userId, name: 'Ada' }, operator.as));
+  await step('UpdateUser (role)', () => admin.updateUser({ userId, role: 'engineer' }, operator.as));
+  await step('ImpersonateUser', () => admin.impersonateUser({ userId }, operator.as));
+  await step('RevokeUserSessions', () =>
+    admin.revokeUserSessions({ whose: { case: 'userId', value: userId } }, asService),
+  );
+  await step('GetSettings (admin)', () => admin.getSettings({}, asService));
+  await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
+  const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
+  const kid = keys.find(({ state }) => state === 'standby')!.id;
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ kid }, asService));
+  await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
+  await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
+  await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));
+  await step('ListAuditEvents (user)', () => admin.listAuditEvents({ userId, action: 'user.ban' }, asService));
   await step('BanUser', () => admin.banUser({ userId }, asService));
   await step('UnbanUser', () => admin.unbanUser({ userId }, asService));
   await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
   await callAccountMethods(service, wire, step);
   await callInviteCodeMethods(service, wire, step);
+  const everybody = { case: 'everybody', value: true } as const;
+  await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }
 
 /** The methods around addresses, passwords and what is sent by mail. */

@@ -191,7 +191,7 @@ test('signing keys are shown by state, and since when they are in it', async () 
   expect(before.by('state', 'gatehouse_signing_keys')).toEqual({ standby: 1, active: 1, retired: 0 });
   expect(before.value('gatehouse_signing_key_age_seconds', { state: 'active' })).toBeCloseTo(3600, -2);
   const orm = await openOrm(service.database.url);
-  await rotateSigningKey(orm, new MasterKeys(service.config.masterKeys), service.now());
+  await rotateSigningKey(orm, new MasterKeys(service.config.masterKeys), service.now(), true);
   await orm.close(true);
   await replica!.ring.reload();
   const after = await scrape(replica!);

@@ -14,17 +14,17 @@ import { start } from './start.ts';
 /** Everything of the schema that SQL can tell, in one text. */
 async function schemaOf({ query }: TestDatabase): Promise<string[]> {
   const rows = await query<{ line: string }>(`
-    with ours as (select * from pg_class where relnamespace = 'public'::regnamespace)
-    select concat_ws(' ', 'table', relname, relkind, relpersistence, reloptions) as line from ours where relkind in ('r', 'S', 'v')
+    with ours as (select * from pg_class where relnamespace = 'public'::regnamespace and not relispartition)
+    select concat_ws(' ', 'table', relname, relkind, relpersistence, reloptions, pg_get_partkeydef(oid)) as line from ours where relkind in ('r', 'p', 'S', 'v')
     union all
     select concat_ws(' ', 'column', relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
       from ours join pg_attribute a on attrelid = ours.oid and attnum > 0 and not attisdropped
-      left join pg_attrdef d on adrelid = attrelid and adnum = attnum where relkind = 'r'
+      left join pg_attrdef d on adrelid = attrelid and adnum = attnum where relkind in ('r', 'p')
     union all
-    select concat_ws(' ', indexdef) from pg_indexes where schemaname = 'public'
+    select concat_ws(' ', indexdef) from pg_indexes where schemaname = 'public' and tablename !~ '^audit_events_'
     union all
     select concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint
-      where connamespace = 'public'::regnamespace
+      where connamespace = 'public'::regnamespace and conrelid in (select oid from ours)
     union all
     select pg_get_triggerdef(t.oid) from pg_trigger t join ours on ours.oid = tgrelid where not tgisinternal
     union all

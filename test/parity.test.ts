@@ -31,8 +31,8 @@ test('every method answers with the same fields over gRPC and over JSON', async 
 test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
   const service = await start();
   const { as, session } = await service.welcome(ada);
-  const { tokens } = await service.welcome(bob);
   const lost = `ghot_${'A'.repeat(32)}`;
+  const { tokens, user } = await service.welcome(bob);
   const nobody = '018f3c2e-0000-7000-8000-000000000001';
   const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
     'AuthService.Register': [
@@ -99,6 +99,27 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
       [{ userId: nobody, duration: { nanos: 1 } }, asService.headers],
     ],
     'AdminService.UnbanUser': [[{ userId: nobody }, asService.headers]],
+    'AdminService.ListUsers': [
+      [{ pageSize: 201 }, asService.headers],
+      [{ pageToken: 'x' }, asService.headers],
+    ],
+    'AdminService.UpdateUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id, email: ada.email }, asService.headers],
+      [{ userId: user.id, role: 'king' }, asService.headers],
+      [{ userId: user.id, appMetadata: { constructor: 1 } }, asService.headers],
+    ],
+    'AdminService.RevokeUserSessions': [
+      [{ whose: { case: 'userId', value: nobody } }, asService.headers],
+      [{}, asService.headers],
+    ],
+    'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
+    'AdminService.GetSettings': [[{}, as.headers]],
+    'AdminService.UpdateSettings': [[{ reset: ['nothing'] }, asService.headers]],
+    'AdminService.ListSigningKeys': [[{}, as.headers]],
+    'AdminService.RotateSigningKey': [[{}, as.headers]],
+    'AdminService.RevokeSigningKey': [[{ kid: 'x'.repeat(43) }, asService.headers]],
+    'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
   Object.assign(refused, accountRefusals(as, nobody));
@@ -138,6 +159,7 @@ function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
+    .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
     .replace(/ghr_[\w-]+/g, '<refresh token>')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 
 export const ada = { email: 'ada@example.org', password: 'a difference engine', name: 'Ada' };
 export const bob = { email: 'bob@example.org', password: 'an analytical mind', name: 'Bob' };
+/** Who looks after the installation. */
+export const grace = { email: 'grace@example.org', password: 'a compiler of her own', name: 'Grace' };
 
 /** The key of the backend that calls in tests. */
 export const serviceKey = 'ghs_a-key-that-only-tests-have';

@@ -9,6 +9,16 @@ import { start, wires } from './start.ts';
 
 /** What GetMe would do if its policy were another, over a real wire: the contract has no method like that, or not yet. */
 const policies: Record<string, [MessageInitShape<typeof PolicySchema>, Record<string, string>]> = {
+  'operators and backends': [
+    { access: Access.ADMIN },
+    {
+      'a user': 'CALLER_NOT_ALLOWED',
+      'a guest': 'CALLER_NOT_ALLOWED',
+      'a user with two factors': 'CALLER_NOT_ALLOWED',
+      'an operator': 'ok',
+      'an operator who acts as a user': 'CALLER_NOT_ALLOWED',
+    },
+  ],
   'users only': [
     {},
     {

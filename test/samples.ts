@@ -23,6 +23,8 @@ const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword'
 export async function prepareSamples(service: TestService): Promise<Samples> {
   const { as } = await service.welcome(ada);
   const { user } = await service.welcome(bob);
+  const operator = await service.operator();
+  const { user: managed } = await service.clients('json').admin.createUser({ email: 'managed@example.org' }, asService);
   const { sessions } = service.clients('json');
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
@@ -91,12 +93,39 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.GetUser': () => ({ userId: user.id }),
     'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
     'AdminService.UnbanUser': () => ({ userId: user.id }),
+    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, pageSize: 10 }),
+    'AdminService.UpdateUser': () => ({
+      userId: managed!.id,
+      name: 'Managed',
+      emailVerified: true,
+      mustChangePassword: false,
+      appMetadata: { plan: 'free' },
+      userMetadata: { theme: 'dark' },
+    }),
+    'AdminService.RevokeUserSessions': () => ({ userId: managed!.id }),
+    'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
+    'AdminService.GetSettings': () => ({}),
+    'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['auto_confirm_email'] }),
+    'AdminService.ListSigningKeys': () => ({}),
+    'AdminService.RotateSigningKey': async () => {
+      await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
+      return {};
+    },
+    'AdminService.RevokeSigningKey': async () => {
+      const rows = await service.database.query<{ id: string }>(`select id from signing_keys where state = 'standby'`);
+      return { kid: rows[0]!.id };
+    },
+    'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     ...accounts.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
-  const headers = { [Access.USER]: as.headers, [Access.SERVICE]: asService.headers } as Record<Access, object>;
+  const headers = {
+    [Access.USER]: as.headers,
+    [Access.SERVICE]: asService.headers,
+    [Access.ADMIN]: operator.as.headers,
+  } as Record<Access, object>;
   return async (name) => {
     const method = methods.find((each) => nameOf(each) === name)!;
     const request = await requests[name]!();

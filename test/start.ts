@@ -14,7 +14,7 @@ import { type RunningServer, startServer } from '../src/server.ts';
 import { Ledger } from './checks.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { grpcTransport } from './grpc-transport.ts';
-import { ada, asService, testEnv } from './people.ts';
+import { ada, asService, grace, testEnv } from './people.ts';
 import { send } from './raw-http.ts';
 
 export type Wire = 'grpc' | 'json';
@@ -99,6 +99,12 @@ function acquaintances({ auth, admin }: Clients) {
     /** Creates the user and signs them in. */
     async welcome(person: { email: string; password: string; name?: string } = ada) {
       await admin.createUser(person, asService);
+      return signIn(person);
+    },
+    /** Somebody who may do what operators may. */
+    async operator(person: { email: string; password: string } = grace) {
+      const { user } = await admin.createUser(person, asService);
+      await admin.updateUser({ userId: user!.id, role: 'operator' }, asService);
       return signIn(person);
     },
     async guest() {

@@ -5,27 +5,48 @@ import type { Joining } from '../account/joining.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { register } from '../auth/register.ts';
-import type { Clock } from '../database/clock.ts';
+import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/one-time-token.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import type { Passwords } from '../user/password.ts';
 import { findUser, forGood, lockUser } from '../user/user.ts';
+import { auditMethods } from './audit-events.ts';
+import { type ImpersonationDeps, impersonationMethods } from './impersonation.ts';
 import { inviteCodeMethods } from './invite-codes.ts';
+import { type SettingsDeps, settingsMethods } from './settings.ts';
+import { type KeyDeps, signingKeyMethods } from './signing-keys.ts';
+import { userListMethods } from './user-list.ts';
+import { userUpdateMethods } from './user-update.ts';
 
-interface Deps {
-  readonly now: Clock;
+interface Deps extends SettingsDeps, KeyDeps, ImpersonationDeps {
   readonly passwords: Passwords;
   readonly joining: Joining;
 }
 
-export function adminService({ now, passwords, joining }: Deps): ServiceImpl<typeof AdminService> {
+export function adminService(deps: Deps): ServiceImpl<typeof AdminService> {
   return {
-    ...inviteCodeMethods(now),
+    ...userMethods(deps),
+    ...userListMethods(deps),
+    ...userUpdateMethods(deps),
+    ...impersonationMethods(deps),
+    ...settingsMethods(deps),
+    ...signingKeyMethods(deps),
+    ...auditMethods(),
+    ...inviteCodeMethods(deps.now),
+  };
+}
 
-    async createUser({ email, password, name, emailVerified, mustChangePassword }, context) {
-      const passwordHash = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+function userMethods({ now, passwords, joining }: Deps) {
+  return {
+    async createUser({ email, password, passwordHash: foreign, name, emailVerified, mustChangePassword }, context) {
+      if (password && foreign)
+        throw new Refusal('INVALID_ARGUMENT', {
+          fields: [{ field: 'password_hash', description: 'not with a password' }],
+        });
+      const hashed = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+      const passwordHash = foreign ? passwords.takeOver(foreign) : hashed;
       const at = now();
       const registration = {
         projectId: projectOf(context),
@@ -85,5 +106,5 @@ export function adminService({ now, passwords, joining }: Deps): ServiceImpl<typ
       });
       return {};
     },
-  };
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }

@@ -28,7 +28,17 @@ export type Action =
   | 'account.join'
   | 'account.subscription'
   | 'referral.redeem'
-  | 'invite_code.create';
+  | 'invite_code.create'
+  | 'user.update'
+  | 'user.grant_operator'
+  | 'user.revoke_operator'
+  | 'user.impersonate'
+  | 'user.revoke_sessions'
+  | 'user.import'
+  | 'project.revoke_sessions'
+  | 'settings.update'
+  | 'key.rotate'
+  | 'key.revoke';
 
 /** What a domain says of an event. Who, where and when are read from the call. */
 export interface EventDraft {

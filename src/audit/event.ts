@@ -4,15 +4,16 @@ import { rowOf } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
 import { kCaller, kOrigin, kProject } from '../rpc/context.ts';
-import type { EventDraft } from './draft.ts';
+import type { Action, EventDraft } from './draft.ts';
 
 const AuditEventTable = defineEntity({
   name: 'AuditEvent',
   tableName: 'audit_events',
   properties: {
+    // Without a foreign key: whoever drops a day of the trail would have to lock the projects, and every sign-in with them.
+    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary().createForeignKeyConstraint(false),
+    at: p.datetime(3).primary(),
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
-    at: p.datetime(3),
     action: p.string().length(64),
     result: p.string().length(16),
     cause: p.string().length(64).nullable(),
@@ -24,7 +25,7 @@ const AuditEventTable = defineEntity({
     userAgent: p.string().length(512),
     requestId: p.string().length(64),
   },
-  indexes: [{ name: 'audit_events_user', properties: ['projectId', 'userId', 'id'] }],
+  indexes: [{ name: 'audit_events_user', properties: ['projectId', 'userId', 'at', 'id'] }],
   triggers: [
     {
       name: 'audit_events_append_only',
@@ -33,10 +34,20 @@ const AuditEventTable = defineEntity({
       forEach: 'statement',
       body: `raise exception 'audit events are never changed' using errcode = '42501';`,
     },
+    {
+      name: 'audit_events_queue',
+      timing: 'after',
+      events: ['insert'],
+      forEach: 'row',
+      body: 'insert into audit_unsealed (id, project_id, at) values (new.id, new.project_id, new.at); return null;',
+    },
   ],
 });
 
-/** One security event. Never changed and never deleted: a trigger refuses both. */
+/**
+ * One security event. Never changed and never deleted: a trigger refuses both. The table has a partition for each day,
+ * and what is old enough goes by whole days (partitions.ts); another trigger queues each row for its seal (seal.ts).
+ */
 export class AuditEvent extends AuditEventTable.class {}
 AuditEventTable.setClass(AuditEvent);
 
@@ -60,10 +71,19 @@ export function auditFailure(
   em.persist(compose(context, draft, 'FAILURE', now));
 }
 
+const proving: ReadonlySet<Action> = new Set([
+  'auth.register',
+  'auth.sign_up_anonymous',
+  'auth.login',
+  'auth.logout',
+] as const);
+
 function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, result: string, now: Date): AuditEvent {
   const found = values.get(kCaller);
   const caller = found instanceof Error ? undefined : found;
-  const callerId = caller?.kind === 'user' ? caller.userId : caller?.name;
+  // Who called without a bearer has proved by success to be the user it is about.
+  const provedId = !caller && result === 'SUCCESS' && proving.has(draft.action) ? draft.userId : undefined;
+  const callerId = caller?.kind === 'user' ? (caller.impersonatorId ?? caller.userId) : (caller?.name ?? provedId);
   const event = new AuditEvent();
   return Object.assign(event, {
     id: uuidv7(now),
@@ -72,7 +92,7 @@ function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, 
     action: draft.action,
     result,
     cause: draft.cause ?? null,
-    actorKind: caller?.kind ?? 'anyone',
+    actorKind: caller?.kind ?? (provedId ? 'user' : 'anyone'),
     actorId: callerId ?? null,
     userId: draft.userId ?? (caller?.kind === 'user' ? caller.userId : null),
     sessionId: draft.sessionId ?? (caller?.kind === 'user' ? caller.sessionId : null),

@@ -5,6 +5,7 @@ import { readStanding } from '../account/standing.ts';
 import { audit, auditRow } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
+import { readSettings } from '../project/settings.ts';
 import { callerIfAny, change, direct, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened } from '../session/opening.ts';
@@ -23,8 +24,7 @@ import { register } from './register.ts';
 import { checkPassword, recordSignIn } from './sign-in.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, letters, joining, usage, signUp, autoConfirmEmail, verifyEmail, hideRegistration } =
-    deps;
+  const { now, passwords, opener, letters, joining, usage, verifyEmail, hideRegistration } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -43,6 +43,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...magicLink(deps),
 
     async register({ email, password, name, accountInviteCode, inviteCode }, context) {
+      const { signUp, autoConfirmEmail } = await readSettings(direct(context), projectOf(context), deps);
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
@@ -107,7 +108,8 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       return signedIn(user, opened, at);
     },
 
-    getSettings() {
+    async getSettings(_, context) {
+      const { signUp, autoConfirmEmail } = await readSettings(direct(context), projectOf(context), deps);
       return {
         external: {},
         disableSignup: !signUp,

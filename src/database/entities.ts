@@ -6,11 +6,13 @@ import { Referral, ReferralCode } from '../account/referral.ts';
 import { BillingEvent, Subscription } from '../account/subscription.ts';
 import { UsageCounter } from '../account/usage.ts';
 import { AuditEvent } from '../audit/event.ts';
+import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
 import { RateLimit } from '../limit/rate-limit.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/one-time-token.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
+import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { User } from '../user/user.ts';
@@ -31,12 +33,15 @@ const accounts = [
 export const entities = [
   Installation,
   Project,
+  ProjectSettings,
   User,
   Session,
   SigningKey,
   AuditEvent,
-  RateLimit,
   OneTimeToken,
   Mail,
   ...accounts,
+  AuditUnsealed,
+  AuditSeal,
+  RateLimit,
 ];

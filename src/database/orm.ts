@@ -41,6 +41,8 @@ export async function openOrm(
           pool = made;
         },
       },
+      // The migrations write functions, too, and no entity speaks of those.
+      schemaGenerator: { ignoreRoutines: true },
       migrations: { migrationsList: migrations, tableName: 'migrations', snapshot: false, silent: true },
     }),
   );

@@ -82,3 +82,13 @@ export async function lockInstallation(em: EntityManager): Promise<void> {
   await em.execute('set transaction isolation level read committed');
   await em.execute('select pg_advisory_xact_lock(?)', [0x6a7e4005e]);
 }
+
+const locks = { seals: 0x6a7e4005f, days: 0x6a7e40060 } as const;
+
+/** Takes a lock of the whole installation until the transaction ends. False when another replica has it. */
+export async function lockIfFree(em: EntityManager, what: keyof typeof locks): Promise<boolean> {
+  // As above: what the last holder has committed must be seen.
+  await em.execute('set transaction isolation level read committed');
+  const [row] = await em.execute<{ got: boolean }[]>('select pg_try_advisory_xact_lock(?) as got', [locks[what]]);
+  return row!.got;
+}

@@ -14,6 +14,7 @@ export interface Resources {
   /** How often each operation began anew because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
   readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
+  readonly unsealedEvents: () => { readonly count: number; readonly oldest: Date | null };
   /** Undefined without TLS. */
   readonly certificateDaysLeft: (now: Date) => number | undefined;
 }
@@ -43,6 +44,7 @@ export class ResourceMetrics {
     this.#exposeHashing(to, resources);
     this.#exposeDatabase(to, resources);
     exposeKeys(to, signingKeys, now);
+    exposeTrail(to, resources, now);
     exposeCertificate(to, resources, now);
   }
 
@@ -88,6 +90,19 @@ function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => D
       since.length > 0 ? [[{ state }, (now().getTime() - Math.min(...since)) / 1000]] : [],
     ),
   );
+}
+
+function exposeTrail(to: Exposition, { unsealedEvents }: Resources, now: () => Date): void {
+  to.gauge(
+    'gatehouse_audit_unsealed_events',
+    'Audit events without a seal, when the replica last looked.',
+    'max',
+    () => unsealedEvents().count,
+  );
+  to.gauge('gatehouse_audit_unsealed_age_seconds', 'How old the oldest of them is.', 'max', () => {
+    const { oldest } = unsealedEvents();
+    return oldest ? Math.max(0, (now().getTime() - oldest.getTime()) / 1000) : 0;
+  });
 }
 
 function exposeCertificate(to: Exposition, { certificateDaysLeft }: Resources, now: () => Date): void {

@@ -8,6 +8,7 @@ const ProjectTable = defineEntity({
     id: p.uuid().primary(),
     slug: p.string().length(63).unique(),
     createdAt: p.datetime(3),
+    sessionsSince: p.datetime(3).nullable(),
   },
 });
 

@@ -20,6 +20,12 @@ export interface UserCaller {
   readonly sessionId: string;
   readonly isGuest: boolean;
   readonly mustChangePassword: boolean;
+  /** May call what is for operators. */
+  readonly isOperator: boolean;
+  /** Has a verified second factor, in this session or not. */
+  readonly hasFactor: boolean;
+  /** The operator who acts as this user. */
+  readonly impersonatorId: string | undefined;
   /** The lower of what the token says and what the session has. */
   readonly aal: number;
   readonly authenticatedAt: Date;

@@ -1,5 +1,5 @@
 import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
-import { durationMs } from '@bufbuild/protobuf/wkt';
+import { durationMs, MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { Clock } from '../database/clock.ts';
@@ -29,24 +29,41 @@ export function requirePolicies(methods: readonly DescMethod[]): void {
 export function enforcePolicy(now: Clock): Interceptor {
   return (next) => async (req) => {
     const rules = policyOf(req.method);
-    if (rules) admit(rules, req.contextValues.get(kCaller), now());
+    if (rules) admit(rules, req.contextValues.get(kCaller), isReadOnly(req.method), now());
     return next(req);
   };
 }
 
-function admit(rules: Policy, caller: Caller | Refusal | undefined, now: Date): void {
+function isReadOnly(method: DescMethod): boolean {
+  return method.methodKind === 'unary' && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+}
+
+function admit(rules: Policy, caller: Caller | Refusal | undefined, reads: boolean, now: Date): void {
+  // Whoever acts as another may look, and do nothing in their name that is not named for it.
+  if (isImpersonated(caller) && !reads && !rules.admitsImpersonation) throw new Refusal('IMPERSONATION_NOT_ALLOWED');
   if (rules.access === Access.PUBLIC) return;
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (caller.kind === 'service' && rules.admitsServices) return;
-  if ((rules.access === Access.USER) !== (caller.kind === 'user')) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (!isNamed(rules.access, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
   if (caller.kind === 'user') admitUser(rules, caller, now);
+}
+
+function isImpersonated(caller: Caller | Refusal | undefined): boolean {
+  return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.impersonatorId;
+}
+
+function isNamed(access: Access, caller: Caller): boolean {
+  if (access === Access.ADMIN) return caller.kind === 'service' || caller.isOperator;
+  return (access === Access.USER) === (caller.kind === 'user');
 }
 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
   if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
-  if (rules.minAssurance === AssuranceLevel.AAL2 && caller.aal < 2)
+  // An operator who has a second factor must have shown it.
+  const asksForTwo = rules.minAssurance === AssuranceLevel.AAL2 || (rules.access === Access.ADMIN && caller.hasFactor);
+  if (asksForTwo && caller.aal < 2)
     throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${caller.aal}` } });
   const maxAge = rules.maxAuthenticationAge;
   if (maxAge && now.getTime() - caller.authenticatedAt.getTime() > durationMs(maxAge))

@@ -30,7 +30,7 @@ function check(schema: DescMessage, message: Message): void {
     if (result.kind === 'valid') return;
     if (result.kind === 'error') throw result.error;
     for (const { field, message: description } of result.violations)
-      fields.push({ field: field.map((each) => ('name' in each ? each.name : '')).join('.'), description });
+      fields.push({ field: field.flatMap((each) => ('name' in each ? each.name : [])).join('.'), description });
   }
   throw new Refusal('INVALID_ARGUMENT', { fields });
 }

@@ -22,6 +22,11 @@ export interface TokenSubject {
   readonly email: string | null;
   readonly role: string;
   readonly is_anonymous: boolean;
+  readonly system_role: string;
+  /** The operator who acts as the user. */
+  readonly impersonator_id: string | null;
+  /** Tokens end here at the latest. */
+  readonly expires_by: Date | null;
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
@@ -48,7 +53,7 @@ export class AccessTokens {
   issue(subject: TokenSubject, now: Date): { token: string; expiresAt: Date } {
     const { id: kid, privateKey } = this.#ring.signer();
     const iat = Math.floor(now.getTime() / 1000);
-    const exp = iat + this.lifetime;
+    const exp = Math.min(iat + this.lifetime, Math.floor((subject.expires_by?.getTime() ?? Infinity) / 1000));
     const claims = {
       iss: this.#issuer,
       sub: subject.user_id,
@@ -65,6 +70,10 @@ export class AccessTokens {
       amr: subject.amr,
       session_id: subject.id,
       is_anonymous: subject.is_anonymous,
+      // For those who read the token. Here the database is asked, at every call.
+      ...(subject.system_role === 'operator' && { gatehouse_role: 'operator' }),
+      // RFC 8693, section 4.1.
+      ...(subject.impersonator_id && { act: { sub: subject.impersonator_id } }),
     };
     const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
     return { token, expiresAt: new Date(exp * 1000) };

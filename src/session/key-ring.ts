@@ -3,6 +3,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
 import { insert } from '../database/insert.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
+import { Refusal } from '../errors.ts';
 import type { MasterKeys } from '../master-keys.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
 
@@ -13,6 +14,9 @@ export interface Signer {
 
 /** How old a replica's picture of the keys may get: a revoked key is refused everywhere after this many milliseconds. */
 export const keyRefreshInterval = 5_000;
+
+/** How long, in milliseconds, those who verify tokens may go on with a key set they have fetched. */
+export const jwksCacheTime = 300_000;
 
 /** The signing keys as this replica last saw them. */
 export class KeyRing {
@@ -84,30 +88,46 @@ export async function ensureSigningKeys(em: EntityManager, keys: MasterKeys, now
 
 /**
  * Puts the standby key to work, retires the active one, and makes a new standby. Tokens signed before stay good until
- * they expire.
+ * they expire. Throws KEY_TOO_YOUNG, unless forced, while verifiers may hold a key set without the standby key.
  */
-export async function rotateSigningKey(orm: MikroORM, keys: MasterKeys, now: Date): Promise<void> {
-  await transact(orm, async (em) => {
-    await lockInstallation(em);
-    await change(em, { state: 'active' }, 'retired', now);
-    await change(em, { state: 'standby' }, 'active', now);
-    await insert(em, await SigningKey.create(keys, 'standby', now));
-  });
+export async function rotateKeys(
+  em: EntityManager,
+  keys: MasterKeys,
+  { force, now }: { force: boolean; now: Date },
+): Promise<void> {
+  await lockInstallation(em);
+  const standby = await em.findOneOrFail(SigningKey, { state: 'standby' });
+  const wait = (standby.stateChangedAt.getTime() + jwksCacheTime - now.getTime()) / 1000;
+  if (wait > 0 && !force) throw new Refusal('KEY_TOO_YOUNG', { retryAfter: Math.ceil(wait) });
+  await change(em, { state: 'active' }, 'retired', now);
+  await change(em, { state: 'standby' }, 'active', now);
+  await insert(em, await SigningKey.create(keys, 'standby', now));
 }
 
 /** Refuses everything a key ever signed. The active and the standby key are replaced. False when there is no such key. */
-export async function revokeSigningKey(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
-  return transact(orm, async (em) => {
-    await lockInstallation(em);
-    const found = await change(em, { id }, 'revoked', now);
-    if (!(await em.findOne(SigningKey, { state: 'active' }))) await change(em, { state: 'standby' }, 'active', now);
-    await ensureSigningKeys(em, keys, now);
-    return found;
-  });
+export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
+  await lockInstallation(em);
+  const found = await change(em, { id }, 'revoked', now);
+  if (!(await em.findOne(SigningKey, { state: 'active' }))) await change(em, { state: 'standby' }, 'active', now);
+  await ensureSigningKeys(em, keys, now);
+  return found;
+}
+
+export function listKeys(em: EntityManager): Promise<SigningKey[]> {
+  return em.findAll(SigningKey, { orderBy: { createdAt: 1, id: 1 } });
+}
+
+/** The same for whoever is not called: the command line. */
+export function rotateSigningKey(orm: MikroORM, keys: MasterKeys, now: Date, force = false): Promise<void> {
+  return transact(orm, (em) => rotateKeys(em, keys, { force, now }));
+}
+
+export function revokeSigningKey(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
+  return transact(orm, (em) => revokeKey(em, keys, id, now));
 }
 
 export function listSigningKeys(orm: MikroORM): Promise<SigningKey[]> {
-  return orm.em.fork().findAll(SigningKey, { orderBy: { createdAt: 1 } });
+  return listKeys(orm.em.fork());
 }
 
 async function change(

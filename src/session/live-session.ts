@@ -4,7 +4,7 @@ import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import type { AccessClaims } from './access-token.ts';
-import { type AuthenticationMethod, type SessionKind, type ShownSession, shownColumns } from './session.ts';
+import { type AuthenticationMethod, endedAbove, type SessionKind, type ShownSession, shownColumns } from './session.ts';
 
 /** A session and its user as one row: what every call with an access token has to know. */
 export interface SessionState {
@@ -17,12 +17,15 @@ export interface SessionState {
   readonly email: string | null;
   readonly is_anonymous: boolean;
   readonly must_change_password: boolean;
+  readonly system_role: string;
+  readonly impersonator_id: string | null;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
 }
 
 const state = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.is_anonymous, u.must_change_password,
-     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $2 then 'revoked'
+     u.system_role, s.impersonator_id,
+     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $2 or ${endedAbove('$2')} then 'revoked'
           when s.idle_expires_at <= $2 or s.expires_at <= $2 then 'expired' end as ended`;
 
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
@@ -74,10 +77,19 @@ function admit(state: SessionState | undefined, claims: AccessClaims): UserCalle
     sessionId: state.id,
     isGuest: state.is_anonymous,
     mustChangePassword: state.must_change_password,
+    // Whoever acts as an operator is none by that.
+    isOperator: state.system_role === 'operator' && state.impersonator_id === null,
+    hasFactor: hasVerifiedFactor(state),
+    impersonatorId: state.impersonator_id ?? undefined,
     // An older token of a session that was elevated meanwhile stays at its own level.
     aal: Math.min(claims.aal, state.aal),
     authenticatedAt: new Date(Math.max(0, ...state.amr.map((each) => each.timestamp)) * 1000),
   };
+}
+
+/** Whether the user has a second factor. There are none yet. */
+function hasVerifiedFactor(_: SessionState): boolean {
+  return false;
 }
 
 /** The session that the call asks for, where it was read together with its caller. */

@@ -45,6 +45,7 @@ export function sessionToMessage(session: ShownSession, currentId?: string): Mes
     idleExpireTime: timestampFromDate(session.idleExpiresAt),
     expireTime: timestampFromDate(session.expiresAt),
     current: session.id === currentId,
+    impersonatorId: session.impersonatorId ?? '',
   };
 }
 

@@ -25,10 +25,14 @@ interface Opening {
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
   readonly origin: Origin;
+  /** The operator who acts as the user. Such a session does not outlive its hour. */
+  readonly impersonatorId?: string;
 }
 
 /** Live sessions one user may have. The oldest end when more are opened, so that rows cannot pile up. */
 export const sessionsPerUser = 200;
+
+const impersonation: Lifetime = { idle: 3600, absolute: 3600 };
 
 /** Opens sessions and hands out their tokens. */
 export class SessionOpener {
@@ -50,7 +54,7 @@ export class SessionOpener {
   }
 
   /** A session that somebody else inserts. */
-  draft({ user, kind, method, origin }: Opening, now: Date): Opened {
+  draft({ user, kind, method, origin, impersonatorId }: Opening, now: Date): Opened {
     const secret = newSessionSecret();
     const session = Session.open(
       {
@@ -58,7 +62,8 @@ export class SessionOpener {
         userId: user.id,
         kind,
         method,
-        lifetime: this.#lifetimes[kind],
+        lifetime: impersonatorId ? impersonation : this.#lifetimes[kind],
+        impersonatorId,
         secretHash: hashSessionSecret(secret),
         address: origin.address,
         userAgent: origin.userAgent,
@@ -78,6 +83,9 @@ export class SessionOpener {
       email: user.email ?? null,
       role: user.role,
       is_anonymous: user.isAnonymous,
+      system_role: user.systemRole,
+      impersonator_id: session.impersonatorId ?? null,
+      expires_by: session.impersonatorId ? session.expiresAt : null,
       app_metadata: user.appMetadata,
       user_metadata: user.userMetadata,
     };
@@ -96,7 +104,7 @@ export class SessionOpener {
       accessToken: token,
       refreshToken: mintRefreshToken(this.#keys, projectId, refreshToken),
       tokenType: 'bearer',
-      expiresIn: durationFromMs(this.#access.lifetime * 1000),
+      expiresIn: durationFromMs(expiresAt.getTime() - Math.floor(now.getTime() / 1000) * 1000),
       expireTime: timestampFromDate(expiresAt),
       mustChangePassword,
     };

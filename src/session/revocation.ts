@@ -9,7 +9,8 @@ export type RevokeReason =
   | 'deleted'
   | 'session_limit'
   | 'password_changed'
-  | 'mailbox_proved';
+  | 'mailbox_proved'
+  | 'operator';
 
 const revokeMany = statement<{ id: string }>(
   'sessions_revoke',

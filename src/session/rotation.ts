@@ -3,6 +3,7 @@ import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import type { TokenSubject } from './access-token.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
+import { endedAbove } from './session.ts';
 
 /** A session whose refresh token was good, with what its next tokens say. */
 export interface Rotated extends TokenSubject {
@@ -36,7 +37,7 @@ interface Found extends Rotated {
 
 /** What tokens are made of, from a session `s` and its user `u`. */
 export const subject = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
-     u.must_change_password`;
+     u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
 
 // Hot, and the whole of a refresh: the condition is in the write, so of any number of calls with one token one wins.
 const rotate = statement<Rotated>(
@@ -54,13 +55,14 @@ const rotate = statement<Rotated>(
      and s.revoked_at is null and s.idle_expires_at > $5 and s.expires_at > $5
      and (s.refresh_count < $8 or s.refresh_window_at <= $5::timestamptz - interval '1 minute')
      and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= $5)
+     and ${endedAbove('$5')} is not true
    returning ${subject}`,
 );
 
 const find = statement<Found>(
   'session_refreshed',
   `select ${subject}, true as is_replay, s.generation, s.secret_hash = $3 as same_secret, s.revoke_reason,
-     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $4 then 'revoked'
+     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $4 or ${endedAbove('$4')} then 'revoked'
           when s.idle_expires_at <= $4 or s.expires_at <= $4 then 'expired' end as ended,
      extract(epoch from $4::timestamptz - s.refreshed_at)::float8 as seconds_since,
      extract(epoch from $4::timestamptz - s.refresh_window_at)::float8 as window_seconds

@@ -46,9 +46,14 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
   }
 
   async function endByScope(scope: SignOutScope, context: HandlerContext): Promise<void> {
-    const { userId, sessionId } = caller(context);
+    const { userId, sessionId, impersonatorId } = caller(context);
+    // Who acts as another ends no session of theirs but this one.
     const narrowed =
-      scope === SignOutScope.LOCAL ? { only: sessionId } : scope === SignOutScope.OTHERS ? { except: sessionId } : {};
+      scope === SignOutScope.LOCAL || impersonatorId
+        ? { only: sessionId }
+        : scope === SignOutScope.OTHERS
+          ? { except: sessionId }
+          : {};
     await change(context, async (em) => {
       await revokeSessions(em, { userId, ...narrowed }, 'sign_out', now());
       audit(em, context, { action: 'auth.logout' }, now());
@@ -140,6 +145,8 @@ function describe(claims: AccessClaims, state: SessionState) {
     expireTime: timestampFromDate(claims.expiresAt),
     issueTime: timestampFromDate(claims.issuedAt),
     mustChangePassword: state.must_change_password,
+    role: state.system_role,
+    impersonatorId: state.impersonator_id ?? '',
   };
 }
 

@@ -43,6 +43,7 @@ const SessionTable = defineEntity({
     refreshCount: p.integer(),
     revokedAt: p.datetime(3).nullable(),
     revokeReason: p.string().length(32).nullable(),
+    impersonatorId: p.uuid().nullable(),
   },
   // Nothing a refresh changes is indexed: the row is then rewritten within its page (HOT), see the first migration.
   indexes: [
@@ -62,6 +63,8 @@ export interface SessionDraft {
   readonly method: string;
   readonly lifetime: Lifetime;
   readonly secretHash: Buffer;
+  /** The operator who acts as the user. */
+  readonly impersonatorId?: string | undefined;
   readonly address: string;
   readonly userAgent: string;
 }
@@ -104,19 +107,29 @@ export type ShownSession = Pick<
   | 'refreshedAt'
   | 'idleExpiresAt'
   | 'expiresAt'
+  | 'impersonatorId'
 >;
 
 /** The columns of a ShownSession, for statements that call the table `s`. */
 export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
-     s.expires_at as "expiresAt"`;
+     s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId"`;
+
+/**
+ * Whether a session ended with more than itself, for statements that call the table `s` and the time as named: all of its
+ * project's were ended, or an operator opened it who is none any more.
+ */
+export const endedAbove = (now: string) =>
+  `(s.created_at <= (select sessions_since from projects where id = s.project_id)
+     or s.impersonator_id is not null and not exists (select from users o where o.id = s.impersonator_id
+       and o.system_role = 'operator' and o.deleted_at is null and (o.banned_until is null or o.banned_until <= ${now})))`;
 
 // Hot: pages through the partial index on the user's live sessions.
 const list = statement<ShownSession>(
   'sessions_list',
   `select ${shownColumns} from sessions s
    where s.user_id = $1 and s.revoked_at is null and s.idle_expires_at > $2 and s.expires_at > $2
-     and ($3::uuid is null or s.id < $3)
+     and ${endedAbove('$2')} is not true and ($3::uuid is null or s.id < $3)
    order by s.id desc limit $4`,
 );
 

@@ -26,11 +26,14 @@ export function describeSettings(): SettingDescription[] {
   );
 }
 
-const usage = `Usage: gatehouse [serve|migrate|keys] [--help]
+const usage = `Usage: gatehouse [serve|migrate|keys|admin|audit|import] [--help]
 
   serve    runs the service (default)
   migrate  brings the database's schema up to date and exits
   keys     shows and rotates the keys that sign access tokens
+  admin    admin grant EMAIL makes an operator, admin revoke EMAIL ends that, admin list shows them
+  audit    audit verify follows the chain of seals and names the first event that is wrong
+  import   import FILE creates users of JSON lines, with the hashes of another system; - reads stdin
 
 Settings are environment variables; an empty one counts as not set. A secret may stand in a file
 instead, named by the variable with _FILE behind it.`;

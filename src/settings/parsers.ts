@@ -41,6 +41,13 @@ export const planName = z
   .string()
   .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 letters, digits, dots, hyphens and underscores')
   .describe('1 to 64 letters, digits, dots, hyphens and underscores');
+/** Whole days, or undefined for ever. */
+export const daysOrOff = z
+  .string()
+  .regex(/^(off|[1-9]\d*)$/, 'neither off nor a whole number above 0')
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
+  .pipe(z.number('too large').max(36_500, 'too large').optional())
+  .describe('a whole number of days from 1 to 36500, or off');
 
 const secondsPer: Record<string, number> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 };
 

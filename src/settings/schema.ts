@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
-import { choice, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
+import { choice, daysOrOff, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
 import type { Setting, Settings } from './setting.ts';
 
@@ -174,6 +174,15 @@ const admission = {
   },
 } as const satisfies Settings;
 
+const trail = {
+  AUDIT_RETENTION: {
+    sentence: 'How many days audit events are kept; whole days are dropped, and off keeps them for good.',
+    reads: daysOrOff,
+    default: '400',
+    example: '730',
+  },
+} as const satisfies Settings;
+
 function sessionLifetime<const T extends string>(client: string, limits: T) {
   return {
     sentence: `How long a session of ${client} lives unused, and how long at all.`,
@@ -196,6 +205,7 @@ export const groups = {
   Accounts: accounts,
   'Usage and billing': usage,
   Mail: mail,
+  'Audit trail': trail,
 } as const;
 
 /** Every setting by the name of its environment variable. */
@@ -211,6 +221,7 @@ export const settings = {
   ...accounts,
   ...usage,
   ...mail,
+  ...trail,
 } as const satisfies Settings;
 
 export type SettingName = keyof typeof settings;

@@ -1,5 +1,6 @@
 import { Refusal } from '../errors.ts';
 import { HashGate } from './hash-gate.ts';
+import { markImported, matchesImported, readImported, readMarked } from './imported-hash.ts';
 import {
   type Derive,
   fastestDerive,
@@ -82,13 +83,23 @@ export class Passwords {
 
   /**
    * Checks a password. Without a stored hash that can be read a decoy is checked, so that an unknown address takes as
-   * long as a wrong password: either way exactly one hash at the current cost.
+   * long as a wrong password: either way exactly one hash at the current cost. A hash that another system made costs what
+   * it costs, until the first sign-in has made it anew.
    */
   async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
     const { pepper } = this.#rules;
+    const imported = stored ? readMarked(stored) : undefined;
+    if (imported && 'check' in imported) return this.#inTurn(() => matchesImported(imported.check, password), signal);
     const against = stored && isReadable(stored, pepper) ? stored : this.#decoy;
     const good = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
     return good && against === stored;
+  }
+
+  /** Takes the hash of another system over. Throws HASH_NOT_SUPPORTED with the reason. */
+  takeOver(hash: string): string {
+    const read = readImported(hash);
+    if ('why' in read) throw new Refusal('HASH_NOT_SUPPORTED', { metadata: { why: read.why } });
+    return markImported(hash);
   }
 
   #inTurn<T>(hash: () => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -38,6 +38,18 @@ const UserTable = defineEntity({
     deletedAt: p.datetime(3).nullable(),
   },
   uniques: [{ name: 'users_email_key', properties: ['projectId', 'emailKey'] }],
+  indexes: [
+    {
+      name: 'users_email_prefix',
+      properties: ['projectId', 'emailKey'],
+      expression: `create index "users_email_prefix" on "users" ("project_id", "email_key" text_pattern_ops) where "deleted_at" is null`,
+    },
+    {
+      name: 'users_banned',
+      properties: ['projectId', 'id'],
+      expression: `create index "users_banned" on "users" ("project_id", "id") where "banned_until" is not null`,
+    },
+  ],
 });
 
 export interface Registration {
@@ -83,6 +95,15 @@ export class User extends UserTable.class {
     user.passwordHash = registration.passwordHash;
     user.mustChangePassword = registration.mustChangePassword ?? false;
     return user;
+  }
+
+  /** Gives the user another address, not verified yet. A guest with an address is none any more. */
+  moveTo(email: string, key: string): void {
+    if (key !== this.emailKey) this.emailVerifiedAt = null;
+    this.email = email;
+    this.emailKey = key;
+    this.pendingEmail = null;
+    this.isAnonymous = false;
   }
 
   isBanned(now: Date): boolean {

@@ -6,17 +6,19 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
+import type { Session, Tokens } from "./session_pb.ts";
+import { file_gatehouse_v1_session } from "./session_pb.ts";
 import type { User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSKYAQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMo8FCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIAxJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggDEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAMSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIAxJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggDEmkKEENyZWF0ZUludml0ZUNvZGUSJS5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlIgaKtRgCCAMSaQoPTGlzdEludml0ZUNvZGVzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVzcG9uc2UiCZACAYq1GAIIA2IGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqgBChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiACEIJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoADChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARIsCgRyb2xlGAUgASgJQhm6SBZyFFIIZW5naW5lZXJSCG9wZXJhdG9ySAOIAQESIQoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAhIBIgBARItCgxhcHBfbWV0YWRhdGEYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9lbWFpbEIRCg9fZW1haWxfdmVyaWZpZWRCBwoFX3JvbGVCFwoVX211c3RfY2hhbmdlX3Bhc3N3b3JkIpUBChJVcGRhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KDGFwcF9tZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiZgoZUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEhwKCWV2ZXJ5Ym9keRgCIAEoCEIHukgEagIIAUgAQg4KBXdob3NlEgW6SAIIASIcChpSZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIzChZJbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIokBChdJbXBlcnNvbmF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iZAoIU2V0dGluZ3MSFAoHc2lnbl91cBgBIAEoCEgAiAEBEh8KEmF1dG9fY29uZmlybV9lbWFpbBgCIAEoCEgBiAEBQgoKCF9zaWduX3VwQhUKE19hdXRvX2NvbmZpcm1fZW1haWwiIAoeQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0InYKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USKAoIc2V0dGluZ3MYASABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MSKQoJb3ZlcnJpZGVzGAIgASgLMhYuZ2F0ZWhvdXNlLnYxLlNldHRpbmdzInsKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIoCghzZXR0aW5ncxgBIAEoCzIWLmdhdGVob3VzZS52MS5TZXR0aW5ncxI4CgVyZXNldBgCIAMoCUIpukgmkgEjEAoiH3IdUgdzaWduX3VwUhJhdXRvX2NvbmZpcm1fZW1haWwibQoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIoCghzZXR0aW5ncxgBIAEoCzIWLmdhdGVob3VzZS52MS5TZXR0aW5ncxIpCglvdmVycmlkZXMYAiABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MimwEKClNpZ25pbmdLZXkSCgoCaWQYASABKAkSDQoFc3RhdGUYAiABKAkSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5IkIKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EicKA2tpZBgBIAEoCUIaukgXchUyE15bQS1aYS16MC05Xy1dezQzfSQiQgoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSL1AQoKQXVkaXRFdmVudBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAyABKAkSDgoGcmVzdWx0GAQgASgJEg0KBWNhdXNlGAUgASgJEhIKCmFjdG9yX2tpbmQYBiABKAkSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJIvgBChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESFwoGYWN0aW9uGAIgASgJQge6SARyAhhAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdCglwYWdlX3NpemUYBSABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgGIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiXAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMpwNCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggEEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggEElQKCUxpc3RVc2VycxIeLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgaKtRgCCAQSVwoKVXBkYXRlVXNlchIfLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJvChJSZXZva2VVc2VyU2Vzc2lvbnMSJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIGirUYAggEEmYKD0ltcGVyc29uYXRlVXNlchIkLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSdQoLR2V0U2V0dGluZ3MSLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2UiCZACAYq1GAIIBBJjCg5VcGRhdGVTZXR0aW5ncxIjLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1JlcXVlc3QaJC5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZSIGirUYAggEEmkKD0xpc3RTaWduaW5nS2V5cxIkLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAQSaQoQUm90YXRlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJpChBSZXZva2VTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmYKD0xpc3RBdWRpdEV2ZW50cxIkLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlIgaKtRgCCAQSaQoQQ3JlYXRlSW52aXRlQ29kZRIlLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0SW52aXRlQ29kZXMSJC5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXNwb25zZSIJkAIBirUYAggEYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * The request of CreateUser.
@@ -58,6 +60,15 @@ export type CreateUserRequest = Message<"gatehouse.v1.CreateUserRequest"> & {
    * @generated from field: bool must_change_password = 5;
    */
   mustChangePassword: boolean;
+
+  /**
+   * The hash of the password, as another system stored it, instead of `password`: argon2id, argon2i, bcrypt, scrypt,
+   * pbkdf2-sha256 or pbkdf2-sha512 as PHC strings or in the known forms, or Firebase's scrypt. Made anew at the first
+   * sign-in.
+   *
+   * @generated from field: string password_hash = 6;
+   */
+  passwordHash: string;
 };
 
 /**
@@ -449,15 +460,779 @@ export const ListInviteCodesResponseSchema: GenMessage<ListInviteCodesResponse> 
   messageDesc(file_gatehouse_v1_admin, 14);
 
 /**
- * AdminService manages users on behalf of internal backends. Every method takes a service key as its bearer.
+ * The request of ListUsers.
+ *
+ * @generated from message gatehouse.v1.ListUsersRequest
+ */
+export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
+  /**
+   * Only the user with this address, whatever its case.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Only users whose address begins like this, whatever its case.
+   *
+   * @generated from field: string email_prefix = 2;
+   */
+  emailPrefix: string;
+
+  /**
+   * Only users who are banned now, or only those who are not.
+   *
+   * @generated from field: optional bool banned = 3;
+   */
+  banned?: boolean | undefined;
+
+  /**
+   * Users per page, at most 200. Zero means 50.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListUsersRequest.
+ * Use `create(ListUsersRequestSchema)` to create a new message.
+ */
+export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 15);
+
+/**
+ * The answer of ListUsers.
+ *
+ * @generated from message gatehouse.v1.ListUsersResponse
+ */
+export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
+  /**
+   * The users of this page.
+   *
+   * @generated from field: repeated gatehouse.v1.User users = 1;
+   */
+  users: User[];
+
+  /**
+   * Where the next page begins. Empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListUsersResponse.
+ * Use `create(ListUsersResponseSchema)` to create a new message.
+ */
+export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 16);
+
+/**
+ * The request of UpdateUser.
+ *
+ * @generated from message gatehouse.v1.UpdateUserRequest
+ */
+export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The name to show, at most 200 characters.
+   *
+   * @generated from field: optional string name = 2;
+   */
+  name?: string | undefined;
+
+  /**
+   * The new address. It counts as not verified unless `email_verified` is set too.
+   *
+   * @generated from field: optional string email = 3;
+   */
+  email?: string | undefined;
+
+  /**
+   * Whether the mailbox counts as proved.
+   *
+   * @generated from field: optional bool email_verified = 4;
+   */
+  emailVerified?: boolean | undefined;
+
+  /**
+   * What the user is in the installation. Operators cannot take their own role from themselves.
+   *
+   * @generated from field: optional string role = 5;
+   */
+  role?: string | undefined;
+
+  /**
+   * Whether the user has to change the password before doing anything else.
+   *
+   * @generated from field: optional bool must_change_password = 6;
+   */
+  mustChangePassword?: boolean | undefined;
+
+  /**
+   * Merged into what applications, not the user, say of the user: by its top keys, null removes one. At most 4 KiB of
+   * JSON in the end. In every access token.
+   *
+   * @generated from field: google.protobuf.Struct app_metadata = 7;
+   */
+  appMetadata?: JsonObject | undefined;
+
+  /**
+   * The same for what the user says of themselves.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 8;
+   */
+  userMetadata?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateUserRequest.
+ * Use `create(UpdateUserRequestSchema)` to create a new message.
+ */
+export const UpdateUserRequestSchema: GenMessage<UpdateUserRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 17);
+
+/**
+ * The answer of UpdateUser.
+ *
+ * @generated from message gatehouse.v1.UpdateUserResponse
+ */
+export type UpdateUserResponse = Message<"gatehouse.v1.UpdateUserResponse"> & {
+  /**
+   * The user as it is now.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * What applications say of the user.
+   *
+   * @generated from field: google.protobuf.Struct app_metadata = 2;
+   */
+  appMetadata?: JsonObject | undefined;
+
+  /**
+   * What the user says of themselves.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 3;
+   */
+  userMetadata?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateUserResponse.
+ * Use `create(UpdateUserResponseSchema)` to create a new message.
+ */
+export const UpdateUserResponseSchema: GenMessage<UpdateUserResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 18);
+
+/**
+ * The request of RevokeUserSessions.
+ *
+ * @generated from message gatehouse.v1.RevokeUserSessionsRequest
+ */
+export type RevokeUserSessionsRequest = Message<"gatehouse.v1.RevokeUserSessionsRequest"> & {
+  /**
+   * Whose sessions end.
+   *
+   * @generated from oneof gatehouse.v1.RevokeUserSessionsRequest.whose
+   */
+  whose: {
+    /**
+     * Those of this user.
+     *
+     * @generated from field: string user_id = 1;
+     */
+    value: string;
+    case: "userId";
+  } | {
+    /**
+     * Everybody's in the project, the caller's own included. Must be true.
+     *
+     * @generated from field: bool everybody = 2;
+     */
+    value: boolean;
+    case: "everybody";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeUserSessionsRequest.
+ * Use `create(RevokeUserSessionsRequestSchema)` to create a new message.
+ */
+export const RevokeUserSessionsRequestSchema: GenMessage<RevokeUserSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 19);
+
+/**
+ * The answer of RevokeUserSessions.
+ *
+ * @generated from message gatehouse.v1.RevokeUserSessionsResponse
+ */
+export type RevokeUserSessionsResponse = Message<"gatehouse.v1.RevokeUserSessionsResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeUserSessionsResponse.
+ * Use `create(RevokeUserSessionsResponseSchema)` to create a new message.
+ */
+export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 20);
+
+/**
+ * The request of ImpersonateUser.
+ *
+ * @generated from message gatehouse.v1.ImpersonateUserRequest
+ */
+export type ImpersonateUserRequest = Message<"gatehouse.v1.ImpersonateUserRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ImpersonateUserRequest.
+ * Use `create(ImpersonateUserRequestSchema)` to create a new message.
+ */
+export const ImpersonateUserRequestSchema: GenMessage<ImpersonateUserRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 21);
+
+/**
+ * The answer of ImpersonateUser.
+ *
+ * @generated from message gatehouse.v1.ImpersonateUserResponse
+ */
+export type ImpersonateUserResponse = Message<"gatehouse.v1.ImpersonateUserResponse"> & {
+  /**
+   * The user that the caller acts as.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ImpersonateUserResponse.
+ * Use `create(ImpersonateUserResponseSchema)` to create a new message.
+ */
+export const ImpersonateUserResponseSchema: GenMessage<ImpersonateUserResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 22);
+
+/**
+ * What can be changed while the service runs.
+ *
+ * @generated from message gatehouse.v1.Settings
+ */
+export type Settings = Message<"gatehouse.v1.Settings"> & {
+  /**
+   * Whether people may register themselves (SIGN_UP).
+   *
+   * @generated from field: optional bool sign_up = 1;
+   */
+  signUp?: boolean | undefined;
+
+  /**
+   * Whether a new address counts as verified without a mail (AUTO_CONFIRM_EMAIL).
+   *
+   * @generated from field: optional bool auto_confirm_email = 2;
+   */
+  autoConfirmEmail?: boolean | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.Settings.
+ * Use `create(SettingsSchema)` to create a new message.
+ */
+export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 23);
+
+/**
+ * The request of GetSettings.
+ *
+ * @generated from message gatehouse.v1.AdminServiceGetSettingsRequest
+ */
+export type AdminServiceGetSettingsRequest = Message<"gatehouse.v1.AdminServiceGetSettingsRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceGetSettingsRequest.
+ * Use `create(AdminServiceGetSettingsRequestSchema)` to create a new message.
+ */
+export const AdminServiceGetSettingsRequestSchema: GenMessage<AdminServiceGetSettingsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 24);
+
+/**
+ * The answer of GetSettings.
+ *
+ * @generated from message gatehouse.v1.AdminServiceGetSettingsResponse
+ */
+export type AdminServiceGetSettingsResponse = Message<"gatehouse.v1.AdminServiceGetSettingsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: gatehouse.v1.Settings settings = 1;
+   */
+  settings?: Settings | undefined;
+
+  /**
+   * Which of it was set by UpdateSettings. The rest is as configured.
+   *
+   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   */
+  overrides?: Settings | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceGetSettingsResponse.
+ * Use `create(AdminServiceGetSettingsResponseSchema)` to create a new message.
+ */
+export const AdminServiceGetSettingsResponseSchema: GenMessage<AdminServiceGetSettingsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 25);
+
+/**
+ * The request of UpdateSettings.
+ *
+ * @generated from message gatehouse.v1.UpdateSettingsRequest
+ */
+export type UpdateSettingsRequest = Message<"gatehouse.v1.UpdateSettingsRequest"> & {
+  /**
+   * What to set. A setting that is absent stays as it is.
+   *
+   * @generated from field: gatehouse.v1.Settings settings = 1;
+   */
+  settings?: Settings | undefined;
+
+  /**
+   * Settings that are to be as configured again, by their field names.
+   *
+   * @generated from field: repeated string reset = 2;
+   */
+  reset: string[];
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateSettingsRequest.
+ * Use `create(UpdateSettingsRequestSchema)` to create a new message.
+ */
+export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 26);
+
+/**
+ * The answer of UpdateSettings.
+ *
+ * @generated from message gatehouse.v1.UpdateSettingsResponse
+ */
+export type UpdateSettingsResponse = Message<"gatehouse.v1.UpdateSettingsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: gatehouse.v1.Settings settings = 1;
+   */
+  settings?: Settings | undefined;
+
+  /**
+   * Which of it was set by UpdateSettings. The rest is as configured.
+   *
+   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   */
+  overrides?: Settings | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateSettingsResponse.
+ * Use `create(UpdateSettingsResponseSchema)` to create a new message.
+ */
+export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 27);
+
+/**
+ * A key that signs access tokens. Never its private half.
+ *
+ * @generated from message gatehouse.v1.SigningKey
+ */
+export type SigningKey = Message<"gatehouse.v1.SigningKey"> & {
+  /**
+   * The `kid` of its tokens: the RFC 7638 thumbprint of its public half.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * `standby` (published, signs next), `active` (signs), `retired` (verifies) or `revoked` (refused).
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * The algorithm, such as ES256.
+   *
+   * @generated from field: string algorithm = 3;
+   */
+  algorithm: string;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Since when it has been in its state.
+   *
+   * @generated from field: google.protobuf.Timestamp state_time = 5;
+   */
+  stateTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SigningKey.
+ * Use `create(SigningKeySchema)` to create a new message.
+ */
+export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 28);
+
+/**
+ * The request of ListSigningKeys.
+ *
+ * @generated from message gatehouse.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequest = Message<"gatehouse.v1.ListSigningKeysRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ListSigningKeysRequest.
+ * Use `create(ListSigningKeysRequestSchema)` to create a new message.
+ */
+export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 29);
+
+/**
+ * The answer of ListSigningKeys.
+ *
+ * @generated from message gatehouse.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponse = Message<"gatehouse.v1.ListSigningKeysResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
+   */
+  keys: SigningKey[];
+};
+
+/**
+ * Describes the message gatehouse.v1.ListSigningKeysResponse.
+ * Use `create(ListSigningKeysResponseSchema)` to create a new message.
+ */
+export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 30);
+
+/**
+ * The request of RotateSigningKey.
+ *
+ * @generated from message gatehouse.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequest = Message<"gatehouse.v1.RotateSigningKeyRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RotateSigningKeyRequest.
+ * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 31);
+
+/**
+ * The answer of RotateSigningKey.
+ *
+ * @generated from message gatehouse.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponse = Message<"gatehouse.v1.RotateSigningKeyResponse"> & {
+  /**
+   * The keys as they are now.
+   *
+   * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
+   */
+  keys: SigningKey[];
+};
+
+/**
+ * Describes the message gatehouse.v1.RotateSigningKeyResponse.
+ * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 32);
+
+/**
+ * The request of RevokeSigningKey.
+ *
+ * @generated from message gatehouse.v1.RevokeSigningKeyRequest
+ */
+export type RevokeSigningKeyRequest = Message<"gatehouse.v1.RevokeSigningKeyRequest"> & {
+  /**
+   * The id of the key.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeSigningKeyRequest.
+ * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
+ */
+export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 33);
+
+/**
+ * The answer of RevokeSigningKey.
+ *
+ * @generated from message gatehouse.v1.RevokeSigningKeyResponse
+ */
+export type RevokeSigningKeyResponse = Message<"gatehouse.v1.RevokeSigningKeyResponse"> & {
+  /**
+   * The keys as they are now.
+   *
+   * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
+   */
+  keys: SigningKey[];
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeSigningKeyResponse.
+ * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
+ */
+export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 34);
+
+/**
+ * A security event.
+ *
+ * @generated from message gatehouse.v1.AuditEvent
+ */
+export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
+  /**
+   * The event's id, a UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * When it happened.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * What happened, such as `auth.login`.
+   *
+   * @generated from field: string action = 3;
+   */
+  action: string;
+
+  /**
+   * `SUCCESS` or `FAILURE`.
+   *
+   * @generated from field: string result = 4;
+   */
+  result: string;
+
+  /**
+   * Why it failed, in truth: the caller may have been told less.
+   *
+   * @generated from field: string cause = 5;
+   */
+  cause: string;
+
+  /**
+   * Who did it: `user`, `service` or `anyone`.
+   *
+   * @generated from field: string actor_kind = 6;
+   */
+  actorKind: string;
+
+  /**
+   * The user's id, or the service's name.
+   *
+   * @generated from field: string actor_id = 7;
+   */
+  actorId: string;
+
+  /**
+   * The user it happened to.
+   *
+   * @generated from field: string user_id = 8;
+   */
+  userId: string;
+
+  /**
+   * The session it was done in, or happened to.
+   *
+   * @generated from field: string session_id = 9;
+   */
+  sessionId: string;
+
+  /**
+   * The network address of the caller.
+   *
+   * @generated from field: string address = 10;
+   */
+  address: string;
+
+  /**
+   * The user agent of the caller.
+   *
+   * @generated from field: string user_agent = 11;
+   */
+  userAgent: string;
+
+  /**
+   * The id of the call.
+   *
+   * @generated from field: string request_id = 12;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.AuditEvent.
+ * Use `create(AuditEventSchema)` to create a new message.
+ */
+export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 35);
+
+/**
+ * The request of ListAuditEvents.
+ *
+ * @generated from message gatehouse.v1.ListAuditEventsRequest
+ */
+export type ListAuditEventsRequest = Message<"gatehouse.v1.ListAuditEventsRequest"> & {
+  /**
+   * Only events that happened to this user.
+   *
+   * @generated from field: optional string user_id = 1;
+   */
+  userId?: string | undefined;
+
+  /**
+   * Only events of this action.
+   *
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * Only events from this time on.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only events before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Events per page, at most 500. Zero means 100. A page may hold fewer, or none, and yet not be the last one.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before, for the same filter.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListAuditEventsRequest.
+ * Use `create(ListAuditEventsRequestSchema)` to create a new message.
+ */
+export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 36);
+
+/**
+ * The answer of ListAuditEvents.
+ *
+ * @generated from message gatehouse.v1.ListAuditEventsResponse
+ */
+export type ListAuditEventsResponse = Message<"gatehouse.v1.ListAuditEventsResponse"> & {
+  /**
+   * The events of this page, newest first.
+   *
+   * @generated from field: repeated gatehouse.v1.AuditEvent events = 1;
+   */
+  events: AuditEvent[];
+
+  /**
+   * Where the next page begins. Empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListAuditEventsResponse.
+ * Use `create(ListAuditEventsResponseSchema)` to create a new message.
+ */
+export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 37);
+
+/**
+ * AdminService manages users and the installation. Every method takes the bearer of an operator, or a service key.
  *
  * @generated from service gatehouse.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * CreateUser creates a user, with or without a password. Not subject to SIGN_UP.
+   * CreateUser creates a user, with a password, with the hash of one that another system made, or with neither. Not
+   * subject to SIGN_UP.
    *
-   * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD.
+   * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD, HASH_NOT_SUPPORTED (metadata `why`).
    *
    * @generated from rpc gatehouse.v1.AdminService.CreateUser
    */
@@ -512,6 +1287,125 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DeleteUserRequestSchema;
     output: typeof DeleteUserResponseSchema;
+  },
+  /**
+   * ListUsers lists users that are not deleted: by id, oldest first, or, with a prefix, by address.
+   *
+   * Errors: PAGE_TOKEN_INVALID.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListUsers
+   */
+  listUsers: {
+    methodKind: "unary";
+    input: typeof ListUsersRequestSchema;
+    output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
+   *
+   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, or with a key that is not
+   * allowed), CANNOT_DEMOTE_SELF.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.UpdateUser
+   */
+  updateUser: {
+    methodKind: "unary";
+    input: typeof UpdateUserRequestSchema;
+    output: typeof UpdateUserResponseSchema;
+  },
+  /**
+   * RevokeUserSessions ends all sessions of a user, or of everybody in the project, at once: when it has answered, no
+   * refresh and no introspection of them succeeds.
+   *
+   * Errors: USER_NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.RevokeUserSessions
+   */
+  revokeUserSessions: {
+    methodKind: "unary";
+    input: typeof RevokeUserSessionsRequestSchema;
+    output: typeof RevokeUserSessionsResponseSchema;
+  },
+  /**
+   * ImpersonateUser opens a session in which the calling operator acts as a user. It lasts an hour, may look at
+   * everything the user may and change nothing that is not named for it; it is among the user's sessions, its tokens
+   * have the claim `act` (RFC 8693), and it ends with the operator's role. Service keys cannot: it takes a person.
+   *
+   * Errors: USER_NOT_FOUND, USER_BANNED, CANNOT_IMPERSONATE_OPERATOR, CALLER_NOT_ALLOWED.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ImpersonateUser
+   */
+  impersonateUser: {
+    methodKind: "unary";
+    input: typeof ImpersonateUserRequestSchema;
+    output: typeof ImpersonateUserResponseSchema;
+  },
+  /**
+   * GetSettings reads the settings that can be changed while the service runs.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.GetSettings
+   */
+  getSettings: {
+    methodKind: "unary";
+    input: typeof AdminServiceGetSettingsRequestSchema;
+    output: typeof AdminServiceGetSettingsResponseSchema;
+  },
+  /**
+   * UpdateSettings changes settings of the project, for all replicas at once. What it does not name stays as it is.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.UpdateSettings
+   */
+  updateSettings: {
+    methodKind: "unary";
+    input: typeof UpdateSettingsRequestSchema;
+    output: typeof UpdateSettingsResponseSchema;
+  },
+  /**
+   * ListSigningKeys lists the keys that sign access tokens, oldest first.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * RotateSigningKey puts the standby key to work and retires the active one, whose tokens stay good until they expire.
+   *
+   * Errors: KEY_TOO_YOUNG (with RetryInfo: verifiers may not have seen the standby key yet).
+   *
+   * @generated from rpc gatehouse.v1.AdminService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
+  },
+  /**
+   * RevokeSigningKey refuses everything a key ever signed, on every replica within five seconds. A key that signs or
+   * stands by is replaced.
+   *
+   * Errors: SIGNING_KEY_NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.RevokeSigningKey
+   */
+  revokeSigningKey: {
+    methodKind: "unary";
+    input: typeof RevokeSigningKeyRequestSchema;
+    output: typeof RevokeSigningKeyResponseSchema;
+  },
+  /**
+   * ListAuditEvents lists the project's audit events, newest first.
+   *
+   * Errors: PAGE_TOKEN_INVALID (also for the token of a list with another filter).
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListAuditEvents
+   */
+  listAuditEvents: {
+    methodKind: "unary";
+    input: typeof ListAuditEventsRequestSchema;
+    output: typeof ListAuditEventsResponseSchema;
   },
   /**
    * CreateInviteCode makes a code that lets one person register where REQUIRE_INVITE_CODE is on, and that may come with

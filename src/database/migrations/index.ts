@@ -1,12 +1,16 @@
 import { Migration20261121120000_foundation } from './Migration20261121120000_foundation.ts';
 import { Migration20261121154157_profiles } from './Migration20261121154157_profiles.ts';
 import { Migration20261121155553_one_time_values_and_mail } from './Migration20261121155553_one_time_values_and_mail.ts';
+import { Migration20261121160000_audit_trail } from './Migration20261121160000_audit_trail.ts';
 import { Migration20261121160820_accounts } from './Migration20261121160820_accounts.ts';
+import { Migration20261121161000_operators } from './Migration20261121161000_operators.ts';
 
 /** In the order they run. */
 export const migrations = [
   { name: 'Migration20261121120000_foundation', class: Migration20261121120000_foundation },
   { name: 'Migration20261121154157_profiles', class: Migration20261121154157_profiles },
   { name: 'Migration20261121155553_one_time_values_and_mail', class: Migration20261121155553_one_time_values_and_mail },
+  { name: 'Migration20261121160000_audit_trail', class: Migration20261121160000_audit_trail },
   { name: 'Migration20261121160820_accounts', class: Migration20261121160820_accounts },
+  { name: 'Migration20261121161000_operators', class: Migration20261121161000_operators },
 ];

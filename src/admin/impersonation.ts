@@ -1,0 +1,45 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { audit } from '../audit/event.ts';
+import type { Clock } from '../database/clock.ts';
+import { Refusal } from '../errors.ts';
+import { caller, change, origin, projectOf } from '../rpc/context.ts';
+import { sessionToMessage } from '../session/message.ts';
+import type { SessionOpener } from '../session/opening.ts';
+import { userToMessage } from '../user/message.ts';
+import { lockUser } from '../user/user.ts';
+
+export interface ImpersonationDeps {
+  readonly now: Clock;
+  readonly opener: SessionOpener;
+}
+
+export function impersonationMethods({ now, opener }: ImpersonationDeps) {
+  return {
+    async impersonateUser({ userId }, context) {
+      // A key is nobody who could answer for it.
+      const { userId: impersonatorId } = caller(context);
+      const at = now();
+      const { user, opened } = await change(context, async (em) => {
+        const user = await lockUser(em, projectOf(context), userId);
+        if (user.systemRole === 'operator') throw new Refusal('CANNOT_IMPERSONATE_OPERATOR');
+        if (user.isBanned(at)) throw new Refusal('USER_BANNED');
+        const opening = {
+          user,
+          kind: 'web',
+          method: 'impersonation',
+          origin: origin(context),
+          impersonatorId,
+        } as const;
+        const opened = await opener.open(em, opening, at);
+        audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);
+        return { user, opened };
+      });
+      return {
+        user: userToMessage(user, at),
+        tokens: opener.tokensOf(opened, user, at),
+        session: sessionToMessage(opened.session),
+      };
+    },
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
+}

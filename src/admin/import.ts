@@ -1,0 +1,96 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { z } from 'zod';
+import { auditRow } from '../audit/event.ts';
+import { Direct } from '../database/direct.ts';
+import { rowOf } from '../database/insert.ts';
+import { statement } from '../database/prepared.ts';
+import { Refusal } from '../errors.ts';
+import { markImported, readImported } from '../user/imported-hash.ts';
+import { User } from '../user/user.ts';
+import { mergeMetadata } from './metadata.ts';
+
+const text = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^\P{Cc}*$/u, 'holds control characters');
+// As it came: a copy would leave out the very keys that are refused.
+const metadata = z.custom<JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'not an object',
+);
+
+const line = z.strictObject({
+  id: z.uuid().optional(),
+  email: z.email({ pattern: z.regexes.html5Email }).max(254),
+  name: text(200).optional(),
+  email_verified: z.boolean().optional(),
+  password_hash: z.string().max(1024).nullish(),
+  created_at: z.iso.datetime({ offset: true }).optional(),
+  phone: text(32).optional(),
+  locale: text(35).optional(),
+  timezone: text(64).optional(),
+  app_metadata: metadata.optional(),
+  user_metadata: metadata.optional(),
+});
+
+// Whoever is there already, by address or id, is left as they are: so a file can be imported again from its beginning.
+const insertUsers = statement<{ id: string }>(
+  'users_import',
+  `with created as (
+     insert into users select u.* from jsonb_populate_recordset(null::users, $1) u on conflict do nothing returning id
+   ), noted as (
+     insert into audit_events select e.* from created, jsonb_populate_recordset(null::audit_events, $2) e where e.user_id = created.id
+   )
+   select id from created`,
+);
+
+/** Reads a line of an import: JSON of one user. Answers with why, in words without values, when it cannot be taken. */
+export function readImportLine(json: string, projectId: string, now: Date): User | { readonly why: string } {
+  try {
+    return toUser(line.parse(JSON.parse(json)), projectId, now);
+  } catch (error) {
+    if (error instanceof z.ZodError) return { why: error.issues.map(describeIssue).join('; ') };
+    if (error instanceof SyntaxError) return { why: 'not JSON' };
+    if (error instanceof Refusal)
+      return { why: error.options.fields!.map(({ field, description }) => `${field} ${description}`).join('; ') };
+    throw error;
+  }
+}
+
+/** Creates those of the users who are not there yet, in one statement with their audit events. Tells how many. */
+export async function importUsers(
+  orm: MikroORM,
+  users: readonly User[],
+  context: Pick<HandlerContext, 'values'>,
+  now: Date,
+): Promise<number> {
+  const em = orm.em as EntityManager;
+  const event = ({ id }: User) => auditRow(em, context as HandlerContext, { action: 'user.import', userId: id }, now);
+  const rows = [users.map((each) => rowOf(em, each)), users.map(event)].map((each) => `[${each.join(',')}]`);
+  return (await insertUsers(new Direct(orm), rows)).length;
+}
+
+function toUser(read: z.output<typeof line>, projectId: string, now: Date): User | { why: string } {
+  const { email, name = '', email_verified: emailVerified = false, password_hash: hash, created_at: createdAt } = read;
+  const taken = hash ? readImported(hash) : undefined;
+  if (taken && 'why' in taken) return { why: `password_hash: ${taken.why}` };
+  const registration = { projectId, email, name, emailVerified, passwordHash: hash ? markImported(hash) : null };
+  const user = User.register(registration, now);
+  return Object.assign(user, {
+    ...(read.id && { id: read.id.toLowerCase() }),
+    ...(createdAt && { createdAt: new Date(createdAt) }),
+    phone: read.phone ?? '',
+    locale: read.locale ?? '',
+    timezone: read.timezone ?? '',
+    appMetadata: mergeMetadata('app_metadata', {}, read.app_metadata ?? {}),
+    userMetadata: mergeMetadata('user_metadata', {}, read.user_metadata ?? {}),
+  });
+}
+
+// Zod's own sentences name no value, but the keys of what is not known.
+function describeIssue({ path, message }: { path: PropertyKey[]; message: string }): string {
+  return path.length > 0 ? `${path.join('.')}: ${message}` : message;
+}

@@ -1,0 +1,40 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { audit } from '../audit/event.ts';
+import type { Clock } from '../database/clock.ts';
+import { type RuntimeSettings, readOverrides, writeSettings } from '../project/settings.ts';
+import { change, direct, projectOf } from '../rpc/context.ts';
+
+export interface SettingsDeps {
+  readonly now: Clock;
+  /** What the configuration says. */
+  readonly defaults: RuntimeSettings;
+}
+
+const names = { sign_up: 'signUp', auto_confirm_email: 'autoConfirmEmail' } as const;
+
+export function settingsMethods({ now, defaults: { signUp, autoConfirmEmail } }: SettingsDeps) {
+  const answer = (overrides: Partial<RuntimeSettings>) => ({
+    settings: { signUp, autoConfirmEmail, ...overrides },
+    overrides,
+  });
+  return {
+    async getSettings(_, context) {
+      return answer(await readOverrides(direct(context), projectOf(context)));
+    },
+
+    async updateSettings({ settings, reset }, context) {
+      const at = now();
+      const set = {
+        ...(settings?.signUp !== undefined && { signUp: settings.signUp }),
+        ...(settings?.autoConfirmEmail !== undefined && { autoConfirmEmail: settings.autoConfirmEmail }),
+      };
+      const overrides = await change(context, async (em) => {
+        audit(em, context, { action: 'settings.update' }, at);
+        const without = reset.map((each) => names[each as keyof typeof names]);
+        return writeSettings(em, projectOf(context), { set, reset: without }, at);
+      });
+      return answer(overrides);
+    },
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
+}

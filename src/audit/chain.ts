@@ -1,0 +1,80 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { MasterKeys } from '../master-keys.ts';
+
+/** An event as the database holds it. */
+export interface StoredEvent {
+  readonly id: string;
+  readonly project_id: string;
+  /** Its time in UTC, to the millisecond, as ISO 8601 has it. */
+  readonly at: string;
+  readonly action: string;
+  readonly result: string;
+  readonly cause: string | null;
+  readonly actor_kind: string;
+  readonly actor_id: string | null;
+  readonly user_id: string | null;
+  readonly session_id: string | null;
+  readonly address: string;
+  readonly user_agent: string;
+  readonly request_id: string;
+}
+
+/** What a seal says of one event: which it was, and what it said. */
+export interface Mark {
+  readonly id: string;
+  readonly digest: Buffer;
+}
+
+/** The parts of a seal that its hash binds, the marks aside. */
+export interface SealHead {
+  readonly projectId: string;
+  readonly sequence: number;
+  readonly day: string;
+  readonly events: Buffer;
+  readonly previousHash: Buffer;
+}
+
+const half = 16;
+
+/** Before the first seal of a project. */
+export const genesis = Buffer.alloc(32);
+
+/** The canonical bytes of an event are the JSON of its columns in this order; the digest is the first half of SHA-256. */
+export function markOf(event: StoredEvent): Mark {
+  const { id, project_id, at, action, result, cause, actor_kind, actor_id, user_id, session_id } = event;
+  const who = [actor_kind, actor_id, user_id, session_id, event.address, event.user_agent, event.request_id];
+  const canonical = JSON.stringify([id, project_id, at, action, result, cause, ...who]);
+  return { id, digest: createHash('sha256').update(canonical).digest().subarray(0, half) };
+}
+
+export function packMarks(marks: readonly Mark[]): Buffer {
+  return Buffer.concat(marks.flatMap(({ id, digest }) => [Buffer.from(id.replaceAll('-', ''), 'hex'), digest]));
+}
+
+export function unpackMarks(packed: Buffer): Mark[] {
+  return Array.from({ length: Math.floor(packed.length / (2 * half)) }, (_, index) => {
+    const start = index * 2 * half;
+    const hex = packed.toString('hex', start, start + half);
+    return {
+      id: hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'),
+      digest: packed.subarray(start + half, start + 2 * half),
+    };
+  });
+}
+
+/**
+ * The hash of a seal, over that of the seal before it: HMAC-SHA-256 under a key that is derived from a master key, so
+ * that who can write to the database, and nothing else, cannot make the chain anew after changing an event. Undefined
+ * when that master key is unknown.
+ */
+export function sealHash(keys: MasterKeys, head: SealHead, keyId: string): Buffer | undefined {
+  const key = keys.macKey('audit seal', keyId);
+  if (!key) return undefined;
+  const { projectId, sequence, day, events, previousHash } = head;
+  const about = JSON.stringify([projectId, sequence, day, events.length]);
+  return createHmac('sha256', key).update(previousHash).update(about).update(events).digest();
+}
+
+export function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && timingSafeEqual(one, other);
+}

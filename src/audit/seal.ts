@@ -1,0 +1,169 @@
+import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
+import { Direct } from '../database/direct.ts';
+import { insert } from '../database/insert.ts';
+import { statement } from '../database/prepared.ts';
+import { lockIfFree, transact } from '../database/transaction.ts';
+import type { MasterKeys } from '../master-keys.ts';
+import { Project } from '../project/project.ts';
+import { genesis, markOf, packMarks, type StoredEvent, sealHash } from './chain.ts';
+
+const AuditSealTable = defineEntity({
+  name: 'AuditSeal',
+  tableName: 'audit_seals',
+  properties: {
+    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+    sequence: p.integer().primary().autoincrement(false),
+    day: p.date(),
+    firstAt: p.datetime(3),
+    lastAt: p.datetime(3),
+    eventCount: p.integer(),
+    events: p.blob(),
+    previousHash: p.blob(),
+    hash: p.blob(),
+    keyId: p.string().length(64),
+    sealedAt: p.datetime(3),
+  },
+  indexes: [{ name: 'audit_seals_day', properties: ['projectId', 'day', 'sequence'] }],
+  triggers: [
+    {
+      name: 'audit_seals_append_only',
+      timing: 'before',
+      events: ['update', 'delete'],
+      forEach: 'statement',
+      body: `if tg_op = 'DELETE' and current_setting('gatehouse.retention', true) = 'on' then return null; end if; raise exception 'audit seals are never changed' using errcode = '42501';`,
+    },
+  ],
+});
+
+/**
+ * A link of a project's chain: events of one day, in order, each with a digest of what it says, and a hash over them and
+ * over the hash of the link before. Whoever changes, removes, adds or reorders what was sealed breaks it (verify.ts).
+ */
+export class AuditSeal extends AuditSealTable.class {}
+AuditSealTable.setClass(AuditSeal);
+
+const AuditUnsealedTable = defineEntity({
+  name: 'AuditUnsealed',
+  tableName: 'audit_unsealed',
+  properties: {
+    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary().createForeignKeyConstraint(false),
+    at: p.datetime(3).primary(),
+    id: p.uuid().primary(),
+  },
+});
+
+/**
+ * An event that has no seal yet. A trigger adds the row with the event, in its transaction: so an event that commits late
+ * comes into the queue late, and none is passed over, whatever its time.
+ */
+export class AuditUnsealed extends AuditUnsealedTable.class {}
+AuditUnsealedTable.setClass(AuditUnsealed);
+
+type Queued = Pick<StoredEvent, 'id' | 'project_id' | 'at'>;
+
+export interface Backlog {
+  /** Events without a seal; of many, not more than this counts. */
+  readonly count: number;
+  readonly oldest: Date | null;
+}
+
+const countedAtMost = 10_000;
+const batch = 2_000;
+
+// The drivers read a time in one way or another; its text is what is sealed.
+const time = `to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at`;
+
+const readBacklog = statement<{ count: number; oldest: Date | null }>(
+  'audit_backlog',
+  `select count(*)::int as count, min(at) as oldest from (select at from audit_unsealed limit ${countedAtMost}) queue`,
+);
+
+const takeQueued = statement<Queued>(
+  'audit_take_unsealed',
+  `delete from audit_unsealed where (project_id, at, id) in
+     (select project_id, at, id from audit_unsealed order by project_id, at, id limit ${batch})
+   returning project_id, ${time}, id`,
+);
+
+const readLast = statement<{ sequence: number; hash: Buffer }>(
+  'audit_last_seal',
+  'select sequence, hash from audit_seals where project_id = $1 order by sequence desc limit 1',
+);
+
+const readEvents = statement<StoredEvent>(
+  'audit_events_of_seal',
+  `select id, project_id, ${time}, action, result, cause, actor_kind, actor_id, user_id, session_id, address, user_agent, request_id
+   from audit_events where project_id = $1 and at between $2 and $3 and id = any($4::uuid[])`,
+);
+
+/** The events with these ids, which lie between these times. */
+export function eventsBetween(
+  on: EntityManager | Direct,
+  projectId: string,
+  { firstAt, lastAt, ids }: { firstAt: string | Date; lastAt: string | Date; ids: readonly string[] },
+): Promise<StoredEvent[]> {
+  return readEvents(on, [projectId, firstAt, lastAt, ids]);
+}
+
+export function backlogOf(orm: MikroORM): Promise<Backlog> {
+  return readBacklog(new Direct(orm), []).then(([row]) => row!);
+}
+
+/**
+ * Seals what has been committed since, batch by batch, and tells how many events that were. One replica at a time does
+ * it; to the others there is nothing to do. Who writes events never waits for it.
+ */
+export async function sealEvents(orm: MikroORM, keys: MasterKeys, now: Date): Promise<number> {
+  let sealed = 0;
+  for (let taken = batch; taken === batch; sealed += taken)
+    taken = await transact(orm, async (em) => {
+      if (!(await lockIfFree(em, 'seals'))) return 0;
+      const queued = await takeQueued(em, []);
+      for (const events of groupByDay(queued)) await seal(em, keys, events, now);
+      return queued.length;
+    });
+  return sealed;
+}
+
+/** A seal is of one project and one day, so that the seals of a day can go with it. */
+function groupByDay(queued: readonly Queued[]): Queued[][] {
+  const groups = Map.groupBy(queued, (each) => `${each.project_id} ${each.at.slice(0, 10)}`);
+  return [...groups]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, group]) => group.sort((a, b) => (a.at + a.id < b.at + b.id ? -1 : 1)));
+}
+
+async function seal(em: EntityManager, keys: MasterKeys, queued: readonly Queued[], now: Date): Promise<void> {
+  const { project_id: projectId, at: firstAt } = queued[0]!;
+  const lastAt = queued.at(-1)!.at;
+  const found = await eventsBetween(em, projectId, { firstAt, lastAt, ids: queued.map(({ id }) => id) });
+  const byId = new Map(found.map((each) => [each.id, each]));
+  // What is gone before it is sealed gets its place all the same: the chain then tells that it is missing.
+  const marks = queued.map(({ id }) => {
+    const event = byId.get(id);
+    return event ? markOf(event) : { id, digest: Buffer.alloc(16) };
+  });
+  const [last = { sequence: 0, hash: genesis }] = await readLast(em, [projectId]);
+  const previousHash = Buffer.from(last.hash);
+  const head = {
+    projectId,
+    sequence: last.sequence + 1,
+    day: firstAt.slice(0, 10),
+    events: packMarks(marks),
+    previousHash,
+  };
+  const hash = sealHash(keys, head, keys.activeId)!;
+  const counted = {
+    eventCount: marks.length,
+    firstAt: new Date(firstAt),
+    lastAt: new Date(lastAt),
+    sealedAt: now,
+    keyId: keys.activeId,
+  };
+  await insert(em, Object.assign(new AuditSeal(), { ...head, ...counted, hash }));
+}
+
+/** The UTC day of a time, as PostgreSQL writes dates. */
+export function dayOf(at: Date): string {
+  return at.toISOString().slice(0, 10);
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { partsOf } from './forge.ts';
+import { ada, asService, bob, grace, testEnv } from './people.ts';
+import { run } from './process.ts';
+import { Barrier, crowd, together } from './race.ts';
+import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
+import { start, wires } from './start.ts';
+
+describe.each(wires)('over %s', (wire) => {
+  test('an operator may call AdminService for as long as the database says so, whatever the token says', async () => {
+    const service = await start();
+    const { admin, sessions } = service.clients(wire);
+    const { as, user, tokens } = await service.operator();
+    expect(partsOf(tokens.accessToken).claims).toMatchObject({ gatehouse_role: 'operator', role: 'authenticated' });
+    expect((await admin.getUser({ userId: user.id }, as)).user!.role).toBe('operator');
+    const state = await sessions.introspect({ token: tokens.accessToken }, asService);
+    expect(state).toMatchObject({ role: 'operator', impersonatorId: '' });
+    await admin.updateUser({ userId: user.id, role: 'engineer' }, asService);
+    expect((await refusalOf(admin.getUser({ userId: user.id }, as))).reason).toBe('CALLER_NOT_ALLOWED');
+    expect(partsOf((await service.signIn(grace)).tokens.accessToken).claims.gatehouse_role).toBeUndefined();
+  });
+
+  test('an operator may not call what is for backends alone, and a user nothing of it', async () => {
+    const service = await start();
+    const { admin, sessions } = service.clients(wire);
+    const { as, tokens } = await service.operator();
+    const { as: asAda, user } = await service.welcome(ada);
+    const { accessToken: token } = tokens;
+    expect((await refusalOf(sessions.introspect({ token }, as))).reason).toBe('CALLER_NOT_ALLOWED');
+    const call = () => admin.updateUser({ userId: user.id, role: 'operator' }, asAda);
+    expect(await refusalWithoutTrace(service.database, call)).toMatchObject({ code: 7, reason: 'CALLER_NOT_ALLOWED' });
+  });
+
+  test('operators make operators, each with one event that names who did it, and none ends the own role', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { as, user: operator } = await service.operator();
+    const { user } = await service.welcome(ada);
+    await admin.updateUser({ userId: user.id, role: 'operator' }, as);
+    await admin.updateUser({ userId: user.id, role: 'engineer' }, as);
+    const { events } = await admin.listAuditEvents({ userId: user.id, pageSize: 2 }, as);
+    expect(events.map(({ action, actorKind, actorId }) => [action, actorKind, actorId])).toEqual([
+      ['user.revoke_operator', 'user', operator.id],
+      ['user.grant_operator', 'user', operator.id],
+    ]);
+    const self = () => admin.updateUser({ userId: operator.id.toUpperCase(), role: 'engineer' }, as);
+    expect(await refusalWithoutTrace(service.database, self)).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
+  });
+
+  test('a banned, deleted or signed out operator is none', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { as, user } = await service.operator();
+    await admin.banUser({ userId: user.id }, asService);
+    expect((await refusalOf(admin.getSettings({}, as))).reason).toBe('SESSION_REVOKED');
+  });
+});
+
+test('of operators who take the role from each other at once one keeps it', async () => {
+  const barrier = new Barrier('UpdateUser');
+  const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+  const people = await Promise.all([ada, bob].map((person) => service.operator(person)));
+  barrier.expect(crowd);
+  const { errors } = await together((index) => {
+    const [me, other] = index % 2 ? people : people.toReversed();
+    return service.clients('grpc', index).admin.updateUser({ userId: other!.user.id, role: 'engineer' }, me!.as);
+  });
+  const left = await service.database.query(`select id from users where system_role = 'operator'`);
+  expect(left).toHaveLength(1);
+  expect(errors.length).toBeGreaterThan(0);
+  expect(new Set(errors.map(reasonOf))).toEqual(new Set(['CALLER_NOT_ALLOWED']));
+});
+
+test('the command line makes the first operator, ends the role, and says whose it is', async () => {
+  const service = await start();
+  const { user, as } = await service.welcome(ada);
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  const { admin } = service.clients('json');
+  expect(await run(['admin', 'grant', 'ADA@example.org'], env)).toMatchObject({
+    code: 0,
+    stdout: `${user.id}  ada@example.org\n`,
+  });
+  const { events } = await admin.listAuditEvents({ userId: user.id, pageSize: 1 }, as);
+  expect(events).toMatchObject([{ action: 'user.grant_operator', actorKind: 'service', actorId: 'command line' }]);
+  expect(await run(['admin', 'revoke', ada.email], env)).toMatchObject({ code: 0, stdout: '' });
+  expect((await refusalOf(admin.getSettings({}, as))).reason).toBe('CALLER_NOT_ALLOWED');
+  for (const args of [['grant'], ['grant', 'nobody@example.org'], ['nonsense']])
+    expect(await run(['admin', ...args], env)).toMatchObject({ code: 1 });
+});

@@ -1,0 +1,66 @@
+import { fromJson } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import type { Action } from '../src/audit/draft.ts';
+import { methods, nameOf } from './contract.ts';
+import { prepareSamples } from './samples.ts';
+import { start, wires } from './start.ts';
+
+/** G6: what a call that succeeds leaves in the audit trail. Nothing, where nothing happens to anybody's security. */
+const eventOf: Record<string, Action | null> = {
+  'AuthService.Register': 'auth.register',
+  'AuthService.SignIn': 'auth.login',
+  'AuthService.SignUpAnonymous': 'auth.sign_up_anonymous',
+  'AuthService.GetMe': null,
+  'SessionService.Refresh': null,
+  'SessionService.SignOut': 'auth.logout',
+  'SessionService.ListSessions': null,
+  'SessionService.GetSession': null,
+  'SessionService.RevokeSession': 'session.revoke',
+  'SessionService.Introspect': null,
+  'AdminService.CreateUser': 'user.create',
+  'AdminService.GetUser': null,
+  'AdminService.ListUsers': null,
+  'AdminService.UpdateUser': 'user.update',
+  'AdminService.BanUser': 'user.ban',
+  'AdminService.UnbanUser': 'user.unban',
+  'AdminService.DeleteUser': 'user.delete',
+  'AdminService.RevokeUserSessions': 'user.revoke_sessions',
+  'AdminService.ImpersonateUser': 'user.impersonate',
+  'AdminService.GetSettings': null,
+  'AdminService.UpdateSettings': 'settings.update',
+  'AdminService.ListSigningKeys': null,
+  'AdminService.RotateSigningKey': 'key.rotate',
+  'AdminService.RevokeSigningKey': 'key.revoke',
+  'AdminService.ListAuditEvents': null,
+};
+
+test.each(wires)('over %s each call leaves exactly the one event it stands for, told in full', async (wire) => {
+  expect(Object.keys(eventOf).sort(), 'every method says what it leaves').toEqual(methods.map(nameOf).sort());
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  const deviations: object[] = [];
+  for (const method of methods) {
+    const name = nameOf(method);
+    const { request, headers } = await sampleOf(name);
+    const sent = { ...headers, 'x-request-id': `g6-${name}` };
+    const before = await service.database.query<{ id: string }>('select id from audit_events');
+    const message = fromJson(method.input, request);
+    await service.transport(wire).unary(method, undefined, undefined, new Headers(sent), message);
+    const rows = await service.database.query('select * from audit_events where id <> all($1::uuid[])', [
+      before.map(({ id }) => id),
+    ]);
+    const expected = eventOf[name] ? [eventOf[name]] : [];
+    if (JSON.stringify(rows.map(({ action }) => action)) !== JSON.stringify(expected))
+      deviations.push({ name, expected, rows });
+    for (const row of rows)
+      expect(row, name).toMatchObject({
+        result: 'SUCCESS',
+        request_id: `g6-${name}`,
+        actor_kind: expect.stringMatching(/^(user|service)$/),
+        actor_id: expect.any(String),
+        address: expect.stringMatching(/./),
+        user_agent: expect.stringMatching(/./),
+      });
+  }
+  expect(deviations).toEqual([]);
+});
