@@ -58,6 +58,9 @@ function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts
     NODE_ENV: 'production',
     BIND_ADDRESS: '127.0.0.1',
     PUBLIC_URL: 'https://bench.example.org',
+    MAIL_MODE: 'off',
+    // The timing of sign-ins is asked where it must tell nothing.
+    HIDE_REGISTRATION: 'on',
     DATABASE_URL: url,
     GRPC_PORT: '0',
     HTTP_PORT: '0',

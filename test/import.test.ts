@@ -21,7 +21,7 @@ test('gatehouse import creates a user of each line, who signs in with the passwo
     email: 'Ada@Example.org',
     name: 'Ada',
     email_verified: true,
-    password_hash: await bcrypt(ada.password, { cost: 4 }),
+    password_hash: await bcrypt(ada.password, 4),
     created_at: '2019-03-01T12:00:00+01:00',
     locale: 'en',
     app_metadata: { plan: 'gold' },

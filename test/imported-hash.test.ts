@@ -56,9 +56,9 @@ describe('a hash of another system', () => {
 
   test('is matched by the bytes as typed, and by their NFKC form', async () => {
     const typed = 'ﬁnal grade';
-    expect(await matches(await bcrypt(typed, { cost: 4 }), typed)).toBe(true);
-    expect(await matches(await bcrypt('final grade', { cost: 4 }), typed)).toBe(true);
-    expect(await matches(await bcrypt(typed, { cost: 4 }), 'final grade'), 'the other way nobody can go').toBe(false);
+    expect(await matches(await bcrypt(typed, 4), typed)).toBe(true);
+    expect(await matches(await bcrypt('final grade', 4), typed)).toBe(true);
+    expect(await matches(await bcrypt(typed, 4), 'final grade'), 'the other way nobody can go').toBe(false);
   });
 
   test.each([

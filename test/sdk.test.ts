@@ -140,7 +140,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
 describe('reasons', () => {
   test('are those of the service, all of them, in its order', () => {
     const table = readFileSync('src/errors.ts', 'utf8').match(/^const refusals = \{$.*?^\}/ms)![0];
-    const names = [...table.matchAll(/^ {2}([A-Z_]+): \[Code\./gm)].map((each) => each[1]);
+    const names = [...table.matchAll(/^ {2}([A-Z_]+): \[\s*Code\./gm)].map((each) => each[1]);
     expect(reasons).toEqual(names);
     expectTypeOf<Reason>().toEqualTypeOf<ReasonOfService>();
   });

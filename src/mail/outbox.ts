@@ -17,13 +17,18 @@ const insertMail = statement<{ id: string }>(
    returning id`,
 );
 
+/** Whether a mail needs no value, or the one it brings is still good. */
+function hasItsValue(mail: string): string {
+  return `${mail}.token_id is null or exists (
+     select 1 from one_time_tokens t
+     where t.id = ${mail}.token_id and t.used_at is null and t.voided_at is null and t.expires_at > $1)`;
+}
+
 // Values that died by themselves; those that were used or voided took their mails along.
 const cancelExpired = statement<{ id: string }>(
   'mail_cancel_expired',
   `update mail_outbox m set state = 'cancelled', ended_at = $1, sealed = null
-   where m.state = 'queued' and m.due_at <= $1 and m.token_id is not null and not exists (
-     select 1 from one_time_tokens t
-     where t.id = m.token_id and t.used_at is null and t.voided_at is null and t.expires_at > $1)
+   where m.state = 'queued' and m.due_at <= $1 and not (${hasItsValue('m')})
    returning id`,
 );
 
@@ -43,7 +48,7 @@ const claimDue = statement<Claimed>(
   `update mail_outbox m set due_at = $2, attempts = m.attempts + 1
    where m.id in (
      select o.id from mail_outbox o
-     where o.state = 'queued' and o.due_at <= $1 and not exists (
+     where o.state = 'queued' and o.due_at <= $1 and (${hasItsValue('o')}) and not exists (
        select 1 from mail_outbox e where e.recipient = o.recipient and e.state = 'queued' and e.id < o.id)
      order by o.due_at limit $3 for update of o skip locked)
    returning m.id, m.kind, m.recipient, m.locale, m.sealed, m.attempts, m.created_at`,

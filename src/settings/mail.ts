@@ -10,7 +10,7 @@ const smtpUrl = z
   .transform(readSmtpUrl)
   .refine(({ host }) => host.length > 0, 'without a host')
   .describe(
-    'smtp://user:password@host:port (STARTTLS, which only a local host may lack), smtps:// (TLS) or smtp-insecure:// (no TLS asked for), special characters percent-encoded',
+    'smtp://user:password@host:port (STARTTLS, which only a local host may lack), smtps:// (TLS) or smtp-insecure:// (TLS only where it is offered), special characters percent-encoded',
   );
 
 function readSmtpUrl(text: string) {
