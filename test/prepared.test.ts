@@ -8,6 +8,7 @@ import { backlogOf, sealEvents } from '../src/audit/seal.ts';
 import { verifyTrail } from '../src/audit/verify.ts';
 import { commandLine } from '../src/cli/caller.ts';
 import { openOrm } from '../src/database/orm.ts';
+import { uuidv7 } from '../src/database/uuid.ts';
 import { sweep } from '../src/janitor.ts';
 import { MasterKeys } from '../src/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
@@ -47,12 +48,15 @@ async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: Test
   await importUsers(
     orm,
     [
-      User.register(
-        { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null },
-        service.now(),
+      Object.assign(
+        User.register(
+          { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null },
+          service.now(),
+        ),
+        { currentAccountId: uuidv7(service.now()) },
       ),
     ],
-    commandLine('import'),
+    { context: commandLine('import'), plan: 'pro' },
     service.now(),
   );
   await backlogOf(orm);

@@ -84,6 +84,11 @@ export function listAccounts(direct: Direct, userId: string, page: { after: stri
   return list(direct, [userId, page.after ?? null, page.limit]);
 }
 
+/** What an account is called at first. */
+export function accountNameOf({ name, email }: Pick<User, 'name' | 'email'>): string {
+  return `${name || email?.split('@')[0]}'s Account`;
+}
+
 const open = statement<{ id: string }>(
   'account_open',
   `with opened as (
@@ -127,7 +132,7 @@ export async function openAccount(
 ): Promise<string> {
   const { projectId, id: ownerId } = user;
   const [id, membershipId] = [uuidv7(now), uuidv7(now)];
-  const name = `${user.name || user.email?.split('@')[0]}'s Account`;
+  const name = accountNameOf(user);
   const { status, periodStart, periodEnd } = plan;
   for (let left = tries; left > 0; left--) {
     const account = [id, projectId, name, newCode(), ownerId, membershipId, now];

@@ -2,10 +2,13 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
+import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { auditRow } from '../audit/event.ts';
 import { Direct } from '../database/direct.ts';
+import { faultOf } from '../database/faults.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
+import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { User } from '../user/user.ts';
@@ -40,12 +43,27 @@ const line = z.strictObject({
 const insertUsers = statement<{ id: string }>(
   'users_import',
   `with created as (
-     insert into users select u.* from jsonb_populate_recordset(null::users, $1) u on conflict do nothing returning id
+     insert into users select u.* from jsonb_populate_recordset(null::users, $1) u on conflict do nothing
+     returning id, project_id, current_account_id, created_at
+   ), opened as (
+     insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)
+     select c.current_account_id, c.project_id, a.name, a.code, c.id, $4, $4
+     from created c join jsonb_to_recordset($3) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
+     returning id, project_id, owner_id
+   ), joined as (
+     insert into memberships (id, project_id, account_id, user_id, role, created_at)
+     select a.membership, o.project_id, o.id, o.owner_id, 'owner', $4
+     from opened o join jsonb_to_recordset($3) a (owner uuid, membership uuid) on a.owner = o.owner_id
+   ), subscribed as (
+     insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)
+     select id, project_id, $5, 'canceled', $4, $4 from opened
    ), noted as (
      insert into audit_events select e.* from created, jsonb_populate_recordset(null::audit_events, $2) e where e.user_id = created.id
    )
    select id from created`,
 );
+
+const tries = 3;
 
 /** Reads a line of an import: JSON of one user. Answers with why, in words without values, when it cannot be taken. */
 export function readImportLine(json: string, projectId: string, now: Date): User | { readonly why: string } {
@@ -60,17 +78,32 @@ export function readImportLine(json: string, projectId: string, now: Date): User
   }
 }
 
-/** Creates those of the users who are not there yet, in one statement with their audit events. Tells how many. */
+/**
+ * Creates those of the users who are not there yet, each as the owner of an account without a trial, in one statement with
+ * their audit events. Tells how many.
+ */
 export async function importUsers(
   orm: MikroORM,
   users: readonly User[],
-  context: Pick<HandlerContext, 'values'>,
+  { context, plan }: { context: Pick<HandlerContext, 'values'>; plan: string },
   now: Date,
 ): Promise<number> {
   const em = orm.em as EntityManager;
   const event = ({ id }: User) => auditRow(em, context as HandlerContext, { action: 'user.import', userId: id }, now);
   const rows = [users.map((each) => rowOf(em, each)), users.map(event)].map((each) => `[${each.join(',')}]`);
-  return (await insertUsers(new Direct(orm), rows)).length;
+  for (let left = tries; ; left--) {
+    try {
+      const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
+      return (await insertUsers(new Direct(orm), [...rows, accounts, now, plan])).length;
+    } catch (error) {
+      // A display code that is taken: others are drawn.
+      if (left === 0 || faultOf(error) !== 'unique') throw error;
+    }
+  }
+}
+
+function accountFor(user: User, now: Date): object {
+  return { owner: user.id, membership: uuidv7(now), name: accountNameOf(user), code: randomDisplayCode() };
 }
 
 function toUser(read: z.output<typeof line>, projectId: string, now: Date): User | { why: string } {
@@ -81,6 +114,7 @@ function toUser(read: z.output<typeof line>, projectId: string, now: Date): User
   const user = User.register(registration, now);
   return Object.assign(user, {
     ...(read.id && { id: read.id.toLowerCase() }),
+    currentAccountId: uuidv7(now),
     ...(createdAt && { createdAt: new Date(createdAt) }),
     phone: read.phone ?? '',
     locale: read.locale ?? '',

@@ -22,7 +22,7 @@ export async function importFile(orm: MikroORM, config: Config, [file]: readonly
   if (!file) throw new Error('say what to import: gatehouse import FILE, or - for what comes in');
   const { now } = await openClock(orm, config.clockOffset);
   const report = file === '-' ? 'import.refused.jsonl' : `${file}.refused.jsonl`;
-  const run = new ImportRun(orm, now, report);
+  const run = new ImportRun({ orm, now, plan: config.accounts.trialPlan }, report);
   const input = file === '-' ? process.stdin : createReadStream(file);
   // The reader of lines would not tell of a file that cannot be opened.
   await Promise.race([once(input, 'readable'), once(input, 'end')]);
@@ -35,10 +35,16 @@ export async function importFile(orm: MikroORM, config: Config, [file]: readonly
   if (run.refused > 0) throw new Error(`${run.refused} lines were refused; ${report} says which, and why`);
 }
 
+interface Deps {
+  readonly orm: MikroORM;
+  readonly now: Clock;
+  /** What the accounts of the new users are called to be on, without being subscribed to it. */
+  readonly plan: string;
+}
+
 class ImportRun {
   refused = 0;
-  readonly #orm: MikroORM;
-  readonly #now: Clock;
+  readonly #deps: Deps;
   readonly #reportPath: string;
   #report: WriteStream | undefined;
   #waiting: User[] = [];
@@ -46,9 +52,8 @@ class ImportRun {
   #created = 0;
   #passedOver = 0;
 
-  constructor(orm: MikroORM, now: Clock, reportPath: string) {
-    this.#orm = orm;
-    this.#now = now;
+  constructor(deps: Deps, reportPath: string) {
+    this.#deps = deps;
     this.#reportPath = reportPath;
   }
 
@@ -60,7 +65,7 @@ class ImportRun {
     this.#lines++;
     if (json.trim() === '') return;
     const user =
-      json.length > longest ? { why: 'longer than 64 KiB' } : readImportLine(json, defaultProjectId, this.#now());
+      json.length > longest ? { why: 'longer than 64 KiB' } : readImportLine(json, defaultProjectId, this.#deps.now());
     if (user instanceof User) this.#waiting.push(user);
     else this.#refuse(user.why);
     if (this.#waiting.length >= batch) await this.#send();
@@ -75,7 +80,8 @@ class ImportRun {
     const users = this.#waiting;
     this.#waiting = [];
     if (users.length === 0) return;
-    const created = await importUsers(this.#orm, users, commandLine('import'), this.#now());
+    const { orm, now, plan } = this.#deps;
+    const created = await importUsers(orm, users, { context: commandLine('import'), plan }, now());
     this.#created += created;
     this.#passedOver += users.length - created;
   }
