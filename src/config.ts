@@ -84,13 +84,7 @@ function arrange(values: Values) {
     serviceKeys: values.SERVICE_KEYS ?? [],
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
-    sessionLifetimes: {
-      web: values.SESSION_LIFETIME_WEB,
-      native: values.SESSION_LIFETIME_NATIVE,
-      cli: values.SESSION_LIFETIME_CLI,
-      device: values.SESSION_LIFETIME_DEVICE,
-      service: values.SESSION_LIFETIME_SERVICE,
-    },
+    sessionLifetimes: arrangeLifetimes(values),
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),
@@ -119,6 +113,16 @@ function arrangeAccounts(values: Values) {
     usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
     billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
     frontendUrl: values.FRONTEND_URL,
+  };
+}
+
+function arrangeLifetimes(values: Values) {
+  return {
+    web: values.SESSION_LIFETIME_WEB,
+    native: values.SESSION_LIFETIME_NATIVE,
+    cli: values.SESSION_LIFETIME_CLI,
+    device: values.SESSION_LIFETIME_DEVICE,
+    service: values.SESSION_LIFETIME_SERVICE,
   };
 }
 

@@ -105,7 +105,7 @@ test('each method costs the database no more statements than it must', async () 
     await call();
     costs[name] = ofCalls(proxy.statements.slice(before)).length;
   });
-  expect(Object.keys(costs)).toEqual(Object.keys(most));
+  expect(Object.keys(costs).sort()).toEqual(Object.keys(most).sort());
   // Under the stricter isolation a transaction may meet one of the background, and begin anew.
   const times = process.env.ISOLATION ? 3 : 1;
   expect(Object.entries(costs).filter(([name, cost]) => cost > times * most[name]!)).toEqual([]);
@@ -277,4 +277,4 @@ test('every statement finds its rows through an index, in tables of twenty thous
     if (seqScan.test(plan)) scans.push(`${name || text}\n${plan}`);
   }
   expect(scans).toEqual([]);
-});
+}, 60_000);
