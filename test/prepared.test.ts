@@ -188,4 +188,4 @@ test('every statement finds its rows through an index, in tables of twenty thous
     if (seqScan.test(plan)) scans.push(`${name || text}\n${plan}`);
   }
   expect(scans).toEqual([]);
-});
+}, 60_000);
