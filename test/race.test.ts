@@ -188,7 +188,11 @@ describe.each(['deleteUser', 'banUser'] as const)('%s', (method) => {
 
 test.each([
   ['was banned', `update users set banned_until = now() + interval '1 hour'`],
-  ['was deleted', `update users set deleted_at = now()`],
+  [
+    'was deleted',
+    `with gone as (delete from memberships), left_behind as (update accounts set owner_id = null)
+     update users set deleted_at = now()`,
+  ],
   ['got another password', `update users set password_hash = password_hash || 'x'`],
   ['lost the password', `update users set password_hash = null`],
 ])('nobody is signed in who %s while the password was checked', async (_, sql) => {

@@ -120,6 +120,17 @@ describe('where client certificates are required', () => {
     expect((await service.grpc('unlisted').sessions.introspect({ token }, asService)).active).toBe(true);
   });
 
+  test('where users and backends may call, a certificate makes a backend, which names its subject, and a bearer a user', async () => {
+    const service = await startMutually();
+    const { accounts, auth } = service.grpc('backend');
+    const subject = { case: 'fingerprint', value: 'machine-1' } as const;
+    expect((await accounts.consumeUsage({ amount: 3, subject })).usage!.usage).toBe(3n);
+    expect((await refusalOf(accounts.consumeUsage({ amount: 3 }))).fields).toEqual(['subject']);
+    const { tokens } = await auth.signUpAnonymous({});
+    expect((await accounts.consumeUsage({ amount: 4 }, bearer(tokens!))).usage!.usage).toBe(4n);
+    expect(await refusalOf(service.grpc('unlisted').accounts.getUsage({ subject }))).toMatchObject(nobody);
+  });
+
   test('a backend that calls for somebody else is not taken for the caller', async () => {
     const { auth } = (await startMutually()).grpc('backend');
     expect(await refusalOf(auth.getMe({}))).toMatchObject(nobody);
