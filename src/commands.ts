@@ -4,17 +4,14 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
 import { manageAudit } from './cli/audit.ts';
 import { importFile } from './cli/import.ts';
+import { manageKeys } from './cli/keys.ts';
 import { manageOperators } from './cli/operators.ts';
 import type { Terminal } from './cli/terminal.ts';
 import type { Config, LoadedConfig } from './config.ts';
-import { openClock } from './database/clock.ts';
 import { startEmbeddedPostgres } from './database/embedded.ts';
 import { migrate, openOrm, requireDatabase } from './database/orm.ts';
 import { openLog } from './log.ts';
-import { MasterKeys } from './master-keys.ts';
 import { startServer } from './server.ts';
-import { prepareInstallation } from './session/installation.ts';
-import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './session/key-ring.ts';
 import { stopOnSignals } from './signals.ts';
 import { startTraceExport } from './traces/exporter.ts';
 import { startPrimary } from './workers/primary.ts';
@@ -24,7 +21,7 @@ import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from 
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
   if (command === 'serve') return serveUntilStopped(loaded);
   if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
-  if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest));
+  if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
   if (command === 'admin')
     return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
   if (command === 'import')
@@ -95,20 +92,6 @@ async function openTraces({ traces: wanted }: Config, log: Logger) {
   const traces = wanted && (await startTraceExport(wanted.serviceName));
   if (wanted && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
   return traces;
-}
-
-async function manageKeys(orm: MikroORM, config: Config, [action = 'list', id]: readonly string[]): Promise<void> {
-  const keys = new MasterKeys(config.masterKeys);
-  const { now } = await openClock(orm, config.clockOffset);
-  await prepareInstallation(orm, keys, now());
-  if (action === 'rotate') await rotateSigningKey(orm, keys, now(), id === '--force');
-  else if (action === 'revoke') {
-    if (!id || !(await revokeSigningKey(orm, keys, id, now())))
-      throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
-  } else if (action !== 'list')
-    throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
-  for (const each of await listSigningKeys(orm))
-    print(`${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`);
 }
 
 /** The same for work that may take long: the timeouts of calls do not apply. */

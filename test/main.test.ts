@@ -143,7 +143,7 @@ describe('the command line', () => {
         .map((line) => line.split(/ {2,}/) as [id: string, state: string]);
     };
     const [active, standby] = (await keys()).map(([id]) => id!);
-    const rotated = await keys('rotate');
+    const rotated = await keys('rotate', '--force');
     expect(rotated.map(([, state]) => state).sort()).toEqual(['active', 'retired', 'standby']);
     expect(Object.fromEntries(rotated)).toMatchObject({ [active!]: 'retired', [standby!]: 'active' });
     expect(Object.fromEntries(await keys('revoke', active!))).toMatchObject({

@@ -1,7 +1,7 @@
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { tokenFor } from './inbox.ts';
-import { ada, asService, bob } from './people.ts';
+import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
 
@@ -53,7 +53,10 @@ export async function callEveryMethod(
   await callMailed(service, wire, step);
   const { id: userId } = created.user!;
   await step('GetUser', () => admin.getUser({ userId }, asService));
-  const operator = await service.operator();
+  const { user: future } = await step('CreateUser (operator)', () => admin.createUser(grace, asService));
+  const grant = { userId: future!.id, role: 'operator' };
+  await step('UpdateUser (operator)', () => admin.updateUser(grant, asService));
+  const operator = { as: bearerOf(await step('SignIn (operator)', () => auth.signIn(grace))) };
   await step('ListUsers', () => admin.listUsers({}, asService));
   await step('ListUsers (prefix)', () => admin.listUsers({ emailPrefix: 'ada' }, asService));
   await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));

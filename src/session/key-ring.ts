@@ -114,7 +114,7 @@ export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string,
 }
 
 export function listKeys(em: EntityManager): Promise<SigningKey[]> {
-  return em.findAll(SigningKey, { orderBy: { createdAt: 1, id: 1 } });
+  return em.findAll(SigningKey, { orderBy: { createdAt: 1 } });
 }
 
 /** The same for whoever is not called: the command line. */

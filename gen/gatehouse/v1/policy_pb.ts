@@ -84,7 +84,7 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
   admitsServices: boolean;
 
   /**
-   * Operators who act as a user are admitted. They always are where nothing is changed (NO_SIDE_EFFECTS), and refused
+   * Operators who act as a user are admitted. They always are where the method says that it changes nothing, and refused
    * with IMPERSONATION_NOT_ALLOWED elsewhere.
    *
    * @generated from field: bool admits_impersonation = 10;

@@ -1,0 +1,48 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { audit } from '../audit/event.ts';
+import type { Config } from '../config.ts';
+import { openClock } from '../database/clock.ts';
+import { transact } from '../database/transaction.ts';
+import { MasterKeys } from '../master-keys.ts';
+import { prepareInstallation } from '../session/installation.ts';
+import { listSigningKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
+import { commandLine } from './caller.ts';
+import type { Terminal } from './terminal.ts';
+
+/** `gatehouse keys list|rotate [--force]|revoke KEY-ID`: the keys that sign access tokens. */
+export async function manageKeys(
+  orm: MikroORM,
+  config: Config,
+  [action = 'list', id]: readonly string[],
+  terminal: Terminal,
+): Promise<void> {
+  const keys = new MasterKeys(config.masterKeys);
+  const { now } = await openClock(orm, config.clockOffset);
+  await prepareInstallation(orm, keys, now());
+  if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
+  else if (action === 'revoke') {
+    if (!id || !(await revoke(orm, keys, id, now())))
+      throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
+  } else if (action !== 'list')
+    throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
+  for (const each of await listSigningKeys(orm))
+    terminal.print(
+      `${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`,
+    );
+}
+
+function rotate(orm: MikroORM, keys: MasterKeys, force: boolean, now: Date): Promise<void> {
+  return transact(orm, async (em) => {
+    await rotateKeys(em, keys, { force, now });
+    audit(em, commandLine('keys rotate') as HandlerContext, { action: 'key.rotate' }, now);
+  });
+}
+
+function revoke(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
+  return transact(orm, async (em) => {
+    const found = await revokeKey(em, keys, id, now);
+    if (found) audit(em, commandLine('keys revoke') as HandlerContext, { action: 'key.revoke' }, now);
+    return found;
+  });
+}
