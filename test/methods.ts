@@ -15,11 +15,21 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // The probe looks each second, the signing keys and the clock are read now and then; mails are sent, events are sealed.
 const background =
-  /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
+  /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed|audit_events_|to_regclass|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
 
-/** The statements of calls, without those a replica sends by itself. */
+/** The statements of calls, without those a replica sends by itself and the transactions that those are in. */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
-  return statements.filter(({ text }) => !background.test(text));
+  const transactions = new Map<number, SentStatement[]>();
+  const dropped = new Set<SentStatement>();
+  for (const each of statements) {
+    const own = each.text === 'begin' ? [] : (transactions.get(each.connection) ?? []);
+    own.push(each);
+    if (background.test(each.text)) for (const part of own) dropped.add(part);
+    else if (own.some((part) => dropped.has(part))) dropped.add(each);
+    if (/^(commit|rollback)$/.test(each.text)) transactions.delete(each.connection);
+    else if (each.text === 'begin' || transactions.has(each.connection)) transactions.set(each.connection, own);
+  }
+  return statements.filter((each) => !dropped.has(each));
 }
 
 /** Runs every method of the service once, in an order in which each succeeds, and hands each call to `around`. */

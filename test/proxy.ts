@@ -9,6 +9,8 @@ export interface SentStatement {
   readonly name: string;
   /** The values bound to it, as they crossed the wire. */
   readonly values: string;
+  /** Which of the connections it took. */
+  readonly connection: number;
 }
 
 /** A connection held at a statement: neither side hears of the other until it is let go. */
@@ -106,6 +108,8 @@ interface State {
 
 /** One client's connection and ours on its behalf. */
 class Link {
+  static #count = 0;
+  readonly #number = Link.#count++;
   open: Promise<void>;
   readonly #client: Socket;
   readonly #server: Socket;
@@ -215,12 +219,13 @@ class Link {
     const type = String.fromCharCode(message[0]!);
     const body = message.toString('utf8', 5);
     const [first = '', second = ''] = body.split('\0', 2);
-    if (type === 'Q') return { text: first, name: '', values: '' };
+    if (type === 'Q') return { text: first, name: '', values: '', connection: this.#number };
     if (type === 'P') {
       this.#prepared.set(first, second);
       this.#state.parsed.push(first);
     }
-    if (type === 'B') return { text: this.#prepared.get(second) ?? '', name: second, values: body };
+    if (type === 'B')
+      return { text: this.#prepared.get(second) ?? '', name: second, values: body, connection: this.#number };
     return undefined;
   }
 }

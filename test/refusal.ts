@@ -48,6 +48,9 @@ const counters = ['audit_events', 'rate_limits'];
 
 /** The same, and G4: the refused call has changed no row but counters and audit. */
 export async function refusalWithoutTrace(database: TestDatabase, call: () => Promise<unknown>): Promise<SeenRefusal> {
+  // Mails of calls before leave by themselves.
+  const waiting = `select id from mail_outbox where state = 'queued'`;
+  await expect.poll(async () => (await database.query(waiting)).length, { timeout: 5000 }).toBe(0);
   const before = await database.checksums();
   const refusal = await refusalOf(call());
   const after = await database.checksums();

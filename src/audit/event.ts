@@ -76,6 +76,9 @@ const proving: ReadonlySet<Action> = new Set([
   'auth.sign_up_anonymous',
   'auth.login',
   'auth.logout',
+  'auth.password_reset.complete',
+  'auth.email_verified',
+  'auth.email_change.complete',
 ] as const);
 
 function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, result: string, now: Date): AuditEvent {

@@ -33,7 +33,7 @@ export async function checkPassword(
   const found = await findByEmail(direct, projectId, email);
   const matches = await passwords.matches(found?.passwordHash, password, signal);
   if (!found) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
-  if (!found.passwordHash) throw withoutPassword(found, hideRegistration);
+  if (found.passwordHash == null) throw withoutPassword(found, hideRegistration);
   if (!matches) throw new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
   if (isBannedAt(found, now())) throw new Refusal('USER_BANNED', { event: failed('banned', found) });
   if (requireVerifiedEmail && !found.emailVerifiedAt)

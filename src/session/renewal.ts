@@ -3,6 +3,7 @@ import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import { hashSessionSecret, newSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { type Rotated, subject } from './rotation.ts';
+import { endedAbove } from './session.ts';
 
 // The generation goes on: those of older tokens are then never above it, and they are known as replaced.
 const renew = statement<Rotated & { generation: number }>(
@@ -13,6 +14,7 @@ const renew = statement<Rotated & { generation: number }>(
    from users u
    where s.id = $1 and s.user_id = $2 and u.id = s.user_id
      and s.revoked_at is null and s.idle_expires_at > $3 and s.expires_at > $3
+     and ${endedAbove('$3')} is not true
    returning ${subject}, s.generation`,
 );
 
