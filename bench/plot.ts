@@ -29,6 +29,7 @@ export function plot({ title, x, y, logX = false }: Axes, series: readonly Serie
       `<text x="${margin.left + 10 + index * 190}" y="${margin.top - 8}" fill="${colors[index % colors.length]}">${encode(name)}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
+<title>${encode(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${margin.left}" y="18" font-size="14" font-weight="bold">${encode(title)}</text>
 ${ticks(all, place, logX).join('\n')}

@@ -197,6 +197,22 @@ describe('the gate before the hashes', () => {
   }
   const tick = () => new Promise((resolve) => setImmediate(resolve));
 
+  test('tells that it is full before anything is done for who would be refused, and no longer than it is', async () => {
+    const gate = new HashGate(1, 1);
+    const { submit, ends } = jobs(gate);
+    const first = submit('first');
+    await tick();
+    expect(() => gate.requireRoom(), 'one may wait').not.toThrow();
+    const second = submit('second');
+    expect(() => gate.requireRoom()).toThrow(expect.objectContaining({ reason: 'OVER_CAPACITY' }));
+    for (const name of ['first', 'second']) {
+      ends.get(name)!.resolve();
+      await tick();
+    }
+    expect(() => gate.requireRoom()).not.toThrow();
+    await Promise.all([first, second]);
+  });
+
   test('lets so many in at a time and no more, first come first served', async () => {
     const { submit, started, running, ends, most } = jobs(new HashGate(2, 10));
     const names = ['a', 'b', 'c', 'd', 'e'];

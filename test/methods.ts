@@ -17,18 +17,26 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 const background =
   /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed|audit_events_|to_regclass|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
 
-/** The statements of calls, without those a replica sends by itself and the transactions that those are in. */
+/**
+ * The statements of calls, without those a replica sends by itself and the transactions that those are in: also where
+ * only the end of such a transaction is seen, or only its beginning.
+ */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
-  const transactions = new Map<number, SentStatement[]>();
+  const open = new Map<number, SentStatement[]>();
   const dropped = new Set<SentStatement>();
+  const drop = (all: readonly SentStatement[]): void => {
+    for (const each of all) dropped.add(each);
+  };
   for (const each of statements) {
-    const own = each.text === 'begin' ? [] : (transactions.get(each.connection) ?? []);
-    own.push(each);
-    if (background.test(each.text)) for (const part of own) dropped.add(part);
-    else if (own.some((part) => dropped.has(part))) dropped.add(each);
-    if (/^(commit|rollback)$/.test(each.text)) transactions.delete(each.connection);
-    else if (each.text === 'begin' || transactions.has(each.connection)) transactions.set(each.connection, own);
+    if (each.text === 'begin') open.set(each.connection, []);
+    const transaction = open.get(each.connection);
+    transaction?.push(each);
+    const isEnd = /^(commit|rollback)$/.test(each.text);
+    if (background.test(each.text) || (isEnd && !transaction)) drop([each]);
+    if (transaction?.some((part) => dropped.has(part))) drop(transaction);
+    if (isEnd) open.delete(each.connection);
   }
+  for (const transaction of open.values()) if (transaction.length === 1) drop(transaction);
   return statements.filter((each) => !dropped.has(each));
 }
 

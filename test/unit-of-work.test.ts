@@ -64,9 +64,9 @@ describe('a call', () => {
     expect([...called].sort(), 'methods.ts calls every method').toEqual([...new Set(methods)].sort());
     expect(most).toBe(1);
     // What a refusal leaves behind is written after the method's own connection was given back.
-    await service.welcome({ email: 'eve@example.org', password: 'an evening of cards' });
+    await service.welcome({ email: 'edith@example.org', password: 'an evening of cards' });
     const { sessions, auth } = service.clients('json');
-    const refused = await refusalOf(auth.signIn({ email: 'eve@example.org', password: 'not her password' }));
+    const refused = await refusalOf(auth.signIn({ email: 'edith@example.org', password: 'not her password' }));
     expect(refused.reason).toBe('INVALID_CREDENTIALS');
     const { tokens } = await service.guest();
     await sessions.refresh({ refreshToken: tokens.refreshToken });
@@ -212,7 +212,9 @@ describe('a transaction that loses against another', () => {
     await crossing;
     await query('commit');
     await ban;
-    expect(seen).toMatchObject({ calls: 1, managers: { length: 2 } });
+    expect(seen.calls).toBe(1);
+    // Where the machine is busy it may lose twice.
+    expect(seen.managers.length).toBeGreaterThan(1);
     expect(await query('select revoke_reason from sessions')).toEqual([{ revoke_reason: 'banned' }]);
     expect(await query(`select action from audit_events where action = 'user.ban'`)).toHaveLength(1);
   });

@@ -4,7 +4,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createDatabase } from './database.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { ada, testEnv } from './people.ts';
@@ -87,6 +87,9 @@ function callSteadily({ ready }: Service, retries: RegExp | undefined) {
   };
   return { seen, end };
 }
+
+// Each starts several processes, which compete for the cores of this machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 test('several processes serve the same ports, look like one replica, and one that dies is replaced', async () => {
   const service = await serveTwo({ MAX_IN_FLIGHT: '100' });

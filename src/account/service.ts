@@ -67,12 +67,13 @@ function accountMethods({ now }: Deps): Methods<'getAccount' | 'listAccounts' | 
 
     async updateAccount({ accountId, name }, context) {
       const place = ownPlace(context, accountId);
-      await change(context, async (em) => {
+      const account = await change(context, async (em) => {
         await requireRole(em, place, 'admin');
         await rename(em, [place.projectId, accountId, name, now()]);
         audit(em, context, { action: 'account.update' }, now());
+        return accountOf(em, place.projectId, accountId, place.userId);
       });
-      return { account: await shown(context, accountId) };
+      return { account: accountToMessage(account) };
     },
 
     async switchAccount({ accountId }, context) {

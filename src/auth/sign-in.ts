@@ -30,6 +30,8 @@ export async function checkPassword(
   { projectId, email, password }: Credentials,
   signal: AbortSignal,
 ): Promise<User> {
+  // In a storm most are refused, and each look-up for them would be paid by those who only refresh.
+  passwords.requireRoom();
   const found = await findByEmail(direct, projectId, email);
   const matches = await passwords.matches(found?.passwordHash, password, signal);
   if (!found) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });

@@ -22,6 +22,12 @@ export class HashGate {
     return { running: this.#running, waiting: this.#waiting.length, limit: this.#queueLimit };
   }
 
+  /** Throws OVER_CAPACITY when whoever came now would be refused: for those who would look something up before. */
+  requireRoom(): void {
+    if (this.#running >= this.#slots && this.#waiting.length >= this.#queueLimit)
+      throw new Refusal('OVER_CAPACITY', { retryAfter: 1 });
+  }
+
   /** Throws OVER_CAPACITY with a time to come back when the queue is full, and the signal's reason when it is aborted. */
   async pass<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
@@ -37,7 +43,7 @@ export class HashGate {
 
   /** Resolves once a slot was handed over; it counts as running from then on. */
   #queue(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.length >= this.#queueLimit) throw new Refusal('OVER_CAPACITY', { retryAfter: 1 });
+    this.requireRoom();
     return new Promise((resolve, reject) => {
       const enter = (): void => {
         signal.removeEventListener('abort', leave);

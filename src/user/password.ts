@@ -60,6 +60,11 @@ export class Passwords {
     return this.#gate.load;
   }
 
+  /** Throws OVER_CAPACITY when a password could not be checked now. */
+  requireRoom(): void {
+    this.#gate.requireRoom();
+  }
+
   /** Hashes a new password. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
   async hashNew(password: string, context: readonly string[], signal: AbortSignal): Promise<string> {
     const reasons = await weaknessesOf(password, this.#rules.minLength, context);
