@@ -43,11 +43,12 @@ export function usageMethods({ now, usage, billingSecrets, frontendUrl }: Deps):
     async redeemReferral({ code }, context) {
       const meter = countedBy();
       const { projectId, userId } = caller(context);
-      await change(context, async (em) => {
+      const state = await change(context, async (em) => {
         await redeemReferral(em, { projectId, userId, code }, now());
         audit(em, context, { action: 'referral.redeem' }, now());
+        return meter.read(em, { projectId, userId }, now());
       });
-      return { usage: usageToMessage(await meter.read(direct(context), { projectId, userId }, now())) };
+      return { usage: usageToMessage(state) };
     },
 
     async applyBillingEvent(webhook, context) {

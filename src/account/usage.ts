@@ -1,4 +1,4 @@
-import { defineEntity, p } from '@mikro-orm/postgresql';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
@@ -93,8 +93,8 @@ export class UsageMeter {
     this.#quotas = quotas;
   }
 
-  async read(direct: Direct, subject: Subject, now: Date): Promise<UsageState> {
-    return (await this.#look(direct, subject, now)).state;
+  async read(on: EntityManager | Direct, subject: Subject, now: Date): Promise<UsageState> {
+    return (await this.#look(on, subject, now)).state;
   }
 
   /** Takes all of the amount or throws QUOTA_EXCEEDED. One statement, but for the first call of a month. */
@@ -113,13 +113,13 @@ export class UsageMeter {
     });
   }
 
-  async #look(direct: Direct, subject: Subject, now: Date) {
+  async #look(on: EntityManager | Direct, subject: Subject, now: Date) {
     if ('userId' in subject) {
-      const standing = await readStanding(direct, subject.projectId, subject.userId);
+      const standing = await readStanding(on, subject.projectId, subject.userId);
       const state = usageOf(standing, this.#quotas, now);
       return { state, anchor: new Date(standing.createdAt), hasBegun: isRunning(standing.resetsAt, now) };
     }
-    const [counter] = await readCounter(direct, [subject.projectId, keyOf(subject)]);
+    const [counter] = await readCounter(on, [subject.projectId, keyOf(subject)]);
     const anchor = counter?.anchorAt ?? now;
     const count = countOf(counter ? { ...counter, used: BigInt(counter.used) } : nothing, anchor, now);
     const state = { ...count, limit: this.#quotas.anonymous, isSubscribed: false };
