@@ -68,6 +68,8 @@ test('one address is sent no more than the hourly number of mails, whoever asks,
       await auth.requestPasswordReset({ email: ada.email }),
       await auth.requestMagicLink({ email: ada.email }),
     );
+    // In a minute they leave. One that had not would be taken back for the next.
+    await mailsTo(service, ada.email);
     service.pass(61);
   }
   for (const answer of answers) expect({ ...answer, $typeName: '' }).toEqual({ ...answers[0], $typeName: '' });
