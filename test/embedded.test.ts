@@ -115,9 +115,10 @@ describe.concurrent('the embedded database', () => {
         console.log('stopped');
         clearInterval(timer);
       });
-      const timer = setInterval(() => {}, 1000);`;
+      const timer = setInterval(() => {}, 1000);
+      console.log('listening');`;
     const app = runApp(usedDirectory(), finish);
-    await says(app, 'ready');
+    await says(app, 'listening');
     process.kill(-app.pid, 'SIGINT'); // what a terminal does: the whole foreground group
     expect(await app.ended).toEqual([0, null]);
     expect(app.output).toContain('still 42\nstopped');

@@ -66,17 +66,17 @@ const findUnaccounted = statement<{ day: string }>(
    order by e.day limit 1`,
 );
 
-// An aggregate and no LIMIT, for which PostgreSQL would look through all seals once for each event.
+// EXCEPT goes through each side once, whatever the planner believes of their sizes: where it took one for tiny, a join
+// looked through all seals once for each event.
 const findUnsealed = statement<{ id: string }>(
   'audit_event_unaccounted',
-  `with sealed as materialized (
-     select encode(substring(events from n * 32 + 1 for 16), 'hex')::uuid as id
-     from audit_seals, generate_series(0, event_count - 1) n where project_id = $1 and day = $2::date
-   )
-   select (array_agg(id order by at, id))[1] as id from audit_events e
+  `select id from audit_events
    where project_id = $1 and at >= $2::timestamp at time zone 'UTC' and at < ($2::timestamp + interval '1 day') at time zone 'UTC'
-     and not exists (select from sealed where sealed.id = e.id)
-     and not exists (select from audit_unsealed u where u.project_id = $1 and u.at = e.at and u.id = e.id)`,
+   except (
+     select encode(substring(events from n * 32 + 1 for 16), 'hex')::uuid
+     from audit_seals, generate_series(0, event_count - 1) n where project_id = $1 and day = $2::date
+     union all select id from audit_unsealed where project_id = $1)
+   order by id limit 1`,
 );
 
 /**
