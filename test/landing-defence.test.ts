@@ -1,7 +1,9 @@
+import type { Interceptor } from '@connectrpc/connect';
 import { expect, test } from 'vitest';
+import { Refusal } from '../src/errors.ts';
 import { linkTo, registered, visitor } from './page.ts';
 import { ada, asService } from './people.ts';
-import { send } from './raw-http.ts';
+import { RawConnection, send } from './raw-http.ts';
 import { start } from './start.ts';
 
 const hostile = `"><script>alert('1')</script>&amp;`;
@@ -50,6 +52,7 @@ test('every page keeps its link to itself: nothing kept, framed, run or referred
       'x-content-type-options': 'nosniff',
       'strict-transport-security': 'max-age=31536000; includeSubDomains',
       'content-language': 'en',
+      'x-request-id': expect.stringMatching(/^[\w-]{8,}$/),
     });
     expect(headers['set-cookie'], what).toBeUndefined();
     expect(headers['content-security-policy'], what).toMatch(
@@ -162,3 +165,57 @@ test('pages speak the language that the browser asks for, of those there are', a
   const wrong = await visit.post('/verify-email', { token: 'x' }, { 'accept-language': 'de' });
   expect([wrong.status, wrong.heading]).toEqual([400, 'Dieser Link ist ungültig']);
 });
+
+test.each([
+  ['DATABASE_UNAVAILABLE', { retryAfter: 2 }, 503],
+  ['OVER_CAPACITY', {}, 429],
+  ['TRY_AGAIN', {}, 409],
+] as const)('what may pass keeps the form: %s', async (reason, options, status) => {
+  const { visit, link } = await registered({}, { inner: [failing(() => new Refusal(reason, options))] });
+  const { form, alert, headers, ...answer } = await visit.post('/verify-email', { token: link.token });
+  expect([answer.status, form]).toEqual([status, { token: link.token }]);
+  expect(alert).toBe('Something went wrong on our side. Please try again in a moment.');
+  expect(headers['retry-after']).toBe('retryAfter' in options ? '2' : undefined);
+});
+
+test('of a bug a page tells nothing', async () => {
+  const { visit, link, service } = await registered(
+    {},
+    { inner: [failing(() => new Error('select secret from users'))] },
+  );
+  const { status, text } = await visit.post('/verify-email', { token: link.token });
+  expect(status).toBe(500);
+  expect(text).not.toMatch(/secret|select|internal/i);
+  expect(service.ledger.lines.filter((line) => line.includes('a bug'))).toHaveLength(1);
+});
+
+test('a call is given up when its reader has gone', async () => {
+  const reached = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<unknown>();
+  const wait: Interceptor = (next) => async (req) => {
+    if (req.method.name !== 'VerifyEmail') return next(req);
+    req.signal.addEventListener('abort', () => ended.resolve(req.signal.reason));
+    reached.resolve();
+    await ended.promise;
+    return next(req);
+  };
+  const { service, link } = await registered({}, { inner: [wait] });
+  const connection = await RawConnection.open(service.replicas[0]!.httpPort);
+  const body = `token=${link.token}`;
+  const type = 'application/x-www-form-urlencoded';
+  connection.write(
+    `POST /verify-email HTTP/1.1\r\nHost: x\r\nOrigin: http://gatehouse.test\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await reached.promise;
+  connection.socket.destroy();
+  expect(await ended.promise).toBeInstanceOf(Error);
+  const { as } = await service.signIn();
+  expect((await service.clients('json').auth.getMe({}, as)).user!.emailVerified).toBe(false);
+});
+
+function failing(fault: () => Error): Interceptor {
+  return (next) => async (req) => {
+    if (req.method.name === 'VerifyEmail') throw fault();
+    return next(req);
+  };
+}

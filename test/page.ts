@@ -2,7 +2,7 @@ import type http from 'node:http';
 import { lastMail } from './inbox.ts';
 import { ada } from './people.ts';
 import { type RawAnswer, send } from './raw-http.ts';
-import { start, type TestService } from './start.ts';
+import { type StartOptions, start, type TestService } from './start.ts';
 
 /** A landing page as a browser without scripts sees it. */
 export interface SeenPage extends RawAnswer {
@@ -69,8 +69,8 @@ function readEntities(text: string): string {
 }
 
 /** A service whose links lead to its own pages, with ada registered and the link to verify her address. */
-export async function registered(env: Record<string, string> = {}) {
-  const service = await start({ env });
+export async function registered(env: Record<string, string> = {}, options: StartOptions = {}) {
+  const service = await start({ ...options, env });
   const { user } = await service.clients('json').auth.register(ada);
   return { service, user: user!, visit: visitor(service), link: await linkTo(service) };
 }

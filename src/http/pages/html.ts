@@ -58,7 +58,7 @@ export function paragraph(text: string): Html {
   return html`<p>${text}</p>`;
 }
 
-/** Read out at once, and focused unless something else is. */
+/** Readers of screens read it out at once. */
 export function alertBox(text: string): Html {
   return html`<div class="alert" role="alert" id="problem"><p>${text}</p></div>`;
 }

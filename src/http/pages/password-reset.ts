@@ -50,6 +50,6 @@ function tellPassword(words: Words, { reason, metadata, fields }: Failure): stri
   const { reasons = '', min_length: minLength = '' } = metadata;
   return reasons
     .split(',')
-    .map((each) => words.weak[each]?.(minLength))
+    .map((each) => words.weak[each as keyof Words['weak']](minLength))
     .join(' ');
 }

@@ -23,7 +23,7 @@ export interface Words {
     readonly hint: (minLength: number) => string;
   };
   /** Of a password that is refused, by the service's reason. */
-  readonly weak: Readonly<Record<string, (minLength: string) => string>>;
+  readonly weak: Readonly<Record<'too_short' | 'common' | 'context', (minLength: string) => string>>;
   readonly passwordMissing: string;
   readonly passwordUnusable: string;
   /** Links that only an application can do something with. */
