@@ -6,6 +6,9 @@ import { ada, asService } from './people.ts';
 import { RawConnection, send } from './raw-http.ts';
 import { start } from './start.ts';
 
+/** How a form is sent, by hand. */
+const head =
+  'POST /verify-email HTTP/1.1\r\nHost: x\r\nOrigin: http://gatehouse.test\r\nContent-Type: application/x-www-form-urlencoded\r\n';
 const hostile = `"><script>alert('1')</script>&amp;`;
 
 test('a form that another page sends does nothing; browsers without Sec-Fetch-Site are known by their origin', async () => {
@@ -119,6 +122,11 @@ test('a body that is too large or no form is refused, and the next request on th
     expect((await post(form, { 'content-type': type })).status, type).toBe(415);
   expect((await post(form, { 'content-encoding': 'gzip' })).status).toBe(415);
   expect((await visit.open(link.path)).status).toBe(200);
+  const connection = await RawConnection.open(port);
+  connection.write(`${head}Content-Length: 5000000\r\n\r\n${'x'.repeat(5_000_000)}`);
+  connection.write('GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  const { received } = await connection.end(5000);
+  expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
   const fits = `${form}&padding=${'x'.repeat(65_536 - form.length - 9)}`;
   const type = 'application/x-www-form-urlencoded; charset=UTF-8';
   expect((await post(fits, { 'content-type': type })).status).toBe(200);
@@ -202,10 +210,7 @@ test('a call is given up when its reader has gone', async () => {
   const { service, link } = await registered({}, { inner: [wait] });
   const connection = await RawConnection.open(service.replicas[0]!.httpPort);
   const body = `token=${link.token}`;
-  const type = 'application/x-www-form-urlencoded';
-  connection.write(
-    `POST /verify-email HTTP/1.1\r\nHost: x\r\nOrigin: http://gatehouse.test\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
+  connection.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
   await reached.promise;
   connection.socket.destroy();
   expect(await ended.promise).toBeInstanceOf(Error);
