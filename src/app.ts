@@ -91,8 +91,7 @@ function createServices(
   rotation: RotationRules,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
-  const { frontendUrl, lifetimes } = config.mail;
-  const letters = new Letters(outbox, frontendUrl, lifetimes);
+  const letters = new Letters(outbox, config.frontendUrl, config.mail.lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();

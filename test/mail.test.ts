@@ -50,7 +50,7 @@ test('a mail reaches exactly whom it is for, from whom the settings say, as text
     to: [{ address: ada.email }],
     subject: 'Reset your password',
   });
-  const link = /http:\/\/localhost:3000\/reset-password\?token=ghot_[\w-]{32}(?=\s)/.exec(mail!.parsed.text!)![0];
+  const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{32}(?=\s)/.exec(mail!.parsed.text!)![0];
   expect(mail!.parsed.html).toContain(`<a href="${link}">`);
   expect(mail!.parsed.text).toContain('1 hour');
   expect(mail!.raw).toMatch(/^Auto-Submitted: auto-generated\r$/m);
