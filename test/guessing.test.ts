@@ -152,3 +152,13 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query('select id from sessions')).toEqual([]);
   });
 });
+
+test('a clock that is set back does not keep strangers out for longer than it was fast', async () => {
+  const { service, enter, useUp } = await open('json');
+  service.pass(3600);
+  await useUp(perAccount);
+  service.pass(-3600);
+  expect(await enter(stranger(50))).toBe(over);
+  service.pass(3600 + 901);
+  expect(await enter(stranger(50))).toBe('OK');
+});
