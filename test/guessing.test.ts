@@ -115,6 +115,20 @@ describe.each(wires)('over %s', (wire) => {
     await signIn(stranger(63), { password: newPassword });
   });
 
+  test('after fifty failures from networks of the user those are closed together, and strangers get in as ever', async () => {
+    const { service, signIn, guess, enter } = await open(wire);
+    const office = '203.0.113.77';
+    for (const address of [home, office]) await signIn(address);
+    for (let n = 0; n < consecutive; n++) {
+      if (n > 0 && n % perAccount === 0) service.pass(901);
+      expect(await guess(home, ada.email, n)).toBe(wrong);
+    }
+    service.pass(901);
+    expect([await enter(home), await enter(office)]).toEqual([over, over]);
+    expect(await enter(stranger(1))).toBe('OK');
+    expect([await enter(home), await enter(office)], 'after a success').toEqual(['OK', 'OK']);
+  });
+
   test('no session, guest or bearer in between makes the count begin anew', async () => {
     const { service, signIn, guess, useUp } = await open(wire);
     await service.clients('json').admin.createUser(bob, asService);

@@ -1059,6 +1059,9 @@ export const AuthService: GenService<{
    * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
    * signing in to an existing account leaves the guest untouched.
    *
+   * Failures are bounded as Policy.failure_limits says, and lock nobody out who comes from where they have a session. A
+   * link (RequestMagicLink, RequestPasswordReset) lets everybody else in.
+   *
    * Errors: INVALID_CREDENTIALS, USER_BANNED and EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
    * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
    *
