@@ -1,18 +1,19 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Code } from '@connectrpc/connect';
-import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { SMTPServer } from 'smtp-server';
 import { pathOf } from './frames.ts';
 import { Caller } from './generator.ts';
 import { type Comparison, compare, isClose, isEven } from './mann-whitney.ts';
-import { createPeopleWithoutPassword, type Pair, type Probe, pairs } from './probes.ts';
+import { createPeopleWithoutPassword, type Kind, mostPeople, type Pair, type Probe, pairs } from './probes.ts';
 import { busySince, cpuTimes, startChild } from './processes.ts';
 import { openStage } from './stage.ts';
 
 /*
- * npm run bench:timing                                    whether the time of a refused sign-in tells who exists: a
- *                                                         quarter of an hour
+ * npm run bench:timing                                    whether the time of an answer tells who exists: twenty
+ *                                                         minutes
  * npm run bench:timing -- --only ENU-01                   the pairs whose names begin so
  * npm run bench:timing -- --samples 100 --runs 1          a quick look: too few samples for a verdict, the control's aside
  */
@@ -36,13 +37,23 @@ interface Run extends Comparison {
 }
 
 const load = loadavg();
-const stage = await openStage(10_000);
+// Somebody takes the mails of those who are known, as in production.
+const mailServer = new SMTPServer({ authOptional: true, disabledCommands: ['STARTTLS'], logger: false });
+mailServer.listen(0, '127.0.0.1');
+await once(mailServer.server, 'listening');
+const stage = await openStage(5 * mostPeople, {
+  MAIL_MODE: 'smtp',
+  SMTP_URL: `smtp-insecure://127.0.0.1:${(mailServer.server.address() as AddressInfo).port}`,
+  MAIL_FROM: 'no-reply@bench.example.org',
+  FRONTEND_URL: 'https://bench.example.org',
+});
 const runs: Run[] = [];
 try {
   await createPeopleWithoutPassword(stage.grpc);
   for (const pair of pairs.filter(({ name }) => name.startsWith(options.only))) runs.push(...(await judge(pair)));
 } finally {
   await stage.close();
+  mailServer.close();
 }
 report();
 
@@ -65,33 +76,37 @@ async function judge(pair: Pair): Promise<Run[]> {
 }
 
 /** Both sides in random order over one connection, one call after the other. */
-async function measure({ a, b }: Pair, address: string): Promise<Comparison> {
-  const caller = new Caller(address, pathOf(AuthService.method.signIn));
-  for (const probe of [a, b]) await expectCause(caller, probe);
-  for (let n = 0; n < warmUps; n++) await time(caller, n % 2 ? a : b, n);
+async function measure({ kind, a, b }: Pair, address: string): Promise<Comparison> {
+  const caller = new Caller(address, pathOf(kind.method));
+  const take = (probe: Probe) => time(caller, kind, probe);
+  for (const probe of [a, b]) {
+    await take(probe);
+    await expectCause(kind, probe);
+  }
+  for (let n = 0; n < warmUps; n++) await take(n % 2 ? a : b);
   const times = { a: [] as number[], b: [] as number[] };
   for (const side of shuffled([...Array(samples).fill('a'), ...Array(samples).fill('b')] as ('a' | 'b')[]))
-    times[side].push(await time(caller, side === 'a' ? a : b, times[side].length));
+    times[side].push(await take(side === 'a' ? a : b));
   caller.close();
   return compare(times.a, times.b);
 }
 
-async function time(caller: Caller, { requests }: Probe, n: number): Promise<number> {
-  const request = requests[n % requests.length]!;
+async function time(caller: Caller, kind: Kind, probe: Probe): Promise<number> {
+  const request = probe.next();
   const startedAt = performance.now();
   const { status, reason } = await caller.call(request);
   const ms = performance.now() - startedAt;
-  if (status !== Code.Unauthenticated) throw new Error(`a sign-in ended with ${status} ${reason}`);
+  if (status !== kind.status) throw new Error(`a call of ${kind.method.name} ended with ${status} ${reason}`);
   return ms;
 }
 
 /** Two sides that are the same by mistake would pass. */
-async function expectCause(caller: Caller, probe: Probe): Promise<void> {
-  await time(caller, probe, 0);
-  const { rows } = await stage.database.query<{ cause: string }>(
-    `select cause from audit_events where action = 'auth.login_failed' order by id desc limit 1`,
+async function expectCause({ action }: Kind, probe: Probe): Promise<void> {
+  const { rows } = await stage.database.query<{ cause: string | null }>(
+    'select cause from audit_events where action = $1 order by id desc limit 1',
+    [action],
   );
-  if (rows[0]?.cause !== probe.cause) throw new Error(`refused for ${rows[0]?.cause}, not ${probe.cause}`);
+  if (rows[0]?.cause !== probe.cause) throw new Error(`ended with ${rows[0]?.cause}, not ${probe.cause}`);
 }
 
 function shuffled<T>(items: T[]): T[] {

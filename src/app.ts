@@ -20,6 +20,7 @@ import type { Clock } from './database/clock.ts';
 import { Direct } from './database/direct.ts';
 import { Refusal } from './errors.ts';
 import { Budgets } from './limit/budget.ts';
+import { Guesses } from './limit/guesses.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
 import { TargetBudget } from './limit/target-budget.ts';
@@ -74,12 +75,12 @@ export function createApp(deps: Deps): App {
   const limits = new Limits(config.limits);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
-  const countGuess = guessCounter(budgets, limits);
-  const services = createServices(deps, access, opener, countGuess, rotationRules(config, limits));
+  const guessing = { guesses: createGuesses(deps, budgets, limits), countGuess: guessCounter(budgets, limits) };
+  const services = createServices(deps, access, opener, guessing, rotationRules(config, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
-  refuseUnknownLimits(limits, new Set(methods.map(limitKey)));
+  refuseUnknownLimits(limits, methods);
   return { services, interceptors: createInterceptors(deps, access, limits, budgets, deps.countCalls?.(methods)) };
 }
 
@@ -87,7 +88,7 @@ function createServices(
   deps: Deps,
   access: AccessTokens,
   opener: SessionOpener,
-  countGuess: AuthDeps['countGuess'],
+  guessing: Pick<AuthDeps, 'guesses' | 'countGuess'>,
   rotation: RotationRules,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
@@ -99,7 +100,7 @@ function createServices(
   return [
     serve(
       AuthService,
-      authService({ ...config, now, passwords, opener, letters, mailBudget, countGuess, passwordMinLength, joining }),
+      authService({ ...config, now, passwords, opener, letters, mailBudget, ...guessing, passwordMinLength, joining }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
     serve(AccountService, accountService({ ...config, now, joining })),
@@ -158,6 +159,11 @@ function createBudgets({ orm, now, elapsed }: Deps): Budgets {
   return new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), elapsed);
 }
 
+function createGuesses({ keys }: Deps, budgets: Budgets, limits: Limits): Guesses {
+  const { signIn } = AuthService.method;
+  return new Guesses(keys, budgets, limits.failuresOf(limitKey(signIn), policyOf(signIn)!.failureLimits!));
+}
+
 /** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */
 function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] {
   const { changePassword } = AuthService.method;
@@ -177,8 +183,10 @@ function rotationRules(config: Config, limits: Limits) {
   return { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
 }
 
-function refuseUnknownLimits(limits: Limits, known: ReadonlySet<string>): void {
-  const unknown = limits.unknownKeys(known);
+function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {
+  const guessed = methods.filter((each) => policyOf(each)?.failureLimits);
+  const known = [...methods.map(limitKey), ...guessed.flatMap((each) => Limits.failureKeys(limitKey(each)))];
+  const unknown = limits.unknownKeys(new Set(known));
   if (unknown.length > 0)
-    throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${[...known].join(', ')})`);
+    throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
 }

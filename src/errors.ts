@@ -123,6 +123,8 @@ export interface RefusalOptions {
   readonly metadata?: Record<string, string>;
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number;
+  /** Which budget was used up, for who counts. The caller is not told. */
+  readonly budget?: string;
   /** Which fields are wrong, and why. Never their values. */
   readonly fields?: readonly FieldViolation[];
   /**

@@ -56,11 +56,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   settings: ['tls/pem.ts'],
   tls: [],
   http: ['errors.ts', 'html.ts', 'rpc', 'tls'],
-  rpc: ['errors.ts', 'audit', 'tls', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
+  rpc: ['errors.ts', 'audit', 'tls', 'limit/network.ts', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
   metrics: ['errors.ts', 'rpc'],
   traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
   mail: ['project', 'html.ts', 'master-keys.ts', ...databaseFiles('clock', 'direct', 'insert', 'prepared', 'uuid')],
-  limit: ['project', 'master-keys.ts', ...databaseFiles('direct', 'faults', 'prepared')],
+  limit: ['project', 'master-keys.ts', 'errors.ts', ...databaseFiles('direct', 'faults', 'prepared')],
   audit: [
     ...['project', 'master-keys.ts', 'rpc/context.ts'],
     ...databaseFiles('direct', 'insert', 'prepared', 'transaction', 'uuid'),

@@ -81,6 +81,8 @@ test('no policy says what has no effect there, and each public method has a limi
     (each) => policyOf(each)!.access === Access.PUBLIC && policyOf(each)!.perMinute === 0,
   );
   expect(unlimited.map(nameOf), 'public without a limit').toEqual([]);
+  const guessed = methods.filter((each) => policyOf(each)!.failureLimits);
+  expect(guessed.map(nameOf), 'where passwords of others are tried').toEqual(['AuthService.SignIn']);
 });
 
 describe.each(wires)('over %s', (wire) => {

@@ -72,6 +72,9 @@ test('sign-ins are counted by how they ended, in truth', async () => {
     banned: 1,
     email_not_verified: 0,
     limited: 2,
+    account_limited: 0,
+    network_limited: 0,
+    project_limited: 0,
     over_capacity: 0,
     other: 1,
   });

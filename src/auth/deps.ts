@@ -1,6 +1,7 @@
 import type { Joining } from '../account/joining.ts';
 import type { Quotas } from '../account/standing.ts';
 import type { Clock } from '../database/clock.ts';
+import type { Guesses } from '../limit/guesses.ts';
 import type { TargetBudget } from '../limit/target-budget.ts';
 import type { SessionOpener } from '../session/opening.ts';
 import type { Passwords } from '../user/password.ts';
@@ -14,6 +15,8 @@ export interface AuthDeps {
   readonly letters: Letters;
   /** Mails that anyone may have sent to an address. */
   readonly mailBudget: TargetBudget;
+  /** Failed sign-ins. */
+  readonly guesses: Guesses;
   /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
   readonly countGuess: (userId: string) => Promise<void>;
   readonly joining: Joining;

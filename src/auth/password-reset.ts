@@ -18,16 +18,22 @@ interface Reset {
   readonly locale: string;
 }
 
-// Whoever has the mailbox, and no matter who had the account before, is its owner from now on.
+// Whoever has the mailbox, and no matter who had the account before, is its owner from now on. What was guessed of the old
+// password is no guess of the new one.
 const setPassword = statement<Reset>(
   'user_reset_password',
-  `update users set password_hash = $4, must_change_password = false, email_verified_at = coalesce(email_verified_at, $2),
-     pending_email = null, updated_at = $2
-   where id = $1 and email_key = $3 and deleted_at is null returning id, email, name, locale`,
+  `with reset as (
+     update users set password_hash = $4, must_change_password = false, email_verified_at = coalesce(email_verified_at, $2),
+       pending_email = null, updated_at = $2
+     where id = $1 and email_key = $3 and deleted_at is null returning id, project_id, email, name, locale
+   ), forgotten as (
+     delete from rate_limits r using reset where r.project_id = reset.project_id and r.key = any($5::text[])
+   )
+   select id, email, name, locale from reset`,
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
-  const { now, passwords, letters } = deps;
+  const { now, passwords, letters, guesses } = deps;
   return {
     async requestPasswordReset({ email }, context) {
       const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) => passwordHash != null;
@@ -54,7 +60,9 @@ export function passwordReset(deps: AuthDeps): Methods {
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
-        const [user] = used ? await setPassword(em, [used.user_id, at, used.target, passwordHash]) : [];
+        const [user] = used
+          ? await setPassword(em, [used.user_id, at, used.target, passwordHash, guesses.forgivenByReset(used.target)])
+          : [];
         if (!user) throw refused(seen.user_id);
         await revokeSessions(em, { userId: user.id }, 'password_changed', at);
         await voidFor(em, user.id, at);

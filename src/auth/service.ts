@@ -11,6 +11,7 @@ import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened } from '../session/opening.ts';
 import { userToMessage } from '../user/message.ts';
 import { User } from '../user/user.ts';
+import { checkPassword } from './check-password.ts';
 import type { AuthDeps } from './deps.ts';
 import { emailChange } from './email-change.ts';
 import { emailVerification } from './email-verification.ts';
@@ -21,7 +22,7 @@ import { passwordChange } from './password-change.ts';
 import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
 import { register } from './register.ts';
-import { checkPassword, recordSignIn } from './sign-in.ts';
+import { recordSignIn } from './sign-in.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
   const { now, passwords, opener, letters, joining, usage, verifyEmail, hideRegistration } = deps;
@@ -78,18 +79,16 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     },
 
     async signIn({ email, password, kind }, context) {
-      const { signal } = context;
-      const credentials = { projectId: projectOf(context), email, password };
-      const user = await checkPassword(direct(context), deps, credentials, signal);
+      const { user, lane } = await checkPassword(context, deps, { email, password });
       const isOutdated = user.passwordHash && passwords.isOutdated(user.passwordHash);
-      const rehashed = isOutdated ? await passwords.rehash(user.passwordHash!, password, signal) : null;
+      const rehashed = isOutdated ? await passwords.rehash(user.passwordHash!, password, context.signal) : null;
       const at = now();
       const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
       const opened = opener.draft(opening, at);
       const standing = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: opened.session.id } as const;
         const event = auditRow(em, context, draft, at);
-        return recordSignIn(em, { user, rehashed, session: opened.session, event }, at);
+        return recordSignIn(em, { user, lane, rehashed, session: opened.session, event }, at);
       });
       user.lastSignInAt = at;
       return { account: summaryToMessage(standing, usage, at), ...signedIn(user, opened, at) };

@@ -1,72 +1,35 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { type Standing, standingOf } from '../account/standing.ts';
-import type { EventDraft } from '../audit/draft.ts';
-import type { Direct } from '../database/direct.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
+import { refuseFor, waitOf } from '../limit/guesses.ts';
 import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
-import { findByEmail, isBannedAt, type User, type UserRow, userOf } from '../user/user.ts';
-import type { AuthDeps } from './deps.ts';
-
-interface Credentials {
-  readonly projectId: string;
-  readonly email: string;
-  readonly password: string;
-}
-
-/**
- * The user whose address and password these are.
- *
- * Every path costs one hash at the current cost. Throws INVALID_CREDENTIALS for an unknown address and a wrong password
- * alike, and USER_BANNED and EMAIL_NOT_VERIFIED only to who has proved to be that user. A user without a password is
- * told USE_OAUTH_PROVIDER, or with HIDE_REGISTRATION the same as everybody.
- */
-export async function checkPassword(
-  direct: Direct,
-  { passwords, now, hideRegistration, requireVerifiedEmail }: AuthDeps,
-  { projectId, email, password }: Credentials,
-  signal: AbortSignal,
-): Promise<User> {
-  // In a storm most are refused, and each look-up for them would be paid by those who only refresh.
-  passwords.requireRoom();
-  const found = await findByEmail(direct, projectId, email);
-  const matches = await passwords.matches(found?.passwordHash, password, signal);
-  if (!found) throw new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
-  if (found.passwordHash == null) throw withoutPassword(found, hideRegistration);
-  if (!matches) throw new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
-  if (isBannedAt(found, now())) throw new Refusal('USER_BANNED', { event: failed('banned', found) });
-  if (requireVerifiedEmail && !found.emailVerifiedAt)
-    throw new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', found) });
-  return userOf(found);
-}
-
-function withoutPassword(user: UserRow, isHidden: boolean): Refusal {
-  const event = failed('no_password', user);
-  if (isHidden) return new Refusal('INVALID_CREDENTIALS', { event });
-  return new Refusal('USE_OAUTH_PROVIDER', { event, metadata: { providers: '' } });
-}
+import { type Checked, failed } from './check-password.ts';
 
 // Everything a sign-in writes and answers, in one statement.
-const signIn = statement<{ sessions: number; standing: Standing }>(
+const signIn = statement<{ wait: number | null; sessions: number; standing: Standing | null }>(
   'user_sign_in',
-  `with signed_in as (
+  `with wait as (select ${waitOf('$10', '$7::text[]', '$8::int[]', '$2')} as seconds),
+   signed_in as (
      update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
      where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash in ($3, $4)
-     returning id
+       and (select seconds from wait) is null
+     returning id, project_id
+   ), forgotten as (
+     delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any($9::text[])
    ), opened as (
      insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
    ), noted as (
      insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
    )
-   select (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
-     ${standingOf('signed_in.id')} as standing from signed_in`,
+   select wait.seconds as wait, (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
+     ${standingOf('signed_in.id')} as standing from wait left join signed_in on true`,
 );
 
-interface SignIn {
-  readonly user: User;
+interface SignIn extends Checked {
   /** The new hash of the password, when the stored one is outdated. */
   readonly rehashed: string | null;
   readonly session: Session;
@@ -85,16 +48,15 @@ const unseen = 50;
  */
 export async function recordSignIn(
   em: EntityManager,
-  { user, rehashed, session, event }: SignIn,
+  { user, lane, rehashed, session, event }: SignIn,
   now: Date,
 ): Promise<Standing> {
-  const values = [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event];
-  const [row] = await signIn(em, values);
-  if (!row) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
-  if (row.sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
-  return row.standing;
-}
-
-function failed(cause: string, user?: UserRow): EventDraft {
-  return { action: 'auth.login_failed', userId: user?.id, cause };
+  const counted = [lane.keys, lane.limits, lane.forgiven, user.projectId];
+  const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event, ...counted]);
+  const { wait, sessions, standing } = row!;
+  // Those at once with it have used the counters up: its verdict must not be told either.
+  refuseFor(wait ?? 0, 'account');
+  if (!standing) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
+  if (sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
+  return standing;
 }

@@ -58,6 +58,11 @@ export class Budgets {
     }
   }
 
+  /** Seconds until calls may pass again, as far as this process has been told; 0 when it has not been refused. */
+  waitOf(key: string): number {
+    return Math.max(0, ((this.#leases.get(key)?.refusedUntil ?? 0) - this.#clock()) / 1000);
+  }
+
   async #renew(key: string, lease: Lease, limit: number): Promise<void> {
     const now = this.#clock();
     const isBusy = now - lease.takenAt < 1000;

@@ -9,7 +9,7 @@ import type { Exposition } from './exposition.ts';
 const { signIn } = AuthService.method;
 const { refresh } = SessionService.method;
 
-/** By the reason of the refusal or, where the caller is not told which it was, the cause in its audit event. */
+/** By the reason of the refusal or, where the caller is not told which it was, the cause in its audit event or the budget. */
 const signInOutcomes: Readonly<Record<string, string>> = {
   unknown_email: 'unknown_email',
   wrong_password: 'wrong_password',
@@ -17,6 +17,9 @@ const signInOutcomes: Readonly<Record<string, string>> = {
   changed_meanwhile: 'changed_meanwhile',
   banned: 'banned',
   email_not_verified: 'email_not_verified',
+  account: 'account_limited',
+  network: 'network_limited',
+  project: 'project_limited',
   OVER_REQUEST_RATE_LIMIT: 'limited',
   OVER_CAPACITY: 'over_capacity',
 };
@@ -65,7 +68,8 @@ export class Outcomes {
 
 function signInOutcome(refusal: Refusal | undefined): string {
   if (!refusal) return 'success';
-  return signInOutcomes[refusal.options.event?.cause ?? refusal.reason] ?? 'other';
+  const { event, budget } = refusal.options;
+  return signInOutcomes[event?.cause ?? budget ?? refusal.reason] ?? 'other';
 }
 
 function tally(...names: string[]): Map<string, number> {

@@ -15,13 +15,6 @@ export function clientAddress(socketAddress: string, forwardedFor: string | null
   return isIP(unbracketed(reported)) ? plain(unbracketed(reported)) : own;
 }
 
-/** The network that limits count by: an IPv4 address, or the /64 of an IPv6 address, which is one customer's. */
-export function networkOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const groups = expand(address).slice(0, 4);
-  return `${groups.join(':')}::/64`;
-}
-
 function plain(address: string): string {
   if (!address.includes(':')) return address;
   const bare = address.replace(/%.*$/, '');
@@ -32,12 +25,4 @@ function plain(address: string): string {
 
 function unbracketed(entry: string): string {
   return entry.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
-}
-
-function expand(address: string): string[] {
-  const [head = '', tail] = address.split('::');
-  const left = head.split(':').filter(Boolean);
-  const right = (tail ?? '').split(':').filter(Boolean);
-  const zeros = Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0');
-  return [...left, ...(tail === undefined ? [] : zeros), ...right];
 }

@@ -1,8 +1,8 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
+import { networkOf } from '../limit/network.ts';
 import { kOrigin } from './context.ts';
-import { networkOf } from './peer.ts';
 import { policyOf } from './policy.ts';
 
 /** Takes one call from a budget per minute. Answers with the seconds to wait, 0 when the call may pass. */

@@ -146,7 +146,7 @@ export const hashCost = z
 
 const limitEntry = z
   .string()
-  .regex(/^(\*|[A-Za-z]+Service\.[A-Za-z][A-Za-z0-9]*(:session)?)=[^=]*$/, {
+  .regex(/^(\*|[A-Za-z]+Service\.[A-Za-z][A-Za-z0-9]*(:(session|account|consecutive|network|project))?)=[^=]*$/, {
     error: 'not of the form Service.Method=number',
     abort: true,
   })
@@ -158,7 +158,7 @@ export const limits = listOf(limitEntry)
   .refine((list) => areUnique(list.map(({ key }) => key)), 'a method stands there twice')
   .transform((list) => Object.fromEntries(list.map(({ key, limit }) => [key, limit])))
   .describe(
-    'a comma list of Service.Method=N, Service.Method:session=N and *=N, N calls a minute (1 to 1000000) or off',
+    'a comma list of Service.Method=N, Service.Method:session=N and *=N, N calls a minute (1 to 1000000) or off; of failed sign-ins AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
   );
 
 /** A comma list, spaces around an entry ignored; every wrong entry is named by its place. */

@@ -161,7 +161,8 @@ const admission = {
     example: 'on',
   },
   LIMITS: {
-    sentence: "Replaces the contract's call budgets, each per caller or (:session) per session.",
+    sentence:
+      "Replaces the contract's call budgets, each per caller or (:session) per session, and those of failures (docs/throttling.md).",
     reads: limits,
     otherwise: "the contract's",
     example: 'AuthService.SignIn=10,SessionService.Refresh:session=20',

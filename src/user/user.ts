@@ -143,15 +143,18 @@ export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date
 /** The end of a ban that has none: a timestamp every client can hold. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
-// Hot: the look-up of every sign-in, through the unique index.
+/** The columns of a User, for statements that call the table `u`. */
+export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_key as "emailKey",
+     u.email_verified_at as "emailVerifiedAt", u.password_hash as "passwordHash",
+     u.must_change_password as "mustChangePassword", u.name, u.is_anonymous as "isAnonymous", u.phone,
+     u.job_title as "jobTitle", u.timezone, u.locale, u.pending_email as "pendingEmail", u.role,
+     u.system_role as "systemRole", u.current_account_id as "currentAccountId", u.app_metadata as "appMetadata",
+     u.user_metadata as "userMetadata", u.banned_until as "bannedUntil", u.last_sign_in_at as "lastSignInAt",
+     u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
+
 const byEmail = statement<User>(
   'user_by_email',
-  `select id, project_id as "projectId", email, email_key as "emailKey", email_verified_at as "emailVerifiedAt",
-     password_hash as "passwordHash", must_change_password as "mustChangePassword", name, is_anonymous as "isAnonymous",
-     phone, job_title as "jobTitle", timezone, locale, pending_email as "pendingEmail", role, system_role as "systemRole",
-     current_account_id as "currentAccountId", app_metadata as "appMetadata", user_metadata as "userMetadata", banned_until as "bannedUntil",
-     last_sign_in_at as "lastSignInAt", created_at as "createdAt", updated_at as "updatedAt", deleted_at as "deletedAt"
-   from users where project_id = $1 and email_key = $2 and deleted_at is null`,
+  `select ${userColumns} from users u where u.project_id = $1 and u.email_key = $2 and u.deleted_at is null`,
 );
 
 /** What `byEmail` finds: a user's columns, without the verbs. */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEi4gIKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgqagoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARIPCgtBQ0NFU1NfVVNFUhACEhIKDkFDQ0VTU19TRVJWSUNFEAMSEAoMQUNDRVNTX0FETUlOEAQqZQoOQXNzdXJhbmNlTGV2ZWwSHwobQVNTVVJBTkNFX0xFVkVMX1VOU1BFQ0lGSUVEEAASGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDEQARIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMhACOlEKBnBvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNGGAyABKAsyFC5nYXRlaG91c2UudjEuUG9saWN5UgZwb2xpY3mIAQFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilwMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cyJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method asks of its callers. Read once at start by the interceptors; a method without a policy does not start.
@@ -90,6 +90,13 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: bool admits_impersonation = 10;
    */
   admitsImpersonation: boolean;
+
+  /**
+   * How many calls may fail, by default, beside how many may be made. Unset means any number.
+   *
+   * @generated from field: gatehouse.v1.FailureLimits failure_limits = 11;
+   */
+  failureLimits?: FailureLimits | undefined;
 };
 
 /**
@@ -98,6 +105,54 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
  */
 export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 0);
+
+/**
+ * How many guesses a method that checks a password admits, however many addresses they come from. Beyond it calls are
+ * refused with OVER_REQUEST_RATE_LIMIT, whatever the password, until google.rpc.RetryInfo says.
+ *
+ * A call comes from a known network when the user has a live session there (an IPv4 address or an IPv6 /64). Such calls
+ * count apart from those of strangers and are not refused because of them, so that nobody locks a user out.
+ *
+ * @generated from message gatehouse.v1.FailureLimits
+ */
+export type FailureLimits = Message<"gatehouse.v1.FailureLimits"> & {
+  /**
+   * Failures of strangers for one e-mail address, which need not exist, with never 15 minutes between two of them. Each
+   * known network has as many of its own.
+   *
+   * @generated from field: uint32 per_account = 1;
+   */
+  perAccount: number;
+
+  /**
+   * The same with never 30 days between two of them, until a sign-in succeeds or the password is reset. All known networks
+   * together have as many of their own.
+   *
+   * @generated from field: uint32 consecutive = 2;
+   */
+  consecutive: number;
+
+  /**
+   * Failures of strangers a minute from one IPv4 /24 or IPv6 /48.
+   *
+   * @generated from field: uint32 per_network = 3;
+   */
+  perNetwork: number;
+
+  /**
+   * Failures of strangers a minute in one project.
+   *
+   * @generated from field: uint32 per_project = 4;
+   */
+  perProject: number;
+};
+
+/**
+ * Describes the message gatehouse.v1.FailureLimits.
+ * Use `create(FailureLimitsSchema)` to create a new message.
+ */
+export const FailureLimitsSchema: GenMessage<FailureLimits> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_policy, 1);
 
 /**
  * Who may call a method.
