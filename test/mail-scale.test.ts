@@ -1,5 +1,10 @@
-import { expect, test } from 'vitest';
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { examine } from '../bench/explain.ts';
 import { fillQueue, mailIdOf } from '../bench/queue.ts';
+import { Recorder } from '../bench/recorder.ts';
+import { openOrm } from '../src/database/orm.ts';
+import { Outbox } from '../src/mail/outbox.ts';
 import { MasterKeys } from '../src/master-keys.ts';
 import { createDatabase } from './database.ts';
 import { ada, asService, testEnv } from './people.ts';
@@ -61,6 +66,31 @@ test('with ten thousand mails queued nobody waits for the server, and when it is
   expect(seen.size).toBeGreaterThan(200);
   for (const [address, ids] of seen) expect(ids, address).toEqual(idsFor(address).slice(0, ids.length));
 }, 60_000);
+
+test('the next mails are found among ten thousand, and many that have left, by reading some rows for each', async () => {
+  const database = await createDatabase();
+  const orm = await openOrm(database.url);
+  onTestFinished(() => orm.close(true));
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  const now = new Date();
+  const keys = new MasterKeys([{ id: 'test', key: Buffer.alloc(32) }]);
+  await fillQueue(database.query, keys, now, 10_000);
+  await database.query(
+    `insert into mail_outbox select gen_random_uuid(), project_id, kind, recipient, locale, null, null, 'sent', 1, null,
+       created_at, due_at, created_at from mail_outbox, generate_series(1, 2)`,
+  );
+  await database.query('analyze');
+  const recorder = new Recorder(orm);
+  const claimed = await new Outbox(keys).claim(recorder, now, new Date(now.getTime() + 120_000), 20);
+  expect(claimed.map(({ id }) => id).toSorted()).toEqual(Array.from({ length: 20 }, (_, n) => mailIdOf(2 * n)));
+  for (const plan of ['custom', 'generic'] as const) {
+    const { rows, scanned } = await examine(client, recorder.last, plan);
+    expect(rows, plan).toBeLessThan(20 * 20);
+    expect(scanned, plan).toEqual([]);
+  }
+});
 
 test('a process that is killed after the server took its mails has them sent twice at most, and loses none', async () => {
   const sink = await startSink();
