@@ -46,6 +46,11 @@ export function cpuOf(pid: number, withChildren = false): number {
   return (own + children) / ticksPerSecond;
 }
 
+/** Seconds of CPU time that those children of this process have used that have ended. */
+export function cpuOfEnded(): number {
+  return (cpuTicks(process.pid, true) - cpuTicks(process.pid, false)) / ticksPerSecond;
+}
+
 function cpuTicks(pid: number, withEnded: boolean): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
