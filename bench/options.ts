@@ -22,7 +22,7 @@ export interface Extent {
 
 const whole: Extent = { rounds: 3, seconds: 2, largest: 1e6, mails: 10_000, lines: 50_000, events: 1e6 };
 /** Too little for figures: it shows that everything runs. */
-const short: Extent = { rounds: 1, seconds: 0.5, largest: 1e4, mails: 500, lines: 2000, events: 20_000 };
+const short: Extent = { rounds: 1, seconds: 1, largest: 1e4, mails: 500, lines: 2000, events: 20_000 };
 
 export interface Options extends Extent {
   /** What the names of that which is measured begin with. */
