@@ -13,6 +13,7 @@ const transactional = [
   'invite',
   'janitor',
   'mail',
+  'mail-race',
   'one-time',
   'operators',
   'password-lifecycle',

@@ -30,9 +30,11 @@ export class Caller {
     };
   }
 
-  call(request: Buffer): Promise<Answer> {
+  /** Calls as somebody at that address, where the other side believes it. */
+  call(request: Buffer, from?: string): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const stream = this.#session.request(this.#headers, { endStream: false });
+    const sent = from ? { ...this.#headers, 'x-forwarded-for': from } : this.#headers;
+    const stream = this.#session.request(sent, { endStream: false });
     let message: Buffer = Buffer.alloc(0);
     let headers: IncomingHttpHeaders = {};
     stream.on('response', (got) => {

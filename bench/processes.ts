@@ -16,7 +16,9 @@ export function startChild(args: string[], env: Record<string, string>, isReady:
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.once('exit', () => child.kill());
+  const kill = () => void child.kill();
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}`)));
     const lines = createInterface({ input: child.stdout! }).on('line', (line) => {
@@ -44,6 +46,11 @@ export function cpuOf(pid: number, withChildren = false): number {
   const own = cpuTicks(pid, withChildren);
   const children = withChildren ? childrenOf(pid).reduce((sum, each) => sum + cpuTicks(each, true), 0) : 0;
   return (own + children) / ticksPerSecond;
+}
+
+/** Seconds of CPU time that those children of this process have used that have ended. */
+export function cpuOfEnded(): number {
+  return (cpuTicks(process.pid, true) - cpuTicks(process.pid, false)) / ticksPerSecond;
 }
 
 function cpuTicks(pid: number, withEnded: boolean): number {

@@ -3,25 +3,22 @@ import { cpus } from 'node:os';
 import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
+import { measureImport } from './imports.ts';
+import { measureMails } from './mails.ts';
+import { readOptions } from './options.ts';
+import { measurePrices } from './prices.ts';
 import { cpuOf, memoryOf, startChild } from './processes.ts';
 import { register, type Scenario, scenarios, signIn } from './scenarios.ts';
 import { openStage, type Stage } from './stage.ts';
 import { statementRate } from './statement.ts';
 import { measureStorm } from './storm.ts';
+import { measureTrail } from './trail.ts';
 
-/*
- * npm run bench                      rates and latencies with their limits, the storm, and growth to 1 M sessions
- * npm run bench -- --rounds 5        more rounds: the figures are medians
- * npm run bench -- --only Refresh    the scenarios whose names begin so, and nothing else
- * npm run bench -- --largest 1e7     growth to 10 M sessions: takes half an hour and 10 GB
- */
-const rounds = Number(option('rounds') ?? 3);
-const seconds = Number(option('seconds') ?? 2);
-const only = option('only') ?? '';
+/* npm run bench: bench/README.md says what is measured, and by which options less or more. */
+const { rounds, seconds, only, largest, mails, lines, events, isShort } = readOptions();
 /** Seconds until V8 has compiled what is hot. */
-const warmUp = 4;
+const warmUp = isShort ? 1 : 4;
 const sessions = 10_000;
-const largest = Number(option('largest') ?? 1e6);
 
 interface Measured {
   readonly rate: number;
@@ -44,19 +41,23 @@ export interface Row {
   readonly latency?: Readonly<Record<string, number>>;
 }
 
+const isWanted = (name: string) => name.startsWith(only);
 const stage = await openStage(sessions);
 const idle = await idleMemory(stage);
 const rows: Row[] = [];
-for (const each of scenarios.filter(({ name }) => name.startsWith(only)))
-  rows.push(...(await measureAgainstEcho(each)));
+for (const each of scenarios.filter(({ name }) => isWanted(name))) rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;
 for (const hashes of [cores, Math.max(1, cores - 1)])
   for (const scenario of [signIn(hashes), register(hashes)])
-    if (scenario.name.startsWith(only)) rows.push(await measureAgainstHashes(scenario, hashes));
-const storm = only ? undefined : await measureStorm(stage, seconds * 2);
+    if (isWanted(scenario.name)) rows.push(await measureAgainstHashes(scenario, hashes));
+const storm = isWanted('Storm') ? await measureStorm(stage, seconds * 2) : undefined;
+const prices = isWanted('Prices') ? await measurePrices(stage, { rounds, seconds }) : [];
+const mail = isWanted('Mail') ? await measureMails(stage, mails) : undefined;
+const imported = isWanted('Import') ? await measureImport(stage, lines) : undefined;
 await stage.close();
+const trail = isWanted('Trail') ? await measureTrail(events) : undefined;
 const sizes = [1e4, 1e5, 1e6, 1e7].filter((size) => size <= largest);
-const growth = only ? [] : await measureGrowth(sizes, rounds, seconds);
+const growth = isWanted('Growth') ? await measureGrowth(sizes, rounds, seconds) : [];
 report();
 
 async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
@@ -154,25 +155,19 @@ function report(): void {
     'p50 ms': row.latency?.[50]?.toFixed(2) ?? '',
     'p99 ms': row.latency?.[99]?.toFixed(2) ?? '',
   }));
-  console.table(table);
+  if (rows.length > 0) console.table(table);
   if (storm) console.table({ calm: storm.calm, storm: storm.storm });
+  if (prices.length > 0) console.table(prices.map(rounded));
+  for (const each of [mail, imported]) if (each) console.log(rounded(each));
+  for (const each of [trail?.pages, trail?.reads]) if (each) console.table(each.map(rounded));
   if (growth.length > 0) console.table(growth);
   console.log(`idle resident memory: ${idle} MB`);
   const machine = `${cores} x ${cpus()[0]?.model}`;
-  const results = {
-    date: new Date().toISOString(),
-    machine,
-    node: process.version,
-    rounds,
-    seconds,
-    idle,
-    rows,
-    storm,
-    growth,
-  };
+  const run = { date: new Date().toISOString(), machine, node: process.version, rounds, seconds, idle };
+  const results = { ...run, rows, storm, prices, mail, imported, trail, growth };
   mkdirSync('.reports', { recursive: true });
   writeFileSync('.reports/bench.json', `${JSON.stringify(results, undefined, 2)}\n`);
-  if (!only) draw(rows, growth);
+  if (!only && !isShort) draw(rows, growth);
 }
 
 function rateOf({ calls, seconds }: Load): number {
@@ -187,7 +182,12 @@ function progress(line: string): void {
   process.stderr.write(`${line} ...\n`);
 }
 
-function option(name: string): string | undefined {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? undefined : process.argv[at + 1];
+/** To three figures. */
+function rounded(values: object): object {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => {
+      if (typeof value === 'number') return [name, Number(value.toPrecision(3))];
+      return [name, typeof value === 'object' ? rounded(value) : value];
+    }),
+  );
 }

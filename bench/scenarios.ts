@@ -5,12 +5,19 @@ import { fieldOf, pathOf, requestFrame } from './frames.ts';
 import { type Answer, Caller, type Chain } from './generator.ts';
 import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
 
+export interface Prepared {
+  readonly chain: Chain;
+  readonly request: Buffer;
+  readonly answerBytes: number;
+  close(): void;
+}
+
 export interface Scenario {
   readonly name: string;
   /** Calls in flight when the rate is measured. */
   readonly slots: number;
   /** A chain per slot over the connection given, and the size of the answer it gets. */
-  prepare(address: string): Promise<{ chain: Chain; request: Buffer; answerBytes: number; close(): void }>;
+  prepare(address: string): Promise<Prepared>;
 }
 
 const connections = 4;
@@ -114,6 +121,23 @@ export const register = (hashes: number): Scenario => ({
     const request = next();
     const sample = expectOk(await callers[0]!.call(request));
     return { chain, request, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+  },
+});
+
+/** Writes a user, a session and an event, and hashes nothing. With `fromMany` each call comes from another address. */
+export const signUpAnonymous = (fromMany = false): Scenario => ({
+  name: 'SignUpAnonymous',
+  slots: 32,
+  async prepare(address) {
+    const callers = connect(address, pathOf(AuthService.method.signUpAnonymous));
+    const request = requestFrame(AuthService.method.signUpAnonymous, {});
+    let turn = 0;
+    const chain: Chain = async (slot) => {
+      const n = turn++;
+      const from = fromMany ? `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}` : '192.0.2.1';
+      expectOk(await callers[slot % connections]!.call(request, from));
+    };
+    return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
   },
 });
 

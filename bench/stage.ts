@@ -16,6 +16,10 @@ export interface Stage {
   readonly app: Child;
   readonly database: pg.Client;
   readonly socketDir: string;
+  /** Of the database. */
+  readonly url: string;
+  /** What a process on this database is told. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Seconds of CPU so far. */
   cpu(app?: Child): { app: number; database: number };
   /** Another replica on the same database. */
@@ -39,6 +43,8 @@ export async function openStage(sessions: number, env: Record<string, string> = 
     app,
     database,
     socketDir: cluster.socketDir,
+    url,
+    settings: settingsFor(url, env),
     cpu: (of = app) => ({ app: cpuOf(of.pid, true), database: cpuOf(postmaster, true) }),
     startApp: (more, entry) => startApp(url, { ...env, ...more }, entry),
     async close() {
@@ -54,7 +60,11 @@ export async function openStage(sessions: number, env: Record<string, string> = 
 const flags = ['--max-semi-space-size=8'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
-  const settings = {
+  return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)".*"ready"/);
+}
+
+function settingsFor(url: string, env: Record<string, string>): Record<string, string> {
+  return {
     NODE_ENV: 'production',
     BIND_ADDRESS: '127.0.0.1',
     PUBLIC_URL: 'https://bench.example.org',
@@ -73,5 +83,4 @@ function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts
     QUOTA_ANONYMOUS: '1000000000',
     ...env,
   };
-  return startChild([...flags, entry], settings, /"grpc":"([^"]+)".*"ready"/);
 }

@@ -220,13 +220,13 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('of twenty calls with one link one verifies the address', async () => {
+test.each(wires)('over %s: of twenty calls with one link one verifies the address', async (wire) => {
   const barrier = new Barrier('VerifyEmail');
   const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
   await service.clients('json').auth.register(ada);
   const token = await tokenFor(service, ada.email);
   barrier.expect(crowd);
-  const { answers, errors } = await together((n) => service.clients('grpc', n).auth.verifyEmail({ token }));
+  const { answers, errors } = await together((n) => service.clients(wire, n).auth.verifyEmail({ token }));
   expect(answers).toHaveLength(1);
   for (const error of errors)
     expect((await refusalOf(Promise.reject(error))).reason).toBe('VERIFICATION_TOKEN_USED_OR_EXPIRED');

@@ -108,13 +108,15 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('of twenty sign-ins with one link one succeeds', async () => {
+test.each(wires)('over %s: of twenty sign-ins with one link one succeeds', async (wire) => {
   const barrier = new Barrier('SignInWithMagicLink');
   const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
   await service.welcome();
   const token = await linkOf(service);
   barrier.expect(crowd);
-  const { answers, errors } = await together((n) => service.clients('grpc', n).auth.signInWithMagicLink({ token }));
+  const { answers, errors } = await together((n) => service.clients(wire, n).auth.signInWithMagicLink({ token }));
   expect(answers).toHaveLength(1);
   for (const error of errors) expect((await refusalOf(Promise.reject(error))).reason).toBe('OTP_EXPIRED');
+  const opened = `select from sessions where amr @> '[{"method": "magiclink"}]'`;
+  expect(await service.database.query(opened)).toHaveLength(1);
 });

@@ -204,27 +204,30 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('of twenty resets with one link and different passwords one succeeds, and its password is the one', async () => {
-  const barrier = new Barrier('ResetPassword');
-  const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
-  await service.welcome();
-  const token = await resetTokenOf(service);
-  barrier.expect(crowd);
-  const passwordOf = (n: number) => `a phrase with the number ${n}`;
-  const { answers, errors } = await together(async (n) => {
-    await service.clients('grpc', n).auth.resetPassword({ token, newPassword: passwordOf(n) });
-    return n;
-  });
-  expect(answers).toHaveLength(1);
-  for (const error of errors)
-    expect((await refusalOf(Promise.reject(error))).reason).toBe('RESET_TOKEN_USED_OR_EXPIRED');
-  const { auth } = service.clients('json');
-  for (let n = 0; n < crowd; n++) {
-    const signIn = auth.signIn({ email: ada.email, password: passwordOf(n) });
-    if (n === answers[0]) await signIn;
-    else expect((await refusalOf(signIn)).reason).toBe('INVALID_CREDENTIALS');
-  }
-});
+test.each(wires)(
+  'over %s: of twenty resets with one link and different passwords one succeeds, and its password is the one',
+  async (wire) => {
+    const barrier = new Barrier('ResetPassword');
+    const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+    await service.welcome();
+    const token = await resetTokenOf(service);
+    barrier.expect(crowd);
+    const passwordOf = (n: number) => `a phrase with the number ${n}`;
+    const { answers, errors } = await together(async (n) => {
+      await service.clients(wire, n).auth.resetPassword({ token, newPassword: passwordOf(n) });
+      return n;
+    });
+    expect(answers).toHaveLength(1);
+    for (const error of errors)
+      expect((await refusalOf(Promise.reject(error))).reason).toBe('RESET_TOKEN_USED_OR_EXPIRED');
+    const { auth } = service.clients('json');
+    for (let n = 0; n < crowd; n++) {
+      const signIn = auth.signIn({ email: ada.email, password: passwordOf(n) });
+      if (n === answers[0]) await signIn;
+      else expect((await refusalOf(signIn)).reason).toBe('INVALID_CREDENTIALS');
+    }
+  },
+);
 
 test('of two changes of a password at once one succeeds', async () => {
   const barrier = new Barrier('ChangePassword');

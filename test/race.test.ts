@@ -54,6 +54,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(errors.map(reasonOf)).toEqual(Array(crowd - 1).fill('EMAIL_ALREADY_REGISTERED'));
     expect(await service.database.query('select from users')).toHaveLength(1);
     expect(await service.database.query('select from audit_events')).toHaveLength(1);
+    expect(await service.database.query('select from mail_outbox')).toHaveLength(1);
   });
 
   test('a guest who registers many times at once becomes one user once', async () => {

@@ -23,12 +23,13 @@ const examinedAtMost = 10_000;
 const columns = `id, project_id, at, action, result, cause, actor_kind, actor_id, user_id, session_id, address, user_agent, request_id`;
 const iso = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-// Newest first, from behind a position, by the index that begins with what is asked for. Partitions outside of the times
-// are not opened. Next to the events stands the last one that was looked at, and how many were.
+// Newest first, from behind a position, by the index that begins with what is asked for; the position is one comparison,
+// which the index can begin at. Partitions outside of the times are not opened. Next to the events stands the last one that was looked at, and how many were.
 const select = (whose: string) => `with seen as (
      select ${columns} from audit_events where project_id = $1 ${whose}
        and at >= coalesce($2::timestamptz, '-infinity') and at < coalesce($3::timestamptz, 'infinity')
-       and at <= coalesce($4::timestamptz, 'infinity') and ($4::timestamptz is null or (at, id) < ($4, $5::uuid))
+       and at <= coalesce($4::timestamptz, 'infinity')
+       and (at, id) < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
      order by at desc, id desc limit $6
    ), rest as (select count(*)::int as examined, ${iso('min(at)')} as last_at, (array_agg(id order by at, id))[1] as last_id from seen)
    select rest.*, e.* from rest left join lateral (

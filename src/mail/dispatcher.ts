@@ -24,6 +24,8 @@ const lease = 120;
 const patience = 60_000;
 /** Tries of one mail: with the waits between them, about nine hours. */
 const mostAttempts = 16;
+/** Milliseconds between two looks at the whole queue. */
+const betweenLooks = 1000;
 const firstPause = 30;
 const longestPause = 3600;
 
@@ -36,6 +38,7 @@ export class Dispatcher {
   readonly #deps: Deps;
   readonly #outcomes: Record<MailOutcome, number> = { sent: 0, retried: 0, dead: 0, cancelled: 0 };
   #queue = { length: 0, oldest: 0 };
+  #lookedAt = 0;
   #isStopping = false;
 
   constructor(deps: Deps) {
@@ -47,7 +50,7 @@ export class Dispatcher {
     return this.#outcomes;
   }
 
-  /** As of the last run. */
+  /** As of a second ago, or of the batch under way where that takes longer. */
   get queue(): { readonly length: number; readonly oldest: number } {
     return this.#queue;
   }
@@ -55,13 +58,23 @@ export class Dispatcher {
   /** Sends all that is due. */
   async run(): Promise<void> {
     const { outbox, direct, now } = this.#deps;
-    this.#outcomes.cancelled += await outbox.cancelExpired(direct, now());
     for (;;) {
+      await this.#look();
       const claimed = this.#isStopping ? [] : await outbox.claim(direct, now(), later(now(), lease), batch);
       if (claimed.length === 0) break;
       await Promise.all(claimed.map((each) => this.#attempt(each)));
     }
     this.#queue = await outbox.measure(direct, now());
+  }
+
+  /** Between batches, too: a run that meets a long queue, or a server that keeps silent, takes hours. */
+  async #look(): Promise<void> {
+    const { outbox, direct, now } = this.#deps;
+    const at = now();
+    if (Math.abs(at.getTime() - this.#lookedAt) < betweenLooks) return;
+    this.#lookedAt = at.getTime();
+    this.#outcomes.cancelled += await outbox.cancelExpired(direct, at);
+    this.#queue = await outbox.measure(direct, at);
   }
 
   /** Begins no further batch. What is leased is sent by others. */

@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
+import { domainToASCII } from 'node:url';
 import { createTransport } from 'nodemailer';
 import { type Delivery, DeliveryFault } from './delivery.ts';
 
@@ -37,6 +38,7 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
   return {
     async send({ id, recipient, subject, text, html, createdAt }, signal) {
+      if (becomesAnother(recipient)) throw new DeliveryFault('EADDRESS', true);
       const mail = {
         // A copy: nodemailer writes into it.
         from: { ...from },
@@ -60,6 +62,12 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
     },
     close: () => transport.close(),
   };
+}
+
+/** nodemailer reads a domain as URLs are read, where `127.1` is an address of four numbers: who has that never asked. */
+function becomesAnother(recipient: string): boolean {
+  const domain = recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase();
+  return domainToASCII(domain) !== domain;
 }
 
 function givenUp(signal: AbortSignal): Promise<never> {

@@ -1,0 +1,32 @@
+import { defaultProjectId } from '../src/project/project.ts';
+
+type Query = (text: string, values?: unknown[]) => Promise<unknown>;
+
+/** So many events happen at the same millisecond, as in an import. */
+export const burst = 100;
+const users = 1000;
+
+export const userOf = (n: number) => `01900000-0001-7000-8000-${(n % users).toString(16).padStart(12, '0')}`;
+
+/** One event in so many is of this action. */
+export const rare = { action: 'user.ban', oneIn: 5000 };
+
+/** Makes a trail of so many events, of a thousand users, spread over the days before now. None waits for its seal. */
+export async function fillTrail(query: Query, count: number, days: number): Promise<void> {
+  await query(`select audit_events_add_day(day::date, null)
+    from generate_series((now() at time zone 'UTC')::date - ${days}, (now() at time zone 'UTC')::date, interval '1 day') day`);
+  await query('alter table audit_events disable trigger audit_events_queue');
+  const step = 100_000;
+  for (let from = 0; from < count; from += step)
+    await query(
+      `insert into audit_events (id, project_id, at, action, result, actor_kind, user_id, address, user_agent, request_id)
+       select ('01900000-0000-7000-8000-' || lpad(to_hex((n::bigint * 7919) % 16777216), 12, '0'))::uuid, '${defaultProjectId}',
+         now() - interval '1 minute' - ($3 - 1 - n / ${burst} * ${burst}) * ($4 * interval '1 day' / $3),
+         case when n % ${rare.oneIn} = 7 then '${rare.action}' else 'auth.login' end, 'SUCCESS', 'user',
+         ('01900000-0001-7000-8000-' || lpad(to_hex(n % ${users}), 12, '0'))::uuid, '192.0.2.1', 'a browser', ''
+       from generate_series($1::int, $2::int) n`,
+      [from, Math.min(count, from + step) - 1, count, days],
+    );
+  await query('alter table audit_events enable trigger audit_events_queue');
+  await query('analyze audit_events');
+}

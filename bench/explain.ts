@@ -1,0 +1,64 @@
+import type pg from 'pg';
+
+export interface Sent {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+interface PlanNode {
+  readonly 'Relation Name'?: string;
+  readonly 'Node Type': string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Index Recheck'?: number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+export interface Examined {
+  /** Rows that were read of tables, whether or not they were of use. */
+  readonly rows: number;
+  /** Tables, or partitions, that were read from their beginning to their end, and were not empty. */
+  readonly scanned: readonly string[];
+}
+
+/** Carries a statement out, by the plan for any values or by one for these, and tells what it read. */
+export async function examine(
+  client: pg.ClientBase,
+  { text, values }: Sent,
+  plan: 'generic' | 'custom',
+): Promise<Examined> {
+  const literals = values.map((each) => literal(client, each));
+  await client.query(`set plan_cache_mode = force_${plan}_plan`);
+  await client.query(`prepare examined as ${text}`);
+  try {
+    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+      `explain (analyze, format json) execute examined(${literals.join(', ')})`,
+    );
+    const reads = nodesOf(rows[0]!['QUERY PLAN'][0].Plan).filter((each) => each['Relation Name'] !== undefined);
+    return {
+      rows: reads.reduce((sum, each) => sum + readBy(each), 0),
+      scanned: reads
+        .filter((each) => each['Node Type'] === 'Seq Scan' && readBy(each) > 0)
+        .map((each) => each['Relation Name']!),
+    };
+  } finally {
+    await client.query('deallocate examined');
+    await client.query('reset plan_cache_mode');
+  }
+}
+
+function nodesOf(node: PlanNode): PlanNode[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+}
+
+/** All that it met: what it handed on, and what it left out after having read it. */
+function readBy(node: PlanNode): number {
+  const left = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
+  return Math.round((node['Actual Rows'] + left) * node['Actual Loops']);
+}
+
+function literal(client: pg.ClientBase, value: unknown): string {
+  if (value === null) return 'null';
+  return client.escapeLiteral(value instanceof Date ? value.toISOString() : String(value));
+}

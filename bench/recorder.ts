@@ -1,0 +1,13 @@
+import type pg from 'pg';
+import { Direct } from '../src/database/direct.ts';
+import type { Sent } from './explain.ts';
+
+/** Remembers the last statement that went through it. */
+export class Recorder extends Direct {
+  last: Sent = { text: '', values: [] };
+
+  override send<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
+    this.last = { text, values };
+    return super.send(name, text, values);
+  }
+}

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { optionTypes, readOptions } from '../bench/options.ts';
+
+const root = path.join(import.meta.dirname, '..');
+const readme = readFileSync(path.join(root, 'bench/README.md'), 'utf8');
+/** The rows of the table of options. */
+const documented = [...readme.matchAll(/^\| `--(\w+)(?: (\S+))?` \| (.+) \|$/gm)].map(([, name, value]) => ({
+  name: name!,
+  value,
+}));
+
+test('every option of npm run bench is documented as it is, and no other', () => {
+  expect(documented.map(({ name }) => name).sort()).toEqual(Object.keys(optionTypes).sort());
+  for (const { name, value } of documented) {
+    const { type } = optionTypes[name as keyof typeof optionTypes];
+    expect(value !== undefined, name).toBe(type === 'string');
+  }
+});
+
+test('each documented option does something, and what is no option is refused', () => {
+  const usual = readOptions([]);
+  for (const { name, value } of documented)
+    expect(readOptions([`--${name}`, ...(value ? [value] : [])]), name).not.toEqual(usual);
+  expect(readOptions(['--short', '--rounds', '5'])).toMatchObject({ isShort: true, rounds: 5 });
+  expect(() => readOptions(['--fast'])).toThrow('--fast');
+});
+
+test('what --only may name is measured under that name', () => {
+  const source = readFileSync(path.join(root, 'bench/run.ts'), 'utf8');
+  const [, list = ''] = /a method, or ([\w, ]+) \|/.exec(readme) ?? [];
+  const parts = [...source.matchAll(/isWanted\('(\w+)'\)/g)].map(([, name]) => name);
+  expect(list.split(', ').sort()).toEqual(parts.sort());
+});
