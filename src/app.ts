@@ -104,7 +104,10 @@ function createServices(
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
     serve(AccountService, accountService({ ...config, now, joining })),
-    serve(AdminService, adminService({ now, passwords, keys, ring, opener, joining, defaults: config })),
+    serve(
+      AdminService,
+      adminService({ now, passwords, keys, ring, opener, joining, letters, mailBudget, defaults: config }),
+    ),
   ];
 }
 

@@ -180,6 +180,7 @@ const most: Record<string, number> = {
   'ListUsers (address)': 1,
   UpdateUser: 6,
   'UpdateUser (role)': 7,
+  SendPasswordReset: 8,
   ImpersonateUser: 7,
   RevokeUserSessions: 5,
   'GetSettings (admin)': 1,

@@ -26,6 +26,11 @@ export class Letters {
     this.#messages = new Messages(frontendUrl);
   }
 
+  /** Nothing that is enqueued will ever leave. */
+  get areOff(): boolean {
+    return this.#outbox.isOff;
+  }
+
   /** Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. */
   async send(em: EntityManager, kind: OneTimeKind, to: Recipient | undefined, now: Date): Promise<void> {
     const { projectId, userId, email } = to ?? emptyRecipient;

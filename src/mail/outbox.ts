@@ -85,19 +85,20 @@ const measure = statement<{ length: number; oldest: number | null }>(
 /** Mails on their way, in the database: they leave exactly if what they tell of was committed. */
 export class Outbox {
   readonly #keys: MasterKeys;
-  readonly #isOff: boolean;
+  /** There is no mail. */
+  readonly isOff: boolean;
   readonly #nudge: () => void;
 
   /** `nudge` hears of every mail a moment after it was enqueued. With `isOff` there are none. */
   constructor(keys: MasterKeys, isOff = false, nudge: () => void = () => {}) {
     this.#keys = keys;
-    this.#isOff = isOff;
+    this.isOff = isOff;
     this.#nudge = nudge;
   }
 
   /** Adds a mail to the caller's transaction. What it says is sealed for the mail's own id. */
   async enqueue(em: EntityManager, message: Message, now: Date): Promise<void> {
-    if (this.#isOff) return;
+    if (this.isOff) return;
     const { variables, tokenId, ...rest } = message;
     const id = uuidv7(now);
     const sealed = this.#keys.seal(purpose, id, Buffer.from(JSON.stringify(variables)));
