@@ -34,6 +34,12 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
+  // nodemailer quotes local parts that it finds odd and spells domains anew. Whoever has proved an address has proved that
+  // one, as it is stored, and the header `To` is no more than words.
+  transport.use('stream', ({ data, message }, done) => {
+    message.getEnvelope = () => ({ from: from.address, to: [(data.to as { address: string }).address] });
+    done();
+  });
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
   return {
     async send({ id, recipient, subject, text, html, createdAt }, signal) {
@@ -41,7 +47,6 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
         // A copy: nodemailer writes into it.
         from: { ...from },
         to: { name: '', address: recipient },
-        envelope: { from: from.address, to: [recipient] },
         // The same at every try, so that readers show a mail once that was taken twice.
         messageId: `<${id}@${domain}>`,
         date: createdAt,
