@@ -23,6 +23,7 @@ import { Budgets } from './limit/budget.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
 import { TargetBudget } from './limit/target-budget.ts';
+import { Messages } from './mail/message.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
@@ -92,7 +93,8 @@ function createServices(
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
   const { frontendUrl, lifetimes } = config.mail;
-  const letters = new Letters(outbox, frontendUrl, lifetimes);
+  const messages = new Messages(frontendUrl);
+  const letters = new Letters(outbox, messages, lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
@@ -103,7 +105,7 @@ function createServices(
       authService({ ...config, now, passwords, opener, letters, mailBudget, countGuess, passwordMinLength, joining }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
-    serve(AccountService, accountService({ ...config, now, joining })),
+    serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
     serve(
       AdminService,
       adminService({ now, passwords, keys, ring, opener, joining, letters, mailBudget, defaults: config }),

@@ -25,7 +25,13 @@ describe.each(wires)('over %s', (wire) => {
     await service.signIn({ ...ada, password: newPassword });
     const { events } = await admin.listAuditEvents({ action: 'user.send_password_reset' }, operator.as);
     expect(events).toMatchObject([
-      { actorKind: 'user', actorId: operator.user.id, userId: user.id, result: 'SUCCESS', sessionId: operator.session.id },
+      {
+        actorKind: 'user',
+        actorId: operator.user.id,
+        userId: user.id,
+        result: 'SUCCESS',
+        sessionId: operator.session.id,
+      },
     ]);
   });
 

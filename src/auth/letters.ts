@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type Addressee, Messages } from '../mail/message.ts';
+import type { Addressee, Messages } from '../mail/message.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import { issue } from '../one-time/one-time-token.ts';
 import type { OneTimeKind } from '../one-time/one-time-value.ts';
@@ -20,10 +20,10 @@ export class Letters {
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
   readonly #messages: Messages;
 
-  constructor(outbox: Outbox, frontendUrl: string, lifetimes: Readonly<Record<OneTimeKind, number>>) {
+  constructor(outbox: Outbox, messages: Messages, lifetimes: Readonly<Record<OneTimeKind, number>>) {
     this.#outbox = outbox;
     this.#lifetimes = lifetimes;
-    this.#messages = new Messages(frontendUrl);
+    this.#messages = messages;
   }
 
   /** Nothing that is enqueued will ever leave. */

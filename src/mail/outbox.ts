@@ -13,15 +13,19 @@ const purpose = 'mail';
 const insertMail = statement<{ id: string }>(
   'mail_enqueue',
   `insert into mail_outbox select m.* from jsonb_populate_record(null::mail_outbox, $1) m
-   where m.token_id is null or exists (select 1 from one_time_tokens t where t.id = m.token_id)
+   where m.kind = 'account_invite' or m.token_id is null
+     or exists (select 1 from one_time_tokens t where t.id = m.token_id)
    returning id`,
 );
 
-/** Whether a mail needs no value, or the one it brings is still good. */
+/** Whether a mail needs no value, or the one it brings, or its invitation, is still good. */
 function hasItsValue(mail: string): string {
-  return `${mail}.token_id is null or exists (
+  return `case when ${mail}.kind = 'account_invite' then exists (
+     select 1 from account_invites i
+     where i.id = ${mail}.token_id and i.used_at is null and i.revoked_at is null and i.expires_at > $1)
+     else ${mail}.token_id is null or exists (
      select 1 from one_time_tokens t
-     where t.id = ${mail}.token_id and t.used_at is null and t.voided_at is null and t.expires_at > $1)`;
+     where t.id = ${mail}.token_id and t.used_at is null and t.voided_at is null and t.expires_at > $1) end`;
 }
 
 // Values that died by themselves; those that were used or voided took their mails along.

@@ -16,6 +16,7 @@ const placeholders: Readonly<Record<MailKind, readonly string[]>> = {
   email_changed: withTime,
   password_changed: withTime,
   already_registered: everywhere,
+  account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
 };
 
 interface Template {

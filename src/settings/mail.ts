@@ -64,7 +64,7 @@ export const mail = {
   },
   FRONTEND_URL: {
     sentence:
-      'The pages that links in mail lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=.',
+      'The pages that links in mail lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite with ?account_invite_code=.',
     reads: pageUrl,
     default: 'http://localhost:3000',
     example: 'https://app.example.com',
