@@ -3,6 +3,8 @@ import type { Addressee, Messages } from '../mail/message.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import { issue } from '../one-time/one-time-token.ts';
 import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import { deviceName } from '../session/message.ts';
+import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
 import type { UserRow } from '../user/user.ts';
 
@@ -50,6 +52,12 @@ export class Letters {
 
   async tellEmailChangeRequested(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.emailChangeNotice(to), now);
+  }
+
+  /** The row of the mail about a sign-in, for the statement that opens the session. Null where there is no mail. */
+  draftNewDevice(em: EntityManager, to: Addressee, { address, userAgent }: Session, now: Date): string | null {
+    const seen = { at: now, address, device: deviceName(userAgent) };
+    return this.#outbox.draft(em, this.#messages.newDevice(to, seen), now);
   }
 
   /** Nobody is told at the same cost. */

@@ -10,6 +10,7 @@ import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
 import { findByEmail, isBannedAt, type User, type UserRow, userOf } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { tellOfNewDevice } from './new-device.ts';
 
 interface Credentials {
   readonly projectId: string;
@@ -60,6 +61,8 @@ const signIn = statement<{ sessions: number; standing: Standing }>(
      insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
    ), noted as (
      insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
+   ), told as (
+     ${tellOfNewDevice('signed_in', { user: '$1', session: '$5', mail: '$7' })}
    )
    select (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
      ${standingOf('signed_in.id')} as standing from signed_in`,
@@ -72,6 +75,8 @@ interface SignIn {
   readonly session: Session;
   /** The row that tells of it. */
   readonly event: string;
+  /** The row of the mail that tells the user, if the device is new. */
+  readonly notice: string | null;
 }
 
 // Sign-ins of the same user that the count above cannot see yet.
@@ -85,10 +90,10 @@ const unseen = 50;
  */
 export async function recordSignIn(
   em: EntityManager,
-  { user, rehashed, session, event }: SignIn,
+  { user, rehashed, session, event, notice }: SignIn,
   now: Date,
 ): Promise<Standing> {
-  const values = [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event];
+  const values = [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event, notice];
   const [row] = await signIn(em, values);
   if (!row) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
   if (row.sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);

@@ -10,7 +10,8 @@ export type MailKind =
   | 'email_changed'
   | 'password_changed'
   | 'already_registered'
-  | 'account_invite';
+  | 'account_invite'
+  | 'new_device';
 
 /** A mail before anybody has put it into words. */
 export interface Message {
@@ -49,6 +50,14 @@ interface Invitation {
   readonly account: string;
   readonly inviter: string;
   readonly expiresAt: Date;
+}
+
+/** Where a sign-in came from. */
+interface SeenDevice {
+  readonly at: Date;
+  readonly address: string;
+  /** As it names itself. */
+  readonly device: string;
 }
 
 /** Every mail with its own function. Links begin with what the configuration says, never with anything of a request. */
@@ -92,6 +101,11 @@ export class Messages {
 
   alreadyRegistered(to: Addressee): Message {
     return this.#plain('already_registered', to);
+  }
+
+  /** Whoever signs in chooses what their program is called. */
+  newDevice(to: Addressee, { at, address, device }: SeenDevice): Message {
+    return this.#plain('new_device', to, { time: at.toISOString(), address, device: asWords(device) || '-' });
   }
 
   /** May go to somebody who has never heard of us: of the names in it no more is left than words. */

@@ -100,15 +100,25 @@ export class Outbox {
     this.#nudge = nudge;
   }
 
-  /** Adds a mail to the caller's transaction. What it says is sealed for the mail's own id. */
+  /** Adds a mail to the caller's transaction. */
   async enqueue(em: EntityManager, message: Message, now: Date): Promise<void> {
-    if (this.isOff) return;
+    const row = this.draft(em, message, now);
+    if (!row) return;
+    await insertMail(em, [row]);
+    this.#nudge();
+  }
+
+  /**
+   * The row of a mail, for a statement that inserts it along with other things; it leaves within a second. Null where
+   * there is no mail.
+   */
+  draft(em: EntityManager, message: Message, now: Date): string | null {
+    if (this.isOff) return null;
     const { variables, tokenId, ...rest } = message;
     const id = uuidv7(now);
     const sealed = this.#keys.seal(purpose, id, Buffer.from(JSON.stringify(variables)));
     const more = { id, tokenId: tokenId ?? null, sealed, state: 'queued', attempts: 0, createdAt: now, dueAt: now };
-    await insertMail(em, [rowOf(em, Object.assign(new Mail(), rest, more))]);
-    this.#nudge();
+    return rowOf(em, Object.assign(new Mail(), rest, more));
   }
 
   /** What stands for the placeholders of a mail that was claimed. */
