@@ -2,22 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
+import { rotationSql } from '../src/session/rotation.ts';
 
 const clients = 8;
 
-// What Refresh sends, with the conditions on generation and secret left true, so that it can be sent to any row.
-const sql = (id: string): string => `update sessions s
-   set generation = s.generation + 1, refreshed_at = now(),
-     idle_expires_at = least(now() + s.idle_seconds * interval '1 second', s.expires_at),
-     refresh_window_at = case when s.refresh_window_at <= now() - interval '1 minute' then now() else s.refresh_window_at end,
-     refresh_count = case when s.refresh_window_at <= now() - interval '1 minute' then 1 else s.refresh_count + 1 end,
-     address = '192.0.2.1', user_agent = 'bench'
-   from users u
-   where s.id = ${id} and s.generation >= 0 and s.secret_hash is not null
-     and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
-     and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())
-   returning s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
-     u.must_change_password`;
+/** What Refresh sends, for any row: its own generation and secret are those that it is asked to have. */
+function sql(id: string): string {
+  const values = [id, 's.project_id', 's.generation', 's.secret_hash', 'now()', `'192.0.2.1'`, `'bench'`, '1000000000'];
+  return rotationSql.replaceAll(/\$(\d)/g, (_, n) => values[Number(n) - 1]!);
+}
 
 /** Refreshes a second that PostgreSQL itself can bear on this machine: pgbench where there is one, else a bare loop. */
 export async function statementRate(socketDir: string, sessions: number, seconds: number): Promise<number> {

@@ -92,9 +92,8 @@ function createServices(
   rotation: RotationRules,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
-  const { frontendUrl, lifetimes } = config.mail;
-  const messages = new Messages(frontendUrl);
-  const letters = new Letters(outbox, messages, lifetimes);
+  const messages = new Messages(config.frontendUrl);
+  const letters = new Letters(outbox, messages, config.mail.lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();

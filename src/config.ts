@@ -93,6 +93,9 @@ function arrange(values: Values) {
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
+    /** Where the pages are that links lead to: the application's or, where it has none, the service's own. */
+    frontendUrl: values.FRONTEND_URL ?? publicUrl,
+    ownPages: values.FRONTEND_URL === undefined,
     mail: arrangeMail(values),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
@@ -112,7 +115,6 @@ function arrangeAccounts(values: Values) {
     /** Undefined where usage is off. */
     usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
     billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
-    frontendUrl: values.FRONTEND_URL,
   };
 }
 
@@ -150,7 +152,6 @@ function arrangeMail(values: Values) {
     mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
     smtp: values.SMTP_URL,
     from: values.MAIL_FROM,
-    frontendUrl: values.FRONTEND_URL,
     locale: values.MAIL_LOCALE,
     templates: values.MAIL_TEMPLATES,
     gap: values.MAIL_GAP,

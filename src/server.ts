@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Interceptor } from '@connectrpc/connect';
+import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
 import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
@@ -14,9 +14,11 @@ import { type Clock, openClock } from './database/clock.ts';
 import { Direct } from './database/direct.ts';
 import { Refusal } from './errors.ts';
 import { createAdminServer } from './http/admin.ts';
-import { connectGateway } from './http/connect.ts';
+import { connectGateway, type GatewayOptions } from './http/connect.ts';
+import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
+import { landingPages } from './http/pages/landing.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './janitor.ts';
 import { inboxFolderIn, openPost } from './mail/post.ts';
@@ -58,8 +60,10 @@ export async function startServer(deps: ServerDeps) {
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
   const jwks = () => ring.jwks();
+  const pages = openPages(config, app.services, transport);
   const { corsOrigins, host } = config;
-  const http = createHttpServer({ gateway, corsOrigins, version: packageJson.version, isReady, jwks, certificates });
+  const { version } = packageJson;
+  const http = createHttpServer({ gateway, pages, corsOrigins, version, isReady, jwks, certificates });
   const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
   const jobs = runInBackground(
     [
@@ -116,6 +120,18 @@ function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log
   const inboxFolder = config.environment === 'development' ? inboxFolderIn(config.dataDir) : undefined;
   const onFault = (fault: object) => log.warn(fault, 'a mail was not taken');
   return openPost({ settings: config.mail, keys, direct: new Direct(orm), now, onFault, inboxFolder });
+}
+
+/** Undefined where an application has pages of its own. */
+function openPages(config: Config, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
+  if (!config.ownPages) return undefined;
+  return landingPages({
+    callOnBehalf: inProcess(services, transport),
+    publicUrl: config.publicUrl,
+    language: config.mail.locale,
+    passwordMinLength: config.passwords.minLength,
+    proxyHops: config.trustedProxyHops,
+  });
 }
 
 export interface StopOptions {

@@ -15,7 +15,7 @@ test('production says what becomes of mail: a server, or nothing, but never an i
   expect(read({ ...silent, MAIL_MODE: 'off' }).mail.mode).toBe('off');
   expect(faulty({ ...smtp, MAIL_MODE: 'capture' })).toEqual(['MAIL_MODE']);
   expect(faulty({ ...smtp, FRONTEND_URL: 'http://app.example.com' })).toEqual(['FRONTEND_URL']);
-  expect(faulty({ ...silent, SMTP_URL: smtp.SMTP_URL }).toSorted()).toEqual(['FRONTEND_URL', 'MAIL_FROM']);
+  expect(faulty({ ...silent, SMTP_URL: smtp.SMTP_URL })).toEqual(['MAIL_FROM']);
 });
 
 test('outside production mail is kept unless there is a server', () => {

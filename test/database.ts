@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
+import { giveBack, takeSpare } from './spare-databases.ts';
 
 export interface TestDatabase {
   readonly name: string;
@@ -17,21 +18,19 @@ export interface TestDatabase {
   blocked(count: number): Promise<void>;
 }
 
-/** A database of the test's own, cloned from the migrated template and dropped when the test has finished. */
+/** A database of the test's own, as empty as the migrated template. */
 export async function createDatabase(): Promise<TestDatabase> {
   const host = inject('pgHost');
-  const name = `t_${randomUUID().replaceAll('-', '')}`;
-  await administer(host, `create database ${name} template tpl strategy file_copy`);
-  // The whole suite runs a second time like this: the cheapest proof that the SQL would survive a stricter engine.
-  if (process.env.ISOLATION)
-    await administer(host, `alter database ${name} set default_transaction_isolation = '${process.env.ISOLATION}'`);
+  // The suite runs a second time like this: the cheapest proof that the SQL would survive a stricter engine.
+  const isolation = process.env.ISOLATION ?? '';
+  const name = (await takeSpare(host, isolation)) ?? (await cloneTemplate(host, isolation));
   const client = new pg.Client({ host, user: 'postgres', database: name });
   client.on('error', () => {});
   await client.connect();
   await client.query(`set default_transaction_isolation = 'read committed'`);
   onTestFinished(async () => {
     await client.end();
-    await administer(host, `drop database if exists ${name} with (force)`);
+    await giveBack(host, name, isolation, inject('template'));
   });
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await client.query<Row>(text, values)).rows;
@@ -48,10 +47,8 @@ export async function createDatabase(): Promise<TestDatabase> {
     url,
     query,
     async dump() {
-      const rows: string[] = [];
-      for (const table of await tables())
-        rows.push(...(await query<{ row: string }>(`select t::text as row from "${table}" t`)).map(({ row }) => row));
-      return rows.join('\n');
+      const all = (await tables()).map((table) => `select t::text as row from "${table}" t`).join(' union all ');
+      return (await query<{ row: string }>(all)).map(({ row }) => row).join('\n');
     },
     async checksums() {
       const sums: Record<string, string> = {};
@@ -91,12 +88,15 @@ export async function createDatabase(): Promise<TestDatabase> {
   };
 }
 
-async function administer(host: string, sql: string): Promise<void> {
+async function cloneTemplate(host: string, isolation: string): Promise<string> {
+  const name = `t_${randomUUID().replaceAll('-', '')}`;
   const admin = new pg.Client({ host, user: 'postgres', database: 'postgres' });
   await admin.connect();
   try {
-    await admin.query(sql);
+    await admin.query(`create database ${name} template tpl strategy file_copy`);
+    if (isolation) await admin.query(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
   } finally {
     await admin.end();
   }
+  return name;
 }

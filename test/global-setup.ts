@@ -5,15 +5,17 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../src/database/embedded.ts';
 import { migrate, openOrm } from '../src/database/orm.ts';
+import { readTemplate, registry, type Template } from './spare-databases.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The directory of the test cluster's socket, which holds the migrated template database `tpl`. */
     pgHost: string;
+    template: Template;
   }
 }
 
-/** One PostgreSQL for the whole run. Each test file clones its database from `tpl`, in some 50 ms. */
+/** One PostgreSQL for the whole run. Tests clone their databases from `tpl`, and hand them to each other. */
 export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-test-'));
   const cluster = await startEmbeddedPostgres(dir, { fast: true, maxConnections: 400 });
@@ -28,6 +30,7 @@ export default async function startCluster(project: TestProject): Promise<() => 
     throw error;
   }
   project.provide('pgHost', cluster.socketDir);
+  project.provide('template', await readTemplate(cluster.socketDir, 'tpl'));
   return stop;
 }
 
@@ -35,6 +38,7 @@ async function makeTemplate(url: (database: string) => string): Promise<void> {
   const admin = new pg.Client({ connectionString: url('postgres') });
   await admin.connect();
   try {
+    await admin.query(registry);
     await admin.query('create database tpl');
     const orm = await openOrm(url('tpl'));
     await migrate(orm).finally(() => orm.close(true));

@@ -43,17 +43,14 @@ test('no text in any field keeps the event loop for fifty milliseconds longer th
       const { request, headers } = await sampleOf(nameOf(method));
       for (const [what, text] of Object.entries(hostile)) {
         const body = JSON.stringify({ ...request, [field.jsonName]: text });
-        const sendText = (text: string) => () =>
-          send(httpPort, { path: pathOf(method), headers: { ...headers }, body: text });
-        const busy = await leastOf(3, sendText(body));
-        // On a machine that is busy with other things a harmless call takes long, too.
-        if (busy > 50 && busy > 5 * (await leastOf(3, sendText('{}'))))
-          slow[`${nameOf(method)} ${field.name}: ${what}`] = busy;
+        const sendText = () => send(httpPort, { path: pathOf(method), headers: { ...headers }, body });
+        const busy = await leastBusy(sendText, 50);
+        if (busy > 50) slow[`${nameOf(method)} ${field.name}: ${what}`] = busy;
       }
     }
   expect(slow).toEqual({});
   expect(seen.size).toBeGreaterThan(7);
-});
+}, 60_000);
 
 test('no user agent keeps the event loop for a quarter of a second', async () => {
   const service = await start();
@@ -74,12 +71,10 @@ test('no user agent keeps the event loop for a quarter of a second', async () =>
     'Opera '.repeat(1000),
   ];
   for (const agent of agents) {
-    expect(
-      await leastOf(3, () => send(httpPort, { ...signIn, headers: { 'user-agent': agent } })),
-      agent.slice(0, 20),
-    ).toBeLessThan(250);
+    const signingIn = () => send(httpPort, { ...signIn, headers: { 'user-agent': agent } });
+    expect(await leastBusy(signingIn, 250), agent.slice(0, 20)).toBeLessThan(250);
     const list = { path: '/gatehouse.v1.SessionService/ListSessions', headers: { ...as.headers }, body: '{}' };
-    expect(await leastOf(3, () => send(httpPort, list)), agent.slice(0, 20)).toBeLessThan(250);
+    expect(await leastBusy(() => send(httpPort, list), 250), agent.slice(0, 20)).toBeLessThan(250);
   }
 });
 
@@ -114,10 +109,13 @@ function isText(field: DescField): boolean {
   return field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING;
 }
 
-/** The least of so many measurements of how many milliseconds the event loop worked: others use this machine too. */
-async function leastOf(times: number, call: () => Promise<unknown>): Promise<number> {
+/**
+ * The least of some measurements of how many milliseconds the event loop worked, or the first that is below `enough`: on a
+ * machine that is busy with other things a harmless call takes long, too, now and then.
+ */
+async function leastBusy(call: () => Promise<unknown>, enough: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < times && least > 50; i++) {
+  for (let i = 0; i < 25 && least > enough; i++) {
     const before = performance.eventLoopUtilization();
     await call();
     least = Math.min(least, performance.eventLoopUtilization(before).active);

@@ -57,7 +57,7 @@ describe.each(wires)('over %s', (wire) => {
 
   test('what people call themselves is neither markup nor a link nor a header, and no longer than a name', async () => {
     const sink = await startSink();
-    const service = await start({ env: sink.env });
+    const service = await start({ env: { ...sink.env, FRONTEND_URL: 'http://localhost:3000' } });
     const { accounts, auth } = service.clients(wire);
     const { account, as } = await service.welcome(ada);
     const names: [account: string, inviter: string][] = [

@@ -4,7 +4,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { describe, expect, test } from 'vitest';
 import { Refusal } from '../src/errors.ts';
 import { kWork } from '../src/rpc/context.ts';
-import { callEveryMethod, ofCalls } from './methods.ts';
+import { callEveryMethod, keepTrailUnsealed, ofCalls } from './methods.ts';
 import { ada, asService, bob } from './people.ts';
 import { startProxy } from './proxy.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
@@ -38,13 +38,16 @@ describe('a call', () => {
   test('has at most one transaction, whichever method it calls, and ends it before it answers', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+    await keepTrailUnsealed(service);
     await callEveryMethod(service, 'grpc', async ({ name, call }) => {
       const before = proxy.statements.length;
       await call();
       const sent = ofCalls(proxy.statements.slice(before)).map(({ text }) => text);
-      const ends = sent.filter((text) => /^(begin|commit|rollback)$/.test(text));
-      expect([[], ['begin', 'commit']], name).toContainEqual(ends);
-      if (ends.length > 0) expect(sent.at(-1), name).toBe('commit');
+      const ends = sent.filter((text) => /^(begin|commit|rollback)$/.test(text)).join(' ');
+      // Under the stricter isolation a transaction may meet one of the background, and begin anew.
+      const once = process.env.ISOLATION ? /^((begin rollback )*begin commit)?$/ : /^(begin commit)?$/;
+      expect(ends, name).toMatch(once);
+      if (ends) expect(sent.at(-1), name).toBe('commit');
     });
   });
 

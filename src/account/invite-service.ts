@@ -3,6 +3,7 @@ import type { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { caller, change, direct } from '../rpc/context.ts';
+import { pageOf } from '../session/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf } from './account.ts';
 import { joinByInvite, takeAccountInvite } from './account-invite.ts';
@@ -10,7 +11,6 @@ import { mailInvitation } from './invitation-mail.ts';
 import { createInvite, listInvites, revokeInvite } from './invites.ts';
 import { ownPlace, requireRole } from './members.ts';
 import { accountToMessage, inviteToMessage, roleOf } from './message.ts';
-import { pageOf } from './paging.ts';
 import type { Deps } from './service.ts';
 
 type Methods = Pick<

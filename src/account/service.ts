@@ -5,6 +5,7 @@ import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import { caller, change, direct, projectOf } from '../rpc/context.ts';
+import { pageOf } from '../session/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf, listAccounts } from './account.ts';
 import type { InvitationMailDeps } from './invitation-mail.ts';
@@ -23,7 +24,6 @@ import {
   setMemberRole,
 } from './members.ts';
 import { accountToMessage, memberToMessage, roleOf } from './message.ts';
-import { pageOf } from './paging.ts';
 import type { Quotas } from './standing.ts';
 import { usageMethods } from './usage-service.ts';
 

@@ -28,7 +28,7 @@ export interface GatewayOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
-/** Answers an RPC, or says that the path is none. */
+/** Answers a request, or says that its path is none of its own. */
 export type Gateway = (req: IncomingMessage, res: ServerResponse) => boolean;
 
 /** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not spoken. */
@@ -73,7 +73,8 @@ async function answer(handler: UniversalHandler, req: IncomingMessage, res: Serv
   }
 }
 
-function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
+/** Where a request comes from, for the interceptors. */
+export function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
   const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
   const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);
   return createContextValues().set(kOrigin, origin).set(kSystem, 'connectrpc');

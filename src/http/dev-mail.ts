@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
+import { escapeHtml } from '../html.ts';
 
 /** A mail that was kept instead of sent. */
 interface ShownMail {
@@ -72,8 +73,4 @@ function page(title: string, body: string): string {
 <body><h1>${escapeHtml(title)}</h1>${body}</body>
 </html>
 `;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

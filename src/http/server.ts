@@ -10,6 +10,8 @@ import { largestHeader } from './limits.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
+  /** Where links lead to that no application takes. */
+  readonly pages?: Gateway | undefined;
   readonly corsOrigins: readonly string[];
   readonly version: string;
   readonly isReady: () => boolean;
@@ -34,7 +36,7 @@ export function createHttpServer(options: HttpOptions): Server {
   const routes = plainRoutes(options);
   const server = createPlainOrSecure(options.certificates, (req, res) => {
     setSecurityHeaders(res);
-    if (answerPreflight(req, res) || options.gateway(req, res)) return;
+    if (answerPreflight(req, res) || options.gateway(req, res) || options.pages?.(req, res)) return;
     const route = routes.get(req.url?.split('?', 1)[0] ?? '');
     if (!route) return sendRefusal(res, 404);
     if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);

@@ -40,24 +40,24 @@ export const subject = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_ano
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
 
 // Hot, and the whole of a refresh: the condition is in the write, so of any number of calls with one token one wins.
-const rotate = statement<Rotated>(
-  'session_rotate',
-  `update sessions s
-   set generation = s.generation + 1,
-     refreshed_at = $5,
-     idle_expires_at = least($5::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
-     refresh_window_at = case when s.refresh_window_at <= $5::timestamptz - interval '1 minute' then $5 else s.refresh_window_at end,
-     refresh_count = case when s.refresh_window_at <= $5::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
-     address = $6,
-     user_agent = $7
-   from users u
-   where s.id = $1 and s.project_id = $2 and s.generation = $3 and s.secret_hash = $4
-     and s.revoked_at is null and s.idle_expires_at > $5 and s.expires_at > $5
-     and (s.refresh_count < $8 or s.refresh_window_at <= $5::timestamptz - interval '1 minute')
-     and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= $5)
-     and ${endedAbove('$5')} is not true
-   returning ${subject}`,
-);
+/** The statement of a refresh, by itself for who measures what the database can bear. */
+export const rotationSql = `update sessions s
+ set generation = s.generation + 1,
+   refreshed_at = $5,
+   idle_expires_at = least($5::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
+   refresh_window_at = case when s.refresh_window_at <= $5::timestamptz - interval '1 minute' then $5 else s.refresh_window_at end,
+   refresh_count = case when s.refresh_window_at <= $5::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
+   address = $6,
+   user_agent = $7
+ from users u
+ where s.id = $1 and s.project_id = $2 and s.generation = $3 and s.secret_hash = $4
+   and s.revoked_at is null and s.idle_expires_at > $5 and s.expires_at > $5
+   and (s.refresh_count < $8 or s.refresh_window_at <= $5::timestamptz - interval '1 minute')
+   and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= $5)
+   and ${endedAbove('$5')} is not true
+ returning ${subject}`;
+
+const rotate = statement<Rotated>('session_rotate', rotationSql);
 
 const find = statement<Found>(
   'session_refreshed',

@@ -16,7 +16,7 @@ import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { kAskedSession, readSessionState, type SessionMemory, type SessionState } from './live-session.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
 import type { SessionOpener } from './opening.ts';
-import { readPageToken, writePageToken } from './page-token.ts';
+import { pageOf } from './paging.ts';
 import { readRefreshToken, successorOf } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
 import { type RotationRules, rotateSession } from './rotation.ts';
@@ -92,16 +92,12 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       return {};
     },
 
-    async listSessions({ pageSize, pageToken }, context) {
+    async listSessions(request, context) {
       const { userId, sessionId } = caller(context);
-      const limit = pageSize || 20;
-      const after = pageToken ? readPageToken(pageToken) : undefined;
-      const found = await listSessions(direct(context), userId, { after, limit: limit + 1 }, now());
-      const sessions = found.slice(0, limit);
-      return {
-        sessions: sessions.map((each) => sessionToMessage(each, sessionId)),
-        nextPageToken: found.length > limit ? writePageToken(sessions.at(-1)!.id) : '',
-      };
+      const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
+        listSessions(direct(context), userId, page, now()),
+      );
+      return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };
     },
 
     // The session was read together with the caller.

@@ -64,13 +64,14 @@ export const mail = {
   },
   FRONTEND_URL: {
     sentence:
-      'The pages that links in mail lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite with ?account_invite_code=.',
+      'The pages that links lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite with ?account_invite_code=.',
     reads: pageUrl,
-    default: 'http://localhost:3000',
+    otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',
   },
   MAIL_LOCALE: {
-    sentence: 'The language of mail to users who have chosen none, or one we have no texts in.',
+    sentence:
+      'The language of mail to users who have chosen none, or one we have no texts in, and of our pages for browsers alike.',
     reads: choice('en', 'de'),
     default: 'en',
     example: 'de',

@@ -50,7 +50,7 @@ const b64 = '[A-Za-z0-9+/.]+={0,2}';
 
 // The algorithm and its parameters stand first in all of them, then the salt and the hash.
 const forms: readonly [RegExp, Reader][] = [
-  [/^\$(?<kind>argon2id?|argon2i)\$v=19\$(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
+  [/^\$argon2id?\$v=19\$(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
   [/^\$2[aby]\$(?<cost>\d\d)\$[./A-Za-z0-9]{53}$/, readBcrypt],
   [new RegExp(`^\\$scrypt\\$ln=(?<ln>\\d+),r=(?<r>\\d+),p=(?<p>\\d+)\\$(?<salt>${b64})\\$(?<tag>${b64})$`), readScrypt],
   [

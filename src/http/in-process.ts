@@ -1,0 +1,58 @@
+import { type ContextValues, createConnectRouter, type ServiceImplSpec, type Transport } from '@connectrpc/connect';
+import type { UniversalClientRequest, UniversalHandler } from '@connectrpc/connect/protocol';
+import { createTransport } from '@connectrpc/connect/protocol-connect';
+import { longestCall } from '../rpc/deadline.ts';
+import { mount } from '../rpc/services.ts';
+import type { GatewayOptions } from './connect.ts';
+import { largestRequest } from './limits.ts';
+
+/**
+ * Opens a transport for one request: calls by it come from where the request came from, and are given up when its client
+ * has gone.
+ */
+export type CallOnBehalf = (values: ContextValues, gone: AbortSignal) => Transport;
+
+type Handlers = ReadonlyMap<string, UniversalHandler>;
+
+/**
+ * Calls our own services without a network, through the same interceptors: limits count the browser's address, and the
+ * audit trail has it.
+ */
+export function inProcess(services: readonly ServiceImplSpec[], options: GatewayOptions): CallOnBehalf {
+  const { interceptors, shutdownSignal } = options;
+  const router = createConnectRouter({ grpc: false, grpcWeb: false, interceptors, shutdownSignal });
+  mount(router, services);
+  const handlers: Handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
+  return (values, gone) =>
+    createTransport({
+      httpClient: (request) => handle(handlers, request, values, gone),
+      // Read by nobody.
+      baseUrl: 'http://gatehouse',
+      useBinaryFormat: true,
+      interceptors: [],
+      acceptCompression: [],
+      sendCompression: null,
+      compressMinBytes: largestRequest,
+      readMaxBytes: largestRequest,
+      writeMaxBytes: largestRequest,
+      defaultTimeoutMs: longestCall,
+    });
+}
+
+async function handle(
+  handlers: Handlers,
+  { url, method, header, body }: UniversalClientRequest,
+  contextValues: ContextValues,
+  signal: AbortSignal,
+) {
+  const handler = handlers.get(new URL(url).pathname);
+  if (!handler || !body) throw new Error(`no unary call of ours: ${method} ${url}`);
+  const answer = await handler({ httpVersion: '1.1', url, method, header, body, signal, contextValues });
+  const none = async function* (): AsyncGenerator<Uint8Array> {};
+  return {
+    status: answer.status,
+    header: new Headers(answer.header),
+    body: answer.body ?? none(),
+    trailer: new Headers(answer.trailer),
+  };
+}

@@ -1,0 +1,38 @@
+import { Refusal } from '../../errors.ts';
+import { readFailure } from './trouble.ts';
+import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
+import type { Deed, Words } from './words.ts';
+
+/** A page with one button, which does what the link was sent for. */
+export function confirmation(
+  wording: (words: Words) => Deed,
+  confirm: (visit: Visit, token: string) => Promise<unknown>,
+): Page {
+  return {
+    async show(visit) {
+      if (!tokenOf(visit)) throw new Refusal('TOKEN_REQUIRED');
+      return formView(visit, wording(visit.words));
+    },
+
+    async act(visit) {
+      try {
+        await confirm(visit, tokenOf(visit));
+        return doneView(wording(visit.words));
+      } catch (thrown) {
+        const failure = readFailure(thrown);
+        if (mayPass(failure)) return formView(visit, wording(visit.words), undefined, failure);
+        return troubleView(visit.words, failure);
+      }
+    },
+  };
+}
+
+export const verifyEmail = confirmation(
+  (words) => words.verifyEmail,
+  ({ auth }, token) => auth.verifyEmail({ token }),
+);
+
+export const confirmEmailChange = confirmation(
+  (words) => words.confirmEmailChange,
+  ({ auth }, token) => auth.confirmEmailChange({ token }),
+);

@@ -1,0 +1,31 @@
+import type { IncomingMessage } from 'node:http';
+import { Refusal } from '../../errors.ts';
+import { largestRequest } from '../limits.ts';
+
+/**
+ * Throws CALLER_NOT_ALLOWED unless a page of ours sends the form.
+ *
+ * There is no cookie, and no form token: the link's token in the form is all that gives it power, and a page elsewhere
+ * that knows that token needs no browser of somebody else. So this only keeps pages elsewhere from acting in a reader's
+ * name, and at their address. Browsers that do not send Sec-Fetch-Site send the origin.
+ */
+export function requireOwnPage({ headers }: IncomingMessage, ownOrigin: string): void {
+  const site = headers['sec-fetch-site'];
+  const isOwn = site === undefined ? headers.origin === ownOrigin : site === 'same-origin';
+  if (!isOwn) throw new Refusal('CALLER_NOT_ALLOWED');
+}
+
+/** Throws ENCODING_NOT_SUPPORTED and REQUEST_TOO_LARGE. */
+export async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
+  const [type] = (req.headers['content-type'] ?? '').toLowerCase().split(';', 1);
+  if (type?.trim() !== 'application/x-www-form-urlencoded' || req.headers['content-encoding'] !== undefined)
+    throw new Refusal('ENCODING_NOT_SUPPORTED');
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of req.iterator({ destroyOnReturn: false })) {
+    length += part.length;
+    if (length > largestRequest) throw new Refusal('REQUEST_TOO_LARGE');
+    parts.push(part);
+  }
+  return new URLSearchParams(Buffer.concat(parts).toString());
+}

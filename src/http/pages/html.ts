@@ -1,0 +1,73 @@
+import { escapeHtml } from '../../html.ts';
+import { style } from './style.ts';
+
+/** Markup of ours. Text becomes part of it only through `html`, which escapes it. */
+export class Html {
+  readonly text: string;
+
+  private constructor(text: string) {
+    this.text = text;
+  }
+
+  /** A template whose values are escaped, unless they are markup themselves. Nothing stands for undefined. */
+  static of(parts: TemplateStringsArray, ...values: readonly (string | Html | undefined)[]): Html {
+    const texts = values.map((each) => (each instanceof Html ? each.text : escapeHtml(each ?? '')));
+    return new Html(String.raw({ raw: parts }, ...texts));
+  }
+
+  /** The sheet stands as it is: the browser compares it with the digest in the policy. */
+  static readonly style = new Html(`<style>${style}</style>`);
+}
+
+export const html = Html.of;
+
+export interface PageParts {
+  readonly language: string;
+  readonly site: string;
+  readonly title: string;
+  /** The heading, when it is not the title. */
+  readonly heading?: string;
+  readonly body: Html;
+}
+
+// With no-referrer, which the header says, browsers would send `Origin: null` along with the form. By strict-origin no
+// path and no query leaves the page either, and so no token.
+export function layOut({ language, site, title, heading = title, body }: PageParts): string {
+  return html`<!doctype html>
+<html lang="${language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="strict-origin">
+<meta name="robots" content="noindex">
+<title>${title} – ${site}</title>
+${Html.style}
+</head>
+<body>
+<header>${site}</header>
+<main>
+<h1>${heading}</h1>
+${body}
+</main>
+</body>
+</html>
+`.text;
+}
+
+export function paragraph(text: string): Html {
+  return html`<p>${text}</p>`;
+}
+
+/** Readers of screens read it out at once. */
+export function alertBox(text: string): Html {
+  return html`<div class="alert" role="alert" id="problem"><p>${text}</p></div>`;
+}
+
+/** A form that sends itself to the page's own path: without the query, so that the token stands in no address then. */
+export function form(path: string, token: string, fields: Html | undefined, button: string): Html {
+  return html`<form method="post" action="${path}">
+<input type="hidden" name="token" value="${token}">
+${fields}
+<button>${button}</button>
+</form>`;
+}

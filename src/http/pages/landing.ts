@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createClient } from '@connectrpc/connect';
+import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { kOrigin } from '../../rpc/context.ts';
+import { contextValuesOf, type Gateway } from '../connect.ts';
+import type { CallOnBehalf } from '../in-process.ts';
+import { isRead, sendRefusal } from '../server.ts';
+import { confirmEmailChange, verifyEmail } from './confirmation.ts';
+import { readForm, requireOwnPage } from './form-post.ts';
+import { layOut, paragraph } from './html.ts';
+import { chooseLanguage, type Language, wordsOf } from './language.ts';
+import { passwordReset } from './password-reset.ts';
+import { contentSecurityPolicy } from './style.ts';
+import { readFailure } from './trouble.ts';
+import { type Page, troubleView, type View, type Visit } from './visit.ts';
+import type { Words } from './words.ts';
+
+export interface LandingOptions {
+  readonly callOnBehalf: CallOnBehalf;
+  /** The address that people know the service by. */
+  readonly publicUrl: string;
+  /** Spoken to browsers that ask for none of our languages. */
+  readonly language: Language;
+  readonly passwordMinLength: number;
+  readonly proxyHops: number;
+}
+
+const pages: ReadonlyMap<string, Page> = new Map([
+  ['/verify-email', verifyEmail],
+  ['/confirm-email-change', confirmEmailChange],
+  ['/reset-password', passwordReset],
+  ['/magic-link', forTheApplication('magicLink')],
+  ['/invite', forTheApplication('invite')],
+]);
+
+/** For links that an application has to take up. What is in them is left alone: the application may still come. */
+function forTheApplication(link: keyof Words['forTheApplication']): Page {
+  return {
+    async show({ words }) {
+      const { title, text } = words.forTheApplication[link];
+      return { status: 200, title, body: paragraph(text) };
+    },
+  };
+}
+
+const referral = forTheApplication('referral');
+
+/** The pages that links lead to where no application has its own. They hold no rule: what they do, AuthService does. */
+export function landingPages(options: LandingOptions): Gateway {
+  return (req, res) => {
+    const [path, query] = split(req.url ?? '');
+    const values = new URLSearchParams(query);
+    const page = path === '/' && values.has('referral_code') ? referral : pages.get(path);
+    if (!page) return false;
+    const link = { page, path, values };
+    if (!isRead(req) && !(req.method === 'POST' && page.act))
+      sendRefusal(res.setHeader('allow', page.act ? 'GET, HEAD, POST' : 'GET, HEAD'), 405);
+    // What is left to fail is the connection.
+    else answer(link, req, res, options).catch(() => res.destroy());
+    return true;
+  };
+}
+
+interface Link {
+  readonly page: Page;
+  readonly path: string;
+  readonly values: URLSearchParams;
+}
+
+function split(url: string): [path: string, query: string] {
+  const at = url.indexOf('?');
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+async function answer(
+  { page, ...link }: Link,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { callOnBehalf, publicUrl, passwordMinLength, ...options }: LandingOptions,
+): Promise<void> {
+  const { host: site, origin } = new URL(publicUrl);
+  const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
+  const words = wordsOf(language);
+  const context = contextValuesOf(req, options.proxyHops);
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  // The rest of a form that is too large is thrown away. Unread, it would hide that the client has gone.
+  res.once('finish', () => req.resume());
+  const auth = createClient(AuthService, callOnBehalf(context, gone.signal));
+  const view = await see(page, { ...link, site, words, passwordMinLength, auth }, req, origin);
+  res.setHeader('x-request-id', context.get(kOrigin).requestId);
+  send(res, view, { site, words, language });
+}
+
+async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
+  try {
+    if (isRead(req) || !page.act) return await page.show(visit);
+    requireOwnPage(req, ownOrigin);
+    return await page.act({ ...visit, values: await readForm(req) });
+  } catch (thrown) {
+    return troubleView(visit.words, readFailure(thrown));
+  }
+}
+
+function send(
+  res: ServerResponse,
+  { status, title, body, isError, retryAfter }: View,
+  { site, words, language }: { site: string; words: Words; language: Language },
+): void {
+  if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
+  res.setHeader('content-security-policy', contentSecurityPolicy);
+  res.setHeader('content-language', language);
+  res.appendHeader('vary', 'Accept-Language');
+  const fullTitle = isError ? `${words.error}: ${title}` : title;
+  const text = layOut({ language, site, title: fullTitle, heading: title, body });
+  res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
+  res.end(text);
+}

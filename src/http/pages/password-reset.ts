@@ -1,0 +1,55 @@
+import { Refusal } from '../../errors.ts';
+import { type Html, html } from './html.ts';
+import { type Failure, readFailure } from './trouble.ts';
+import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
+import type { Words } from './words.ts';
+
+/** Asks for the new password. */
+export const passwordReset: Page = {
+  async show(visit) {
+    const token = tokenOf(visit);
+    if (!token) throw new Refusal('TOKEN_REQUIRED');
+    const { valid, email } = await visit.auth.verifyResetToken({ token });
+    // Told before anybody has thought of a password.
+    if (!valid) throw new Refusal('RESET_TOKEN_USED_OR_EXPIRED');
+    return formView(visit, visit.words.resetPassword, fields(visit, email, false));
+  },
+
+  async act(visit) {
+    const { auth, words, values } = visit;
+    try {
+      await auth.resetPassword({ token: tokenOf(visit), newPassword: values.get('password') ?? '' });
+      return doneView(words.resetPassword);
+    } catch (thrown) {
+      const failure = readFailure(thrown);
+      const problem = tellPassword(words, failure);
+      if (problem === undefined && !mayPass(failure)) return troubleView(words, failure);
+      // Only shown: what the form says of the account decides nothing.
+      const shown = fields(visit, values.get('account') ?? '', problem !== undefined);
+      return formView(visit, words.resetPassword, shown, failure, problem);
+    }
+  },
+};
+
+/** The account is for the reader, and for the browser, which saves the password under it. */
+function fields({ words, passwordMinLength }: Visit, account: string, isRefused: boolean): Html {
+  const { account: accountLabel, newPassword, hint } = words.resetPassword;
+  const describedBy = isRefused ? 'hint problem' : 'hint';
+  return html`<label for="account">${accountLabel}</label>
+<input id="account" name="account" type="email" autocomplete="username" value="${account}" readonly>
+<label for="password">${newPassword}</label>
+<input id="password" name="password" type="password" autocomplete="new-password" required autofocus aria-describedby="${describedBy}"${isRefused ? html` aria-invalid="true"` : undefined}>
+<p class="hint" id="hint">${hint(passwordMinLength)}</p>`;
+}
+
+/** What is wrong with the password, when it is the password that is wrong. */
+function tellPassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
+  if (reason === 'PASSWORD_REQUIRED') return words.passwordMissing;
+  if (reason === 'INVALID_ARGUMENT' && fields.includes('new_password')) return words.passwordUnusable;
+  if (reason !== 'WEAK_PASSWORD') return undefined;
+  const { reasons = '', min_length: minLength = '' } = metadata;
+  return reasons
+    .split(',')
+    .map((each) => words.weak[each as keyof Words['weak']](minLength))
+    .join(' ');
+}

@@ -1,0 +1,51 @@
+import { ConnectError } from '@connectrpc/connect';
+import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
+import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import type { Reason } from '../../errors.ts';
+import { toConnectError, toRefusal } from '../../rpc/errors.ts';
+import type { Trouble } from './words.ts';
+
+const troubles: Partial<Record<Reason, readonly [status: number, trouble: Trouble]>> = {
+  TOKEN_REQUIRED: [400, 'incomplete'],
+  INVALID_ARGUMENT: [400, 'invalid'],
+  VERIFICATION_TOKEN_INVALID: [400, 'invalid'],
+  RESET_TOKEN_INVALID: [400, 'invalid'],
+  VERIFICATION_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
+  RESET_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
+  EMAIL_ALREADY_REGISTERED: [409, 'taken'],
+  OVER_REQUEST_RATE_LIMIT: [429, 'limited'],
+  CALLER_NOT_ALLOWED: [403, 'foreign'],
+  MALFORMED_REQUEST: [400, 'unreadable'],
+  ENCODING_NOT_SUPPORTED: [415, 'unreadable'],
+  REQUEST_TOO_LARGE: [413, 'unreadable'],
+  // What is wrong with a password has words of its own.
+  WEAK_PASSWORD: [422, 'invalid'],
+  PASSWORD_REQUIRED: [422, 'invalid'],
+};
+
+/** What went wrong, for a page. */
+export interface Failure {
+  readonly reason: string;
+  readonly status: number;
+  readonly trouble: Trouble;
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The fields of the request that were wrong. */
+  readonly fields: readonly string[];
+}
+
+/** Reads what a call has thrown, or a refusal of our own. */
+export function readFailure(thrown: unknown): Failure {
+  const error = thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
+  const { reason = '', metadata = {} } = error.findDetails(ErrorInfoSchema)[0] ?? {};
+  const [status, trouble] = troubles[reason as Reason] ?? [codeToHttpStatus(error.code), 'failed'];
+  return {
+    reason,
+    status,
+    trouble,
+    retryAfter: Number(error.metadata.get('retry-after')) || undefined,
+    metadata,
+    fields: error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations.map(({ field }) => field)),
+  };
+}
