@@ -24,6 +24,7 @@ import { Guesses } from './limit/guesses.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
 import { TargetBudget } from './limit/target-budget.ts';
+import { Messages } from './mail/message.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
@@ -92,7 +93,8 @@ function createServices(
   rotation: RotationRules,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
-  const letters = new Letters(outbox, config.frontendUrl, config.mail.lifetimes);
+  const messages = new Messages(config.frontendUrl);
+  const letters = new Letters(outbox, messages, config.mail.lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
@@ -103,8 +105,11 @@ function createServices(
       authService({ ...config, now, passwords, opener, letters, mailBudget, ...guessing, passwordMinLength, joining }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
-    serve(AccountService, accountService({ ...config, now, joining })),
-    serve(AdminService, adminService({ now, passwords, keys, ring, opener, joining, defaults: config })),
+    serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
+    serve(
+      AdminService,
+      adminService({ now, passwords, keys, ring, opener, joining, letters, mailBudget, defaults: config }),
+    ),
   ];
 }
 

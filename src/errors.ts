@@ -55,6 +55,8 @@ const refusals = {
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],
   USE_OAUTH_PROVIDER: [Code.FailedPrecondition, 'sign in with the provider the account was made with'],
   EMAIL_ALREADY_VERIFIED: [Code.FailedPrecondition, 'Email is already verified'],
+  USER_WITHOUT_EMAIL: [Code.FailedPrecondition, 'the user has no e-mail address'],
+  MAIL_DISABLED: [Code.FailedPrecondition, 'no mail is sent from here'],
 
   // Values that were sent by mail
   RESET_TOKEN_INVALID: [Code.FailedPrecondition, 'Invalid or expired reset token'],
@@ -98,6 +100,7 @@ const refusals = {
 
   // What the service can bear
   OVER_REQUEST_RATE_LIMIT: [Code.ResourceExhausted, 'too many attempts, try again later'],
+  MAIL_LIMIT_REACHED: [Code.ResourceExhausted, 'enough mail was sent to this address, try again later'],
   OVER_CAPACITY: [Code.ResourceExhausted, 'too many passwords are being checked, try again soon'],
   REQUEST_TOO_LARGE: [Code.ResourceExhausted, 'the request is too large'],
   SERVER_BUSY: [Code.Unavailable, 'the server is busy, try again soon'],

@@ -126,10 +126,13 @@ async function sweep(database: TestDatabase): Promise<void> {
     select 'one-time value used and voided', id::text from one_time_tokens where used_at is not null and voided_at is not null
     union all
     select 'mail without its value', m.id::text from mail_outbox m left join one_time_tokens t on t.id = m.token_id
-      where m.token_id is not null and t.id is null
+      left join account_invites i on i.id = m.token_id where m.token_id is not null and t.id is null and i.id is null
     union all
     select 'mail that waits for a dead value', m.id::text from mail_outbox m join one_time_tokens t on t.id = m.token_id
       where m.state = 'queued' and (t.used_at is not null or t.voided_at is not null)
+    union all
+    select 'mail that waits for a dead invitation', m.id::text from mail_outbox m join account_invites i on i.id = m.token_id
+      where m.state = 'queued' and (i.used_at is not null or i.revoked_at is not null)
     union all
     select 'mail that has left and still says what it said', id::text from mail_outbox where state <> 'queued' and sealed is not null
     union all

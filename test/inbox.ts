@@ -51,7 +51,7 @@ async function emptied({ database }: TestService): Promise<void> {
 async function readInbox(port: number): Promise<ReadMail[]> {
   const { json } = await send(port, { method: 'GET', path: '/dev/mail', headers: { accept: 'application/json' } });
   return json.mails.map((mail: Omit<ReadMail, 'link' | 'token'>) => {
-    const link = /https?:\/\/\S+\?token=\S+/.exec(mail.text)?.[0] ?? '';
-    return { ...mail, link, token: link && new URL(link).searchParams.get('token') };
+    const link = /https?:\/\/\S+\?(?:token|account_invite_code)=\S+/.exec(mail.text)?.[0] ?? '';
+    return { ...mail, link, token: link && [...new URL(link).searchParams.values()][0] };
   });
 }

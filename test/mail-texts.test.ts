@@ -76,6 +76,10 @@ test('every mail has a text in every language, without a word that was not fille
     link: 'http://l',
     lifetime: '86400',
     time: '2026-06-01T12:00:00Z',
+    account: 'a',
+    inviter: 'i',
+    address: '192.0.2.1',
+    device: 'd',
   };
   const kinds = [
     'verification',
@@ -85,7 +89,7 @@ test('every mail has a text in every language, without a word that was not fille
     'email_change_notice',
     'email_changed',
   ];
-  for (const kind of [...kinds, 'password_changed', 'already_registered'] as const)
+  for (const kind of [...kinds, 'password_changed', 'already_registered', 'account_invite', 'new_device'] as const)
     for (const locale of ['en', 'de']) {
       const { subject, text, html } = templates.word(kind as 'verification', locale, values);
       for (const each of [subject, text, html]) expect(each, `${locale} ${kind}`).not.toMatch(/\{\{|undefined|NaN/);

@@ -109,6 +109,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AdminService.ImpersonateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeSigningKey kid': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeUserSessions user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.SendPasswordReset user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.UpdateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.UnbanUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.ChangePassword current_password': 'InvalidArgument INVALID_ARGUMENT',

@@ -85,6 +85,7 @@ export async function callEveryMethod(
   await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));
   await step('UpdateUser', () => admin.updateUser({ userId, name: 'Ada' }, operator.as));
   await step('UpdateUser (role)', () => admin.updateUser({ userId, role: 'engineer' }, operator.as));
+  await step('SendPasswordReset', () => admin.sendPasswordReset({ userId }, operator.as));
   await step('ImpersonateUser', () => admin.impersonateUser({ userId }, operator.as));
   await step('RevokeUserSessions', () =>
     admin.revokeUserSessions({ whose: { case: 'userId', value: userId } }, asService),

@@ -113,6 +113,10 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
       [{ whose: { case: 'userId', value: nobody } }, asService.headers],
       [{}, asService.headers],
     ],
+    'AdminService.SendPasswordReset': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id }, as.headers],
+    ],
     'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
     'AdminService.GetSettings': [[{}, as.headers]],
     'AdminService.UpdateSettings': [[{ reset: ['nothing'] }, asService.headers]],

@@ -103,6 +103,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       userMetadata: { theme: 'dark' },
     }),
     'AdminService.RevokeUserSessions': () => ({ userId: managed!.id }),
+    'AdminService.SendPasswordReset': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
     'AdminService.GetSettings': () => ({}),
     'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['auto_confirm_email'] }),

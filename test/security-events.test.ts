@@ -38,6 +38,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AdminService.UnbanUser': 'user.unban',
   'AdminService.DeleteUser': 'user.delete',
   'AdminService.RevokeUserSessions': 'user.revoke_sessions',
+  'AdminService.SendPasswordReset': 'user.send_password_reset',
   'AdminService.ImpersonateUser': 'user.impersonate',
   'AdminService.GetSettings': null,
   'AdminService.UpdateSettings': 'settings.update',

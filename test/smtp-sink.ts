@@ -25,6 +25,8 @@ export type SinkMode =
 /** A real mail server that a test can have behave in any way. Ends with the test. */
 export async function startSink({ startTls = false } = {}) {
   const mails: TakenMail[] = [];
+  /** What stood between the angle brackets of each RCPT TO, byte for byte: the server spells addresses anew. */
+  const recipients: string[] = [];
   const state: { mode: SinkMode; tries: number } = { mode: 'take', tries: 0 };
   const hangUp = () => {
     for (const connection of server.connections)
@@ -34,7 +36,12 @@ export async function startSink({ startTls = false } = {}) {
     authOptional: true,
     disableReverseLookup: true,
     ...(startTls ? pairOf('server') : { disabledCommands: ['STARTTLS'] }),
-    logger: false,
+    // Local parts that RFC 5321 would have quoted are none of its business.
+    lenientAddressParsing: true,
+    logger: loggerOf((line) => {
+      const [, recipient] = /^RCPT TO:<(.*)>/s.exec(line) ?? [];
+      if (recipient !== undefined) recipients.push(recipient);
+    }),
     onRcptTo(_, __, callback) {
       state.tries++;
       const { mode } = state;
@@ -63,9 +70,16 @@ export async function startSink({ startTls = false } = {}) {
     server.close(() => {});
   });
   const env = { SMTP_URL: `smtp://127.0.0.1:${port}`, MAIL_FROM: 'Gatehouse <no-reply@gatehouse.test>' };
-  return { mails, state, port, env, hangUp };
+  return { mails, recipients, state, port, env, hangUp };
 }
 
 function refusal(responseCode: number): Error {
   return Object.assign(new Error('no'), { responseCode });
+}
+
+/** Hears of each command as it came. */
+function loggerOf(hear: (command: string) => void) {
+  const ignore = () => {};
+  const debug = (_: object, from: string, line: unknown) => from === 'C:' && hear(`${line}`);
+  return { level: ignore, trace: ignore, debug, info: ignore, warn: ignore, error: ignore, fatal: ignore };
 }

@@ -3,6 +3,7 @@ import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
+import { cancelMails } from '../mail/mail.ts';
 import { Project } from '../project/project.ts';
 import { emailKey } from '../user/email.ts';
 import { User } from '../user/user.ts';
@@ -85,9 +86,12 @@ export interface TakenInvite {
 
 const take = statement<TakenInvite>(
   'account_invite_take',
-  `update account_invites set used_at = $4
-   where project_id = $1 and code_hash = $2 and email_key = $3 and used_at is null and revoked_at is null and expires_at > $4
-   returning id, role`,
+  `with taken as (
+     update account_invites set used_at = $4
+     where project_id = $1 and code_hash = $2 and email_key = $3 and used_at is null and revoked_at is null and expires_at > $4
+     returning id, role
+   ), cancelled as (${cancelMails('taken', '$4')})
+   select id, role from taken`,
 );
 
 const look = statement<{ used: boolean; revoked: boolean; expired: boolean }>(

@@ -7,6 +7,7 @@ import { pageOf } from '../session/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf } from './account.ts';
 import { joinByInvite, takeAccountInvite } from './account-invite.ts';
+import { mailInvitation } from './invitation-mail.ts';
 import { createInvite, listInvites, revokeInvite } from './invites.ts';
 import { ownPlace, requireRole } from './members.ts';
 import { accountToMessage, inviteToMessage, roleOf } from './message.ts';
@@ -17,18 +18,20 @@ type Methods = Pick<
   'createAccountInvite' | 'listAccountInvites' | 'revokeAccountInvite' | 'acceptAccountInvite'
 >;
 
-export function inviteMethods({ now, frontendUrl }: Deps): Methods {
+export function inviteMethods(deps: Deps): Methods {
+  const { now, messages } = deps;
   return {
     async createAccountInvite({ accountId, email, role }, context) {
       const { projectId, userId: inviterId } = caller(context);
       const draft = { projectId, accountId, email, role: roleOf(role), inviterId };
-      const { invite, code } = await change(context, async (em) => {
+      const { invite, code, mailed } = await change(context, async (em) => {
         const made = await createInvite(em, draft, now());
+        const mailed = await mailInvitation(deps, em, made, now());
         audit(em, context, { action: 'account.invite' }, now());
-        return made;
+        return { ...made, mailed };
       });
-      const link = `${frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
-      return { invite: inviteToMessage(invite), accountInviteCode: code, link };
+      const link = messages.invitationLink(code);
+      return { invite: inviteToMessage(invite), accountInviteCode: code, link, mailed };
     },
 
     async listAccountInvites(request, context) {

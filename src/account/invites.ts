@@ -4,6 +4,7 @@ import { faultOf } from '../database/faults.ts';
 import { insert } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
+import { cancelMails } from '../mail/mail.ts';
 import { emailKey } from '../user/email.ts';
 import { AccountInvite, type InviteDraft } from './account-invite.ts';
 import type { Place } from './members.ts';
@@ -14,27 +15,41 @@ export const pendingLimit = 100;
 
 // Both rows are held until the transaction ends: the invitations of an account are counted one after the other, and
 // whoever is being removed or demoted invites nobody meanwhile.
-const lockInviter = statement<{ role: Role }>(
+const lockInviter = statement<{ role: Role; account: string; inviter: string; locale: string }>(
   'inviter_lock',
-  `select m.role from memberships m join accounts a on a.id = m.account_id
-   where m.project_id = $1 and m.account_id = $2 and m.user_id = $3 for no key update`,
+  `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale
+   from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
+   where m.project_id = $1 and m.account_id = $2 and m.user_id = $3 for no key update of m, a`,
 );
 
-// An expired invitation makes way for a new one.
-const makeRoom = statement<{ pending: number; members: number }>(
+// An expired invitation makes way for a new one. The language of whoever has the address is for the mail alone.
+const makeRoom = statement<{ pending: number; members: number; locale: string | null }>(
   'account_invite_make_room',
   `with expired as (
      update account_invites set revoked_at = $4
      where project_id = $1 and account_id = $2 and email_key = $3 and used_at is null and revoked_at is null and expires_at <= $4
-   )
+     returning id
+   ), cancelled as (${cancelMails('expired', '$4')})
    select (select count(*) from account_invites
        where account_id = $2 and used_at is null and revoked_at is null and expires_at > $4)::int as pending,
      (select count(*) from users u join memberships m on m.project_id = u.project_id and m.account_id = $2 and m.user_id = u.id
-       where u.project_id = $1 and u.email_key = $3)::int as members`,
+       where u.project_id = $1 and u.email_key = $3)::int as members,
+     (select locale from users where project_id = $1 and email_key = $3) as locale`,
 );
 
-/** Makes an invitation. The code is in what this returns and nowhere else. */
-export async function createInvite(em: EntityManager, draft: InviteDraft, now: Date) {
+export interface MadeInvite {
+  readonly invite: AccountInvite;
+  /** The only copy. */
+  readonly code: string;
+  /** What the account and who invites are called. */
+  readonly account: string;
+  readonly inviter: string;
+  /** The language of whom it is for, else of who invites. */
+  readonly locale: string;
+}
+
+/** Makes an invitation. */
+export async function createInvite(em: EntityManager, draft: InviteDraft, now: Date): Promise<MadeInvite> {
   const { projectId, accountId, email, role, inviterId } = draft;
   const [inviter] = await lockInviter(em, [projectId, accountId, inviterId]);
   if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
@@ -48,7 +63,7 @@ export async function createInvite(em: EntityManager, draft: InviteDraft, now: D
   } catch (error) {
     throw faultOf(error) === 'unique' ? new Refusal('ALREADY_INVITED', { cause: error }) : error;
   }
-  return made;
+  return { ...made, account: inviter.account, inviter: inviter.inviter, locale: room!.locale || inviter.locale };
 }
 
 export type ShownInvite = Omit<AccountInvite, 'codeHash'>;
@@ -66,8 +81,11 @@ export function listInvites(direct: Direct, accountId: string, page: { after: st
 
 const revoke = statement<{ id: string }>(
   'account_invite_revoke',
-  `update account_invites set revoked_at = $4
-   where id = $3 and project_id = $1 and account_id = $2 and used_at is null and revoked_at is null returning id`,
+  `with revoked as (
+     update account_invites set revoked_at = $4
+     where id = $3 and project_id = $1 and account_id = $2 and used_at is null and revoked_at is null returning id
+   ), cancelled as (${cancelMails('revoked', '$4')})
+   select id from revoked`,
 );
 
 export async function revokeInvite(em: EntityManager, place: Omit<Place, 'userId'>, id: string, now: Date) {

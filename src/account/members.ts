@@ -4,6 +4,7 @@ import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
+import { cancelMails } from '../mail/mail.ts';
 import { caller } from '../rpc/context.ts';
 import { isAtLeast, mayGrant, type Role } from './membership.ts';
 
@@ -107,7 +108,8 @@ const setRole = statement<{ id: string }>(
      update account_invites set revoked_at = $5
      where account_id = $2 and inviter_id = $3 and used_at is null and revoked_at is null
        and $4::varchar <> 'owner' and ($4::varchar <> 'admin' or role = 'admin')
-   ), settled as (
+     returning id
+   ), cancelled as (${cancelMails('revoked', '$5')}), settled as (
      update accounts set owner_id = case when $4::varchar = 'owner' then coalesce(owner_id, $3) else (
        select user_id from memberships where account_id = $2 and role = 'owner' and user_id <> $3 order by id limit 1) end
      where id = $2 and (owner_id = $3 or owner_id is null)
@@ -151,7 +153,8 @@ const leave = statement<{ accountId: string | null }>(
    ), revoked as (
      update account_invites set revoked_at = $4
      where account_id = $2 and inviter_id = $3 and used_at is null and revoked_at is null
-   ), settled as (
+     returning id
+   ), cancelled as (${cancelMails('revoked', '$4')}), settled as (
      update accounts set owner_id = (
        select user_id from memberships where account_id = $2 and role = 'owner' and user_id <> $3 order by id limit 1)
      where id = $2 and owner_id = $3
@@ -179,7 +182,8 @@ const leaveAll = statement<{ id: string }>(
      delete from memberships where user_id = $1 returning account_id
    ), revoked as (
      update account_invites set revoked_at = $2 where inviter_id = $1 and used_at is null and revoked_at is null
-   )
+     returning id
+   ), cancelled as (${cancelMails('revoked', '$2')})
    update accounts a set owner_id = (
      select m.user_id from memberships m where m.account_id = a.id and m.role = 'owner' and m.user_id <> $1
      order by m.id limit 1)

@@ -8,6 +8,7 @@ import { caller, change, direct, projectOf } from '../rpc/context.ts';
 import { pageOf } from '../session/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf, listAccounts } from './account.ts';
+import type { InvitationMailDeps } from './invitation-mail.ts';
 import { inviteMethods } from './invite-service.ts';
 import type { Joining } from './joining.ts';
 import {
@@ -26,7 +27,7 @@ import { accountToMessage, memberToMessage, roleOf } from './message.ts';
 import type { Quotas } from './standing.ts';
 import { usageMethods } from './usage-service.ts';
 
-export interface Deps {
+export interface Deps extends InvitationMailDeps {
   readonly now: Clock;
   readonly joining: Joining;
   /** Undefined where usage is off. */

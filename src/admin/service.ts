@@ -15,12 +15,13 @@ import { findUser, forGood, lockUser } from '../user/user.ts';
 import { auditMethods } from './audit-events.ts';
 import { type ImpersonationDeps, impersonationMethods } from './impersonation.ts';
 import { inviteCodeMethods } from './invite-codes.ts';
+import { type PasswordResetDeps, passwordResetMethods } from './password-reset.ts';
 import { type SettingsDeps, settingsMethods } from './settings.ts';
 import { type KeyDeps, signingKeyMethods } from './signing-keys.ts';
 import { userListMethods } from './user-list.ts';
 import { userUpdateMethods } from './user-update.ts';
 
-interface Deps extends SettingsDeps, KeyDeps, ImpersonationDeps {
+interface Deps extends SettingsDeps, KeyDeps, ImpersonationDeps, PasswordResetDeps {
   readonly passwords: Passwords;
   readonly joining: Joining;
 }
@@ -30,6 +31,7 @@ export function adminService(deps: Deps): ServiceImpl<typeof AdminService> {
     ...userMethods(deps),
     ...userListMethods(deps),
     ...userUpdateMethods(deps),
+    ...passwordResetMethods(deps),
     ...impersonationMethods(deps),
     ...settingsMethods(deps),
     ...signingKeyMethods(deps),

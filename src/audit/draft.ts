@@ -34,6 +34,7 @@ export type Action =
   | 'user.revoke_operator'
   | 'user.impersonate'
   | 'user.revoke_sessions'
+  | 'user.send_password_reset'
   | 'user.import'
   | 'project.revoke_sessions'
   | 'settings.update'

@@ -1,8 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type Addressee, Messages } from '../mail/message.ts';
+import type { Addressee, Messages } from '../mail/message.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import { issue } from '../one-time/one-time-token.ts';
 import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import { deviceName } from '../session/message.ts';
+import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
 import type { UserRow } from '../user/user.ts';
 
@@ -20,10 +22,15 @@ export class Letters {
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
   readonly #messages: Messages;
 
-  constructor(outbox: Outbox, frontendUrl: string, lifetimes: Readonly<Record<OneTimeKind, number>>) {
+  constructor(outbox: Outbox, messages: Messages, lifetimes: Readonly<Record<OneTimeKind, number>>) {
     this.#outbox = outbox;
     this.#lifetimes = lifetimes;
-    this.#messages = new Messages(frontendUrl);
+    this.#messages = messages;
+  }
+
+  /** Nothing that is enqueued will ever leave. */
+  get areOff(): boolean {
+    return this.#outbox.isOff;
   }
 
   /** Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. */
@@ -45,6 +52,12 @@ export class Letters {
 
   async tellEmailChangeRequested(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.emailChangeNotice(to), now);
+  }
+
+  /** The row of the mail about a sign-in, for the statement that opens the session. Null where there is no mail. */
+  draftNewDevice(em: EntityManager, to: Addressee, { address, userAgent }: Session, now: Date): string | null {
+    const seen = { at: now, address, device: deviceName(userAgent) };
+    return this.#outbox.draft(em, this.#messages.newDevice(to, seen), now);
   }
 
   /** Nobody is told at the same cost. */

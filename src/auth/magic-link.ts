@@ -6,16 +6,19 @@ import { Refusal } from '../errors.ts';
 import { consume, voidFor } from '../one-time/one-time-token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { sessionsPerUser } from '../session/opening.ts';
+import { evictSessions, revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { recipientOf } from './letters.ts';
+import { openAndTell } from './new-device.ts';
 import { sendOnRequest } from './requested-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener } = deps;
+  const { now, opener, letters } = deps;
   return {
     async requestMagicLink({ email }, context) {
       const action = 'auth.magic_link.request';
@@ -34,7 +37,9 @@ export function magicLink(deps: AuthDeps): Methods {
         await proveMailbox(em, user, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: 'magiclink', origin: origin(context) };
-        const opened = await opener.open(em, opening, at);
+        const opened = opener.draft(opening, at);
+        await evictSessions(em, user.id, sessionsPerUser - 1, at);
+        await openAndTell(em, opened.session, letters.draftNewDevice(em, recipientOf(user), opened.session, at));
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened };
       });

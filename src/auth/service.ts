@@ -88,7 +88,9 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       const standing = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: opened.session.id } as const;
         const event = auditRow(em, context, draft, at);
-        return recordSignIn(em, { user, lane, rehashed, session: opened.session, event }, at);
+        const { session } = opened;
+        const notice = letters.draftNewDevice(em, recipientOf(user), session, at);
+        return recordSignIn(em, { user, lane, rehashed, session, event, notice }, at);
       });
       user.lastSignInAt = at;
       return { account: summaryToMessage(standing, usage, at), ...signedIn(user, opened, at) };

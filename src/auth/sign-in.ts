@@ -8,6 +8,7 @@ import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
 import { type Checked, failed } from './check-password.ts';
+import { tellOfNewDevice } from './new-device.ts';
 
 // Everything a sign-in writes and answers, in one statement.
 const signIn = statement<{ wait: number | null; sessions: number; standing: Standing | null }>(
@@ -24,6 +25,8 @@ const signIn = statement<{ wait: number | null; sessions: number; standing: Stan
      insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
    ), noted as (
      insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
+   ), told as (
+     ${tellOfNewDevice('signed_in', { user: '$1', session: '$5', mail: '$11' })}
    )
    select wait.seconds as wait, (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
      ${standingOf('signed_in.id')} as standing from wait left join signed_in on true`,
@@ -35,6 +38,8 @@ interface SignIn extends Checked {
   readonly session: Session;
   /** The row that tells of it. */
   readonly event: string;
+  /** The row of the mail that tells the user, if the device is new. */
+  readonly notice: string | null;
 }
 
 // Sign-ins of the same user that the count above cannot see yet.
@@ -48,11 +53,11 @@ const unseen = 50;
  */
 export async function recordSignIn(
   em: EntityManager,
-  { user, lane, rehashed, session, event }: SignIn,
+  { user, lane, rehashed, session, event, notice }: SignIn,
   now: Date,
 ): Promise<Standing> {
-  const counted = [lane.keys, lane.limits, lane.forgiven, user.projectId];
-  const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, rowOf(em, session), event, ...counted]);
+  const written = [rowOf(em, session), event, lane.keys, lane.limits, lane.forgiven, user.projectId, notice];
+  const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, ...written]);
   const { wait, sessions, standing } = row!;
   // Those at once with it have used the counters up: its verdict must not be told either.
   refuseFor(wait ?? 0, 'account');

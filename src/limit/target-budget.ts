@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import type { MasterKeys } from '../master-keys.ts';
@@ -11,7 +12,7 @@ export interface TargetLimits {
 }
 
 // The hour counts only what the gap let pass: asking again and again does not use it up.
-const take = statement<{ passes: boolean }>(
+const take = statement<{ wait: number }>(
   'target_budget_take',
   `with gap as (
      insert into rate_limits as r (project_id, key, window_ends_at, hits)
@@ -19,16 +20,18 @@ const take = statement<{ passes: boolean }>(
      on conflict (project_id, key) do update set
        hits = case when r.window_ends_at <= $4 then 1 else least(r.hits + 1, 1000000) end,
        window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
-     returning hits
+     returning hits, window_ends_at
    ), hour as (
      insert into rate_limits as r (project_id, key, window_ends_at, hits)
      select $1::uuid, $3, $4::timestamptz + interval '1 hour', 1 from gap where hits = 1
      on conflict (project_id, key) do update set
        hits = case when r.window_ends_at <= $4 then 1 else r.hits + 1 end,
        window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
-     returning hits
+     returning hits, window_ends_at
    )
-   select coalesce((select hits <= $6 from hour), false) as passes`,
+   select extract(epoch from case
+     when hour.hits is null then gap.window_ends_at - $4 when hour.hits > $6 then hour.window_ends_at - $4
+     else interval '0' end)::float8 as wait from gap left join hour on true`,
 );
 
 /**
@@ -45,10 +48,21 @@ export class TargetBudget {
   }
 
   /** Whether one more of `kind` may reach the address, as emailKey spells it. */
-  async take(direct: Direct, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
+  async take(on: EntityManager | Direct, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
+    return (await this.takeOrWait(on, projectId, kind, target, now)) === 0;
+  }
+
+  /** The same, answered with the seconds until one may. */
+  async takeOrWait(
+    on: EntityManager | Direct,
+    projectId: string,
+    kind: string,
+    target: string,
+    now: Date,
+  ): Promise<number> {
     const { gap, perHour } = this.#limits;
     const name = createHmac('sha256', this.#keys.macKey('target budget')!).update(target).digest('base64url');
-    const [row] = await take(direct, [projectId, `${kind} ${name}`, `mail ${name}`, now, gap, perHour]);
-    return row!.passes;
+    const [row] = await take(on, [projectId, `${kind} ${name}`, `mail ${name}`, now, gap, perHour]);
+    return row!.wait;
   }
 }

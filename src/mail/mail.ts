@@ -48,3 +48,11 @@ const MailTable = defineEntity({
  */
 export class Mail extends MailTable.class {}
 MailTable.setClass(Mail);
+
+/**
+ * SQL for statements that end values or invitations, and call them `dead` and the time as named: their mails go no more,
+ * and what those would have said is forgotten.
+ */
+export const cancelMails = (dead: string, now: string) =>
+  `update mail_outbox set state = 'cancelled', ended_at = ${now}, sealed = null
+     where state = 'queued' and token_id in (select id from ${dead}) returning id`;

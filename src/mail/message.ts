@@ -1,3 +1,5 @@
+import { asWords } from './typed-name.ts';
+
 /** The mails there are. Each has a text of its name in every language. */
 export type MailKind =
   | 'verification'
@@ -7,7 +9,9 @@ export type MailKind =
   | 'email_change_notice'
   | 'email_changed'
   | 'password_changed'
-  | 'already_registered';
+  | 'already_registered'
+  | 'account_invite'
+  | 'new_device';
 
 /** A mail before anybody has put it into words. */
 export interface Message {
@@ -16,7 +20,7 @@ export interface Message {
   readonly recipient: string;
   /** A BCP 47 tag, or nothing: the language that the user has chosen. */
   readonly locale: string;
-  /** The one-time value without which the mail is not sent. */
+  /** The one-time value, or the invitation, without which the mail is not sent. */
   readonly tokenId?: string;
   /** What stands for the placeholders of the text. */
   readonly variables: Readonly<Record<string, string>>;
@@ -36,6 +40,24 @@ export interface Passed {
   readonly raw: string;
   /** Seconds. */
   readonly lifetime: number;
+}
+
+/** An invitation into an account on its way to who may accept it. */
+interface Invitation {
+  readonly id: string;
+  readonly code: string;
+  /** What the account and who invites call themselves. */
+  readonly account: string;
+  readonly inviter: string;
+  readonly expiresAt: Date;
+}
+
+/** Where a sign-in came from. */
+interface SeenDevice {
+  readonly at: Date;
+  readonly address: string;
+  /** As it names itself. */
+  readonly device: string;
 }
 
 /** Every mail with its own function. Links begin with what the configuration says, never with anything of a request. */
@@ -79,6 +101,22 @@ export class Messages {
 
   alreadyRegistered(to: Addressee): Message {
     return this.#plain('already_registered', to);
+  }
+
+  /** Whoever signs in chooses what their program is called. */
+  newDevice(to: Addressee, { at, address, device }: SeenDevice): Message {
+    return this.#plain('new_device', to, { time: at.toISOString(), address, device: asWords(device) || '-' });
+  }
+
+  /** May go to somebody who has never heard of us: of the names in it no more is left than words. */
+  invitation(to: Addressee, { id, code, account, inviter, expiresAt }: Invitation): Message {
+    const names = { account: asWords(account), inviter: asWords(inviter) };
+    const more = { ...names, link: this.invitationLink(code), time: expiresAt.toISOString() };
+    return { ...this.#plain('account_invite', to, more), tokenId: id };
+  }
+
+  invitationLink(code: string): string {
+    return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
   #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, lifetime }: Passed): Message {

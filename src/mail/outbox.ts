@@ -13,18 +13,23 @@ const purpose = 'mail';
 const insertMail = statement<{ id: string }>(
   'mail_enqueue',
   `insert into mail_outbox select m.* from jsonb_populate_record(null::mail_outbox, $1) m
-   where m.token_id is null or exists (select 1 from one_time_tokens t where t.id = m.token_id)
+   where m.kind = 'account_invite' or m.token_id is null
+     or exists (select 1 from one_time_tokens t where t.id = m.token_id)
    returning id`,
 );
 
 /**
- * Whether a mail needs no value, or the one it brings is still good. Asked mail by mail: of an EXISTS the planner would
- * rather make a hash of all good values there are, and that for every batch.
+ * Whether a mail needs no value, or the one it brings, or its invitation, is still good. Asked mail by mail: of an EXISTS
+ * the planner would rather make a hash of all good values there are, and that for every batch.
  */
 function hasItsValue(mail: string): string {
-  return `case when ${mail}.token_id is null then true else coalesce((
-     select t.used_at is null and t.voided_at is null and t.expires_at > $1
-     from one_time_tokens t where t.id = ${mail}.token_id), false) end`;
+  return `case when ${mail}.token_id is null then true
+     when ${mail}.kind = 'account_invite' then coalesce((
+       select i.used_at is null and i.revoked_at is null and i.expires_at > $1
+       from account_invites i where i.id = ${mail}.token_id), false)
+     else coalesce((
+       select t.used_at is null and t.voided_at is null and t.expires_at > $1
+       from one_time_tokens t where t.id = ${mail}.token_id), false) end`;
 }
 
 // Values that died by themselves; those that were used or voided took their mails along.
@@ -88,25 +93,36 @@ const measure = statement<{ length: number; oldest: number | null }>(
 /** Mails on their way, in the database: they leave exactly if what they tell of was committed. */
 export class Outbox {
   readonly #keys: MasterKeys;
-  readonly #isOff: boolean;
+  /** There is no mail. */
+  readonly isOff: boolean;
   readonly #nudge: () => void;
 
   /** `nudge` hears of every mail a moment after it was enqueued. With `isOff` there are none. */
   constructor(keys: MasterKeys, isOff = false, nudge: () => void = () => {}) {
     this.#keys = keys;
-    this.#isOff = isOff;
+    this.isOff = isOff;
     this.#nudge = nudge;
   }
 
-  /** Adds a mail to the caller's transaction. What it says is sealed for the mail's own id. */
+  /** Adds a mail to the caller's transaction. */
   async enqueue(em: EntityManager, message: Message, now: Date): Promise<void> {
-    if (this.#isOff) return;
+    const row = this.draft(em, message, now);
+    if (!row) return;
+    await insertMail(em, [row]);
+    this.#nudge();
+  }
+
+  /**
+   * The row of a mail, for a statement that inserts it along with other things; it leaves within a second. Null where
+   * there is no mail.
+   */
+  draft(em: EntityManager, message: Message, now: Date): string | null {
+    if (this.isOff) return null;
     const { variables, tokenId, ...rest } = message;
     const id = uuidv7(now);
     const sealed = this.#keys.seal(purpose, id, Buffer.from(JSON.stringify(variables)));
     const more = { id, tokenId: tokenId ?? null, sealed, state: 'queued', attempts: 0, createdAt: now, dueAt: now };
-    await insertMail(em, [rowOf(em, Object.assign(new Mail(), rest, more))]);
-    this.#nudge();
+    return rowOf(em, Object.assign(new Mail(), rest, more));
   }
 
   /** What stands for the placeholders of a mail that was claimed. */

@@ -17,6 +17,8 @@ const placeholders: Readonly<Record<MailKind, readonly string[]>> = {
   email_changed: withTime,
   password_changed: withTime,
   already_registered: everywhere,
+  new_device: [...everywhere, 'time', 'address', 'device'],
+  account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
 };
 
 interface Template {

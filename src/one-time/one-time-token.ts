@@ -3,6 +3,7 @@ import type { Direct } from '../database/direct.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
+import { cancelMails } from '../mail/mail.ts';
 import { Project } from '../project/project.ts';
 import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from './one-time-value.ts';
 
@@ -63,10 +64,6 @@ export interface Issued {
   readonly raw: string;
 }
 
-// A dead value's mail goes no more, and what it would have said is forgotten.
-const cancelMails = (dead: string) => `update mail_outbox set state = 'cancelled', ended_at = $2, sealed = null
-     where state = 'queued' and token_id in (select id from ${dead}) returning id`;
-
 // Two at once: the index lets one of them in, and the other is not issued.
 const insertToken = statement<{ id: string }>(
   'one_time_issue',
@@ -74,7 +71,7 @@ const insertToken = statement<{ id: string }>(
    voided as (
      update one_time_tokens set voided_at = $2
      where user_id = $1 and kind = $3 and used_at is null and voided_at is null returning id
-   ), cancelled as (${cancelMails('voided')})
+   ), cancelled as (${cancelMails('voided', '$2')})
    insert into one_time_tokens
    select t.* from holder, (select count(*) from voided) v, (select count(*) from cancelled) c,
      jsonb_populate_record(null::one_time_tokens, $4) t
@@ -117,7 +114,7 @@ const use = statement<Consumed>(
   `with used as (
      update one_time_tokens t set used_at = $2 from users u
      where ${isGood} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
-   ), cancelled as (${cancelMails('used')})
+   ), cancelled as (${cancelMails('used', '$2')})
    select user_id, target from used`,
 );
 
@@ -167,7 +164,7 @@ const voidOpen = statement<{ id: string }>(
   `with voided as (
      update one_time_tokens set voided_at = $2
      where user_id = $1 and used_at is null and voided_at is null and ($3::text[] is null or kind = any($3)) returning id
-   ), cancelled as (${cancelMails('voided')})
+   ), cancelled as (${cancelMails('voided', '$2')})
    select id from voided`,
 );
 

@@ -64,7 +64,7 @@ export const mail = {
   },
   FRONTEND_URL: {
     sentence:
-      'The pages that links lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite.',
+      'The pages that links lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite with ?account_invite_code=.',
     reads: pageUrl,
     otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',

@@ -1057,7 +1057,8 @@ export const AuthService: GenService<{
    * SignIn checks an e-mail address and a password and opens a session.
    *
    * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
-   * signing in to an existing account leaves the guest untouched.
+   * signing in to an existing account leaves the guest untouched. A user who was signed in before is told by mail when
+   * neither the address nor the program is one of theirs; so are those who sign in with a magic link.
    *
    * Failures are bounded as Policy.failure_limits says, and lock nobody out who comes from where they have a session. A
    * link (RequestMagicLink, RequestPasswordReset) lets everybody else in.

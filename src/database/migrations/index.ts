@@ -4,6 +4,7 @@ import { Migration20261121155553_one_time_values_and_mail } from './Migration202
 import { Migration20261121160000_audit_trail } from './Migration20261121160000_audit_trail.ts';
 import { Migration20261121160820_accounts } from './Migration20261121160820_accounts.ts';
 import { Migration20261121161000_operators } from './Migration20261121161000_operators.ts';
+import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -13,4 +14,5 @@ export const migrations = [
   { name: 'Migration20261121160000_audit_trail', class: Migration20261121160000_audit_trail },
   { name: 'Migration20261121160820_accounts', class: Migration20261121160820_accounts },
   { name: 'Migration20261121161000_operators', class: Migration20261121161000_operators },
+  { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
 ];
