@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import { giveBack, takeSpare } from './spare-databases.ts';
+import { administer, giveBack, takeSpare } from './spare-databases.ts';
 
 export interface TestDatabase {
   readonly name: string;
@@ -28,10 +28,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   client.on('error', () => {});
   await client.connect();
   await client.query(`set default_transaction_isolation = 'read committed'`);
-  onTestFinished(async () => {
-    await client.end();
-    await giveBack(host, name, isolation, inject('template'));
-  });
+  onTestFinished(() => giveBack(host, client, isolation, inject('template')));
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await client.query<Row>(text, values)).rows;
   const tables = async () =>
@@ -90,13 +87,7 @@ export async function createDatabase(): Promise<TestDatabase> {
 
 async function cloneTemplate(host: string, isolation: string): Promise<string> {
   const name = `t_${randomUUID().replaceAll('-', '')}`;
-  const admin = new pg.Client({ host, user: 'postgres', database: 'postgres' });
-  await admin.connect();
-  try {
-    await admin.query(`create database ${name} template tpl strategy file_copy`);
-    if (isolation) await admin.query(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
-  } finally {
-    await admin.end();
-  }
+  await administer(host, `create database ${name} template tpl strategy file_copy`);
+  if (isolation) await administer(host, `alter database ${name} set default_transaction_isolation = '${isolation}'`);
   return name;
 }

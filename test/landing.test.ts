@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
+import { mailsTo } from './inbox.ts';
 import { linkTo, pathOfLink, registered, visitor } from './page.ts';
 import { ada, asService, bob } from './people.ts';
 import { refusalOf } from './refusal.ts';
@@ -109,6 +110,7 @@ describe.each(wires)('for clients over %s', (wire) => {
       as,
     );
     const referral = await accounts.getReferral({}, as);
+    await mailsTo(service, bob.email);
     const before = await service.database.checksums();
     const links: [path: string, heading: string][] = [
       [magic.path, 'This link opens in the application'],

@@ -33,9 +33,8 @@ export async function readTemplate(host: string, database: string): Promise<Temp
 
 /** Takes a database that another test has given back. Undefined when there is none. */
 export async function takeSpare(host: string, isolation: string): Promise<string | undefined> {
-  const [spare] = await ask(
+  const [spare] = await administer(
     host,
-    'postgres',
     `delete from spare_databases where name =
        (select name from spare_databases where isolation = '${isolation}' limit 1 for update skip locked) returning name`,
   );
@@ -43,18 +42,20 @@ export async function takeSpare(host: string, isolation: string): Promise<string
 }
 
 /**
- * Gives a database back, as new: cloning one takes some hundred milliseconds, and dropping it as long. One that its rows
- * alone do not make new, or that is still in use, is dropped.
+ * Gives a database back, as new, over the test's own connection to it, which this ends: cloning one takes some hundred
+ * milliseconds, and dropping it as long. One that its rows alone do not make new, or that is still in use, is dropped.
  */
-export async function giveBack(host: string, name: string, isolation: string, template: Template): Promise<void> {
-  const isAsNew = await ask(host, name, renewal(template)).then(
+export async function giveBack(host: string, client: pg.Client, isolation: string, template: Template): Promise<void> {
+  const name = client.database!;
+  const isAsNew = await client.query(renewal(template)).then(
     () => true,
     () => false,
   );
+  await client.end();
   const end = isAsNew
     ? `insert into spare_databases values ('${name}', '${isolation}')`
     : `drop database if exists ${name} with (force)`;
-  await ask(host, 'postgres', end);
+  await administer(host, end);
 }
 
 /** Fails where the database cannot be made new. Many rows would leave a trace in its files and statistics. */
@@ -94,4 +95,21 @@ async function ask(host: string, database: string, sql: string): Promise<Record<
   } finally {
     await client.end();
   }
+}
+
+let administrator: Promise<pg.Client> | undefined;
+
+/** Over one connection for all tests of this process, which does not keep it alive. */
+export async function administer(host: string, sql: string): Promise<Record<string, unknown>[]> {
+  administrator ??= connect(host);
+  return (await (await administrator).query(sql)).rows;
+}
+
+async function connect(host: string): Promise<pg.Client> {
+  const client = new pg.Client({ host, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  client.on('error', () => {});
+  // Its types do not know it.
+  (client as pg.Client & { unref(): void }).unref();
+  return client;
 }

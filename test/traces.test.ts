@@ -41,7 +41,7 @@ describe.each(wires)('over %s', (wire) => {
       status: { code: SpanStatusCode.UNSET },
     });
     expect(call!.parentSpanContext).toBeUndefined();
-    expect(below(call!)).toEqual([expect.stringMatching(/^select|user/), 'hash password', 'transaction']);
+    expect(below(call!)).toEqual(['sign_in_look_up', 'hash password', 'transaction']);
     const inside = below(named('transaction'));
     expect([inside[0], inside.at(-1)]).toEqual(['begin', 'commit']);
     expect(inside).toContain('user_sign_in');

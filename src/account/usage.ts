@@ -102,12 +102,13 @@ export class UsageMeter {
     const taken = await this.#take(direct, subject, amount, now);
     if (taken) return taken;
     const { state, anchor, hasBegun } = await this.#look(direct, subject, now);
-    if (!hasBegun) {
-      await beginWindow(direct, [subject.projectId, keyOf(subject), anchor, state.resetsAt, now]);
+    const { used, limit, resetsAt } = state;
+    if (!hasBegun) await beginWindow(direct, [subject.projectId, keyOf(subject), anchor, resetsAt, now]);
+    // There is room, too, where another call has begun the window between this one's two looks.
+    if (state.isSubscribed || Number(used) + amount <= limit) {
       const takenFromNew = await this.#take(direct, subject, amount, now);
       if (takenFromNew) return takenFromNew;
     }
-    const { used, limit, resetsAt } = state;
     throw new Refusal('QUOTA_EXCEEDED', {
       metadata: { usage: `${used}`, limit: `${limit}`, reset: resetsAt.toISOString() },
     });
