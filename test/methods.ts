@@ -13,9 +13,14 @@ export interface Step {
 
 export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
-// The probe looks each second, the signing keys and the clock are read now and then; mails are sent, events are sealed.
-const background =
-  /^select 1$|from "signing_keys"|clock_timestamp|audit_unsealed|audit_events_|to_regclass|^update mail_outbox|^with sent|^select count.* from mail_outbox/s;
+// Mails are sent, events are sealed; the probe looks each second, the signing keys and the clock are read now and then.
+const backgroundNames =
+  /^(mail_(?!enqueue)\w+|audit_(backlog|take_unsealed|last_seal|events_of_seal|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
+const backgroundTexts = /^select 1$|from "signing_keys"|clock_timestamp|pg_try_advisory_xact_lock|^set transaction/;
+
+function isBackground({ name, text }: SentStatement): boolean {
+  return name ? backgroundNames.test(name) : backgroundTexts.test(text);
+}
 
 /**
  * The statements of calls, without those a replica sends by itself and the transactions that those are in: also where
@@ -32,7 +37,7 @@ export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
     const transaction = open.get(each.connection);
     transaction?.push(each);
     const isEnd = /^(commit|rollback)$/.test(each.text);
-    if (background.test(each.text) || (isEnd && !transaction)) drop([each]);
+    if (isBackground(each) || (isEnd && !transaction)) drop([each]);
     if (transaction?.some((part) => dropped.has(part))) drop(transaction);
     if (isEnd) open.delete(each.connection);
   }
