@@ -1,15 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KeptMail } from '../src/mail/capture.ts';
 import { send } from './raw-http.ts';
 import type { TestService } from './start.ts';
 
 /** A mail as /dev/mail shows it. */
-export interface ReadMail {
-  readonly id: string;
-  readonly recipient: string;
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string;
-  readonly time: string;
+export interface ReadMail extends KeptMail {
   /** The link in it, and the token of that link. */
   readonly link: string;
   readonly token: string;

@@ -6,6 +6,7 @@ import { change, direct, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { answerEvenly } from './even-answer.ts';
 import { recipientOf } from './letters.ts';
 
 interface Request {
@@ -20,9 +21,14 @@ interface Request {
  * Has a one-time value sent to an address that anyone may name.
  *
  * Known, unknown, deleted, banned, over the budget: the statements are the same, and so is what is computed. All that
- * differs is whether two of them find a row to write. So the answer's time tells as little as the answer.
+ * differs is whether two of them find a row to write, and the answer waits until that does not show. So its time tells as
+ * little as itself.
  */
-export async function sendOnRequest(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
+export function sendOnRequest(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
+  return answerEvenly(() => send(deps, request, context));
+}
+
+async function send(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
   const { kind, email, action, isFor } = request;
   const at = deps.now();
   const projectId = projectOf(context);

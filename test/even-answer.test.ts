@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { answerEvenly } from '../src/auth/even-answer.ts';
+import { ada } from './people.ts';
+import { start, wires } from './start.ts';
+
+async function timeOf(call: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await call().catch(() => {});
+  return performance.now() - startedAt;
+}
+
+test('work of any length, and one that fails, is answered at the next step of 50 ms', async () => {
+  expect(await timeOf(() => answerEvenly(() => sleep(1)))).toBeGreaterThanOrEqual(49);
+  expect(await timeOf(() => answerEvenly(() => sleep(60)))).toBeGreaterThanOrEqual(99);
+  expect(await timeOf(() => answerEvenly(() => Promise.reject(new Error('none'))))).toBeGreaterThanOrEqual(49);
+});
+
+test.each(wires)('over %s whoever asks for a link by mail waits for that step, known or not', async (wire) => {
+  const service = await start({ env: { LIMITS: '*=50' } });
+  await service.welcome();
+  const { auth } = service.clients(wire);
+  for (const email of [ada.email, 'nobody@example.org'])
+    for (const ask of [auth.requestPasswordReset, auth.requestMagicLink])
+      expect(await timeOf(() => ask({ email })), email).toBeGreaterThanOrEqual(49);
+});
