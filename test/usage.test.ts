@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { AccountRole, type Usage } from '../gen/gatehouse/v1/account_pb.ts';
 import { nextReset } from '../src/account/month.ts';
 import { ada, asService, bob } from './people.ts';
+import { startProxy } from './proxy.ts';
 import { crowd, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, type TestService, wires } from './start.ts';
@@ -126,6 +127,19 @@ describe.each(wires)('over %s', (wire) => {
       }
     },
   );
+
+  test('a call that finds no month begun has its room, though another begins it before this one has looked', async () => {
+    const proxy = await startProxy();
+    const service = await start({ env: { ...quotas, DATABASE_POOL_SIZE: '3' }, databaseUrl: proxy.url });
+    const { accounts } = service.clients(wire);
+    const consume = () => accounts.consumeUsage({ amount: 1, subject: machine }, asService);
+    const held = proxy.hold('after', 'usage_consume_fingerprint');
+    const late = consume();
+    const link = await held;
+    expect(Number((await consume()).usage!.usage)).toBe(1);
+    link.letGo();
+    expect(Number((await late).usage!.usage)).toBe(2);
+  });
 
   test('what a fingerprint uses is not counted against the user, nor the other way round', async () => {
     const service = await start({ env: quotas });

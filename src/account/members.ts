@@ -80,8 +80,8 @@ export interface Change {
 
 /**
  * Lets a change of somebody's place pass, and holds the rows it depends on until the transaction ends: the account, the
- * places of who asks and of whom it is about, and those of all owners. So of two owners who step down at once one is the last, and nobody acts in a
- * role that is being taken away. `granted` is the new role; none is to leave.
+ * places of who asks and of whom it is about, and those of all owners. So of two owners who step down at once one is the
+ * last, and nobody acts in a role that is being taken away. `granted` is the new role; none is to leave.
  */
 export async function permitChange(em: EntityManager, change: Change, granted: Role | undefined): Promise<void> {
   const { projectId, accountId, by, userId } = change;

@@ -24,7 +24,8 @@ const columns = `id, project_id, at, action, result, cause, actor_kind, actor_id
 const iso = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 // Newest first, from behind a position, by the index that begins with what is asked for; the position is one comparison,
-// which the index can begin at. Partitions outside of the times are not opened. Next to the events stands the last one that was looked at, and how many were.
+// which the index can begin at. Partitions outside of the times are not opened. Next to the events stands the last one that
+// was looked at, and how many were.
 const select = (whose: string) => `with seen as (
      select ${columns} from audit_events where project_id = $1 ${whose}
        and at >= coalesce($2::timestamptz, '-infinity') and at < coalesce($3::timestamptz, 'infinity')

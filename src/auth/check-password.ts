@@ -18,6 +18,8 @@ interface Credentials {
 /** Whose password it was, and where failures would have counted. */
 export interface Checked {
   readonly user: User;
+  /** Whether it came from where the user has a session. */
+  readonly isKnown: boolean;
   readonly lane: Lane;
 }
 
@@ -47,7 +49,7 @@ export async function checkPassword(
     await guesses.count(direct(context), guess, isKnown, now());
     throw refusal;
   }
-  return { user: userOf(found!), lane: isKnown ? guess.known : guess.strangers };
+  return { user: userOf(found!), isKnown, lane: isKnown ? guess.known : guess.strangers };
 }
 
 function refusalOf(

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const step = 50;
 
 /**
- * Does the work and answers at the next step since its beginning: what it wrote shows in no answer's time. Statements that
- * are the same cost a few tenths of a millisecond more where they find a row to write, which many calls add up to.
+ * Does what must not tell whether an address is known, and answers at the next step since its beginning. Statements that are
+ * the same take a few tenths of a millisecond longer where they find a row to write, which many calls add up to.
  */
 export async function answerEvenly<T>(work: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();

@@ -6,6 +6,7 @@ import { change, direct } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { answerEvenly } from './even-answer.ts';
 import { recipientOf } from './letters.ts';
 
 /** Milliseconds after a registration in which another one of the same address is the same person's second click. */
@@ -13,9 +14,13 @@ const secondClick = 60_000;
 
 /**
  * Registers an address without telling whether it was free: that is for the mail to say, which only its owner reads.
- * Either way the same is hashed, and as many statements are sent.
+ * Either way the same is hashed, as many statements are sent, and the answer waits until their rows do not show.
  */
-export async function registerQuietly(
+export function registerQuietly(...call: Parameters<typeof registerIfFree>): Promise<void> {
+  return answerEvenly(() => registerIfFree(...call));
+}
+
+async function registerIfFree(
   { now, letters, joining, mailBudget, verifyEmail }: AuthDeps,
   registration: Registration,
   invitation: Invitation,

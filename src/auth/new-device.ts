@@ -13,7 +13,8 @@ interface Places {
 /**
  * SQL that enqueues the mail about a new device along with the session that is being opened, after `opened` has decided
  * that it is. A device is new when its user has had a session, and none that is still kept, ended or not, came from the
- * same address or named the same program. So the first sign-in is silent, and of two first ones at once each may be.
+ * same address or named the same program. So the first sign-in is silent, and of two first ones at once each may be. A
+ * sign-in from where the user has a live session is not asked about.
  */
 export const tellOfNewDevice = (opened: string, { user, session, mail }: Places) =>
   `insert into mail_outbox select m.* from ${opened}, jsonb_populate_record(null::mail_outbox, ${mail}) m

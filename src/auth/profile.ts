@@ -1,4 +1,4 @@
-import type { ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { summaryToMessage } from '../account/message.ts';
@@ -12,11 +12,31 @@ import { userToMessage } from '../user/message.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { requestEmailChange } from './email-change.ts';
+import { answerEvenly } from './even-answer.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
 
 export function profile(deps: AuthDeps): Methods {
-  const { now, usage } = deps;
+  const { now, usage, hideRegistration } = deps;
+
+  async function update(request: UpdateMeRequest, context: HandlerContext): Promise<User> {
+    const { projectId, userId } = caller(context);
+    const before = await findUser(reads(context), projectId, userId);
+    const news = differences(request, before);
+    const { email, currentPassword } = request;
+    const changeEmail =
+      email === undefined ? undefined : await requestEmailChange(deps, before, { email, currentPassword }, context);
+    const at = now();
+    if (!changeEmail && Object.keys(news).length === 0) return before;
+    return change(context, async (em) => {
+      const user = await lockUser(em, projectId, userId);
+      Object.assign(user, news, { updatedAt: at });
+      await changeEmail?.(em, user, at);
+      if (Object.keys(news).length > 0) audit(em, context, { action: 'auth.profile_update' }, at);
+      return user;
+    });
+  }
+
   return {
     async getMe(_, context) {
       const { projectId, userId } = caller(context);
@@ -26,22 +46,9 @@ export function profile(deps: AuthDeps): Methods {
     },
 
     async updateMe(request, context) {
-      const { projectId, userId } = caller(context);
-      const before = await findUser(reads(context), projectId, userId);
-      const news = differences(request, before);
-      const { email, currentPassword } = request;
-      const changeEmail =
-        email === undefined ? undefined : await requestEmailChange(deps, before, { email, currentPassword }, context);
-      const at = now();
-      if (!changeEmail && Object.keys(news).length === 0) return { user: userToMessage(before, at) };
-      const user = await change(context, async (em) => {
-        const user = await lockUser(em, projectId, userId);
-        Object.assign(user, news, { updatedAt: at });
-        await changeEmail?.(em, user, at);
-        if (Object.keys(news).length > 0) audit(em, context, { action: 'auth.profile_update' }, at);
-        return user;
-      });
-      return { user: userToMessage(user, at) };
+      const isTelling = hideRegistration && request.email !== undefined;
+      const user = await (isTelling ? answerEvenly(() => update(request, context)) : update(request, context));
+      return { user: userToMessage(user, now()) };
     },
 
     async deleteMe(_, context) {

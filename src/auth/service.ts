@@ -6,7 +6,7 @@ import { audit, auditRow } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { callerIfAny, change, direct, origin, projectOf } from '../rpc/context.ts';
+import { callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened } from '../session/opening.ts';
 import { userToMessage } from '../user/message.ts';
@@ -79,17 +79,18 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     },
 
     async signIn({ email, password, kind }, context) {
-      const { user, lane } = await checkPassword(context, deps, { email, password });
+      const { user, isKnown, lane } = await checkPassword(context, deps, { email, password });
       const isOutdated = user.passwordHash && passwords.isOutdated(user.passwordHash);
       const rehashed = isOutdated ? await passwords.rehash(user.passwordHash!, password, context.signal) : null;
       const at = now();
       const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
       const opened = opener.draft(opening, at);
+      const { session } = opened;
+      // Before the transaction: it takes a program's name apart and seals the mail.
+      const notice = isKnown ? null : letters.draftNewDevice(reads(context), recipientOf(user), session, at);
       const standing = await change(context, async (em) => {
-        const draft = { action: 'auth.login', userId: user.id, sessionId: opened.session.id } as const;
+        const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
         const event = auditRow(em, context, draft, at);
-        const { session } = opened;
-        const notice = letters.draftNewDevice(em, recipientOf(user), session, at);
         return recordSignIn(em, { user, lane, rehashed, session, event, notice }, at);
       });
       user.lastSignInAt = at;

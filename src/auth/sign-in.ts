@@ -32,7 +32,7 @@ const signIn = statement<{ wait: number | null; sessions: number; standing: Stan
      ${standingOf('signed_in.id')} as standing from wait left join signed_in on true`,
 );
 
-interface SignIn extends Checked {
+interface SignIn extends Omit<Checked, 'isKnown'> {
   /** The new hash of the password, when the stored one is outdated. */
   readonly rehashed: string | null;
   readonly session: Session;
