@@ -8,7 +8,7 @@ const clients = 8;
 
 /** What Refresh sends, for any row: its own generation and secret are those that it is asked to have. */
 function sql(id: string): string {
-  const values = [id, 's.project_id', 's.generation', 's.secret_hash', 'now()', `'192.0.2.1'`, `'bench'`, '1000000000'];
+  const values = ['now()', '1000000000', id, 's.project_id', 's.generation', 's.secret_hash', `'192.0.2.1'`, `'bench'`];
   return rotationSql.replaceAll(/\$(\d)/g, (_, n) => values[Number(n) - 1]!);
 }
 

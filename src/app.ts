@@ -40,9 +40,9 @@ import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import type { KeyRing } from './session/key-ring.ts';
-import { callerAndSession, callerOf, kAskedSession, SessionMemory } from './session/live-session.ts';
+import { kAskedSession, LiveSessions, SessionMemory } from './session/live-session.ts';
 import { SessionOpener } from './session/opening.ts';
-import type { RotationRules } from './session/rotation.ts';
+import { Rotations } from './session/rotations.ts';
 import { sessionService } from './session/service.ts';
 import { traceCalls, traceTransactions } from './traces/calls.ts';
 import type { Passwords } from './user/password.ts';
@@ -74,23 +74,28 @@ export function createApp(deps: Deps): App {
   const issuer = `${config.publicUrl}/auth/v1`;
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
   const limits = new Limits(config.limits);
+  const sessions = new LiveSessions(new Direct(deps.orm), deps.now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
   const guessing = { guesses: createGuesses(deps, budgets, limits), countGuess: guessCounter(budgets, limits) };
-  const services = createServices(deps, access, opener, guessing, rotationRules(config, limits));
+  const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
   refuseUnknownLimits(limits, methods);
-  return { services, interceptors: createInterceptors(deps, access, limits, budgets, deps.countCalls?.(methods)) };
+  return {
+    services,
+    interceptors: createInterceptors(deps, access, sessions, limits, budgets, deps.countCalls?.(methods)),
+  };
 }
 
 function createServices(
   deps: Deps,
   access: AccessTokens,
+  sessions: LiveSessions,
   opener: SessionOpener,
   guessing: Pick<AuthDeps, 'guesses' | 'countGuess'>,
-  rotation: RotationRules,
+  rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
   const messages = new Messages(config.frontendUrl);
@@ -104,7 +109,7 @@ function createServices(
       AuthService,
       authService({ ...config, now, passwords, opener, letters, mailBudget, ...guessing, passwordMinLength, joining }),
     ),
-    serve(SessionService, sessionService({ now, keys, access, opener, rotation, memory })),
+    serve(SessionService, sessionService({ now, keys, access, opener, rotations, sessions, memory })),
     serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
     serve(
       AdminService,
@@ -116,6 +121,7 @@ function createServices(
 function createInterceptors(
   deps: Deps,
   access: AccessTokens,
+  sessions: LiveSessions,
   limits: Limits,
   budgets: Budgets,
   counter?: CallCounter,
@@ -133,7 +139,7 @@ function createInterceptors(
       (key, byContract) => limits.limitOf(key, byContract),
     ),
     authenticate({
-      readBearer: bearerReader(deps, access),
+      readBearer: bearerReader(deps, access, sessions),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),
@@ -145,15 +151,15 @@ function createInterceptors(
 }
 
 /** A bearer with two dots is an access token; anything else can only be a service key. */
-function bearerReader({ config, orm, now }: Deps, access: AccessTokens): ReadBearer {
+function bearerReader({ config, orm, now }: Deps, access: AccessTokens, sessions: LiveSessions): ReadBearer {
   const readServiceKey = serviceKeyReader(config.serviceKeys);
   return async (bearer, { signal, method, message, contextValues }) => {
     if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
     const claims = await access.read(bearer, now());
     const direct = new Direct(orm, signal);
-    if (method !== SessionService.method.getSession) return callerOf(direct, claims, now());
+    if (method !== SessionService.method.getSession) return sessions.callerOf(direct, claims);
     const { sessionId } = message as GetSessionRequest;
-    const { caller, session } = await callerAndSession(direct, claims, sessionId, now());
+    const { caller, session } = await sessions.callerAndSession(direct, claims, sessionId);
     contextValues.set(kAskedSession, session);
     return caller;
   };
@@ -182,10 +188,11 @@ function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] 
   };
 }
 
-function rotationRules(config: Config, limits: Limits) {
+function createRotations({ config, orm, now }: Deps, limits: Limits): Rotations {
   const refresh = SessionService.method.refresh;
   const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
-  return { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
+  const rules = { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
+  return new Rotations(new Direct(orm), rules, now);
 }
 
 function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {

@@ -14,7 +14,7 @@ const domains = 'admin auth device account mfa session api-key user one-time pro
 /** What of the places below a domain may see. The rest of them is how a domain is called, and none of its business. */
 const sharedByDomains = [
   ...['errors.ts', 'master-keys.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
-  ...databaseFiles('clock', 'direct', 'faults', 'insert', 'prepared', 'transaction', 'uuid'),
+  ...databaseFiles('batch', 'clock', 'direct', 'faults', 'insert', 'prepared', 'transaction', 'uuid'),
 ];
 
 /** What every place that is no domain may import. A place stands for all of its files, or is one file. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { interrupt } from './interrupt.ts';
 
@@ -41,6 +42,7 @@ export class ReadPipe {
       const giveUp = (): void => resolve(undefined);
       this.#waiting.add(giveUp);
       this.#watch ??= this.#lookAfter(this.#answered);
+      this.#gather(client);
       const settle = (rows: Rows | undefined): void => {
         this.#answered++;
         this.#waiting.delete(giveUp);
@@ -51,6 +53,14 @@ export class ReadPipe {
         () => settle(undefined),
       );
     });
+  }
+
+  /** Holds back what is sent in this turn of the event loop until its end: it leaves in one write. */
+  #gather(client: pg.Client): void {
+    const stream = streamOf(client);
+    if (stream.writableCorked > 0) return;
+    stream.cork();
+    setImmediate(() => stream.uncork());
   }
 
   async close(): Promise<void> {
@@ -99,7 +109,7 @@ export class ReadPipe {
     if (!client) return;
     // PostgreSQL would go on waiting, and then answer to nobody.
     void interrupt(client, 'pg_terminate_backend', this.#options);
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    streamOf(client).destroy();
   }
 
   #drop(client: pg.Client): void {
@@ -113,4 +123,8 @@ export class ReadPipe {
     for (const giveUp of this.#waiting) giveUp();
     this.#waiting.clear();
   }
+}
+
+function streamOf(client: pg.Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }

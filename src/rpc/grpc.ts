@@ -6,7 +6,7 @@ import {
   type MethodImplSpec,
   type ServiceImplSpec,
 } from '@connectrpc/connect';
-import { invokeUnaryImplementation, transformInvokeImplementation } from '@connectrpc/connect/protocol';
+import { transformInvokeImplementation } from '@connectrpc/connect/protocol';
 import type {
   handleBidiStreamingCall,
   handleUnaryCall,
@@ -24,6 +24,7 @@ import { perConnection } from './grpc-connection.ts';
 import { statusFrom } from './grpc-faults.ts';
 import { headersFrom, metadataFrom } from './grpc-metadata.ts';
 import { readOrigin } from './origin.ts';
+import { chainOf, type UnarySpec } from './unary.ts';
 
 export interface GrpcOptions {
   readonly interceptors: Interceptor[];
@@ -31,7 +32,6 @@ export interface GrpcOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
-type UnarySpec = Extract<MethodImplSpec, { kind: 'unary' }>;
 type Call = ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
 /** Adds services to a grpc-js server. They run the interceptors that the Connect gateway runs. */
@@ -63,11 +63,11 @@ function handlerOf(spec: MethodImplSpec, options: GrpcOptions) {
 }
 
 function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Buffer, Buffer> {
+  const invoke = chainOf(spec, options.interceptors);
   return async (call, answer) => {
     const context = contextOf(call, spec, options);
     try {
-      const request = decode(spec, call.request);
-      const message = await invokeUnaryImplementation(spec, context, request, options.interceptors);
+      const message = await invoke(decode(spec, call.request), context);
       call.sendMetadata(metadataFrom(context.responseHeader));
       answer(null, encode(spec, message), metadataFrom(context.responseTrailer));
     } catch (thrown) {

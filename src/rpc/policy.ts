@@ -27,7 +27,7 @@ export function requirePolicies(methods: readonly DescMethod[]): void {
 
 /** Lets a call pass only to the callers its method's policy admits. */
 export function enforcePolicy(now: Clock): Interceptor {
-  return (next) => async (req) => {
+  return (next) => (req) => {
     const rules = policyOf(req.method);
     if (rules) admit(rules, req.contextValues.get(kCaller), isReadOnly(req.method), now());
     return next(req);

@@ -11,7 +11,7 @@ const validator = createValidator();
  * Throws INVALID_ARGUMENT with the fields that are wrong; never with what they held.
  */
 export function validate(): Interceptor {
-  return (next) => async (req) => {
+  return (next) => (req) => {
     if (!req.stream) check(req.method.input, req.message);
     return next(req);
   };

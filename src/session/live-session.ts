@@ -1,4 +1,6 @@
 import { createContextKey } from '@connectrpc/connect';
+import { Batch } from '../database/batch.ts';
+import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
@@ -29,39 +31,64 @@ const state = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.i
           when s.idle_expires_at <= $2 or s.expires_at <= $2 then 'expired' end as ended`;
 
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
-const readState = statement<SessionState>(
-  'session_state',
-  `select ${state} from sessions s join users u on u.id = s.user_id where s.id = $1`,
+const readStates = statement<SessionState>(
+  'session_states',
+  `select ${state} from sessions s join users u on u.id = s.user_id where s.id = any($1::uuid[])`,
 );
 
 // Hot: the same for GetSession, which wants another session too.
-const readStates = statement<SessionState & ShownSession>(
-  'session_states',
-  `select ${state}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id in ($1, $3)`,
+const readSessions = statement<SessionState & ShownSession>(
+  'session_states_shown',
+  `select ${state}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id = any($1::uuid[])`,
 );
 
-/** The state of the session a token speaks of, or undefined when the token's user does not own it. */
-export async function readSessionState(
-  direct: Direct,
-  claims: AccessClaims,
-  now: Date,
-): Promise<SessionState | undefined> {
-  const [state] = await readState(direct, [claims.sessionId, now]);
-  return state?.user_id === claims.userId ? state : undefined;
+/** Reads sessions that tokens speak of, as they are at that moment. */
+export class LiveSessions {
+  readonly #states: Reader<SessionState>;
+  readonly #sessions: Reader<SessionState & ShownSession>;
+
+  constructor(direct: Direct, now: Clock) {
+    this.#states = readTogether(readStates, direct, now);
+    this.#sessions = readTogether(readSessions, direct, now);
+  }
+
+  /** The state of the token's session, or undefined when the token's user does not own it. */
+  async stateOf(direct: Direct, { sessionId, userId }: AccessClaims): Promise<SessionState | undefined> {
+    const [state] = await this.#states(direct, [sessionId]);
+    return state?.user_id === userId ? state : undefined;
+  }
+
+  /** The caller a token speaks for. Throws SESSION_REVOKED or SESSION_EXPIRED when the session has ended. */
+  async callerOf(direct: Direct, claims: AccessClaims): Promise<UserCaller> {
+    return admit(await this.stateOf(direct, claims), claims);
+  }
+
+  /** The caller, and in the same look-up a live session of theirs: undefined when there is none with that id. */
+  async callerAndSession(direct: Direct, claims: AccessClaims, sessionId: string) {
+    const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : claims.sessionId;
+    const states = await this.#sessions(direct, [claims.sessionId, asked]);
+    const own = states.find(({ id, user_id }) => id === claims.sessionId && user_id === claims.userId);
+    const caller = admit(own, claims);
+    return {
+      caller,
+      session: states.find((each) => each.id === asked && each.user_id === caller.userId && !each.ended),
+    };
+  }
 }
 
-/** The caller a token speaks for. Throws SESSION_REVOKED or SESSION_EXPIRED when the session has ended. */
-export async function callerOf(direct: Direct, claims: AccessClaims, now: Date): Promise<UserCaller> {
-  return admit(await readSessionState(direct, claims, now), claims);
-}
+type Reader<Row> = (direct: Direct, ids: readonly string[]) => Promise<readonly Row[]>;
 
-/** The caller, and in the same look-up a live session of theirs: undefined when there is none with that id. */
-export async function callerAndSession(direct: Direct, claims: AccessClaims, sessionId: string, now: Date) {
-  const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : null;
-  const states = await readStates(direct, [claims.sessionId, now, asked]);
-  const own = states.find(({ id, user_id }) => id === claims.sessionId && user_id === claims.userId);
-  const caller = admit(own, claims);
-  return { caller, session: states.find((each) => each.id === asked && each.user_id === caller.userId && !each.ended) };
+/** Reads rows by their ids, with those that others ask for meanwhile. */
+function readTogether<Row extends { id: string }>(
+  read: (direct: Direct, values: readonly unknown[]) => Promise<Row[]>,
+  shared: Direct,
+  now: Clock,
+): Reader<Row> {
+  const batch = new Batch<readonly string[], readonly Row[]>(async (all) => {
+    const rows = new Map((await read(shared, [[...new Set(all.flat())], now()])).map((row) => [row.id, row]));
+    return new Map(all.map((ids) => [ids, ids.flatMap((id) => rows.get(id) ?? [])]));
+  });
+  return (direct, ids) => batch.take(ids, () => read(direct, [ids, now()]));
 }
 
 // What is none is refused when the request is validated, after the caller is known.

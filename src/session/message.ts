@@ -49,8 +49,21 @@ export function sessionToMessage(session: ShownSession, currentId?: string): Mes
   };
 }
 
+const names = new Map<string, string>();
+const rememberedAtMost = 1000;
+
 /** "Firefox on Linux" for a browser; the product name for anything else that names itself. */
 export function deviceName(userAgent: string): string {
+  const known = names.get(userAgent);
+  if (known !== undefined) return known;
+  // Few programs make most calls, and taking a name apart costs a third of reading the session.
+  if (names.size >= rememberedAtMost) names.clear();
+  const name = describeProgram(userAgent);
+  names.set(userAgent, name);
+  return name;
+}
+
+function describeProgram(userAgent: string): string {
   if (!userAgent) return '';
   const { browser, os } = Bowser.parse(userAgent);
   if (browser.name && os.name) return `${browser.name} on ${os.name}`;

@@ -1,4 +1,4 @@
-import { createHash, createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { MasterKeys } from '../master-keys.ts';
 
 const prefix = 'ghr_';
@@ -65,7 +65,7 @@ export function newSessionSecret(): Buffer {
 }
 
 export function hashSessionSecret(secret: Buffer): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }
 
 function macPurpose(projectId: string): string {

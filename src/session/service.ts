@@ -13,28 +13,27 @@ import { Refusal } from '../errors.ts';
 import type { MasterKeys } from '../master-keys.ts';
 import { caller, change, direct, origin, projectOf, remark } from '../rpc/context.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
-import { kAskedSession, readSessionState, type SessionMemory, type SessionState } from './live-session.ts';
+import { kAskedSession, type LiveSessions, type SessionMemory, type SessionState } from './live-session.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
 import type { SessionOpener } from './opening.ts';
 import { pageOf } from './paging.ts';
 import { readRefreshToken, successorOf } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
-import { type RotationRules, rotateSession } from './rotation.ts';
+import type { Rotations } from './rotations.ts';
 import { listSessions } from './session.ts';
-import { Turns } from './turns.ts';
 
 interface Deps {
   readonly now: Clock;
   readonly keys: MasterKeys;
   readonly access: AccessTokens;
   readonly opener: SessionOpener;
-  readonly rotation: RotationRules;
+  readonly rotations: Rotations;
+  readonly sessions: LiveSessions;
   readonly memory: SessionMemory;
 }
 
 export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
-  const { now, keys, access, opener, rotation, memory } = deps;
-  const turns = new Turns();
+  const { now, keys, access, opener, rotations, sessions, memory } = deps;
 
   async function endByRefreshToken(text: string, context: HandlerContext): Promise<void> {
     const token = readRefreshToken(keys, projectOf(context), text);
@@ -65,7 +64,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
     if (known) return known;
     const askedAt = now();
-    const state = await readSessionState(direct(context), claims, askedAt);
+    const state = await sessions.stateOf(direct(context), claims);
     if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
     memory.remember(state, askedAt);
     return state;
@@ -76,10 +75,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
-      const presented = { token, projectId, ...origin(context) };
-      const rotated = await turns.take(token.sessionId, () =>
-        rotateSession(direct(context), presented, rotation, now()),
-      );
+      const rotated = await rotations.use(direct(context), { token, projectId, ...origin(context) });
       if (rotated.is_replay) remark(context, 'replayed');
       return {
         tokens: opener.tokensFor(rotated, projectId, successorOf(token), rotated.must_change_password, now()),
