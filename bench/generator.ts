@@ -116,7 +116,8 @@ export async function offer(chain: Chain, slots: number, perSecond: number, seco
   };
   const total = Math.round(perSecond * seconds);
   for (let sent = 0; sent < total; ) {
-    const due = Math.min(total, Math.floor(((performance.now() - startedAt) / 1000) * perSecond));
+    // The first is due at once.
+    const due = Math.min(total, 1 + Math.floor(((performance.now() - startedAt) / 1000) * perSecond));
     for (; sent < due; sent++) {
       const dueAt = startedAt + (sent / perSecond) * 1000;
       const slot = free.pop();

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { offer } from '../bench/generator.ts';
 import { optionTypes, readOptions } from '../bench/options.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -32,4 +33,10 @@ test('what --only may name is measured under that name', () => {
   const [, list = ''] = /a method, or ([\w, ]+) \|/.exec(readme) ?? [];
   const parts = [...source.matchAll(/isWanted\('(\w+)'\)/g)].map(([, name]) => name);
   expect(list.split(', ').sort()).toEqual(parts.sort());
+});
+
+test('what is answered at once has taken no time, however rarely it is sent', async () => {
+  const { calls, latencies } = await offer(async () => {}, 1, 5, 0.6);
+  expect(calls).toBe(3);
+  expect(latencies[0]).toBeLessThan(100);
 });

@@ -36,6 +36,13 @@ export function statement<Row extends pg.QueryResultRow>(name: string, sql: stri
 }
 
 /**
+ * The condition of being one of an array of uuids, for a statement to be planned once. PostgreSQL counts the elements of
+ * a parameter that it can see: it would find a plan made for two of them better than the one for any number, and make it
+ * anew each time, which costs more than to carry it out. Into a subquery it does not look.
+ */
+export const anyOf = (parameter: string): string => `any((select ${parameter}::uuid[])::uuid[])`;
+
+/**
  * A client that sends the statements above by name. Everything else it sends as it came.
  *
  * It also sees to it that a connection that is of no use any more leaves the pool, where its place is needed.

@@ -2,7 +2,7 @@ import { createContextKey } from '@connectrpc/connect';
 import { Batch } from '../database/batch.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import { anyOf, statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import type { AccessClaims } from './access-token.ts';
@@ -33,13 +33,13 @@ const state = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.i
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
 const readStates = statement<SessionState>(
   'session_states',
-  `select ${state} from sessions s join users u on u.id = s.user_id where s.id = any($1::uuid[])`,
+  `select ${state} from sessions s join users u on u.id = s.user_id where s.id = ${anyOf('$1')}`,
 );
 
 // Hot: the same for GetSession, which wants another session too.
 const readSessions = statement<SessionState & ShownSession>(
   'session_states_shown',
-  `select ${state}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id = any($1::uuid[])`,
+  `select ${state}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id = ${anyOf('$1')}`,
 );
 
 /** Reads sessions that tokens speak of, as they are at that moment. */

@@ -1,4 +1,4 @@
-import { statement } from '../database/prepared.ts';
+import { anyOf, statement } from '../database/prepared.ts';
 import type { TokenSubject } from './access-token.ts';
 import { endedAbove } from './session.ts';
 
@@ -63,10 +63,10 @@ const each = rotation({
 export const rotateAll = statement<Rotated>(
   'session_rotate_all',
   `with presented as (
-   select * from unnest($3::uuid[], $4::uuid[], $5::int[], $6::bytea[], $7::text[], $8::text[])
+   select * from unnest((select $3::uuid[]), $4::uuid[], $5::int[], $6::bytea[], $7::text[], $8::text[])
      as p (id, project_id, generation, secret_hash, address, user_agent)
  ), free as (
-   select id from sessions where id = any($3) for no key update skip locked
+   select id from sessions where id = ${anyOf('$3')} for no key update skip locked
  )
  update sessions s
  set ${each.set}
