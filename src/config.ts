@@ -141,7 +141,7 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
 
 function arrangeAddresses(values: Values) {
   return {
-    verifyEmail: values.EMAIL_VERIFICATION,
+    emailVerification: values.EMAIL_VERIFICATION,
     requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
     hideRegistration: values.HIDE_REGISTRATION,
   };

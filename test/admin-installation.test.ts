@@ -1,5 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
+import { mailsTo, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, wires } from './start.ts';
@@ -10,7 +11,7 @@ describe.each(wires)('over %s', (wire) => {
     const { admin, auth } = service.clients(wire);
     const there = service.clients(wire, 1).auth;
     expect(await admin.getSettings({}, asService)).toMatchObject({
-      settings: { signUp: true, autoConfirmEmail: false },
+      settings: { signUp: true, autoConfirmEmail: false, emailVerification: true },
       overrides: {},
     });
     await admin.updateSettings({ settings: { signUp: false } }, asService);
@@ -24,6 +25,27 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.register(bob)).tokens).toBeUndefined();
     const { events } = await admin.listAuditEvents({ action: 'settings.update' }, asService);
     expect(events).toHaveLength(4);
+  });
+
+  test('where verification by mail is switched off none is sent, on any replica, until it is on again', async () => {
+    const service = await start({ replicas: 2 });
+    const { admin, auth } = service.clients(wire);
+    const there = service.clients(wire, 1).auth;
+    await auth.register(bob);
+    const sentBefore = await tokenFor(service, bob.email);
+    const { overrides } = await admin.updateSettings({ settings: { emailVerification: false } }, asService);
+    expect(overrides).toMatchObject({ emailVerification: false });
+    expect((await there.getEmailVerificationStatus({})).enabled).toBe(false);
+    expect((await there.getSettings({})).emailVerificationEnabled).toBe(false);
+    expect(await refusalOf(there.sendVerificationEmail({ email: bob.email }))).toMatchObject({
+      reason: 'EMAIL_VERIFICATION_DISABLED',
+    });
+    await there.register(ada);
+    await auth.verifyEmail({ token: sentBefore });
+    await admin.updateSettings({ reset: ['email_verification'] }, asService);
+    expect((await there.getEmailVerificationStatus({})).enabled).toBe(true);
+    await auth.sendVerificationEmail({ email: ada.email });
+    expect(await mailsTo(service, ada.email), 'none of the registration').toHaveLength(1);
   });
 
   test('keys rotate once verifiers can know the next one, and are revoked by their id', async () => {

@@ -171,3 +171,12 @@ test.skipIf(process.env.ISOLATION)(
     expect(await notices()).toHaveLength(1);
   },
 );
+
+test('who changes address within the network of a live session is on no new device, and beyond it is', async () => {
+  const { signIn, notices } = await startWithAda('json');
+  await signIn('2001:db8:0:1::1', firefox);
+  await signIn('2001:db8:0:1:89ab:cdef:1234:5678', safari);
+  expect(await notices()).toEqual([]);
+  await signIn('2001:db8:ffff:1::1', 'an unknown program');
+  expect(await notices()).toHaveLength(1);
+});

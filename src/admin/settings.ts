@@ -11,11 +11,15 @@ export interface SettingsDeps {
   readonly defaults: RuntimeSettings;
 }
 
-const names = { sign_up: 'signUp', auto_confirm_email: 'autoConfirmEmail' } as const;
+const names = {
+  sign_up: 'signUp',
+  auto_confirm_email: 'autoConfirmEmail',
+  email_verification: 'emailVerification',
+} as const satisfies Record<string, keyof RuntimeSettings>;
 
-export function settingsMethods({ now, defaults: { signUp, autoConfirmEmail } }: SettingsDeps) {
+export function settingsMethods({ now, defaults: { signUp, autoConfirmEmail, emailVerification } }: SettingsDeps) {
   const answer = (overrides: Partial<RuntimeSettings>) => ({
-    settings: { signUp, autoConfirmEmail, ...overrides },
+    settings: { signUp, autoConfirmEmail, emailVerification, ...overrides },
     overrides,
   });
   return {
@@ -25,10 +29,8 @@ export function settingsMethods({ now, defaults: { signUp, autoConfirmEmail } }:
 
     async updateSettings({ settings, reset }, context) {
       const at = now();
-      const set = {
-        ...(settings?.signUp !== undefined && { signUp: settings.signUp }),
-        ...(settings?.autoConfirmEmail !== undefined && { autoConfirmEmail: settings.autoConfirmEmail }),
-      };
+      const given = Object.values(names).map((name) => [name, settings?.[name]] as const);
+      const set: Partial<RuntimeSettings> = Object.fromEntries(given.filter(([, value]) => value !== undefined));
       const overrides = await change(context, async (em) => {
         audit(em, context, { action: 'settings.update' }, at);
         const without = reset.map((each) => names[each as keyof typeof names]);

@@ -24,7 +24,7 @@ export interface AuthDeps {
   readonly usage: Quotas | undefined;
   readonly signUp: boolean;
   readonly autoConfirmEmail: boolean;
-  readonly verifyEmail: boolean;
+  readonly emailVerification: boolean;
   readonly requireVerifiedEmail: boolean;
   readonly hideRegistration: boolean;
   readonly passwordMinLength: number;

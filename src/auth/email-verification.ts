@@ -4,6 +4,7 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { type Consumed, consume, look } from '../one-time/one-time-token.ts';
 import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import { readSettings } from '../project/settings.ts';
 import { caller, callerIfAny, change, direct, projectOf, reads } from '../rpc/context.ts';
 import { findUser, lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
@@ -15,7 +16,11 @@ type Methods = Pick<
 >;
 
 export function emailVerification(deps: AuthDeps): Methods {
-  const { now, verifyEmail } = deps;
+  const { now } = deps;
+
+  async function isOn(context: HandlerContext): Promise<boolean> {
+    return (await readSettings(direct(context), projectOf(context), deps)).emailVerification;
+  }
 
   async function ownAddress(context: HandlerContext): Promise<string> {
     const { projectId, userId, isGuest } = caller(context);
@@ -26,13 +31,13 @@ export function emailVerification(deps: AuthDeps): Methods {
   }
 
   return {
-    getEmailVerificationStatus() {
-      return { enabled: verifyEmail };
+    async getEmailVerificationStatus(_, context) {
+      return { enabled: await isOn(context) };
     },
 
     async sendVerificationEmail(request, context) {
       callerIfAny(context);
-      if (!verifyEmail) throw new Refusal('EMAIL_VERIFICATION_DISABLED');
+      if (!(await isOn(context))) throw new Refusal('EMAIL_VERIFICATION_DISABLED');
       const email = request.email || (await ownAddress(context));
       const isFor = ({ emailVerifiedAt }: { emailVerifiedAt?: Date | null | undefined }) => !emailVerifiedAt;
       const action = 'auth.email_verification.request';

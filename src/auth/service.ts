@@ -25,7 +25,7 @@ import { register } from './register.ts';
 import { recordSignIn } from './sign-in.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, letters, joining, usage, verifyEmail, hideRegistration } = deps;
+  const { now, passwords, opener, letters, joining, usage, hideRegistration } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -44,7 +44,8 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...magicLink(deps),
 
     async register({ email, password, name, accountInviteCode, inviteCode }, context) {
-      const { signUp, autoConfirmEmail } = await readSettings(direct(context), projectOf(context), deps);
+      const settings = await readSettings(direct(context), projectOf(context), deps);
+      const { signUp, autoConfirmEmail, emailVerification } = settings;
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
@@ -58,7 +59,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       };
       const invitation = { projectId: projectOf(context), email, accountInviteCode, inviteCode };
       if (hideRegistration) {
-        await registerQuietly(deps, registration, invitation, context);
+        await registerQuietly(deps, registration, invitation, emailVerification, context);
         return {};
       }
       const { user, opened, standing } = await change(context, async (em) => {
@@ -68,7 +69,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
         const standing = await readStanding(em, user.projectId, user.id);
         if (!autoConfirmEmail) {
-          if (verifyEmail) await letters.send(em, 'email_verification', recipientOf(user), at);
+          if (emailVerification) await letters.send(em, 'email_verification', recipientOf(user), at);
           return { user, standing, opened: undefined };
         }
         const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
@@ -111,13 +112,13 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     },
 
     async getSettings(_, context) {
-      const { signUp, autoConfirmEmail } = await readSettings(direct(context), projectOf(context), deps);
+      const settings = await readSettings(direct(context), projectOf(context), deps);
       return {
         external: {},
-        disableSignup: !signUp,
-        mailerAutoconfirm: autoConfirmEmail,
+        disableSignup: !settings.signUp,
+        mailerAutoconfirm: settings.autoConfirmEmail,
         anonymousUsersEnabled: true,
-        emailVerificationEnabled: verifyEmail,
+        emailVerificationEnabled: settings.emailVerification,
         magicLinkEnabled: true,
         passwordMinLength: deps.passwordMinLength,
       };

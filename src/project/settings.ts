@@ -7,6 +7,7 @@ import { Project } from './project.ts';
 export interface RuntimeSettings {
   readonly signUp: boolean;
   readonly autoConfirmEmail: boolean;
+  readonly emailVerification: boolean;
 }
 
 type Overrides = Partial<RuntimeSettings>;
@@ -43,9 +44,9 @@ const write = statement<{ settings: Overrides }>(
 export async function readSettings(
   direct: Direct,
   projectId: string,
-  { signUp, autoConfirmEmail }: RuntimeSettings,
+  { signUp, autoConfirmEmail, emailVerification }: RuntimeSettings,
 ): Promise<RuntimeSettings> {
-  return { signUp, autoConfirmEmail, ...(await readOverrides(direct, projectId)) };
+  return { signUp, autoConfirmEmail, emailVerification, ...(await readOverrides(direct, projectId)) };
 }
 
 /** Those that differ from the configuration. */

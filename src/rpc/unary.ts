@@ -11,7 +11,7 @@ interface ContextualRequest extends UnaryRequest {
 
 /**
  * A unary method behind its interceptors. The chain is put together here, once; Connect's own helper does it anew for
- * each call, and copies the context as well.
+ * each call, and copies the context as well. So interceptors hand on the request they were given, as all of ours do.
  */
 export function chainOf({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]) {
   const innermost = async (req: ContextualRequest): Promise<UnaryResponse> => {
