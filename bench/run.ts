@@ -16,7 +16,7 @@ import { measureTrail } from './trail.ts';
 
 /* npm run bench: bench/README.md says what is measured, and by which options less or more. */
 const { rounds, seconds, only, largest, mails, lines, events, isShort } = readOptions();
-/** Seconds until V8 has compiled what is hot: it goes on for ten thousand calls. Echoes are many sooner. */
+/** Seconds until V8 has compiled what is hot: it goes on for some ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
 

@@ -5,13 +5,13 @@ import { Batch } from '../src/database/batch.ts';
 type Answers = ReadonlyMap<number, string>;
 
 /** A batch whose answers come when the test says so. Whoever goes alone is answered when `first` is called. */
-function makeBatch() {
+function makeBatch(patience = 60_000) {
   const left: { items: readonly number[]; answer: (answers: Answers) => void; fail: (error: Error) => void }[] = [];
   const batch = new Batch<number, string>((items) => {
     const { promise, resolve: answer, reject: fail } = Promise.withResolvers<Answers>();
     left.push({ items, answer, fail });
     return promise;
-  });
+  }, patience);
   const alone = Promise.withResolvers<void>();
   const take = (item: number) => batch.take(item, () => alone.promise.then(() => `${item} alone`));
   const takeAll = (...items: number[]) => items.map(take);
@@ -74,7 +74,7 @@ test('a batch that fails does so for each of its items, and for no other', async
 });
 
 test('a batch that does not come back is not waited for', async () => {
-  const { left, takeAll } = makeBatch();
+  const { left, takeAll } = makeBatch(300);
   const [, two] = takeAll(1, 2);
   await turn();
   const [three] = takeAll(3);

@@ -1,7 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { Direct } from '../src/database/direct.ts';
 import { openOrm } from '../src/database/orm.ts';
-import { DeliveryFault } from '../src/mail/delivery.ts';
 import { Dispatcher } from '../src/mail/dispatcher.ts';
 import { Outbox } from '../src/mail/outbox.ts';
 import { Templates } from '../src/mail/templates.ts';
@@ -121,39 +120,6 @@ test('the caller waits for no mail server: not for one that is down, and not for
   await expect.poll(async () => (await rowsOf(down))[0]?.fault, patiently).toBe('ESOCKET');
   expect(await statesOf(down)).toEqual(['queued']);
   expect((await scrape(down.replicas[0]!)).value('gatehouse_mail_queue_length')).toBe(1);
-});
-
-test('a try ends in time when the server keeps silent, and that is not final', async () => {
-  const sink = await startSink();
-  sink.state.mode = 'hang';
-  const delivery = smtpDelivery({ scheme: 'smtp', host: '127.0.0.1', port: sink.port, auth: undefined }, sender);
-  onTestFinished(() => delivery.close());
-  const sent = delivery.send(letter, AbortSignal.timeout(200)).catch((error: unknown) => error);
-  expect(await sent).toMatchObject({ isFinal: false });
-});
-
-const sender = { name: '', address: 'no-reply@gatehouse.test' };
-const letter = {
-  id: '019a0000-0000-7000-8000-000000000001',
-  recipient: ada.email,
-  subject: 's',
-  text: 't',
-  html: 'h',
-  createdAt: new Date(0),
-};
-
-test.each([
-  ['offers no TLS', {}],
-  ['shows a certificate that nobody trusts', { startTls: true }],
-])('a server elsewhere that %s is given nothing', async (_, options) => {
-  const sink = await startSink(options);
-  // Resolved to loopback like any name, and not known to be local.
-  const delivery = smtpDelivery({ scheme: 'smtp', host: '127.1', port: sink.port, auth: undefined }, sender);
-  onTestFinished(() => delivery.close());
-  const sent = delivery.send(letter, AbortSignal.timeout(5000)).catch((error: unknown) => error);
-  expect(await sent).toBeInstanceOf(DeliveryFault);
-  expect(await sent).toMatchObject({ isFinal: false });
-  expect(sink.mails).toEqual([]);
 });
 
 test("a link's time begins when its mail leaves, be it hours later", async () => {

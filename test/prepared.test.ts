@@ -14,10 +14,10 @@ import { MasterKeys } from '../src/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { kWork } from '../src/rpc/context.ts';
 import { User } from '../src/user/user.ts';
-import { failAccountMethods, populateAccounts } from './account-methods.ts';
-import type { TestDatabase } from './database.ts';
+import { failAccountMethods } from './account-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from './methods.ts';
-import { ada, asService } from './people.ts';
+import { ada } from './people.ts';
+import { populate } from './populate.ts';
 import { type DatabaseProxy, type SentStatement, startProxy } from './proxy.ts';
 import { refusalOf } from './refusal.ts';
 import { start, type TestService } from './start.ts';
@@ -222,41 +222,6 @@ test('statements that are hot or hold a hash are prepared under their names, onc
   expect(proxy.statements.filter(({ name }) => name === 'session_states').length).toBeGreaterThan(5);
 });
 
-test('the hot statements are planned once, also in tables of twenty thousand, and however many sessions share them', async () => {
-  const plans = new Map<string, { generic: number; custom: number }>();
-  const look: Interceptor = (next) => async (req) => {
-    const answer = await next(req);
-    const list = 'select name, generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements';
-    const rows = await req.contextValues
-      .get(kWork)!
-      .reads.execute<{ name: string; generic: number; custom: number }[]>(list);
-    for (const { name, ...counts } of rows) plans.set(name, counts);
-    return answer;
-  };
-  const service = await start({
-    env: { LIMITS: '*=off,SessionService.Refresh:session=off', DATABASE_POOL_SIZE: '1' },
-    skipChecks: ['G9'], // people without accounts
-    inner: [look],
-  });
-  await populatePeople(service.database);
-  const { sessions } = service.clients('grpc');
-  let guests = await Promise.all(Array.from({ length: 8 }, () => service.guest()));
-  for (let round = 0; round < 12; round++) {
-    const calls = guests.map(async ({ tokens, as, ...guest }) => {
-      await sessions.getSession({ sessionId: guest.session.id }, as);
-      await sessions.introspect({ token: tokens.accessToken }, asService);
-      const refreshed = await sessions.refresh({ refreshToken: tokens.refreshToken });
-      return { ...guest, as, tokens: refreshed.tokens! };
-    });
-    guests = await Promise.all(calls);
-  }
-  // PostgreSQL tries five plans for their values before it settles.
-  for (const name of ['session_rotate', 'session_rotate_all', 'session_states', 'session_states_shown']) {
-    expect(plans.get(name)?.custom, name).toBeLessThanOrEqual(5);
-    expect(plans.get(name)?.generic, name).toBeGreaterThan(3);
-  }
-});
-
 test('no statement holds a secret in its text: not on the wire, and not where PostgreSQL shows what runs', async () => {
   const proxy = await startProxy();
   const service = await start({ databaseUrl: proxy.url, env });
@@ -276,37 +241,6 @@ test('no statement holds a secret in its text: not on the wire, and not where Po
   for (const secret of [...stored.map(({ hash }) => hash), ada.password, '$argon2', 'ghr_', 'eyJ'])
     expect(texts.includes(secret), secret).toBe(false);
 });
-
-const project = `'00000000-0000-7000-8000-000000000001'::uuid`;
-
-/** Twenty thousand people with a session each. */
-function populatePeople({ query }: TestDatabase): Promise<unknown> {
-  return query(`
-    create function pg_temp.id(kind int, n int) returns uuid language sql immutable as
-      $$ select ('019a0000-000' || kind || '-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid $$;
-    insert into users (id, project_id, email, email_key, name, app_metadata, user_metadata, created_at, updated_at)
-      select pg_temp.id(1, n), ${project}, n || '@example.org', n || '@example.org', 'n', '{}', '{}', now(), now()
-      from generate_series(1, 20000) n;
-    insert into sessions (id, project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at,
-        refreshed_at, idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count)
-      select pg_temp.id(2, n), ${project}, pg_temp.id(1, n), 'web', 1, '[]', 0, sha256(n::text::bytea), 'a browser', '192.0.2.1',
-        now(), now(), 604800, now() + interval '7 days', now() + interval '30 days', now(), 0
-      from generate_series(1, 20000) n;
-    analyze`);
-}
-
-/** And an audit row, an account and a rate limit each. */
-async function populate(database: TestDatabase): Promise<void> {
-  await populatePeople(database);
-  await database.query(`
-    insert into audit_events (id, project_id, at, action, result, actor_kind, user_id, address, user_agent, request_id)
-      select pg_temp.id(3, n), ${project}, now(), 'auth.login', 'SUCCESS', 'anyone', pg_temp.id(1, n), '192.0.2.1', 'a browser', 'r'
-      from generate_series(1, 20000) n;
-    ${populateAccounts(project)}
-    insert into rate_limits select ${project}, 'AuthService.SignIn ' || n, now() + n * interval '1 second', 1
-      from generate_series(1, 20000) n;
-    analyze`);
-}
 
 // Installation, project and signing keys are a few rows.
 const seqScan =

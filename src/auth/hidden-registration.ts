@@ -24,7 +24,7 @@ async function registerIfFree(
   { now, letters, joining, mailBudget }: AuthDeps,
   registration: Registration,
   invitation: Invitation,
-  verifies: boolean,
+  emailVerification: boolean,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
@@ -40,7 +40,7 @@ async function registerIfFree(
     if (await insertIfFree(em, user)) {
       await joining.join(em, user, admission, at);
       await em.execute('release savepoint registration');
-      await letters.send(em, 'email_verification', verifies ? recipientOf(user) : undefined, at);
+      await letters.send(em, 'email_verification', emailVerification ? recipientOf(user) : undefined, at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
       return;
     }

@@ -1,3 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { faultOf } from './faults.ts';
+
 /** Answers for several items at once. An item that is not among the answers goes alone after all. */
 type Together<Item, Answer> = (items: readonly Item[]) => Promise<ReadonlyMap<Item, Answer>>;
 
@@ -8,22 +11,24 @@ interface Waiting<Item, Answer> {
 }
 
 const itemsAtMost = 64;
-/** Milliseconds after which the next batch waits no longer for the one before: its connection may be dead. */
-const patience = 100;
-
 /**
- * Lets what would have to wait for others go together. Who comes while nothing is under way goes alone, at once; who comes
- * later leaves with all that came meanwhile, as soon as the last batch is back. So nobody waits for company, and the busier
- * it is, the less each one costs: a statement, a commit and the system calls around them are shared.
+ * Lets what comes at once go together. Who comes while nothing is under way goes alone, immediately. Who comes later leaves
+ * in a batch: at the end of this turn of the event loop or, while another batch is away, when that is back. So nobody waits
+ * for company, and the more come, the less each one costs: a statement, a commit and the system calls around them are
+ * shared. A batch belongs to no call, and stands in no call's trace.
  */
 export class Batch<Item, Answer> {
   readonly #together: Together<Item, Answer>;
+  readonly #patience: number;
+  readonly #outside = AsyncLocalStorage.snapshot();
   readonly #waiting: Waiting<Item, Answer>[] = [];
   #alone = 0;
   #isAway = false;
 
-  constructor(together: Together<Item, Answer>) {
+  /** After `patience` milliseconds the next batch waits no longer for the one before: its connection may be dead. */
+  constructor(together: Together<Item, Answer>, patience = 100) {
     this.#together = together;
+    this.#patience = patience;
   }
 
   /** The item's answer: from a batch, or from `alone`. Whatever a batch throws, each of its items throws. */
@@ -43,8 +48,7 @@ export class Batch<Item, Answer> {
   #join(item: Item): Promise<ReadonlyMap<Item, Answer>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      // What else comes in this turn of the event loop is taken along.
-      if (this.#waiting.length === 1) setImmediate(() => this.#leave());
+      if (this.#waiting.length === 1) setImmediate(() => this.#outside(() => this.#leave()));
     });
   }
 
@@ -57,7 +61,7 @@ export class Batch<Item, Answer> {
       isAwaited = this.#isAway = false;
       this.#leave();
     };
-    const timer = setTimeout(next, patience);
+    const timer = setTimeout(next, this.#patience);
     void this.#answer(this.#waiting.splice(0, itemsAtMost)).then(() => {
       clearTimeout(timer);
       next();
@@ -71,5 +75,18 @@ export class Batch<Item, Answer> {
     } catch (error) {
       for (const { reject } of leaving) reject(error);
     }
+  }
+}
+
+/**
+ * The rows of a shared statement; none when it lost to a concurrent transaction again and again. What was rolled back has
+ * done nothing, so each of its items may still go alone, and those that conflict with nobody succeed.
+ */
+export async function unlessInConflict<Rows>(send: () => Promise<Rows>): Promise<Rows | undefined> {
+  try {
+    return await send();
+  } catch (error) {
+    if (faultOf(error) === 'conflict') return undefined;
+    throw error;
   }
 }

@@ -84,17 +84,12 @@ export class Dispatcher {
 
   async #attempt(mail: Claimed): Promise<void> {
     const { outbox, templates, delivery, direct, now } = this.#deps;
-    // Not AbortSignal.timeout: it would keep the mail until its time is up, taken or not, and ten thousand of them.
-    const trying = new AbortController();
-    const timer = setTimeout(() => trying.abort(), patience);
     try {
       const worded = templates.word(mail.kind, mail.locale, outbox.unseal(mail));
       const { id, recipient, created_at: createdAt } = mail;
-      await delivery.send({ id, recipient, createdAt, ...worded }, trying.signal);
+      await delivery.send({ id, recipient, createdAt, ...worded }, AbortSignal.timeout(patience));
     } catch (thrown) {
       return this.#fail(mail, thrown);
-    } finally {
-      clearTimeout(timer);
     }
     await outbox.markSent(direct, mail, now());
     this.#outcomes.sent++;

@@ -55,22 +55,15 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
         subject,
         text,
         html,
-        abortSignal: signal,
+        // Whoever gives up takes the mail out of the queue, or ends its connection.
+        signal,
       };
-      const sent = transport.sendMail(mail).catch((error: unknown) => {
-        throw toFault(error);
+      await transport.sendMail(mail).catch((error: unknown) => {
+        throw signal.aborted ? new DeliveryFault('TIMEOUT', false, error) : toFault(error);
       });
-      // nodemailer heeds its signal between the steps of a mail, and a silent server makes no step.
-      await Promise.race([sent, givenUp(signal)]);
     },
     close: () => transport.close(),
   };
-}
-
-function givenUp(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(new DeliveryFault('TIMEOUT', false)), { once: true });
-  });
 }
 
 /** 5xx to the sender, the recipient or the text is final. Anything else, a login that fails too, may be better later. */

@@ -1,5 +1,5 @@
 import { createContextKey } from '@connectrpc/connect';
-import { Batch } from '../database/batch.ts';
+import { Batch, unlessInConflict } from '../database/batch.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
 import { anyOf, statement } from '../database/prepared.ts';
@@ -85,7 +85,9 @@ function readTogether<Row extends { id: string }>(
   now: Clock,
 ): Reader<Row> {
   const batch = new Batch<readonly string[], readonly Row[]>(async (all) => {
-    const rows = new Map((await read(shared, [[...new Set(all.flat())], now()])).map((row) => [row.id, row]));
+    const found = await unlessInConflict(() => read(shared, [[...new Set(all.flat())], now()]));
+    if (!found) return new Map();
+    const rows = new Map(found.map((row) => [row.id, row]));
     return new Map(all.map((ids) => [ids, ids.flatMap((id) => rows.get(id) ?? [])]));
   });
   return (direct, ids) => batch.take(ids, () => read(direct, [ids, now()]));

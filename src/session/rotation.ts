@@ -40,8 +40,7 @@ const rotation = ({ id, project, generation, hash, address, userAgent }: Values)
 
 const one = rotation({ id: '$3', project: '$4', generation: '$5', hash: '$6', address: '$7', userAgent: '$8' });
 
-// Hot, and the whole of a refresh.
-/** The statement of a refresh, by itself for who measures what the database can bear. */
+/** Hot, and the whole of a refresh. Exported as text for the bench, which measures what the database can bear. */
 export const rotationSql = `update sessions s
  set ${one.set}
  from users u

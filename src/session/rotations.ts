@@ -1,4 +1,4 @@
-import { Batch } from '../database/batch.ts';
+import { Batch, unlessInConflict } from '../database/batch.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
@@ -22,8 +22,9 @@ interface Presented {
   readonly userAgent: string;
 }
 
-/** A token as the statements want it: session, project, generation, hash, address and program. */
 interface Candidate {
+  readonly sessionId: string;
+  /** As the statements want them: session, project, generation, hash, address and program. */
   readonly values: readonly unknown[];
   readonly signal: AbortSignal | undefined;
 }
@@ -61,10 +62,11 @@ export class Rotations {
   readonly #turns = new Turns();
   readonly #batch: Batch<Candidate, Rotated | undefined>;
 
-  constructor(direct: Direct, rules: RotationRules, now: Clock) {
+  /** For how many milliseconds batches wait for each other is the batch's business, except in tests. */
+  constructor(direct: Direct, rules: RotationRules, now: Clock, patience?: number) {
     this.#rules = rules;
     this.#now = now;
-    this.#batch = new Batch<Candidate, Rotated | undefined>((all) => this.#rotateAll(direct, all));
+    this.#batch = new Batch<Candidate, Rotated | undefined>((all) => this.#rotateAll(direct, all), patience);
   }
 
   /**
@@ -83,7 +85,7 @@ export class Rotations {
     const secretHash = hashSessionSecret(token.secret);
     const values = [token.sessionId, projectId, token.generation, secretHash, presented.address, presented.userAgent];
     const now = this.#now();
-    const fresh = await this.#batch.take({ values, signal: direct.signal }, async () => {
+    const fresh = await this.#batch.take({ sessionId: token.sessionId, values, signal: direct.signal }, async () => {
       const [row] = await rotate(direct, [now, this.#rules.perMinute, ...values]);
       return row;
     });
@@ -93,12 +95,12 @@ export class Rotations {
   }
 
   async #rotateAll(direct: Direct, all: readonly Candidate[]): Promise<Map<Candidate, Rotated>> {
-    const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.values[0], each]));
+    const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.sessionId, each]));
     const candidates = [...bySession.values()];
     if (candidates.length === 0) return new Map();
     const columns = candidates[0]!.values.map((_, n) => candidates.map(({ values }) => values[n]));
-    const rows = await rotateAll(direct, [this.#now(), this.#rules.perMinute, ...columns]);
-    return new Map(rows.map((row) => [bySession.get(row.id)!, row]));
+    const rows = await unlessInConflict(() => rotateAll(direct, [this.#now(), this.#rules.perMinute, ...columns]));
+    return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
 }
 
