@@ -8,6 +8,7 @@ import { callEveryMethod } from './methods.ts';
 import { collectSpans } from './otel-sdk.ts';
 import { ada, asService, testEnv } from './people.ts';
 import { serve } from './process.ts';
+import { startProxy } from './proxy.ts';
 import { send } from './raw-http.ts';
 import { refusalOf } from './refusal.ts';
 import { start, wires } from './start.ts';
@@ -50,6 +51,27 @@ describe.each(wires)('over %s', (wire) => {
       attributes: { 'db.system.name': 'postgresql', 'db.query.summary': 'user_sign_in' },
     });
     expect(new Set(spans.map((each) => each.spanContext().traceId))).toHaveLength(1);
+  });
+
+  test('a statement that calls share stands in the trace of none of them', async () => {
+    const proxy = await startProxy();
+    const service = await start({ tracer, databaseUrl: proxy.url });
+    const guests = [await service.guest(), await service.guest(), await service.guest()];
+    const { sessions } = service.clients(wire);
+    const [first, ...others] = guests.map(
+      ({ tokens: { refreshToken } }) =>
+        () =>
+          sessions.refresh({ refreshToken }),
+    );
+    const reached = proxy.hold('before', 'session_rotate');
+    const occupant = first!();
+    const { letGo } = await reached;
+    await Promise.all(others.map((refresh) => refresh()));
+    letGo();
+    await occupant;
+    expect(proxy.statements.map(({ name }) => name)).toContain('session_rotate_all');
+    expect(spans.filter(({ name }) => name === 'session_rotate')).toHaveLength(1);
+    expect(spans.filter(({ name }) => name === 'session_rotate_all')).toEqual([]);
   });
 
   test("a caller's trace goes on in the call, and its id stands in the line of the log", async () => {
