@@ -56,11 +56,14 @@ test('the partitions of a week are there before it begins, and again after a run
   const orm = await ormOf(service);
   const today = service.now();
   const week = (from: Date) => Array.from({ length: 9 }, (_, index) => partOf(daysFrom(from, index - 1)));
-  expect(await partsOf(service)).toEqual([...week(today), 'audit_events_default']);
+  // One more when the tests began on the day before.
+  const before = await partsOf(service);
+  expect(before).toEqual(expect.arrayContaining([...week(today), 'audit_events_default']));
+  expect(before.length).toBeLessThanOrEqual(11);
   const later = daysFrom(today, 30);
   await Promise.all([keepPartitions(orm, undefined, later), keepPartitions(orm, undefined, later)]);
   await keepPartitions(orm, undefined, later);
-  expect(await partsOf(service)).toEqual([...week(today), ...week(later), 'audit_events_default']);
+  expect(await partsOf(service)).toEqual([...before, ...week(later)].sort());
 });
 
 test('what was dated outside of all days moves to days of its own, and keeps its place in the chain', async () => {
