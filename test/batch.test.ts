@@ -1,6 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Batch } from '../src/database/batch.ts';
+import { Batch, unlessInConflict } from '../src/database/batch.ts';
 
 type Answers = ReadonlyMap<number, string>;
 
@@ -95,4 +95,11 @@ test('a batch that does not come back is not waited for', async () => {
   await turn();
   left[3]!.answer(together(5));
   expect(await Promise.all([four, five])).toEqual(['4 together', '5 together']);
+});
+
+test('a shared statement that lost to others has no rows for anybody, and any other fault is thrown', async () => {
+  const failing = (code: string) => unlessInConflict(() => Promise.reject(Object.assign(new Error(code), { code })));
+  expect(await failing('40001')).toBeUndefined();
+  expect(await failing('40P01')).toBeUndefined();
+  await expect(failing('57P01')).rejects.toThrow('57P01');
 });

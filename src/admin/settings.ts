@@ -2,7 +2,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
-import { type RuntimeSettings, readOverrides, writeSettings } from '../project/settings.ts';
+import { override, type RuntimeSettings, readOverrides, writeSettings } from '../project/settings.ts';
 import { change, direct, projectOf } from '../rpc/context.ts';
 
 export interface SettingsDeps {
@@ -17,11 +17,8 @@ const names = {
   email_verification: 'emailVerification',
 } as const satisfies Record<string, keyof RuntimeSettings>;
 
-export function settingsMethods({ now, defaults: { signUp, autoConfirmEmail, emailVerification } }: SettingsDeps) {
-  const answer = (overrides: Partial<RuntimeSettings>) => ({
-    settings: { signUp, autoConfirmEmail, emailVerification, ...overrides },
-    overrides,
-  });
+export function settingsMethods({ now, defaults }: SettingsDeps) {
+  const answer = (overrides: Partial<RuntimeSettings>) => ({ settings: override(defaults, overrides), overrides });
   return {
     async getSettings(_, context) {
       return answer(await readOverrides(direct(context), projectOf(context)));

@@ -44,9 +44,17 @@ const write = statement<{ settings: Overrides }>(
 export async function readSettings(
   direct: Direct,
   projectId: string,
-  { signUp, autoConfirmEmail, emailVerification }: RuntimeSettings,
+  configured: RuntimeSettings,
 ): Promise<RuntimeSettings> {
-  return { signUp, autoConfirmEmail, emailVerification, ...(await readOverrides(direct, projectId)) };
+  return override(configured, await readOverrides(direct, projectId));
+}
+
+/** What holds. Whatever else is configured is left out. */
+export function override(
+  { signUp, autoConfirmEmail, emailVerification }: RuntimeSettings,
+  overrides: Overrides,
+): RuntimeSettings {
+  return { signUp, autoConfirmEmail, emailVerification, ...overrides };
 }
 
 /** Those that differ from the configuration. */
