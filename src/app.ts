@@ -20,13 +20,14 @@ import type { Clock } from './database/clock.ts';
 import { Direct } from './database/direct.ts';
 import { Refusal } from './errors.ts';
 import { Budgets } from './limit/budget.ts';
-import { Guesses } from './limit/guesses.ts';
+import { type Guessed, Guesses } from './limit/guesses.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
 import { TargetBudget } from './limit/target-budget.ts';
 import { Messages } from './mail/message.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { MasterKeys } from './master-keys.ts';
+import { MailedCodes } from './one-time/mailed-code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate, type ReadBearer } from './rpc/authenticate.ts';
@@ -77,7 +78,11 @@ export function createApp(deps: Deps): App {
   const sessions = new LiveSessions(new Direct(deps.orm), deps.now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
-  const guessing = { guesses: createGuesses(deps, budgets, limits), countGuess: guessCounter(budgets, limits) };
+  const guessing = {
+    guesses: createGuesses('password', AuthService.method.signIn, deps, budgets, limits),
+    codeGuesses: createGuesses('code', AuthService.method.signInWithMagicLink, deps, budgets, limits),
+    countGuess: guessCounter(budgets, limits),
+  };
   const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -94,12 +99,13 @@ function createServices(
   access: AccessTokens,
   sessions: LiveSessions,
   opener: SessionOpener,
-  guessing: Pick<AuthDeps, 'guesses' | 'countGuess'>,
+  guessing: Pick<AuthDeps, 'guesses' | 'codeGuesses' | 'countGuess'>,
   rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
   const messages = new Messages(config.frontendUrl);
-  const letters = new Letters(outbox, messages, config.mail.lifetimes);
+  const codes = new MailedCodes(keys);
+  const letters = new Letters(outbox, messages, codes, config.mail.lifetimes);
   const mailBudget = new TargetBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
@@ -107,7 +113,10 @@ function createServices(
   return [
     serve(
       AuthService,
-      authService({ ...config, now, passwords, opener, letters, mailBudget, ...guessing, passwordMinLength, joining }),
+      authService({
+        ...{ ...config, now, passwords, opener, letters, codes, mailBudget, ...guessing },
+        ...{ passwordMinLength, joining },
+      }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotations, sessions, memory })),
     serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
@@ -170,9 +179,14 @@ function createBudgets({ orm, now, elapsed }: Deps): Budgets {
   return new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), elapsed);
 }
 
-function createGuesses({ keys }: Deps, budgets: Budgets, limits: Limits): Guesses {
-  const { signIn } = AuthService.method;
-  return new Guesses(keys, budgets, limits.failuresOf(limitKey(signIn), policyOf(signIn)!.failureLimits!));
+function createGuesses(
+  guessed: Guessed,
+  method: DescMethod,
+  { keys }: Deps,
+  budgets: Budgets,
+  limits: Limits,
+): Guesses {
+  return new Guesses(guessed, keys, budgets, limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!));
 }
 
 /** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */

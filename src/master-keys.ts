@@ -6,6 +6,7 @@ import {
   hkdfSync,
   type KeyObject,
   randomBytes,
+  timingSafeEqual,
 } from 'node:crypto';
 
 export interface MasterKey {
@@ -53,6 +54,17 @@ export class MasterKeys {
     const ofPurpose = this.#macKeys.get(purpose) ?? new Map<string, KeyObject>();
     this.#macKeys.set(purpose, ofPurpose.set(id, key));
     return key;
+  }
+
+  /** HMAC-SHA-256 of what is too easily guessed to be stored as a plain hash. */
+  mac(purpose: string, data: string): Buffer {
+    return createHmac('sha256', this.macKey(purpose)!).update(data).digest();
+  }
+
+  /** Whether it is the mac of `data`, under any of the keys. */
+  isMac(purpose: string, data: string, mac: Buffer): boolean {
+    const macUnder = (id: string) => createHmac('sha256', this.macKey(purpose, id)!).update(data).digest();
+    return [...this.#keys.keys()].some((id) => timingSafeEqual(macUnder(id), mac));
   }
 
   /** Encrypts with AES-256-GCM. `about` is authenticated too, so that a sealed value opens only where it belongs. */

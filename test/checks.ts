@@ -11,6 +11,7 @@ const secretFields = [
   'accessToken',
   'token',
   'accountInviteCode',
+  'clientNonce',
 ];
 // What only the inside of a service knows: SQL, files, libraries.
 const innards =

@@ -82,7 +82,10 @@ test('no policy says what has no effect there, and each public method has a limi
   );
   expect(unlimited.map(nameOf), 'public without a limit').toEqual([]);
   const guessed = methods.filter((each) => policyOf(each)!.failureLimits);
-  expect(guessed.map(nameOf), 'where passwords of others are tried').toEqual(['AuthService.SignIn']);
+  expect(guessed.map(nameOf), 'where passwords or codes of others are tried').toEqual([
+    'AuthService.SignIn',
+    'AuthService.SignInWithMagicLink',
+  ]);
 });
 
 describe.each(wires)('over %s', (wire) => {

@@ -1,6 +1,6 @@
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
-import { tokenFor } from './inbox.ts';
+import { lastMail, tokenFor } from './inbox.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -140,6 +140,11 @@ async function callMailed(
   await step('RequestMagicLink', () => auth.requestMagicLink({ email }));
   const entering = await tokenFor(service, email);
   const entered = bearerOf(await step('SignInWithMagicLink', () => auth.signInWithMagicLink({ token: entering })));
+  service.pass(61);
+  const clientNonce = 'a-nonce-of-32-characters-_-_-_-_';
+  await step('RequestMagicLink (code)', () => auth.requestMagicLink({ email, clientNonce }));
+  const code = { email, clientNonce, code: /^\d{6}$/m.exec((await lastMail(service, email)).text)![0] };
+  await step('SignInWithMagicLink (code)', () => auth.signInWithMagicLink({ code }));
   const passwords = { currentPassword: 'a second phrase', newPassword: 'the third phrase' };
   await step('ChangePassword', () => auth.changePassword(passwords, entered));
   await step('DeleteMe', () => auth.deleteMe({}, entered));

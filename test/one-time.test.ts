@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect, onTestFinished, test } from 'vitest';
 import { Direct } from '../src/database/direct.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { transact } from '../src/database/transaction.ts';
 import { sweep } from '../src/janitor.ts';
+import { type MasterKey, MasterKeys } from '../src/master-keys.ts';
+import { MailedCodes } from '../src/one-time/mailed-code.ts';
 import { consume, issue, look, type OneTimeDraft, voidFor } from '../src/one-time/one-time-token.ts';
 import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from '../src/one-time/one-time-value.ts';
 import { defaultProjectId as projectId } from '../src/project/project.ts';
@@ -184,6 +187,36 @@ test('nothing but what was minted is looked up, and each kind has a hash of its 
     expect(hashOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
   const hashes = new Set(kinds.map((kind) => hashOneTimeValue(projectId, kind, raw)!.toString('hex')));
   expect(hashes.size).toBe(kinds.length);
+});
+
+test('a code means something under the keys that it was made with alone, also once a newer key is the first', async () => {
+  const { orm } = await prepare();
+  const [old, newer] = ['old', 'newer'].map((id) => ({ id, key: createHash('sha256').update(id).digest() })) as [
+    MasterKey,
+    MasterKey,
+  ];
+  const asked = { projectId, kind: 'magic_link', target: 'ada@example.org', clientNonce: 'n'.repeat(22) } as const;
+  const { raw: code, ...hashes } = new MailedCodes(new MasterKeys([old])).mint(asked);
+  await ways(orm).issue({ kind: 'magic_link', ...hashes });
+  const tryUnder = (...keys: MasterKey[]) =>
+    new MailedCodes(new MasterKeys(keys)).try(new Direct(orm), { ...asked, code }, noon);
+  expect(await tryUnder(newer)).toEqual({ userId: ada, hash: undefined });
+  expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
+});
+
+test('codes are six digits, each as frequent as the other, in every place', () => {
+  const codes = new MailedCodes(new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 7) }]));
+  const asked = { projectId, kind: 'magic_link', target: '', clientNonce: '' } as const;
+  const counts = new Map<string, number>();
+  for (let n = 0; n < 20_000; n++) {
+    const { raw } = codes.mint(asked);
+    expect(raw).toMatch(/^\d{6}$/);
+    for (const [place, digit] of [...raw].entries())
+      counts.set(`${place} ${digit}`, (counts.get(`${place} ${digit}`) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(60);
+  // Six deviations: one run in ten million would meet them by chance.
+  for (const count of counts.values()) expect(Math.abs(count - 2000)).toBeLessThan(6 * Math.sqrt(1800));
 });
 
 test('the janitor removes values a week after they expired, and mails a week after they left', async () => {

@@ -146,6 +146,8 @@ const most: Record<string, number> = {
   ResetPassword: 9,
   RequestMagicLink: 7,
   SignInWithMagicLink: 9,
+  'RequestMagicLink (code)': 7,
+  'SignInWithMagicLink (code)': 11,
   ChangePassword: 10,
   DeleteMe: 10,
   GetEmailVerificationStatus: 1,

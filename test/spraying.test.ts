@@ -122,20 +122,28 @@ test.each(['AuthService.GetMe:account=5', 'AuthService.SignIn:target=5'])(
 );
 
 test('the numbers of docs/throttling.md are those of the contract', () => {
-  const [, table = ''] = /<!-- failures:begin -->(.*)<!-- failures:end -->/s.exec(
-    readFileSync('docs/throttling.md', 'utf8'),
-  )!;
-  const documented = [...table.matchAll(/\| (\d+) \|.*:(\w+)` \|$/gm)].map(([, number, name]) => [
-    name,
-    Number(number),
-  ]);
-  const { perAccount, consecutive, perNetwork, perProject } = policyOf(AuthService.method.signIn)!.failureLimits!;
+  const tables = readFileSync('docs/throttling.md', 'utf8').matchAll(
+    /<!-- failures:begin -->(.*?)<!-- failures:end -->/gs,
+  );
+  const documented = [...tables].flatMap(([, table = '']) =>
+    [...table.matchAll(/\| (\d+) \|.*`AuthService\.(\w+:\w+)` \|$/gm)].map(([, number, name]) => [
+      name,
+      Number(number),
+    ]),
+  );
+  const { signIn, signInWithMagicLink } = AuthService.method;
+  const passwords = policyOf(signIn)!.failureLimits!;
+  const codes = policyOf(signInWithMagicLink)!.failureLimits!;
   expect(documented).toEqual([
-    ['account', perAccount],
-    ['account', perAccount],
-    ['consecutive', consecutive],
-    ['consecutive', consecutive],
-    ['network', perNetwork],
-    ['project', perProject],
+    ['SignIn:account', passwords.perAccount],
+    ['SignIn:account', passwords.perAccount],
+    ['SignIn:consecutive', passwords.consecutive],
+    ['SignIn:consecutive', passwords.consecutive],
+    ['SignIn:network', passwords.perNetwork],
+    ['SignIn:project', passwords.perProject],
+    ['SignInWithMagicLink:account', codes.perAccount],
+    ['SignInWithMagicLink:consecutive', codes.consecutive],
+    ['SignInWithMagicLink:network', codes.perNetwork],
+    ['SignInWithMagicLink:project', codes.perProject],
   ]);
 });

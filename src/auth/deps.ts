@@ -3,6 +3,7 @@ import type { Quotas } from '../account/standing.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Guesses } from '../limit/guesses.ts';
 import type { TargetBudget } from '../limit/target-budget.ts';
+import type { MailedCodes } from '../one-time/mailed-code.ts';
 import type { SessionOpener } from '../session/opening.ts';
 import type { Passwords } from '../user/password.ts';
 import type { Letters } from './letters.ts';
@@ -15,8 +16,12 @@ export interface AuthDeps {
   readonly letters: Letters;
   /** Mails that anyone may have sent to an address. */
   readonly mailBudget: TargetBudget;
+  /** Codes in mails. */
+  readonly codes: MailedCodes;
   /** Failed sign-ins. */
   readonly guesses: Guesses;
+  /** Wrong codes. */
+  readonly codeGuesses: Guesses;
   /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
   readonly countGuess: (userId: string) => Promise<void>;
   readonly joining: Joining;

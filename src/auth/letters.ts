@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Addressee, Messages } from '../mail/message.ts';
 import type { Outbox } from '../mail/outbox.ts';
+import type { MailedCodes } from '../one-time/mailed-code.ts';
 import { issue } from '../one-time/one-time-token.ts';
 import type { OneTimeKind } from '../one-time/one-time-value.ts';
 import { deviceName } from '../session/message.ts';
@@ -21,9 +22,16 @@ export class Letters {
   readonly #outbox: Outbox;
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
   readonly #messages: Messages;
+  readonly #codes: MailedCodes;
 
-  constructor(outbox: Outbox, messages: Messages, lifetimes: Readonly<Record<OneTimeKind, number>>) {
+  constructor(
+    outbox: Outbox,
+    messages: Messages,
+    codes: MailedCodes,
+    lifetimes: Readonly<Record<OneTimeKind, number>>,
+  ) {
     this.#outbox = outbox;
+    this.#codes = codes;
     this.#lifetimes = lifetimes;
     this.#messages = messages;
   }
@@ -33,13 +41,23 @@ export class Letters {
     return this.#outbox.isOff;
   }
 
-  /** Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. */
-  async send(em: EntityManager, kind: OneTimeKind, to: Recipient | undefined, now: Date): Promise<void> {
+  /**
+   * Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. With the nonce of
+   * the client that asks for it the mail also holds a code.
+   */
+  async send(
+    em: EntityManager,
+    kind: OneTimeKind,
+    to: Recipient | undefined,
+    now: Date,
+    clientNonce = '',
+  ): Promise<void> {
     const { projectId, userId, email } = to ?? emptyRecipient;
     const lifetime = this.#lifetimes[kind];
-    const draft = { projectId, userId, kind, target: emailKey(email), lifetime };
-    const value = { ...(await issue(em, draft, now)), lifetime };
-    await this.#outbox.enqueue(em, this.#wordsFor(kind, to ?? emptyRecipient, value), now);
+    const about = { projectId, kind, target: emailKey(email) };
+    const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
+    const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
+    await this.#outbox.enqueue(em, this.#wordsFor(kind, to ?? emptyRecipient, { ...issued, code, lifetime }), now);
   }
 
   async tellPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {

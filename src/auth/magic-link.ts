@@ -12,31 +12,34 @@ import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { recipientOf } from './letters.ts';
+import { codeRefused, redeemCode } from './mailed-code.ts';
 import { openAndTell } from './new-device.ts';
 import { sendOnRequest } from './requested-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, letters } = deps;
+  const { now, opener, letters, codeGuesses } = deps;
   return {
-    async requestMagicLink({ email }, context) {
+    async requestMagicLink({ email, clientNonce }, context) {
       const action = 'auth.magic_link.request';
-      await sendOnRequest(deps, { kind: 'magic_link', email, action, isFor: () => true }, context);
+      await sendOnRequest(deps, { kind: 'magic_link', email, action, clientNonce, isFor: () => true }, context);
       return {};
     },
 
-    async signInWithMagicLink({ token: raw, kind }, context) {
-      if (!raw) throw new Refusal('TOKEN_REQUIRED');
+    async signInWithMagicLink({ token: raw, code, kind }, context) {
+      if (!raw && !code) throw new Refusal('TOKEN_REQUIRED');
       const projectId = projectOf(context);
+      const value = code ? await redeemCode(deps, code, context) : { raw };
       const at = now();
       const { user, opened } = await change(context, async (em) => {
-        const used = await consume(em, 'magic_link', { projectId, raw }, at);
-        if (!used) throw new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
+        const used = await consume(em, 'magic_link', { projectId, ...value }, at);
+        if (!used) throw code ? codeRefused() : linkRefused();
+        await codeGuesses.forget(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         await proveMailbox(em, user, at);
         user.lastSignInAt = at;
-        const opening = { user, kind: kindOfClient(kind), method: 'magiclink', origin: origin(context) };
+        const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
         await evictSessions(em, user.id, sessionsPerUser - 1, at);
         await openAndTell(em, opened.session, letters.draftNewDevice(em, recipientOf(user), opened.session, at));
@@ -50,6 +53,10 @@ export function magicLink(deps: AuthDeps): Methods {
       };
     },
   };
+}
+
+function linkRefused(): Refusal {
+  return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
 }
 
 /** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */

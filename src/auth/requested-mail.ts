@@ -13,6 +13,8 @@ interface Request {
   readonly kind: OneTimeKind;
   readonly email: string;
   readonly action: Action;
+  /** Of a client that wants a code beside the link. */
+  readonly clientNonce?: string;
   /** Whether this user is sent one. */
   readonly isFor: (user: UserRow) => boolean;
 }
@@ -29,7 +31,7 @@ export function sendOnRequest(deps: AuthDeps, request: Request, context: Handler
 }
 
 async function send(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
-  const { kind, email, action, isFor } = request;
+  const { kind, email, action, isFor, clientNonce } = request;
   const at = deps.now();
   const projectId = projectOf(context);
   const passes = await deps.mailBudget.take(direct(context), projectId, kind, emailKey(email), at);
@@ -37,7 +39,7 @@ async function send(deps: AuthDeps, request: Request, context: HandlerContext): 
   const isMeant = user !== undefined && !user.isAnonymous && !isBannedAt(user, at) && isFor(user);
   const to = passes && isMeant ? recipientOf(user) : undefined;
   await change(context, async (em) => {
-    await deps.letters.send(em, kind, to, at);
+    await deps.letters.send(em, kind, to, at, clientNonce);
     if (to) audit(em, context, { action, userId: to.userId }, at);
     else auditFailure(em, context, { action, userId: user?.id, cause: causeOf(user, isMeant) }, at);
   });

@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
@@ -25,7 +25,7 @@ export interface Lane {
   readonly forgiven: readonly string[];
 }
 
-/** One try of a password for one address, before anybody knows whether either exists. */
+/** One try of a password or a code for one address, before anybody knows whether either exists. */
 export interface Guess {
   readonly projectId: string;
   /** Where it comes from, as PostgreSQL writes networks. Null when that cannot be told. */
@@ -50,6 +50,16 @@ export const waitOf = (project: string, keys: string, limits: string, now: strin
      join rate_limits r on r.project_id = ${project} and r.key = b.key
      where r.hits >= b.most and r.window_ends_at > ${now})`;
 
+const ask = statement<{ wait: number | null }>(
+  'guess_wait',
+  `select ${waitOf('$1', '$2::text[]', '$3::int[]', '$4')} as wait`,
+);
+
+const forget = statement<{ key: string }>(
+  'guess_forget',
+  'delete from rate_limits where project_id = $1 and key = any($2::text[]) returning key',
+);
+
 // In the order of their keys, so that of two guesses at once none waits for the other's second row.
 const count = statement<{ key: string; hits: number }>(
   'guess_count',
@@ -61,8 +71,17 @@ const count = statement<{ key: string; hits: number }>(
    returning key, hits`,
 );
 
+/** What is guessed. Each has counters of its own: whoever is kept from trying one may still try the other. */
+export type Guessed = 'password' | 'code';
+
+// Those of passwords have had these names since before there was anything else to guess.
+const names: Readonly<Record<Guessed, { soon: string; late: string; shared: string }>> = {
+  password: { soon: 'guess', late: 'guesses', shared: 'failures' },
+  code: { soon: 'code', late: 'codes', shared: 'wrong codes' },
+};
+
 /**
- * Bounds how often passwords are guessed, and locks nobody out.
+ * Bounds how often passwords or codes are guessed, and locks nobody out.
  *
  * Whoever comes from a network that the user has a session from is bound by counters of their own; those of strangers,
  * which anybody can use up, do not touch them. A failure is counted after the hash, and its verdict is given only when
@@ -73,8 +92,10 @@ export class Guesses {
   readonly #keys: MasterKeys;
   readonly #budgets: Budgets;
   readonly #limits: GuessLimits;
+  readonly #names: (typeof names)[Guessed];
 
-  constructor(keys: MasterKeys, budgets: Budgets, limits: GuessLimits) {
+  constructor(guessed: Guessed, keys: MasterKeys, budgets: Budgets, limits: GuessLimits) {
+    this.#names = names[guessed];
     this.#keys = keys;
     this.#budgets = budgets;
     this.#limits = limits;
@@ -85,9 +106,10 @@ export class Guesses {
     const network = isIP(address) ? networkOf(address) : null;
     const { soon, late, lateKnown } = this.#keysOf(email);
     const { perNetwork, perProject } = this.#limits;
+    const failures = `${this.#names.shared} ${projectId}`;
     const shared = [
-      { budget: 'network', key: `failures ${projectId} ${neighborhoodOf(address)}`, limit: perNetwork },
-      { budget: 'project', key: `failures ${projectId}`, limit: perProject },
+      { budget: 'network', key: `${failures} ${neighborhoodOf(address)}`, limit: perNetwork },
+      { budget: 'project', key: failures, limit: perProject },
     ] as const;
     return {
       projectId,
@@ -98,7 +120,7 @@ export class Guesses {
     };
   }
 
-  /** The keys of what was counted for an address whose password is another now. */
+  /** The keys of all that was counted for an address, when what was guessed is another now. */
   forgivenByReset(email: string): string[] {
     return Object.values(this.#keysOf(email));
   }
@@ -110,12 +132,33 @@ export class Guesses {
 
   /** Counts a failure. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it, and no verdict is to be given. */
   async count(direct: Direct, guess: Guess, isKnown: boolean, now: Date): Promise<void> {
-    const { keys, limits, seconds } = isKnown ? guess.known : guess.strangers;
-    const counted = keys.length === 0 ? [] : await count(direct, [guess.projectId, keys, now, seconds]);
+    const wait = await this.countOnAccount(direct, guess, isKnown ? guess.known : guess.strangers, now);
+    if (!isKnown) await this.countOfStrangers(guess);
+    refuseFor(wait, 'account');
+  }
+
+  /** Counts a failure of the account's, and answers with the seconds to wait when there was no room for it. */
+  async countOnAccount(on: Direct, { projectId }: Guess, lane: Lane, now: Date): Promise<number> {
+    const { keys, limits, seconds } = lane;
+    const counted = keys.length === 0 ? [] : await count(on, [projectId, keys, now, seconds]);
     const hitsOf = new Map(counted.map(({ key, hits }) => [key, hits]));
-    if (!isKnown)
-      for (const { budget, key, limit } of guess.shared) refuseFor(await this.#budgets.take(key, limit), budget);
-    refuseFor(Math.max(0, ...seconds.filter((_, n) => hitsOf.get(keys[n]!)! > limits[n]!)), 'account');
+    return Math.max(0, ...seconds.filter((_, n) => hitsOf.get(keys[n]!)! > limits[n]!));
+  }
+
+  /** Counts a failure of strangers. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it. */
+  async countOfStrangers({ shared }: Guess): Promise<void> {
+    for (const { budget, key, limit } of shared) refuseFor(await this.#budgets.take(key, limit), budget);
+  }
+
+  /** Whether the account's counters have room for one more failure of strangers. */
+  async hasRoom(on: Direct, { projectId, strangers }: Guess, now: Date): Promise<boolean> {
+    const [row] = await ask(on, [projectId, strangers.keys, strangers.limits, now]);
+    return row!.wait === null;
+  }
+
+  /** Forgets all that was counted for the address. */
+  async forget(em: EntityManager, projectId: string, email: string): Promise<void> {
+    await forget(em, [projectId, this.forgivenByReset(email)]);
   }
 
   #laneOf(soon: string, late: string, forgiven: readonly string[]): Lane {
@@ -133,8 +176,9 @@ export class Guesses {
   }
 
   #keysOf(email: string) {
-    const name = createHmac('sha256', this.#keys.macKey('guesses')!).update(email).digest('base64url');
-    return { soon: `guess ${name}`, late: `guesses ${name}`, lateKnown: `guesses ${name} known` };
+    const { soon, late } = this.#names;
+    const name = this.#keys.mac('guesses', email).toString('base64url');
+    return { soon: `${soon} ${name}`, late: `${late} ${name}`, lateKnown: `${late} ${name} known` };
   }
 }
 

@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Direct } from '../database/direct.ts';
 import { statement } from '../database/prepared.ts';
@@ -61,7 +60,7 @@ export class TargetBudget {
     now: Date,
   ): Promise<number> {
     const { gap, perHour } = this.#limits;
-    const name = createHmac('sha256', this.#keys.macKey('target budget')!).update(target).digest('base64url');
+    const name = this.#keys.mac('target budget', target).toString('base64url');
     const [row] = await take(on, [projectId, `${kind} ${name}`, `mail ${name}`, now, gap, perHour]);
     return row!.wait;
   }

@@ -5,6 +5,7 @@ export type MailKind =
   | 'verification'
   | 'password_reset'
   | 'magic_link'
+  | 'magic_code'
   | 'email_change'
   | 'email_change_notice'
   | 'email_changed'
@@ -38,6 +39,8 @@ export interface Addressee {
 export interface Passed {
   readonly id: string;
   readonly raw: string;
+  /** What stands for it where it cannot be clicked. */
+  readonly code?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
@@ -77,7 +80,7 @@ export class Messages {
   }
 
   magicLink(to: Addressee, value: Passed): Message {
-    return this.#withLink('magic_link', 'magic-link', to, value);
+    return this.#withLink(value.code ? 'magic_code' : 'magic_link', 'magic-link', to, value);
   }
 
   /** Goes to the new address. */
@@ -119,9 +122,9 @@ export class Messages {
     return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
-  #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, lifetime }: Passed): Message {
+  #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, code, lifetime }: Passed): Message {
     const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
-    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}` }), tokenId: id };
+    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id };
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {

@@ -12,6 +12,7 @@ const placeholders: Readonly<Record<MailKind, readonly string[]>> = {
   verification: withLink,
   password_reset: withLink,
   magic_link: withLink,
+  magic_code: [...withLink, 'code'],
   email_change: withLink,
   email_change_notice: everywhere,
   email_changed: withTime,
@@ -98,9 +99,13 @@ function readTemplate(base: string): Template {
     throw new TemplateFault(`${base}.txt does not begin with a line "Subject: ..." and an empty one`);
   const html = existsSync(`${base}.html`) ? readFileSync(`${base}.html`, 'utf8') : undefined;
   for (const each of [subject, text, html ?? '']) refuseUnknown(base, each, known);
-  for (const each of [text, ...(html === undefined ? [] : [html])])
-    if (known.includes('link') && !each.includes('{{link}}')) throw new TemplateFault(`${base}: {{link}} is missing`);
+  for (const each of [text, ...(html === undefined ? [] : [html])]) refuseMissing(base, each, known);
   return { subject, text, html };
+}
+
+function refuseMissing(base: string, text: string, known: readonly string[]): void {
+  const missing = ['link', 'code'].find((name) => known.includes(name) && !text.includes(`{{${name}}}`));
+  if (missing) throw new TemplateFault(`${base}: {{${missing}}} is missing`);
 }
 
 function refuseUnknown(base: string, text: string, known: readonly string[]): void {

@@ -6,7 +6,7 @@ import type { Refusal } from '../errors.ts';
 import { kRemark } from '../rpc/context.ts';
 import type { Exposition } from './exposition.ts';
 
-const { signIn } = AuthService.method;
+const { signIn, signInWithMagicLink } = AuthService.method;
 const { refresh } = SessionService.method;
 
 /** By the reason of the refusal or, where the caller is not told which it was, the cause in its audit event or the budget. */
@@ -24,6 +24,12 @@ const signInOutcomes: Readonly<Record<string, string>> = {
   OVER_CAPACITY: 'over_capacity',
 };
 
+const codeRefusals: Readonly<Record<string, string>> = {
+  wrong_code: 'wrong',
+  network: 'network_limited',
+  project: 'project_limited',
+};
+
 const refreshResults: Readonly<Record<string, string>> = {
   REFRESH_TOKEN_ALREADY_USED: 'reused',
   REFRESH_TOKEN_SUPERSEDED: 'superseded',
@@ -36,12 +42,19 @@ const refreshResults: Readonly<Record<string, string>> = {
 /** How sign-ins and refreshes end, as operators ask about them. */
 export class Outcomes {
   readonly #signIns = tally('success', 'other', ...Object.values(signInOutcomes));
+  readonly #codesRefused = tally(...Object.values(codeRefusals));
   readonly #refreshes = tally('fresh', 'replayed', 'other', ...Object.values(refreshResults));
   #reuseDetected = 0;
 
   count(method: DescMethod, values: ContextValues, refusal: Refusal | undefined): void {
     if (method === refresh) this.#countRefresh(values.get(kRemark), refusal);
     else if (method === signIn) add(this.#signIns, signInOutcome(refusal));
+    else if (method === signInWithMagicLink) this.#countCode(refusal);
+  }
+
+  #countCode(refusal: Refusal | undefined): void {
+    const result = refusal && codeRefusals[causeOf(refusal)];
+    if (result) add(this.#codesRefused, result);
   }
 
   #countRefresh(remark: string | undefined, refusal: Refusal | undefined): void {
@@ -55,6 +68,9 @@ export class Outcomes {
     to.counter('gatehouse_sign_ins_total', 'Sign-ins with a password, by outcome.', () =>
       [...this.#signIns].map(([outcome, count]) => [{ outcome }, count]),
     );
+    to.counter('gatehouse_codes_refused_total', 'Codes of mails that were refused, by result.', () =>
+      [...this.#codesRefused].map(([result, count]) => [{ result }, count]),
+    );
     to.counter('gatehouse_refreshes_total', 'Refreshes, by result.', () =>
       [...this.#refreshes].map(([result, count]) => [{ result }, count]),
     );
@@ -67,9 +83,11 @@ export class Outcomes {
 }
 
 function signInOutcome(refusal: Refusal | undefined): string {
-  if (!refusal) return 'success';
-  const { event, budget } = refusal.options;
-  return signInOutcomes[event?.cause ?? budget ?? refusal.reason] ?? 'other';
+  return refusal ? (signInOutcomes[causeOf(refusal)] ?? 'other') : 'success';
+}
+
+function causeOf({ reason, options: { event, budget } }: Refusal): string {
+  return event?.cause ?? budget ?? reason;
 }
 
 function tally(...names: string[]): Map<string, number> {

@@ -17,6 +17,10 @@ const OneTimeTokenTable = defineEntity({
     kind: p.string().length(32).$type<OneTimeKind>(),
     target: p.string().length(320),
     hash: p.blob().hidden(),
+    // Of the code in the same mail, if it has one. A replica of the version before knows nothing of them.
+    nonceHash: p.blob().hidden().nullable(),
+    codeHash: p.blob().hidden().nullable(),
+    codeTries: p.smallint().nullable(),
     lifetimeSeconds: p.integer(),
     createdAt: p.datetime(3),
     sentAt: p.datetime(3).nullable(),
@@ -46,7 +50,13 @@ OneTimeTokenTable.setClass(OneTimeToken);
 /** How long a value lives that nobody has been sent yet. */
 const unsentSeconds = 24 * 3600;
 
-export interface OneTimeDraft {
+/** What of a code is stored beside the value that it stands for. */
+export interface CodeHashes {
+  readonly nonceHash: Buffer;
+  readonly codeHash: Buffer;
+}
+
+export interface OneTimeDraft extends Partial<CodeHashes> {
   readonly projectId: string;
   /** Somebody who does not exist is issued nothing. */
   readonly userId: string;
@@ -104,8 +114,11 @@ export interface Consumed {
   readonly target: string;
 }
 
-// An address that is not the user's any more is proved to no purpose. Which address a change leads to its own code asks.
-const isGood = `t.project_id = $1 and t.hash = $3 and t.kind = $4
+/**
+ * Whether a value of the project and kind is good at the time, for statements that have them as $1, $4 and $2. An address
+ * that is not the user's any more is proved to no purpose; which one a change leads to its own code asks.
+ */
+export const isOpen = `t.project_id = $1 and t.kind = $4
      and t.used_at is null and t.voided_at is null and t.expires_at > $2 and u.id = t.user_id and u.deleted_at is null
      and (u.banned_until is null or u.banned_until <= $2) and (t.kind = 'email_change' or u.email_key = t.target)`;
 
@@ -113,10 +126,13 @@ const use = statement<Consumed>(
   'one_time_consume',
   `with used as (
      update one_time_tokens t set used_at = $2 from users u
-     where ${isGood} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
+     where t.hash = $3 and ${isOpen} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
    ), cancelled as (${cancelMails('used', '$2')})
    select user_id, target from used`,
 );
+
+/** A value, or the hash of the one that a code stands for. */
+export type Presented = { readonly raw: string } | { readonly hash: Buffer };
 
 /**
  * Uses a value up: of any number of calls with it one gets an answer. Undefined when it is used, void, expired, of
@@ -125,10 +141,10 @@ const use = statement<Consumed>(
 export async function consume(
   em: EntityManager,
   kind: OneTimeKind,
-  { projectId, raw, userId }: { projectId: string; raw: string; userId?: string | undefined },
+  { projectId, userId, ...value }: { projectId: string; userId?: string | undefined } & Presented,
   now: Date,
 ): Promise<Consumed | undefined> {
-  const hash = hashOneTimeValue(projectId, kind, raw);
+  const hash = 'hash' in value ? value.hash : hashOneTimeValue(projectId, kind, value.raw);
   if (!hash) return undefined;
   const [row] = await use(em, [projectId, now, hash, kind, userId ?? null]);
   return row;
@@ -142,7 +158,7 @@ export interface Seen extends Consumed {
 
 const see = statement<Seen>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isGood} as is_good
+  `select t.user_id, t.target, u.email, u.name, ${isOpen} as is_good
    from one_time_tokens t join users u on u.id = t.user_id where t.project_id = $1 and t.hash = $3`,
 );
 

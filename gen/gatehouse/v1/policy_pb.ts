@@ -107,11 +107,12 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 0);
 
 /**
- * How many guesses a method that checks a password admits, however many addresses they come from. Beyond it calls are
- * refused with OVER_REQUEST_RATE_LIMIT, whatever the password, until google.rpc.RetryInfo says.
+ * How many guesses a method that checks a password or a code admits, however many addresses they come from. Beyond it
+ * calls are refused with OVER_REQUEST_RATE_LIMIT, whatever the password, until google.rpc.RetryInfo says.
  *
  * A call comes from a known network when the user has a live session there (an IPv4 address or an IPv6 /64). Such calls
- * count apart from those of strangers and are not refused because of them, so that nobody locks a user out.
+ * count apart from those of strangers and are not refused because of them, so that nobody locks a user out. Of codes all
+ * calls are those of strangers: who is kept from trying codes has the link in the same mail.
  *
  * @generated from message gatehouse.v1.FailureLimits
  */

@@ -5,6 +5,7 @@ import { Migration20261121160000_audit_trail } from './Migration20261121160000_a
 import { Migration20261121160820_accounts } from './Migration20261121160820_accounts.ts';
 import { Migration20261121161000_operators } from './Migration20261121161000_operators.ts';
 import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
+import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   { name: 'Migration20261121160820_accounts', class: Migration20261121160820_accounts },
   { name: 'Migration20261121161000_operators', class: Migration20261121161000_operators },
   { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
+  { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
 ];
