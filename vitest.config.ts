@@ -8,6 +8,7 @@ const transactional = [
   'audit*',
   'auth',
   'billing',
+  'code-guessing',
   'deadline',
   'email-lifecycle',
   'invite',

@@ -41,10 +41,10 @@ export async function seed(database: pg.Client, sessions: number, cost: HashCost
 }
 
 const users = `
-  insert into users (id, project_id, email, email_key, password_hash, app_metadata, user_metadata,
-    created_at, updated_at, current_account_id)
+  insert into users (id, project_id, email, email_key, email_verified_at, password_hash, app_metadata,
+    user_metadata, created_at, updated_at, current_account_id)
   select ('01800000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '${defaultProjectId}', 'user' || n || '@example.org',
-    'user' || n || '@example.org', $3, '{}', '{}', now(), now(), ('01850000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+    'user' || n || '@example.org', now(), $3, '{}', '{}', now(), now(), ('01850000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
   from generate_series($1::int, $2::int) n on conflict do nothing`;
 
 const accountId = `('01850000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid`;

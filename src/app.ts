@@ -20,7 +20,7 @@ import type { Clock } from './database/clock.ts';
 import { Direct } from './database/direct.ts';
 import { Refusal } from './errors.ts';
 import { Budgets } from './limit/budget.ts';
-import { type Guessed, Guesses } from './limit/guesses.ts';
+import { Guesses, type GuessLimits } from './limit/guesses.ts';
 import { Limits } from './limit/limits.ts';
 import { countHits } from './limit/rate-limit.ts';
 import { TargetBudget } from './limit/target-budget.ts';
@@ -78,9 +78,11 @@ export function createApp(deps: Deps): App {
   const sessions = new LiveSessions(new Direct(deps.orm), deps.now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
+  const ofPasswords = failureLimits(AuthService.method.signIn, limits);
   const guessing = {
-    guesses: createGuesses('password', AuthService.method.signIn, deps, budgets, limits),
-    codeGuesses: createGuesses('code', AuthService.method.signInWithMagicLink, deps, budgets, limits),
+    guesses: new Guesses('password', deps.keys, budgets, ofPasswords),
+    ownGuesses: new Guesses('own password', deps.keys, budgets, { consecutive: ofPasswords.consecutive }),
+    codeGuesses: new Guesses('code', deps.keys, budgets, failureLimits(AuthService.method.signInWithMagicLink, limits)),
     countGuess: guessCounter(budgets, limits),
   };
   const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
@@ -99,7 +101,7 @@ function createServices(
   access: AccessTokens,
   sessions: LiveSessions,
   opener: SessionOpener,
-  guessing: Pick<AuthDeps, 'guesses' | 'codeGuesses' | 'countGuess'>,
+  guessing: Pick<AuthDeps, 'guesses' | 'ownGuesses' | 'codeGuesses' | 'countGuess'>,
   rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
@@ -114,8 +116,16 @@ function createServices(
     serve(
       AuthService,
       authService({
-        ...{ ...config, now, passwords, opener, letters, codes, mailBudget, ...guessing },
-        ...{ passwordMinLength, joining },
+        ...config,
+        ...guessing,
+        now,
+        passwords,
+        opener,
+        letters,
+        codes,
+        mailBudget,
+        passwordMinLength,
+        joining,
       }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotations, sessions, memory })),
@@ -179,14 +189,8 @@ function createBudgets({ orm, now, elapsed }: Deps): Budgets {
   return new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), elapsed);
 }
 
-function createGuesses(
-  guessed: Guessed,
-  method: DescMethod,
-  { keys }: Deps,
-  budgets: Budgets,
-  limits: Limits,
-): Guesses {
-  return new Guesses(guessed, keys, budgets, limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!));
+function failureLimits(method: DescMethod, limits: Limits): GuessLimits {
+  return limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!);
 }
 
 /** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */

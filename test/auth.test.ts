@@ -33,12 +33,15 @@ describe.each(wires)('over %s', (wire) => {
   test('where registrations are hidden, an unknown address, a wrong password and no password are refused alike', async () => {
     const service = await start({ env: { HIDE_REGISTRATION: 'on' } });
     const { auth } = service.clients(wire);
-    await service.welcome();
+    await service.welcome({ ...ada, emailVerified: true });
     await service.clients('json').admin.createUser({ email: bob.email }, asService);
+    const unproved = { email: 'eve@example.org', password: ada.password };
+    await service.clients('json').admin.createUser(unproved, asService);
     const tries = [
       { email: 'nobody@example.org', password: ada.password },
       { email: ada.email, password: 'a difference engim' },
       { email: bob.email, password: bob.password },
+      unproved,
     ];
     for (const credentials of tries)
       expect(await refusalWithoutTrace(service.database, () => auth.signIn(credentials))).toEqual({

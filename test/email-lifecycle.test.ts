@@ -116,6 +116,19 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn(ada);
   });
 
+  test('where addresses must be verified, a guest who registers signs in anew, once theirs is', async () => {
+    const service = await start({ env: { REQUIRE_VERIFIED_EMAIL: 'on' } });
+    const { auth, sessions } = service.clients(wire);
+    const guest = await service.guest();
+    const { user } = await auth.register(ada, guest.as);
+    expect(user!.id).toBe(guest.user.id);
+    expect((await refusalOf(auth.getMe({}, guest.as))).reason).toBe('SESSION_REVOKED');
+    const { refreshToken } = guest.tokens;
+    expect((await refusalOf(sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
+    await auth.verifyEmail({ token: await tokenFor(service, ada.email) });
+    expect((await service.signIn(ada)).user.id).toBe(guest.user.id);
+  });
+
   test('a new address is pending until its link is opened; both addresses hear of it, the old one not which it is', async () => {
     const service = await start();
     const { auth } = service.clients(wire);

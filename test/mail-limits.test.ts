@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { mailsTo } from './inbox.ts';
+import { mailsTo, tokenFor } from './inbox.ts';
 import { ofCalls } from './methods.ts';
-import { ada } from './people.ts';
+import { ada, asService, bob } from './people.ts';
 import { startProxy } from './proxy.ts';
 import { refusalOf } from './refusal.ts';
-import { start } from './start.ts';
+import { bearer, start } from './start.ts';
 
 const newPassword = 'the second difference';
 
@@ -58,7 +58,7 @@ test.each<
   expect(await reasonOf(0)).not.toBe('OVER_REQUEST_RATE_LIMIT');
 });
 
-test('one address is sent no more than the hourly number of mails, whoever asks, and is answered as ever', async () => {
+test('one address is sent no more than the hourly number of mails of a kind, whoever asks, and is answered as ever', async () => {
   const service = await start({ env: { MAIL_HOURLY_LIMIT: '4' } });
   const { auth } = service.clients('json');
   await service.welcome();
@@ -73,10 +73,66 @@ test('one address is sent no more than the hourly number of mails, whoever asks,
     service.pass(61);
   }
   for (const answer of answers) expect({ ...answer, $typeName: '' }).toEqual({ ...answers[0], $typeName: '' });
-  expect(await mailsTo(service, ada.email)).toHaveLength(4);
+  const subjects = (await mailsTo(service, ada.email)).map(({ subject }) => subject).sort();
+  expect(subjects).toEqual([...Array(4).fill('Reset your password'), ...Array(4).fill('Your link to sign in')]);
   service.pass(3600);
   await auth.requestPasswordReset({ email: ada.email });
-  expect(await mailsTo(service, ada.email)).toHaveLength(5);
+  expect(await mailsTo(service, ada.email)).toHaveLength(9);
+});
+
+test('strangers use up nothing of an address by what it is not sent', async () => {
+  const service = await start({ env: { MAIL_HOURLY_LIMIT: '4' } });
+  const { auth } = service.clients('json');
+  await service.clients('json').admin.createUser({ ...ada, emailVerified: true }, asService);
+  await service.clients('json').admin.createUser({ email: bob.email }, asService);
+  for (let n = 0; n < 6; n++) {
+    await auth.sendVerificationEmail({ email: ada.email });
+    await auth.requestPasswordReset({ email: bob.email });
+    service.pass(61);
+  }
+  await auth.requestPasswordReset({ email: ada.email });
+  await auth.requestMagicLink({ email: ada.email });
+  await auth.requestMagicLink({ email: bob.email });
+  expect([await mailsTo(service, ada.email), await mailsTo(service, bob.email)].map((each) => each.length)).toEqual([
+    2, 1,
+  ]);
+});
+
+test('whoever registers an address again and again has it sent no more than the hourly number of mails', async () => {
+  const service = await start({ env: { MAIL_HOURLY_LIMIT: '4' } });
+  const { auth } = service.clients('json');
+  for (let n = 0; n < 6; n++) {
+    const guest = await service.guest();
+    await auth.register(ada, guest.as);
+    await mailsTo(service, ada.email);
+    await auth.deleteMe({}, guest.as);
+  }
+  expect(await mailsTo(service, ada.email)).toHaveLength(4);
+  await auth.register(ada);
+  const { as } = await service.signIn(ada);
+  await auth.sendVerificationEmail({}, as);
+  expect(await mailsTo(service, ada.email), 'a link to verify it can be had all the same').toHaveLength(5);
+});
+
+test('a stolen token is no way to guess the password slowly either: fifty wrong ones, until it is another', async () => {
+  const service = await start({
+    env: { LIMITS: 'AuthService.ChangePassword=off,AuthService.UpdateMe=off,AuthService.ChangePassword:session=off' },
+  });
+  const { auth, sessions } = service.clients('json');
+  const { user } = await service.welcome();
+  let { tokens } = await service.signIn();
+  const change = (currentPassword: string) =>
+    refusalOf(auth.changePassword({ currentPassword, newPassword }, bearer(tokens)));
+  for (let n = 0; n < 50; n++) expect((await change(`guess number ${n}`)).reason).toBe('CURRENT_PASSWORD_INCORRECT');
+  service.pass(86_400);
+  tokens = (await sessions.refresh({ refreshToken: tokens.refreshToken })).tokens!;
+  for (const each of ['another guess', ada.password])
+    expect(await change(each), 'right or wrong').toMatchObject({ reason: 'OVER_REQUEST_RATE_LIMIT' });
+  expect((await service.signIn()).user.id, 'the owner signs in all the same').toBe(user.id);
+  await auth.requestPasswordReset({ email: ada.email });
+  await auth.resetPassword({ token: await tokenFor(service, ada.email), newPassword });
+  const { as } = await service.signIn({ ...ada, password: newPassword });
+  await auth.changePassword({ currentPassword: newPassword, newPassword: 'the third difference' }, as);
 });
 
 // Under the stricter isolation one of them may begin anew.

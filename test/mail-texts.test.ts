@@ -75,7 +75,6 @@ test('every mail has a text in every language, without a word that was not fille
     email: 'e',
     name: 'n',
     link: 'http://l',
-    code: '123456',
     lifetime: '86400',
     time: '2026-06-01T12:00:00Z',
     account: 'a',
@@ -87,7 +86,6 @@ test('every mail has a text in every language, without a word that was not fille
     'verification',
     'password_reset',
     'magic_link',
-    'magic_code',
     'email_change',
     'email_change_notice',
     'email_changed',
@@ -98,6 +96,20 @@ test('every mail has a text in every language, without a word that was not fille
       for (const each of [subject, text, html]) expect(each, `${locale} ${kind}`).not.toMatch(/\{\{|undefined|NaN/);
       expect(html).toContain(`<html lang="${locale}">`);
     }
+});
+
+test.each(['en', 'de'])('a mail with a code beside its link has a text of its own in %s', (locale) => {
+  const values = { site: 's', email: 'e', link: 'http://l', lifetime: '600' };
+  const templates = Templates.load('en');
+  const [plain, coded] = [values, { ...values, code: '012345' }].map((each) =>
+    templates.word('magic_link', locale, each),
+  );
+  for (const each of [coded!.text, coded!.html]) {
+    expect(each).toContain('012345');
+    expect(each).toContain('http://l');
+    expect(each).not.toMatch(/\{\{|undefined|NaN/);
+  }
+  expect(plain!.subject).not.toBe(coded!.subject);
 });
 
 test.each(['../../etc', 'en;q=1', 'EN_us', '', 'xx', 'constructor'])('the locale %s leads to a text', (locale) => {

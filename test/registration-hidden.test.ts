@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
 import { mailsTo, tokenFor } from './inbox.ts';
 import { ofCalls } from './methods.ts';
 import { ada, asService, bob } from './people.ts';
@@ -8,6 +9,7 @@ import { refusalOf } from './refusal.ts';
 import { start, wires } from './start.ts';
 
 const env = { HIDE_REGISTRATION: 'on' };
+const proved = { ...ada, emailVerified: true };
 const nothing = { $typeName: 'gatehouse.v1.RegisterResponse' };
 const subjects = { verify: 'Verify your e-mail address', known: 'You already have an account' };
 
@@ -15,7 +17,7 @@ describe.each(wires)('over %s', (wire) => {
   test('registering answers nothing, whether the address is free or not; the mail tells', async () => {
     const service = await start({ env });
     const { auth } = service.clients(wire);
-    const { user } = await service.welcome();
+    const { user } = await service.welcome(proved);
     service.pass(3600);
     const before = await service.database.query('select * from users where id = $1', [user.id]);
     const answers = [
@@ -39,6 +41,79 @@ describe.each(wires)('over %s', (wire) => {
     ]);
   });
 
+  test('whoever registers and signs in at once learns nothing, nor does who does so again', async () => {
+    const service = await start({ env });
+    const { auth } = service.clients(wire);
+    await service.welcome(proved);
+    const password = 'whoever knows this one';
+    const seen = [];
+    for (const email of [ada.email, bob.email]) {
+      await auth.register({ email, password });
+      seen.push(await refusalOf(auth.signIn({ email, password })));
+    }
+    expect(seen[0]).toEqual(seen[1]);
+    expect(seen[0]!.reason).toBe('INVALID_CREDENTIALS');
+  });
+
+  test('an invite code is used up alike, whether the address is free or not', async () => {
+    const service = await start({ env });
+    const { auth, admin } = service.clients(wire);
+    await service.welcome(proved);
+    const seen = [];
+    for (const email of [ada.email, bob.email]) {
+      const { inviteCode: made } = await admin.createInviteCode({}, asService);
+      const inviteCode = made!.code;
+      await auth.register({ ...bob, email, inviteCode });
+      seen.push(await refusalOf(auth.register({ ...ada, inviteCode })));
+    }
+    expect(seen[0]).toEqual(seen[1]);
+    expect(seen[0]!.reason).toBe('INVITE_CODE_USED');
+  });
+
+  test('whoever invites somebody into an account does not learn by it whether they were registered', async () => {
+    const service = await start({ env });
+    const { auth, accounts } = service.clients(wire);
+    const { as, account } = await service.welcome(proved);
+    await service.clients('json').admin.createUser({ email: 'eve@example.org', emailVerified: true }, asService);
+    const codes = [];
+    for (const email of ['eve@example.org', bob.email]) {
+      const { accountInviteCode } = await accounts.createAccountInvite(
+        { accountId: account.id, email, role: AccountRole.MEMBER },
+        as,
+      );
+      codes.push(accountInviteCode);
+      await auth.register({ ...bob, email, accountInviteCode });
+    }
+    expect((await accounts.listMembers({ accountId: account.id }, as)).members).toHaveLength(1);
+    expect((await accounts.listAccountInvites({ accountId: account.id }, as)).invites).toHaveLength(2);
+    const nonsense = { accountInviteCode: 'x'.repeat(20) };
+    expect((await refusalOf(auth.register({ ...ada, ...nonsense }))).reason).toBe('INVALID_ACCOUNT_INVITE_CODE');
+    await auth.verifyEmail({ token: await tokenFor(service, bob.email) });
+    const joined = await service.signIn(bob);
+    await accounts.acceptAccountInvite({ accountInviteCode: codes[1]! }, joined.as);
+    expect((await accounts.listMembers({ accountId: account.id }, as)).members).toHaveLength(2);
+  });
+
+  test('an older link to change the address does not tell whether the newer address is taken', async () => {
+    const service = await start({ env });
+    const { auth, admin } = service.clients(wire);
+    await admin.createUser({ ...bob, emailVerified: true }, asService);
+    const seen = [];
+    for (const [n, probe] of [bob.email, 'free@example.org'].entries()) {
+      const person = { ...ada, email: `ada${n}@example.org`, emailVerified: true };
+      const { as } = await service.welcome(person);
+      const move = (email: string) => auth.updateMe({ email, currentPassword: ada.password }, as);
+      const own = `own${n}@example.org`;
+      await move(own);
+      const token = await tokenFor(service, own);
+      await move(probe);
+      await move(own);
+      seen.push(await refusalOf(auth.confirmEmailChange({ token })));
+    }
+    expect(seen[0]).toEqual(seen[1]);
+    expect(seen[0]!.reason).toBe('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+  });
+
   test('an owner is not told twice within a minute, nor somebody who clicks twice', async () => {
     const service = await start({ env });
     const { auth } = service.clients(wire);
@@ -55,7 +130,7 @@ describe.each(wires)('over %s', (wire) => {
   test('a weak password is refused for either address alike', async () => {
     const service = await start({ env });
     const { auth } = service.clients(wire);
-    await service.welcome();
+    await service.welcome(proved);
     const weak = (email: string) => refusalOf(auth.register({ email, password: 'password1' }));
     expect(await weak(ada.email)).toEqual(await weak(bob.email));
   });
@@ -63,7 +138,7 @@ describe.each(wires)('over %s', (wire) => {
   test('a guest who registers stays a guest, whoever has the address', async () => {
     const service = await start({ env });
     const { auth } = service.clients(wire);
-    await service.welcome();
+    await service.welcome(proved);
     for (const person of [ada, bob]) {
       const guest = await service.guest();
       expect(await auth.register(person, guest.as)).toEqual(nothing);
@@ -74,8 +149,8 @@ describe.each(wires)('over %s', (wire) => {
   test('a change to an address that is taken stays pending for ever, and looks like any other', async () => {
     const service = await start({ env });
     const { auth, admin } = service.clients(wire);
-    const { as } = await service.welcome();
-    await admin.createUser(bob, asService);
+    const { as } = await service.welcome(proved);
+    await admin.createUser({ ...bob, emailVerified: true }, asService);
     const currentPassword = ada.password;
     const taken = await auth.updateMe({ email: bob.email, currentPassword }, as);
     expect(taken.user).toMatchObject({ email: ada.email, pendingEmail: bob.email });
@@ -106,7 +181,7 @@ test.skipIf(process.env.ISOLATION)('a free and a taken address cost the same num
   const proxy = await startProxy();
   const service = await start({ env, databaseUrl: proxy.url });
   const { auth } = service.clients('grpc');
-  await service.welcome();
+  await service.welcome(proved);
   service.pass(3600);
   const countDuring = async (call: () => Promise<unknown>) => {
     const before = proxy.statements.length;

@@ -97,7 +97,7 @@ function acquaintances({ auth, admin }: Clients) {
   return {
     signIn,
     /** Creates the user and signs them in. */
-    async welcome(person: { email: string; password: string; name?: string } = ada) {
+    async welcome(person: { email: string; password: string; name?: string; emailVerified?: boolean } = ada) {
       await admin.createUser(person, asService);
       return signIn(person);
     },

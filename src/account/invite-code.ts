@@ -76,6 +76,16 @@ export async function takeInviteCode(em: EntityManager, projectId: string, code:
   throw new Refusal(state.used ? 'INVITE_CODE_USED' : 'INVITE_CODE_EXPIRED');
 }
 
+/** Notes that a code that was taken is used up by whoever has the address already. */
+export async function spendInviteCode(
+  em: EntityManager,
+  { id }: TakenCode,
+  { projectId, emailKey }: { projectId: string; emailKey: string },
+): Promise<void> {
+  const holder = await em.findOneOrFail(User, { projectId, emailKey, deletedAt: null });
+  await em.nativeUpdate(InviteCode, { id }, { usedBy: holder.id });
+}
+
 const list = statement<InviteCode>(
   'invite_codes_list',
   `select id, code, assigned_plan as "assignedPlan", trial_duration_days as "trialDurationDays", created_at as "createdAt",

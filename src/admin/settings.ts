@@ -2,13 +2,19 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
-import { override, type RuntimeSettings, readOverrides, writeSettings } from '../project/settings.ts';
+import {
+  type ConfiguredSettings,
+  override,
+  type RuntimeSettings,
+  readOverrides,
+  writeSettings,
+} from '../project/settings.ts';
 import { change, direct, projectOf } from '../rpc/context.ts';
 
 export interface SettingsDeps {
   readonly now: Clock;
   /** What the configuration says. */
-  readonly defaults: RuntimeSettings;
+  readonly defaults: ConfiguredSettings;
 }
 
 const names = {

@@ -61,6 +61,9 @@ function refusalOf(
   if (!found) return new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
   if (found.passwordHash == null) return withoutPassword(found, hideRegistration);
   if (!matches) return new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
+  // Whoever has registered an address a moment ago would learn by it that the address was free.
+  if (hideRegistration && !found.emailVerifiedAt)
+    return new Refusal('INVALID_CREDENTIALS', { event: failed('email_not_verified', found) });
   if (isBannedAt(found, now)) return new Refusal('USER_BANNED', { event: failed('banned', found) });
   if (requireVerifiedEmail && !found.emailVerifiedAt)
     return new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', found) });

@@ -22,6 +22,8 @@ export interface AuthDeps {
   readonly guesses: Guesses;
   /** Wrong codes. */
   readonly codeGuesses: Guesses;
+  /** Wrong passwords of who is signed in already. */
+  readonly ownGuesses: Guesses;
   /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
   readonly countGuess: (userId: string) => Promise<void>;
   readonly joining: Joining;

@@ -77,6 +77,8 @@ export async function requestEmailChange(
     if (user.passwordHash !== before.passwordHash) throw incorrect('auth.email_change.request');
     user.pendingEmail = email.trim();
     const to = { ...recipientOf(user), email: user.pendingEmail };
+    // Also where no other is issued: whether the older link still works would tell that the address is taken.
+    await voidFor(em, user.id, at, ['email_change']);
     await deps.letters.send(em, 'email_change', passes && !holder ? to : undefined, at);
     if (passes) await deps.letters.tellEmailChangeRequested(em, recipientOf(user), at);
     audit(em, context, { action: 'auth.email_change.request' }, at);

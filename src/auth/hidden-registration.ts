@@ -1,5 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import type { Invitation } from '../account/joining.ts';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { spendInviteCode } from '../account/invite-code.ts';
+import type { Admission, Invitation, Joining } from '../account/joining.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import { insert, insertIfFree } from '../database/insert.ts';
 import { change, direct } from '../rpc/context.ts';
@@ -24,7 +26,6 @@ async function registerIfFree(
   { now, letters, joining, mailBudget }: AuthDeps,
   registration: Registration,
   invitation: Invitation,
-  emailVerification: boolean,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
@@ -35,21 +36,33 @@ async function registerIfFree(
   await change(context, async (em) => {
     // Only for the mail: whether the address is free is for the index to say.
     const holder = await em.findOne(User, { projectId, emailKey: key, deletedAt: null });
+    const admission = await admitQuietly(em, joining, invitation, at);
     await em.execute('savepoint registration');
-    const admission = await joining.admit(em, invitation, at);
     if (await insertIfFree(em, user)) {
       await joining.join(em, user, admission, at);
       await em.execute('release savepoint registration');
-      await letters.send(em, 'email_verification', emailVerification ? recipientOf(user) : undefined, at);
+      await letters.send(em, 'email_verification', recipientOf(user), at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
       return;
     }
-    // What a free address would have cost is spent, and taken back, the invitation included.
+    // What a free address would have cost is spent, and taken back. An invite code is used up: whether it still is good
+    // would tell.
     await insert(em, Object.assign(user, { emailKey: user.id }));
     await joining.join(em, user, admission, at);
     await em.execute('rollback to savepoint registration');
+    if ('code' in admission && admission.code) await spendInviteCode(em, admission.code, { projectId, emailKey: key });
     const isOld = holder !== null && at.getTime() - holder.createdAt.getTime() > secondClick;
     await letters.tellAlreadyRegistered(em, passes && isOld ? recipientOf(holder) : undefined, at);
     auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
   });
+}
+
+// An invitation into an account is only looked at: that somebody becomes a member would tell whoever invites. It waits for
+// them to accept it once they have proved the address.
+async function admitQuietly(em: EntityManager, joining: Joining, invitation: Invitation, at: Date): Promise<Admission> {
+  if (!invitation.accountInviteCode) return joining.admit(em, invitation, at);
+  await em.execute('savepoint invitation');
+  await joining.admit(em, invitation, at);
+  await em.execute('rollback to savepoint invitation');
+  return { code: undefined };
 }

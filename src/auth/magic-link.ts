@@ -12,7 +12,7 @@ import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { recipientOf } from './letters.ts';
-import { codeRefused, redeemCode } from './mailed-code.ts';
+import { redeemCode } from './mailed-code.ts';
 import { openAndTell } from './new-device.ts';
 import { sendOnRequest } from './requested-mail.ts';
 
@@ -34,7 +34,7 @@ export function magicLink(deps: AuthDeps): Methods {
       const at = now();
       const { user, opened } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
-        if (!used) throw code ? codeRefused() : linkRefused();
+        if (!used) throw new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
         await codeGuesses.forget(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         await proveMailbox(em, user, at);
@@ -53,10 +53,6 @@ export function magicLink(deps: AuthDeps): Methods {
       };
     },
   };
-}
-
-function linkRefused(): Refusal {
-  return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
 }
 
 /** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */

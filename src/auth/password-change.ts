@@ -4,8 +4,9 @@ import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
+import { refuseFor } from '../limit/guesses.ts';
 import { voidFor } from '../one-time/one-time-token.ts';
-import { caller, change, reads } from '../rpc/context.ts';
+import { caller, change, direct, reads } from '../rpc/context.ts';
 import { renewSession } from '../session/renewal.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
@@ -23,7 +24,7 @@ const setPassword = statement<{ id: string }>(
 );
 
 export function passwordChange(deps: AuthDeps): Methods {
-  const { now, passwords, opener, letters } = deps;
+  const { now, passwords, opener, letters, ownGuesses } = deps;
   return {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
@@ -37,6 +38,7 @@ export function passwordChange(deps: AuthDeps): Methods {
         if (!changed) throw incorrect('auth.password_change');
         await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
         await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
+        await ownGuesses.forget(em, projectId, userId);
         await letters.tellPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_change' }, at);
         return currentSession === CurrentSession.KEEP ? undefined : renewSession(em, { userId, sessionId }, at);
@@ -52,18 +54,23 @@ export function passwordChange(deps: AuthDeps): Methods {
 
 /**
  * Lets pass who knows the user's own password. Throws USE_OAUTH_PROVIDER when there is none,
- * CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT: whoever has stolen a token must not guess on.
+ * CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT: whoever has stolen a token must not guess on. Failures are
+ * forgotten when the password is changed or reset, not when it is told.
  */
 export async function requirePassword(
-  { passwords, countGuess }: AuthDeps,
-  { id, passwordHash }: User,
+  { passwords, countGuess, ownGuesses, now }: AuthDeps,
+  { id, projectId, passwordHash }: User,
   password: string,
   action: Action,
-  { signal }: HandlerContext,
+  context: HandlerContext,
 ): Promise<void> {
   if (!passwordHash) throw new Refusal('USE_OAUTH_PROVIDER', { metadata: { providers: '' } });
+  const guess = ownGuesses.of(projectId, id, '');
+  refuseFor(await ownGuesses.waitOf(direct(context), guess, now()), 'account');
   await countGuess(id);
-  if (!(await passwords.matches(passwordHash, password, signal))) throw incorrect(action);
+  if (await passwords.matches(passwordHash, password, context.signal)) return;
+  refuseFor(await ownGuesses.countOnAccount(direct(context), guess, guess.strangers, now()), 'account');
+  throw incorrect(action);
 }
 
 export function incorrect(action: Action): Refusal {

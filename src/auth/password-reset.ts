@@ -33,7 +33,7 @@ const setPassword = statement<Reset>(
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
-  const { now, passwords, letters, guesses } = deps;
+  const { now, passwords, letters, guesses, ownGuesses } = deps;
   return {
     async requestPasswordReset({ email }, context) {
       const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) => passwordHash != null;
@@ -60,9 +60,8 @@ export function passwordReset(deps: AuthDeps): Methods {
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
-        const [user] = used
-          ? await setPassword(em, [used.user_id, at, used.target, passwordHash, guesses.forgivenByReset(used.target)])
-          : [];
+        const forgiven = used && [...guesses.keysOf(used.target), ...ownGuesses.keysOf(used.user_id)];
+        const [user] = used ? await setPassword(em, [used.user_id, at, used.target, passwordHash, forgiven]) : [];
         if (!user) throw refused(seen.user_id);
         await revokeSessions(em, { userId: user.id }, 'password_changed', at);
         await voidFor(em, user.id, at);

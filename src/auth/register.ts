@@ -4,6 +4,8 @@ import { insert } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { Refusal } from '../errors.ts';
 import { findUser, type Registration, User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { recipientOf } from './letters.ts';
 
 const upgrade = statement<{ id: string }>(
   'user_upgrade',
@@ -42,4 +44,18 @@ async function upgradeGuest(em: EntityManager, guestId: string, user: User): Pro
   const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = user;
   const rows = await upgrade(em, [guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt]);
   return rows.length === 1;
+}
+
+/**
+ * Sends the link that proves the address. Whoever registers an address, deletes the user and begins anew has it sent no
+ * more often than anybody who asks for a link; SendVerificationEmail sends another one later.
+ */
+export async function sendFirstLink(
+  { letters, mailBudget }: Pick<AuthDeps, 'letters' | 'mailBudget'>,
+  em: EntityManager,
+  user: User,
+  now: Date,
+): Promise<void> {
+  if (await mailBudget.takeOfHour(em, user.projectId, 'registration', user.emailKey!, now))
+    await letters.send(em, 'email_verification', recipientOf(user), now);
 }

@@ -34,9 +34,11 @@ async function send(deps: AuthDeps, request: Request, context: HandlerContext): 
   const { kind, email, action, isFor, clientNonce } = request;
   const at = deps.now();
   const projectId = projectOf(context);
-  const passes = await deps.mailBudget.take(direct(context), projectId, kind, emailKey(email), at);
   const user = await findByEmail(direct(context), projectId, email);
   const isMeant = user !== undefined && !user.isAnonymous && !isBannedAt(user, at) && isFor(user);
+  // What reaches nobody is counted elsewhere: the owner's budget is for strangers to use up only by mail that they get.
+  const target = isMeant ? emailKey(email) : `nobody at ${emailKey(email)}`;
+  const passes = await deps.mailBudget.take(direct(context), projectId, kind, target, at);
   const to = passes && isMeant ? recipientOf(user) : undefined;
   await change(context, async (em) => {
     await deps.letters.send(em, kind, to, at, clientNonce);

@@ -9,6 +9,7 @@ import { readSettings } from '../project/settings.ts';
 import { callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import type { Opened } from '../session/opening.ts';
+import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { User } from '../user/user.ts';
 import { checkPassword } from './check-password.ts';
@@ -21,11 +22,11 @@ import { magicLink } from './magic-link.ts';
 import { passwordChange } from './password-change.ts';
 import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
-import { register } from './register.ts';
+import { register, sendFirstLink } from './register.ts';
 import { recordSignIn } from './sign-in.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, letters, joining, usage, hideRegistration } = deps;
+  const { now, passwords, opener, letters, joining, usage, hideRegistration, requireVerifiedEmail } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -59,7 +60,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       };
       const invitation = { projectId: projectOf(context), email, accountInviteCode, inviteCode };
       if (hideRegistration) {
-        await registerQuietly(deps, registration, invitation, emailVerification, context);
+        await registerQuietly(deps, registration, invitation, context);
         return {};
       }
       const { user, opened, standing } = await change(context, async (em) => {
@@ -69,7 +70,9 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
         const standing = await readStanding(em, user.projectId, user.id);
         if (!autoConfirmEmail) {
-          if (emailVerification) await letters.send(em, 'email_verification', recipientOf(user), at);
+          if (emailVerification) await sendFirstLink(deps, em, user, at);
+          // Those of the guest would be sessions of somebody who may not sign in yet.
+          if (guest && requireVerifiedEmail) await revokeSessions(em, { userId: user.id }, 'mailbox_unproved', at);
           return { user, standing, opened: undefined };
         }
         const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;

@@ -58,6 +58,12 @@ export class Budgets {
     }
   }
 
+  /** Returns a call that was taken and is not to count. Other replicas are not told: it is for the next call here. */
+  giveBack(key: string): void {
+    const lease = this.#leases.get(key);
+    if (lease && this.#clock() < lease.endsAt) lease.left++;
+  }
+
   /** Seconds until calls may pass again, as far as this process has been told; 0 when it has not been refused. */
   waitOf(key: string): number {
     return Math.max(0, ((this.#leases.get(key)?.refusedUntil ?? 0) - this.#clock()) / 1000);

@@ -9,10 +9,10 @@ import { neighborhoodOf, networkOf } from './network.ts';
 
 /** How many failures are admitted, as the contract's FailureLimits says. Undefined is any number. */
 export interface GuessLimits {
-  readonly perAccount: number | undefined;
-  readonly consecutive: number | undefined;
-  readonly perNetwork: number | undefined;
-  readonly perProject: number | undefined;
+  readonly perAccount?: number | undefined;
+  readonly consecutive?: number | undefined;
+  readonly perNetwork?: number | undefined;
+  readonly perProject?: number | undefined;
 }
 
 /** The counters that a guess counts in, and the number at which each is used up. */
@@ -72,16 +72,19 @@ const count = statement<{ key: string; hits: number }>(
 );
 
 /** What is guessed. Each has counters of its own: whoever is kept from trying one may still try the other. */
-export type Guessed = 'password' | 'code';
+export type Guessed = 'password' | 'own password' | 'code';
 
 // Those of passwords have had these names since before there was anything else to guess.
 const names: Readonly<Record<Guessed, { soon: string; late: string; shared: string }>> = {
   password: { soon: 'guess', late: 'guesses', shared: 'failures' },
+  // By whoever is signed in already, perhaps with a stolen token. Of a user, not of an address.
+  'own password': { soon: 'own', late: 'own guesses', shared: 'own failures' },
   code: { soon: 'code', late: 'codes', shared: 'wrong codes' },
 };
 
 /**
- * Bounds how often passwords or codes are guessed, and locks nobody out.
+ * Bounds how often passwords or codes are guessed, and locks nobody out. What follows is of passwords; auth/mailed-code.ts
+ * says what is different for codes.
  *
  * Whoever comes from a network that the user has a session from is bound by counters of their own; those of strangers,
  * which anybody can use up, do not touch them. A failure is counted after the hash, and its verdict is given only when
@@ -104,7 +107,7 @@ export class Guesses {
   /** A guess at the address, as emailKey spells it, from a client's address. */
   of(projectId: string, email: string, address: string): Guess {
     const network = isIP(address) ? networkOf(address) : null;
-    const { soon, late, lateKnown } = this.#keysOf(email);
+    const { soon, late, lateKnown } = this.#namesOf(email);
     const { perNetwork, perProject } = this.#limits;
     const failures = `${this.#names.shared} ${projectId}`;
     const shared = [
@@ -120,9 +123,9 @@ export class Guesses {
     };
   }
 
-  /** The keys of all that was counted for an address, when what was guessed is another now. */
-  forgivenByReset(email: string): string[] {
-    return Object.values(this.#keysOf(email));
+  /** The keys of all that is counted for an address. */
+  keysOf(email: string): string[] {
+    return Object.values(this.#namesOf(email));
   }
 
   /** Throws OVER_REQUEST_RATE_LIMIT while strangers have failed as often as they may, wherever they wanted in. */
@@ -133,7 +136,7 @@ export class Guesses {
   /** Counts a failure. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it, and no verdict is to be given. */
   async count(direct: Direct, guess: Guess, isKnown: boolean, now: Date): Promise<void> {
     const wait = await this.countOnAccount(direct, guess, isKnown ? guess.known : guess.strangers, now);
-    if (!isKnown) await this.countOfStrangers(guess);
+    if (!isKnown) await this.takeOfStrangers(guess);
     refuseFor(wait, 'account');
   }
 
@@ -146,19 +149,24 @@ export class Guesses {
   }
 
   /** Counts a failure of strangers. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it. */
-  async countOfStrangers({ shared }: Guess): Promise<void> {
+  async takeOfStrangers({ shared }: Guess): Promise<void> {
     for (const { budget, key, limit } of shared) refuseFor(await this.#budgets.take(key, limit), budget);
   }
 
-  /** Whether the account's counters have room for one more failure of strangers. */
-  async hasRoom(on: Direct, { projectId, strangers }: Guess, now: Date): Promise<boolean> {
+  /** It was counted beforehand, and was none. */
+  giveBack({ shared }: Guess): void {
+    for (const { key } of shared) this.#budgets.giveBack(key);
+  }
+
+  /** Seconds until the account's counters have room for one more failure of strangers, 0 when they have. */
+  async waitOf(on: Direct, { projectId, strangers }: Guess, now: Date): Promise<number> {
     const [row] = await ask(on, [projectId, strangers.keys, strangers.limits, now]);
-    return row!.wait === null;
+    return row!.wait ?? 0;
   }
 
   /** Forgets all that was counted for the address. */
   async forget(em: EntityManager, projectId: string, email: string): Promise<void> {
-    await forget(em, [projectId, this.forgivenByReset(email)]);
+    await forget(em, [projectId, this.keysOf(email)]);
   }
 
   #laneOf(soon: string, late: string, forgiven: readonly string[]): Lane {
@@ -175,7 +183,7 @@ export class Guesses {
     };
   }
 
-  #keysOf(email: string) {
+  #namesOf(email: string) {
     const { soon, late } = this.#names;
     const name = this.#keys.mac('guesses', email).toString('base64url');
     return { soon: `${soon} ${name}`, late: `${late} ${name}`, lateKnown: `${late} ${name} known` };

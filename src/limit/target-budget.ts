@@ -6,7 +6,7 @@ import type { MasterKeys } from '../master-keys.ts';
 export interface TargetLimits {
   /** Seconds between two things of one kind. */
   readonly gap: number;
-  /** Things of all kinds in an hour. */
+  /** Things of one kind in an hour. */
   readonly perHour: number;
 }
 
@@ -51,6 +51,11 @@ export class TargetBudget {
     return (await this.takeOrWait(on, projectId, kind, target, now)) === 0;
   }
 
+  /** The same for what happens once of itself: however soon after another, and in the hour no more often. */
+  async takeOfHour(on: EntityManager, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
+    return (await this.#take(on, projectId, kind, target, now, 0)) === 0;
+  }
+
   /** The same, answered with the seconds until one may. */
   async takeOrWait(
     on: EntityManager | Direct,
@@ -59,9 +64,20 @@ export class TargetBudget {
     target: string,
     now: Date,
   ): Promise<number> {
-    const { gap, perHour } = this.#limits;
+    return this.#take(on, projectId, kind, target, now, this.#limits.gap);
+  }
+
+  async #take(
+    on: EntityManager | Direct,
+    projectId: string,
+    kind: string,
+    target: string,
+    now: Date,
+    gap: number,
+  ): Promise<number> {
+    const { perHour } = this.#limits;
     const name = this.#keys.mac('target budget', target).toString('base64url');
-    const [row] = await take(on, [projectId, `${kind} ${name}`, `mail ${name}`, now, gap, perHour]);
+    const [row] = await take(on, [projectId, `${kind} ${name}`, `mail ${kind} ${name}`, now, gap, perHour]);
     return row!.wait;
   }
 }

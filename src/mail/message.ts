@@ -5,7 +5,6 @@ export type MailKind =
   | 'verification'
   | 'password_reset'
   | 'magic_link'
-  | 'magic_code'
   | 'email_change'
   | 'email_change_notice'
   | 'email_changed'
@@ -80,7 +79,7 @@ export class Messages {
   }
 
   magicLink(to: Addressee, value: Passed): Message {
-    return this.#withLink(value.code ? 'magic_code' : 'magic_link', 'magic-link', to, value);
+    return this.#withLink('magic_link', 'magic-link', to, value);
   }
 
   /** Goes to the new address. */

@@ -7,8 +7,11 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** What may stand in the text of each mail. */
-const placeholders: Readonly<Record<MailKind, readonly string[]>> = {
+/** A mail that brings a code, too, has a text of its own. */
+type TextName = MailKind | 'magic_code';
+
+/** What may stand in each text. */
+const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   verification: withLink,
   password_reset: withLink,
   magic_link: withLink,
@@ -63,8 +66,9 @@ export class Templates {
 
   word(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): Worded {
     const wanted = locale.toLowerCase().split(/[-_]/, 1)[0]!;
-    const language = this.#templates.has(`${wanted}/${kind}`) ? wanted : this.#locale;
-    const { subject, text, html } = this.#templates.get(`${language}/${kind}`)!;
+    const name = textOf(kind, variables);
+    const language = this.#templates.has(`${wanted}/${name}`) ? wanted : this.#locale;
+    const { subject, text, html } = this.#templates.get(`${language}/${name}`)!;
     const values = inWords(variables, language);
     const escaped = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, escapeHtml(value)]));
     return {
@@ -74,6 +78,11 @@ export class Templates {
       html: html ? fill(html, escaped) : page(language, fill(subject, escaped), paragraphs(text, escaped)),
     };
   }
+}
+
+// Not a kind of its own: a replica of the version before would not know it, and sends the link alone.
+function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
+  return kind === 'magic_link' && code ? 'magic_code' : kind;
 }
 
 function readFolder(folder: string): [string, Template][] {
@@ -89,8 +98,7 @@ function readFolder(folder: string): [string, Template][] {
 }
 
 function readTemplate(base: string): Template {
-  const kind = path.basename(base) as MailKind;
-  const known = placeholders[kind];
+  const known = placeholders[path.basename(base) as TextName];
   if (!known)
     throw new TemplateFault(`${base}: no mail of that name; there are ${Object.keys(placeholders).join(', ')}`);
   if (!existsSync(`${base}.txt`)) throw new TemplateFault(`${base}.txt is missing beside ${base}.html`);

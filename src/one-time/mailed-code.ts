@@ -30,8 +30,8 @@ interface Tried {
 const tryCode = statement<{ userId: string; hash: Buffer; codeHash: Buffer }>(
   'one_time_try_code',
   `update one_time_tokens t set code_tries = coalesce(t.code_tries, 0) + 1 from users u
-   where u.project_id = $1 and u.email_key = $3 and t.nonce_hash = $5 and coalesce(t.code_tries, 0) < ${mostTries}
-     and ${isOpen} returning t.user_id as "userId", t.hash, t.code_hash as "codeHash"`,
+   where u.project_id = $1 and u.email_key = $3 and t.nonce_hash = $4 and coalesce(t.code_tries, 0) < ${mostTries}
+     and ${isOpen('$1', '$5', '$2')} returning t.user_id as "userId", t.hash, t.code_hash as "codeHash"`,
 );
 
 /**
@@ -58,7 +58,7 @@ export class MailedCodes {
   /** Counts a try. Undefined when there is no such code, or it was tried too often. */
   async try(direct: Direct, typed: TypedCode, now: Date): Promise<Tried | undefined> {
     const { projectId, target, kind, clientNonce } = typed;
-    const [row] = await tryCode(direct, [projectId, now, target, kind, hashNonce(clientNonce)]);
+    const [row] = await tryCode(direct, [projectId, now, target, hashNonce(clientNonce), kind]);
     if (!row) return undefined;
     const isRight = this.#keys.isMac('mailed code', described(typed), row.codeHash);
     return { userId: row.userId, hash: isRight ? row.hash : undefined };

@@ -115,18 +115,19 @@ export interface Consumed {
 }
 
 /**
- * Whether a value of the project and kind is good at the time, for statements that have them as $1, $4 and $2. An address
- * that is not the user's any more is proved to no purpose; which one a change leads to its own code asks.
+ * Whether the value `t` of the user `u` is good, for statements that have its project, its kind and the time as named. An
+ * address that is not the user's any more is proved to no purpose; which one a change leads to its own code asks.
  */
-export const isOpen = `t.project_id = $1 and t.kind = $4
-     and t.used_at is null and t.voided_at is null and t.expires_at > $2 and u.id = t.user_id and u.deleted_at is null
-     and (u.banned_until is null or u.banned_until <= $2) and (t.kind = 'email_change' or u.email_key = t.target)`;
+export const isOpen = (project: string, kind: string, now: string) =>
+  `t.project_id = ${project} and t.kind = ${kind}
+     and t.used_at is null and t.voided_at is null and t.expires_at > ${now} and u.id = t.user_id and u.deleted_at is null
+     and (u.banned_until is null or u.banned_until <= ${now}) and (t.kind = 'email_change' or u.email_key = t.target)`;
 
 const use = statement<Consumed>(
   'one_time_consume',
   `with used as (
      update one_time_tokens t set used_at = $2 from users u
-     where t.hash = $3 and ${isOpen} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
+     where t.hash = $3 and ${isOpen('$1', '$4', '$2')} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
    ), cancelled as (${cancelMails('used', '$2')})
    select user_id, target from used`,
 );
@@ -158,7 +159,7 @@ export interface Seen extends Consumed {
 
 const see = statement<Seen>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isOpen} as is_good
+  `select t.user_id, t.target, u.email, u.name, ${isOpen('$1', '$4', '$2')} as is_good
    from one_time_tokens t join users u on u.id = t.user_id where t.project_id = $1 and t.hash = $3`,
 );
 

@@ -10,6 +10,11 @@ export interface RuntimeSettings {
   readonly emailVerification: boolean;
 }
 
+/** What the configuration says of them. */
+export interface ConfiguredSettings extends RuntimeSettings {
+  readonly hideRegistration: boolean;
+}
+
 type Overrides = Partial<RuntimeSettings>;
 
 const ProjectSettingsTable = defineEntity({
@@ -44,17 +49,21 @@ const write = statement<{ settings: Overrides }>(
 export async function readSettings(
   direct: Direct,
   projectId: string,
-  configured: RuntimeSettings,
+  configured: ConfiguredSettings,
 ): Promise<RuntimeSettings> {
   return override(configured, await readOverrides(direct, projectId));
 }
 
-/** What holds. Whatever else is configured is left out. */
+/**
+ * What holds. Where it is hidden who is registered, only a proved address lets anybody in: it is never confirmed without a
+ * proof, and the mail that brings it cannot be switched off.
+ */
 export function override(
-  { signUp, autoConfirmEmail, emailVerification }: RuntimeSettings,
+  { signUp, autoConfirmEmail, emailVerification, hideRegistration }: ConfiguredSettings,
   overrides: Overrides,
 ): RuntimeSettings {
-  return { signUp, autoConfirmEmail, emailVerification, ...overrides };
+  const settings = { signUp, autoConfirmEmail, emailVerification, ...overrides };
+  return hideRegistration ? { ...settings, autoConfirmEmail: false, emailVerification: true } : settings;
 }
 
 /** Those that differ from the configuration. */

@@ -10,6 +10,7 @@ export type RevokeReason =
   | 'session_limit'
   | 'password_changed'
   | 'mailbox_proved'
+  | 'mailbox_unproved'
   | 'operator';
 
 const revokeMany = statement<{ id: string }>(

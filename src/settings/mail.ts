@@ -89,7 +89,7 @@ export const mail = {
     example: '2m',
   },
   MAIL_HOURLY_LIMIT: {
-    sentence: 'How many mails that anyone may ask for one address is sent in an hour.',
+    sentence: 'How many mails of one kind that anyone may ask for one address is sent in an hour.',
     reads: wholeNumber(1, 1000),
     default: '10',
     example: '5',
@@ -99,7 +99,7 @@ export const mail = {
   EMAIL_CHANGE_LIFETIME: valueLifetime('the link that confirms a new address', '24h'),
   MAGIC_LINK_LIFETIME: valueLifetime('the link that signs in', '10m'),
   EMAIL_VERIFICATION: {
-    sentence: 'Whether addresses are verified by mail.',
+    sentence: 'Whether addresses are verified by mail. Always with HIDE_REGISTRATION.',
     reads: onOff,
     default: 'on',
     example: 'off',
@@ -112,7 +112,7 @@ export const mail = {
   },
   HIDE_REGISTRATION: {
     sentence:
-      'Whether nobody is told that an address is registered: Register then always answers the same and the mail tells the rest.',
+      'Whether nobody is told that an address is registered: Register then always answers the same and the mail tells the rest. Nobody signs in with a password before they have proved the address.',
     reads: onOff,
     default: 'off',
     example: 'on',

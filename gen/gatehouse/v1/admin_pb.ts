@@ -1409,7 +1409,8 @@ export const AdminService: GenService<{
     output: typeof AdminServiceGetSettingsResponseSchema;
   },
   /**
-   * UpdateSettings changes settings of the project, for all replicas at once. What it does not name stays as it is.
+   * UpdateSettings changes settings of the project, for all replicas at once. What it does not name stays as it is. With
+   * HIDE_REGISTRATION addresses are always verified by mail, and never confirmed without, whatever is set here.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateSettings
    */

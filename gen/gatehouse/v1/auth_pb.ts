@@ -830,7 +830,7 @@ export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLi
   token: string;
 
   /**
-   * The code of the mail, instead of the token.
+   * The code of the mail, instead of the token: not both.
    *
    * @generated from field: gatehouse.v1.MailedCode code = 3;
    */
@@ -1090,7 +1090,8 @@ export const AuthService: GenService<{
    * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
    * answer carries tokens of a new session; otherwise only the user, and a mail brings the link that verifies the address.
    * With HIDE_REGISTRATION the answer is always empty and only the mail tells whether the address was free; a guest
-   * stays a guest then, and the user is a new one.
+   * stays a guest then, and the user is a new one. An account invite stays open, for AcceptAccountInvite once the address
+   * is proved; an invite code is used up either way. With REQUIRE_VERIFIED_EMAIL a guest who registers is signed out.
    *
    * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
    * Of account invites: INVALID_ACCOUNT_INVITE_CODE, ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
@@ -1114,7 +1115,8 @@ export const AuthService: GenService<{
    * Failures are bounded as Policy.failure_limits says, and lock nobody out who comes from where they have a session. A
    * link (RequestMagicLink, RequestPasswordReset) lets everybody else in.
    *
-   * Errors: INVALID_CREDENTIALS, USER_BANNED and EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
+   * Errors: INVALID_CREDENTIALS (with HIDE_REGISTRATION also for an address that is not proved yet), USER_BANNED and
+   * EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
    * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignIn
@@ -1288,7 +1290,8 @@ export const AuthService: GenService<{
    * A code can be tried five times, and wrong ones are bounded as Policy.failure_limits says. While an address has had too
    * many, no code of it is right; the link works whatever anybody has tried.
    *
-   * Errors: TOKEN_REQUIRED; OTP_EXPIRED for a token or a code that is wrong, used, expired, superseded or tried too often.
+   * Errors: TOKEN_REQUIRED; OTP_EXPIRED for a token or a code that is wrong, used, expired, superseded or tried too often;
+   * OVER_REQUEST_RATE_LIMIT, for codes, while too many were wrong from the same network or in the project.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignInWithMagicLink
    */

@@ -108,7 +108,8 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
 
 /**
  * How many guesses a method that checks a password or a code admits, however many addresses they come from. Beyond it
- * calls are refused with OVER_REQUEST_RATE_LIMIT, whatever the password, until google.rpc.RetryInfo says.
+ * calls are refused with OVER_REQUEST_RATE_LIMIT, right or wrong, until google.rpc.RetryInfo says; beyond the number of
+ * one address a right code is refused like a wrong one.
  *
  * A call comes from a known network when the user has a live session there (an IPv4 address or an IPv6 /64). Such calls
  * count apart from those of strangers and are not refused because of them, so that nobody locks a user out. Of codes all
@@ -118,8 +119,8 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
  */
 export type FailureLimits = Message<"gatehouse.v1.FailureLimits"> & {
   /**
-   * Failures of strangers for one e-mail address, which need not exist, with never 15 minutes between two of them. Each
-   * known network has as many of its own.
+   * Failures of strangers for one e-mail address, with never 15 minutes between two of them. Of passwords the address need
+   * not exist, and each known network has as many of its own.
    *
    * @generated from field: uint32 per_account = 1;
    */
