@@ -2,7 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
 import { ada, asService, bob } from './people.ts';
-import { Barrier, crowd, together } from './race.ts';
+import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, wires } from './start.ts';
 
@@ -187,6 +187,26 @@ describe.each(wires)('over %s', (wire) => {
     await accounts.removeMember({ accountId, userId: bob.user.id }, owner.as);
     expect(await current()).toBe(bob.account.id);
   });
+
+  test.each(['another', 'that'])(
+    'who is taken out of an account while they switch to it is not in it: from %s account',
+    async (from) => {
+      const pause = new Pause('RemoveMember', 'commit');
+      const inner = [pause.interceptor()];
+      const { service, owner, bob, accountId } = await startWithThree([MEMBER, MEMBER], { replicas: 2, inner });
+      const { accounts, auth } = service.clients(wire);
+      if (from === 'that') await accounts.switchAccount({ accountId }, bob.as);
+      const reached = pause.next();
+      const removal = accounts.removeMember({ accountId, userId: bob.user.id }, owner.as);
+      await reached;
+      const entering = refusalOf(service.clients(wire, 1).accounts.switchAccount({ accountId }, bob.as));
+      await service.database.blocked(1);
+      pause.resume();
+      await removal;
+      expect((await entering).reason).toBe('ACCOUNT_NOT_FOUND');
+      expect((await auth.getMe({}, bob.as)).account!.account!.id).toBe(bob.account.id);
+    },
+  );
 
   test('a backend adds members in any role, but no guest, and nobody twice', async () => {
     const service = await start();

@@ -200,10 +200,15 @@ export async function leaveAccounts(em: EntityManager, userId: string, now: Date
   await leaveAll(em, [userId, now]);
 }
 
+// The user's row is locked before the membership is. Whoever takes a member out holds that row, and by the time they let go
+// the membership is gone: an update that only joined it would still see it, and put the user back in.
 const enter = statement<{ id: string }>(
   'account_enter',
-  `update users u set current_account_id = m.account_id from memberships m
-   where u.id = $3 and m.project_id = $1 and m.account_id = $2 and m.user_id = u.id returning u.id`,
+  `with held as materialized (
+     select u.id, m.account_id from users u join memberships m on m.user_id = u.id
+     where u.id = $3 and m.project_id = $1 and m.account_id = $2 for no key update of u for key share of m
+   )
+   update users set current_account_id = held.account_id from held where users.id = held.id returning users.id`,
 );
 
 /** Makes one of a user's accounts the one they are in. */
