@@ -133,6 +133,36 @@ describe.each(wires)('over %s', (wire) => {
     expect(account!.ownerId).toBe(bob.user.id);
   });
 
+  test('an owner who is banned is none to leave the account to, and is not the one who answers for it', async () => {
+    const { service, owner, accountId, ...others } = await startWithThree([OWNER, OWNER]);
+    const { accounts, admin } = service.clients(wire);
+    const own = { accountId, userId: owner.user.id };
+    for (const { user } of [others.bob, others.carol])
+      await admin.banUser({ userId: user.id, duration: { seconds: 60n } }, asService);
+    for (const call of [
+      () => accounts.removeMember(own, owner.as),
+      () => accounts.updateMember({ ...own, role: ADMIN }, owner.as),
+    ])
+      expect((await refusalWithoutTrace(service.database, call)).reason).toBe('LAST_OWNER');
+    await admin.unbanUser({ userId: others.carol.user.id }, asService);
+    await accounts.updateMember({ ...own, role: ADMIN }, owner.as);
+    const { account } = await accounts.getAccount({ accountId }, owner.as);
+    expect(account!.ownerId).toBe(others.carol.user.id);
+    const { as } = await service.signIn(carol);
+    await accounts.removeMember({ accountId, userId: others.bob.user.id }, as);
+  });
+
+  test('an owner leaves an account to one whose ban has ended', async () => {
+    const { service, owner, accountId, ...others } = await startWithThree([OWNER, MEMBER]);
+    const { accounts, admin } = service.clients(wire);
+    await admin.banUser({ userId: others.bob.user.id, duration: { seconds: 60n } }, asService);
+    service.pass(61);
+    await accounts.removeMember({ accountId, userId: owner.user.id }, owner.as);
+    expect((await accounts.getAccount({ accountId }, (await service.signIn(bob)).as)).account!.ownerId).toBe(
+      others.bob.user.id,
+    );
+  });
+
   test.each(['removeMember', 'updateMember'] as const)(
     'of two owners who give up at once one stays one (%s)',
     async (method) => {

@@ -1296,7 +1296,8 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * BanUser keeps a user out and ends all of their sessions at once. Banning again replaces the end of the ban.
+   * BanUser keeps a user out and ends all of their sessions at once, along with the account invitations they made. Banning
+   * again replaces the end of the ban.
    *
    * Errors: USER_NOT_FOUND.
    *
@@ -1308,7 +1309,7 @@ export const AdminService: GenService<{
     output: typeof BanUserResponseSchema;
   },
   /**
-   * UnbanUser lets a banned user in again. Sessions ended by the ban stay ended.
+   * UnbanUser lets a banned user in again. Sessions and invitations ended by the ban stay ended.
    *
    * Errors: USER_NOT_FOUND.
    *
