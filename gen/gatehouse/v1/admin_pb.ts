@@ -586,7 +586,7 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
 
   /**
    * Merged into what applications, not the user, say of the user: by its top keys, null removes one. At most 4 KiB of
-   * JSON in the end. In every access token.
+   * JSON in the end, and 32 levels deep. In every access token.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 7;
    */
@@ -1348,8 +1348,8 @@ export const AdminService: GenService<{
   /**
    * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
    *
-   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, or with a key that is not
-   * allowed), CANNOT_DEMOTE_SELF.
+   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, too deep, or with a key that is
+   * not allowed), CANNOT_DEMOTE_SELF.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
    */
