@@ -2,7 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
 import { ada, asService, bob } from './people.ts';
-import { Barrier, crowd, together } from './race.ts';
+import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, wires } from './start.ts';
 
@@ -133,6 +133,36 @@ describe.each(wires)('over %s', (wire) => {
     expect(account!.ownerId).toBe(bob.user.id);
   });
 
+  test('an owner who is banned is none to leave the account to, and is not the one who answers for it', async () => {
+    const { service, owner, accountId, ...others } = await startWithThree([OWNER, OWNER]);
+    const { accounts, admin } = service.clients(wire);
+    const own = { accountId, userId: owner.user.id };
+    for (const { user } of [others.bob, others.carol])
+      await admin.banUser({ userId: user.id, duration: { seconds: 60n } }, asService);
+    for (const call of [
+      () => accounts.removeMember(own, owner.as),
+      () => accounts.updateMember({ ...own, role: ADMIN }, owner.as),
+    ])
+      expect((await refusalWithoutTrace(service.database, call)).reason).toBe('LAST_OWNER');
+    await admin.unbanUser({ userId: others.carol.user.id }, asService);
+    await accounts.updateMember({ ...own, role: ADMIN }, owner.as);
+    const { account } = await accounts.getAccount({ accountId }, owner.as);
+    expect(account!.ownerId).toBe(others.carol.user.id);
+    const { as } = await service.signIn(carol);
+    await accounts.removeMember({ accountId, userId: others.bob.user.id }, as);
+  });
+
+  test('an owner leaves an account to one whose ban has ended', async () => {
+    const { service, owner, accountId, ...others } = await startWithThree([OWNER, MEMBER]);
+    const { accounts, admin } = service.clients(wire);
+    await admin.banUser({ userId: others.bob.user.id, duration: { seconds: 60n } }, asService);
+    service.pass(61);
+    await accounts.removeMember({ accountId, userId: owner.user.id }, owner.as);
+    expect((await accounts.getAccount({ accountId }, (await service.signIn(bob)).as)).account!.ownerId).toBe(
+      others.bob.user.id,
+    );
+  });
+
   test.each(['removeMember', 'updateMember'] as const)(
     'of two owners who give up at once one stays one (%s)',
     async (method) => {
@@ -187,6 +217,26 @@ describe.each(wires)('over %s', (wire) => {
     await accounts.removeMember({ accountId, userId: bob.user.id }, owner.as);
     expect(await current()).toBe(bob.account.id);
   });
+
+  test.each(['another', 'that'])(
+    'who is taken out of an account while they switch to it is not in it: from %s account',
+    async (from) => {
+      const pause = new Pause('RemoveMember', 'commit');
+      const inner = [pause.interceptor()];
+      const { service, owner, bob, accountId } = await startWithThree([MEMBER, MEMBER], { replicas: 2, inner });
+      const { accounts, auth } = service.clients(wire);
+      if (from === 'that') await accounts.switchAccount({ accountId }, bob.as);
+      const reached = pause.next();
+      const removal = accounts.removeMember({ accountId, userId: bob.user.id }, owner.as);
+      await reached;
+      const entering = refusalOf(service.clients(wire, 1).accounts.switchAccount({ accountId }, bob.as));
+      await service.database.blocked(1);
+      pause.resume();
+      await removal;
+      expect((await entering).reason).toBe('ACCOUNT_NOT_FOUND');
+      expect((await auth.getMe({}, bob.as)).account!.account!.id).toBe(bob.account.id);
+    },
+  );
 
   test('a backend adds members in any role, but no guest, and nobody twice', async () => {
     const service = await start();

@@ -88,6 +88,11 @@ describe.each(wires)('over %s', (wire) => {
     expect((await update({ seats: { all: 5 }, plan: null })).appMetadata).toEqual({ seats: { all: 5 } });
     const tooLarge = () => update({ note: 'x'.repeat(4096) });
     expect(await refusalWithoutTrace(service.database, tooLarge)).toMatchObject({ code: 3, fields: ['app_metadata'] });
+    const nested = (levels: number): object => (levels === 1 ? {} : { a: nested(levels - 1) });
+    expect((await update(nested(32))).appMetadata).toMatchObject(nested(32));
+    for (const levels of [33, 200])
+      expect((await refusalWithoutTrace(service.database, () => update(nested(levels)))).code).toBe(3);
+    expect(await refusalOf(update(nested(33)))).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['app_metadata'] });
     for (const key of ['constructor', 'prototype'])
       expect(await refusalOf(update({ list: [{ [key]: 1 }] }))).toMatchObject({ code: 3, fields: ['app_metadata'] });
   });

@@ -9,10 +9,21 @@ import { start, type TestService } from './start.ts';
 
 function importing(service: TestService, lines: readonly unknown[]) {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
-  writeFileSync(file, lines.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join('\n'));
+  const bytes = (line: unknown) => Buffer.from(typeof line === 'string' ? line : JSON.stringify(line));
+  const parts = lines.map((each) => (Buffer.isBuffer(each) ? each : bytes(each)));
+  writeFileSync(file, Buffer.concat(parts.flatMap((each) => [each, Buffer.from('\n')])));
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
   return { file, report: `${file}.refused.jsonl`, again: () => run(['import', file], env) };
 }
+
+const refusalsIn = (report: string) =>
+  readFileSync(report, 'utf8')
+    .trim()
+    .split('\n')
+    .map((each) => JSON.parse(each));
+
+/** JSON of an object that many levels deep. */
+const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
 test('gatehouse import creates a user of each line, who signs in with the password they had', async () => {
   const service = await start();
@@ -75,11 +86,57 @@ test('lines that cannot be taken are told by number and reason, without what the
   const ended = await again();
   expect(ended).toMatchObject({ code: 1, stdout: '9 lines: 1 users created, 0 there already, 8 refused\n' });
   expect(ended.stderr).toContain(`8 lines were refused; ${report} says which, and why`);
-  const told = readFileSync(report, 'utf8').trim().split('\n');
-  expect(told.map((each) => JSON.parse(each))).toEqual(
-    Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })),
-  );
+  expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
+});
+
+test('no line stops an import: each that cannot be taken is told once, and all others are taken', async () => {
+  const service = await start();
+  const id = '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f';
+  const deep = (levels: number) => `{"email":"x@example.org","app_metadata":${nested(levels)}}`;
+  const half = '"\\ud800"';
+  const wrong: [reason: string, line: unknown][] = [
+    ['id: an earlier line has it', { id: id.toUpperCase(), email: 'x@example.org' }],
+    ['name: holds a lone surrogate', `{"email":"x@example.org","name":${half}}`],
+    ['app_metadata holds NUL or a lone surrogate', { email: 'x@example.org', app_metadata: { a: ['\0'] } }],
+    ['app_metadata holds NUL or a lone surrogate', { email: 'x@example.org', app_metadata: { b: { 'a\0': 1 } } }],
+    ['user_metadata holds NUL or a lone surrogate', `{"email":"x@example.org","user_metadata":{"a":${half}}}`],
+    ['user_metadata holds NUL or a lone surrogate', `{"email":"x@example.org","user_metadata":{${half}:1}}`],
+    ['app_metadata must be at most 32 levels deep', deep(33)],
+    ['app_metadata must be at most 32 levels deep', deep(10_000)],
+    ...['9999-12-31T23:59:59-14:00', '0000-01-01T00:00:00Z', '1969-12-31T23:59:59Z', '5000-01-01T00:00:00Z'].map(
+      (at): [string, unknown] => ['created_at: not between 1970 and now', { email: 'x@example.org', created_at: at }],
+    ),
+    ['not UTF-8', Buffer.from('{"email":"x@example.org","name":"\xff"}', 'latin1')],
+    ['not JSON', '['.repeat(60_000)],
+  ];
+  const good = [
+    { id, email: ada.email, name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } },
+    '{"email":"windows@example.org"}\r',
+    deep(32).replace('x@', 'deep@'),
+    { email: bob.email, created_at: '1970-01-01T00:00:00Z' },
+  ];
+  const { again, report } = importing(service, [good[0], ...wrong.map(([, line]) => line), ...good.slice(1)]);
+  const ended = await again();
+  expect(ended.stdout).toBe(
+    `${good.length + wrong.length} lines: ${good.length} users created, 0 there already, ${wrong.length} refused\n`,
+  );
+  expect(refusalsIn(report)).toEqual(wrong.map(([reason], index) => ({ line: index + 2, reason })));
+  const [row] = await service.database.query('select name, user_metadata from users where id = $1', [id]);
+  expect(row).toEqual({ name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } });
+});
+
+test('what only the database refuses is found among the others, which are taken', async () => {
+  const service = await start();
+  await service.database.query(`alter table users add constraint tested check (name <> 'Mallory')`);
+  const lines = Array.from({ length: 700 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
+  for (const n of [0, 311, 312, 699]) lines[n]!.name = 'Mallory';
+  const { again, report } = importing(service, lines);
+  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 there already, 4 refused\n');
+  const reason = 'the database does not take it (SQLSTATE 23514)';
+  expect(refusalsIn(report)).toEqual([1, 312, 313, 700].map((line) => ({ line, reason })));
+  await service.database.query('alter table users drop constraint tested');
+  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 there already, 0 refused\n');
 });
 
 test('a file that is not there, and none at all, are told in a sentence', async () => {

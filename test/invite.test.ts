@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
 import { pendingLimit } from '../src/account/invites.ts';
 import { ada, asService, bob } from './people.ts';
-import { Barrier, crowd, together } from './race.ts';
+import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, type TestService, wires } from './start.ts';
 
@@ -112,7 +112,7 @@ describe.each(wires)('over %s', (wire) => {
     await invite(MEMBER, guest.as)();
   });
 
-  test('invitations die with the right to make them: their maker removed, demoted or deleted', async () => {
+  test('invitations die with the right to make them: their maker removed, demoted, banned or deleted', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts, admin } = service.clients(wire);
     const invited = await service.welcome(carol);
@@ -122,6 +122,11 @@ describe.each(wires)('over %s', (wire) => {
       () => accounts.updateMember({ accountId, userId, role: MEMBER }, owner.as),
       () => accounts.removeMember({ accountId, userId }, owner.as),
       () => accounts.removeMember({ accountId, userId }, guest.as),
+      async () => {
+        await admin.banUser({ userId }, asService);
+        await admin.unbanUser({ userId }, asService);
+        guest.as = (await service.signIn(bob)).as;
+      },
       () => admin.deleteUser({ userId }, asService),
     ]) {
       await accounts.addMember({ accountId, userId, role: ADMIN }, asService).catch(() => {});
@@ -133,6 +138,29 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalWithoutTrace(service.database, accept)).reason).toBe('INVALID_ACCOUNT_INVITE_CODE');
     }
   });
+
+  test.each(['before', 'after'])(
+    'an invitation that is being made while its maker is banned ends with the ban, or is not made: %s it',
+    async (when) => {
+      const isBefore = when === 'before';
+      const pause = isBefore ? new Pause('CreateAccountInvite', 'commit') : new Pause('BanUser', 'commit');
+      const { service, owner, accountId } = await startWithTwo({ replicas: 2, inner: [pause.interceptor()] });
+      const { accounts, admin } = service.clients(wire);
+      const draft = { accountId, email: carol.email, role: MEMBER };
+      const invite = () => accounts.createAccountInvite(draft, owner.as).catch(reasonOf);
+      const ban = () => admin.banUser({ userId: owner.user.id }, asService);
+      const reached = pause.next();
+      const first = isBefore ? invite() : ban();
+      await reached;
+      const second = isBefore ? ban() : invite();
+      await service.database.blocked(1);
+      pause.resume();
+      const [made] = await Promise.all(isBefore ? [first, second] : [second, first]);
+      if (!isBefore) expect(made).toBe('SESSION_REVOKED');
+      const pending = 'select from account_invites where used_at is null and revoked_at is null';
+      expect(await service.database.query(pending)).toEqual([]);
+    },
+  );
 
   test('of many who accept one invitation at once one does', async () => {
     const barrier = new Barrier('AcceptAccountInvite');

@@ -47,6 +47,31 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalWithoutTrace(service.database, self)).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
   });
 
+  test('a change of role and what else is changed with it are events of their own', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { user } = await service.welcome(ada);
+    const actions = async (request: object) => {
+      const before = (await admin.listAuditEvents({ userId: user.id }, asService)).events.length;
+      await admin.updateUser({ userId: user.id, ...request }, asService);
+      const { events } = await admin.listAuditEvents({ userId: user.id }, asService);
+      return events
+        .slice(0, events.length - before)
+        .map(({ action }) => action)
+        .sort();
+    };
+    expect(await actions({ role: 'operator', email: 'lovelace@example.org' })).toEqual([
+      'user.grant_operator',
+      'user.update',
+    ]);
+    expect(await actions({ role: 'engineer', userMetadata: { theme: 'dark' } })).toEqual([
+      'user.revoke_operator',
+      'user.update',
+    ]);
+    expect(await actions({ role: 'operator' })).toEqual(['user.grant_operator']);
+    expect(await actions({ role: 'operator', name: '' })).toEqual(['user.update']);
+  });
+
   test('a banned, deleted or signed out operator is none', async () => {
     const service = await start();
     const { admin } = service.clients(wire);

@@ -153,7 +153,7 @@ const most: Record<string, number> = {
   GetEmailVerificationStatus: 1,
   GetSettings: 1,
   GetUser: 1,
-  BanUser: 7,
+  BanUser: 8,
   UnbanUser: 5,
   DeleteUser: 9,
   GetAccount: 2,

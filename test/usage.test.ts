@@ -102,6 +102,22 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(accounts.consumeUsage({ amount: 1 }, guest.as))).reason).toBe('QUOTA_EXCEEDED');
   });
 
+  test('an account that a user does not belong to grants them nothing, though they were said to be in it', async () => {
+    const service = await start({ env: quotas });
+    const { accounts, auth } = service.clients(wire);
+    const host = await service.welcome(ada);
+    const { as, user, account } = await service.welcome(bob);
+    await subscribe(service, host.account.id, 'active');
+    const say = (accountId: string) =>
+      service.database.query('update users set current_account_id = $2 where id = $1', [user.id, accountId]);
+    await say(host.account.id);
+    expect(numbers((await accounts.getUsage({}, as)).usage!)).toEqual([0, 25, false]);
+    expect(numbers((await accounts.consumeUsage({ amount: 25 }, as)).usage!)).toEqual([25, 25, false]);
+    expect((await refusalOf(accounts.consumeUsage({ amount: 1 }, as))).reason).toBe('QUOTA_EXCEEDED');
+    expect((await auth.getMe({}, as)).account).toBeUndefined();
+    await say(account.id);
+  });
+
   test.each(['a user', 'a fingerprint'])(
     'of many who consume at once exactly those pass there is room for: %s',
     async (who) => {

@@ -13,14 +13,23 @@ import { mayGrant, type Role } from './membership.ts';
 /** Invitations of one account that may be pending at a time, so that rows cannot pile up. */
 export const pendingLimit = 100;
 
-// Both rows are held until the transaction ends: the invitations of an account are counted one after the other, and
-// whoever is being removed or demoted invites nobody meanwhile.
-const lockInviter = statement<{ role: Role; account: string; inviter: string; locale: string }>(
+// The rows are held until the transaction ends: the invitations of an account are counted one after the other, and whoever
+// is being removed, demoted or banned invites nobody meanwhile. The user's row comes last, as it does for who removes them.
+const lockInviter = statement<Inviter>(
   'inviter_lock',
-  `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale
+  `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale,
+     coalesce(u.banned_until > $4, false) as "isBanned"
    from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
-   where m.project_id = $1 and m.account_id = $2 and m.user_id = $3 for no key update of m, a`,
+   where m.project_id = $1 and m.account_id = $2 and m.user_id = $3 for no key update of m, a for key share of u`,
 );
+
+interface Inviter {
+  readonly role: Role;
+  readonly account: string;
+  readonly inviter: string;
+  readonly locale: string;
+  readonly isBanned: boolean;
+}
 
 // An expired invitation makes way for a new one. The language of whoever has the address is for the mail alone.
 const makeRoom = statement<{ pending: number; members: number; locale: string | null }>(
@@ -51,8 +60,9 @@ export interface MadeInvite {
 /** Makes an invitation. */
 export async function createInvite(em: EntityManager, draft: InviteDraft, now: Date): Promise<MadeInvite> {
   const { projectId, accountId, email, role, inviterId } = draft;
-  const [inviter] = await lockInviter(em, [projectId, accountId, inviterId]);
+  const [inviter] = await lockInviter(em, [projectId, accountId, inviterId, now]);
   if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
+  if (inviter.isBanned) throw new Refusal('SESSION_REVOKED');
   if (!mayGrant(inviter.role, role)) throw new Refusal('ROLE_NOT_SUFFICIENT');
   const [room] = await makeRoom(em, [projectId, accountId, emailKey(email), now]);
   if (room!.members > 0) throw new Refusal('ALREADY_A_MEMBER');
@@ -91,4 +101,24 @@ const revoke = statement<{ id: string }>(
 export async function revokeInvite(em: EntityManager, place: Omit<Place, 'userId'>, id: string, now: Date) {
   const revoked = await revoke(em, [place.projectId, place.accountId, id, now]);
   if (revoked.length === 0) throw new Refusal('ACCOUNT_INVITE_NOT_FOUND');
+}
+
+/** SQL for statements that end all invitations a user has made and nobody has taken. */
+export const revokedBy = (inviter: string, now: string) =>
+  `revoked as (
+     update account_invites set revoked_at = ${now} where inviter_id = ${inviter} and used_at is null and revoked_at is null
+     returning id
+   ), cancelled as (${cancelMails('revoked', now)})`;
+
+const revokeBy = statement<{ id: string }>(
+  'account_invites_revoke_by',
+  `with ${revokedBy('$1', '$2')} select id from revoked`,
+);
+
+/**
+ * Ends the invitations of a user who is being banned. The caller holds the user's row, so one that is being made meanwhile
+ * was committed before, or is refused: whoever makes one holds that row, too.
+ */
+export async function revokeInvitesBy(em: EntityManager, userId: string, now: Date): Promise<void> {
+  await revokeBy(em, [userId, now]);
 }

@@ -6,6 +6,7 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { caller } from '../rpc/context.ts';
+import { revokedBy } from './invites.ts';
 import { isAtLeast, mayGrant, type Role } from './membership.ts';
 
 /** A user in an account. */
@@ -62,11 +63,12 @@ export async function requireRole(on: EntityManager | Direct, place: Place, leas
   return found.role;
 }
 
-const lockMembers = statement<{ userId: string; role: Role }>(
+const lockMembers = statement<{ userId: string; role: Role; isBanned: boolean }>(
   'members_lock',
-  `select m.user_id as "userId", m.role from memberships m join accounts a on a.id = m.account_id
+  `select m.user_id as "userId", m.role, coalesce(u.banned_until > $5, false) as "isBanned"
+   from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
    where m.project_id = $1 and m.account_id = $2 and (m.user_id in ($3, $4) or m.role = 'owner')
-   order by m.id for no key update`,
+   order by m.id for no key update of m, a`,
 );
 
 export interface Change {
@@ -81,11 +83,17 @@ export interface Change {
 /**
  * Lets a change of somebody's place pass, and holds the rows it depends on until the transaction ends: the account, the
  * places of who asks and of whom it is about, and those of all owners. So of two owners who step down at once one is the
- * last, and nobody acts in a role that is being taken away. `granted` is the new role; none is to leave.
+ * last, and nobody acts in a role that is being taken away. Owners who are banned cannot act, and so are none to leave an
+ * account to. `granted` is the new role; none is to leave.
  */
-export async function permitChange(em: EntityManager, change: Change, granted: Role | undefined): Promise<void> {
+export async function permitChange(
+  em: EntityManager,
+  change: Change,
+  granted: Role | undefined,
+  now: Date,
+): Promise<void> {
   const { projectId, accountId, by, userId } = change;
-  const rows = await lockMembers(em, [projectId, accountId, by, userId]);
+  const rows = await lockMembers(em, [projectId, accountId, by, userId, now]);
   const own = rows.find((each) => each.userId === by)?.role;
   const current = rows.find((each) => each.userId === userId)?.role;
   if (!own) throw new Refusal('ACCOUNT_NOT_FOUND');
@@ -94,9 +102,15 @@ export async function permitChange(em: EntityManager, change: Change, granted: R
   if (!current) throw new Refusal('MEMBER_NOT_FOUND');
   if (!isLeaving && !(mayGrant(own, current) && (!granted || mayGrant(own, granted))))
     throw new Refusal('ROLE_NOT_SUFFICIENT');
-  const owners = rows.filter(({ role }) => role === 'owner').length;
-  if (current === 'owner' && granted !== 'owner' && owners === 1) throw new Refusal('LAST_OWNER');
+  const isOwnerLeft = rows.some((each) => each.role === 'owner' && each.userId !== userId && !each.isBanned);
+  if (current === 'owner' && granted !== 'owner' && !isOwnerLeft) throw new Refusal('LAST_OWNER');
 }
+
+/** SQL of the owner who answers for an account when another no longer does: one who can act before any who is banned. */
+const nextOwner = (accountId: string, former: string, now: string) =>
+  `select m.user_id from memberships m join users u on u.id = m.user_id
+       where m.account_id = ${accountId} and m.role = 'owner' and m.user_id <> ${former}
+       order by coalesce(u.banned_until > ${now}, false), m.id limit 1`;
 
 // The owner who answers for the account stays one: when they are none any more, another takes their place. Invitations end
 // that their maker may no longer make.
@@ -111,7 +125,7 @@ const setRole = statement<{ id: string }>(
      returning id
    ), cancelled as (${cancelMails('revoked', '$5')}), settled as (
      update accounts set owner_id = case when $4::varchar = 'owner' then coalesce(owner_id, $3) else (
-       select user_id from memberships where account_id = $2 and role = 'owner' and user_id <> $3 order by id limit 1) end
+       ${nextOwner('$2', '$3', '$5')}) end
      where id = $2 and (owner_id = $3 or owner_id is null)
    )
    select id from changed`,
@@ -156,7 +170,7 @@ const leave = statement<{ accountId: string | null }>(
      returning id
    ), cancelled as (${cancelMails('revoked', '$4')}), settled as (
      update accounts set owner_id = (
-       select user_id from memberships where account_id = $2 and role = 'owner' and user_id <> $3 order by id limit 1)
+       ${nextOwner('$2', '$3', '$4')})
      where id = $2 and owner_id = $3
    )
    update users set current_account_id = (
@@ -180,13 +194,9 @@ const leaveAll = statement<{ id: string }>(
   'user_leave_accounts',
   `with gone as (
      delete from memberships where user_id = $1 returning account_id
-   ), revoked as (
-     update account_invites set revoked_at = $2 where inviter_id = $1 and used_at is null and revoked_at is null
-     returning id
-   ), cancelled as (${cancelMails('revoked', '$2')})
+   ), ${revokedBy('$1', '$2')}
    update accounts a set owner_id = (
-     select m.user_id from memberships m where m.account_id = a.id and m.role = 'owner' and m.user_id <> $1
-     order by m.id limit 1)
+       ${nextOwner('a.id', '$1', '$2')})
    from gone where a.id = gone.account_id and a.owner_id = $1 returning a.id`,
 );
 
@@ -200,10 +210,15 @@ export async function leaveAccounts(em: EntityManager, userId: string, now: Date
   await leaveAll(em, [userId, now]);
 }
 
+// The user's row is locked before the membership is. Whoever takes a member out holds that row, and by the time they let go
+// the membership is gone: an update that only joined it would still see it, and put the user back in.
 const enter = statement<{ id: string }>(
   'account_enter',
-  `update users u set current_account_id = m.account_id from memberships m
-   where u.id = $3 and m.project_id = $1 and m.account_id = $2 and m.user_id = u.id returning u.id`,
+  `with held as materialized (
+     select u.id, m.account_id from users u join memberships m on m.user_id = u.id
+     where u.id = $3 and m.project_id = $1 and m.account_id = $2 for no key update of u for key share of m
+   )
+   update users set current_account_id = held.account_id from held where users.id = held.id returning users.id`,
 );
 
 /** Makes one of a user's accounts the one they are in. */

@@ -110,7 +110,7 @@ function memberMethods({ now, joining }: Deps): Methods<'listMembers' | 'addMemb
     async updateMember({ accountId, userId, role }, context) {
       const asked = changeOf(context, accountId, userId);
       const member = await change(context, async (em) => {
-        await permitChange(em, asked, roleOf(role));
+        await permitChange(em, asked, roleOf(role), now());
         await setMemberRole(em, asked, roleOf(role), now());
         audit(em, context, { action: 'account.member_update', userId: asked.userId }, now());
         return findMember(em, asked);
@@ -121,7 +121,7 @@ function memberMethods({ now, joining }: Deps): Methods<'listMembers' | 'addMemb
     async removeMember({ accountId, userId }, context) {
       const asked = changeOf(context, accountId, userId);
       await change(context, async (em) => {
-        await permitChange(em, asked, undefined);
+        await permitChange(em, asked, undefined, now());
         const user = await lockUser(em, asked.projectId, asked.userId);
         const { isHomeless } = await removeMember(em, asked, now());
         if (isHomeless) await joining.rehome(em, user, now());

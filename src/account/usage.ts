@@ -44,7 +44,8 @@ interface Consumed {
 }
 
 // Hot: the condition is in the write, on the newest version of the row, so that of parallel calls exactly as many pass as
-// the quota has room for. The limit follows the rule of `usageOf`, from what is true at this moment.
+// the quota has room for. The limit follows the rule of `usageOf`, from what is true at this moment: an account grants
+// something to its members alone, wherever a user is said to be.
 const consumeOfUser = statement<Consumed>(
   'usage_consume_user',
   `update usage_counters c set used = c.used + $3
@@ -52,7 +53,9 @@ const consumeOfUser = statement<Consumed>(
      select u.project_id, ${subjectOfUser} as subject, coalesce(s.status = 'active', false) as subscribed,
        case when u.is_anonymous then $5::int8
          else case when s.status = 'active' then $7::int8 else $6::int8 end + $8::int8 * ${referralsOfUser} end as quota
-     from users u left join subscriptions s on s.account_id = u.current_account_id
+     from users u
+       left join memberships m on m.project_id = u.project_id and m.account_id = u.current_account_id and m.user_id = u.id
+       left join subscriptions s on s.account_id = m.account_id
      where u.project_id = $1 and u.id = $2 and u.deleted_at is null
    ) q
    where c.project_id = q.project_id and c.subject = q.subject and c.resets_at > $4

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { auditRow } from '../audit/event.ts';
 import { Direct } from '../database/direct.ts';
-import { faultOf } from '../database/faults.ts';
+import { dataFaultOf, faultOf } from '../database/faults.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -18,7 +18,8 @@ const text = (most: number) =>
   z
     .string()
     .max(most)
-    .regex(/^\P{Cc}*$/u, 'holds control characters');
+    .regex(/^\P{Cc}*$/u, 'holds control characters')
+    .refine((value) => value.isWellFormed(), 'holds a lone surrogate');
 // As it came: a copy would leave out the very keys that are refused.
 const metadata = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
@@ -64,11 +65,19 @@ const insertUsers = statement<{ id: string }>(
 );
 
 const tries = 3;
+const dayMs = 86_400_000;
+
+/** What a line is read against. */
+interface Reading {
+  /** The ids that earlier lines name. That of a line which can be taken is added. */
+  readonly ids: Set<string>;
+  readonly now: Date;
+}
 
 /** Reads a line of an import: JSON of one user. Answers with why, in words without values, when it cannot be taken. */
-export function readImportLine(json: string, projectId: string, now: Date): User | { readonly why: string } {
+export function readImportLine(json: string, projectId: string, reading: Reading): User | { readonly why: string } {
   try {
-    return toUser(line.parse(JSON.parse(json)), projectId, now);
+    return toUser(line.parse(JSON.parse(json)), projectId, reading);
   } catch (error) {
     if (error instanceof z.ZodError) return { why: error.issues.map(describeIssue).join('; ') };
     if (error instanceof SyntaxError) return { why: 'not JSON' };
@@ -78,14 +87,44 @@ export function readImportLine(json: string, projectId: string, now: Date): User
   }
 }
 
+interface ImportOptions {
+  readonly context: Pick<HandlerContext, 'values'>;
+  readonly plan: string;
+}
+
+interface Imported {
+  readonly created: number;
+  readonly refused: readonly { readonly user: User; readonly why: string }[];
+}
+
 /**
  * Creates those of the users who are not there yet, each as the owner of an account without a trial, in one statement with
- * their audit events. Tells how many.
+ * their audit events. When the database does not take what one of them brings, the others are tried by halves.
  */
 export async function importUsers(
   orm: MikroORM,
   users: readonly User[],
-  { context, plan }: { context: Pick<HandlerContext, 'values'>; plan: string },
+  options: ImportOptions,
+  now: Date,
+): Promise<Imported> {
+  try {
+    return { created: await insertTogether(orm, users, options, now), refused: [] };
+  } catch (error) {
+    const fault = dataFaultOf(error);
+    if (!fault) throw error;
+    const why = `the database does not take it (SQLSTATE ${fault})`;
+    if (users.length === 1) return { created: 0, refused: [{ user: users[0]!, why }] };
+    const middle = Math.ceil(users.length / 2);
+    const first = await importUsers(orm, users.slice(0, middle), options, now);
+    const second = await importUsers(orm, users.slice(middle), options, now);
+    return { created: first.created + second.created, refused: [...first.refused, ...second.refused] };
+  }
+}
+
+async function insertTogether(
+  orm: MikroORM,
+  users: readonly User[],
+  { context, plan }: ImportOptions,
   now: Date,
 ): Promise<number> {
   const em = orm.em as EntityManager;
@@ -106,22 +145,29 @@ function accountFor(user: User, now: Date): object {
   return { owner: user.id, membership: uuidv7(now), name: accountNameOf(user), code: randomDisplayCode() };
 }
 
-function toUser(read: z.output<typeof line>, projectId: string, now: Date): User | { why: string } {
-  const { email, name = '', email_verified: emailVerified = false, password_hash: hash, created_at: createdAt } = read;
+function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Reading): User | { why: string } {
+  const { email, name = '', email_verified: emailVerified = false, password_hash: hash } = read;
+  const id = read.id?.toLowerCase();
+  if (id && ids.has(id)) return { why: 'id: an earlier line has it' };
+  const createdAt = read.created_at ? new Date(read.created_at) : now;
+  // Months of usage are counted from then, and no timestamp of protobuf goes beyond the year 9999.
+  if (!(createdAt.getTime() >= 0 && createdAt.getTime() <= now.getTime() + dayMs))
+    return { why: 'created_at: not between 1970 and now' };
   const taken = hash ? readImported(hash) : undefined;
   if (taken && 'why' in taken) return { why: `password_hash: ${taken.why}` };
   const registration = { projectId, email, name, emailVerified, passwordHash: hash ? markImported(hash) : null };
-  const user = User.register(registration, now);
-  return Object.assign(user, {
-    ...(read.id && { id: read.id.toLowerCase() }),
+  const user = Object.assign(User.register(registration, now), {
+    ...(id && { id }),
     currentAccountId: uuidv7(now),
-    ...(createdAt && { createdAt: new Date(createdAt) }),
+    createdAt,
     phone: read.phone ?? '',
     locale: read.locale ?? '',
     timezone: read.timezone ?? '',
     appMetadata: mergeMetadata('app_metadata', {}, read.app_metadata ?? {}),
     userMetadata: mergeMetadata('user_metadata', {}, read.user_metadata ?? {}),
   });
+  if (id) ids.add(id);
+  return user;
 }
 
 // Zod's own sentences name no value, but the keys of what is not known.

@@ -2,27 +2,39 @@ import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { Refusal } from '../errors.ts';
 
 const most = 4096;
+// Programs that read protobuf commonly give up at a hundred messages inside each other, and a level is up to three.
+const deepest = 32;
 // Names that mean something to JavaScript: whoever copies such an object key by key changes more than they know.
 const dangerous = new Set(['__proto__', 'constructor', 'prototype']);
+const dangerousKey = 'a key is not allowed: __proto__, constructor or prototype';
 
 /**
  * Metadata with a change merged into it: by its top keys, and null removes one. Throws INVALID_ARGUMENT for a key that is
- * dangerous to readers, at any depth, and when it gets too large for access tokens to carry.
+ * dangerous to readers, at any depth, for text that PostgreSQL cannot store, and when it gets too deep, or too large for
+ * access tokens to carry.
  */
 export function mergeMetadata(field: string, before: Readonly<Record<string, unknown>>, change: JsonObject) {
-  if (isDangerous(change)) throw refusal(field, 'a key is not allowed: __proto__, constructor or prototype');
+  const fault = faultIn(change, deepest);
+  if (fault) throw refusal(field, fault);
   const merged = { ...before, ...change };
   const kept = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
   if (Buffer.byteLength(JSON.stringify(kept)) > most) throw refusal(field, `must be at most ${most} bytes as JSON`);
   return kept as Record<string, unknown>;
 }
 
-function isDangerous(value: JsonValue): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (Array.isArray(value)) return value.some(isDangerous);
+/** Goes no deeper than it may: the values are somebody else's, and the stack has an end. */
+function faultIn(value: JsonValue, levels: number): string | undefined {
+  if (typeof value === 'string')
+    return value.isWellFormed() && !value.includes('\0') ? undefined : 'holds NUL or a lone surrogate';
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (levels === 0) return `must be at most ${deepest} levels deep`;
   // A parser that assigns `__proto__` leaves no key behind.
-  if (![Object.prototype, null].includes(Object.getPrototypeOf(value))) return true;
-  return Object.entries(value).some(([key, each]) => dangerous.has(key) || isDangerous(each));
+  if (!Array.isArray(value) && ![Object.prototype, null].includes(Object.getPrototypeOf(value))) return dangerousKey;
+  for (const [key, each] of Object.entries(value)) {
+    const fault = dangerous.has(key) ? dangerousKey : (faultIn(key, levels) ?? faultIn(each, levels - 1));
+    if (fault) return fault;
+  }
+  return undefined;
 }
 
 function refusal(field: string, description: string): Refusal {

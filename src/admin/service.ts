@@ -1,6 +1,7 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { revokeInvitesBy } from '../account/invites.ts';
 import type { Joining } from '../account/joining.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
@@ -79,6 +80,7 @@ function userMethods({ now, passwords, joining }: Deps) {
         user.ban(until, at);
         await revokeSessions(em, { userId }, 'banned', at);
         await voidFor(em, userId, at);
+        await revokeInvitesBy(em, userId, at);
         audit(em, context, { action: 'user.ban', userId }, at);
         return user;
       });

@@ -21,8 +21,7 @@ export function userUpdateMethods({ now }: { now: Clock }) {
       const at = now();
       const user = await change(context, async (em) => {
         const user = await lockForUpdate(em, context, request);
-        const action = apply(request, user, at);
-        audit(em, context, { action, userId: user.id }, at);
+        for (const action of apply(request, user, at)) audit(em, context, { action, userId: user.id }, at);
         return user;
       }).catch(explainConflict);
       return {
@@ -67,8 +66,8 @@ async function lockForUpdate(em: EntityManager, context: HandlerContext, { userI
   return locked.get(id)!;
 }
 
-/** Answers with what the audit trail calls it. */
-function apply(request: UpdateUserRequest, user: User, now: Date): Action {
+/** Answers with what the audit trail calls it: a change of role is an event of its own, whatever else comes with it. */
+function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   const { name, email, emailVerified, role, mustChangePassword, appMetadata, userMetadata } = request;
   const before = user.systemRole;
   if (email !== undefined) user.moveTo(email.trim(), emailKey(email));
@@ -79,8 +78,10 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action {
   user.systemRole = role ?? user.systemRole;
   user.mustChangePassword = mustChangePassword ?? user.mustChangePassword;
   user.updatedAt = now;
-  if (before === user.systemRole) return 'user.update';
-  return user.systemRole === 'operator' ? 'user.grant_operator' : 'user.revoke_operator';
+  if (before === user.systemRole) return ['user.update'];
+  const others = [name, email, emailVerified, mustChangePassword, appMetadata, userMetadata];
+  const event = user.systemRole === 'operator' ? 'user.grant_operator' : 'user.revoke_operator';
+  return others.some((each) => each !== undefined) ? [event, 'user.update'] : [event];
 }
 
 function explainConflict(error: unknown): never {

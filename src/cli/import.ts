@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { importUsers, readImportLine } from '../admin/import.ts';
 import type { Config } from '../config.ts';
@@ -8,6 +6,7 @@ import { type Clock, openClock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { User } from '../user/user.ts';
 import { commandLine } from './caller.ts';
+import { type Line, readLines } from './lines.ts';
 import type { Terminal } from './terminal.ts';
 
 const batch = 500;
@@ -24,10 +23,8 @@ export async function importFile(orm: MikroORM, config: Config, [file]: readonly
   const report = file === '-' ? 'import.refused.jsonl' : `${file}.refused.jsonl`;
   const run = new ImportRun({ orm, now, plan: config.accounts.trialPlan }, report);
   const input = file === '-' ? process.stdin : createReadStream(file);
-  // The reader of lines would not tell of a file that cannot be opened.
-  await Promise.race([once(input, 'readable'), once(input, 'end')]);
-  for await (const json of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    await run.take(json);
+  for await (const line of readLines(input, longest)) {
+    await run.take(line);
     terminal.progress(run.summary);
   }
   await run.finish();
@@ -47,7 +44,10 @@ class ImportRun {
   readonly #deps: Deps;
   readonly #reportPath: string;
   #report: WriteStream | undefined;
-  #waiting: User[] = [];
+  /** Read and not yet sent, with the numbers of their lines. */
+  #waiting = new Map<User, number>();
+  /** Those that the lines of this file name. */
+  readonly #ids = new Set<string>();
   #lines = 0;
   #created = 0;
   #passedOver = 0;
@@ -61,14 +61,14 @@ class ImportRun {
     return `${this.#lines} lines: ${this.#created} users created, ${this.#passedOver} there already, ${this.refused} refused`;
   }
 
-  async take(json: string): Promise<void> {
+  async take(line: Line): Promise<void> {
     this.#lines++;
-    if (json.trim() === '') return;
-    const user =
-      json.length > longest ? { why: 'longer than 64 KiB' } : readImportLine(json, defaultProjectId, this.#deps.now());
-    if (user instanceof User) this.#waiting.push(user);
-    else this.#refuse(user.why);
-    if (this.#waiting.length >= batch) await this.#send();
+    if ('text' in line && line.text.trim() === '') return;
+    const read =
+      'why' in line ? line : readImportLine(line.text, defaultProjectId, { ids: this.#ids, now: this.#deps.now() });
+    if (read instanceof User) this.#waiting.set(read, this.#lines);
+    else this.#refuse(this.#lines, read.why);
+    if (this.#waiting.size >= batch) await this.#send();
   }
 
   async finish(): Promise<void> {
@@ -77,19 +77,21 @@ class ImportRun {
   }
 
   async #send(): Promise<void> {
-    const users = this.#waiting;
-    this.#waiting = [];
-    if (users.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    if (waiting.size === 0) return;
     const { orm, now, plan } = this.#deps;
-    const created = await importUsers(orm, users, { context: commandLine('import'), plan }, now());
+    const options = { context: commandLine('import'), plan };
+    const { created, refused } = await importUsers(orm, [...waiting.keys()], options, now());
+    for (const { user, why } of refused) this.#refuse(waiting.get(user)!, why);
     this.#created += created;
-    this.#passedOver += users.length - created;
+    this.#passedOver += waiting.size - created - refused.length;
   }
 
-  #refuse(reason: string): void {
+  #refuse(line: number, reason: string): void {
     this.refused++;
     // A report holds addresses of nobody, but whoever can read the import may be the only one who should read it.
     this.#report ??= createWriteStream(this.#reportPath, { mode: 0o600 });
-    this.#report.write(`${JSON.stringify({ line: this.#lines, reason })}\n`);
+    this.#report.write(`${JSON.stringify({ line, reason })}\n`);
   }
 }

@@ -27,9 +27,8 @@ const lostConnection = /Connection terminated|Client has encountered a connectio
 
 /** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined: not the database's fault. */
 export function faultOf(error: unknown): Fault {
-  for (let each = error; each instanceof Error; each = each.cause ?? previous(each)) {
-    const code = String((each as { code?: unknown }).code ?? '');
-    if (unavailable.has(code) || code.startsWith('08') || lostConnection.test(each.message)) return 'unavailable';
+  for (const { code, message } of causesOf(error)) {
+    if (unavailable.has(code) || code.startsWith('08') || lostConnection.test(message)) return 'unavailable';
     if (code === '40001' || code === '40P01') return 'conflict';
     if (code === '57014') return 'timeout';
     if (code === '22021' || code === '22P05') return 'bad-input';
@@ -38,6 +37,16 @@ export function faultOf(error: unknown): Fault {
   return undefined;
 }
 
-function previous(error: Error): unknown {
-  return (error as { previous?: unknown }).previous;
+/**
+ * The SQLSTATE of a failure that lies in the values: wrong data, a broken constraint, a limit of the database. The same
+ * statement fails with them each time, and passes with others.
+ */
+export function dataFaultOf(error: unknown): string | undefined {
+  return causesOf(error).find(({ code }) => /^(22|23|54)\w{3}$/.test(code))?.code;
+}
+
+function causesOf(error: unknown): { code: string; message: string }[] {
+  if (!(error instanceof Error)) return [];
+  const { code, previous } = error as { code?: unknown; previous?: unknown };
+  return [{ code: String(code ?? ''), message: error.message }, ...causesOf(error.cause ?? previous)];
 }

@@ -586,7 +586,7 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
 
   /**
    * Merged into what applications, not the user, say of the user: by its top keys, null removes one. At most 4 KiB of
-   * JSON in the end. In every access token.
+   * JSON in the end, and 32 levels deep. In every access token.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 7;
    */
@@ -1296,7 +1296,8 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * BanUser keeps a user out and ends all of their sessions at once. Banning again replaces the end of the ban.
+   * BanUser keeps a user out and ends all of their sessions at once, along with the account invitations they made. Banning
+   * again replaces the end of the ban.
    *
    * Errors: USER_NOT_FOUND.
    *
@@ -1308,7 +1309,7 @@ export const AdminService: GenService<{
     output: typeof BanUserResponseSchema;
   },
   /**
-   * UnbanUser lets a banned user in again. Sessions ended by the ban stay ended.
+   * UnbanUser lets a banned user in again. Sessions and invitations ended by the ban stay ended.
    *
    * Errors: USER_NOT_FOUND.
    *
@@ -1347,8 +1348,8 @@ export const AdminService: GenService<{
   /**
    * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
    *
-   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, or with a key that is not
-   * allowed), CANNOT_DEMOTE_SELF.
+   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, too deep, or with a key that is
+   * not allowed), CANNOT_DEMOTE_SELF.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
    */
