@@ -4,7 +4,7 @@ import { ada, asService, bob, grace, testEnv } from './people.ts';
 import { run } from './process.ts';
 import { Barrier, crowd, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
-import { start, wires } from './start.ts';
+import { start, type TestService, wires } from './start.ts';
 
 describe.each(wires)('over %s', (wire) => {
   test('an operator may call AdminService for as long as the database says so, whatever the token says', async () => {
@@ -71,11 +71,17 @@ test('of operators who take the role from each other at once one keeps it', asyn
   expect(new Set(errors.map(reasonOf))).toEqual(new Set(['CALLER_NOT_ALLOWED']));
 });
 
+const commandEnv = ({ database }: TestService) => ({
+  DATABASE_URL: database.url,
+  MASTER_KEYS: testEnv.MASTER_KEYS,
+});
+
 test('the command line makes the first operator, ends the role, and says whose it is', async () => {
   const service = await start();
   const { user, as } = await service.welcome(ada);
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  const env = commandEnv(service);
   const { admin } = service.clients('json');
+  await admin.updateUser({ userId: user.id, emailVerified: true }, asService);
   expect(await run(['admin', 'grant', 'ADA@example.org'], env)).toMatchObject({
     code: 0,
     stdout: `${user.id}  ada@example.org\n`,
@@ -87,4 +93,21 @@ test('the command line makes the first operator, ends the role, and says whose i
   const wrong = [['grant'], ['grant', 'nobody@example.org'], ['nonsense']];
   const ended = await Promise.all(wrong.map((args) => run(['admin', ...args], env)));
   expect(ended.map(({ code }) => code)).toEqual([1, 1, 1]);
+}, 40_000);
+
+test('the command line makes nobody an operator for having registered an address, unless it is told to', async () => {
+  const service = await start();
+  const { auth, admin } = service.clients('json');
+  // Whoever it is that does.
+  const { user } = await auth.register(ada);
+  const env = commandEnv(service);
+  const refused = await run(['admin', 'grant', ada.email], env);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain(`ada@example.org is not verified: user ${user!.id} registered it on 20`);
+  expect(refused.stderr).toContain('--unverified');
+  expect((await admin.getUser({ userId: user!.id }, asService)).user!.role).toBe('engineer');
+  const printed = `${user!.id}  ada@example.org  (not verified)\n`;
+  expect(await run(['admin', 'grant', ada.email, '--unverified'], env)).toMatchObject({ code: 0, stdout: printed });
+  expect(await run(['admin', 'revoke', ada.email], env)).toMatchObject({ code: 0, stdout: '' });
+  expect(await run(['admin', 'grant', '--unverified', ada.email], env)).toMatchObject({ code: 0, stdout: printed });
 }, 40_000);
