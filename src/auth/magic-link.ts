@@ -37,6 +37,7 @@ export function magicLink(deps: AuthDeps): Methods {
         if (!used) throw code ? codeRefused() : linkRefused();
         await codeGuesses.forget(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
+        if (user.emailKey !== used.target) throw code ? codeRefused() : linkRefused();
         await proveMailbox(em, user, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
