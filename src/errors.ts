@@ -50,6 +50,7 @@ const refusals = {
   METHOD_NOT_FOUND: [Code.Unimplemented, 'no such method'],
   ENCODING_NOT_SUPPORTED: [Code.Unimplemented, 'the encoding is not supported'],
   CANNOT_DEMOTE_SELF: [Code.FailedPrecondition, 'another operator has to take this role from you'],
+  CANNOT_REMOVE_SELF: [Code.FailedPrecondition, 'another operator has to ban or delete you'],
   CANNOT_IMPERSONATE_OPERATOR: [Code.FailedPrecondition, 'nobody acts as an operator'],
   KEY_TOO_YOUNG: [Code.FailedPrecondition, 'verifiers may not have seen the next key yet, try again later'],
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],

@@ -7,12 +7,13 @@ import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { faultOf } from '../database/faults.ts';
 import { Refusal } from '../errors.ts';
-import { change, kCaller, projectOf } from '../rpc/context.ts';
+import { change, projectOf } from '../rpc/context.ts';
 import { endProjectSessions } from '../session/project-sessions.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
+import { lockWithOperator } from './lock.ts';
 import { mergeMetadata } from './metadata.ts';
 
 export function userUpdateMethods({ now }: { now: Clock }) {
@@ -20,7 +21,7 @@ export function userUpdateMethods({ now }: { now: Clock }) {
     async updateUser(request, context) {
       const at = now();
       const user = await change(context, async (em) => {
-        const user = await lockForUpdate(em, context, request);
+        const user = await lockForUpdate(em, context, request, at);
         const action = apply(request, user, at);
         audit(em, context, { action, userId: user.id }, at);
         return user;
@@ -50,21 +51,9 @@ export function userUpdateMethods({ now }: { now: Clock }) {
   } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
 
-/**
- * The user, locked. When the role changes, the operator who changes it is locked too, and must still be one: of two who
- * take the role from each other at once one keeps it.
- */
-async function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest) {
-  const caller = context.values.get(kCaller);
-  const projectId = projectOf(context);
-  const id = userId.toLowerCase();
-  if (role === undefined || caller instanceof Error || caller?.kind !== 'user') return lockUser(em, projectId, id);
-  if (caller.userId === id && role !== 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
-  const locked = new Map<string, User>();
-  // In one order, or two calls could each wait for the other.
-  for (const each of [...new Set([id, caller.userId])].sort()) locked.set(each, await lockUser(em, projectId, each));
-  if (locked.get(caller.userId)!.systemRole !== 'operator') throw new Refusal('CALLER_NOT_ALLOWED');
-  return locked.get(id)!;
+function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {
+  if (role === undefined) return lockUser(em, projectOf(context), userId);
+  return lockWithOperator(em, context, { userId, self: role === 'operator' ? undefined : 'CANNOT_DEMOTE_SELF' }, now);
 }
 
 /** Answers with what the audit trail calls it. */

@@ -1298,7 +1298,7 @@ export const AdminService: GenService<{
   /**
    * BanUser keeps a user out and ends all of their sessions at once. Banning again replaces the end of the ban.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.BanUser
    */
@@ -1323,7 +1323,7 @@ export const AdminService: GenService<{
    * DeleteUser deletes a user and ends all of their sessions at once. The address can be registered again, by a new
    * user with a new id.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.DeleteUser
    */
