@@ -89,7 +89,7 @@ const refusals = {
   INVALID_INVITE_CODE: [Code.FailedPrecondition, 'Invalid invite code'],
   INVITE_CODE_USED: [Code.FailedPrecondition, 'Invite code has already been used'],
   INVITE_CODE_EXPIRED: [Code.FailedPrecondition, 'Invite code has expired'],
-  REGISTRATION_REQUIRED: [Code.FailedPrecondition, 'a guest belongs to no account'],
+  REGISTRATION_REQUIRED: [Code.FailedPrecondition, 'the user is a guest, and has to register first'],
   LAST_OWNER: [Code.FailedPrecondition, 'an account has one owner at least'],
   OWN_REFERRAL_CODE: [Code.FailedPrecondition, 'the referral code is your own'],
   USAGE_DISABLED: [Code.FailedPrecondition, 'usage is not counted here'],

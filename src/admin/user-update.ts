@@ -4,9 +4,11 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, UpdateUserRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
+import { type Letters, recipientOf } from '../auth/letters.ts';
 import type { Clock } from '../database/clock.ts';
 import { faultOf } from '../database/faults.ts';
 import { Refusal } from '../errors.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
 import { change, projectOf } from '../rpc/context.ts';
 import { endProjectSessions } from '../session/project-sessions.ts';
 import { revokeSessions } from '../session/revocation.ts';
@@ -16,12 +18,18 @@ import { lockUser, type User } from '../user/user.ts';
 import { lockWithOperator } from './lock.ts';
 import { mergeMetadata } from './metadata.ts';
 
-export function userUpdateMethods({ now }: { now: Clock }) {
+interface UserUpdateDeps {
+  readonly now: Clock;
+  readonly letters: Letters;
+}
+
+export function userUpdateMethods({ now, letters }: UserUpdateDeps) {
   return {
     async updateUser(request, context) {
       const at = now();
       const user = await change(context, async (em) => {
         const user = await lockForUpdate(em, context, request, at);
+        if (request.email !== undefined) await leaveAddress(em, letters, { user, email: request.email }, at);
         const action = apply(request, user, at);
         audit(em, context, { action, userId: user.id }, at);
         return user;
@@ -54,6 +62,22 @@ export function userUpdateMethods({ now }: { now: Clock }) {
 function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {
   if (role === undefined) return lockUser(em, projectOf(context), userId);
   return lockWithOperator(em, context, { userId, self: role === 'operator' ? undefined : 'CANNOT_DEMOTE_SELF' }, now);
+}
+
+/**
+ * Before a user gets another address: whoever reads the old one is told, and what was sent there is void. A guest has to
+ * register, which also opens their account.
+ */
+async function leaveAddress(
+  em: EntityManager,
+  letters: Letters,
+  { user, email }: { user: User; email: string },
+  now: Date,
+): Promise<void> {
+  if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+  if (emailKey(email) === user.emailKey) return;
+  await voidFor(em, user.id, now);
+  await letters.tellEmailChanged(em, recipientOf(user), now);
 }
 
 /** Answers with what the audit trail calls it. */

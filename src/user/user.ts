@@ -97,13 +97,12 @@ export class User extends UserTable.class {
     return user;
   }
 
-  /** Gives the user another address, not verified yet. A guest with an address is none any more. */
+  /** Gives the user another address, not verified yet. */
   moveTo(email: string, key: string): void {
     if (key !== this.emailKey) this.emailVerifiedAt = null;
     this.email = email;
     this.emailKey = key;
     this.pendingEmail = null;
-    this.isAnonymous = false;
   }
 
   isBanned(now: Date): boolean {

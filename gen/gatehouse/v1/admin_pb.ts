@@ -557,7 +557,8 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
   name?: string | undefined;
 
   /**
-   * The new address. It counts as not verified unless `email_verified` is set too.
+   * The new address. It counts as not verified unless `email_verified` is set too. The old address is told, and links
+   * that were sent to the user are void. Guests get none: they register.
    *
    * @generated from field: optional string email = 3;
    */
@@ -1348,7 +1349,7 @@ export const AdminService: GenService<{
    * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
    *
    * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, or with a key that is not
-   * allowed), CANNOT_DEMOTE_SELF.
+   * allowed), CANNOT_DEMOTE_SELF, REGISTRATION_REQUIRED for the address of a guest.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
    */
