@@ -1388,7 +1388,9 @@ export const AdminService: GenService<{
   /**
    * ImpersonateUser opens a session in which the calling operator acts as a user. It lasts an hour, may look at
    * everything the user may and change nothing that is not named for it; it is among the user's sessions, its tokens
-   * have the claim `act` (RFC 8693), and it ends with the operator's role. Service keys cannot: it takes a person.
+   * have the claim `act` (RFC 8693), and it ends with the operator's role, and when the operator's own sessions are ended:
+   * by a new password, by RevokeUserSessions, by SignOut with the scope GLOBAL or OTHERS. Service keys cannot: it takes a
+   * person.
    *
    * Errors: USER_NOT_FOUND, USER_BANNED, CANNOT_IMPERSONATE_OPERATOR, CALLER_NOT_ALLOWED.
    *
