@@ -10,6 +10,7 @@ const options = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
   force: { type: 'boolean' },
+  unverified: { type: 'boolean' },
 } as const;
 
 try {
@@ -20,7 +21,8 @@ try {
     const loaded = loadConfig();
     // Only now: what it brings along takes most of a second to load.
     const { run } = await import('./commands.ts');
-    await run(values.force ? [...positionals, '--force'] : positionals, loaded);
+    const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
+    await run([...positionals, ...flags], loaded);
   }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);

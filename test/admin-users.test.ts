@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { mailsTo, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { start, wires } from './start.ts';
@@ -77,6 +78,40 @@ describe.each(wires)('over %s', (wire) => {
     });
     const { events } = await admin.listAuditEvents({ userId, action: 'user.update' }, asService);
     expect(events).toHaveLength(6);
+  });
+
+  test('an address that is moved away from is told, and what was sent there is void', async () => {
+    const service = await start();
+    const { admin, auth } = service.clients(wire);
+    const { user } = await service.welcome(ada);
+    await auth.requestPasswordReset({ email: ada.email });
+    const token = await tokenFor(service, ada.email);
+    const subjects = async (email: string) => (await mailsTo(service, email)).map(({ subject }) => subject);
+    const before = await subjects(ada.email);
+    const move = (email: string) => admin.updateUser({ userId: user.id, email }, asService);
+    await service.welcome(bob);
+    await refusalWithoutTrace(service.database, () => move(bob.email));
+    await move(ada.email.toUpperCase());
+    expect(await subjects(ada.email)).toEqual(before);
+    expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: true });
+    await move('lovelace@example.org');
+    expect(await subjects(ada.email.toUpperCase())).toEqual(['Your e-mail address was changed']);
+    expect(await subjects('lovelace@example.org')).toEqual([]);
+    await move(ada.email);
+    expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: false });
+  });
+
+  test('a guest is given no address, and stays one', async () => {
+    const service = await start();
+    const { admin, auth } = service.clients(wire);
+    const { user, as } = await service.guest();
+    const give = () => admin.updateUser({ userId: user.id, email: ada.email }, asService);
+    expect(await refusalWithoutTrace(service.database, give)).toMatchObject({
+      code: 9,
+      reason: 'REGISTRATION_REQUIRED',
+    });
+    expect((await auth.getMe({}, as)).user).toMatchObject({ email: '', isAnonymous: true });
+    expect((await admin.updateUser({ userId: user.id, name: 'Guest' }, asService)).user!.name).toBe('Guest');
   });
 
   test('metadata is merged by its top keys, bounded, and takes no key that is dangerous to whoever reads it', async () => {

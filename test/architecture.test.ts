@@ -13,7 +13,7 @@ const domains = 'admin auth device account mfa session api-key user one-time pro
 
 /** What of the places below a domain may see. The rest of them is how a domain is called, and none of its business. */
 const sharedByDomains = [
-  ...['errors.ts', 'master-keys.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
+  ...['errors.ts', 'master-keys.ts', 'text.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
   ...databaseFiles('batch', 'clock', 'direct', 'faults', 'insert', 'prepared', 'transaction', 'uuid'),
 ];
 
@@ -50,13 +50,21 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'signals.ts': [],
   'log.ts': [],
   'html.ts': [],
+  'text.ts': [],
   'master-keys.ts': [],
   // For the type of what a refusal leaves in the audit trail.
   'errors.ts': ['audit'],
   settings: ['tls/pem.ts'],
   tls: [],
   http: ['errors.ts', 'html.ts', 'rpc', 'tls'],
-  rpc: ['errors.ts', 'audit', 'tls', 'limit/network.ts', ...databaseFiles('clock', 'direct', 'faults', 'transaction')],
+  rpc: [
+    'errors.ts',
+    'text.ts',
+    'audit',
+    'tls',
+    'limit/network.ts',
+    ...databaseFiles('clock', 'direct', 'faults', 'transaction'),
+  ],
   metrics: ['errors.ts', 'rpc'],
   traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
   mail: ['project', 'html.ts', 'master-keys.ts', ...databaseFiles('clock', 'direct', 'insert', 'prepared', 'uuid')],

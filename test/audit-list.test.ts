@@ -8,6 +8,7 @@ import { type EventFilter, listEvents, type Position } from '../src/audit/list.t
 import { openOrm } from '../src/database/orm.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { ada, asService } from './people.ts';
+import { refusalOf } from './refusal.ts';
 import { start, type TestService, type Wire, wires } from './start.ts';
 
 const events = 20_000;
@@ -71,6 +72,24 @@ test.each(wires)('over %s the events of one user, of one action and of both are 
   const ofBoth = await pagesOf(service, wire, { userId, action }, 1);
   expect(idsOf(ofBoth)).toEqual(await storedIds(service, `user_id = '${userId}' and action = '${action}'`));
   expect(idsOf(await pagesOf(service, wire, { userId, action: 'auth.logout' }, 10))).toEqual([]);
+});
+
+test.each(wires)('over %s a token with a time that there is not, or with no id, leads nowhere', async (wire) => {
+  const service = await start();
+  const { admin } = service.clients(wire);
+  await service.welcome();
+  const { nextPageToken } = await admin.listAuditEvents({ pageSize: 1 }, asService);
+  const [digest, at, id] = JSON.parse(Buffer.from(nextPageToken, 'base64url').toString());
+  const forged = (...position: string[]) => {
+    const pageToken = Buffer.from(JSON.stringify([digest, ...position])).toString('base64url');
+    return admin.listAuditEvents({ pageSize: 1, pageToken }, asService);
+  };
+  expect((await forged(at, id)).events).toHaveLength(1);
+  const days = ['2026-13-01', '2026-02-30', '2026-00-00', '0000-01-01', '9999-99-99'];
+  const times = [...days.map((day) => `${day}T00:00:00.000Z`), '2026-01-01T24:00:00.000Z', '2026-01-01T00:00:61.000Z'];
+  for (const time of times) expect((await refusalOf(forged(time, id))).reason, time).toBe('PAGE_TOKEN_INVALID');
+  for (const no of ['', 'ffffffff', `${id}0`])
+    expect((await refusalOf(forged(at, no))).reason, no).toBe('PAGE_TOKEN_INVALID');
 });
 
 const nothing: EventFilter = { userId: undefined, action: undefined, from: undefined, until: undefined };

@@ -265,3 +265,29 @@ test('of two users who confirm the same address at once one gets it', async () =
   const owners = await service.database.query('select 1 from users where email_key = $1', [countess]);
   expect(owners).toHaveLength(1);
 });
+
+test.each(wires)('over %s: a link is dead when the address changes after it was looked at', async (wire) => {
+  const service = await start();
+  const { auth } = service.clients(wire);
+  const { user } = await service.welcome();
+  await auth.sendVerificationEmail({ email: ada.email });
+  const verifying = await tokenFor(service, ada.email);
+  await auth.requestMagicLink({ email: ada.email });
+  const entering = await tokenFor(service, ada.email);
+  const move = `update users set email = $2, email_key = $2 where id = $1`;
+  const refusedMeanwhile = async (call: () => Promise<unknown>) => {
+    await service.database.query(move, [user.id, ada.email]);
+    const commit = await service.database.hold(move, [user.id, countess]);
+    const refusal = refusalOf(call());
+    // The value has been consumed by now: what it waits for is the user's row.
+    await service.database.blocked(1);
+    await commit();
+    return (await refusal).reason;
+  };
+  expect(await refusedMeanwhile(() => auth.verifyEmail({ token: verifying }))).toBe(
+    'VERIFICATION_TOKEN_USED_OR_EXPIRED',
+  );
+  expect(await refusedMeanwhile(() => auth.signInWithMagicLink({ token: entering }))).toBe('OTP_EXPIRED');
+  const [row] = await service.database.query('select email, email_verified_at from users');
+  expect(row).toEqual({ email: countess, email_verified_at: null });
+});

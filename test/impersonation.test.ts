@@ -1,9 +1,30 @@
 import { describe, expect, test } from 'vitest';
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
 import { partsOf } from './forge.ts';
-import { ada, asService, bob } from './people.ts';
+import { tokenFor } from './inbox.ts';
+import { ada, asService, bob, grace } from './people.ts';
+import { Pause } from './race.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { bearer, start, type TestService, wires } from './start.ts';
+
+type Operator = Awaited<ReturnType<TestService['operator']>>;
+
+const newPassword = { currentPassword: grace.password, newPassword: 'a compiler of another' };
+const everywhere = { scope: SignOutScope.GLOBAL };
+const others = { scope: SignOutScope.OTHERS };
+const sessionsOf = (value: string) => ({ whose: { case: 'userId', value } as const });
+
+async function resetPassword(service: TestService): Promise<void> {
+  const { auth } = service.clients('json');
+  await auth.requestPasswordReset({ email: grace.email });
+  await auth.resetPassword({ token: await tokenFor(service, grace.email), newPassword: 'a compiler of another' });
+}
+
+async function banShortly(service: TestService, userId: string): Promise<void> {
+  const { admin } = service.clients('json');
+  await admin.banUser({ userId }, asService);
+  await admin.unbanUser({ userId }, asService);
+}
 
 /** ada, whom the operator grace acts as. */
 async function acting(service: TestService, wire: (typeof wires)[number] = 'json') {
@@ -98,6 +119,33 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toMatchObject([{ action: 'auth.logout', actorId: operator.user.id, userId: own.user.id }]);
   });
 
+  test.each<[what: string, end: (service: TestService, as: Operator) => Promise<unknown>]>([
+    ['a new password', ({ clients }, { as }) => clients(wire).auth.changePassword(newPassword, as)],
+    ['a reset of the password', (service) => resetPassword(service)],
+    ['signing out everywhere', ({ clients }, { as }) => clients(wire).sessions.signOut(everywhere, as)],
+    ['signing out everywhere else', ({ clients }, { as }) => clients(wire).sessions.signOut(others, as)],
+    ['an operator', ({ clients }, { user }) => clients(wire).admin.revokeUserSessions(sessionsOf(user.id), asService)],
+    ['a ban, also one that is lifted', (service, { user }) => banShortly(service, user.id)],
+  ])('it ends when %s ends the sessions of the operator', async (_, end) => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const { operator, own, tokens, as } = await acting(service, wire);
+    await end(service, operator);
+    expect((await refusalOf(auth.getMe({}, as))).reason).toBe('SESSION_REVOKED');
+    expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
+    await auth.getMe({}, own.as);
+  });
+
+  test('it stays when the operator ends one session of their own', async () => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const { operator, as } = await acting(service, wire);
+    const { session } = await service.signIn(grace);
+    await sessions.revokeSession({ sessionId: session.id }, operator.as);
+    await sessions.signOut({ scope: SignOutScope.LOCAL }, operator.as);
+    await auth.getMe({}, as);
+  });
+
   test('nobody acts as an operator, as somebody banned or gone, and no service key as anybody', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
@@ -113,4 +161,38 @@ describe.each(wires)('over %s', (wire) => {
     await admin.deleteUser({ userId: user.id }, asService);
     expect((await impersonate(user.id)).reason).toBe('USER_NOT_FOUND');
   });
+});
+
+test.each<[what: string, end: (service: TestService, as: Operator) => Promise<unknown>]>([
+  ['signs out everywhere', ({ clients }, { as }) => clients('json').sessions.signOut(everywhere, as)],
+  ['sets a new password', (service) => resetPassword(service)],
+])('no call of a stolen session opens another while the operator %s', async (_, end) => {
+  const pause = new Pause('ImpersonateUser');
+  const service = await start({ inner: [pause.interceptor()] });
+  const operator = await service.operator();
+  const stolen = await service.signIn(grace);
+  const { user } = await service.welcome(ada);
+  const reached = pause.next();
+  const call = refusalOf(service.clients('grpc').admin.impersonateUser({ userId: user.id }, stolen.as));
+  await reached;
+  await end(service, operator);
+  pause.resume();
+  expect((await call).reason).toBe('SESSION_REVOKED');
+});
+
+test('whoever acts as somebody at the moment when the operator signs out everywhere is signed out as well', async () => {
+  const pause = new Pause('ImpersonateUser', 'commit');
+  const service = await start({ inner: [pause.interceptor()] });
+  const { admin, sessions, auth } = service.clients('grpc');
+  const operator = await service.operator();
+  const { user } = await service.welcome(ada);
+  const reached = pause.next();
+  const impersonating = admin.impersonateUser({ userId: user.id }, operator.as);
+  await reached;
+  const leaving = sessions.signOut(everywhere, operator.as);
+  await service.database.blocked(1);
+  pause.resume();
+  const { tokens } = await impersonating;
+  await leaving;
+  expect((await refusalOf(auth.getMe({}, bearer(tokens!)))).reason).toBe('SESSION_REVOKED');
 });

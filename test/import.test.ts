@@ -80,12 +80,13 @@ test('lines that cannot be taken are told by number and reason, without what the
     'app_metadata a key is not allowed: __proto__, constructor or prototype':
       '{"email":"x@example.org","app_metadata":{"a":{"__proto__":{}}}}',
     'name: holds control characters': { email: 'x@example.org', name: 'a\u0000b' },
+    'name: holds characters that nobody sees': { email: 'x@example.org', name: 'a\u202eb' },
     'longer than 64 KiB': { email: 'x@example.org', name: 'x'.repeat(70_000) },
   };
   const { again, report } = importing(service, [...Object.values(wrong), { email: bob.email }]);
   const ended = await again();
-  expect(ended).toMatchObject({ code: 1, stdout: '9 lines: 1 users created, 0 there already, 8 refused\n' });
-  expect(ended.stderr).toContain(`8 lines were refused; ${report} says which, and why`);
+  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 there already, 9 refused\n' });
+  expect(ended.stderr).toContain(`9 lines were refused; ${report} says which, and why`);
   expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
 });

@@ -58,8 +58,8 @@ describe.each(wires)('over %s', (wire) => {
   test('what people call themselves is neither markup nor a link nor a header, and no longer than a name', async () => {
     const sink = await startSink();
     const service = await start({ env: { ...sink.env, FRONTEND_URL: 'http://localhost:3000' } });
-    const { accounts, auth } = service.clients(wire);
-    const { account, as } = await service.welcome(ada);
+    const { accounts } = service.clients(wire);
+    const { account, user, as } = await service.welcome(ada);
     const names: [account: string, inviter: string][] = [
       ['<b>Win</b> https://evil.example/?a=b&c', '</p><a href="//evil.example">here</a>'],
       ['www.evil.example', 'mailto:eve@evil.example'],
@@ -69,8 +69,9 @@ describe.each(wires)('over %s', (wire) => {
       ['Dr. Ada & Co. '.repeat(14), `Ada\u2028Bcc: ${'x'.repeat(150)}`],
     ];
     for (const [n, [name, inviter]] of names.entries()) {
-      await accounts.updateAccount({ accountId: account.id, name }, as);
-      await auth.updateMe({ name: inviter }, as);
+      // Past the validation, which refuses some of these: they may have been stored before it did.
+      await service.database.query('update accounts set name = $2 where id = $1', [account.id, name]);
+      await service.database.query('update users set name = $2 where id = $1', [user.id, inviter]);
       const email = `carol-${n}@example.org`;
       const { link } = await accounts.createAccountInvite({ accountId: account.id, email, role: MEMBER }, as);
       await expect.poll(() => sink.mails.length, patiently).toBe(n + 1);

@@ -4,10 +4,11 @@ import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from './contract.ts';
 import { type Bad, badJson, badProtobuf, canary } from './malformed.ts';
+import { asService } from './people.ts';
 import { frame, RawGrpc } from './raw-grpc.ts';
 import { send } from './raw-http.ts';
 import { prepareSamples, type Sample } from './samples.ts';
-import { start, type TestService } from './start.ts';
+import { start, type TestService, wires } from './start.ts';
 
 interface Seen {
   readonly code: Code | undefined;
@@ -61,6 +62,22 @@ test.each(ways)(
   },
   // Thousands of calls.
   120_000,
+);
+
+test.each(wires)(
+  'over %s names have the joiners of scripts and emoji, passwords and metadata whatever they like',
+  async (wire) => {
+    const service = await start();
+    const { auth, admin } = service.clients(wire);
+    const hidden = 'a\u200bb\u00adc\u202ed\ufeff of a difference';
+    const other = 'a\u200bb';
+    const name = 'می\u200cخواهم 👩\u200d🔬 क्\u200dष';
+    const { user } = await auth.register({ email: 'ada@example.org', password: hidden, name });
+    expect(user!.name).toBe(name);
+    await service.signIn({ email: 'ada@example.org', password: hidden });
+    const { userMetadata } = await admin.updateUser({ userId: user!.id, userMetadata: { [other]: other } }, asService);
+    expect(userMetadata).toEqual({ [other]: other });
+  },
 );
 
 test('a field that is null counts as absent: refused where it is needed, harmless where it is not', async () => {

@@ -16,6 +16,11 @@ export interface Bad {
 
 const uuids = ['', 'not-a-uuid', '00000000-0000-0000-0000-00000000000', '{00000000-0000-7000-8000-000000000001}', '1'];
 const controls = ['\u0000', '\u0001', '\u0009', '\u000a', '\u001f', '\u007f', '\u0080', '\u0085', '\u009f', '\ufffd'];
+/** Refused in what may be shown. */
+const unseen = [
+  ...['\u00ad', '\u061c', '\u200b', '\u200e', '\u200f', '\ufeff'],
+  ...['\u202a', '\u202b', '\u202c', '\u202d', '\u202e', '\u2066', '\u2067', '\u2068', '\u2069'],
+];
 const notText = {
   'no UTF-8': [0xff, 0xfe],
   'overlong UTF-8': [0xc0, 0xaf],
@@ -100,7 +105,7 @@ function spell(values: readonly string[]): Bad[] {
 }
 
 function badTexts(field: DescField, sample: string): Bad[] {
-  const escapes = [...controls.map(escaped), '\\ud800', '\\udc00', '\\ud800\\ud800'];
+  const escapes = [...refusedIn(field).map(escaped), '\\ud800', '\\udc00', '\\ud800\\ud800'];
   const raw = Object.entries({ ...notText, 'a raw newline': [0x0a] });
   return [
     ...spell(escapes.flatMap((each) => [`"${sample}${each}"`, `"${each}${sample}"`])),
@@ -137,7 +142,7 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
       return [
         ...always,
         { what: 'a text that ends too soon', bytes: Buffer.concat([cutShort, Buffer.from(canary)]) },
-        ...controls.map((each) => ({ what: escaped(each), bytes: bytes(Buffer.from(sample + each)) })),
+        ...refusedIn(field).map((each) => ({ what: escaped(each), bytes: bytes(Buffer.from(sample + each)) })),
         ...Object.entries(notText).map(([what, wrong]) => ({
           what,
           bytes: bytes(Buffer.from([...Buffer.from(sample), ...wrong])),
@@ -207,4 +212,8 @@ function kindOf(field: DescField): Kind {
 
 function isUuid(field: DescField): boolean {
   return field.name.endsWith('_id') && field.name !== 'webhook_id';
+}
+
+function refusedIn({ name }: DescField): string[] {
+  return name.includes('password') ? controls : [...controls, ...unseen];
 }

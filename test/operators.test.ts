@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { partsOf } from './forge.ts';
 import { ada, asService, bob, grace, testEnv } from './people.ts';
 import { run } from './process.ts';
-import { Barrier, crowd, together } from './race.ts';
+import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';
-import { start, wires } from './start.ts';
+import { start, type TestService, wires } from './start.ts';
 
 describe.each(wires)('over %s', (wire) => {
   test('an operator may call AdminService for as long as the database says so, whatever the token says', async () => {
@@ -96,11 +96,69 @@ test('of operators who take the role from each other at once one keeps it', asyn
   expect(new Set(errors.map(reasonOf))).toEqual(new Set(['CALLER_NOT_ALLOWED']));
 });
 
+test.each(wires)(
+  'over %s no operator bans or deletes themselves, or leaves before another took the role',
+  async (wire) => {
+    const service = await start();
+    const { admin, auth } = service.clients(wire);
+    const { as, user } = await service.operator();
+    const userId = user.id.toUpperCase();
+    const refused = (call: () => Promise<unknown>) => refusalWithoutTrace(service.database, call);
+    const itself = { code: 9, reason: 'CANNOT_REMOVE_SELF' };
+    expect(await refused(() => admin.banUser({ userId, duration: { seconds: 1n } }, as))).toMatchObject(itself);
+    expect(await refused(() => admin.deleteUser({ userId }, as))).toMatchObject(itself);
+    expect(await refused(() => auth.deleteMe({}, as))).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
+    const other = await service.operator(ada);
+    await admin.updateUser({ userId, role: 'engineer' }, other.as);
+    await auth.deleteMe({}, as);
+  },
+);
+
+test.each(['banUser', 'deleteUser'] as const)(
+  'of operators who call %s for each other at once one stays',
+  async (name) => {
+    const barrier = new Barrier(name === 'banUser' ? 'BanUser' : 'DeleteUser');
+    const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+    const people = await Promise.all([ada, bob].map((person) => service.operator(person)));
+    barrier.expect(crowd);
+    const { errors } = await together((index): Promise<unknown> => {
+      const [me, other] = index % 2 ? people : people.toReversed();
+      return service.clients('grpc', index).admin[name]({ userId: other!.user.id }, me!.as);
+    });
+    const left = await service.database.query(
+      `select id from users where system_role = 'operator' and deleted_at is null and banned_until is null`,
+    );
+    expect(left).toHaveLength(1);
+    expect(errors.map(reasonOf)).toContain('CALLER_NOT_ALLOWED');
+  },
+);
+
+test('an operator who was banned meanwhile takes the role from nobody', async () => {
+  const pause = new Pause('UpdateUser');
+  const service = await start({ inner: [pause.interceptor()] });
+  const { admin } = service.clients('grpc');
+  const one = await service.operator(ada);
+  const two = await service.operator(bob);
+  const reached = pause.next();
+  const taking = refusalOf(admin.updateUser({ userId: one.user.id, role: 'engineer' }, two.as));
+  await reached;
+  await admin.banUser({ userId: two.user.id }, one.as);
+  pause.resume();
+  expect((await taking).reason).toBe('CALLER_NOT_ALLOWED');
+  await admin.getSettings({}, one.as);
+});
+
+const commandEnv = ({ database }: TestService) => ({
+  DATABASE_URL: database.url,
+  MASTER_KEYS: testEnv.MASTER_KEYS,
+});
+
 test('the command line makes the first operator, ends the role, and says whose it is', async () => {
   const service = await start();
   const { user, as } = await service.welcome(ada);
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  const env = commandEnv(service);
   const { admin } = service.clients('json');
+  await admin.updateUser({ userId: user.id, emailVerified: true }, asService);
   expect(await run(['admin', 'grant', 'ADA@example.org'], env)).toMatchObject({
     code: 0,
     stdout: `${user.id}  ada@example.org\n`,
@@ -112,4 +170,21 @@ test('the command line makes the first operator, ends the role, and says whose i
   const wrong = [['grant'], ['grant', 'nobody@example.org'], ['nonsense']];
   const ended = await Promise.all(wrong.map((args) => run(['admin', ...args], env)));
   expect(ended.map(({ code }) => code)).toEqual([1, 1, 1]);
+}, 40_000);
+
+test('the command line makes nobody an operator for having registered an address, unless it is told to', async () => {
+  const service = await start();
+  const { auth, admin } = service.clients('json');
+  // Whoever it is that does.
+  const { user } = await auth.register(ada);
+  const env = commandEnv(service);
+  const refused = await run(['admin', 'grant', ada.email], env);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain(`ada@example.org is not verified: user ${user!.id} registered it on 20`);
+  expect(refused.stderr).toContain('--unverified');
+  expect((await admin.getUser({ userId: user!.id }, asService)).user!.role).toBe('engineer');
+  const printed = `${user!.id}  ada@example.org  (not verified)\n`;
+  expect(await run(['admin', 'grant', ada.email, '--unverified'], env)).toMatchObject({ code: 0, stdout: printed });
+  expect(await run(['admin', 'revoke', ada.email], env)).toMatchObject({ code: 0, stdout: '' });
+  expect(await run(['admin', 'grant', '--unverified', ada.email], env)).toMatchObject({ code: 0, stdout: printed });
 }, 40_000);

@@ -192,7 +192,7 @@ const most: Record<string, number> = {
   UpdateUser: 6,
   'UpdateUser (role)': 7,
   SendPasswordReset: 8,
-  ImpersonateUser: 7,
+  ImpersonateUser: 8,
   RevokeUserSessions: 5,
   'GetSettings (admin)': 1,
   UpdateSettings: 4,

@@ -7,13 +7,23 @@ import { direct, projectOf } from '../rpc/context.ts';
 import { readPageToken, uuidPattern, writePageToken } from './page-token.ts';
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const firstSecond = -62_135_596_800;
+const lastSecond = 253_402_300_799;
+
+/** A time as positions have it, and one that there is: PostgreSQL takes neither a 30th of February nor a year 0. */
+const timeOfPosition = {
+  test(text: string): boolean {
+    const time = new Date(text);
+    return timePattern.test(text) && time.getTime() >= firstSecond * 1000 && time.toISOString() === text;
+  },
+};
 
 export function auditMethods() {
   return {
     async listAuditEvents(request, context) {
       const filter = filterOf(request);
       const bound = ['audit', filter.userId, filter.action, filter.from, filter.until];
-      const [at, id] = request.pageToken ? readPageToken(request.pageToken, bound, [timePattern, uuidPattern]) : [];
+      const [at, id] = request.pageToken ? readPageToken(request.pageToken, bound, [timeOfPosition, uuidPattern]) : [];
       const after = at && id ? { at, id } : undefined;
       const { events, next } = await listEvents(direct(context), projectOf(context), filter, {
         after,
@@ -40,7 +50,7 @@ function filterOf({ userId, action, startTime, endTime }: ListAuditEventsRequest
 function readTime(field: string, time: Timestamp | undefined): Date | undefined {
   if (!time) return undefined;
   const { seconds, nanos } = time;
-  if (seconds < -62_135_596_800n || seconds > 253_402_300_799n || nanos < 0 || nanos > 999_999_999)
+  if (seconds < firstSecond || seconds > lastSecond || nanos < 0 || nanos > 999_999_999)
     throw new Refusal('INVALID_ARGUMENT', { fields: [{ field, description: 'must be between the years 1 and 9999' }] });
   return timestampDate(time);
 }

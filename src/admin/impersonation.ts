@@ -3,11 +3,12 @@ import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import { caller, change, origin, projectOf } from '../rpc/context.ts';
+import { caller, change, origin } from '../rpc/context.ts';
 import { sessionToMessage } from '../session/message.ts';
 import type { SessionOpener } from '../session/opening.ts';
+import { requireLive } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
-import { lockUser } from '../user/user.ts';
+import { lockWithOperator } from './lock.ts';
 
 export interface ImpersonationDeps {
   readonly now: Clock;
@@ -18,10 +19,12 @@ export function impersonationMethods({ now, opener }: ImpersonationDeps) {
   return {
     async impersonateUser({ userId }, context) {
       // A key is nobody who could answer for it.
-      const { userId: impersonatorId } = caller(context);
+      const operator = caller(context);
       const at = now();
       const { user, opened } = await change(context, async (em) => {
-        const user = await lockUser(em, projectOf(context), userId);
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_IMPERSONATE_OPERATOR' }, at);
+        // Or a call under way would leave a session behind of an operator whose sessions were all ended meanwhile.
+        await requireLive(em, operator, at);
         if (user.systemRole === 'operator') throw new Refusal('CANNOT_IMPERSONATE_OPERATOR');
         if (user.isBanned(at)) throw new Refusal('USER_BANNED');
         const opening = {
@@ -29,7 +32,7 @@ export function impersonationMethods({ now, opener }: ImpersonationDeps) {
           kind: 'web',
           method: 'impersonation',
           origin: origin(context),
-          impersonatorId,
+          impersonatorId: operator.userId,
         } as const;
         const opened = await opener.open(em, opening, at);
         audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);

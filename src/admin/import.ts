@@ -10,6 +10,7 @@ import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/prepared.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
+import { unseen } from '../text.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { User } from '../user/user.ts';
 import { mergeMetadata } from './metadata.ts';
@@ -19,7 +20,8 @@ const text = (most: number) =>
     .string()
     .max(most)
     .regex(/^\P{Cc}*$/u, 'holds control characters')
-    .refine((value) => value.isWellFormed(), 'holds a lone surrogate');
+    .refine((value) => value.isWellFormed(), 'holds a lone surrogate')
+    .refine((value) => !unseen.test(value), 'holds characters that nobody sees');
 // As it came: a copy would leave out the very keys that are refused.
 const metadata = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),

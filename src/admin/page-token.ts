@@ -10,7 +10,11 @@ export function writePageToken(filter: readonly unknown[], position: readonly st
 }
 
 /** Throws PAGE_TOKEN_INVALID unless it was written for this filter, and each part of the position fits its pattern. */
-export function readPageToken(token: string, filter: readonly unknown[], patterns: readonly RegExp[]): string[] {
+export function readPageToken(
+  token: string,
+  filter: readonly unknown[],
+  patterns: readonly Pick<RegExp, 'test'>[],
+): string[] {
   const [digest, ...position] = parse(token);
   const fits = position.length === patterns.length && patterns.every((each, index) => each.test(position[index]!));
   if (digest !== digestOf(filter) || !fits) throw new Refusal('PAGE_TOKEN_INVALID');

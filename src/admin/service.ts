@@ -16,6 +16,7 @@ import { findUser, forGood, lockUser } from '../user/user.ts';
 import { auditMethods } from './audit-events.ts';
 import { type ImpersonationDeps, impersonationMethods } from './impersonation.ts';
 import { inviteCodeMethods } from './invite-codes.ts';
+import { lockWithOperator } from './lock.ts';
 import { type PasswordResetDeps, passwordResetMethods } from './password-reset.ts';
 import { type SettingsDeps, settingsMethods } from './settings.ts';
 import { type KeyDeps, signingKeyMethods } from './signing-keys.ts';
@@ -76,7 +77,7 @@ function userMethods({ now, passwords, joining }: Deps) {
       const at = now();
       const until = duration ? new Date(Math.min(at.getTime() + durationMs(duration), forGood.getTime())) : forGood;
       const user = await change(context, async (em) => {
-        const user = await lockUser(em, projectOf(context), userId);
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
         user.ban(until, at);
         await revokeSessions(em, { userId }, 'banned', at);
         await voidFor(em, userId, at);
@@ -101,7 +102,7 @@ function userMethods({ now, passwords, joining }: Deps) {
     async deleteUser({ userId }, context) {
       const at = now();
       await change(context, async (em) => {
-        const user = await lockUser(em, projectOf(context), userId);
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
         await leaveAccounts(em, userId, at);
         user.delete(at);
         await revokeSessions(em, { userId }, 'deleted', at);

@@ -4,23 +4,32 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, UpdateUserRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
+import { type Letters, recipientOf } from '../auth/letters.ts';
 import type { Clock } from '../database/clock.ts';
 import { faultOf } from '../database/faults.ts';
 import { Refusal } from '../errors.ts';
-import { change, kCaller, projectOf } from '../rpc/context.ts';
+import { voidFor } from '../one-time/one-time-token.ts';
+import { change, projectOf } from '../rpc/context.ts';
 import { endProjectSessions } from '../session/project-sessions.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
+import { lockWithOperator } from './lock.ts';
 import { mergeMetadata } from './metadata.ts';
 
-export function userUpdateMethods({ now }: { now: Clock }) {
+interface UserUpdateDeps {
+  readonly now: Clock;
+  readonly letters: Letters;
+}
+
+export function userUpdateMethods({ now, letters }: UserUpdateDeps) {
   return {
     async updateUser(request, context) {
       const at = now();
       const user = await change(context, async (em) => {
-        const user = await lockForUpdate(em, context, request);
+        const user = await lockForUpdate(em, context, request, at);
+        if (request.email !== undefined) await leaveAddress(em, letters, { user, email: request.email }, at);
         for (const action of apply(request, user, at)) audit(em, context, { action, userId: user.id }, at);
         return user;
       }).catch(explainConflict);
@@ -49,21 +58,25 @@ export function userUpdateMethods({ now }: { now: Clock }) {
   } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
 
+function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {
+  if (role === undefined) return lockUser(em, projectOf(context), userId);
+  return lockWithOperator(em, context, { userId, self: role === 'operator' ? undefined : 'CANNOT_DEMOTE_SELF' }, now);
+}
+
 /**
- * The user, locked. When the role changes, the operator who changes it is locked too, and must still be one: of two who
- * take the role from each other at once one keeps it.
+ * Before a user gets another address: whoever reads the old one is told, and what was sent there is void. A guest has to
+ * register, which also opens their account.
  */
-async function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest) {
-  const caller = context.values.get(kCaller);
-  const projectId = projectOf(context);
-  const id = userId.toLowerCase();
-  if (role === undefined || caller instanceof Error || caller?.kind !== 'user') return lockUser(em, projectId, id);
-  if (caller.userId === id && role !== 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
-  const locked = new Map<string, User>();
-  // In one order, or two calls could each wait for the other.
-  for (const each of [...new Set([id, caller.userId])].sort()) locked.set(each, await lockUser(em, projectId, each));
-  if (locked.get(caller.userId)!.systemRole !== 'operator') throw new Refusal('CALLER_NOT_ALLOWED');
-  return locked.get(id)!;
+async function leaveAddress(
+  em: EntityManager,
+  letters: Letters,
+  { user, email }: { user: User; email: string },
+  now: Date,
+): Promise<void> {
+  if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+  if (emailKey(email) === user.emailKey) return;
+  await voidFor(em, user.id, now);
+  await letters.tellEmailChanged(em, recipientOf(user), now);
 }
 
 /** Answers with what the audit trail calls it: a change of role is an event of its own, whatever else comes with it. */

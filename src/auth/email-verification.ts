@@ -49,8 +49,10 @@ export function emailVerification(deps: AuthDeps): Methods {
       const redeem = await prepareRedemption('email_verification', token, context, now);
       const at = now();
       await change(context, async (em) => {
-        const { user_id: userId } = await redeem(em, at);
+        const { user_id: userId, target } = await redeem(em, at);
         const user = await lockUser(em, projectOf(context), userId);
+        // The address may have changed since the value was looked at, which locks nobody.
+        if (user.emailKey !== target) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
         user.emailVerifiedAt ??= at;
         user.updatedAt = at;
         audit(em, context, { action: 'auth.email_verified', userId }, at);

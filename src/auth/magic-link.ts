@@ -34,9 +34,10 @@ export function magicLink(deps: AuthDeps): Methods {
       const at = now();
       const { user, opened } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
-        if (!used) throw new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
+        if (!used) throw refused();
         await codeGuesses.forget(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
+        if (user.emailKey !== used.target) throw refused();
         await proveMailbox(em, user, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
@@ -53,6 +54,10 @@ export function magicLink(deps: AuthDeps): Methods {
       };
     },
   };
+}
+
+function refused(): Refusal {
+  return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
 }
 
 /** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */

@@ -56,6 +56,8 @@ export function profile(deps: AuthDeps): Methods {
       const at = now();
       await change(context, async (em) => {
         const user = await lockUser(em, projectId, userId);
+        // They could be the last. Whoever takes the role from them is another.
+        if (user.systemRole === 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
         await leaveAccounts(em, userId, at);
         user.delete(at);
         await revokeSessions(em, { userId }, 'deleted', at);

@@ -6,37 +6,54 @@ import { openClock } from '../database/clock.ts';
 import { Direct } from '../database/direct.ts';
 import { transact } from '../database/transaction.ts';
 import { defaultProjectId } from '../project/project.ts';
-import { findByEmail, lockUser, User } from '../user/user.ts';
+import { findByEmail, lockUser, User, type UserRow } from '../user/user.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
 
 const roles = { grant: 'operator', revoke: 'engineer' } as const;
 
-/** `gatehouse admin grant|revoke EMAIL` and `admin list`: who may call AdminService. Also how there is a first one. */
+/**
+ * `gatehouse admin grant EMAIL [--unverified]`, `admin revoke EMAIL` and `admin list`: who may call AdminService. Also how
+ * there is a first one.
+ */
 export async function manageOperators(
   orm: MikroORM,
   config: Config,
-  [action = 'list', email]: readonly string[],
+  args: readonly string[],
   terminal: Terminal,
 ): Promise<void> {
+  const [action = 'list', email] = args.filter((each) => each !== '--unverified');
   if (action === 'grant' || action === 'revoke') {
     const { now } = await openClock(orm, config.clockOffset);
     const found = email && (await findByEmail(new Direct(orm), defaultProjectId, email));
     if (!found) throw new Error(`say whose role it is by their address: gatehouse admin ${action} EMAIL`);
-    await setRole(orm, found.id, action, now());
+    const mustBeVerified = action === 'grant' && !args.includes('--unverified');
+    await setRole(orm, found, { action, mustBeVerified }, now());
   } else if (action !== 'list')
     throw new Error(`there is no 'admin ${action}'; there are grant EMAIL, revoke EMAIL and list`);
   const operators = await orm.em.fork().find(User, { systemRole: 'operator', deletedAt: null }, { orderBy: { id: 1 } });
-  for (const each of operators) terminal.print(`${each.id}  ${each.email ?? ''}`);
+  for (const { id, email, emailVerifiedAt } of operators)
+    terminal.print(`${id}  ${email ?? ''}${emailVerifiedAt ? '' : '  (not verified)'}`);
 }
 
-function setRole(orm: MikroORM, userId: string, action: 'grant' | 'revoke', now: Date): Promise<void> {
+interface Wish {
+  readonly action: keyof typeof roles;
+  readonly mustBeVerified: boolean;
+}
+
+function setRole(orm: MikroORM, found: UserRow, { action, mustBeVerified }: Wish, now: Date): Promise<void> {
   return transact(orm, async (em) => {
-    const user = await lockUser(em, defaultProjectId, userId);
+    const user = await lockUser(em, defaultProjectId, found.id);
+    // Anybody can register an address that is not theirs, and wait until it is made an operator's.
+    if (mustBeVerified && !(user.emailVerifiedAt && user.emailKey === found.emailKey))
+      throw new Error(
+        `${found.email} is not verified: user ${user.id} registered it on ${user.createdAt.toISOString()}, and has not ` +
+          'shown to read its mail. Have them verify it, or add --unverified if you know that it is them',
+      );
     if (user.systemRole === roles[action]) return;
     user.systemRole = roles[action];
     user.updatedAt = now;
     const context = commandLine(`admin ${action}`) as HandlerContext;
-    audit(em, context, { action: `user.${action}_operator`, userId }, now);
+    audit(em, context, { action: `user.${action}_operator`, userId: user.id }, now);
   });
 }

@@ -1,7 +1,9 @@
 import { create, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
+import { unseen } from '../text.ts';
 import { setAsideDurations } from './duration-bounds.ts';
 
 const validator = createValidator();
@@ -35,17 +37,34 @@ function check(schema: DescMessage, message: Message): void {
   throw new Refusal('INVALID_ARGUMENT', { fields });
 }
 
+interface Rule {
+  readonly refuses: RegExp;
+  readonly description: string;
+}
+
 /**
  * C0 and C1 controls, lone surrogates and U+FFFD, the mark of bytes that were no text: two different wrong byte strings
  * would otherwise be one password, and PostgreSQL cannot store a NUL.
  */
-const strange = /\p{Cc}|\p{Cs}|\ufffd/u;
+const text: Rule = { refuses: /\p{Cc}|\p{Cs}|\ufffd/u, description: 'must be text without control characters' };
+
+/** What is shown to others, or compared with what somebody has read. */
+const shownText: Rule = {
+  refuses: new RegExp(`${text.refuses.source}|${unseen.source}`, 'u'),
+  description: 'must be text without control characters and characters that nobody sees',
+};
+
+/** A password may hold what its user types, and metadata are the business of applications. */
+function ruleOf({ name, message }: DescField): Rule {
+  return name.includes('password') || message?.typeName === StructSchema.typeName ? text : shownText;
+}
 
 // Walks the message itself: protobuf's reflection costs as much as the rest of the check.
 function findStrangeStrings(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
   for (const field of schema.fields) {
     const value = fieldValue(field, message);
-    if (value !== undefined) lookInto(value, field.message, path + field.name, found);
+    const place = { schema: field.message, path: path + field.name, rule: ruleOf(field) };
+    if (value !== undefined) lookInto(value, place, found);
   }
 }
 
@@ -56,16 +75,23 @@ function fieldValue({ localName, oneof }: DescField, message: Message): unknown 
   return chosen.case === localName ? chosen.value : undefined;
 }
 
+interface Place {
+  readonly schema: DescMessage | undefined;
+  readonly path: string;
+  readonly rule: Rule;
+}
+
 /** Into a scalar, a message, a list, or a map or a Struct, whose keys are texts as well. */
-function lookInto(value: unknown, schema: DescMessage | undefined, path: string, found: FieldViolation[]): void {
+function lookInto(value: unknown, place: Place, found: FieldViolation[]): void {
+  const { schema, path, rule } = place;
   if (typeof value === 'string') {
-    if (strange.test(value)) found.push({ field: path, description: 'must be text without control characters' });
+    if (rule.refuses.test(value)) found.push({ field: path, description: rule.description });
   } else if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
-  else if (Array.isArray(value)) for (const each of value) lookInto(each, schema, path, found);
+  else if (Array.isArray(value)) for (const each of value) lookInto(each, place, found);
   else if ('$typeName' in value) findStrangeStrings(schema!, value as Message, `${path}.`, found);
   else
     for (const [key, each] of Object.entries(value)) {
-      lookInto(key, undefined, path, found);
-      lookInto(each, schema, path, found);
+      lookInto(key, { ...place, schema: undefined }, found);
+      lookInto(each, place, found);
     }
 }

@@ -1,6 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/prepared.ts';
+import { Refusal } from '../errors.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
+import { endedAbove } from './session.ts';
 
 export type RevokeReason =
   | 'sign_out'
@@ -16,7 +18,8 @@ export type RevokeReason =
 const revokeMany = statement<{ id: string }>(
   'sessions_revoke',
   `update sessions set revoked_at = $2, revoke_reason = $3
-   where user_id = $1 and revoked_at is null and idle_expires_at > $2 and expires_at > $2
+   where (user_id = $1 or impersonator_id = $1 and $4::uuid is null)
+     and revoked_at is null and idle_expires_at > $2 and expires_at > $2
      and ($4::uuid is null or id = $4) and ($5::uuid is null or id <> $5)
    returning id`,
 );
@@ -36,7 +39,8 @@ const evictOldest = statement<{ id: string }>(
 );
 
 /**
- * Ends live sessions of a user, all or those named, and tells which. Once the transaction has committed no refresh, no
+ * Ends live sessions of a user, all or those named, and tells which. Unless it is one, the sessions end as well in which
+ * they act as others: whoever has stolen an operator's session must not keep those that were opened with it. Once the transaction has committed no refresh, no
  * call and no introspection of them succeeds on any replica: each asks the row.
  */
 export async function revokeSessions(
@@ -47,6 +51,25 @@ export async function revokeSessions(
 ): Promise<string[]> {
   const rows = await revokeMany(em, [which.userId, now, reason, which.only ?? null, which.except ?? null]);
   return rows.map((each) => each.id);
+}
+
+interface Own {
+  readonly userId: string;
+  readonly sessionId: string;
+}
+
+const findLive = statement<{ id: string }>(
+  'session_live',
+  `select id from sessions s where id = $1 and user_id = $2 and revoked_at is null and idle_expires_at > $3
+     and expires_at > $3 and ${endedAbove('$3')} is not true`,
+);
+
+/**
+ * Looks at a session once more, when its user is locked: who ends sessions for good locks the user first. Throws
+ * SESSION_REVOKED when it has ended.
+ */
+export async function requireLive(em: EntityManager, { userId, sessionId }: Own, now: Date): Promise<void> {
+  if ((await findLive(em, [sessionId, userId, now])).length === 0) throw new Refusal('SESSION_REVOKED');
 }
 
 /** Ends the session of a refresh token, however often that was used since. Undefined when there was nothing to end. */

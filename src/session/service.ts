@@ -12,6 +12,7 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import type { MasterKeys } from '../master-keys.ts';
 import { caller, change, direct, origin, projectOf, remark } from '../rpc/context.ts';
+import { lockUser } from '../user/user.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { kAskedSession, type LiveSessions, type SessionMemory, type SessionState } from './live-session.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
@@ -45,7 +46,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
   }
 
   async function endByScope(scope: SignOutScope, context: HandlerContext): Promise<void> {
-    const { userId, sessionId, impersonatorId } = caller(context);
+    const { projectId, userId, sessionId, impersonatorId, isOperator } = caller(context);
     // Who acts as another ends no session of theirs but this one.
     const narrowed =
       scope === SignOutScope.LOCAL || impersonatorId
@@ -54,6 +55,8 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
           ? { except: sessionId }
           : {};
     await change(context, async (em) => {
+      // Whoever else has the operator's session may be about to act as somebody.
+      if (isOperator) await lockUser(em, projectId, userId);
       await revokeSessions(em, { userId, ...narrowed }, 'sign_out', now());
       audit(em, context, { action: 'auth.logout' }, now());
     });

@@ -53,6 +53,12 @@ const SessionTable = defineEntity({
       expression: 'create index "sessions_live" on "sessions" ("user_id", "id") where "revoked_at" is null',
     },
     { name: 'sessions_of_user', properties: ['userId'] },
+    {
+      name: 'sessions_of_impersonator',
+      properties: ['impersonatorId'],
+      expression:
+        'create index "sessions_of_impersonator" on "sessions" ("impersonator_id") where "impersonator_id" is not null',
+    },
     { name: 'sessions_expiry', properties: ['expiresAt'] },
   ],
 });

@@ -97,13 +97,12 @@ export class User extends UserTable.class {
     return user;
   }
 
-  /** Gives the user another address, not verified yet. A guest with an address is none any more. */
+  /** Gives the user another address, not verified yet. */
   moveTo(email: string, key: string): void {
     if (key !== this.emailKey) this.emailVerifiedAt = null;
     this.email = email;
     this.emailKey = key;
     this.pendingEmail = null;
-    this.isAnonymous = false;
   }
 
   isBanned(now: Date): boolean {
@@ -185,6 +184,17 @@ export async function findUser(em: EntityManager, projectId: string, id: string)
 export async function lockUser(em: EntityManager, projectId: string, id: string): Promise<User> {
   const lockMode = LockMode.PESSIMISTIC_WRITE;
   return (await em.findOne(User, { id, projectId, deletedAt: null }, { lockMode })) ?? missing();
+}
+
+/** The same for several, in one order: two calls would each wait for the other. Those who are deleted are left out. */
+export async function lockUsers(
+  em: EntityManager,
+  projectId: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, User>> {
+  const where = { id: { $in: [...ids] }, projectId, deletedAt: null };
+  const users = await em.find(User, where, { lockMode: LockMode.PESSIMISTIC_WRITE, orderBy: { id: 1 } });
+  return new Map(users.map((user) => [user.id, user]));
 }
 
 function missing(): never {

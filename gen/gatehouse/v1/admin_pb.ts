@@ -557,7 +557,8 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
   name?: string | undefined;
 
   /**
-   * The new address. It counts as not verified unless `email_verified` is set too.
+   * The new address. It counts as not verified unless `email_verified` is set too. The old address is told, and links
+   * that were sent to the user are void. Guests get none: they register.
    *
    * @generated from field: optional string email = 3;
    */
@@ -1299,7 +1300,7 @@ export const AdminService: GenService<{
    * BanUser keeps a user out and ends all of their sessions at once, along with the account invitations they made. Banning
    * again replaces the end of the ban.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.BanUser
    */
@@ -1324,7 +1325,7 @@ export const AdminService: GenService<{
    * DeleteUser deletes a user and ends all of their sessions at once. The address can be registered again, by a new
    * user with a new id.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.DeleteUser
    */
@@ -1349,7 +1350,7 @@ export const AdminService: GenService<{
    * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
    *
    * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, too deep, or with a key that is
-   * not allowed), CANNOT_DEMOTE_SELF.
+   * not allowed), CANNOT_DEMOTE_SELF, REGISTRATION_REQUIRED for the address of a guest.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
    */
@@ -1388,7 +1389,9 @@ export const AdminService: GenService<{
   /**
    * ImpersonateUser opens a session in which the calling operator acts as a user. It lasts an hour, may look at
    * everything the user may and change nothing that is not named for it; it is among the user's sessions, its tokens
-   * have the claim `act` (RFC 8693), and it ends with the operator's role. Service keys cannot: it takes a person.
+   * have the claim `act` (RFC 8693), and it ends with the operator's role, and when the operator's own sessions are ended:
+   * by a new password, by RevokeUserSessions, by SignOut with the scope GLOBAL or OTHERS. Service keys cannot: it takes a
+   * person.
    *
    * Errors: USER_NOT_FOUND, USER_BANNED, CANNOT_IMPERSONATE_OPERATOR, CALLER_NOT_ALLOWED.
    *

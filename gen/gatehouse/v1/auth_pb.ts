@@ -1166,7 +1166,8 @@ export const AuthService: GenService<{
   /**
    * DeleteMe deletes the caller: every session ends, every link that was sent dies, the address is free again.
    *
-   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago.
+   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago, CANNOT_DEMOTE_SELF for an
+   * operator: another has to take the role first.
    *
    * @generated from rpc gatehouse.v1.AuthService.DeleteMe
    */

@@ -6,6 +6,7 @@ import { Migration20261121160820_accounts } from './Migration20261121160820_acco
 import { Migration20261121161000_operators } from './Migration20261121161000_operators.ts';
 import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
 import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
+import { Migration20261122014403_sessions_of_impersonator } from './Migration20261122014403_sessions_of_impersonator.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   { name: 'Migration20261121161000_operators', class: Migration20261121161000_operators },
   { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
   { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
+  { name: 'Migration20261122014403_sessions_of_impersonator', class: Migration20261122014403_sessions_of_impersonator },
 ];
