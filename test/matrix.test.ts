@@ -106,7 +106,7 @@ describe.each(wires)('over %s', (wire) => {
     const after = await service.database.checksums();
     // A referral code is made when it is first asked for, and asking takes no field that could be wrong.
     expect({ ...after, referral_codes: '' }, 'nothing has changed').toEqual(before);
-  });
+  }, 60_000);
 
   test('a method that takes a bearer or none takes no bad one', async () => {
     const service = await start({ skipChecks: ['G9'] });
