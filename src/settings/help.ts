@@ -31,7 +31,7 @@ const usage = `Usage: gatehouse [serve|migrate|keys|admin|audit|import] [--help]
   serve    runs the service (default)
   migrate  brings the database's schema up to date and exits
   keys     shows and rotates the keys that sign access tokens
-  admin    admin grant EMAIL makes an operator of who has verified the address, or with --unverified of
+  admin    admin grant EMAIL makes an operator of who has verified the address, with --unverified of
            whoever registered it; admin revoke EMAIL ends that, admin list shows them
   audit    audit verify follows the chain of seals and names the first event that is wrong
   import   import FILE creates users of JSON lines, with the hashes of another system; - reads stdin
