@@ -156,7 +156,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test('an address is sent no more invitations than its budget, and whoever invites is told to pass the link on', async () => {
-    const service = await start({ env: { MAIL_HOURLY_LIMIT: '2' } });
+    const service = await start({ env: { MAIL_HOURLY_LIMIT: '1' } });
     const { accounts, auth } = service.clients(wire);
     const hosts = [await service.welcome(ada), await service.welcome(bob), await service.welcome(carol)];
     const email = 'dave@example.org';
@@ -167,7 +167,6 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalWithoutTrace(service.database, again)).reason).toBe('ALREADY_INVITED');
     expect((await invite(hosts[1]!)).mailed, 'within the gap').toBe(false);
     service.pass(61);
-    await auth.requestMagicLink({ email });
     const unsent = await invite(hosts[2]!);
     expect(unsent.mailed, 'within the hour').toBe(false);
     expect(await mailsTo(service, email)).toHaveLength(1);

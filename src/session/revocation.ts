@@ -40,8 +40,8 @@ const evictOldest = statement<{ id: string }>(
 
 /**
  * Ends live sessions of a user, all or those named, and tells which. Unless it is one, the sessions end as well in which
- * they act as others: whoever has stolen an operator's session must not keep those that were opened with it. Once the transaction has committed no refresh, no
- * call and no introspection of them succeeds on any replica: each asks the row.
+ * they act as others: whoever has stolen an operator's session must not keep those that were opened with it. Once the
+ * transaction has committed no refresh, no call and no introspection of them succeeds on any replica: each asks the row.
  */
 export async function revokeSessions(
   em: EntityManager,
