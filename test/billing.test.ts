@@ -14,7 +14,7 @@ const otherSecret = createHash('sha256').update('another billing secret').digest
 
 async function startWithAccount(options: Parameters<typeof start>[0] = {}) {
   const service = await start(options);
-  const { as, account } = await service.welcome();
+  const { as, user, account } = await service.welcome();
   const later = (seconds: number) => new Date(service.now().getTime() + seconds * 1000);
   const event = (status: string, timestamp = service.now(), more: object = {}) => ({
     timestamp,
@@ -22,7 +22,7 @@ async function startWithAccount(options: Parameters<typeof start>[0] = {}) {
   });
   const subscription = async () =>
     (await service.clients('json').accounts.getAccount({ accountId: account.id }, as)).account!.subscription!;
-  return { service, account, as, later, event, subscription };
+  return { service, account, user, as, later, event, subscription };
 }
 
 const standing = async ({ clients }: TestService, as: object) => {
@@ -86,15 +86,15 @@ describe.each(wires)('over %s', (wire) => {
 
   test('of many deliveries of one event at once one is applied', async () => {
     const barrier = new Barrier('ApplyBillingEvent');
-    const { service, event } = await startWithAccount({ replicas: 2, inner: [barrier.interceptor()] });
+    const { service, user, event } = await startWithAccount({ replicas: 2, inner: [barrier.interceptor()] });
     const delivery = webhook(event('active'));
     barrier.expect(crowd);
     const { answers, errors } = await together((i) => service.clients(wire, i).accounts.applyBillingEvent(delivery));
     expect(errors).toEqual([]);
     const outcomes = answers.map(({ outcome }) => outcome).toSorted();
     expect(outcomes).toEqual([Outcome.APPLIED, ...Array(crowd - 1).fill(Outcome.DUPLICATE)]);
-    const events = `select from audit_events where action = 'account.subscription'`;
-    expect(await service.database.query(events)).toHaveLength(1);
+    const events = `select user_id from audit_events where action = 'account.subscription'`;
+    expect(await service.database.query(events), 'of the owner of the account').toEqual([{ user_id: user.id }]);
   });
 
   test('what is not signed as it is, or not now, is refused', async () => {

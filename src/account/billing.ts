@@ -111,12 +111,12 @@ const note = statement<{ id: string }>(
 );
 
 // Of two events of one moment the one that comes last counts.
-const apply = statement<{ id: string }>(
+const apply = statement<{ ownerId: string | null }>(
   'subscription_apply',
   `update subscriptions set status = $3, plan = coalesce($4, plan), current_period_start = coalesce($5, current_period_start),
      current_period_end = coalesce($6, current_period_end), last_event_at = $7, updated_at = $8
    where project_id = $1 and account_id = $2 and (last_event_at is null or last_event_at <= $7)
-   returning account_id as id`,
+   returning (select owner_id from accounts where id = account_id) as "ownerId"`,
 );
 
 const isThere = statement<{ id: string }>(
@@ -128,7 +128,8 @@ export type BillingOutcome = 'applied' | 'duplicate' | 'stale' | 'ignored';
 
 /**
  * Applies an event once and never over a later one. Of any number of calls with one event the first goes on, and the
- * others wait for it: when it fails, the next one is the first.
+ * others wait for it: when it fails, the next one is the first. Answers with the owner who answers for the account it was
+ * applied to, if there is one.
  */
 export async function applyBillingEvent(
   em: EntityManager,
@@ -136,12 +137,13 @@ export async function applyBillingEvent(
   eventId: string,
   change: SubscriptionChange | undefined,
   now: Date,
-): Promise<BillingOutcome> {
-  if ((await note(em, [projectId, eventId, now])).length === 0) return 'duplicate';
-  if (!change) return 'ignored';
+): Promise<{ outcome: BillingOutcome; ownerId?: string | null }> {
+  if ((await note(em, [projectId, eventId, now])).length === 0) return { outcome: 'duplicate' };
+  if (!change) return { outcome: 'ignored' };
   const { accountId, status, plan, periodStart, periodEnd, happenedAt } = change;
   const values = [status, plan ?? null, periodStart ?? null, periodEnd ?? null, happenedAt, now];
-  if ((await apply(em, [projectId, accountId, ...values])).length === 1) return 'applied';
+  const [applied] = await apply(em, [projectId, accountId, ...values]);
+  if (applied) return { outcome: 'applied', ownerId: applied.ownerId };
   if ((await isThere(em, [projectId, accountId])).length === 0) throw new Refusal('ACCOUNT_NOT_FOUND');
-  return 'stale';
+  return { outcome: 'stale' };
 }

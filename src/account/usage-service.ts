@@ -55,9 +55,10 @@ export function usageMethods({ now, usage, billingSecrets, frontendUrl }: Deps):
       verifyWebhook(webhook, billingSecrets, now());
       const event = readBillingEvent(webhook.payload);
       const outcome = await change(context, async (em) => {
-        const done = await applyBillingEvent(em, projectOf(context), webhook.webhookId, event, now());
-        if (done === 'applied') audit(em, context, { action: 'account.subscription' }, now());
-        return done;
+        const { outcome, ownerId } = await applyBillingEvent(em, projectOf(context), webhook.webhookId, event, now());
+        if (outcome === 'applied')
+          audit(em, context, { action: 'account.subscription', userId: ownerId ?? undefined }, now());
+        return outcome;
       });
       return { outcome: outcomeToMessage[outcome] };
     },
