@@ -1,4 +1,4 @@
-import { Letters } from '../src/auth/letters.ts';
+import { Letters } from '../src/auth/user-mail.ts';
 import { Passwords } from '../src/user/password.ts';
 
 /*

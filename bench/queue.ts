@@ -1,4 +1,4 @@
-import type { MasterKeys } from '../src/master-keys.ts';
+import type { MasterKeys } from '../src/crypto/master-keys.ts';
 
 type Query = (text: string, values: unknown[]) => Promise<unknown>;
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { Direct } from '../src/database/direct.ts';
+import { Direct } from '../src/database/autocommit.ts';
 import type { Sent } from './explain.ts';
 
 /** Remembers the last statement that went through it. */

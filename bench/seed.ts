@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { MasterKeys } from '../src/master-keys.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { hashSessionSecret, mintRefreshToken } from '../src/session/refresh-token.ts';
 import { fastestDerive, type HashCost, hashWith } from '../src/user/password-hash.ts';

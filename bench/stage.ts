@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../src/database/embedded.ts';
+import { startEmbeddedPostgres } from '../src/database/embedded/postgres.ts';
 import { migrate, openOrm } from '../src/database/orm.ts';
 import { type Child, cpuOf, startChild } from './processes.ts';
 import { masterKey, seed, serviceKey } from './seed.ts';

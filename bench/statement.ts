@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { rotationSql } from '../src/session/rotation.ts';
+import { rotationSql } from '../src/session/refresh-statements.ts';
 
 const clients = 8;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import { ConfigFaults, loadConfig } from './config.ts';
-import { helpText } from './settings/help.ts';
+import { ConfigFaults, loadConfig } from './config/config.ts';
+import { helpText } from './config/help.ts';
 
 // The id of a signing key is 43 characters of base64url, and the first may be a dash.
 const args = process.argv.slice(2).flatMap((arg) => (/^-[\w-]{42}$/.test(arg) ? ['--', arg] : arg));
@@ -20,7 +20,7 @@ try {
   else {
     const loaded = loadConfig();
     // Only now: what it brings along takes most of a second to load.
-    const { run } = await import('./commands.ts');
+    const { run } = await import('./cli/commands.ts');
     const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
     await run([...positionals, ...flags], loaded);
   }

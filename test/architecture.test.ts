@@ -11,73 +11,64 @@ const byPath = new Map(sources.map((each) => [each.path, each]));
 /** Each may import those to its right, and never back. */
 const domains = 'admin auth device account mfa session api-key user one-time project'.split(' ');
 
-/** What of the places below a domain may see. The rest of them is how a domain is called, and none of its business. */
+/** What a domain may import besides the domains to its right. The rest of these folders is about how a domain is called. */
 const sharedByDomains = [
-  ...['errors.ts', 'master-keys.ts', 'text.ts', 'audit', 'mail', 'limit', 'rpc/context.ts'],
-  ...databaseFiles('batch', 'clock', 'direct', 'faults', 'insert', 'prepared', 'transaction', 'uuid'),
+  ...[
+    'errors.ts',
+    'crypto',
+    'text',
+    'audit',
+    'mail',
+    'throttle',
+    'rpc/context.ts',
+    'rpc/paging.ts',
+    'rpc/page-token.ts',
+  ],
+  ...databaseFiles('autocommit', 'clock', 'coalesce', 'insert', 'sqlstate', 'statement', 'transaction', 'uuid'),
 ];
 
-/** What every place that is no domain may import. A place stands for all of its files, or is one file. */
+/** What everything that is not a domain may import. A key or an entry is a file, or a folder with all of its files. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
-  'main.ts': ['commands.ts', 'config.ts', 'settings'],
-  'commands.ts': [
-    ...['server.ts', 'config.ts', 'signals.ts', 'log.ts', 'master-keys.ts'],
-    ...['workers', 'database', 'traces', 'session', 'cli'],
+  'main.ts': ['cli', 'config'],
+  cli: [
+    ...['server.ts', 'errors.ts', 'rpc/context.ts', 'config', 'crypto', 'telemetry/log.ts', 'telemetry/traces'],
+    ...['workers', 'audit', 'database', ...domains],
   ],
-  cli: ['config.ts', 'master-keys.ts', 'errors.ts', 'rpc/context.ts', 'audit', 'database', ...domains],
   // Serving is the server's business: here it is only told when to stop.
-  workers: ['server.ts', 'config.ts', 'http', 'mail', 'metrics'],
+  workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/metrics'],
   'server.ts': [
-    ...['app.ts', 'observation.ts', 'background.ts', 'config.ts', 'errors.ts', 'janitor.ts', 'master-keys.ts'],
-    ...['audit', 'database', 'http', 'mail', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
+    ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
+    ...['telemetry', 'session', 'user'],
   ],
-  'app.ts': [
-    'config.ts',
-    'errors.ts',
-    'master-keys.ts',
-    'database',
-    'limit',
-    'mail',
-    'metrics',
-    'rpc',
-    'traces',
-    ...domains,
-  ],
-  'observation.ts': ['config.ts', 'audit', 'database', 'metrics', 'rpc', 'tls', 'traces', 'session', 'user'],
-  'config.ts': ['settings'],
-  'janitor.ts': ['database/direct.ts', 'database/prepared.ts'],
-  'background.ts': [],
-  'signals.ts': [],
-  'log.ts': [],
-  'html.ts': [],
-  'text.ts': [],
-  'master-keys.ts': [],
+  'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
   // For the type of what a refusal leaves in the audit trail.
   'errors.ts': ['audit'],
-  settings: ['tls/pem.ts'],
-  tls: [],
-  http: ['errors.ts', 'html.ts', 'rpc', 'tls'],
+  config: ['crypto/pem.ts'],
+  jobs: databaseFiles('autocommit', 'statement'),
+  crypto: [],
+  text: [],
+  http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
+  grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
   rpc: [
-    'errors.ts',
-    'text.ts',
-    'audit',
-    'tls',
-    'limit/network.ts',
-    ...databaseFiles('clock', 'direct', 'faults', 'transaction'),
+    ...['errors.ts', 'audit', 'text', 'throttle/client-network.ts'],
+    ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
   ],
-  metrics: ['errors.ts', 'rpc'],
-  traces: ['errors.ts', 'rpc', ...databaseFiles('prepared')],
-  mail: ['project', 'html.ts', 'master-keys.ts', ...databaseFiles('clock', 'direct', 'insert', 'prepared', 'uuid')],
-  limit: ['project', 'master-keys.ts', 'errors.ts', ...databaseFiles('direct', 'faults', 'prepared')],
+  telemetry: ['errors.ts', 'rpc'],
+  'telemetry/log.ts': [],
+  // Ties the resources of a replica to its metrics and traces.
+  'telemetry/observation.ts': ['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'session', 'user'],
+  'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
+  mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
+  throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
   audit: [
-    ...['project', 'master-keys.ts', 'rpc/context.ts'],
-    ...databaseFiles('direct', 'insert', 'prepared', 'transaction', 'uuid'),
+    ...['project', 'crypto', 'rpc/context.ts'],
+    ...databaseFiles('autocommit', 'insert', 'statement', 'transaction', 'uuid'),
   ],
   database: [],
   // The one list that looks the other way: it names every entity for the ORM.
-  'database/entities.ts': ['audit', 'mail', 'limit', ...domains],
+  'database/entities.ts': ['audit', 'mail', 'throttle', ...domains],
   // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
-  sdk: ['rpc/grpc-metadata.ts'],
+  sdk: ['grpc/metadata.ts'],
 };
 
 describe('imports', () => {
@@ -98,7 +89,7 @@ describe('imports', () => {
     [
       'a domain puts mails into the outbox, and does not send them',
       isDomain,
-      /^src\/mail\/(transport|dispatcher|post)\.ts/,
+      /^src\/mail\/(transport|dispatcher|mail-service)\.ts/,
     ],
     ['a domain knows no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
     ['an entity does not know the wire', isEntity, /^gen\//],
@@ -135,11 +126,11 @@ describe('imports', () => {
 
 describe('only the named files', () => {
   test.each<[what: string, pattern: RegExp, files: readonly string[]]>([
-    ['read the environment', /process\.env/, ['config.ts']],
+    ['read the environment', /process\.env/, ['config/config.ts']],
     [
       'read the clock; to all others time is an argument',
       /new Date\(\)|Date\.now\(/,
-      ['database/clock.ts', 'rpc/grpc.ts'],
+      ['database/clock.ts', 'grpc/adapter.ts'],
     ],
     [
       'begin and commit; migrations run in a transaction of their own',
@@ -151,10 +142,10 @@ describe('only the named files', () => {
     [
       'name a status code: the table, its reader, and reflection, whose answers hold some',
       /\bCode\.[A-Z]/,
-      ['errors.ts', 'rpc/errors.ts', 'rpc/reflection.ts'],
+      ['errors.ts', 'grpc/reflection.ts', 'rpc/errors.ts'],
     ],
     ['make errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
-    ['print', /console\.|process\.std(out|err)/, ['commands.ts', 'main.ts']],
+    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'main.ts']],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
   ])('%s', (_, pattern, files) => {
     const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
@@ -210,9 +201,13 @@ function isEntity(file: string): boolean {
 function mayImport(from: string, to: string): boolean {
   if (folderOf(from) === folderOf(to)) return true;
   const rank = domains.indexOf(folderOf(from));
-  const list =
-    rank >= 0 ? [...domains.slice(rank + 1), ...sharedByDomains] : (allowed[from.slice(4)] ?? allowed[folderOf(from)]);
+  const list = rank >= 0 ? [...domains.slice(rank + 1), ...sharedByDomains] : mostSpecific(from.slice('src/'.length));
   return list?.some((each) => to === `src/${each}` || to.startsWith(`src/${each}/`)) ?? false;
+}
+
+/** The entry of `allowed` for the file, for the innermost folder that has one, or for the folder right below src/. */
+function mostSpecific(file: string): readonly string[] | undefined {
+  return allowed[file] ?? (file.includes('/') ? mostSpecific(path.dirname(file)) : undefined);
 }
 
 /** The folder right below src/, or the file there. */

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { sealEvents } from '../src/audit/seal.ts';
 import { type Chain, verifyTrail } from '../src/audit/verify.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
 import { openOrm } from '../src/database/orm.ts';
-import { MasterKeys } from '../src/master-keys.ts';
 import { ada, bob, testEnv } from './people.ts';
 import { launch, run } from './process.ts';
 import { start, type TestService } from './start.ts';

@@ -2,8 +2,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { keepPartitions, oldestKept } from '../src/audit/partitions.ts';
 import { sealEvents } from '../src/audit/seal.ts';
 import { verifyTrail } from '../src/audit/verify.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
 import { openOrm } from '../src/database/orm.ts';
-import { MasterKeys } from '../src/master-keys.ts';
 import { refusalOf } from './refusal.ts';
 import { start, type TestService, wires } from './start.ts';
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { GetMeResponseSchema } from '../gen/gatehouse/v1/auth_pb.ts';
 import { AssuranceLevel } from '../gen/gatehouse/v1/policy_pb.ts';
 import { SessionKind } from '../gen/gatehouse/v1/session_pb.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { ada, asService, bob, testEnv } from './people.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { bearer, start, wires } from './start.ts';

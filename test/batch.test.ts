@@ -1,6 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Batch, unlessInConflict } from '../src/database/batch.ts';
+import { Batch, unlessInConflict } from '../src/database/coalesce.ts';
 
 type Answers = ReadonlyMap<number, string>;
 

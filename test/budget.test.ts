@@ -1,11 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../src/database/direct.ts';
+import { Direct } from '../src/database/autocommit.ts';
 import { openOrm } from '../src/database/orm.ts';
-import { Budgets } from '../src/limit/budget.ts';
-import { countHits } from '../src/limit/rate-limit.ts';
 import { defaultProjectId } from '../src/project/project.ts';
+import { Budgets } from '../src/throttle/call-budget.ts';
+import { countHits } from '../src/throttle/rate-limit-table.ts';
 import { createDatabase } from './database.ts';
 import { startProxy } from './proxy.ts';
 

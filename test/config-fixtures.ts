@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { ConfigFaults, readConfig } from '../src/config.ts';
+import { ConfigFaults, readConfig } from '../src/config/config.ts';
 
 export type Environment = Record<string, string>;
 

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
-import { describeSettings, helpText } from '../src/settings/help.ts';
+import { readConfig } from '../src/config/config.ts';
+import { describeSettings, helpText } from '../src/config/help.ts';
 import { makeDirectory, mountCertificates, production } from './config-fixtures.ts';
 
 test('every example is accepted, after the shell has expanded it', () => {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ConfigFaults, readConfig } from '../src/config.ts';
-import { describeSettings } from '../src/settings/help.ts';
+import { ConfigFaults, readConfig } from '../src/config/config.ts';
+import { describeSettings } from '../src/config/help.ts';
 import { digest, faultsOf, faulty, key, read, writeSecret } from './config-fixtures.ts';
 
 const weakKey = (bytes: Buffer | string) => `weak:${Buffer.from(bytes as string).toString('base64')}`;

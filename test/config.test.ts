@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
-import { describeSettings } from '../src/settings/help.ts';
+import { readConfig } from '../src/config/config.ts';
+import { describeSettings } from '../src/config/help.ts';
 import { faultsOf, faulty, key, production, read } from './config-fixtures.ts';
 
 test('nothing set is a service for development, on loopback', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { ada, testEnv } from './people.ts';
 import { type RawAnswer, send } from './raw-http.ts';
 import { start, type TestService } from './start.ts';

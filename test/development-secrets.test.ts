@@ -3,8 +3,8 @@ import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ConfigFaults, loadConfig } from '../src/config.ts';
-import { describeSettings } from '../src/settings/help.ts';
+import { ConfigFaults, loadConfig } from '../src/config/config.ts';
+import { describeSettings } from '../src/config/help.ts';
 import { digest, type Environment, key, makeDirectory, production, writeSecret } from './config-fixtures.ts';
 
 afterEach(() => {
@@ -91,7 +91,7 @@ describe('development secrets', () => {
   test('are the same for processes that start together', async () => {
     const dataDir = makeDirectory();
     const script = `
-      import { loadConfig } from ${JSON.stringify(resolve('src/config.ts'))};
+      import { loadConfig } from ${JSON.stringify(resolve('src/config/config.ts'))};
       const start = Number(process.env.START);
       while (Date.now() < start);
       const { config, notices } = loadConfig();

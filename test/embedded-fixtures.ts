@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../src/database/embedded.ts';
+import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../src/database/embedded/postgres.ts';
 
 export const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-embedded-'));
 chmodSync(root, 0o755); // ordinary users have directories of their own in it
@@ -53,7 +53,7 @@ export async function isUp(url: string): Promise<boolean> {
 /** A process that starts the database and then runs `body`. */
 export function runApp(dir: string, body: string, { asNobody = false, options = '{ fast: true }' } = {}) {
   const source = `
-    import { startEmbeddedPostgres } from ${JSON.stringify(import.meta.resolve('../src/database/embedded.ts'))};
+    import { startEmbeddedPostgres } from ${JSON.stringify(import.meta.resolve('../src/database/embedded/postgres.ts'))};
     import pg from ${JSON.stringify(createRequire(import.meta.url).resolve('pg'))};
     try {
       const database = await startEmbeddedPostgres(process.argv[1], ${options});

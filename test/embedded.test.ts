@@ -16,7 +16,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linkLibraries } from '../src/database/embedded/binaries.ts';
-import { startEmbeddedPostgres } from '../src/database/embedded.ts';
+import { startEmbeddedPostgres } from '../src/database/embedded/postgres.ts';
 import {
   cleanUp,
   connect,
@@ -240,7 +240,7 @@ describe.concurrent('the embedded database', () => {
 
   test('that is not installed says how to get it', async () => {
     const code = `Object.defineProperty(process, 'arch', { value: 'mips' });
-      const { startEmbeddedPostgres } = await import(${JSON.stringify(import.meta.resolve('../src/database/embedded.ts'))});
+      const { startEmbeddedPostgres } = await import(${JSON.stringify(import.meta.resolve('../src/database/embedded/postgres.ts'))});
       await startEmbeddedPostgres('/nonexistent/data').catch((error) => console.log(error.reason, error.message));`;
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
     expect(stdout).toMatch(/^NOT_INSTALLED .*-mips.*npm install --include=optional.*DATABASE_URL/);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { answerEvenly } from '../src/auth/even-answer.ts';
+import { answerEvenly } from '../src/auth/response-padding.ts';
 import { ada, bob } from './people.ts';
 import { start, wires } from './start.ts';
 

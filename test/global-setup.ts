@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres } from '../src/database/embedded.ts';
+import { startEmbeddedPostgres } from '../src/database/embedded/postgres.ts';
 import { migrate, openOrm } from '../src/database/orm.ts';
 import { readTemplate, registry, type Template } from './spare-databases.ts';
 

@@ -19,7 +19,7 @@ import {
   type Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { headersFrom, metadataFrom } from '../src/rpc/grpc-metadata.ts';
+import { headersFrom, metadataFrom } from '../src/grpc/metadata.ts';
 
 /** A Connect transport over a real @grpc/grpc-js client, so that tests speak gRPC as backends in Node do. */
 export function grpcTransport(

@@ -2,7 +2,7 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../gen/gatehouse/v1/account_pb.ts';
-import { pendingLimit } from '../src/account/invites.ts';
+import { pendingLimit } from '../src/account/invites/invites.ts';
 import { ada, asService, bob } from './people.ts';
 import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from './refusal.ts';

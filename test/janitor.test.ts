@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect, onTestFinished, test } from 'vitest';
 import { openOrm } from '../src/database/orm.ts';
-import { sweep } from '../src/janitor.ts';
+import { sweep } from '../src/jobs/janitor.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { ada, asService } from './people.ts';
 import { startProxy } from './proxy.ts';

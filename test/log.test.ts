@@ -170,7 +170,7 @@ test('of a failed query a description keeps no word, also where one error caused
 
 test('the log blacks out what bears the name of a secret, should somebody log it all the same', () => {
   const script = `
-    const { openLog } = await import('${process.cwd()}/src/log.ts');
+    const { openLog } = await import('${process.cwd()}/src/telemetry/log.ts');
     const secrets = Object.fromEntries(['password', 'accessToken', 'refreshToken', 'token', 'authorization', 'secret', 'secretHash', 'passwordHash', 'masterKeys', 'serviceKeys'].map((name) => [name, 'kestrel']));
     openLog('trace').info({ ...secrets, request: { ...secrets, headers: secrets }, harmless: 'merlin' }, 'said');
   `;

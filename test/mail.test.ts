@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../src/database/direct.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
+import { Direct } from '../src/database/autocommit.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { Dispatcher } from '../src/mail/dispatcher.ts';
 import { Outbox } from '../src/mail/outbox.ts';
 import { Templates } from '../src/mail/templates.ts';
 import { smtpDelivery } from '../src/mail/transport.ts';
-import { MasterKeys } from '../src/master-keys.ts';
 import { ada, asService, bob } from './people.ts';
 import { crowd, together } from './race.ts';
 import { scrape } from './scrape.ts';

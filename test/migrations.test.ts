@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { migrations } from '../src/database/migrations/index.ts';
 import { migrate, openOrm } from '../src/database/orm.ts';
 import { startServer } from '../src/server.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../src/database/direct.ts';
+import { Direct } from '../src/database/autocommit.ts';
 import { openOrm } from '../src/database/orm.ts';
-import { statement } from '../src/database/prepared.ts';
+import { statement } from '../src/database/statement.ts';
 import { createDatabase } from './database.ts';
 import { startProxy } from './proxy.ts';
 

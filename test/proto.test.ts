@@ -10,9 +10,9 @@ import { expect, test } from 'vitest';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { PolicySchema, policy } from '../gen/gatehouse/v1/policy_pb.ts';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
+import { settings } from '../src/config/schema.ts';
 import { type Reason, Refusal } from '../src/errors.ts';
 import { policyOf, requirePolicies } from '../src/rpc/policy.ts';
-import { settings } from '../src/settings/schema.ts';
 import { methods, nameOf, services } from './contract.ts';
 
 test('every method of every service says who may call it', () => {

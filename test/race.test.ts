@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { SignOutScope, type Tokens } from '../gen/gatehouse/v1/session_pb.ts';
-import { sessionsPerUser } from '../src/session/opening.ts';
+import { sessionsPerUser } from '../src/session/session-opener.ts';
 import { ada, asService } from './people.ts';
 import { Barrier, crowd, Pause, together } from './race.ts';
 import { reasonOf, refusalOf } from './refusal.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
-import { MasterKeys } from '../src/master-keys.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { mintRefreshToken, type RefreshToken, readRefreshToken } from '../src/session/refresh-token.ts';
 import { asService, serviceKey } from './people.ts';

@@ -1,12 +1,12 @@
 import { decodeJwt } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../src/database/direct.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
+import { Direct } from '../src/database/autocommit.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { Refusal } from '../src/errors.ts';
-import { MasterKeys } from '../src/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
+import { Rotations } from '../src/session/refresh.ts';
 import { readRefreshToken } from '../src/session/refresh-token.ts';
-import { Rotations } from '../src/session/rotations.ts';
 import { asService } from './people.ts';
 import { startProxy } from './proxy.ts';
 import { reasonOf, refusalOf } from './refusal.ts';

@@ -2,7 +2,7 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AccountRole, SubscriptionStatus } from '../gen/gatehouse/v1/account_pb.ts';
-import { Joining } from '../src/account/joining.ts';
+import { Joining } from '../src/account/invites/joining.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { transact } from '../src/database/transaction.ts';
 import { User } from '../src/user/user.ts';

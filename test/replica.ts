@@ -2,7 +2,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { startServer } from '../src/server.ts';
 import type { TestDatabase } from './database.ts';

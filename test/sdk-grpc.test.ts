@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../gen/grpc/health/v1/health_pb.ts';
-import { serveGrpc } from '../src/rpc/grpc.ts';
+import { serveGrpc } from '../src/grpc/adapter.ts';
 import { openChannel } from '../src/sdk/grpc-channel.ts';
 import { createGrpcTransport } from '../src/sdk/grpc-transport.ts';
 import { Code, type Interceptor, withBearer } from '../src/sdk/surface.ts';

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { AssuranceLevel } from '../gen/gatehouse/v1/policy_pb.ts';
 import type { ListSessionsResponse, Session } from '../gen/gatehouse/v1/session_pb.ts';
 import { deviceName } from '../src/session/message.ts';
-import { sessionsPerUser } from '../src/session/opening.ts';
+import { sessionsPerUser } from '../src/session/session-opener.ts';
 import { ada, bob } from './people.ts';
 import { refusalOf, refusalWithoutTrace } from './refusal.ts';
 import { bearer, start, wires } from './start.ts';

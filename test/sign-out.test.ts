@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { SignOutScope } from '../gen/gatehouse/v1/session_pb.ts';
-import { MasterKeys } from '../src/master-keys.ts';
+import { MasterKeys } from '../src/crypto/master-keys.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { mintRefreshToken, readRefreshToken } from '../src/session/refresh-token.ts';
 import { asService, bob } from './people.ts';

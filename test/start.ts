@@ -8,7 +8,7 @@ import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService, type Tokens } from '../gen/gatehouse/v1/session_pb.ts';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { openOrm } from '../src/database/orm.ts';
 import { type RunningServer, startServer } from '../src/server.ts';
 import { Ledger } from './checks.ts';

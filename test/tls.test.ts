@@ -6,7 +6,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../gen/grpc/health/v1/health_pb.ts';
-import type { Certificates } from '../src/tls/certificates.ts';
+import type { Certificates } from '../src/crypto/tls-certificates.ts';
 import { ada, asService, bob } from './people.ts';
 import { frame, RawGrpc } from './raw-grpc.ts';
 import { RawConnection } from './raw-http.ts';

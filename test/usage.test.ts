@@ -3,7 +3,7 @@ import { Code } from '@connectrpc/connect';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AccountRole, type Usage } from '../gen/gatehouse/v1/account_pb.ts';
-import { nextReset } from '../src/account/month.ts';
+import { nextReset } from '../src/account/usage/month.ts';
 import { ada, asService, bob } from './people.ts';
 import { startProxy } from './proxy.ts';
 import { crowd, together } from './race.ts';

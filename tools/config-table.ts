@@ -1,6 +1,6 @@
 // Writes the table of settings into README.md; with --check only says whether it is there and true.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { describeSettings, type SettingDescription } from '../src/settings/help.ts';
+import { describeSettings, type SettingDescription } from '../src/config/help.ts';
 
 const begin = '<!-- config:begin -->';
 const end = '<!-- config:end -->';

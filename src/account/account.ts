@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
 import { User } from '../user/user.ts';
+import type { SubscriptionStatus } from './billing/subscription.ts';
 import type { Role } from './membership.ts';
-import type { SubscriptionStatus } from './subscription.ts';
 
 const AccountTable = defineEntity({
   name: 'Account',

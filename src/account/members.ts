@@ -1,12 +1,12 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { caller } from '../rpc/context.ts';
-import { revokedBy } from './invites.ts';
+import { revokedBy } from './invites/invites.ts';
 import { isAtLeast, mayGrant, type Role } from './membership.ts';
 
 /** A user in an account. */

@@ -11,12 +11,12 @@ import {
   type UsageSchema,
 } from '../../gen/gatehouse/v1/account_pb.ts';
 import type { ShownAccount } from './account.ts';
-import type { BillingOutcome } from './billing.ts';
-import type { ShownInvite } from './invites.ts';
+import type { SubscriptionStatus } from './billing/subscription.ts';
+import type { BillingOutcome } from './billing/webhook.ts';
+import type { ShownInvite } from './invites/invites.ts';
 import type { ShownMember } from './members.ts';
 import { type Role, roles } from './membership.ts';
-import { type Quotas, type Standing, type UsageState, usageOf } from './standing.ts';
-import type { SubscriptionStatus } from './subscription.ts';
+import { type Quotas, type Standing, type UsageState, usageOf } from './usage/account-summary.ts';
 
 const statuses = {
   trialing: Status.TRIALING,

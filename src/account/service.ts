@@ -2,15 +2,15 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { caller, change, direct, projectOf } from '../rpc/context.ts';
-import { pageOf } from '../session/paging.ts';
+import { pageOf } from '../rpc/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf, listAccounts } from './account.ts';
-import type { InvitationMailDeps } from './invitation-mail.ts';
-import { inviteMethods } from './invite-service.ts';
-import type { Joining } from './joining.ts';
+import type { InvitationMailDeps } from './invites/invite-mail.ts';
+import type { Joining } from './invites/joining.ts';
+import { inviteMethods } from './invites/service.ts';
 import {
   addMember,
   type Change,
@@ -24,8 +24,8 @@ import {
   setMemberRole,
 } from './members.ts';
 import { accountToMessage, memberToMessage, roleOf } from './message.ts';
-import type { Quotas } from './standing.ts';
-import { usageMethods } from './usage-service.ts';
+import type { Quotas } from './usage/account-summary.ts';
+import { usageMethods } from './usage/service.ts';
 
 export interface Deps extends InvitationMailDeps {
   readonly now: Clock;

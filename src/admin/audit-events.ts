@@ -4,7 +4,7 @@ import type { AdminService, ListAuditEventsRequest } from '../../gen/gatehouse/v
 import { type EventFilter, type FoundEvent, listEvents } from '../audit/list.ts';
 import { Refusal } from '../errors.ts';
 import { direct, projectOf } from '../rpc/context.ts';
-import { readPageToken, uuidPattern, writePageToken } from './page-token.ts';
+import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const firstSecond = -62_135_596_800;

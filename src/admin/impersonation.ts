@@ -5,10 +5,10 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { caller, change, origin } from '../rpc/context.ts';
 import { sessionToMessage } from '../session/message.ts';
-import type { SessionOpener } from '../session/opening.ts';
 import { requireLive } from '../session/revocation.ts';
+import type { SessionOpener } from '../session/session-opener.ts';
 import { userToMessage } from '../user/message.ts';
-import { lockWithOperator } from './lock.ts';
+import { lockWithOperator } from './operator-lock.ts';
 
 export interface ImpersonationDeps {
   readonly now: Clock;

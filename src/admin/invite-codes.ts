@@ -2,14 +2,14 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService, InviteCodeSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
-import { InviteCode, listInviteCodes } from '../account/invite-code.ts';
+import { InviteCode, listInviteCodes } from '../account/invites/invite-code.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
-import { faultOf } from '../database/faults.ts';
 import { insert } from '../database/insert.ts';
+import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { change, direct, projectOf } from '../rpc/context.ts';
-import { pageOf } from '../session/paging.ts';
+import { pageOf } from '../rpc/paging.ts';
 
 type Methods = Pick<ServiceImpl<typeof AdminService>, 'createInviteCode' | 'listInviteCodes'>;
 

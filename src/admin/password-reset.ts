@@ -2,11 +2,11 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
-import { type Letters, recipientOf } from '../auth/letters.ts';
+import { type Letters, recipientOf } from '../auth/user-mail.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import type { TargetBudget } from '../limit/target-budget.ts';
 import { change, projectOf } from '../rpc/context.ts';
+import type { TargetBudget } from '../throttle/mail-budget.ts';
 import { lockUser, type User } from '../user/user.ts';
 
 export interface PasswordResetDeps {

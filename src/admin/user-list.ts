@@ -1,14 +1,14 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, ListUsersRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
+import type { Direct } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { direct, projectOf, reads } from '../rpc/context.ts';
+import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { findByEmail, User, userOf } from '../user/user.ts';
-import { readPageToken, uuidPattern, writePageToken } from './page-token.ts';
 
 interface Page {
   readonly after: string | undefined;

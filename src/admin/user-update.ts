@@ -4,19 +4,19 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, UpdateUserRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
-import { type Letters, recipientOf } from '../auth/letters.ts';
+import { type Letters, recipientOf } from '../auth/user-mail.ts';
 import type { Clock } from '../database/clock.ts';
-import { faultOf } from '../database/faults.ts';
+import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
-import { voidFor } from '../one-time/one-time-token.ts';
+import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
 import { endProjectSessions } from '../session/project-sessions.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
-import { lockWithOperator } from './lock.ts';
 import { mergeMetadata } from './metadata.ts';
+import { lockWithOperator } from './operator-lock.ts';
 
 interface UserUpdateDeps {
   readonly now: Clock;

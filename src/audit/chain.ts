@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { MasterKeys } from '../master-keys.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 
 /** An event as the database holds it. */
 export interface StoredEvent {

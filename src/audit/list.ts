@@ -1,5 +1,5 @@
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import type { StoredEvent } from './chain.ts';
 
 export type FoundEvent = StoredEvent;

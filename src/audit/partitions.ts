@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
 import { dayOf } from './seal.ts';
 

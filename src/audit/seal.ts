@@ -1,9 +1,9 @@
 import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
-import { Direct } from '../database/direct.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import { Direct } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { Project } from '../project/project.ts';
 import { genesis, markOf, packMarks, type StoredEvent, sealHash } from './chain.ts';
 

@@ -1,5 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { MasterKeys } from '../master-keys.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { keepPartitions } from './partitions.ts';
 import { type Backlog, backlogOf, sealEvents } from './seal.ts';
 

@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
-import { statement } from '../database/prepared.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import { statement } from '../database/statement.ts';
 import { transact } from '../database/transaction.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { genesis, isSame, markOf, sealHash, unpackMarks } from './chain.ts';
 import { eventsBetween } from './seal.ts';
 

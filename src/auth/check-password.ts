@@ -1,11 +1,11 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EventDraft } from '../audit/draft.ts';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { type Guess, type Lane, refuseFor, waitOf } from '../limit/guesses.ts';
 import { direct, origin, projectOf } from '../rpc/context.ts';
 import { endedAbove } from '../session/session.ts';
+import { type Guess, type Lane, refuseFor, waitOf } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
 import { isBannedAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';

@@ -1,12 +1,12 @@
-import type { Joining } from '../account/joining.ts';
-import type { Quotas } from '../account/standing.ts';
+import type { Joining } from '../account/invites/joining.ts';
+import type { Quotas } from '../account/usage/account-summary.ts';
 import type { Clock } from '../database/clock.ts';
-import type { Guesses } from '../limit/guesses.ts';
-import type { TargetBudget } from '../limit/target-budget.ts';
-import type { MailedCodes } from '../one-time/mailed-code.ts';
-import type { SessionOpener } from '../session/opening.ts';
+import type { MailedCodes } from '../one-time/code.ts';
+import type { SessionOpener } from '../session/session-opener.ts';
+import type { Guesses } from '../throttle/failed-attempts.ts';
+import type { TargetBudget } from '../throttle/mail-budget.ts';
 import type { Passwords } from '../user/password.ts';
-import type { Letters } from './letters.ts';
+import type { Letters } from './user-mail.ts';
 
 /** What AuthService's methods work with. */
 export interface AuthDeps {

@@ -2,17 +2,17 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
-import { faultOf } from '../database/faults.ts';
-import { statement } from '../database/prepared.ts';
+import { faultOf } from '../database/sqlstate.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { voidFor } from '../one-time/one-time-token.ts';
+import { voidFor } from '../one-time/token.ts';
 import { change, direct, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { prepareRedemption } from './email-verification.ts';
-import { recipientOf } from './letters.ts';
 import { incorrect, requirePassword } from './password-change.ts';
+import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'confirmEmailChange'>;
 

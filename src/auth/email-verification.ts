@@ -2,13 +2,13 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { type Consumed, consume, look } from '../one-time/one-time-token.ts';
-import type { OneTimeKind } from '../one-time/one-time-value.ts';
+import type { OneTimeKind } from '../one-time/secret.ts';
+import { type Consumed, consume, look } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
 import { caller, callerIfAny, change, direct, projectOf, reads } from '../rpc/context.ts';
 import { findUser, lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { sendOnRequest } from './requested-mail.ts';
+import { sendOnRequest } from './send-link.ts';
 
 type Methods = Pick<
   ServiceImpl<typeof AuthService>,

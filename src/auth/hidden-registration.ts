@@ -1,15 +1,15 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { spendInviteCode } from '../account/invite-code.ts';
-import type { Admission, Invitation, Joining } from '../account/joining.ts';
+import { spendInviteCode } from '../account/invites/invite-code.ts';
+import type { Admission, Invitation, Joining } from '../account/invites/joining.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import { insert, insertIfFree } from '../database/insert.ts';
 import { change, direct } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { answerEvenly } from './even-answer.ts';
-import { recipientOf } from './letters.ts';
+import { answerEvenly } from './response-padding.ts';
+import { recipientOf } from './user-mail.ts';
 
 /** Milliseconds after a registration in which another one of the same address is the same person's second click. */
 const secondClick = 60_000;

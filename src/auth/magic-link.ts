@@ -3,18 +3,18 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { consume, voidFor } from '../one-time/one-time-token.ts';
+import { consume, voidFor } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
-import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions, revokeSessions } from '../session/revocation.ts';
+import { sessionsPerUser } from '../session/session-opener.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { recipientOf } from './letters.ts';
-import { redeemCode } from './mailed-code.ts';
+import { redeemCode } from './magic-link-code.ts';
 import { openAndTell } from './new-device.ts';
-import { sendOnRequest } from './requested-mail.ts';
+import { sendOnRequest } from './send-link.ts';
+import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 

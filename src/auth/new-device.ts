@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { rowOf } from '../database/insert.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import type { Session } from '../session/session.ts';
 
 /** The parameters of a statement that opens a session: the user's id, the session and the mail, both as rows. */

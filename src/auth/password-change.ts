@@ -2,17 +2,17 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { type AuthService, CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { refuseFor } from '../limit/guesses.ts';
-import { voidFor } from '../one-time/one-time-token.ts';
+import { voidFor } from '../one-time/token.ts';
 import { caller, change, direct, reads } from '../rpc/context.ts';
-import { renewSession } from '../session/renewal.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { renewSession } from '../session/secret-renewal.ts';
+import { refuseFor } from '../throttle/failed-attempts.ts';
 import { userToMessage } from '../user/message.ts';
 import { findUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { recipientOf } from './letters.ts';
+import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'changePassword'>;
 

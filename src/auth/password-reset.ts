@@ -1,13 +1,13 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { type Reason, Refusal } from '../errors.ts';
-import { consume, look, voidFor } from '../one-time/one-time-token.ts';
+import { consume, look, voidFor } from '../one-time/token.ts';
 import { change, direct, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import type { AuthDeps } from './deps.ts';
-import { sendOnRequest } from './requested-mail.ts';
+import { sendOnRequest } from './send-link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestPasswordReset' | 'verifyResetToken' | 'resetPassword'>;
 

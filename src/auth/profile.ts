@@ -2,17 +2,17 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { readStanding } from '../account/standing.ts';
+import { readStanding } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { voidFor } from '../one-time/one-time-token.ts';
+import { voidFor } from '../one-time/token.ts';
 import { caller, change, direct, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { requestEmailChange } from './email-change.ts';
-import { answerEvenly } from './even-answer.ts';
+import { answerEvenly } from './response-padding.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
 

@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { faultOf } from '../database/faults.ts';
 import { insert } from '../database/insert.ts';
-import { statement } from '../database/prepared.ts';
+import { faultOf } from '../database/sqlstate.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { findUser, type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { recipientOf } from './letters.ts';
+import { recipientOf } from './user-mail.ts';
 
 const upgrade = statement<{ id: string }>(
   'user_upgrade',

@@ -1,15 +1,15 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { readStanding } from '../account/standing.ts';
+import { readStanding } from '../account/usage/account-summary.ts';
 import { audit, auditRow } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
 import { callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
-import type { Opened } from '../session/opening.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import type { Opened } from '../session/session-opener.ts';
 import { userToMessage } from '../user/message.ts';
 import { User } from '../user/user.ts';
 import { checkPassword } from './check-password.ts';
@@ -17,13 +17,13 @@ import type { AuthDeps } from './deps.ts';
 import { emailChange } from './email-change.ts';
 import { emailVerification } from './email-verification.ts';
 import { registerQuietly } from './hidden-registration.ts';
-import { recipientOf } from './letters.ts';
 import { magicLink } from './magic-link.ts';
 import { passwordChange } from './password-change.ts';
 import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
 import { register, sendFirstLink } from './register.ts';
 import { recordSignIn } from './sign-in.ts';
+import { recipientOf } from './user-mail.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
   const { now, passwords, opener, letters, joining, usage, hideRegistration, requireVerifiedEmail } = deps;

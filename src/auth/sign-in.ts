@@ -1,12 +1,12 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type Standing, standingOf } from '../account/standing.ts';
+import { type Standing, standingOf } from '../account/usage/account-summary.ts';
 import { rowOf } from '../database/insert.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { refuseFor, waitOf } from '../limit/guesses.ts';
-import { sessionsPerUser } from '../session/opening.ts';
 import { evictSessions } from '../session/revocation.ts';
 import type { Session } from '../session/session.ts';
+import { sessionsPerUser } from '../session/session-opener.ts';
+import { refuseFor, waitOf } from '../throttle/failed-attempts.ts';
 import { type Checked, failed } from './check-password.ts';
 import { tellOfNewDevice } from './new-device.ts';
 

@@ -1,9 +1,9 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { oldestKept } from '../audit/partitions.ts';
 import { verifyTrail } from '../audit/verify.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
-import { MasterKeys } from '../master-keys.ts';
 import type { Terminal } from './terminal.ts';
 
 /** `gatehouse audit verify`: follows every project's chain. Throws with the first event or seal that is wrong. */

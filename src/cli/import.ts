@@ -1,7 +1,7 @@
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { importUsers, readImportLine } from '../admin/import.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { type Clock, openClock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { User } from '../user/user.ts';

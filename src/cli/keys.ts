@@ -1,10 +1,10 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { audit } from '../audit/event.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
-import { MasterKeys } from '../master-keys.ts';
 import { prepareInstallation } from '../session/installation.ts';
 import { listSigningKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
 import { commandLine } from './caller.ts';

@@ -1,9 +1,9 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { audit } from '../audit/event.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import { Direct } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
-import { Direct } from '../database/direct.ts';
 import { transact } from '../database/transaction.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { findByEmail, lockUser, User, type UserRow } from '../user/user.ts';

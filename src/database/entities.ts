@@ -1,20 +1,20 @@
 import { Account } from '../account/account.ts';
-import { AccountInvite } from '../account/account-invite.ts';
-import { InviteCode } from '../account/invite-code.ts';
+import { BillingEvent, Subscription } from '../account/billing/subscription.ts';
+import { AccountInvite } from '../account/invites/invite.ts';
+import { InviteCode } from '../account/invites/invite-code.ts';
 import { Membership } from '../account/membership.ts';
-import { Referral, ReferralCode } from '../account/referral.ts';
-import { BillingEvent, Subscription } from '../account/subscription.ts';
-import { UsageCounter } from '../account/usage.ts';
+import { Referral, ReferralCode } from '../account/usage/referral.ts';
+import { UsageCounter } from '../account/usage/usage.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
-import { RateLimit } from '../limit/rate-limit.ts';
 import { Mail } from '../mail/mail.ts';
-import { OneTimeToken } from '../one-time/one-time-token.ts';
+import { OneTimeToken } from '../one-time/token.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
+import { RateLimit } from '../throttle/rate-limit-table.ts';
 import { User } from '../user/user.ts';
 
 const accounts = [

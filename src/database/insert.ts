@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { statement } from './prepared.ts';
+import { statement } from './statement.ts';
 
 interface Column {
   /** Of the property. */

@@ -1,12 +1,12 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
-import { keepConnections } from './direct.ts';
+import { keepConnections } from './autocommit.ts';
+import { connectionOptions } from './cancel-query.ts';
 import { entities } from './entities.ts';
-import { connectionOptions } from './interrupt.ts';
 import { migrations } from './migrations/index.ts';
-import { ReadPipe } from './pipe.ts';
-import { PreparingClient } from './prepared.ts';
+import { ReadPipe } from './read-pipeline.ts';
+import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
 
 export interface DatabaseOptions {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EntityManager, FlushMode, type MikroORM } from '@mikro-orm/postgresql';
-import { faultOf } from './faults.ts';
+import { faultOf } from './sqlstate.ts';
 
 const attempts = 8;
 

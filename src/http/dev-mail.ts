@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
-import { escapeHtml } from '../html.ts';
+import { escapeHtml } from '../text/escape-html.ts';
 
 /** A mail that was kept instead of sent. */
 interface ShownMail {

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { errorToJson } from '@connectrpc/connect/protocol-connect';
+import type { Certificates } from '../crypto/tls-certificates.ts';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
-import type { Certificates } from '../tls/certificates.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins } from './cors.ts';
 import { largestHeader } from './limits.ts';

@@ -1,5 +1,5 @@
+import type { Direct } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import type { Direct } from '../database/direct.ts';
 import { type Delivery, DeliveryFault } from './delivery.ts';
 import type { Claimed, Outbox } from './outbox.ts';
 import type { Templates } from './templates.ts';

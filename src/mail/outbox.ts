@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { Direct } from '../database/autocommit.ts';
 import { rowOf } from '../database/insert.ts';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { Mail } from './mail.ts';
-import type { MailKind, Message } from './message.ts';
+import type { MailKind, Message } from './mail-messages.ts';
 
 const purpose = 'mail';
 

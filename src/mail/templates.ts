@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { escapeHtml } from '../html.ts';
-import type { MailKind } from './message.ts';
+import { escapeHtml } from '../text/escape-html.ts';
+import type { MailKind } from './mail-messages.ts';
 
 const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];

@@ -1,5 +1,5 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { MasterKeys } from '../master-keys.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 
 const InstallationTable = defineEntity({
   name: 'Installation',

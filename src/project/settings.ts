@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { Project } from './project.ts';
 
 /** What can be changed while the service runs. The configuration says what holds until then. */

@@ -1,6 +1,6 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
+import type { Direct } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
 
 /** Where a call came from, as the trusted part of its path tells. */

@@ -7,7 +7,7 @@ import {
   PreconditionFailureSchema,
   RetryInfoSchema,
 } from '../../gen/google/rpc/error_details_pb.ts';
-import { faultOf } from '../database/faults.ts';
+import { faultOf } from '../database/sqlstate.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { kOrigin } from './context.ts';
 

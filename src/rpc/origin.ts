@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { clientAddress } from './client-address.ts';
 import type { Origin } from './context.ts';
-import { clientAddress } from './peer.ts';
 
 const requestIdPattern = /^[A-Za-z0-9._-]{8,64}$/;
 

@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
-import { networkOf } from '../limit/network.ts';
+import { networkOf } from '../throttle/client-network.ts';
 import { kOrigin } from './context.ts';
 import { policyOf } from './policy.ts';
 

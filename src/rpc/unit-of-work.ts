@@ -1,8 +1,8 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { auditFailure } from '../audit/event.ts';
+import { Direct } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { Direct } from '../database/direct.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
 import { kRemark, kWork, type Work } from './context.ts';

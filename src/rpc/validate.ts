@@ -3,7 +3,7 @@ import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
-import { unseen } from '../text.ts';
+import { unseen } from '../text/invisible-characters.ts';
 import { setAsideDurations } from './duration-bounds.ts';
 
 const validator = createValidator();

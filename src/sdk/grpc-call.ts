@@ -1,7 +1,7 @@
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type UnaryRequest, type UnaryResponse } from '@connectrpc/connect';
 import type { CallOptions, Client } from '@grpc/grpc-js';
-import { headersFrom, metadataFrom } from '../rpc/grpc-metadata.ts';
+import { headersFrom, metadataFrom } from '../grpc/metadata.ts';
 import { connectErrorFrom } from './grpc-error.ts';
 
 /** One unary call over grpc-js. Aborting the request's signal cancels it. */

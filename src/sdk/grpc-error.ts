@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Metadata, ServiceError } from '@grpc/grpc-js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
-import { headersFrom } from '../rpc/grpc-metadata.ts';
+import { headersFrom } from '../grpc/metadata.ts';
 
 /** What grpc-js failed with, as the error that Connect's clients throw, with the details that came along. */
 export function connectErrorFrom(failure: unknown): ConnectError {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type StreamRequest, type StreamResponse } from '@connectrpc/connect';
 import type { CallOptions, Client, ClientDuplexStream } from '@grpc/grpc-js';
-import { headersFrom, metadataFrom } from '../rpc/grpc-metadata.ts';
+import { headersFrom, metadataFrom } from '../grpc/metadata.ts';
 import { copy, wireFormat } from './grpc-call.ts';
 import { connectErrorFrom } from './grpc-error.ts';
 

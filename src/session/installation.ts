@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { joinInstallation } from '../project/installation.ts';
 import { ensureSigningKeys } from './key-ring.ts';
 

@@ -1,10 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
 
 export interface Signer {

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 
 const endAll = statement<{ id: string }>(
   'project_end_sessions',

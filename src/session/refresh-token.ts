@@ -1,5 +1,5 @@
 import { createHmac, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { MasterKeys } from '../master-keys.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 
 const prefix = 'ghr_';
 const version = 1;

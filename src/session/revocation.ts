@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { statement } from '../database/prepared.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { endedAbove } from './session.ts';

@@ -8,20 +8,20 @@ import {
   SignOutScope,
 } from '../../gen/gatehouse/v1/session_pb.ts';
 import { audit } from '../audit/event.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import type { MasterKeys } from '../master-keys.ts';
 import { caller, change, direct, origin, projectOf, remark } from '../rpc/context.ts';
+import { pageOf } from '../rpc/paging.ts';
 import { lockUser } from '../user/user.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
-import { kAskedSession, type LiveSessions, type SessionMemory, type SessionState } from './live-session.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
-import type { SessionOpener } from './opening.ts';
-import { pageOf } from './paging.ts';
+import type { Rotations } from './refresh.ts';
 import { readRefreshToken, successorOf } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
-import type { Rotations } from './rotations.ts';
 import { listSessions } from './session.ts';
+import { kAskedSession, type LiveSessions, type SessionMemory, type SessionState } from './session-lookup.ts';
+import type { SessionOpener } from './session-opener.ts';
 
 interface Deps {
   readonly now: Clock;

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey, ty
 import { promisify } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { calculateJwkThumbprint, type JWK } from 'jose';
-import type { MasterKeys } from '../master-keys.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 
 export type SigningKeyState = 'standby' | 'active' | 'retired' | 'revoked';
 

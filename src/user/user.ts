@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/direct.ts';
-import { statement } from '../database/prepared.ts';
+import type { Direct } from '../database/autocommit.ts';
+import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';

@@ -1,4 +1,4 @@
-import type { Told } from '../metrics/exposition.ts';
+import type { Told } from '../telemetry/metrics/exposition.ts';
 
 export interface Ports {
   readonly grpcPort: number;

@@ -1,6 +1,6 @@
 import { AggregatorRegistry, type Registry } from 'prom-client';
-import { Exposition, type Told, toldBy } from '../metrics/exposition.ts';
-import { processMetrics } from '../metrics/runtime.ts';
+import { Exposition, type Told, toldBy } from '../telemetry/metrics/exposition.ts';
+import { processMetrics } from '../telemetry/metrics/runtime.ts';
 
 /** What the workers of a replica count, as one. */
 export class CrewMetrics {

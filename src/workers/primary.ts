@@ -1,12 +1,12 @@
 import cluster from 'node:cluster';
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { createAdminServer } from '../http/admin.ts';
 import { listenHttp } from '../http/listening.ts';
 import { folderInbox } from '../mail/capture.ts';
-import { inboxFolderIn } from '../mail/post.ts';
-import { Crew } from './crew.ts';
+import { inboxFolderIn } from '../mail/mail-service.ts';
+import { Crew } from './worker-pool.ts';
 
 export interface PrimaryDeps {
   readonly config: Config;

@@ -1,6 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Told } from '../metrics/exposition.ts';
+import type { Told } from '../telemetry/metrics/exposition.ts';
 import type { FromWorker, Ports, ToWorker } from './messages.ts';
 
 interface Ended {

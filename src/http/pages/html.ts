@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../html.ts';
+import { escapeHtml } from '../../text/escape-html.ts';
 import { style } from './style.ts';
 
 /** Markup of ours. Text becomes part of it only through `html`, which escapes it. */

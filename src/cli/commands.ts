@@ -1,0 +1,164 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Logger } from 'pino';
+import type { Config, LoadedConfig } from '../config/config.ts';
+import { startEmbeddedPostgres } from '../database/embedded/postgres.ts';
+import { migrate, openOrm, requireDatabase } from '../database/orm.ts';
+import { startServer } from '../server.ts';
+import { openLog } from '../telemetry/log.ts';
+import { startTraceExport } from '../telemetry/traces/exporter.ts';
+import { startPrimary } from '../workers/primary.ts';
+import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
+import { manageAudit } from './audit.ts';
+import { importFile } from './import.ts';
+import { manageKeys } from './keys.ts';
+import { manageOperators } from './operators.ts';
+import { stopOnSignals } from './signals.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Runs the command that the command line names. Throws with a sentence for people. */
+export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
+  if (command === 'serve') return serveUntilStopped(loaded);
+  if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
+  if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
+  if (command === 'admin')
+    return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
+  if (command === 'import')
+    return withPatience(loaded.config, (orm, config) => importFile(orm, config, rest, terminal));
+  if (command === 'audit')
+    return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
+  throw new Error(`there is no command '${command}'; see gatehouse --help`);
+}
+
+async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<void> {
+  const worker = config.workers > 1 ? workerId() : undefined;
+  if (worker !== undefined) return serveAsWorker(config, worker).catch(reportFailure);
+  const log = openLog(config.logLevel);
+  for (const notice of notices) log.warn(notice);
+  const startedAt = performance.now();
+  const database = await openDatabase(config, (line) => log.info({ postgres: line }));
+  const serve = config.workers > 1 ? serveWithWorkers : serveAlone;
+  const server = await serve(config, database, log).catch(async (error: unknown) => {
+    await database.close();
+    throw error;
+  });
+  // Before this a signal simply ends the process. Before the ready line, for whoever waits for that may signal at once.
+  stopOnSignals(log, async () => {
+    await server.stop();
+    await database.close();
+  });
+  log.info(
+    {
+      grpc: `${config.host}:${server.grpcPort}`,
+      http: `${config.tls ? 'https' : 'http'}://${config.host}:${server.httpPort}`,
+      ...(server.adminPort !== undefined && { admin: `http://${config.host}:${server.adminPort}` }),
+      database: config.database.url ? 'external' : 'embedded',
+      ...(config.workers > 1 && { workers: config.workers }),
+      seconds: Math.round(performance.now() - startedAt) / 1000,
+    },
+    'ready',
+  );
+}
+
+async function serveAlone(config: Config, { orm }: Database, log: Logger) {
+  const traces = await openTraces(config, log);
+  const server = await startServer({ config, orm, log, tracer: traces?.tracer });
+  const stop = () => server.stop().then(() => traces?.stop());
+  return { ...server, stop };
+}
+
+/** The primary only migrates and watches: its workers have connections of their own. */
+async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, log: Logger) {
+  await orm.close(true);
+  return startPrimary({ config, embeddedUrl, log });
+}
+
+async function serveAsWorker(config: Config, id: number): Promise<void> {
+  leaveSignalsToPrimary();
+  const log = openLog(config.logLevel, id);
+  const traces = await openTraces(config, log);
+  const { url, ...options } = config.database;
+  const orm = await openOrm(url!, options);
+  await waitFor(
+    () => requireDatabase(orm),
+    (line) => log.info({ postgres: line }),
+  );
+  const server = await startServer({ config: { ...config, adminPort: undefined }, orm, log, tracer: traces?.tracer });
+  serveForPrimary(server, async () => traces?.stop());
+}
+
+async function openTraces({ traces: wanted }: Config, log: Logger) {
+  const traces = wanted && (await startTraceExport(wanted.serviceName));
+  if (wanted && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
+  return traces;
+}
+
+/** The same for work that may take long: the timeouts of calls do not apply. */
+function withPatience(config: Config, work: (orm: MikroORM, config: Config) => Promise<void>): Promise<void> {
+  const patient = { ...config, database: { ...config.database, statementTimeout: 0 } };
+  return withDatabase(patient, (orm) => work(orm, patient));
+}
+
+async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<void>): Promise<void> {
+  const database = await openDatabase(config, () => {});
+  try {
+    await work(database.orm);
+    await database.orm.close(true);
+  } finally {
+    await database.close();
+  }
+}
+
+type Database = Awaited<ReturnType<typeof openDatabase>>;
+
+/** Opens the configured database, or the embedded one, with its migrations run. */
+async function openDatabase(config: Config, log: (line: string) => void) {
+  const { url, ...options } = config.database;
+  // While workers are restarted there is one more.
+  const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
+  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
+  const embeddedUrl = embedded?.url('postgres');
+  const orm = await openOrm(url ?? embeddedUrl!, options);
+  const close = async (): Promise<void> => embedded?.stop();
+  try {
+    await waitFor(() => requireDatabase(orm), log);
+    await migrate(orm);
+    return { orm, embeddedUrl, close };
+  } catch (error) {
+    await orm.close(true);
+    await close();
+    throw error;
+  }
+}
+
+// In a deployment the database often comes up after us.
+async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tried >= 30 || (error as Error).name === 'UnfitDatabase') throw error;
+      log(`waiting for the database (${tried} of 30): ${(error as { code?: string }).code ?? (error as Error).name}`);
+      await sleep(1000);
+    }
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+let progressAt = Number.NEGATIVE_INFINITY;
+
+const terminal: Terminal = {
+  print,
+  progress(line) {
+    // A line that is written over for a person; for a log, one every five seconds.
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+    else if (performance.now() - progressAt > 5000) {
+      process.stderr.write(`${line}\n`);
+      progressAt = performance.now();
+    }
+  },
+};

@@ -1,0 +1,209 @@
+import { availableParallelism } from 'node:os';
+import { findNearMiss } from './closest-name.ts';
+import { ConfigFaults, type Fault } from './config-faults.ts';
+import { readDevelopmentSecrets } from './development-secrets.ts';
+import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
+import { type Complaint, findComplaints } from './rules.ts';
+import { type Setting, type SettingName, settings, type Values } from './schema.ts';
+
+export { ConfigFaults } from './config-faults.ts';
+
+/** Everything the service is told from outside, frozen. Times are seconds. */
+export type Config = Frozen<ReturnType<typeof arrange> & { traces: ReturnType<typeof readTracing> }>;
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** What the operator should know although the service starts. */
+  readonly notices: readonly string[];
+}
+
+/**
+ * The configuration of this process. Outside production, secrets that are not set are read from DATA_DIR, generated at
+ * the first start. Throws ConfigFaults.
+ */
+export function loadConfig(): LoadedConfig {
+  const given = readConfig(process.env);
+  if (given.config.environment === 'production') return given;
+  const made = readDevelopmentSecrets(given.config);
+  const { config, notices } = readConfig({ ...process.env, ...made.secrets });
+  return { config, notices: [...notices, ...made.notices] };
+}
+
+/** Reads the settings from `env` and the files it names. Throws ConfigFaults with all that is wrong, never a part. */
+export function readConfig(env: Environment): LoadedConfig {
+  const readings = (Object.keys(settings) as SettingName[]).map((name) => readSetting(name, env));
+  const values = Object.fromEntries(readings.map(({ name, value }) => [name, value])) as Partial<Values>;
+  const complaints = findComplaints(values);
+  const faults = readings.flatMap((reading) => reading.fault ?? complain(reading, complaints));
+  const misspelt = findMisspelt(env);
+  if (faults.length > 0) throw new ConfigFaults(faults, misspelt);
+  const config = freeze({ ...arrange(values as Values), traces: readTracing(env) });
+  return { config, notices: [...misspelt, ...findDoubts(config)] };
+}
+
+function complain({ name, found }: Reading, complaints: readonly Complaint[]): Fault[] {
+  return complaints
+    .filter(({ variable }) => variable === name)
+    .map(({ why, allowed, example = exampleOf(name) }) => ({
+      variable: name,
+      found: `${found}: ${why}`,
+      allowed,
+      example,
+    }));
+}
+
+/** Gives the values their place, and those that depend on others their default. */
+function arrange(values: Values) {
+  const production = values.NODE_ENV === 'production';
+  const workers = values.WORKERS;
+  const publicUrl = values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`;
+  // Settings speak of the replica. What this returns is for one process of it.
+  const share = (all: number) => Math.max(1, Math.floor(all / workers));
+  return {
+    environment: values.NODE_ENV,
+    workers,
+    dataDir: values.DATA_DIR,
+    logLevel: values.LOG_LEVEL,
+    host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
+    grpcPort: values.GRPC_PORT,
+    httpPort: values.HTTP_PORT,
+    /** Undefined for none. */
+    adminPort: values.ADMIN_PORT,
+    publicUrl,
+    corsOrigins: values.CORS_ORIGINS ?? [],
+    trustedProxyHops: values.TRUSTED_PROXY_HOPS,
+    reflection: values.REFLECTION ?? !production,
+    tls: arrangeTls(values),
+    serviceCertificates: values.SERVICE_CERTIFICATES ?? [],
+    database: {
+      url: values.DATABASE_URL,
+      poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * workers)),
+      statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
+    },
+    masterKeys: values.MASTER_KEYS ?? [],
+    serviceKeys: values.SERVICE_KEYS ?? [],
+    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
+    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    sessionLifetimes: arrangeLifetimes(values),
+    passwords: arrangePasswords(values, share),
+    signUp: values.SIGN_UP,
+    ...arrangeAccounts(values),
+    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    /** Days; undefined for ever. */
+    auditRetention: values.AUDIT_RETENTION,
+    limits: values.LIMITS ?? {},
+    ...arrangeAddresses(values),
+    /** Where the pages are that links lead to: the application's or, where it has none, the service's own. */
+    frontendUrl: values.FRONTEND_URL ?? publicUrl,
+    ownPages: values.FRONTEND_URL === undefined,
+    mail: arrangeMail(values),
+    maxInFlight: share(values.MAX_IN_FLIGHT),
+    shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
+    shutdownGrace: values.SHUTDOWN_GRACE,
+    clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeAccounts(values: Values) {
+  const { QUOTA_ANONYMOUS: anonymous, QUOTA_FREE: free, QUOTA_PAID: paid, REFERRAL_BONUS: bonus } = values;
+  return {
+    accounts: {
+      requireInviteCode: values.REQUIRE_INVITE_CODE && !values.SELF_SERVE_ENABLED,
+      trialPlan: values.TRIAL_PLAN,
+      trialDays: values.TRIAL_DAYS,
+    },
+    /** Undefined where usage is off. */
+    usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
+    billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
+  };
+}
+
+function arrangeLifetimes(values: Values) {
+  return {
+    web: values.SESSION_LIFETIME_WEB,
+    native: values.SESSION_LIFETIME_NATIVE,
+    cli: values.SESSION_LIFETIME_CLI,
+    device: values.SESSION_LIFETIME_DEVICE,
+    service: values.SESSION_LIFETIME_SERVICE,
+  };
+}
+
+function arrangePasswords(values: Values, share: (all: number) => number) {
+  const hashConcurrency = share(values.HASH_CONCURRENCY ?? Math.min(64, availableParallelism() - 1));
+  return {
+    minLength: values.PASSWORD_MIN_LENGTH,
+    pepper: values.PASSWORD_PEPPER,
+    cost: values.PASSWORD_HASH_COST,
+    hashConcurrency,
+    hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),
+  };
+}
+
+function arrangeAddresses(values: Values) {
+  return {
+    emailVerification: values.EMAIL_VERIFICATION,
+    requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
+    hideRegistration: values.HIDE_REGISTRATION,
+  };
+}
+
+function arrangeMail(values: Values) {
+  return {
+    mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
+    smtp: values.SMTP_URL,
+    from: values.MAIL_FROM,
+    locale: values.MAIL_LOCALE,
+    templates: values.MAIL_TEMPLATES,
+    gap: values.MAIL_GAP,
+    perHour: values.MAIL_HOURLY_LIMIT,
+    lifetimes: {
+      email_verification: values.VERIFICATION_LIFETIME,
+      password_reset: values.PASSWORD_RESET_LIFETIME,
+      email_change: values.EMAIL_CHANGE_LIFETIME,
+      magic_link: values.MAGIC_LINK_LIFETIME,
+    },
+  };
+}
+
+/**
+ * Undefined unless OpenTelemetry's own variables, which its SDK reads itself, say where traces go. With the name they go
+ * under when the variables do not give one.
+ */
+function readTracing(env: Environment): { serviceName: string | undefined } | undefined {
+  if (env.OTEL_SDK_DISABLED?.toLowerCase() === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
+  const telling = ['OTEL_TRACES_EXPORTER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+  if (!telling.some((name) => env[name])) return undefined;
+  const isNamed = env.OTEL_SERVICE_NAME || /\bservice\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+  return { serviceName: isNamed ? undefined : 'gatehouse' };
+}
+
+/** Undefined without TLS. */
+function arrangeTls({ TLS_CERT: cert, TLS_KEY: key, TLS_CLIENT_CA: clientCa, CLIENT_CERTIFICATES }: Values) {
+  if (!cert || !key) return undefined;
+  return { cert, key, clientCa, requireClientCertificates: CLIENT_CERTIFICATES !== 'optional' };
+}
+
+function findMisspelt(env: Environment): string[] {
+  const entries: [string, Setting][] = Object.entries(settings);
+  const known = entries.flatMap(([name, { secret }]) => (secret ? [name, `${name}_FILE`] : [name]));
+  return Object.keys(env).flatMap((name) => {
+    const meant = env[name] && findNearMiss(name, known);
+    return meant ? `${name} is not a setting; did you mean ${meant}?` : [];
+  });
+}
+
+function findDoubts({ environment, database, dataDir }: Config): string[] {
+  if (environment !== 'production' || database.url) return [];
+  return [`DATABASE_URL is not set: the embedded database in ${dataDir} serves this machine only, without replicas.`];
+}
+
+type Frozen<T> = T extends Uint8Array ? T : T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
+
+function freeze<T>(value: T): Frozen<T> {
+  // JavaScript cannot freeze the bytes of a Buffer.
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const part of Object.values(value)) freeze(part);
+    Object.freeze(value);
+  }
+  return value as Frozen<T>;
+}

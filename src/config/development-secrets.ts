@@ -1,0 +1,128 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ConfigFaults, type Fault } from './config-faults.ts';
+
+/** What was given; an empty list is filled from a file of dataDir. */
+interface Given {
+  readonly dataDir: string;
+  readonly masterKeys: readonly unknown[];
+  readonly serviceKeys: readonly unknown[];
+}
+
+interface Kind {
+  readonly variable: 'MASTER_KEYS' | 'SERVICE_KEYS';
+  readonly file: string;
+  readonly generate: () => string;
+  readonly shape: RegExp;
+  /** The variable's value for what the file holds. */
+  readonly toSetting: (text: string) => string;
+  readonly inProduction: string;
+}
+
+const masterKey: Kind = {
+  variable: 'MASTER_KEYS',
+  file: 'master-key',
+  generate: () => `development:${randomBytes(32).toString('base64')}`,
+  shape: /^development:[A-Za-z0-9+/]{43}=$/,
+  toSetting: (text) => text,
+  inProduction: 'Production refuses to start without MASTER_KEYS.',
+};
+
+// The raw key, so that `$(cat .data/service-key)` can call the service.
+const serviceKey: Kind = {
+  variable: 'SERVICE_KEYS',
+  file: 'service-key',
+  generate: () => `ghs_${randomBytes(32).toString('base64url')}`,
+  shape: /^ghs_[A-Za-z0-9_-]{43}$/,
+  toSetting: (text) => `development:${createHash('sha256').update(text).digest('hex')}`,
+  inProduction: 'Production knows only the keys of SERVICE_KEYS.',
+};
+
+interface DevelopmentSecrets {
+  /** Values for the variables that were not set. */
+  readonly secrets: { readonly [Variable in Kind['variable']]?: string };
+  readonly notices: readonly string[];
+}
+
+/**
+ * The secrets that were not given, from files in the data directory that only their owner can read. A missing one is
+ * generated, once even when two processes start together. Throws ConfigFaults when a file cannot be trusted or made.
+ */
+export function readDevelopmentSecrets({ dataDir, masterKeys, serviceKeys }: Given): DevelopmentSecrets {
+  const missing = [...(masterKeys.length > 0 ? [] : [masterKey]), ...(serviceKeys.length > 0 ? [] : [serviceKey])];
+  const kept = missing.map((kind) => ({ kind, ...keep(kind, join(dataDir, kind.file)) }));
+  const faults = kept.flatMap(({ fault }) => fault ?? []);
+  if (faults.length > 0) throw new ConfigFaults(faults);
+  return {
+    secrets: Object.fromEntries(kept.map(({ kind, text }) => [kind.variable, kind.toSetting(text)])),
+    notices: kept.map(({ notice }) => notice),
+  };
+}
+
+interface Kept {
+  readonly text: string;
+  readonly notice: string;
+  readonly fault?: Fault;
+}
+
+function keep(kind: Kind, path: string): Kept {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const created = createOnce(path, `${kind.generate()}\n`);
+    const { mode, text } = readOnce(path);
+    if (mode & 0o077) return refuse(kind, `${path} has mode ${mode.toString(8)}`, 'mode 600', `chmod 600 ${path}`);
+    if (!kind.shape.test(text)) return refuse(kind, `${path} does not hold what was generated`, 'the file as it was');
+    return { text, notice: created ? announce(kind, path) : `${kind.variable} is not set: using ${path}` };
+  } catch (thrown) {
+    return refuse(kind, `${path} cannot be used (${(thrown as NodeJS.ErrnoException).code})`, 'a writable DATA_DIR');
+  }
+}
+
+/** Whether this call made the file. It appears complete or not at all, and never replaces another's. */
+function createOnce(path: string, text: string): boolean {
+  if (existsSync(path)) return false;
+  const draft = `${path}.${randomBytes(8).toString('hex')}`;
+  const file = openSync(draft, 'wx', 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+    linkSync(draft, path);
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw thrown;
+  } finally {
+    closeSync(file);
+    rmSync(draft);
+  }
+}
+
+/** Mode and text of one and the same file, whatever the path means a moment later. */
+function readOnce(path: string): { mode: number; text: string } {
+  const file = openSync(path, 'r');
+  try {
+    return { mode: fstatSync(file).mode & 0o777, text: readFileSync(file, 'utf8').trim() };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function refuse({ variable }: Kind, why: string, allowed: string, example = `${variable}_FILE=/run/secrets/x`): Kept {
+  return { text: '', notice: '', fault: { variable, found: `nothing, and ${why}`, allowed, example } };
+}
+
+function announce({ inProduction }: Kind, path: string): string {
+  return `GENERATED ${path}: a secret for development, readable by you alone. ${inProduction}`;
+}

@@ -1,0 +1,147 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Binaries, chooseAccount, EmbeddedPostgresError, findBinaries } from './binaries.ts';
+import { createCluster, hasCluster, syncCluster } from './cluster.ts';
+import { type DataDirectory, explainAccess, requireOwnership, takeDataDirectory } from './data-directory.ts';
+import {
+  endPostmaster,
+  findPostmaster,
+  removeStaleLock,
+  type Supervised,
+  signalPostmaster,
+  supervise,
+} from './postmaster.ts';
+import { settings } from './settings.ts';
+import { closeSocketDirectory, openSocketDirectory, port } from './socket-directory.ts';
+
+export interface EmbeddedPostgres {
+  /** For the user postgres, who may do anything; the socket's directory is the lock on the door. */
+  url(database: string): string;
+  readonly socketDir: string;
+  /** Waits until PostgreSQL has ended. May be called again. */
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedPostgresOptions {
+  /** For tests: what is written may be lost with the power. */
+  fast?: boolean;
+  maxConnections?: number;
+  log?: (line: string) => void;
+}
+
+/**
+ * Runs the real PostgreSQL that npm installed, on `dataDir`/postgres, reachable only through a unix socket that only we
+ * and root may open. It ends when our process does, in whatever way. Throws EmbeddedPostgresError.
+ */
+export async function startEmbeddedPostgres(
+  dataDir: string,
+  options: EmbeddedPostgresOptions = {},
+): Promise<EmbeddedPostgres> {
+  const binaries = await findBinaries();
+  let directory: DataDirectory | undefined;
+  try {
+    directory = await takeDataDirectory(dataDir);
+    return await startIn(directory, binaries, options);
+  } catch (error) {
+    directory?.release();
+    throw explainAccess(error, dataDir);
+  }
+}
+
+async function startIn(directory: DataDirectory, binaries: Binaries, options: EmbeddedPostgresOptions) {
+  const { fast = false, maxConnections = 100, log = () => {} } = options;
+  const { cluster } = directory;
+  requireOwnership(directory);
+  await endPrevious(cluster, log);
+  const account = chooseAccount(binaries, cluster);
+  const isNew = !hasCluster(directory);
+  if (isNew) await createCluster(directory, binaries, account);
+  const socketDir = openSocketDirectory(cluster, account);
+  removeStaleLock(path.join(cluster, 'postmaster.pid'), cluster);
+  removeStaleLock(path.join(socketDir, `.s.PGSQL.${port}.lock`), cluster);
+  const where = ['-D', cluster, '-k', `"${socketDir.replaceAll('"', '""')}"`, '-p', `${port}`];
+  const command = account.command(binaries.postgres, [...where, ...settings(fast, maxConnections)]);
+  const running = await launchPatiently(command, cluster, log);
+  const syncing = isNew && !fast ? syncCluster(directory, binaries, account) : undefined;
+  const release = async () => {
+    await syncing?.end();
+    closeSocketDirectory(socketDir, cluster);
+    directory.release();
+  };
+  const url = (database: string) =>
+    `postgresql://postgres@${encodeURIComponent(socketDir)}:${port}/${encodeURIComponent(database)}`;
+  return { url, socketDir, stop: watch(running, cluster, log, release) };
+}
+
+/** We hold the directory, so nobody owns a postmaster found in it: its Gatehouse was killed just now. */
+async function endPrevious(cluster: string, log: (line: string) => void): Promise<void> {
+  const pid = findPostmaster(cluster);
+  if (pid === undefined) return;
+  log(`waiting for the PostgreSQL of an earlier start (process ${pid}) to end`);
+  await endPostmaster(pid, cluster);
+}
+
+interface Running {
+  readonly server: Supervised;
+  readonly pid: number;
+}
+
+/** Backends can outlive a killed postmaster for a moment, and PostgreSQL refuses to start beside them. */
+async function launchPatiently(command: string[], cluster: string, log: (line: string) => void): Promise<Running> {
+  for (const deadline = performance.now() + 15_000; ; await sleep(200)) {
+    try {
+      return await launch(command, log);
+    } catch (error) {
+      await endPrevious(cluster, log);
+      const isBusy = /is still in use|already exists/.test((error as Error).message);
+      if (!isBusy || performance.now() > deadline) throw error;
+    }
+  }
+}
+
+const readyLine = /^postmaster\[(\d+)\] LOG: {2}database system is ready to accept connections/;
+
+/** A client hears of its own faults itself; here they would be noise that may quote what it sent, as may any DETAIL. */
+const noteworthyLine =
+  /^(?!client backend)[\w ]+\[\d+\] (?:(?:WARNING|ERROR|FATAL|PANIC):|LOG:.* terminated by signal )/;
+
+function launch(command: string[], log: (line: string) => void): Promise<Running> {
+  return new Promise((resolve, reject) => {
+    const startup: string[] = [];
+    let isReady = false;
+    const fail = (what: string) => {
+      clearTimeout(patience);
+      const message = `PostgreSQL ${what}:\n${startup.slice(-20).join('\n')}`;
+      server.end().then(() => reject(new EmbeddedPostgresError('NOT_STARTED', message)));
+    };
+    // Recovery after a crash may take longer, but tells of its progress every ten seconds.
+    const patience = setTimeout(() => fail('has given no sign of life for 30 s'), 30_000);
+    const server = supervise(command, (line) => {
+      if (isReady) return noteworthyLine.test(line) ? log(line) : undefined;
+      patience.refresh();
+      startup.push(line);
+      const pid = readyLine.exec(line)?.[1];
+      if (pid === undefined) return;
+      isReady = true;
+      clearTimeout(patience);
+      resolve({ server, pid: Number(pid) });
+    });
+    server.ended.then(() => fail('did not start'));
+  });
+}
+
+/** Returns how to stop it. */
+function watch({ server, pid }: Running, cluster: string, log: (line: string) => void, release: () => Promise<void>) {
+  let stopped: Promise<void> | undefined;
+  const interrupt = () => signalPostmaster(pid, cluster, 'SIGINT');
+  process.once('exit', interrupt); // the closed pipe tells the supervisor too, unless that has been killed
+  server.unref();
+  server.ended.then(() => stopped ?? log('PostgreSQL has ended by itself; nothing works until Gatehouse starts again'));
+  const stop = async () => {
+    process.off('exit', interrupt);
+    await server.end();
+    await endPostmaster(pid, cluster); // gone already, unless its supervisor was killed
+    await release();
+  };
+  return () => (stopped ??= stop());
+}

@@ -1,0 +1,89 @@
+import type { Socket } from 'node:net';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { CompiledQuery } from 'kysely';
+import pg from 'pg';
+import { Direct } from './autocommit.ts';
+import { abortOptionsOf, retryConflicts } from './transaction.ts';
+
+const names = new Map<string, string>();
+
+/** The name of a statement below by its text. */
+export function nameOf(sql: string): string | undefined {
+  return names.get(sql);
+}
+
+/**
+ * A constant SQL statement, prepared once per connection under its name, with every value bound.
+ *
+ * The entity manager writes values into the SQL text: nothing is prepared, and hashes would stand in the database's
+ * logs. So the hot statements, and those that hold a hash, go this way, each beside the entity it speaks of. Given an
+ * entity manager it takes part in its transaction; given a Direct it commits by itself and repeats itself on 40001 and
+ * 40P01.
+ */
+export function statement<Row extends pg.QueryResultRow>(name: string, sql: string) {
+  const isRead = /^\s*select\b/i.test(sql);
+  names.set(sql, name);
+  return async (on: EntityManager | Direct, values: readonly unknown[]): Promise<Row[]> => {
+    if (on instanceof Direct)
+      return retryConflicts(
+        () => (isRead ? on.read<Row>(name, sql, values) : on.send<Row>(name, sql, values)),
+        name,
+        on.signal,
+      );
+    const compiled = CompiledQuery.raw(sql, [...values]);
+    return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
+  };
+}
+
+/**
+ * The condition of being one of an array of uuids, for a statement to be planned once. PostgreSQL counts the elements of
+ * a parameter that it can see: it would find a plan made for two of them better than the one for any number, and make it
+ * anew each time, which costs more than to carry it out. Into a subquery it does not look.
+ */
+export const anyOf = (parameter: string): string => `any((select ${parameter}::uuid[])::uuid[])`;
+
+/**
+ * A client that sends the statements above by name. Everything else it sends as it came.
+ *
+ * It also sees to it that a connection that is of no use any more leaves the pool, where its place is needed.
+ */
+export class PreparingClient extends pg.Client {
+  readonly #patience: number | undefined;
+
+  constructor(config: pg.ClientConfig = {}) {
+    super(config);
+    // Its queries fail when it breaks; an error event that nobody hears would end the process. The pool hears its own
+    // clients, but those that Kysely opens to cancel a query have nobody else.
+    this.on('error', () => {});
+    // PostgreSQL ends a statement after its timeout, and says so. When no word comes at all, the connection is dead.
+    if (config.statement_timeout) this.#patience = Number(config.statement_timeout) + 1000;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
+  override query(...[text, values, ...rest]: any[]): any {
+    const name = typeof text === 'string' ? names.get(text) : undefined;
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    const query = super.query as (...all: any[]) => any;
+    const answer = name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
+    if (!(answer instanceof Promise)) return answer;
+    if (this.#patience) this.#hangUpUnless(answer, this.#patience);
+    return text === 'begin' || text === 'rollback' ? answer.catch(this.#giveUp) : answer;
+  }
+
+  /** Without this, connections that a network has forgotten would fill the pool until TCP gives up, in a quarter of an hour. */
+  #hangUpUnless(answer: Promise<unknown>, patience: number): void {
+    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection;
+    const timer = setTimeout(() => stream.destroy(), patience);
+    const calm = () => clearTimeout(timer);
+    answer.then(calm, calm);
+  }
+
+  /**
+   * Takes this connection out of the pool. Kysely never gives one back whose `begin` or `rollback` failed: without this,
+   * each transaction that a restart of the database cuts off would cost the pool a place for good.
+   */
+  readonly #giveUp = (error: Error): never => {
+    (this as unknown as pg.PoolClient).release(error);
+    throw error;
+  };
+}

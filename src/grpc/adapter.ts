@@ -1,0 +1,153 @@
+import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import {
+  ConnectError,
+  createContextValues,
+  type Interceptor,
+  type MethodImplSpec,
+  type ServiceImplSpec,
+} from '@connectrpc/connect';
+import { transformInvokeImplementation } from '@connectrpc/connect/protocol';
+import type {
+  handleBidiStreamingCall,
+  handleUnaryCall,
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+} from '@grpc/grpc-js';
+import { Refusal } from '../errors.ts';
+import { kCertificateNames, kOrigin } from '../rpc/context.ts';
+import { longestCall } from '../rpc/deadline.ts';
+import { toConnectError, toRefusal } from '../rpc/errors.ts';
+import { readOrigin } from '../rpc/origin.ts';
+import { chainOf, type UnarySpec } from '../rpc/unary-chain.ts';
+import { openCallContext } from './call-context.ts';
+import { clientNames } from './client-certificate.ts';
+import { perConnection } from './connection.ts';
+import { statusFrom } from './library-faults.ts';
+import { headersFrom, metadataFrom } from './metadata.ts';
+
+export interface GrpcOptions {
+  readonly interceptors: Interceptor[];
+  readonly proxyHops: number;
+  readonly shutdownSignal: AbortSignal;
+}
+
+type Call = ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+
+/** Adds services to a grpc-js server. They run the interceptors that the Connect gateway runs. */
+export function serveGrpc(server: Server, services: readonly ServiceImplSpec[], options: GrpcOptions): void {
+  for (const { methods } of services) {
+    const specs = Object.values(methods);
+    const definition = Object.fromEntries(specs.map((spec) => [spec.method.localName, wireFormat(spec)]));
+    const handlers = Object.fromEntries(specs.map((spec) => [spec.method.localName, handlerOf(spec, options)]));
+    server.addService(definition, handlers);
+  }
+}
+
+// Messages pass grpc-js as bytes: what it cannot decode it would call INTERNAL. Every stream is served as a
+// bidirectional one, which looks the same on the wire.
+function wireFormat({ kind, method }: MethodImplSpec) {
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: kind !== 'unary',
+    responseStream: kind !== 'unary',
+    requestSerialize: (bytes: Buffer) => bytes,
+    requestDeserialize: (bytes: Buffer) => bytes,
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  };
+}
+
+function handlerOf(spec: MethodImplSpec, options: GrpcOptions) {
+  return spec.kind === 'unary' ? unaryHandler(spec, options) : streamHandler(spec, options);
+}
+
+function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Buffer, Buffer> {
+  const invoke = chainOf(spec, options.interceptors);
+  return async (call, answer) => {
+    const context = contextOf(call, spec, options);
+    try {
+      const message = await invoke(decode(spec, call.request), context);
+      call.sendMetadata(metadataFrom(context.responseHeader));
+      answer(null, encode(spec, message), metadataFrom(context.responseTrailer));
+    } catch (thrown) {
+      answer(statusFrom(connectErrorOf(thrown), context.responseTrailer));
+    } finally {
+      context.close();
+    }
+  };
+}
+
+function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiStreamingCall<Buffer, Buffer> {
+  return async (call) => {
+    const context = contextOf(call, spec, options);
+    const invoke = transformInvokeImplementation(spec, context, options.interceptors);
+    try {
+      call.sendMetadata(metadataFrom(context.responseHeader));
+      for await (const message of invoke(requestsOf(spec, call))) {
+        if (call.cancelled) break;
+        if (!call.write(encode(spec, message))) await drained(call);
+      }
+      call.end(metadataFrom(context.responseTrailer));
+    } catch (thrown) {
+      if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
+    } finally {
+      context.abort('CANCELED');
+      context.close();
+    }
+  };
+}
+
+async function* requestsOf(spec: MethodImplSpec, call: ServerDuplexStream<Buffer, Buffer>): AsyncGenerator<Message> {
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(spec, bytes as Buffer);
+}
+
+function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['drain', 'close', 'cancelled']) call.once(event, () => resolve());
+  });
+}
+
+function contextOf(call: Call, { method, kind }: MethodImplSpec, options: GrpcOptions) {
+  const requestHeader = headersFrom(call.metadata);
+  const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), options.proxyHops);
+  const context = openCallContext({
+    method,
+    requestHeader,
+    timeoutMs: timeLeft(call, kind === 'unary' ? longestCall : undefined),
+    shutdownSignal: options.shutdownSignal,
+    values: createContextValues().set(kOrigin, origin).set(kCertificateNames, clientNames(call)),
+  });
+  call.once('cancelled', () => context.abort('CANCELED'));
+  return context;
+}
+
+function timeLeft(call: Call, most: number | undefined): number | undefined {
+  const left = Math.max(0, Number(call.getDeadline()) - Date.now());
+  return Number.isFinite(left) ? Math.min(left, most ?? left) : most;
+}
+
+// The peer comes with its port, an IPv6 one without brackets around the address.
+const socketAddress = perConnection((call: Call): string => {
+  const peer = call.getPeer();
+  const address = peer.slice(0, peer.lastIndexOf(':'));
+  return address.startsWith('[') ? address.slice(1, -1) : address;
+});
+
+function decode({ method }: MethodImplSpec, bytes: Buffer): Message {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch (cause) {
+    throw toConnectError(new Refusal('MALFORMED_REQUEST', { cause }));
+  }
+}
+
+function encode({ method }: MethodImplSpec, message: Message): Buffer {
+  const bytes = toBinary(method.output, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+// Behind our interceptors everything is a ConnectError; health and reflection have none.
+function connectErrorOf(thrown: unknown): ConnectError {
+  return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
+}

@@ -1,0 +1,42 @@
+import type { ConnectError } from '@connectrpc/connect';
+import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import {
+  type Metadata,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
+import { Refusal } from '../errors.ts';
+import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
+import { metadataFrom } from './metadata.ts';
+
+/** An error as grpc-js sends it: code, message, and the details in the trailer. */
+export function statusFrom(error: ConnectError, trailer = new Headers()): StatusObject {
+  const headers = setTrailerStatus(new Headers(trailer), error);
+  headers.delete('grpc-status');
+  headers.delete('grpc-message');
+  return { code: error.code as number, details: error.rawMessage, metadata: metadataFrom(headers) };
+}
+
+/**
+ * Gives the errors that grpc-js raises itself (bad gzip, a malformed timeout, an oversized message) our codes and
+ * reasons. It calls some of them INTERNAL although the client caused them, and answers on its innermost call, which an
+ * ordinary interceptor never sees: so that call's own method is replaced.
+ */
+export const explainFaults: ServerInterceptor = (_method, call) => {
+  const send = call.sendStatus.bind(call);
+  call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent));
+  // Around it another call would only pass everything on.
+  return call as ServerInterceptingCall;
+};
+
+function isExplained(metadata: Metadata | null | undefined): boolean {
+  return (metadata?.get('grpc-status-details-bin').length ?? 0) > 0;
+}
+
+function explain({ code, details }: Pick<StatusObject, 'code' | 'details'>): StatusObject {
+  // Of no message, which is what a cut off one looks like, and of two, grpc-js says UNIMPLEMENTED.
+  const isMiscounted = / request message for /.test(details);
+  return statusFrom(toConnectError(new Refusal(isMiscounted ? 'MALFORMED_REQUEST' : reasonOfCode(code as number))));
+}

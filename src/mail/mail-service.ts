@@ -1,0 +1,81 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { Direct } from '../database/autocommit.ts';
+import type { Clock } from '../database/clock.ts';
+import { folderInbox, type Inbox, memoryInbox } from './capture.ts';
+import type { Delivery } from './delivery.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { Outbox } from './outbox.ts';
+import { Templates } from './templates.ts';
+import { type Sender, type SmtpServer, smtpDelivery } from './transport.ts';
+
+export interface MailSettings {
+  readonly mode: 'smtp' | 'capture' | 'off';
+  readonly smtp: SmtpServer | undefined;
+  readonly from: Sender;
+  readonly locale: string;
+  readonly templates: string | undefined;
+}
+
+interface Deps {
+  readonly settings: MailSettings;
+  readonly keys: MasterKeys;
+  readonly direct: Direct;
+  readonly now: Clock;
+  readonly onFault: (fault: object) => void;
+  /** Undefined: this process keeps captured mails to itself. */
+  readonly inboxFolder: string | undefined;
+}
+
+/** All of mail that one replica has: where mails are put, and who takes them away. */
+export interface Post {
+  readonly outbox: Outbox;
+  readonly dispatcher: Dispatcher | undefined;
+  readonly inbox: Inbox | undefined;
+  /** Resolves soon after a mail was enqueued, for the job that sends it. */
+  nudged(): Promise<void>;
+  close(): void;
+}
+
+/** Milliseconds in which the transaction that enqueued a mail has usually committed. If not, the next second does. */
+const commitTime = 15;
+
+/** Throws TemplateFault. */
+export function openPost({ settings, inboxFolder, ...deps }: Deps): Post {
+  const templates = Templates.load(settings.locale, settings.templates);
+  const nudges = new Nudges();
+  const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());
+  const inbox = settings.mode === 'capture' ? openInbox(inboxFolder) : undefined;
+  const delivery: Delivery | undefined =
+    inbox ?? (settings.mode === 'smtp' ? smtpDelivery(settings.smtp!, settings.from) : undefined);
+  const dispatcher = delivery && new Dispatcher({ ...deps, outbox, templates, delivery });
+  const close = () => {
+    dispatcher?.stop();
+    delivery?.close();
+  };
+  return { outbox, dispatcher, inbox, nudged: () => nudges.next(), close };
+}
+
+/** Where captured mails are kept below DATA_DIR. */
+export function inboxFolderIn(dataDir: string): string {
+  return path.join(dataDir, 'mail');
+}
+
+function openInbox(folder: string | undefined): Inbox {
+  return folder ? folderInbox(folder) : memoryInbox();
+}
+
+class Nudges {
+  #next = Promise.withResolvers<void>();
+
+  nudge(): void {
+    const { resolve } = this.#next;
+    this.#next = Promise.withResolvers<void>();
+    void sleep(commitTime, undefined, { ref: false }).then(resolve);
+  }
+
+  next(): Promise<void> {
+    return this.#next.promise;
+  }
+}

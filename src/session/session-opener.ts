@@ -1,0 +1,112 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { TokensSchema } from '../../gen/gatehouse/v1/session_pb.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import { insert } from '../database/insert.ts';
+import type { Origin } from '../rpc/context.ts';
+import type { User } from '../user/user.ts';
+import type { AccessTokens, TokenSubject } from './access-token.ts';
+import { hashSessionSecret, mintRefreshToken, newSessionSecret, type RefreshToken } from './refresh-token.ts';
+import { evictSessions } from './revocation.ts';
+import { type Lifetime, Session, type SessionKind } from './session.ts';
+
+type TokensInit = MessageInitShape<typeof TokensSchema>;
+
+/** A session just opened, and the only copy of its first refresh token. */
+export interface Opened {
+  readonly session: Session;
+  readonly refreshToken: RefreshToken;
+}
+
+interface Opening {
+  readonly user: User;
+  readonly kind: SessionKind;
+  /** The `amr` name of how the user proved who they are. */
+  readonly method: string;
+  readonly origin: Origin;
+  /** The operator who acts as the user. Such a session does not outlive its hour. */
+  readonly impersonatorId?: string;
+}
+
+/** Live sessions one user may have. The oldest end when more are opened, so that rows cannot pile up. */
+export const sessionsPerUser = 200;
+
+const impersonation: Lifetime = { idle: 3600, absolute: 3600 };
+
+/** Opens sessions and hands out their tokens. */
+export class SessionOpener {
+  readonly #keys: MasterKeys;
+  readonly #access: AccessTokens;
+  readonly #lifetimes: Readonly<Record<SessionKind, Lifetime>>;
+
+  constructor(keys: MasterKeys, access: AccessTokens, lifetimes: Readonly<Record<SessionKind, Lifetime>>) {
+    this.#keys = keys;
+    this.#access = access;
+    this.#lifetimes = lifetimes;
+  }
+
+  async open(em: EntityManager, opening: Opening, now: Date): Promise<Opened> {
+    const opened = this.draft(opening, now);
+    await evictSessions(em, opening.user.id, sessionsPerUser - 1, now);
+    await insert(em, opened.session);
+    return opened;
+  }
+
+  /** A session that somebody else inserts. */
+  draft({ user, kind, method, origin, impersonatorId }: Opening, now: Date): Opened {
+    const secret = newSessionSecret();
+    const session = Session.open(
+      {
+        projectId: user.projectId,
+        userId: user.id,
+        kind,
+        method,
+        lifetime: impersonatorId ? impersonation : this.#lifetimes[kind],
+        impersonatorId,
+        secretHash: hashSessionSecret(secret),
+        address: origin.address,
+        userAgent: origin.userAgent,
+      },
+      now,
+    );
+    return { session, refreshToken: { sessionId: session.id, generation: 0, secret } };
+  }
+
+  /** The tokens of a session that was just opened. */
+  tokensOf({ session, refreshToken }: Opened, user: User, now: Date): TokensInit {
+    const subject = {
+      id: session.id,
+      user_id: user.id,
+      aal: session.aal,
+      amr: session.amr,
+      email: user.email ?? null,
+      role: user.role,
+      is_anonymous: user.isAnonymous,
+      system_role: user.systemRole,
+      impersonator_id: session.impersonatorId ?? null,
+      expires_by: session.impersonatorId ? session.expiresAt : null,
+      app_metadata: user.appMetadata,
+      user_metadata: user.userMetadata,
+    };
+    return this.tokensFor(subject, user.projectId, refreshToken, user.mustChangePassword, now);
+  }
+
+  tokensFor(
+    subject: TokenSubject,
+    projectId: string,
+    refreshToken: RefreshToken,
+    mustChangePassword: boolean,
+    now: Date,
+  ): TokensInit {
+    const { token, expiresAt } = this.#access.issue(subject, now);
+    return {
+      accessToken: token,
+      refreshToken: mintRefreshToken(this.#keys, projectId, refreshToken),
+      tokenType: 'bearer',
+      expiresIn: durationFromMs(expiresAt.getTime() - Math.floor(now.getTime() / 1000) * 1000),
+      expireTime: timestampFromDate(expiresAt),
+      mustChangePassword,
+    };
+  }
+}

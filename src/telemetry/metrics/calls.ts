@@ -1,0 +1,85 @@
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Code, ContextValues } from '@connectrpc/connect';
+import type { Refusal } from '../../errors.ts';
+import { kSystem } from '../../rpc/context.ts';
+import { statusName } from '../../rpc/status.ts';
+import type { CallCounter } from '../../rpc/telemetry.ts';
+import type { Exposition, Series } from './exposition.ts';
+import { Outcomes } from './outcomes.ts';
+import { Timings } from './timings.ts';
+
+const systems = ['grpc', 'connectrpc'] as const;
+
+/** What is known of one method. Its timings stand at the place of their code, one list for each system. */
+class MethodCounts {
+  readonly name: string;
+  readonly timings: Readonly<Record<(typeof systems)[number], (Timings | undefined)[]>> = { grpc: [], connectrpc: [] };
+  // INTERNAL is there from the start: of a series that begins with 1, Prometheus sees no increase.
+  readonly refusals = new Map<string, number>([['INTERNAL', 0]]);
+
+  constructor({ parent, name }: DescMethod) {
+    this.name = `${parent.typeName}/${name}`;
+  }
+
+  refused(reason: string): number {
+    return this.refusals.get(reason) ?? 0;
+  }
+}
+
+/** Counts and times the calls of the methods it is made for. Nothing here is allocated for a call. */
+export class CallMetrics implements CallCounter {
+  readonly #methods: ReadonlyMap<DescMethod, MethodCounts>;
+  readonly #outcomes = new Outcomes();
+  #inFlight = 0;
+
+  constructor(methods: readonly DescMethod[]) {
+    this.#methods = new Map(methods.map((each) => [each, new MethodCounts(each)]));
+  }
+
+  began(): void {
+    this.#inFlight++;
+  }
+
+  ended(method: DescMethod, values: ContextValues, seconds: number, code: Code | 0, refusal?: Refusal): void {
+    this.#inFlight--;
+    const counts = this.#methods.get(method);
+    if (!counts) return;
+    const timings = counts.timings[values.get(kSystem)];
+    timings[code] ??= new Timings();
+    timings[code].observe(seconds);
+    if (refusal) counts.refusals.set(refusal.reason, counts.refused(refusal.reason) + 1);
+    this.#outcomes.count(method, values, refusal);
+  }
+
+  expose(to: Exposition): void {
+    to.histogram('rpc_server_call_duration_seconds', 'How long calls took, by method and how they ended.', () =>
+      this.#durations(),
+    );
+    to.gauge('gatehouse_calls_in_flight', 'Calls that have begun and not ended.', 'sum', () => this.#inFlight);
+    to.counter('gatehouse_calls_shed_total', 'Calls refused at once because MAX_IN_FLIGHT was reached.', () =>
+      this.#each().reduce((sum, each) => sum + each.refused('SERVER_BUSY'), 0),
+    );
+    to.counter('gatehouse_calls_rate_limited_total', 'Calls refused over a budget.', () =>
+      this.#each().map((each) => [{ rpc_method: each.name }, each.refused('OVER_REQUEST_RATE_LIMIT')]),
+    );
+    to.counter('gatehouse_refusals_total', 'Calls refused, by reason.', () =>
+      this.#each().flatMap(({ name, refusals }) =>
+        [...refusals].map(([reason, count]): Series<number> => [{ rpc_method: name, reason }, count]),
+      ),
+    );
+    this.#outcomes.expose(to);
+  }
+
+  #each(): MethodCounts[] {
+    return [...this.#methods.values()];
+  }
+
+  *#durations(): Generator<Series<Timings>> {
+    for (const { name, timings } of this.#each())
+      for (const system of systems)
+        for (const [code, each] of timings[system].entries()) {
+          const status = statusName(code);
+          if (each) yield [{ rpc_system_name: system, rpc_method: name, rpc_response_status_code: status }, each];
+        }
+  }
+}

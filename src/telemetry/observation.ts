@@ -1,0 +1,67 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Tracer } from '@opentelemetry/api';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { AuditTrail } from '../audit/trail.ts';
+import type { Certificates } from '../crypto/tls-certificates.ts';
+import { closePipe, poolOf } from '../database/autocommit.ts';
+import type { Clock } from '../database/clock.ts';
+import { timeWaits } from '../database/pool.ts';
+import { retryCounts } from '../database/transaction.ts';
+import type { HealthState } from '../grpc/health.ts';
+import type { KeyRing } from '../session/key-ring.ts';
+import type { AroundHash, Passwords } from '../user/password.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { inSpan } from './traces/spans.ts';
+import { traceStatements } from './traces/statements.ts';
+
+interface Watched {
+  readonly health: HealthState;
+  readonly passwords: Passwords;
+  readonly ring: KeyRing;
+  readonly certificates: Certificates | undefined;
+  readonly trail: AuditTrail;
+}
+
+/** What operators see of a replica: its metrics and, where they go somewhere, its traces. */
+export class Observation {
+  readonly metrics: Metrics;
+  readonly #orm: MikroORM;
+  readonly #tracer: Tracer | undefined;
+
+  constructor(orm: MikroORM, now: Clock, tracer?: Tracer) {
+    this.#orm = orm;
+    this.#tracer = tracer;
+    this.metrics = new Metrics(packageJson.version, now);
+    timeWaits(poolOf(orm), (seconds) => this.metrics.resources.poolWaits.observe(seconds));
+    if (!tracer) return;
+    traceStatements(tracer, poolOf(orm));
+    // Spans are made of what goes over the pool.
+    closePipe(orm);
+  }
+
+  /** For Passwords: times every hash, and traces those of traced calls. */
+  readonly aroundHash: AroundHash = (hash) => {
+    const tracer = this.#tracer;
+    const { timeHash } = this.metrics.resources;
+    return tracer ? inSpan(tracer, 'hash password', {}, () => timeHash(hash)) : timeHash(hash);
+  };
+
+  /** Has the metrics show these, too, at every scrape. */
+  watch({ health, passwords, ring, certificates, trail }: Watched): void {
+    const pool = poolOf(this.#orm);
+    this.metrics.watch({
+      isReady: () => health.isServing,
+      hashing: () => passwords.load,
+      pool: () => ({
+        total: pool.totalCount,
+        idle: pool.idleCount,
+        waiting: pool.waitingCount,
+        limit: pool.options.max,
+      }),
+      retries: retryCounts,
+      signingKeys: () => ring.states(),
+      unsealedEvents: () => trail.backlog,
+      certificateDaysLeft: (now) => certificates?.daysLeft(now),
+    });
+  }
+}
