@@ -1,33 +1,11 @@
+import { globSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-// What is about transactions, and so runs again with all of them serializable. Everything twice would take too long.
-const transactional = [
-  'account',
-  'admin',
-  'audit*',
-  'auth',
-  'billing',
-  'deadline',
-  'email-lifecycle',
-  'invite',
-  'janitor',
-  'magic-link',
-  'mail',
-  'mail-race',
-  'mailed-code',
-  'one-time',
-  'operators',
-  'password-lifecycle',
-  'race',
-  'referral',
-  'refresh*',
-  'register-invite',
-  'session',
-  'sign-out',
-  'unit-of-work',
-  'usage',
-];
+// Tests of transactions run a second time with every transaction serializable. Everything twice would take too long.
+const serializable = globSync('test/**/*.test.ts').filter((file) =>
+  readFileSync(file, 'utf8').startsWith('// @serializable\n'),
+);
 
 const common: TestProjectInlineConfiguration['test'] = {
   include: ['test/**/*.test.ts'],
@@ -41,7 +19,7 @@ const common: TestProjectInlineConfiguration['test'] = {
 export default defineConfig({
   test: {
     // Here and not in the projects: they would each start a cluster of their own.
-    globalSetup: ['test/global-setup.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
     // One more than there are cores: tests wait for timers and for the database about a third of their time. The cluster's
     // connections suffice for 8 files at once.
     maxWorkers: Math.min(availableParallelism() + 1, 8),
@@ -54,7 +32,7 @@ export default defineConfig({
           ...common,
           name: 'serializable',
           env: { ISOLATION: 'serializable' },
-          include: transactional.map((name) => `test/${name}.test.ts`),
+          include: serializable,
         },
       },
     ],

@@ -1,6 +1,6 @@
 /**
  * Every reason for which this version of the service refuses a call, in the order of its own table (src/errors.ts). A
- * list of its own, so that the SDK carries nothing of the service along; test/sdk.test.ts fails when the two differ.
+ * list of its own, so that the SDK carries nothing of the service along; test/sdk/sdk.test.ts fails when the two differ.
  */
 export const reasons = [
   'AUTHENTICATION_REQUIRED',

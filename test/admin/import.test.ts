@@ -1,0 +1,151 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { hash as bcrypt } from '@node-rs/bcrypt';
+import { expect, test } from 'vitest';
+import { ada, asService, bob, testEnv } from '../support/people.ts';
+import { run } from '../support/process.ts';
+import { start, type TestService } from '../support/start.ts';
+
+function importing(service: TestService, lines: readonly unknown[]) {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
+  const bytes = (line: unknown) => Buffer.from(typeof line === 'string' ? line : JSON.stringify(line));
+  const parts = lines.map((each) => (Buffer.isBuffer(each) ? each : bytes(each)));
+  writeFileSync(file, Buffer.concat(parts.flatMap((each) => [each, Buffer.from('\n')])));
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  return { file, report: `${file}.refused.jsonl`, again: () => run(['import', file], env) };
+}
+
+const refusalsIn = (report: string) =>
+  readFileSync(report, 'utf8')
+    .trim()
+    .split('\n')
+    .map((each) => JSON.parse(each));
+
+/** JSON of an object that many levels deep. */
+const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
+
+test('gatehouse import creates a user of each line, who signs in with the password they had', async () => {
+  const service = await start();
+  const line = {
+    id: '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f',
+    email: 'Ada@Example.org',
+    name: 'Ada',
+    email_verified: true,
+    password_hash: await bcrypt(ada.password, 4),
+    created_at: '2019-03-01T12:00:00+01:00',
+    locale: 'en',
+    app_metadata: { plan: 'gold' },
+    user_metadata: { theme: 'dark' },
+  };
+  const { again } = importing(service, [line, '', { email: bob.email }]);
+  expect(await again()).toMatchObject({
+    code: 0,
+    stdout: '3 lines: 2 users created, 0 there already, 0 refused\n',
+  });
+  const { user } = await service.signIn(ada);
+  expect(user).toMatchObject({ id: line.id, email: 'Ada@Example.org', emailVerified: true, name: 'Ada', locale: 'en' });
+  expect(user.createTime!.seconds).toBe(BigInt(Date.parse(line.created_at) / 1000));
+  const [row] = await service.database.query('select * from users where email_key = $1', [ada.email]);
+  expect(row).toMatchObject({ app_metadata: { plan: 'gold' }, user_metadata: { theme: 'dark' } });
+  const events = await service.database.query(`select * from audit_events where action = 'user.import'`);
+  expect(events.map(({ user_id }) => user_id)).toContain(line.id);
+  expect(events).toHaveLength(2);
+  expect(events[0]).toMatchObject({ actor_kind: 'service', actor_id: 'command line', user_agent: 'gatehouse import' });
+});
+
+test('an import started again passes over who is there, and changes nothing of theirs', async () => {
+  const service = await start();
+  const { admin } = service.clients('grpc');
+  await admin.createUser(ada, asService);
+  const lines = Array.from({ length: 1200 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
+  const { again } = importing(service, [...lines, { email: ada.email, name: 'Mallory' }, lines[0]]);
+  expect((await again()).stdout).toBe('1202 lines: 1200 users created, 2 there already, 0 refused\n');
+  const before = await service.database.checksums();
+  expect((await again()).stdout).toBe('1202 lines: 0 users created, 1202 there already, 0 refused\n');
+  expect(await service.database.checksums()).toEqual(before);
+  await service.signIn(ada);
+  const [events] = await service.database.query('select count(*)::int as count from audit_events');
+  expect(events!.count, 'one event a user, and those of ada').toBe(1202);
+});
+
+test('lines that cannot be taken are told by number and reason, without what they held, and the others are taken', async () => {
+  const service = await start();
+  const wrong: Record<string, unknown> = {
+    'not JSON': '{"email": ',
+    'email: Invalid email address': { email: 'nobody' },
+    'Unrecognized key: "admin"': { email: 'x@example.org', admin: true },
+    'password_hash: the form is not known': { email: 'x@example.org', password_hash: 'plain text secret' },
+    'password_hash: the cost is too high': { email: 'x@example.org', password_hash: `$2b$31$${'a'.repeat(53)}` },
+    'app_metadata a key is not allowed: __proto__, constructor or prototype':
+      '{"email":"x@example.org","app_metadata":{"a":{"__proto__":{}}}}',
+    'name: holds control characters': { email: 'x@example.org', name: 'a\u0000b' },
+    'name: holds characters that nobody sees': { email: 'x@example.org', name: 'a\u202eb' },
+    'longer than 64 KiB': { email: 'x@example.org', name: 'x'.repeat(70_000) },
+  };
+  const { again, report } = importing(service, [...Object.values(wrong), { email: bob.email }]);
+  const ended = await again();
+  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 there already, 9 refused\n' });
+  expect(ended.stderr).toContain(`9 lines were refused; ${report} says which, and why`);
+  expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
+  expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
+});
+
+test('no line stops an import: each that cannot be taken is told once, and all others are taken', async () => {
+  const service = await start();
+  const id = '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f';
+  const deep = (levels: number) => `{"email":"x@example.org","app_metadata":${nested(levels)}}`;
+  const half = '"\\ud800"';
+  const wrong: [reason: string, line: unknown][] = [
+    ['id: an earlier line has it', { id: id.toUpperCase(), email: 'x@example.org' }],
+    ['name: holds a lone surrogate', `{"email":"x@example.org","name":${half}}`],
+    ['app_metadata holds NUL or a lone surrogate', { email: 'x@example.org', app_metadata: { a: ['\0'] } }],
+    ['app_metadata holds NUL or a lone surrogate', { email: 'x@example.org', app_metadata: { b: { 'a\0': 1 } } }],
+    ['user_metadata holds NUL or a lone surrogate', `{"email":"x@example.org","user_metadata":{"a":${half}}}`],
+    ['user_metadata holds NUL or a lone surrogate', `{"email":"x@example.org","user_metadata":{${half}:1}}`],
+    ['app_metadata must be at most 32 levels deep', deep(33)],
+    ['app_metadata must be at most 32 levels deep', deep(10_000)],
+    ...['9999-12-31T23:59:59-14:00', '0000-01-01T00:00:00Z', '1969-12-31T23:59:59Z', '5000-01-01T00:00:00Z'].map(
+      (at): [string, unknown] => ['created_at: not between 1970 and now', { email: 'x@example.org', created_at: at }],
+    ),
+    ['not UTF-8', Buffer.from('{"email":"x@example.org","name":"\xff"}', 'latin1')],
+    ['not JSON', '['.repeat(60_000)],
+  ];
+  const good = [
+    { id, email: ada.email, name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } },
+    '{"email":"windows@example.org"}\r',
+    deep(32).replace('x@', 'deep@'),
+    { email: bob.email, created_at: '1970-01-01T00:00:00Z' },
+  ];
+  const { again, report } = importing(service, [good[0], ...wrong.map(([, line]) => line), ...good.slice(1)]);
+  const ended = await again();
+  expect(ended.stdout).toBe(
+    `${good.length + wrong.length} lines: ${good.length} users created, 0 there already, ${wrong.length} refused\n`,
+  );
+  expect(refusalsIn(report)).toEqual(wrong.map(([reason], index) => ({ line: index + 2, reason })));
+  const [row] = await service.database.query('select name, user_metadata from users where id = $1', [id]);
+  expect(row).toEqual({ name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } });
+});
+
+test('what only the database refuses is found among the others, which are taken', async () => {
+  const service = await start();
+  await service.database.query(`alter table users add constraint tested check (name <> 'Mallory')`);
+  const lines = Array.from({ length: 700 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
+  for (const n of [0, 311, 312, 699]) lines[n]!.name = 'Mallory';
+  const { again, report } = importing(service, lines);
+  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 there already, 4 refused\n');
+  const reason = 'the database does not take it (SQLSTATE 23514)';
+  expect(refusalsIn(report)).toEqual([1, 312, 313, 700].map((line) => ({ line, reason })));
+  await service.database.query('alter table users drop constraint tested');
+  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 there already, 0 refused\n');
+});
+
+test('a file that is not there, and none at all, are told in a sentence', async () => {
+  const service = await start();
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  expect(await run(['import'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('say what to import') });
+  expect(await run(['import', '/nonexistent/users'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('ENOENT'),
+  });
+});

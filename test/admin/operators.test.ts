@@ -1,0 +1,191 @@
+// @serializable
+import { describe, expect, test } from 'vitest';
+import { partsOf } from '../support/forge.ts';
+import { ada, asService, bob, grace, testEnv } from '../support/people.ts';
+import { run } from '../support/process.ts';
+import { Barrier, crowd, Pause, together } from '../support/race.ts';
+import { reasonOf, refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
+import { start, type TestService, wires } from '../support/start.ts';
+
+describe.each(wires)('over %s', (wire) => {
+  test('an operator may call AdminService for as long as the database says so, whatever the token says', async () => {
+    const service = await start();
+    const { admin, sessions } = service.clients(wire);
+    const { as, user, tokens } = await service.operator();
+    expect(partsOf(tokens.accessToken).claims).toMatchObject({ gatehouse_role: 'operator', role: 'authenticated' });
+    expect((await admin.getUser({ userId: user.id }, as)).user!.role).toBe('operator');
+    const state = await sessions.introspect({ token: tokens.accessToken }, asService);
+    expect(state).toMatchObject({ role: 'operator', impersonatorId: '' });
+    await admin.updateUser({ userId: user.id, role: 'engineer' }, asService);
+    expect((await refusalOf(admin.getUser({ userId: user.id }, as))).reason).toBe('CALLER_NOT_ALLOWED');
+    expect(partsOf((await service.signIn(grace)).tokens.accessToken).claims.gatehouse_role).toBeUndefined();
+  });
+
+  test('an operator may not call what is for backends alone, and a user nothing of it', async () => {
+    const service = await start();
+    const { admin, sessions } = service.clients(wire);
+    const { as, tokens } = await service.operator();
+    const { as: asAda, user } = await service.welcome(ada);
+    const { accessToken: token } = tokens;
+    expect((await refusalOf(sessions.introspect({ token }, as))).reason).toBe('CALLER_NOT_ALLOWED');
+    const call = () => admin.updateUser({ userId: user.id, role: 'operator' }, asAda);
+    expect(await refusalWithoutTrace(service.database, call)).toMatchObject({ code: 7, reason: 'CALLER_NOT_ALLOWED' });
+  });
+
+  test('operators make operators, each with one event that names who did it, and none ends the own role', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { as, user: operator } = await service.operator();
+    const { user } = await service.welcome(ada);
+    await admin.updateUser({ userId: user.id, role: 'operator' }, as);
+    await admin.updateUser({ userId: user.id, role: 'engineer' }, as);
+    const { events } = await admin.listAuditEvents({ userId: user.id, pageSize: 2 }, as);
+    expect(events.map(({ action, actorKind, actorId }) => [action, actorKind, actorId])).toEqual([
+      ['user.revoke_operator', 'user', operator.id],
+      ['user.grant_operator', 'user', operator.id],
+    ]);
+    const self = () => admin.updateUser({ userId: operator.id.toUpperCase(), role: 'engineer' }, as);
+    expect(await refusalWithoutTrace(service.database, self)).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
+  });
+
+  test('a change of role and what else is changed with it are events of their own', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { user } = await service.welcome(ada);
+    const actions = async (request: object) => {
+      const before = (await admin.listAuditEvents({ userId: user.id }, asService)).events.length;
+      await admin.updateUser({ userId: user.id, ...request }, asService);
+      const { events } = await admin.listAuditEvents({ userId: user.id }, asService);
+      return events
+        .slice(0, events.length - before)
+        .map(({ action }) => action)
+        .sort();
+    };
+    expect(await actions({ role: 'operator', email: 'lovelace@example.org' })).toEqual([
+      'user.grant_operator',
+      'user.update',
+    ]);
+    expect(await actions({ role: 'engineer', userMetadata: { theme: 'dark' } })).toEqual([
+      'user.revoke_operator',
+      'user.update',
+    ]);
+    expect(await actions({ role: 'operator' })).toEqual(['user.grant_operator']);
+    expect(await actions({ role: 'operator', name: '' })).toEqual(['user.update']);
+  });
+
+  test('a banned, deleted or signed out operator is none', async () => {
+    const service = await start();
+    const { admin } = service.clients(wire);
+    const { as, user } = await service.operator();
+    await admin.banUser({ userId: user.id }, asService);
+    expect((await refusalOf(admin.getSettings({}, as))).reason).toBe('SESSION_REVOKED');
+  });
+});
+
+test('of operators who take the role from each other at once one keeps it', async () => {
+  const barrier = new Barrier('UpdateUser');
+  const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+  const people = await Promise.all([ada, bob].map((person) => service.operator(person)));
+  barrier.expect(crowd);
+  const { errors } = await together((index) => {
+    const [me, other] = index % 2 ? people : people.toReversed();
+    return service.clients('grpc', index).admin.updateUser({ userId: other!.user.id, role: 'engineer' }, me!.as);
+  });
+  const left = await service.database.query(`select id from users where system_role = 'operator'`);
+  expect(left).toHaveLength(1);
+  expect(errors.length).toBeGreaterThan(0);
+  expect(new Set(errors.map(reasonOf))).toEqual(new Set(['CALLER_NOT_ALLOWED']));
+});
+
+test.each(wires)(
+  'over %s no operator bans or deletes themselves, or leaves before another took the role',
+  async (wire) => {
+    const service = await start();
+    const { admin, auth } = service.clients(wire);
+    const { as, user } = await service.operator();
+    const userId = user.id.toUpperCase();
+    const refused = (call: () => Promise<unknown>) => refusalWithoutTrace(service.database, call);
+    const itself = { code: 9, reason: 'CANNOT_REMOVE_SELF' };
+    expect(await refused(() => admin.banUser({ userId, duration: { seconds: 1n } }, as))).toMatchObject(itself);
+    expect(await refused(() => admin.deleteUser({ userId }, as))).toMatchObject(itself);
+    expect(await refused(() => auth.deleteMe({}, as))).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
+    const other = await service.operator(ada);
+    await admin.updateUser({ userId, role: 'engineer' }, other.as);
+    await auth.deleteMe({}, as);
+  },
+);
+
+test.each(['banUser', 'deleteUser'] as const)(
+  'of operators who call %s for each other at once one stays',
+  async (name) => {
+    const barrier = new Barrier(name === 'banUser' ? 'BanUser' : 'DeleteUser');
+    const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+    const people = await Promise.all([ada, bob].map((person) => service.operator(person)));
+    barrier.expect(crowd);
+    const { errors } = await together((index): Promise<unknown> => {
+      const [me, other] = index % 2 ? people : people.toReversed();
+      return service.clients('grpc', index).admin[name]({ userId: other!.user.id }, me!.as);
+    });
+    const left = await service.database.query(
+      `select id from users where system_role = 'operator' and deleted_at is null and banned_until is null`,
+    );
+    expect(left).toHaveLength(1);
+    expect(errors.map(reasonOf)).toContain('CALLER_NOT_ALLOWED');
+  },
+);
+
+test('an operator who was banned meanwhile takes the role from nobody', async () => {
+  const pause = new Pause('UpdateUser');
+  const service = await start({ inner: [pause.interceptor()] });
+  const { admin } = service.clients('grpc');
+  const one = await service.operator(ada);
+  const two = await service.operator(bob);
+  const reached = pause.next();
+  const taking = refusalOf(admin.updateUser({ userId: one.user.id, role: 'engineer' }, two.as));
+  await reached;
+  await admin.banUser({ userId: two.user.id }, one.as);
+  pause.resume();
+  expect((await taking).reason).toBe('CALLER_NOT_ALLOWED');
+  await admin.getSettings({}, one.as);
+});
+
+const commandEnv = ({ database }: TestService) => ({
+  DATABASE_URL: database.url,
+  MASTER_KEYS: testEnv.MASTER_KEYS,
+});
+
+test('the command line makes the first operator, ends the role, and says whose it is', async () => {
+  const service = await start();
+  const { user, as } = await service.welcome(ada);
+  const env = commandEnv(service);
+  const { admin } = service.clients('json');
+  await admin.updateUser({ userId: user.id, emailVerified: true }, asService);
+  expect(await run(['admin', 'grant', 'ADA@example.org'], env)).toMatchObject({
+    code: 0,
+    stdout: `${user.id}  ada@example.org\n`,
+  });
+  const { events } = await admin.listAuditEvents({ userId: user.id, pageSize: 1 }, as);
+  expect(events).toMatchObject([{ action: 'user.grant_operator', actorKind: 'service', actorId: 'command line' }]);
+  expect(await run(['admin', 'revoke', ada.email], env)).toMatchObject({ code: 0, stdout: '' });
+  expect((await refusalOf(admin.getSettings({}, as))).reason).toBe('CALLER_NOT_ALLOWED');
+  const wrong = [['grant'], ['grant', 'nobody@example.org'], ['nonsense']];
+  const ended = await Promise.all(wrong.map((args) => run(['admin', ...args], env)));
+  expect(ended.map(({ code }) => code)).toEqual([1, 1, 1]);
+}, 40_000);
+
+test('the command line makes nobody an operator for having registered an address, unless it is told to', async () => {
+  const service = await start();
+  const { auth, admin } = service.clients('json');
+  // Whoever it is that does.
+  const { user } = await auth.register(ada);
+  const env = commandEnv(service);
+  const refused = await run(['admin', 'grant', ada.email], env);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain(`ada@example.org is not verified: user ${user!.id} registered it on 20`);
+  expect(refused.stderr).toContain('--unverified');
+  expect((await admin.getUser({ userId: user!.id }, asService)).user!.role).toBe('engineer');
+  const printed = `${user!.id}  ada@example.org  (not verified)\n`;
+  expect(await run(['admin', 'grant', ada.email, '--unverified'], env)).toMatchObject({ code: 0, stdout: printed });
+  expect(await run(['admin', 'revoke', ada.email], env)).toMatchObject({ code: 0, stdout: '' });
+  expect(await run(['admin', 'grant', '--unverified', ada.email], env)).toMatchObject({ code: 0, stdout: printed });
+}, 40_000);

@@ -1,0 +1,186 @@
+// @serializable
+import { expect, onTestFinished, test } from 'vitest';
+import { sealEvents } from '../../src/audit/seal.ts';
+import { type Chain, verifyTrail } from '../../src/audit/verify.ts';
+import { MasterKeys } from '../../src/crypto/master-keys.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { ada, bob, testEnv } from '../support/people.ts';
+import { launch, run } from '../support/process.ts';
+import { start, type TestService } from '../support/start.ts';
+
+const keys = (service: TestService) => new MasterKeys(service.config.masterKeys);
+
+async function ormOf(service: TestService) {
+  const orm = await openOrm(service.database.url);
+  onTestFinished(() => orm.close(true));
+  return orm;
+}
+
+/** Seals what there is, and waits for the replicas to have nothing left. */
+async function sealAll(service: TestService): Promise<void> {
+  const orm = await ormOf(service);
+  const left = async () => {
+    await sealEvents(orm, keys(service), service.now());
+    return (await service.database.query('select id from audit_unsealed')).length;
+  };
+  await expect.poll(left).toBe(0);
+}
+
+async function verify(service: TestService, oldestKept?: string): Promise<Chain> {
+  const [chain] = await verifyTrail(await ormOf(service), { keys: keys(service), oldestKept, progress: () => {} });
+  return chain!;
+}
+
+/** Changes the database as only somebody can who may switch its triggers off. */
+async function tamper({ database }: TestService, ...statements: string[]): Promise<void> {
+  await database.query('set session_replication_role = replica');
+  for (const each of statements) await database.query(each);
+  await database.query('set session_replication_role = origin');
+}
+
+/** A trail of several events and of two seals. */
+async function trailOf(service: TestService) {
+  await service.welcome(ada);
+  await sealAll(service);
+  await service.welcome(bob);
+  await service.signIn(ada);
+  await sealAll(service);
+  const events = await service.database.query<{ id: string }>('select id from audit_events order by at, id');
+  expect(events).toHaveLength(5);
+  return events.map(({ id }) => id);
+}
+
+test('replicas seal every event within seconds, each once, and the chain holds', async () => {
+  const service = await start({ replicas: 2 });
+  await Promise.all(Array.from({ length: 12 }, () => service.guest()));
+  const unsealed = () => service.database.query('select id from audit_unsealed');
+  await expect.poll(unsealed, { timeout: 5000 }).toEqual([]);
+  const seals = await service.database.query<{ sequence: number; event_count: number }>(
+    'select sequence, event_count from audit_seals order by sequence',
+  );
+  expect(seals.map(({ sequence }) => sequence)).toEqual(seals.map((_, index) => index + 1));
+  expect(seals.reduce((sum, { event_count }) => sum + event_count, 0)).toBe(12);
+  const chain = await verify(service);
+  expect(chain).toMatchObject({ project: 'default', events: 12, unsealed: 0 });
+  expect(chain.fault).toBeUndefined();
+});
+
+test('an event that commits after younger ones were sealed is sealed later, not passed over', async () => {
+  const service = await start();
+  const release = await service.database.hold(
+    `insert into audit_events (id, project_id, at, action, result, actor_kind, address, user_agent, request_id)
+     values ('01900000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000001', now() - interval '1 minute',
+       'auth.login', 'SUCCESS', 'anyone', '', '', 'late')`,
+  );
+  await service.welcome();
+  await sealAll(service);
+  expect(await verify(service)).toMatchObject({ events: 2, unsealed: 0 });
+  await release();
+  expect(await verify(service), 'committed, and waiting').toMatchObject({ events: 2, unsealed: 1 });
+  await sealAll(service);
+  const chain = await verify(service);
+  expect(chain).toMatchObject({ events: 3, unsealed: 0 });
+  expect(chain.fault).toBeUndefined();
+});
+
+test('whoever writes an event waits neither for a seal under way nor for one that cannot be made', async () => {
+  const service = await start();
+  await service.welcome();
+  const release = await service.database.hold('select pg_advisory_xact_lock($1)', [0x6a7e4005f]);
+  const unlock = await service.database.hold('lock table audit_seals in access exclusive mode');
+  await service.signIn();
+  await service.guest();
+  await release();
+  await unlock();
+  await sealAll(service);
+  expect(await verify(service)).toMatchObject({ events: 4 });
+});
+
+const update = (what: string, id: string) => `update audit_events set ${what} where id = '${id}'`;
+
+test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]) => string]>([
+  ['altered', (ids) => [update(`cause = 'nothing'`, ids[3]!)], (ids) => `event ${ids[3]} .* was altered`],
+  ['told of another user', (ids) => [update('user_id = id', ids[1]!)], (ids) => `event ${ids[1]} .* was altered`],
+  ['removed', (ids) => [`delete from audit_events where id = '${ids[2]}'`], (ids) => `event ${ids[2]} .* was removed`],
+  [
+    'dated otherwise',
+    (ids) => [update(`at = at - interval '1 hour'`, ids[4]!)],
+    (ids) => `event ${ids[4]} .* was removed or dated otherwise`,
+  ],
+  [
+    'reordered',
+    (ids) => [
+      `with old as (select id, at from audit_events where id in ('${ids[0]}', '${ids[1]}'))
+       update audit_events e set id = o.id from old o where e.id in (select id from old) and e.id <> o.id`,
+    ],
+    (ids) => `event ${ids[0]} .* was altered`,
+  ],
+  [
+    'added past the chain',
+    (ids) => [
+      `insert into audit_events select p.* from audit_events e, jsonb_populate_record(null::audit_events,
+         to_jsonb(e) || '{"id": "01900000-0000-7000-8000-000000000001"}') p where e.id = '${ids[0]}'`,
+    ],
+    () => 'event 01900000-0000-7000-8000-000000000001 .* was added past the chain',
+  ],
+  [
+    'removed before it was sealed',
+    () => [
+      `insert into audit_unsealed (id, project_id, at)
+       values ('01900000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000001', now())`,
+    ],
+    () => 'event 01900000-0000-7000-8000-000000000001 .* was removed',
+  ],
+])('an event that was %s is named', async (_, sql, fault) => {
+  const service = await start();
+  const ids = await trailOf(service);
+  expect((await verify(service)).fault).toBeUndefined();
+  await tamper(service, ...sql(ids));
+  await sealAll(service);
+  expect((await verify(service)).fault).toMatch(new RegExp(fault(ids)));
+});
+
+test.each<[what: string, sql: string, fault: RegExp]>([
+  ['was altered', `update audit_seals set events = events || events where sequence = 1`, /seal 1 .*was altered/],
+  [
+    'was made anew without the master key',
+    `update audit_seals set hash = sha256(previous_hash || events) where sequence = 2`,
+    /seal 2 .*was altered/,
+  ],
+  ['is missing', 'delete from audit_seals where sequence = 1', /seal 1 is missing/],
+  [
+    'stands in the place of another',
+    'update audit_seals a set previous_hash = b.previous_hash, events = b.events, hash = b.hash from audit_seals b where a.sequence = 1 and b.sequence = 3',
+    /seal 1 does not follow the one before it/,
+  ],
+])('a seal that %s is named', async (_, sql, fault) => {
+  const service = await start();
+  await trailOf(service);
+  await service.guest();
+  await sealAll(service);
+  await tamper(service, sql);
+  expect((await verify(service)).fault).toMatch(fault);
+});
+
+test('seals are neither changed nor deleted nor truncated', async () => {
+  const service = await start();
+  await trailOf(service);
+  for (const sql of ['update audit_seals set sequence = 9', 'delete from audit_seals', 'truncate audit_seals'])
+    await expect(service.database.query(sql), sql).rejects.toMatchObject({ code: '42501' });
+});
+
+test('gatehouse audit verify tells how far the chain goes, and ends with 1 and the first event that is wrong', async () => {
+  const service = await start();
+  const ids = await trailOf(service);
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  const good = await run(['audit', 'verify'], env);
+  expect(good).toMatchObject({ code: 0, stderr: expect.stringContaining('default: 5 events') });
+  expect(good.stdout).toMatch(/^default {2}good {2}5 events in \d seals, 0 unsealed {2}head \d:[0-9a-f]{64}\n$/);
+  await tamper(service, update(`address = '192.0.2.1'`, ids[0]!));
+  const bad = await run(['audit', 'verify'], env);
+  expect(bad.code).toBe(1);
+  expect(bad.stderr).toContain(`event ${ids[0]}`);
+  const unknown = launch(['audit', 'nonsense'], env);
+  expect(await unknown.ended).toMatchObject({ code: 1 });
+  expect(unknown.output.stderr).toContain("there is no 'audit nonsense'");
+});

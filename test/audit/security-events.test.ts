@@ -1,0 +1,108 @@
+import { fromJson } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import type { Action } from '../../src/audit/draft.ts';
+import { methods, nameOf } from '../support/contract.ts';
+import { prepareSamples } from '../support/samples.ts';
+import { start, wires } from '../support/start.ts';
+
+/** G6: what a call that succeeds leaves in the audit trail. Nothing, where nothing happens to anybody's security. */
+const eventOf: Record<string, Action | readonly Action[] | null> = {
+  'AuthService.Register': 'auth.register',
+  'AuthService.SignIn': 'auth.login',
+  'AuthService.SignUpAnonymous': 'auth.sign_up_anonymous',
+  'AuthService.GetMe': null,
+  'AuthService.UpdateMe': ['auth.email_change.request', 'auth.profile_update'],
+  'AuthService.DeleteMe': 'user.delete',
+  'AuthService.ChangePassword': 'auth.password_change',
+  'AuthService.RequestPasswordReset': 'auth.password_reset.request',
+  'AuthService.VerifyResetToken': null,
+  'AuthService.ResetPassword': 'auth.password_reset.complete',
+  'AuthService.GetEmailVerificationStatus': null,
+  'AuthService.SendVerificationEmail': 'auth.email_verification.request',
+  'AuthService.VerifyEmail': 'auth.email_verified',
+  'AuthService.ConfirmEmailChange': 'auth.email_change.complete',
+  'AuthService.RequestMagicLink': 'auth.magic_link.request',
+  'AuthService.SignInWithMagicLink': 'auth.login',
+  'AuthService.GetSettings': null,
+  'SessionService.Refresh': null,
+  'SessionService.SignOut': 'auth.logout',
+  'SessionService.ListSessions': null,
+  'SessionService.GetSession': null,
+  'SessionService.RevokeSession': 'session.revoke',
+  'SessionService.Introspect': null,
+  'AdminService.CreateUser': 'user.create',
+  'AdminService.GetUser': null,
+  'AdminService.ListUsers': null,
+  'AdminService.UpdateUser': 'user.update',
+  'AdminService.BanUser': 'user.ban',
+  'AdminService.UnbanUser': 'user.unban',
+  'AdminService.DeleteUser': 'user.delete',
+  'AdminService.RevokeUserSessions': 'user.revoke_sessions',
+  'AdminService.SendPasswordReset': 'user.send_password_reset',
+  'AdminService.ImpersonateUser': 'user.impersonate',
+  'AdminService.GetSettings': null,
+  'AdminService.UpdateSettings': 'settings.update',
+  'AdminService.ListSigningKeys': null,
+  'AdminService.RotateSigningKey': 'key.rotate',
+  'AdminService.RevokeSigningKey': 'key.revoke',
+  'AdminService.ListAuditEvents': null,
+  'AdminService.CreateInviteCode': 'invite_code.create',
+  'AdminService.ListInviteCodes': null,
+  'AccountService.GetAccount': null,
+  'AccountService.ListAccounts': null,
+  'AccountService.UpdateAccount': 'account.update',
+  'AccountService.SwitchAccount': null,
+  'AccountService.ListMembers': null,
+  'AccountService.AddMember': 'account.member_add',
+  'AccountService.UpdateMember': 'account.member_update',
+  'AccountService.RemoveMember': 'account.member_remove',
+  'AccountService.CreateAccountInvite': 'account.invite',
+  'AccountService.ListAccountInvites': null,
+  'AccountService.RevokeAccountInvite': 'account.invite_revoke',
+  'AccountService.AcceptAccountInvite': 'account.join',
+  'AccountService.GetUsage': null,
+  'AccountService.ConsumeUsage': null,
+  'AccountService.GetReferral': null,
+  'AccountService.RedeemReferral': 'referral.redeem',
+  'AccountService.ApplyBillingEvent': 'account.subscription',
+};
+
+// What has no credential of its own: a stranger names an address, or a billing system signs what it says.
+const byAnyone = new Set([
+  'AuthService.RequestPasswordReset',
+  'AuthService.SendVerificationEmail',
+  'AuthService.RequestMagicLink',
+  'AccountService.ApplyBillingEvent',
+]);
+const anyone = { actor_kind: 'anyone', actor_id: null };
+const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };
+
+test.each(wires)('over %s each call leaves exactly the one event it stands for, told in full', async (wire) => {
+  expect(Object.keys(eventOf).sort(), 'every method says what it leaves').toEqual(methods.map(nameOf).sort());
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  const deviations: object[] = [];
+  for (const method of methods) {
+    const name = nameOf(method);
+    const { request, headers } = await sampleOf(name);
+    const sent = { ...headers, 'x-request-id': `g6-${name}` };
+    const before = await service.database.query<{ id: string }>('select id from audit_events');
+    const message = fromJson(method.input, request);
+    await service.transport(wire).unary(method, undefined, undefined, new Headers(sent), message);
+    const rows = await service.database.query('select * from audit_events where id <> all($1::uuid[])', [
+      before.map(({ id }) => id),
+    ]);
+    const expected = [eventOf[name] ?? []].flat();
+    if (JSON.stringify(rows.map(({ action }) => action).sort()) !== JSON.stringify(expected))
+      deviations.push({ name, expected, rows });
+    for (const row of rows)
+      expect(row, name).toMatchObject({
+        result: 'SUCCESS',
+        request_id: `g6-${name}`,
+        ...(byAnyone.has(name) ? anyone : somebody),
+        address: expect.stringMatching(/./),
+        user_agent: expect.stringMatching(/./),
+      });
+  }
+  expect(deviations).toEqual([]);
+});

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { answerEvenly } from '../../src/auth/response-padding.ts';
+import { ada, bob } from '../support/people.ts';
+import { start, wires } from '../support/start.ts';
+
+async function timeOf(call: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await call();
+  return performance.now() - startedAt;
+}
+
+test('work of any length, and one that fails, is answered at the next step of 50 ms', async () => {
+  expect(await timeOf(() => answerEvenly(() => sleep(1)))).toBeGreaterThanOrEqual(49);
+  expect(await timeOf(() => answerEvenly(() => sleep(60)))).toBeGreaterThanOrEqual(99);
+  expect(
+    await timeOf(() => answerEvenly(() => Promise.reject(new Error('none'))).catch(() => {})),
+  ).toBeGreaterThanOrEqual(49);
+});
+
+test.each(wires)('over %s whoever asks for a link by mail waits for that step, known or not', async (wire) => {
+  const service = await start({ env: { LIMITS: '*=50' } });
+  await service.welcome();
+  const { auth } = service.clients(wire);
+  for (const email of [ada.email, 'nobody@example.org'])
+    for (const ask of [auth.requestPasswordReset, auth.requestMagicLink])
+      expect(await timeOf(() => ask({ email })), email).toBeGreaterThanOrEqual(49);
+});
+
+test.each(wires)('over %s so does who types a code, known or not', async (wire) => {
+  const service = await start();
+  await service.welcome();
+  const { auth } = service.clients(wire);
+  const clientNonce = 'n'.repeat(22);
+  for (const email of [ada.email, 'nobody@example.org']) {
+    await auth.requestMagicLink({ email, clientNonce });
+    const attempt = () => auth.signInWithMagicLink({ code: { email, clientNonce, code: '000000' } }).catch(() => {});
+    expect(await timeOf(attempt), email).toBeGreaterThanOrEqual(49);
+  }
+});
+
+test.each(wires)('over %s so does who registers or changes an address where that is not told', async (wire) => {
+  const env = { LIMITS: '*=50', HIDE_REGISTRATION: 'on' };
+  const service = await start({ env });
+  const { as } = await service.welcome({ ...ada, emailVerified: true });
+  await service.welcome({ ...bob, emailVerified: true });
+  const { auth } = service.clients(wire);
+  for (const email of [bob.email, 'nobody@example.org']) {
+    expect(await timeOf(() => auth.register({ email, password: bob.password })), email).toBeGreaterThanOrEqual(49);
+    const change = { email, currentPassword: ada.password };
+    expect(await timeOf(() => auth.updateMe(change, as)), email).toBeGreaterThanOrEqual(49);
+  }
+});

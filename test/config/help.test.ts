@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { readConfig } from '../../src/config/config.ts';
+import { describeSettings, helpText } from '../../src/config/help.ts';
+import { makeDirectory, mountCertificates, production } from '../support/config-fixtures.ts';
+
+test('every example is accepted, after the shell has expanded it', () => {
+  const { secret, tls } = mountCertificates();
+  for (const { name, example } of describeSettings()) {
+    const env = { ...process.env, BILLING_KEY: 'ghs_abc' };
+    const text = execFileSync('sh', ['-c', `printf %s "${example}"`], { env, encoding: 'utf8' });
+    const beside = { ...(name === 'NODE_ENV' && production), ...(/^TLS_|CERTIFICATES$/.test(name) && tls) };
+    expect(() => readConfig({ ...beside, [name]: text.replace('/run/tls', secret) })).not.toThrow();
+  }
+});
+
+test('the help names every setting, in at most 100 columns', () => {
+  const help = helpText();
+  expect(help).toMatch(/^Usage: gatehouse \[serve\|migrate\|keys\|admin\|audit\|import\] \[--help\]\n/);
+  expect(help.split('\n').filter((line) => line.length > 100)).toEqual([]);
+  for (const { name, description } of describeSettings()) {
+    expect(help).toContain(`\n  ${name}`);
+    expect(help.replace(/\s+/g, ' ')).toContain(description);
+  }
+});
+
+test('every setting has a sentence, what is allowed, a default in words and an example', () => {
+  for (const { secret, ...texts } of describeSettings())
+    for (const text of Object.values(texts)) expect({ [texts.name]: text }).not.toEqual({ [texts.name]: '' });
+});
+
+const tool = resolve('tools/config-table.ts');
+
+function runTool(cwd: string, ...args: string[]): string {
+  try {
+    return execFileSync(process.execPath, [tool, ...args], { cwd, encoding: 'utf8', stdio: 'pipe' });
+  } catch (thrown) {
+    return (thrown as { stderr: string }).stderr;
+  }
+}
+
+test('the table in README.md is written between its markers, and its staleness is noticed', () => {
+  const cwd = makeDirectory();
+  const readme = join(cwd, 'README.md');
+  expect(runTool(cwd, '--check')).toContain('no README.md');
+  writeFileSync(readme, '# Gatehouse\n');
+  expect(runTool(cwd, '--check')).toContain('has no <!-- config:begin -->');
+  writeFileSync(readme, '# Gatehouse\n\n<!-- config:begin -->\nold\n<!-- config:end -->\n\nThe end.\n');
+  expect(runTool(cwd, '--check')).toContain('run: npm run generate');
+  expect(runTool(cwd)).toBe('');
+  expect(runTool(cwd, '--check')).toBe('');
+  const rows = readFileSync(readme, 'utf8').split('\n');
+  expect(rows.filter((row) => row.startsWith('| `'))).toHaveLength(describeSettings().length);
+  // A cell's own bars are escaped, or GitHub cuts the row there.
+  for (const row of rows.filter((row) => row.startsWith('|'))) expect(row.match(/(?<!\\)\|/g)).toHaveLength(6);
+  expect([rows[0], rows.at(-2)]).toEqual(['# Gatehouse', 'The end.']);
+});

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ConfigFaults, readConfig } from '../../src/config/config.ts';
+import { describeSettings } from '../../src/config/help.ts';
+import { digest, faultsOf, faulty, key, read, writeSecret } from '../support/config-fixtures.ts';
+
+const weakKey = (bytes: Buffer | string) => `weak:${Buffer.from(bytes as string).toString('base64')}`;
+
+describe('secrets', () => {
+  test('master keys keep their order, the active one first', () => {
+    const [second, first] = [key('2026-11'), key('2025_01')];
+    const keys = read({ MASTER_KEYS: `${second}, ${first}` }).masterKeys;
+    expect(keys.map(({ id, key }) => `${id}:${key.toString('base64')}`)).toEqual([second, first]);
+  });
+
+  const same = key('a');
+  test.each([
+    ['no id', randomBytes(32).toString('base64')],
+    ['a bad id', `A${key('b')}`],
+    ['a long id', key('a'.repeat(17))],
+    ['31 bytes', `a:${randomBytes(31).toString('base64')}`],
+    ['33 bytes', `a:${randomBytes(33).toString('base64')}`],
+    ['base64 without its padding', key('a').replace('=', '')],
+    ['an empty entry', `${same},`],
+    ['one id twice', `${key('a')},${key('a')}`],
+    ['one key twice', `${same},${same.replace('a:', 'b:')}`],
+    ['equal bytes', weakKey(Buffer.alloc(32, 0xa5))],
+    ['seven different bytes', weakKey(Buffer.from(Array.from({ length: 32 }, (_, i) => (i * 3) % 7)))],
+    ['a repeated word', weakKey('changeme'.repeat(4))],
+    ['typed characters', weakKey('correct horse battery staple 123')],
+    ['bytes that count', weakKey(Buffer.from(Array.from({ length: 32 }, (_, i) => (i + 240) & 255)))],
+    ['one half twice', weakKey(Buffer.concat(Array(2).fill(randomBytes(16))))],
+  ])('master keys with %s are refused', (_, text) => {
+    expect(faulty({ MASTER_KEYS: text })).toEqual(['MASTER_KEYS']);
+  });
+
+  test('random master keys are never taken for guessable ones', () => {
+    for (let i = 0; i < 500; i++) expect(() => readConfig({ MASTER_KEYS: key('a') })).not.toThrow();
+  });
+
+  test('service keys are names and digests', () => {
+    const text = `billing:${digest('ghs_1')},web-api:${digest('ghs_2').toUpperCase()}`;
+    const keys = read({ SERVICE_KEYS: text }).serviceKeys;
+    expect(keys.map(({ name, digest }) => [name, digest.toString('hex')])).toEqual([
+      ['billing', digest('ghs_1')],
+      ['web-api', digest('ghs_2')],
+    ]);
+  });
+
+  test.each([
+    ['no name', digest('ghs_1')],
+    ['a long name', `${'a'.repeat(65)}:${digest('ghs_1')}`],
+    ['the key itself', 'billing:ghs_1'],
+    ['one name twice', `a:${digest('ghs_1')},a:${digest('ghs_2')}`],
+    ['one digest twice', `a:${digest('ghs_1')},b:${digest('ghs_1')}`],
+    ...['', 'changeme', 'secret', 'password', 'test', 'admin', 'gatehouse', 'changeme\n'].map((word) => [
+      `the digest of ${JSON.stringify(word)}`,
+      `billing:${digest(word)}`,
+    ]),
+  ])('service keys with %s are refused', (_, text = '') => {
+    expect(faulty({ SERVICE_KEYS: text })).toEqual(['SERVICE_KEYS']);
+  });
+
+  test('webhook secrets are as Standard Webhooks spells them', () => {
+    const secrets = [randomBytes(24), randomBytes(64)];
+    const text = secrets.map((each) => `whsec_${each.toString('base64')}`).join(', ');
+    expect(read({ BILLING_WEBHOOK_SECRETS: text }).billingSecrets).toEqual(secrets);
+    expect(read({}).billingSecrets).toEqual([]);
+  });
+
+  test.each([
+    ['no prefix', randomBytes(32).toString('base64')],
+    ['23 bytes', `whsec_${randomBytes(23).toString('base64')}`],
+    ['65 bytes', `whsec_${randomBytes(65).toString('base64')}`],
+    ['typed characters', `whsec_${Buffer.from('correct horse battery staple').toString('base64')}`],
+    ['no base64', `whsec_${'-'.repeat(43)}=`],
+    [
+      'one twice',
+      Array(2)
+        .fill(`whsec_${Buffer.alloc(32, same).toString('base64')}`)
+        .join(','),
+    ],
+  ])('webhook secrets with %s are refused', (_, text) => {
+    expect(faulty({ BILLING_WEBHOOK_SECRETS: text })).toEqual(['BILLING_WEBHOOK_SECRETS']);
+  });
+
+  test('a master key is no pepper, because one secret has one purpose', () => {
+    const master = key('first');
+    expect(faulty({ MASTER_KEYS: master, PASSWORD_PEPPER: master.replace('first', 'p') })).toEqual(['PASSWORD_PEPPER']);
+    expect(read({ MASTER_KEYS: master, PASSWORD_PEPPER: key('p') }).passwords.pepper?.id).toBe('p');
+    expect(faulty({ PASSWORD_PEPPER: weakKey('changeme'.repeat(4)) })).toEqual(['PASSWORD_PEPPER']);
+  });
+
+  test.each([
+    ['DATABASE_URL', 'postgres://u:p@db/gatehouse'],
+    ['MASTER_KEYS', key('first')],
+    ['SERVICE_KEYS', `billing:${digest('ghs_1')}`],
+    ['PASSWORD_PEPPER', key('p')],
+  ])('%s may stand in a file, with one newline behind it', (name, text) => {
+    for (const end of ['', '\n', '\r\n'])
+      expect(read({ [`${name}_FILE`]: writeSecret(text + end) })).toEqual(read({ [name]: text }));
+  });
+
+  test('a variable and its file together are refused', () => {
+    const file = writeSecret(key('first'));
+    expect(faulty({ MASTER_KEYS: key('first'), MASTER_KEYS_FILE: file })).toEqual(['MASTER_KEYS']);
+  });
+
+  test.each([
+    ['is not there', '/nowhere/at-all', /"\/nowhere\/at-all": cannot be read \(ENOENT\)/],
+    ['is a directory', tmpdir(), /cannot be read \(EISDIR\)/],
+    ['is no path', 'a\0b', /cannot be read/],
+  ])('a secret file that %s is refused by its path', (_, path, message) => {
+    expect(faultsOf({ DATABASE_URL_FILE: path }).message).toMatch(message);
+  });
+
+  test('an empty secret file is refused, never taken for a secret that is not set', () => {
+    expect(faulty({ DATABASE_URL_FILE: writeSecret('\n') })).toEqual(['DATABASE_URL_FILE']);
+  });
+});
+
+describe('a secret is never told', () => {
+  const hush = 'HuSh7';
+  const around = fc.tuple(fc.string(), fc.string()).map(([before, after]) => before + hush + after);
+  const shaped = fc.oneof(
+    around,
+    around.map((text) => `first:${text}`),
+    around.map((text) => `postgres://ada:${text}@db:99999999/x`),
+    around.map((text) => `a:${Buffer.from(text).toString('base64')}${hush},b:${hush}`),
+  );
+  const secrets = describeSettings().filter(({ secret }) => secret);
+  const names = describeSettings().map(({ name }) => name);
+  const sometimes = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+  const environments = fc.record({
+    ...Object.fromEntries(names.map((name) => [name, sometimes(fc.string({ unit: 'binary' }))])),
+    NODE_ENV: fc.constantFrom('development', 'test', 'production', 'x', undefined),
+    ...Object.fromEntries(secrets.map(({ name }) => [name, sometimes(shaped)])),
+    ...Object.fromEntries(secrets.map(({ name }) => [`${name}_FILE`, sometimes(shaped.map((text) => `x:${text}`))])),
+  });
+
+  test('whatever the variables hold, they are read or refused together, and no message holds a part of a secret', () => {
+    const check = (env: Record<string, string | undefined>) => {
+      try {
+        expect(readConfig(env).notices.join()).not.toContain(hush);
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(ConfigFaults);
+        expect(JSON.stringify([(thrown as ConfigFaults).faults, String(thrown)])).not.toContain(hush);
+      }
+    };
+    fc.assert(fc.property(environments, check), { numRuns: 500 });
+  });
+
+  test('one setting at a time, too', () => {
+    const check = (name: string, text: string) => {
+      try {
+        readConfig({ [name]: text });
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(ConfigFaults);
+      }
+    };
+    fc.assert(fc.property(fc.constantFrom(...names), fc.string({ unit: 'binary' }), check), { numRuns: 1000 });
+  });
+
+  test('not when a secret file holds it', () => {
+    const { message } = faultsOf({ MASTER_KEYS_FILE: writeSecret(`first:${hush}`) });
+    expect(message).toContain('MASTER_KEYS\n');
+    expect(message).not.toContain(hush);
+  });
+});

@@ -1,0 +1,241 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path/posix';
+import { describe, expect, test } from 'vitest';
+import { functionsOf, readSources, type Source } from '../support/source.ts';
+
+const sources = readSources('src/**/*.ts');
+/** What runs as the service; the SDK is what calls it. */
+const served = sources.filter((each) => !each.path.startsWith('src/sdk/'));
+const byPath = new Map(sources.map((each) => [each.path, each]));
+
+/** Each may import those to its right, and never back. */
+const domains = 'admin auth device account mfa session api-key user one-time project'.split(' ');
+
+/** What a domain may import besides the domains to its right. The rest of these folders is about how a domain is called. */
+const sharedByDomains = [
+  ...[
+    'errors.ts',
+    'crypto',
+    'text',
+    'audit',
+    'mail',
+    'throttle',
+    'rpc/context.ts',
+    'rpc/paging.ts',
+    'rpc/page-token.ts',
+  ],
+  ...databaseFiles('autocommit', 'clock', 'coalesce', 'insert', 'sqlstate', 'statement', 'transaction', 'uuid'),
+];
+
+/** What everything that is not a domain may import. A key or an entry is a file, or a folder with all of its files. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  'main.ts': ['cli', 'config'],
+  cli: [
+    ...['server.ts', 'errors.ts', 'rpc/context.ts', 'config', 'crypto', 'telemetry/log.ts', 'telemetry/traces'],
+    ...['workers', 'audit', 'database', ...domains],
+  ],
+  // Serving is the server's business: here it is only told when to stop.
+  workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/metrics'],
+  'server.ts': [
+    ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
+    ...['telemetry', 'session', 'user'],
+  ],
+  'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
+  // For the type of what a refusal leaves in the audit trail.
+  'errors.ts': ['audit'],
+  config: ['crypto/pem.ts'],
+  jobs: databaseFiles('autocommit', 'statement'),
+  crypto: [],
+  text: [],
+  http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
+  grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
+  rpc: [
+    ...['errors.ts', 'audit', 'text', 'throttle/client-network.ts'],
+    ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
+  ],
+  telemetry: ['errors.ts', 'rpc'],
+  'telemetry/log.ts': [],
+  // Ties the resources of a replica to its metrics and traces.
+  'telemetry/observation.ts': ['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'session', 'user'],
+  'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
+  mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
+  throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
+  audit: [
+    ...['project', 'crypto', 'rpc/context.ts'],
+    ...databaseFiles('autocommit', 'insert', 'statement', 'transaction', 'uuid'),
+  ],
+  database: [],
+  // The one list that looks the other way: it names every entity for the ORM.
+  'database/entities.ts': ['audit', 'mail', 'throttle', ...domains],
+  // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
+  sdk: ['grpc/metadata.ts'],
+};
+
+describe('imports', () => {
+  test('point only where the architecture lets them', () => {
+    const broken = sources.flatMap((source) =>
+      source.imports
+        .filter(({ target }) => target.startsWith('src/') && !mayImport(source.path, target))
+        .map(({ target }) => `${source.path} imports ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('form no cycle, those of types aside', () => {
+    expect(cycles((source) => source.imports.filter(({ isType }) => !isType))).toEqual([]);
+  });
+
+  test.each<[rule: string, from: (path: string) => boolean, to: RegExp]>([
+    [
+      'a domain puts mails into the outbox, and does not send them',
+      isDomain,
+      /^src\/mail\/(transport|dispatcher|mail-service)\.ts/,
+    ],
+    ['a domain knows no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
+    ['an entity does not know the wire', isEntity, /^gen\//],
+    ['generated code knows nothing of ours', (file) => file.startsWith('gen/'), /^(src|test|tools)\//],
+    ['the service needs neither tests nor tools', (file) => file.startsWith('src/'), /^(test|tools|bench)\//],
+    ['only the tests test', (file) => file.startsWith('src/'), /^vitest|^node:test$/],
+  ])('%s', (_, from, to) => {
+    const all = [...sources, ...readSources('gen/**/*.ts')].filter((each) => from(each.path));
+    expect(all.length).toBeGreaterThan(0);
+    const broken = all.flatMap(({ path, imports }) =>
+      imports.filter(({ target }) => to.test(target)).map(({ target }) => `${path} imports ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('name only packages that package.json installs for production', () => {
+    const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const installed = new Set([...Object.keys(dependencies), ...Object.keys(optionalDependencies)]);
+    const packages = [...sources, ...readSources('gen/**/*.ts')].flatMap(({ imports }) =>
+      imports.map(({ target }) => target).filter((target) => !/^(src|gen|node:|package\.json)/.test(target)),
+    );
+    const names = new Set(packages.map((each) => /^(@[^/]+\/)?[^/]+/.exec(each)![0]));
+    expect([...names].filter((each) => !installed.has(each))).toEqual([]);
+  });
+
+  test('of protos are other protos of the contract, or of Google and buf', () => {
+    const protos = readSources('proto/**/*.proto').flatMap(({ text }) =>
+      [...text.matchAll(/^import "([^"]+)"/gm)].map((each) => each[1]!),
+    );
+    expect(protos.length).toBeGreaterThan(5);
+    expect(protos.filter((each) => !/^(gatehouse\/v1|google\/protobuf|buf\/validate)\//.test(each))).toEqual([]);
+  });
+});
+
+describe('only the named files', () => {
+  test.each<[what: string, pattern: RegExp, files: readonly string[]]>([
+    ['read the environment', /process\.env/, ['config/config.ts']],
+    [
+      'read the clock; to all others time is an argument',
+      /new Date\(\)|Date\.now\(/,
+      ['database/clock.ts', 'grpc/adapter.ts'],
+    ],
+    [
+      'begin and commit; migrations run in a transaction of their own',
+      /\.(begin|commit|rollback|transactional)\(/,
+      ['database/orm.ts', 'database/transaction.ts'],
+    ],
+    // Within the transaction's closure: the one active key must have retired before the next one is.
+    ['flush', /\bem\.flush\(/, ['database/transaction.ts', 'session/key-ring.ts']],
+    [
+      'name a status code: the table, its reader, and reflection, whose answers hold some',
+      /\bCode\.[A-Z]/,
+      ['errors.ts', 'grpc/reflection.ts', 'rpc/errors.ts'],
+    ],
+    ['make errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
+    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'main.ts']],
+    ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
+  ])('%s', (_, pattern, files) => {
+    const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
+    expect(found).toEqual(files);
+  });
+});
+
+describe('names and sizes', () => {
+  test('files are kebab-case, migrations named by their tool', () => {
+    const odd = sources
+      .filter((each) => !/^src(\/[a-z0-9]+(-[a-z0-9]+)*)+\.ts$/.test(each.path))
+      .map((each) => each.path);
+    expect(odd.filter((each) => !/^src\/database\/migrations\/Migration\d{14}_[a-z_]+\.ts$/.test(each))).toEqual([]);
+  });
+
+  test('no folder is a drawer, and no index re-exports', () => {
+    const drawers = /\/(utils?|helpers?|common|types?|dto|repositor(y|ies)|misc|shared|lib)(\/|\.ts$)/;
+    expect(sources.map((each) => each.path).filter((each) => drawers.test(each))).toEqual([]);
+    const indexes = sources.filter((each) => path.basename(each.path) === 'index.ts');
+    expect(indexes.filter((each) => /^export .* from /m.test(each.text)).map((each) => each.path)).toEqual([]);
+    expect(indexes.map((each) => each.path)).toEqual(['src/database/migrations/index.ts']);
+  });
+
+  test('no file has more than 300 lines, nine of ten at most 150', () => {
+    const mine = [...sources, ...readSources('{test,tools}/**/*.ts')];
+    const lengthOf = ({ text }: Source) => text.split('\n').length - 1;
+    expect(mine.filter((each) => lengthOf(each) > 300).map((each) => `${each.path}: ${lengthOf(each)}`)).toEqual([]);
+    const long = sources.filter((each) => lengthOf(each) > 150);
+    expect(long.length / sources.length).toBeLessThan(0.1);
+  });
+
+  test('no function has more than 50 lines, functions inside it aside', () => {
+    const all = sources.flatMap((source) => functionsOf(source).map((each) => ({ ...each, path: source.path })));
+    expect(all.length).toBeGreaterThan(250);
+    expect(all.filter((each) => each.length > 50).map((each) => `${each.path}:${each.line} ${each.length}`)).toEqual(
+      [],
+    );
+  });
+});
+
+describe('the serializable run', () => {
+  test('has every test that races calls', () => {
+    const racing = readSources('test/**/*.test.ts').filter(({ imports }) =>
+      imports.some(({ target }) => target === 'test/support/race.ts'),
+    );
+    expect(racing.length).toBeGreaterThan(20);
+    const isMarked = (file: string) => readFileSync(file, 'utf8').startsWith('// @serializable\n');
+    expect(racing.map((each) => each.path).filter((file) => !isMarked(file))).toEqual([]);
+  });
+});
+
+function databaseFiles(...names: string[]): string[] {
+  return names.map((each) => `database/${each}.ts`);
+}
+
+function isDomain(file: string): boolean {
+  return domains.includes(file.split('/')[1]!);
+}
+
+function isEntity(file: string): boolean {
+  return /\bdefineEntity\(/.test(byPath.get(file)?.text ?? '');
+}
+
+function mayImport(from: string, to: string): boolean {
+  if (folderOf(from) === folderOf(to)) return true;
+  const rank = domains.indexOf(folderOf(from));
+  const list = rank >= 0 ? [...domains.slice(rank + 1), ...sharedByDomains] : mostSpecific(from.slice('src/'.length));
+  return list?.some((each) => to === `src/${each}` || to.startsWith(`src/${each}/`)) ?? false;
+}
+
+/** The entry of `allowed` for the file, for the innermost folder that has one, or for the folder right below src/. */
+function mostSpecific(file: string): readonly string[] | undefined {
+  return allowed[file] ?? (file.includes('/') ? mostSpecific(path.dirname(file)) : undefined);
+}
+
+/** The folder right below src/, or the file there. */
+function folderOf(file: string): string {
+  return file.split('/')[1]!;
+}
+
+function cycles(next: (source: Source) => readonly { target: string }[]): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, trail: readonly string[]): void => {
+    if (trail.includes(file)) found.push([...trail.slice(trail.indexOf(file)), file].join(' -> '));
+    const source = byPath.get(file);
+    if (!source || trail.includes(file) || done.has(file)) return;
+    for (const { target } of next(source)) visit(target, [...trail, file]);
+    done.add(file);
+  };
+  for (const { path } of sources) visit(path, []);
+  return found;
+}

@@ -1,0 +1,205 @@
+import { type DescField, type DescMethodUnary, fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { codeFromString } from '@connectrpc/connect/protocol-connect';
+import { expect, onTestFinished, test } from 'vitest';
+import { methods, nameOf, pathOf } from '../support/contract.ts';
+import { type Bad, badJson, badProtobuf, canary } from '../support/malformed.ts';
+import { asService } from '../support/people.ts';
+import { frame, RawGrpc } from '../support/raw-grpc.ts';
+import { send } from '../support/raw-http.ts';
+import { prepareSamples, type Sample } from '../support/samples.ts';
+import { start, type TestService, wires } from '../support/start.ts';
+
+interface Seen {
+  readonly code: Code | undefined;
+  readonly reason: string | undefined;
+  readonly fields: readonly string[];
+  /** All of the answer. */
+  readonly text: string;
+}
+
+/** Sends a sample with one field spoilt. */
+type Send = (method: DescMethodUnary, sample: Sample, field: DescField | undefined, bad: Bad) => Promise<Seen>;
+
+const ways: readonly [name: string, bad: typeof badJson, send: (service: TestService) => Send][] = [
+  ['JSON', badJson, sendJson],
+  ['protobuf to the gateway', badProtobuf, sendProtobuf],
+  ['protobuf over gRPC', badProtobuf, sendGrpc],
+];
+
+test.each(ways)(
+  'no bad value of any field of any method gets past the validation as %s',
+  async (_, badValues, sender) => {
+    const service = await start();
+    const sampleOf = await prepareSamples(service);
+    const send = sender(service);
+    const samples = await Promise.all(methods.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
+    const before = await service.database.checksums();
+    const deviations: object[] = [];
+    let cases = 0;
+    for (const [method, sample] of samples)
+      for (const field of method.input.fields) {
+        const value = sample.request[field.jsonName];
+        const good = typeof value === 'string' ? value : '';
+        for (const bad of badValues(field, good)) {
+          cases++;
+          const seen = await send(method, sample, field, bad);
+          const quotes = seen.text.includes(canary) || (good.length > 5 && seen.text.includes(good));
+          if (quotes || !isRefused(seen, field, bad))
+            deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
+        }
+      }
+    expect(deviations).toEqual([]);
+    expect(cases).toBeGreaterThan(200);
+    expect(await service.database.checksums(), 'nothing has changed').toEqual(before);
+    expect(({} as { polluted?: string }).polluted).toBeUndefined();
+    // What was spoilt is all that was wrong.
+    for (const [method, sample] of samples)
+      expect(
+        await send(method, sample, undefined, { what: 'nothing', bytes: Buffer.alloc(0) }),
+        nameOf(method),
+      ).toMatchObject({ code: undefined });
+  },
+  // Thousands of calls.
+  120_000,
+);
+
+test.each(wires)(
+  'over %s names have the joiners of scripts and emoji, passwords and metadata whatever they like',
+  async (wire) => {
+    const service = await start();
+    const { auth, admin } = service.clients(wire);
+    const hidden = 'a\u200bb\u00adc\u202ed\ufeff of a difference';
+    const other = 'a\u200bb';
+    const name = 'می\u200cخواهم 👩\u200d🔬 क्\u200dष';
+    const { user } = await auth.register({ email: 'ada@example.org', password: hidden, name });
+    expect(user!.name).toBe(name);
+    await service.signIn({ email: 'ada@example.org', password: hidden });
+    const { userMetadata } = await admin.updateUser({ userId: user!.id, userMetadata: { [other]: other } }, asService);
+    expect(userMetadata).toEqual({ [other]: other });
+  },
+);
+
+test('a field that is null counts as absent: refused where it is needed, harmless where it is not', async () => {
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  const send = sendJson(service);
+  const seen: Record<string, string> = {};
+  for (const method of methods)
+    for (const field of method.input.fields) {
+      const sample = await sampleOf(nameOf(method));
+      const { code, reason } = await send(method, sample, field, { what: 'null', bytes: Buffer.from('null') });
+      if (code !== undefined) seen[`${nameOf(method)} ${field.name}`] = `${Code[code]} ${reason}`;
+    }
+  expect(seen).toEqual({
+    'AccountService.AcceptAccountInvite account_invite_code': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.AddMember account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.AddMember role': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.AddMember user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ApplyBillingEvent payload': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ApplyBillingEvent webhook_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ApplyBillingEvent webhook_signature': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ApplyBillingEvent webhook_timestamp': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ConsumeUsage amount': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.CreateAccountInvite account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.CreateAccountInvite email': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.CreateAccountInvite role': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.GetAccount account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ListAccountInvites account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.ListMembers account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.RedeemReferral code': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.RemoveMember account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.RemoveMember user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.RevokeAccountInvite account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.RevokeAccountInvite invite_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.SwitchAccount account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.UpdateAccount account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.UpdateAccount name': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.UpdateMember account_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.UpdateMember role': 'InvalidArgument INVALID_ARGUMENT',
+    'AccountService.UpdateMember user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.BanUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.CreateInviteCode assigned_plan': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.CreateUser email': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.DeleteUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.GetUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.ImpersonateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RevokeSigningKey kid': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RevokeUserSessions user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.SendPasswordReset user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.UpdateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.UnbanUser user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.ChangePassword current_password': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.ChangePassword new_password': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.ConfirmEmailChange token': 'InvalidArgument TOKEN_REQUIRED',
+    'AuthService.Register email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.Register password': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.RequestMagicLink email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.RequestPasswordReset email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.ResetPassword new_password': 'InvalidArgument PASSWORD_REQUIRED',
+    'AuthService.ResetPassword token': 'InvalidArgument TOKEN_REQUIRED',
+    'AuthService.SendVerificationEmail email': 'Unauthenticated AUTHENTICATION_REQUIRED',
+    'AuthService.SignIn email': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignIn password': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignInWithMagicLink token': 'InvalidArgument TOKEN_REQUIRED',
+    'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
+    'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
+    'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.Refresh refresh_token': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.RevokeSession session_id': 'InvalidArgument INVALID_ARGUMENT',
+    'SessionService.SignOut refresh_token': 'Unauthenticated AUTHENTICATION_REQUIRED',
+  });
+});
+
+/** Refused for the field's own sake, or because it cannot be read. */
+function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
+  if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
+  if (code !== Code.InvalidArgument) return false;
+  if (reason === 'INVALID_ARGUMENT') return fields.includes(field.name);
+  return reason === 'MALFORMED_REQUEST';
+}
+
+function sendJson(service: TestService): Send {
+  return async (method, { request, headers }, field, { bytes }) => {
+    const mark = '"@spoilt@"';
+    const text = JSON.stringify(field ? { ...request, [field.jsonName]: '@spoilt@' } : request);
+    const [head, tail] = text.split(mark);
+    const body = tail === undefined ? text : Buffer.concat([Buffer.from(head!), bytes, Buffer.from(tail)]);
+    return overHttp(service, method, { 'content-type': 'application/json', ...headers }, body);
+  };
+}
+
+function sendProtobuf(service: TestService): Send {
+  return (method, { request, headers }, _, { bytes }) => {
+    const body = Buffer.concat([encode(method, request), bytes]);
+    return overHttp(service, method, { 'content-type': 'application/proto', ...headers }, body);
+  };
+}
+
+async function overHttp(
+  service: TestService,
+  method: DescMethodUnary,
+  headers: Record<string, string>,
+  body: string | Buffer,
+) {
+  const { httpPort } = service.replicas[0]!;
+  const answer = await send(httpPort, { path: pathOf(method), headers, body });
+  const code = answer.status === 200 ? undefined : codeFromString(answer.code ?? '');
+  const { reason, fields } = answer;
+  return { code, reason, fields, text: answer.status === 200 ? '' : JSON.stringify(answer.headers) + answer.text };
+}
+
+function sendGrpc(service: TestService): Send {
+  const client = new RawGrpc(service.replicas[0]!.grpcPort);
+  onTestFinished(() => client.close());
+  return async (method, { request, headers }, _, { bytes }) => {
+    const answer = await client.call(pathOf(method), frame(Buffer.concat([encode(method, request), bytes])), headers);
+    const { code, reason, fields } = answer;
+    return { code: code || undefined, reason, fields, text: code ? JSON.stringify(answer) : '' };
+  };
+}
+
+function encode(method: DescMethodUnary, request: JsonObject): Uint8Array {
+  return toBinary(method.input, fromJson(method.input, request));
+}

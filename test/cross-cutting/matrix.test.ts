@@ -1,0 +1,202 @@
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  ScalarType,
+} from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { describe, expect, test } from 'vitest';
+import { Access, AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { type Reason, Refusal } from '../../src/errors.ts';
+import { policyOf } from '../../src/rpc/policy.ts';
+import { methods, nameOf } from '../support/contract.ts';
+import { type Credential, credentialsOf } from '../support/credentials.ts';
+import { bob } from '../support/people.ts';
+import { reasonOf } from '../support/refusal.ts';
+import { start, type TestService, type Wire, wires } from '../support/start.ts';
+
+test('these methods are public, and no others', () => {
+  const open = methods.filter((each) => policyOf(each)!.access === Access.PUBLIC);
+  expect(open.map(nameOf).sort()).toEqual([
+    'AccountService.ApplyBillingEvent',
+    'AuthService.ConfirmEmailChange',
+    'AuthService.GetEmailVerificationStatus',
+    'AuthService.GetSettings',
+    'AuthService.Register',
+    'AuthService.RequestMagicLink',
+    'AuthService.RequestPasswordReset',
+    'AuthService.ResetPassword',
+    'AuthService.SendVerificationEmail',
+    'AuthService.SignIn',
+    'AuthService.SignInWithMagicLink',
+    'AuthService.SignUpAnonymous',
+    'AuthService.VerifyEmail',
+    'AuthService.VerifyResetToken',
+    'SessionService.Refresh',
+    'SessionService.SignOut',
+  ]);
+});
+
+test('these methods can be called with GET, and none of them holds a secret in its request', () => {
+  const safe = methods.filter((each) => each.idempotency === Idempotency.NO_SIDE_EFFECTS);
+  expect(safe.map(nameOf).sort()).toEqual([
+    'AccountService.GetAccount',
+    'AccountService.ListAccountInvites',
+    'AccountService.ListAccounts',
+    'AccountService.ListMembers',
+    'AdminService.GetSettings',
+    'AdminService.GetUser',
+    'AdminService.ListInviteCodes',
+    'AdminService.ListSigningKeys',
+    'AuthService.GetEmailVerificationStatus',
+    'AuthService.GetMe',
+    'AuthService.GetSettings',
+    'SessionService.GetSession',
+    'SessionService.ListSessions',
+  ]);
+  const secret = /token|code|e_?mail|password|secret|phone|key/;
+  const fields = safe.flatMap((each) => fieldsOf(each.input).map((field) => `${nameOf(each)} ${field.name}`));
+  expect(fields.filter((each) => secret.test(each))).toEqual([
+    'AccountService.ListAccounts page_token',
+    'AccountService.ListMembers page_token',
+    'AccountService.ListAccountInvites page_token',
+    'AdminService.ListInviteCodes page_token',
+    'SessionService.ListSessions page_token',
+  ]);
+});
+
+test('no policy says what has no effect there, and each public method has a limit per address', () => {
+  const odd = methods.filter((each) => {
+    const rules = policyOf(each)!;
+    const { access, admitsGuests, admitsPasswordChangeRequired, admitsServices, optionalBearer, minAssurance } = rules;
+    if (access !== Access.USER && (admitsGuests || admitsPasswordChangeRequired || admitsServices || minAssurance))
+      return true;
+    return access !== Access.PUBLIC && optionalBearer;
+  });
+  expect(odd.map(nameOf)).toEqual([]);
+  const unlimited = methods.filter(
+    (each) => policyOf(each)!.access === Access.PUBLIC && policyOf(each)!.perMinute === 0,
+  );
+  expect(unlimited.map(nameOf), 'public without a limit').toEqual([]);
+  const guessed = methods.filter((each) => policyOf(each)!.failureLimits);
+  expect(guessed.map(nameOf), 'where passwords or codes of others are tried').toEqual([
+    'AuthService.SignIn',
+    'AuthService.SignInWithMagicLink',
+  ]);
+});
+
+describe.each(wires)('over %s', (wire) => {
+  test('each method lets exactly those callers in that its policy names', async () => {
+    const service = await start({ skipChecks: ['G9'] });
+    const credentials = await credentialsOf(service);
+    const before = await service.database.checksums();
+    const deviations: object[] = [];
+    for (const method of methods)
+      for (const credential of credentials) {
+        const expected = refusalFor(method, credential);
+        if (!expected && cannotBeSpoilt.has(nameOf(method))) continue;
+        const seen = await outcome(service, wire, method, spoilt(method), credential);
+        if (!agrees(seen, expected))
+          deviations.push({ method: nameOf(method), credential: credential.name, expected, ...seen });
+      }
+    expect(deviations).toEqual([]);
+    const after = await service.database.checksums();
+    // A referral code is made when it is first asked for, and asking takes no field that could be wrong.
+    expect({ ...after, referral_codes: '' }, 'nothing has changed').toEqual(before);
+  }, 60_000);
+
+  test('a method that takes a bearer or none takes no bad one', async () => {
+    const service = await start({ skipChecks: ['G9'] });
+    const token = `ghot_${'A'.repeat(32)}`;
+    const requests: Record<string, object> = {
+      'AuthService.Register': bob,
+      'AuthService.SendVerificationEmail': {},
+      'AuthService.VerifyEmail': { token },
+      'AuthService.ConfirmEmailChange': { token },
+      'SessionService.SignOut': {},
+    };
+    const optional = methods.filter((each) => policyOf(each)!.optionalBearer);
+    expect(Object.keys(requests)).toEqual(optional.map(nameOf));
+    const wrong = (await credentialsOf(service)).filter((each) => each.header && (each.fault || each.isService));
+    const before = await service.database.checksums();
+    const deviations: object[] = [];
+    for (const method of optional)
+      for (const credential of wrong) {
+        const expected = credential.fault ?? 'CALLER_NOT_ALLOWED';
+        const seen = await outcome(service, wire, method, requests[nameOf(method)]!, credential);
+        if (seen.reason !== expected)
+          deviations.push({ method: nameOf(method), credential: credential.name, expected, ...seen });
+      }
+    expect(deviations).toEqual([]);
+    expect(await service.database.checksums(), 'nothing has changed').toEqual(before);
+  });
+});
+
+// They do what they do for everybody who is let in.
+const cannotBeSpoilt = new Set(['AuthService.DeleteMe']);
+
+/** What a caller with this credential is told. Undefined when the policy lets them in. */
+function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefined {
+  const rules = policyOf(method)!;
+  const isBearerRead = rules.access !== Access.PUBLIC || rules.optionalBearer;
+  const reads = method.idempotency === Idempotency.NO_SIDE_EFFECTS;
+  if (who.isImpersonated && isBearerRead && !reads && !rules.admitsImpersonation) return 'IMPERSONATION_NOT_ALLOWED';
+  if (rules.access === Access.PUBLIC) return undefined;
+  if (who.fault) return who.fault;
+  if (who.isService && rules.admitsServices) return undefined;
+  if (rules.access === Access.ADMIN) return who.isService || who.isOperator ? undefined : 'CALLER_NOT_ALLOWED';
+  if ((rules.access === Access.SERVICE) !== (who.isService ?? false)) return 'CALLER_NOT_ALLOWED';
+  if (rules.access === Access.SERVICE) return undefined;
+  if (who.isGuest && !rules.admitsGuests) return 'GUEST_NOT_ALLOWED';
+  if (who.mustChangePassword && !rules.admitsPasswordChangeRequired) return 'PASSWORD_CHANGE_REQUIRED';
+  if (rules.minAssurance === AssuranceLevel.AAL2 && !who.hasTwoFactors) return 'INSUFFICIENT_AAL';
+  return rules.maxAuthenticationAge && who.isStale ? 'REAUTHENTICATION_REQUIRED' : undefined;
+}
+
+interface Outcome {
+  readonly code: string;
+  readonly reason: string | undefined;
+}
+
+// Past the policy stands the validation. A request that it refuses shows that the caller got that far, and does nothing.
+function agrees({ code, reason }: Outcome, expected: Reason | undefined): boolean {
+  // Or the method itself, which may have something to say too.
+  if (!expected) return code === 'ok' || reason === 'INVALID_ARGUMENT' || reason === 'KEY_TOO_YOUNG';
+  return reason === expected && code === Code[new Refusal(expected).code];
+}
+
+async function outcome(
+  service: TestService,
+  wire: Wire,
+  method: DescMethodUnary,
+  request: object,
+  { header }: Credential,
+): Promise<Outcome> {
+  const headers = new Headers(header === undefined ? {} : { authorization: header });
+  const message = create(method.input, request as MessageInitShape<DescMessage>);
+  try {
+    await service.transport(wire).unary(method, undefined, undefined, headers, message);
+    return { code: 'ok', reason: undefined };
+  } catch (error) {
+    return { code: Code[ConnectError.from(error).code]!, reason: reasonOf(error) };
+  }
+}
+
+/** A request that no method accepts, as far as there is one: the first field that can be wrong is. */
+function spoilt({ input }: DescMethodUnary): Record<string, unknown> {
+  const text = input.fields.find((each) => each.fieldKind === 'scalar' && each.scalar === ScalarType.STRING);
+  if (text) return { [text.localName]: '\u0000' };
+  const choice = input.fields.find((each) => each.fieldKind === 'enum');
+  if (choice) return { [choice.localName]: 99 };
+  const list = input.fields.find((each) => each.fieldKind === 'list');
+  return list ? { [list.localName]: ['\u0000'] } : {};
+}
+
+function fieldsOf(message: DescMessage, seen = new Set<DescMessage>()): DescField[] {
+  if (seen.has(message)) return [];
+  seen.add(message);
+  return message.fields.flatMap((each) => [each, ...(each.message ? fieldsOf(each.message, seen) : [])]);
+}

@@ -1,0 +1,178 @@
+import {
+  create,
+  type DescMethodUnary,
+  fromJson,
+  type JsonValue,
+  type MessageInitShape,
+  toJson,
+} from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { accountRefusals } from '../support/account-samples.ts';
+import { methods, nameOf } from '../support/contract.ts';
+import { ada, asService, bob } from '../support/people.ts';
+import { refusalOf } from '../support/refusal.ts';
+import { prepareSamples } from '../support/samples.ts';
+import { start, type TestService, type Wire, wires } from '../support/start.ts';
+
+test('every method answers with the same fields over gRPC and over JSON', async () => {
+  const service = await start();
+  const sampleOf = await prepareSamples(service);
+  for (const method of methods) {
+    const answers: JsonValue[] = [];
+    for (const wire of wires) {
+      const { request, headers } = await sampleOf(nameOf(method));
+      const { message } = await call(service, wire, method, fromJson(method.input, request), headers);
+      answers.push(anonymous(toJson(method.output, message)));
+    }
+    expect(answers[1], nameOf(method)).toEqual(answers[0]);
+  }
+});
+
+test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
+  const service = await start();
+  const { as, session } = await service.welcome(ada);
+  const lost = `ghot_${'A'.repeat(32)}`;
+  const { tokens, user } = await service.welcome(bob);
+  const nobody = '018f3c2e-0000-7000-8000-000000000001';
+  const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
+    'AuthService.Register': [
+      [ada],
+      [{ ...bob, email: 'new@example.org', password: 'password1' }],
+      [{ email: 'no address' }],
+      [{}, as.headers],
+    ],
+    'AuthService.SignIn': [
+      [{ ...ada, password: 'wrong' }],
+      [{ email: 'nobody@example.org', password: 'wrong' }],
+      [{ kind: 5 }],
+    ],
+    'AuthService.SignUpAnonymous': [[{ kind: 7 }]],
+    'AuthService.GetMe': [[{}], [{}, asService.headers], [{}, { authorization: 'Bearer a.b.c' }]],
+    'AuthService.UpdateMe': [
+      [{ name: 'Eve' }],
+      [{ email: 'eve@example.org' }, as.headers],
+      [{ email: 'eve@example.org', currentPassword: 'wrong' }, as.headers],
+      [{ email: bob.email, currentPassword: ada.password }, as.headers],
+      [{ timezone: 'Nowhere/Land' }, as.headers],
+      [{ locale: 'no language' }, as.headers],
+    ],
+    'AuthService.DeleteMe': [[{}], [{}, asService.headers]],
+    'AuthService.ChangePassword': [
+      [{ currentPassword: 'wrong', newPassword: 'a long enough phrase' }, as.headers],
+      [{ currentPassword: ada.password, newPassword: ada.password }, as.headers],
+      [{ currentPassword: ada.password, newPassword: 'password1' }, as.headers],
+      [{}, as.headers],
+    ],
+    'AuthService.RequestPasswordReset': [[{ email: 'no address' }]],
+    'AuthService.VerifyResetToken': [[{ token: '\u0000' }]],
+    'AuthService.ResetPassword': [[{}], [{ token: 'x' }], [{ token: lost, newPassword: 'a long enough phrase' }]],
+    'AuthService.GetEmailVerificationStatus': [],
+    'AuthService.SendVerificationEmail': [[{}], [{ email: 'no address' }]],
+    'AuthService.VerifyEmail': [[{}], [{ token: 'x' }], [{ token: lost }]],
+    'AuthService.ConfirmEmailChange': [[{}], [{ token: lost }]],
+    'AuthService.RequestMagicLink': [[{ email: 'no address' }]],
+    'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
+    'AuthService.GetSettings': [],
+    'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
+    'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
+    'SessionService.ListSessions': [[{}], [{ pageSize: 1000 }, as.headers], [{ pageToken: 'x' }, as.headers]],
+    'SessionService.GetSession': [
+      [{ sessionId: nobody }, as.headers],
+      [{ sessionId: 'x' }, as.headers],
+    ],
+    'SessionService.RevokeSession': [
+      [{ sessionId: session.id }, as.headers],
+      [{ sessionId: nobody }, as.headers],
+    ],
+    'SessionService.Introspect': [
+      [{ token: 'x' }],
+      [{ token: 'x' }, as.headers],
+      [{ token: 'x', maxStaleness: { seconds: 6n } }, asService.headers],
+    ],
+    'AdminService.CreateUser': [[ada, asService.headers], [ada], [{}, asService.headers]],
+    'AdminService.GetUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: nobody }, as.headers],
+    ],
+    'AdminService.BanUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: nobody, duration: { nanos: 1 } }, asService.headers],
+    ],
+    'AdminService.UnbanUser': [[{ userId: nobody }, asService.headers]],
+    'AdminService.ListUsers': [
+      [{ pageSize: 201 }, asService.headers],
+      [{ pageToken: 'x' }, asService.headers],
+    ],
+    'AdminService.UpdateUser': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id, email: ada.email }, asService.headers],
+      [{ userId: user.id, role: 'king' }, asService.headers],
+      [{ userId: user.id, appMetadata: { constructor: 1 } }, asService.headers],
+    ],
+    'AdminService.RevokeUserSessions': [
+      [{ whose: { case: 'userId', value: nobody } }, asService.headers],
+      [{}, asService.headers],
+    ],
+    'AdminService.SendPasswordReset': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id }, as.headers],
+    ],
+    'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
+    'AdminService.GetSettings': [[{}, as.headers]],
+    'AdminService.UpdateSettings': [[{ reset: ['nothing'] }, asService.headers]],
+    'AdminService.ListSigningKeys': [[{}, as.headers]],
+    'AdminService.RotateSigningKey': [[{}, as.headers]],
+    'AdminService.RevokeSigningKey': [[{ kid: 'x'.repeat(43) }, asService.headers]],
+    'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
+    'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
+  };
+  Object.assign(refused, accountRefusals(as, nobody));
+  expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
+  const reasons = new Set<string | undefined>();
+  for (const method of methods)
+    for (const [request, headers] of refused[nameOf(method)]!) {
+      const message = create(method.input, request as MessageInitShape<typeof method.input>);
+      const [grpc, json] = await Promise.all(
+        wires.map((wire) => refusalOf(call(service, wire, method, message, headers))),
+      );
+      expect(json, nameOf(method)).toEqual(grpc);
+      reasons.add(grpc!.reason);
+    }
+  expect(reasons.size).toBeGreaterThanOrEqual(12);
+});
+
+test('a refusal that says when to come back says the same in RetryInfo and in the retry-after header', async () => {
+  const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
+  await service.welcome();
+  for (const wire of wires) {
+    const { auth } = service.clients(wire);
+    const error = await auth.signIn({ email: ada.email, password: ada.password }).catch((thrown) => thrown);
+    const { retryAfter, reason } = await refusalOf(Promise.reject(error));
+    expect(reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    expect(retryAfter).toBeGreaterThan(0);
+    expect(Number(error.metadata.get('retry-after'))).toBe(Math.ceil(retryAfter!));
+  }
+});
+
+function call(service: TestService, wire: Wire, method: DescMethodUnary, message: object, headers = {}) {
+  return service.transport(wire).unary(method, undefined, undefined, new Headers(headers), message as never);
+}
+
+/** The answer with all that two calls may not share replaced by what it is. */
+function anonymous(answer: JsonValue): JsonValue {
+  const text = JSON.stringify(answer)
+    .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
+    .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
+    .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
+    .replace(/ghr_[\w-]+/g, '<refresh token>')
+    .replace(/newcomer-\d+/g, '<newcomer>')
+    .replace(/ghi_[\w-]{32}/g, '<account invite code>')
+    .replace(/ref-[a-z0-9]{16}/g, '<referral code>')
+    .replace(/"displayCode":"[A-Z0-9]{8}"/g, '"displayCode":"<display code>"')
+    .replace(/"code":"[0-9A-F]{5}(-[0-9A-F]{5}){3}"/g, '"code":"<invite code>"')
+    .replace(/"usage":"\d+"/g, '"usage":"<usage>"')
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
+    .replace(/"nextPageToken":"[\w-]{22}"/g, '"nextPageToken":"<page>"')
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>');
+  return JSON.parse(text);
+}

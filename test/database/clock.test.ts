@@ -1,0 +1,100 @@
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { openClock } from '../../src/database/clock.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { createDatabase } from '../support/database.ts';
+import { ada, asService } from '../support/people.ts';
+import { startProxy } from '../support/proxy.ts';
+import { startReplica } from '../support/replica.ts';
+import { bearer } from '../support/start.ts';
+
+const hour = 3_600_000;
+
+afterEach(() => void vi.useRealTimers());
+
+/** Sets the clock of this process, but not the database's, wrong by so many milliseconds. It goes on. */
+function missetClock(by: number): void {
+  const right = performance.timeOrigin + performance.now();
+  vi.useFakeTimers({ toFake: ['Date'], now: right + by, shouldAdvanceTime: true });
+}
+
+async function open(offsetSeconds = 0) {
+  const database = await createDatabase();
+  const proxy = await startProxy();
+  const orm = await openOrm(proxy.url(database));
+  onTestFinished(() => orm.close(true));
+  const clock = await openClock(orm, offsetSeconds);
+  /** Milliseconds by which the clock is ahead of the database's. */
+  const error = async () => {
+    const [row] = await database.query<{ ms: number }>(
+      'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+    );
+    return clock.now().getTime() - row!.ms;
+  };
+  return { ...clock, proxy, error };
+}
+
+// What the queries of a busy machine may take.
+const tolerance = 150;
+
+describe('the clock', () => {
+  test.each([
+    ['right', 0],
+    ['an hour fast', hour],
+    ['a day slow', -24 * hour],
+  ])('tells the time of the database when that of the process is %s', async (_, by) => {
+    missetClock(by);
+    const { error } = await open();
+    expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('follows when the clock of the process is set, at the next adjustment', async () => {
+    const { error, adjust } = await open();
+    missetClock(-hour);
+    expect(Math.abs((await error()) + hour)).toBeLessThan(tolerance);
+    await adjust();
+    expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('is right over a slow connection too: half of the time an answer takes is taken off', async () => {
+    const { error, adjust, proxy } = await open();
+    proxy.delay = 400;
+    await adjust();
+    expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('stays as it was when the database cannot be asked', async () => {
+    const { error, adjust, proxy } = await open();
+    await proxy.refuse();
+    await expect(adjust()).rejects.toThrow();
+    expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('can be moved as a whole, for tests', async () => {
+    const { error } = await open(7200);
+    expect(Math.abs((await error()) - 2 * hour)).toBeLessThan(tolerance);
+  });
+});
+
+test('a replica on a machine whose clock is a day fast stores, issues and judges by the time of the database', async () => {
+  const database = await createDatabase();
+  missetClock(24 * hour);
+  const { admin, auth, sessions } = await startReplica(database);
+  await admin.createUser(ada, asService);
+  const { tokens, session } = await auth.signIn(ada);
+  const { tokens: next } = await sessions.refresh({ refreshToken: tokens!.refreshToken });
+  await auth.getMe({}, bearer(next!));
+  expect((await sessions.introspect({ token: next!.accessToken }, asService)).active).toBe(true);
+  const ages = await database.query<{ what: string; age: number }>(`
+    select 'user' as what, abs(extract(epoch from now() - created_at))::float8 as age from users
+    union all select 'session', abs(extract(epoch from now() - created_at))::float8 from sessions
+    union all select 'refresh', abs(extract(epoch from now() - refreshed_at))::float8 from sessions
+    union all select 'event', abs(extract(epoch from now() - at))::float8 from audit_events
+    union all select 'key', abs(extract(epoch from now() - created_at))::float8 from signing_keys`);
+  expect(ages.length).toBeGreaterThanOrEqual(6);
+  expect(ages.filter(({ age }) => age > 30)).toEqual([]);
+  const [row] = await database.query<{ seconds: number }>('select extract(epoch from now())::float8 as seconds');
+  const { iat, exp } = JSON.parse(Buffer.from(next!.accessToken.split('.')[1]!, 'base64url').toString());
+  expect(Math.abs(iat - row!.seconds)).toBeLessThan(30);
+  expect(exp - iat).toBe(3600);
+  expect(Math.abs(Number(session!.createTime!.seconds) - row!.seconds)).toBeLessThan(30);
+});

@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { Direct } from '../../src/database/autocommit.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { statement } from '../../src/database/statement.ts';
+import { createDatabase } from '../support/database.ts';
+import { startProxy } from '../support/proxy.ts';
+
+const number = statement<{ n: number; backend: number }>(
+  'test_number',
+  'select $1::int as n, pg_backend_pid() as backend',
+);
+const users = statement<{ count: number }>('test_users', 'select count(*)::int from users');
+const bad = statement<{ n: number }>('test_bad', 'select 1 / $1::int as n');
+
+async function openPipe(poolSize = 5) {
+  const database = await createDatabase();
+  const proxy = await startProxy();
+  const orm = await openOrm(proxy.url(database), { poolSize });
+  onTestFinished(() => orm.close(true));
+  const direct = new Direct(orm);
+  const numbers = async (count: number) => {
+    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(direct, [n])));
+    expect(rows.map(([row]) => row!.n)).toEqual(Array.from({ length: count }, (_, n) => n));
+    return new Set(rows.map(([row]) => row!.backend));
+  };
+  // The first finds no pipe, and has it opened.
+  await numbers(1);
+  await expect.poll(() => proxy.connections).toBe(poolSize > 1 ? 2 : 1);
+  await sleep(50);
+  return { database, proxy, direct, numbers };
+}
+
+test('fifty reads at once share one connection, and each gets its own answer', async () => {
+  const { numbers, proxy } = await openPipe();
+  expect((await numbers(50)).size).toBe(1);
+  expect(proxy.connections).toBe(2);
+});
+
+test('where there is one connection there is no other for reads', async () => {
+  const { numbers, proxy } = await openPipe(1);
+  expect((await numbers(20)).size).toBe(1);
+  expect(proxy.connections).toBe(1);
+});
+
+test('a read that fails does so with its own error, and those around it do not', async () => {
+  const { direct, numbers } = await openPipe();
+  const [failure] = await Promise.all([bad(direct, [0]).catch((error) => error), numbers(20), numbers(20)]);
+  expect(failure).toMatchObject({ code: '22012' });
+});
+
+test('a read that waits for a lock holds up nobody for long, and is answered in the end', async () => {
+  const { database, direct, numbers, proxy } = await openPipe();
+  const release = await database.hold('lock table users in access exclusive mode');
+  const waiting = users(direct, []);
+  await database.blocked(1);
+  const startedAt = performance.now();
+  expect((await numbers(20)).size).toBeGreaterThan(1);
+  expect(performance.now() - startedAt).toBeLessThan(1000);
+  await release();
+  expect(await waiting).toEqual([{ count: 0 }]);
+  expect(proxy.statements.filter(({ name }) => name === 'test_users')).toHaveLength(2);
+});
+
+test('when its connection breaks under twenty reads all of them are answered over others', async () => {
+  const { proxy, numbers } = await openPipe();
+  const reached = proxy.hold('before', ({ name }) => name === 'test_number');
+  const answers = numbers(20);
+  (await reached).reset();
+  expect((await answers).size).toBeGreaterThan(1);
+});
+
+test('after a break it comes back by itself', async () => {
+  const { proxy, numbers } = await openPipe();
+  proxy.reset();
+  await expect
+    .poll(async () => {
+      await numbers(1);
+      return (await numbers(50)).size;
+    })
+    .toBe(1);
+});

@@ -1,0 +1,272 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Interceptor } from '@connectrpc/connect';
+import { expect, onTestFinished, test } from 'vitest';
+import { importUsers } from '../../src/admin/import.ts';
+import { keepPartitions } from '../../src/audit/partitions.ts';
+import { backlogOf, sealEvents } from '../../src/audit/seal.ts';
+import { verifyTrail } from '../../src/audit/verify.ts';
+import { commandLine } from '../../src/cli/caller.ts';
+import { MasterKeys } from '../../src/crypto/master-keys.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { uuidv7 } from '../../src/database/uuid.ts';
+import { sweep } from '../../src/jobs/janitor.ts';
+import { defaultProjectId } from '../../src/project/project.ts';
+import { kWork } from '../../src/rpc/context.ts';
+import { User } from '../../src/user/user.ts';
+import { failAccountMethods } from '../support/account-methods.ts';
+import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
+import { ada } from '../support/people.ts';
+import { populate } from '../support/populate.ts';
+import { type DatabaseProxy, type SentStatement, startProxy } from '../support/proxy.ts';
+import { refusalOf } from '../support/refusal.ts';
+import { start, type TestService } from '../support/start.ts';
+
+const env = { AUTO_CONFIRM_EMAIL: 'on', LIMITS: '*=50,SessionService.Refresh:session=1000' };
+
+/** Calls every method, fails in every way that writes something, and sweeps. */
+async function useEverything(service: TestService, proxy: DatabaseProxy): Promise<void> {
+  await callEveryMethod(service, 'grpc');
+  const { auth, sessions } = service.clients('grpc');
+  await refusalOf(auth.signIn({ ...ada, password: 'a wrong password' }));
+  await spoilMails(service);
+  const { tokens } = await service.guest();
+  await sessions.refresh({ refreshToken: tokens.refreshToken });
+  await sessions.refresh({ refreshToken: tokens.refreshToken });
+  await refreshTogether(service);
+  await failAccountMethods(service, 'grpc');
+  service.pass(11);
+  await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
+  const orm = await openOrm(proxy.url(service.database));
+  onTestFinished(() => orm.close(true));
+  await sweep(orm, service.now());
+  await keepTrail(orm, service);
+}
+
+/** The first is under way when the others come. */
+async function refreshTogether(service: TestService): Promise<void> {
+  const { sessions } = service.clients('grpc');
+  const guests = await Promise.all(Array.from({ length: 5 }, () => service.guest()));
+  await Promise.all(guests.map(({ tokens: { refreshToken } }) => sessions.refresh({ refreshToken })));
+}
+
+/** What a replica does for the audit trail by itself, and an operator now and then. */
+async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: TestService): Promise<void> {
+  const keys = new MasterKeys(service.config.masterKeys);
+  await importUsers(
+    orm,
+    [
+      Object.assign(
+        User.register(
+          { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null },
+          service.now(),
+        ),
+        { currentAccountId: uuidv7(service.now()) },
+      ),
+    ],
+    { context: commandLine('import'), plan: 'pro' },
+    service.now(),
+  );
+  await backlogOf(orm);
+  await sealEvents(orm, keys, service.now());
+  await service.database.query('set session_replication_role = replica');
+  const event = (id: string, days: number) =>
+    service.database.query(
+      `insert into audit_events (id, project_id, at, action, result, actor_kind, address, user_agent, request_id)
+       select $1, id, now() + $2 * interval '1 day', 'auth.login', 'SUCCESS', 'anyone', '', '', '' from projects`,
+      [id, days],
+    );
+  await event('01900000-0000-7000-8000-000000000001', 0);
+  await service.database.query('set session_replication_role = origin');
+  await verifyTrail(orm, { keys, oldestKept: undefined, progress: () => {} });
+  await event('01900000-0000-7000-8000-000000000002', 90);
+  await keepPartitions(orm, 1, new Date(service.now().getTime() + 14 * 86_400_000));
+}
+
+/** Two mails that cannot be put into words: one is tried again, the other has been tried often enough. */
+async function spoilMails(service: TestService): Promise<void> {
+  await service.database.query(`
+    insert into mail_outbox (id, project_id, kind, recipient, locale, sealed, state, attempts, created_at, due_at)
+    select gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'verification', n || '@example.net', '', decode('00', 'hex'), 'queued',
+      n, now(), now() - interval '1 hour' from unnest(array[0, 15]) n`);
+  const left = `select count(*)::int as count from mail_outbox where fault is not null`;
+  const count = async () => (await service.database.query<{ count: number }>(left))[0]!.count;
+  await expect.poll(count, { timeout: 5000 }).toBe(2);
+}
+
+/** The names that the source gives to statements; inserts are named after their tables. */
+function namesInSource(): string[] {
+  const folder = path.join(import.meta.dirname, '../../src');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const texts = files.map((file) => readFileSync(path.join(folder, file), 'utf8'));
+  const named = (text: string) => [...text.matchAll(/statement<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!);
+  const sweeps = (text: string) => [...text.matchAll(/\browsOf\('(\w+)'/g)].map(([, table]) => `sweep_${table}`);
+  return texts.flatMap((text) => [...named(text), ...sweeps(text)]).sort();
+}
+
+test('each method costs the database no more statements than it must', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+  await keepTrailUnsealed(service);
+  const costs: Record<string, number> = {};
+  await callEveryMethod(service, 'grpc', async ({ name, call }) => {
+    const before = proxy.statements.length;
+    await call();
+    costs[name] = ofCalls(proxy.statements.slice(before)).length;
+  });
+  expect(Object.keys(costs).sort()).toEqual(Object.keys(most).sort());
+  // Under the stricter isolation a transaction may meet one of the background, and begin anew.
+  const times = process.env.ISOLATION ? 3 : 1;
+  expect(Object.entries(costs).filter(([name, cost]) => cost > times * most[name]!)).toEqual([]);
+});
+
+// With begin and commit, where there is a transaction.
+const most: Record<string, number> = {
+  CreateUser: 5,
+  SignIn: 4,
+  GetMe: 3,
+  Refresh: 1,
+  Introspect: 1,
+  ListSessions: 2,
+  GetSession: 1,
+  RevokeSession: 5,
+  SignOut: 4,
+  'SignOut (all)': 5,
+  Register: 9,
+  SignUpAnonymous: 6,
+  'Register (guest)': 11,
+  UpdateMe: 7,
+  'UpdateMe (email)': 14,
+  ConfirmEmailChange: 10,
+  SendVerificationEmail: 8,
+  VerifyEmail: 7,
+  RequestPasswordReset: 7,
+  'RequestPasswordReset (unknown)': 7,
+  VerifyResetToken: 1,
+  ResetPassword: 9,
+  RequestMagicLink: 7,
+  SignInWithMagicLink: 9,
+  'RequestMagicLink (code)': 7,
+  'SignInWithMagicLink (code)': 11,
+  ChangePassword: 12,
+  DeleteMe: 10,
+  GetEmailVerificationStatus: 1,
+  GetSettings: 1,
+  GetUser: 1,
+  BanUser: 8,
+  UnbanUser: 5,
+  DeleteUser: 9,
+  GetAccount: 2,
+  ListAccounts: 2,
+  UpdateAccount: 7,
+  CreateAccountInvite: 9,
+  'Register (account invite)': 10,
+  ListMembers: 3,
+  'CreateAccountInvite (for a user)': 9,
+  AcceptAccountInvite: 8,
+  SwitchAccount: 3,
+  AddMember: 7,
+  UpdateMember: 7,
+  RemoveMember: 7,
+  'RemoveMember (from the only account)': 8,
+  ListAccountInvites: 3,
+  RevokeAccountInvite: 6,
+  'ConsumeUsage (first of a month)': 5,
+  ConsumeUsage: 2,
+  GetUsage: 2,
+  'ConsumeUsage (fingerprint, first of a month)': 4,
+  'ConsumeUsage (fingerprint)': 1,
+  'GetUsage (fingerprint)': 1,
+  GetReferral: 2,
+  RedeemReferral: 7,
+  ApplyBillingEvent: 5,
+  CreateInviteCode: 4,
+  'Register (invite code)': 10,
+  ListInviteCodes: 1,
+  'CreateUser (operator)': 5,
+  'UpdateUser (operator)': 6,
+  'SignIn (operator)': 4,
+  ListUsers: 1,
+  'ListUsers (prefix)': 2,
+  'ListUsers (address)': 1,
+  UpdateUser: 6,
+  'UpdateUser (role)': 7,
+  SendPasswordReset: 8,
+  ImpersonateUser: 8,
+  RevokeUserSessions: 5,
+  'GetSettings (admin)': 1,
+  UpdateSettings: 4,
+  ListSigningKeys: 1,
+  RevokeSigningKey: 12,
+  RotateSigningKey: 12,
+  ListAuditEvents: 1,
+  'ListAuditEvents (user)': 1,
+  'RevokeUserSessions (all)': 4,
+};
+
+test('statements that are hot or hold a hash are prepared under their names, once per connection', async () => {
+  const proxy = await startProxy();
+  const prepared = new Map<string, string>();
+  const look: Interceptor = (next) => async (req) => {
+    const answer = await next(req);
+    const list = 'select name, statement from pg_prepared_statements';
+    for (const each of await req.contextValues.get(kWork)!.reads.execute<{ name: string; statement: string }[]>(list))
+      prepared.set(each.name, each.statement);
+    return answer;
+  };
+  const service = await start({ databaseUrl: proxy.url, env: { ...env, DATABASE_POOL_SIZE: '1' }, inner: [look] });
+  await useEverything(service, proxy);
+  const sent = new Set(proxy.statements.map(({ name }) => name).filter((name) => name && !name.startsWith('insert_')));
+  expect([...sent].sort(), 'all that the source names have been used').toEqual(namesInSource());
+  for (const name of ['session_rotate', 'session_states', 'rate_limit_count', 'insert_sessions', 'insert_users'])
+    expect(prepared.get(name), name).toMatch(/\$1\b/);
+  expect(proxy.parsed('session_states'), 'each connection').toBe(1);
+  expect(proxy.statements.filter(({ name }) => name === 'session_states').length).toBeGreaterThan(5);
+});
+
+test('no statement holds a secret in its text: not on the wire, and not where PostgreSQL shows what runs', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env });
+  await useEverything(service, proxy);
+  const shown = await service.database.query<{ query: string }>(
+    `select query from pg_stat_activity where datname = current_database() and application_name = 'gatehouse'`,
+  );
+  const texts = [...proxy.statements, ...shown.map(({ query }) => ({ text: query }))]
+    .map(({ text }) => text)
+    .join('\n');
+  expect(texts).toContain('update sessions');
+  const stored = await service.database.query<{ hash: string }>(
+    `select encode(secret_hash, 'hex') as hash from sessions union select password_hash from users where password_hash is not null
+     union select encode(private_sealed, 'hex') from signing_keys`,
+  );
+  expect(stored.length).toBeGreaterThan(6);
+  for (const secret of [...stored.map(({ hash }) => hash), ada.password, '$argon2', 'ghr_', 'eyJ'])
+    expect(texts.includes(secret), secret).toBe(false);
+});
+
+// Installation, project and signing keys are a few rows.
+const seqScan =
+  /Seq Scan on (users|sessions|audit_events|rate_limits|accounts|memberships|subscriptions|account_invites|invite_codes|usage_counters|referrals|referral_codes|billing_events)\b/;
+
+test('every statement finds its rows through an index, in tables of twenty thousand', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env });
+  await populate(service.database);
+  await useEverything(service, proxy);
+  const isPlannable = ({ text }: SentStatement) =>
+    /^\s*(select|insert|update|delete|with)\b.*\b(from|into|update)\b/is.test(text);
+  const statements = new Map(proxy.statements.filter(isPlannable).map((each) => [each.name || each.text, each]));
+  expect(statements.size).toBeGreaterThan(25);
+  await service.database.query('analyze');
+  const scans: string[] = [];
+  for (const { name, text } of statements.values()) {
+    const rows = await service.database.query<{ 'QUERY PLAN': string }>(
+      `explain ${name ? '(generic_plan) ' : ''}${text}`,
+    );
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    // The janitor's are cold, and may read a small table whole.
+    if (name.startsWith('sweep_')) continue;
+    if (seqScan.test(plan)) scans.push(`${name || text}\n${plan}`);
+  }
+  expect(scans).toEqual([]);
+}, 60_000);

@@ -1,0 +1,108 @@
+// @serializable
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect, onTestFinished, test } from 'vitest';
+import { openOrm } from '../../src/database/orm.ts';
+import { sweep } from '../../src/jobs/janitor.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ada, asService } from '../support/people.ts';
+import { startProxy } from '../support/proxy.ts';
+import { refusalOf } from '../support/refusal.ts';
+import { start } from '../support/start.ts';
+
+const project = `'00000000-0000-7000-8000-000000000001'`;
+const day = 86_400_000;
+
+async function open(database: TestDatabase): Promise<MikroORM & { deletions: () => number }> {
+  const proxy = await startProxy();
+  const orm = await openOrm(proxy.url(database));
+  onTestFinished(() => orm.close(true));
+  return Object.assign(orm, {
+    deletions: () => proxy.statements.filter(({ text }) => text.startsWith('delete')).length,
+  });
+}
+
+/** So many limits and sessions that ended so long ago. */
+async function litter({ query }: TestDatabase, count: number, ago: string): Promise<void> {
+  await query(
+    `insert into rate_limits select ${project}, gen_random_uuid(), now() - interval '${ago}', 1 from generate_series(1, ${count})`,
+  );
+  await query(`
+    insert into users (id, project_id, app_metadata, user_metadata, created_at, updated_at)
+    values ('019a0000-0000-7000-8000-000000000000', ${project}, '{}', '{}', now(), now()) on conflict do nothing`);
+  await query(`
+    insert into sessions (id, project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at,
+        refreshed_at, idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count)
+      select gen_random_uuid(), ${project}, '019a0000-0000-7000-8000-000000000000', 'web', 1, '[]', 0, '', '', '', now(), now(),
+        1, now() - interval '${ago}', now() - interval '${ago}', now(), 0
+      from generate_series(1, ${count})`);
+}
+
+async function left({ query }: TestDatabase) {
+  const [row] = await query<{ limits: number; sessions: number }>(
+    'select (select count(*)::int from rate_limits) as limits, (select count(*)::int from sessions) as sessions',
+  );
+  return row!;
+}
+
+test('the janitor removes what ended long ago, at most five hundred rows at a time, and nothing else', async () => {
+  const database = await createDatabase();
+  await litter(database, 1200, '31 days');
+  await litter(database, 10, '29 days');
+  await litter(database, 10, '30 minutes');
+  await litter(database, 10, '-1 hour');
+  const orm = await open(database);
+  expect(await sweep(orm, new Date())).toBe(1200 + 1200 + 10);
+  expect(await left(database)).toEqual({ limits: 20, sessions: 30 });
+  expect(orm.deletions(), '500, 500 and 210; 500, 500 and 200; four tables without any').toBe(3 + 3 + 4);
+  expect(await sweep(orm, new Date())).toBe(0);
+});
+
+test('the janitor waits for no lock: it leaves what others hold for its next round', async () => {
+  const database = await createDatabase();
+  await litter(database, 20, '31 days');
+  const orm = await open(database);
+  const release = await database.hold('select from sessions order by id limit 5 for update');
+  expect(await sweep(orm, new Date())).toBe(35);
+  expect(await left(database)).toEqual({ limits: 0, sessions: 5 });
+  await release();
+  expect(await sweep(orm, new Date())).toBe(5);
+});
+
+test('the janitors of several replicas share the work', async () => {
+  const database = await createDatabase();
+  await litter(database, 2000, '31 days');
+  const orms = await Promise.all([open(database), open(database), open(database)]);
+  const removed = await Promise.all(orms.map((orm) => sweep(orm, new Date())));
+  expect(removed.reduce((sum, each) => sum + each)).toBe(4000);
+  expect(await left(database)).toEqual({ limits: 0, sessions: 0 });
+});
+
+test('a session that has expired is refused everywhere, whether its row is still there or not', async () => {
+  const service = await start();
+  const { tokens, session, as } = await service.welcome(ada);
+  const { sessions, auth } = service.clients('grpc');
+  const orm = await open(service.database);
+  const isKept = async () =>
+    (await service.database.query('select from sessions where id = $1', [session.id])).length === 1;
+  const expectRefused = async (reason: string) => {
+    expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe(reason);
+    expect((await refusalOf(auth.getMe({}, as))).reason).toMatch(/^(TOKEN|SESSION)_EXPIRED$/);
+    expect((await sessions.introspect({ token: tokens.accessToken }, asService)).active).toBe(false);
+    const now = await service.signIn(ada);
+    const listed = (await sessions.listSessions({}, now.as)).sessions.map(({ id }) => id);
+    expect(listed).toContain(now.session.id);
+    expect(listed).not.toContain(session.id);
+    const seen = await refusalOf(sessions.getSession({ sessionId: session.id }, now.as));
+    expect(seen.reason).toBe('SESSION_NOT_FOUND');
+  };
+  await sweep(orm, service.now());
+  await sessions.getSession({ sessionId: session.id }, as);
+  service.pass((7 * day) / 1000 + 1);
+  await sweep(orm, service.now());
+  expect(await isKept()).toBe(true);
+  await expectRefused('SESSION_EXPIRED');
+  service.pass((60 * day) / 1000);
+  await sweep(orm, service.now());
+  expect(await isKept()).toBe(false);
+  await expectRefused('REFRESH_TOKEN_INVALID');
+});

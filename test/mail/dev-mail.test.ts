@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { lastMail } from '../support/inbox.ts';
+import { ada, asService } from '../support/people.ts';
+import { send } from '../support/raw-http.ts';
+import { start } from '../support/start.ts';
+
+async function startWithMail() {
+  const service = await start();
+  const { auth, admin } = service.clients('json');
+  await admin.createUser({ ...ada, name: '<script>alert(1)</script>' }, asService);
+  await auth.requestMagicLink({ email: ada.email });
+  const mail = await lastMail(service, ada.email);
+  const open = (path: string, headers = {}, method = 'GET') =>
+    send(service.replicas[0]!.adminPort!, { method, path, headers });
+  return { service, mail, open };
+}
+
+test('the inbox of development lists mails and shows each with its link, without a script', async () => {
+  const { mail, open } = await startWithMail();
+  const list = await open('/dev/mail');
+  expect([list.status, list.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  expect(list.text).toContain(`<a href="?id=${mail.id}">Your link to sign in</a>`);
+  expect(list.text).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
+  const one = await open(`/dev/mail?id=${mail.id}`);
+  expect(one.text).toContain(`<a href="${mail.link}">${mail.link}</a>`);
+  const asHtml = await open(`/dev/mail?id=${mail.id}&part=html`);
+  expect(asHtml.text).toBe(mail.html);
+  for (const { text, headers } of [list, one, asHtml]) {
+    expect(text).not.toContain('<script');
+    expect(headers['content-security-policy']).toContain("default-src 'none'");
+  }
+});
+
+test('a mail can be read as JSON, and one that is not there is not found', async () => {
+  const { mail, open } = await startWithMail();
+  const { json } = await open(`/dev/mail?id=${mail.id}`, { accept: 'application/json' });
+  expect(json).toMatchObject({ id: mail.id, recipient: ada.email, subject: mail.subject });
+  expect((await open('/dev/mail?id=x')).status).toBe(404);
+  expect((await open('/dev/mail', {}, 'POST')).status).toBe(404);
+});
+
+test('a page of somebody else cannot read the inbox under a name of its own', async () => {
+  const { open } = await startWithMail();
+  for (const host of ['evil.example', 'evil.example:9090', 'localhost.evil.example'])
+    expect((await open('/dev/mail', { host })).status, host).toBe(403);
+  for (const host of ['localhost:9090', '127.0.0.1', '[::1]:9090', 'localhost'])
+    expect((await open('/dev/mail', { host })).status, host).toBe(200);
+});
+
+test('where mail is sent or off there is no inbox, and it is on no port that others reach', async () => {
+  const { service } = await startWithMail();
+  expect((await send(service.replicas[0]!.httpPort, { method: 'GET', path: '/dev/mail' })).status).toBe(404);
+  const others: Record<string, string>[] = [{ MAIL_MODE: 'off' }, { SMTP_URL: 'smtp://127.0.0.1:9' }];
+  for (const env of others) {
+    const other = await start({ env });
+    expect((await send(other.replicas[0]!.adminPort!, { method: 'GET', path: '/dev/mail' })).status).toBe(404);
+  }
+});

@@ -1,0 +1,98 @@
+// @serializable
+import { describe, expect, test } from 'vitest';
+import { mailsTo, tokenFor } from '../support/inbox.ts';
+import { ada, asService } from '../support/people.ts';
+import { Barrier, crowd, together } from '../support/race.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
+import { type Clients, start, type TestService, wires } from '../support/start.ts';
+
+const unlimited = { MAIL_GAP: '0s', MAIL_HOURLY_LIMIT: '1000' };
+const newPassword = 'the second difference';
+
+/** A way to have a link sent to an address that anyone may name, and what the link is for. */
+interface Way {
+  readonly method: string;
+  readonly ask: (clients: Clients) => Promise<unknown>;
+  readonly use: (clients: Clients, token: string) => Promise<unknown>;
+}
+
+const ways: readonly Way[] = [
+  {
+    method: 'RequestPasswordReset',
+    ask: ({ auth }: Clients) => auth.requestPasswordReset({ email: ada.email }),
+    use: ({ auth }: Clients, token: string) => auth.resetPassword({ token, newPassword }),
+  },
+  {
+    method: 'RequestMagicLink',
+    ask: ({ auth }: Clients) => auth.requestMagicLink({ email: ada.email }),
+    use: ({ auth }: Clients, token: string) => auth.signInWithMagicLink({ token }),
+  },
+  {
+    method: 'SendVerificationEmail',
+    ask: ({ auth }: Clients) => auth.sendVerificationEmail({ email: ada.email }),
+    use: ({ auth }: Clients, token: string) => auth.verifyEmail({ token }),
+  },
+];
+
+const liveValues = ({ database }: TestService) =>
+  database.query<{ kind: string }>('select kind from one_time_tokens where used_at is null and voided_at is null');
+
+async function startWithBarrier(method: string, env: Record<string, string> = {}) {
+  const barrier = new Barrier(method);
+  const service = await start({ replicas: 2, inner: [barrier.interceptor()], env });
+  await service.clients('json').admin.createUser(ada, asService);
+  return { barrier, service };
+}
+
+describe.each(wires)('over %s', (wire) => {
+  test.each(ways)(
+    'of twenty calls of $method at once one leaves a value, and its link alone is good',
+    async ({ method, ask, use }) => {
+      const { barrier, service } = await startWithBarrier(method, unlimited);
+      barrier.expect(crowd);
+      const { answers, errors } = await together((n) => ask(service.clients(wire, n)));
+      expect(errors).toEqual([]);
+      for (const answer of answers) expect(answer).toEqual(answers[0]);
+      expect(await liveValues(service)).toHaveLength(1);
+      const tokens = (await mailsTo(service, ada.email)).map(({ token }) => token);
+      expect(new Set(tokens).size).toBe(tokens.length);
+      const outcomes = await Promise.all(
+        tokens.map((token, n) => use(service.clients(wire, n), token).then(() => 'good', reasonOf)),
+      );
+      expect(outcomes.filter((each) => each === 'good')).toHaveLength(1);
+      expect(outcomes.at(-1), 'the one that was sent last').toBe('good');
+      expect(await liveValues(service)).toEqual([]);
+    },
+  );
+
+  test.each(ways)('of twenty calls of $method within a minute one sends a mail', async ({ method, ask, use }) => {
+    const { barrier, service } = await startWithBarrier(method);
+    barrier.expect(crowd);
+    const { errors } = await together((n) => ask(service.clients(wire, n)));
+    expect(errors).toEqual([]);
+    expect(await service.database.query('select from one_time_tokens')).toHaveLength(1);
+    expect(await mailsTo(service, ada.email)).toHaveLength(1);
+    await use(service.clients(wire), await tokenFor(service, ada.email));
+  });
+
+  test('asking for links while one is used never leaves two passwords, nor a link from before the reset', async () => {
+    const service = await start({ replicas: 2, env: unlimited });
+    const { auth } = service.clients('json');
+    await service.welcome();
+    await auth.requestPasswordReset({ email: ada.email });
+    const token = await tokenFor(service, ada.email);
+    const { errors } = await together(async (n) => {
+      const clients = service.clients(wire, n);
+      if (n % 2) await clients.auth.requestPasswordReset({ email: ada.email });
+      else await clients.auth.resetPassword({ token, newPassword });
+    });
+    for (const error of errors) expect(reasonOf(error)).toBe('RESET_TOKEN_USED_OR_EXPIRED');
+    const hasReset = errors.length < Math.ceil(crowd / 2);
+    const { password } = ada;
+    await auth.signIn({ email: ada.email, password: hasReset ? newPassword : password });
+    const other = hasReset ? password : newPassword;
+    expect((await refusalOf(auth.signIn({ email: ada.email, password: other }))).reason).toBe('INVALID_CREDENTIALS');
+    expect((await liveValues(service)).length).toBeLessThanOrEqual(1);
+    expect((await refusalOf(auth.resetPassword({ token, newPassword }))).reason).toBe('RESET_TOKEN_USED_OR_EXPIRED');
+  });
+});

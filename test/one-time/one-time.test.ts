@@ -1,0 +1,242 @@
+// @serializable
+import { createHash } from 'node:crypto';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect, onTestFinished, test } from 'vitest';
+import { type MasterKey, MasterKeys } from '../../src/crypto/master-keys.ts';
+import { Direct } from '../../src/database/autocommit.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { transact } from '../../src/database/transaction.ts';
+import { sweep } from '../../src/jobs/janitor.ts';
+import { MailedCodes } from '../../src/one-time/code.ts';
+import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from '../../src/one-time/secret.ts';
+import { consume, issue, look, type OneTimeDraft, voidFor } from '../../src/one-time/token.ts';
+import { defaultProjectId as projectId } from '../../src/project/project.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { crowd, together } from '../support/race.ts';
+
+const noon = new Date('2026-06-01T12:00:00Z');
+const ada = '019a0000-0000-7000-8000-00000000000a';
+const bob = '019a0000-0000-7000-8000-00000000000b';
+const kinds: readonly OneTimeKind[] = ['email_verification', 'password_reset', 'email_change', 'magic_link'];
+
+const after = (seconds: number) => new Date(noon.getTime() + seconds * 1000);
+
+async function prepare(): Promise<{ database: TestDatabase; orm: MikroORM }> {
+  const database = await createDatabase();
+  const orm = await openOrm(database.url, { poolSize: 20 });
+  onTestFinished(() => orm.close(true));
+  for (const [id, name] of [
+    [ada, 'ada'],
+    [bob, 'bob'],
+  ])
+    await database.query(
+      `insert into users (id, project_id, email, email_key, app_metadata, user_metadata, created_at, updated_at)
+       values ($1, $2, $3, $3, '{}', '{}', now(), now())`,
+      [id, projectId, `${name}@example.org`],
+    );
+  return { database, orm };
+}
+
+const forAda: OneTimeDraft = {
+  ...{ projectId, userId: ada, kind: 'password_reset', target: 'ada@example.org', lifetime: 3600 },
+};
+
+function ways(orm: MikroORM) {
+  return {
+    issue: (draft: Partial<OneTimeDraft> = {}, now = noon) =>
+      transact(orm, (em) => issue(em, { ...forAda, ...draft }, now)),
+    consume: (kind: OneTimeKind, raw: string, now = noon, userId?: string) =>
+      transact(orm, (em) => consume(em, kind, { projectId, raw, userId }, now)),
+    look: (kind: OneTimeKind, raw: string, now = noon) => look(new Direct(orm), kind, { projectId, raw }, now),
+  };
+}
+
+test('a value works once, for its kind, and looking at it does not use it', async () => {
+  const { orm } = await prepare();
+  const { issue, consume, look } = ways(orm);
+  const { raw } = await issue();
+  for (const kind of kinds.filter((each) => each !== 'password_reset')) {
+    expect(await consume(kind, raw), kind).toBeUndefined();
+    expect(await look(kind, raw), kind).toBeUndefined();
+  }
+  for (let i = 0; i < 2; i++) expect(await look('password_reset', raw)).toMatchObject({ user_id: ada, is_good: true });
+  expect(await consume('password_reset', raw)).toEqual({ user_id: ada, target: 'ada@example.org' });
+  expect(await consume('password_reset', raw)).toBeUndefined();
+  expect(await look('password_reset', raw)).toMatchObject({ is_good: false });
+});
+
+test('of twenty calls with one value one uses it', async () => {
+  const { orm, database } = await prepare();
+  const { issue, consume } = ways(orm);
+  const { raw } = await issue();
+  const { answers } = await together(() => consume('password_reset', raw));
+  expect(answers.filter((each) => each !== undefined)).toHaveLength(1);
+  expect(answers).toHaveLength(crowd);
+  const used = await database.query('select 1 from one_time_tokens where used_at is not null');
+  expect(used).toHaveLength(1);
+});
+
+test('of twenty values of one kind issued at once to one user one is good', async () => {
+  const { orm, database } = await prepare();
+  const { issue, look } = ways(orm);
+  const { answers } = await together(() => issue());
+  const seen = await Promise.all(answers.map(({ raw }) => look('password_reset', raw)));
+  expect(seen.filter((each) => each?.is_good)).toHaveLength(1);
+  const open = await database.query('select 1 from one_time_tokens where used_at is null and voided_at is null');
+  expect(open).toHaveLength(1);
+});
+
+test('a newer value of a kind voids the older one of that user, and no other', async () => {
+  const { orm } = await prepare();
+  const { issue, look } = ways(orm);
+  const old = await issue();
+  const other = await issue({ kind: 'magic_link' });
+  const bobs = await issue({ userId: bob, target: 'bob@example.org' });
+  const fresh = await issue();
+  const isGood = async (kind: OneTimeKind, { raw }: { raw: string }) => (await look(kind, raw))?.is_good;
+  expect(await isGood('password_reset', old)).toBe(false);
+  for (const [kind, value] of [
+    ['magic_link', other],
+    ['password_reset', bobs],
+    ['password_reset', fresh],
+  ] as const)
+    expect(await isGood(kind, value)).toBe(true);
+});
+
+test('voiding ends the kinds that are named, or all, and only of that user', async () => {
+  const { orm } = await prepare();
+  const { issue, look } = ways(orm);
+  const values = await Promise.all(kinds.map(async (kind) => [kind, await issue({ kind })] as const));
+  const bobs = await issue({ userId: bob, target: 'bob@example.org' });
+  const good = async () => {
+    const seen = await Promise.all(values.map(([kind, { raw }]) => look(kind, raw)));
+    return kinds.filter((_, index) => seen[index]!.is_good);
+  };
+  await transact(orm, (em) => voidFor(em, ada, noon, ['password_reset', 'magic_link']));
+  expect(await good()).toEqual(['email_verification', 'email_change']);
+  await transact(orm, (em) => voidFor(em, ada, noon));
+  expect(await good()).toEqual([]);
+  expect((await look('password_reset', bobs.raw))!.is_good).toBe(true);
+});
+
+test('a value that nobody was sent lasts a day, and expires without a janitor', async () => {
+  const { orm, database } = await prepare();
+  const { issue, consume, look } = ways(orm);
+  const { raw } = await issue();
+  const day = 24 * 3600;
+  expect((await look('password_reset', raw, after(day - 1)))!.is_good).toBe(true);
+  expect((await look('password_reset', raw, after(day)))!.is_good).toBe(false);
+  expect(await consume('password_reset', raw, after(day))).toBeUndefined();
+  const [row] = await database.query('select used_at from one_time_tokens');
+  expect(row).toEqual({ used_at: null });
+});
+
+test.each<[what: string, sql: string]>([
+  ['was deleted', `update users set deleted_at = '2026-01-01'`],
+  ['is banned', `update users set banned_until = '2030-01-01'`],
+  ['has another address by now', `update users set email_key = 'other-' || id`],
+])('a value is no good to somebody who %s', async (_, sql) => {
+  const { orm, database } = await prepare();
+  const { issue, consume, look } = ways(orm);
+  const { raw } = await issue();
+  await database.query(sql);
+  expect((await look('password_reset', raw))!.is_good).toBe(false);
+  expect(await consume('password_reset', raw)).toBeUndefined();
+});
+
+test('a value is no good in the hands of another user or in another project', async () => {
+  const { orm } = await prepare();
+  const { issue, consume } = ways(orm);
+  const { raw } = await issue();
+  expect(await consume('password_reset', raw, noon, bob)).toBeUndefined();
+  const elsewhere = { projectId: '019a0000-0000-7000-8000-00000000000c', raw };
+  expect(await transact(orm, (em) => consume_(em, elsewhere))).toBeUndefined();
+  expect(await consume('password_reset', raw, noon, ada)).toBeDefined();
+});
+
+const consume_ = (em: Parameters<typeof consume>[0], value: { projectId: string; raw: string }) =>
+  consume(em, 'password_reset', value, noon);
+
+test('nobody and deleted users are issued nothing, at the same number of statements', async () => {
+  const { orm, database } = await prepare();
+  const { issue } = ways(orm);
+  await issue({ userId: '00000000-0000-0000-0000-000000000000' });
+  await database.query(`update users set deleted_at = now() where id = $1`, [bob]);
+  await issue({ userId: bob });
+  expect(await database.query('select 1 from one_time_tokens')).toEqual([]);
+});
+
+test('values are 192 random bits, never repeat, and only their hash is stored', async () => {
+  const { orm, database } = await prepare();
+  const { raw } = await ways(orm).issue();
+  expect(raw).toMatch(/^ghot_[\w-]{32}$/);
+  const dump = await database.dump();
+  for (const spelling of [raw, raw.slice(5), Buffer.from(raw).toString('hex')]) expect(dump).not.toContain(spelling);
+  const many = new Set(Array.from({ length: 100_000 }, mintOneTimeValue));
+  expect(many.size).toBe(100_000);
+  const counts = new Map<string, number>();
+  for (const each of [...many].slice(0, 10_000))
+    for (const letter of each.slice(5)) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+  expect(counts.size).toBe(64);
+  // Five deviations of a fair die with 64 faces.
+  for (const count of counts.values()) expect(Math.abs(count - 5000)).toBeLessThan(5 * Math.sqrt(5000));
+});
+
+test('nothing but what was minted is looked up, and each kind has a hash of its own', () => {
+  const raw = mintOneTimeValue();
+  for (const garbage of ['', 'x', 'ghot_', `${raw}A`, raw.slice(0, -1), ` ${raw}`, raw.toUpperCase(), `ghr_${raw}`])
+    expect(hashOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
+  const hashes = new Set(kinds.map((kind) => hashOneTimeValue(projectId, kind, raw)!.toString('hex')));
+  expect(hashes.size).toBe(kinds.length);
+});
+
+test('a code means something under the keys that it was made with alone, also once a newer key is the first', async () => {
+  const { orm } = await prepare();
+  const [old, newer] = ['old', 'newer'].map((id) => ({ id, key: createHash('sha256').update(id).digest() })) as [
+    MasterKey,
+    MasterKey,
+  ];
+  const asked = { projectId, kind: 'magic_link', target: 'ada@example.org', clientNonce: 'n'.repeat(22) } as const;
+  const { raw: code, ...hashes } = new MailedCodes(new MasterKeys([old])).mint(asked);
+  await ways(orm).issue({ kind: 'magic_link', ...hashes });
+  const tryUnder = (...keys: MasterKey[]) =>
+    new MailedCodes(new MasterKeys(keys)).try(new Direct(orm), { ...asked, code }, noon);
+  expect(await tryUnder(newer)).toEqual({ userId: ada, hash: undefined });
+  expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
+});
+
+test('codes are six digits, each as frequent as the other, in every place', () => {
+  const codes = new MailedCodes(new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 7) }]));
+  const asked = { projectId, kind: 'magic_link', target: '', clientNonce: '' } as const;
+  const counts = new Map<string, number>();
+  for (let n = 0; n < 20_000; n++) {
+    const { raw } = codes.mint(asked);
+    expect(raw).toMatch(/^\d{6}$/);
+    for (const [place, digit] of [...raw].entries())
+      counts.set(`${place} ${digit}`, (counts.get(`${place} ${digit}`) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(60);
+  // Six deviations: one run in ten million would meet them by chance.
+  for (const count of counts.values()) expect(Math.abs(count - 2000)).toBeLessThan(6 * Math.sqrt(1800));
+});
+
+test('the janitor removes values a week after they expired, and mails a week after they left', async () => {
+  const { orm, database } = await prepare();
+  const { issue } = ways(orm);
+  await issue();
+  await database.query(
+    `
+    insert into mail_outbox (id, project_id, kind, recipient, locale, state, attempts, created_at, due_at, ended_at)
+    values (gen_random_uuid(), '${projectId}', 'verification', '', '', 'sent', 1, $1, $1, $1)`,
+    [noon],
+  );
+  const rows = async () => [
+    ...(await database.query('select 1 from one_time_tokens')),
+    ...(await database.query('select 1 from mail_outbox')),
+  ];
+  const day = 24 * 3600;
+  await sweep(orm, after(7 * day - 1));
+  expect(await rows()).toHaveLength(2);
+  await sweep(orm, after(8 * day + 1));
+  expect(await rows()).toHaveLength(0);
+});

@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest';
+import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
+import { mailsTo } from '../support/inbox.ts';
+import { linkTo, pathOfLink, registered, visitor } from '../support/page.ts';
+import { ada, asService, bob } from '../support/people.ts';
+import { refusalOf } from '../support/refusal.ts';
+import { start, type TestService, wires } from '../support/start.ts';
+
+const countess = 'countess@example.org';
+const newPassword = 'notes on the engine';
+
+async function forgotten(env: Record<string, string> = {}) {
+  const service = await start({ env });
+  const { as, user } = await service.welcome();
+  await service.clients('json').auth.requestPasswordReset({ email: ada.email });
+  return { service, as, user, visit: visitor(service), link: await linkTo(service) };
+}
+
+function eventsOf({ database }: TestService, action: string) {
+  return database.query('select user_id, result, address, user_agent from audit_events where action = $1', [action]);
+}
+
+describe.each(wires)('for clients over %s', (wire) => {
+  test('opening the link that verifies an address changes nothing, however often and by whatever; its button does', async () => {
+    const { service, user, visit, link } = await registered();
+    const { auth } = service.clients(wire);
+    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{32}$/);
+    const before = await service.database.checksums();
+    for (const method of ['GET', 'GET', 'HEAD', 'HEAD'])
+      expect((await visit.open(link.path, {}, method)).status, method).toBe(200);
+    expect(await service.database.checksums()).toEqual(before);
+    const page = await visit.open(link.path);
+    expect(page).toMatchObject({ heading: 'Verify your e-mail address', form: { token: link.token } });
+    const headers = { 'user-agent': 'Reader/1.0' };
+    expect(await visit.post('/verify-email', page.form!, headers)).toMatchObject({
+      status: 200,
+      heading: 'Your address is verified',
+      form: undefined,
+    });
+    const { as } = await service.signIn();
+    expect((await auth.getMe({}, as)).user!.emailVerified).toBe(true);
+    expect((await refusalOf(auth.verifyEmail({ token: link.token }))).reason).toBe(
+      'VERIFICATION_TOKEN_USED_OR_EXPIRED',
+    );
+    expect(await eventsOf(service, 'auth.email_verified')).toEqual([
+      { user_id: user.id, result: 'SUCCESS', address: '127.0.0.1', user_agent: 'Reader/1.0' },
+    ]);
+  });
+
+  test('opening the link that confirms a new address changes nothing, its button does', async () => {
+    const service = await start();
+    const { as } = await service.welcome();
+    const { auth } = service.clients(wire);
+    await auth.updateMe({ email: countess, currentPassword: ada.password }, as);
+    const link = await linkTo(service, countess);
+    const visit = visitor(service);
+    for (const method of ['HEAD', 'GET', 'GET']) await visit.open(link.path, {}, method);
+    expect((await auth.getMe({}, as)).user).toMatchObject({ email: ada.email, pendingEmail: countess });
+    const { form } = await visit.open(link.path);
+    expect((await visit.post('/confirm-email-change', form!)).heading).toBe('Your new address is confirmed');
+    expect((await auth.getMe({}, as)).user).toMatchObject({ email: countess, pendingEmail: '' });
+    expect(await visit.post('/confirm-email-change', form!)).toMatchObject({
+      status: 410,
+      heading: 'This link no longer works',
+    });
+  });
+
+  test('the page of a reset asks for a password and sets it; what is wrong with one is said and keeps the link', async () => {
+    const { service, as, user, visit, link } = await forgotten();
+    const { auth } = service.clients(wire);
+    const before = await service.database.checksums();
+    for (const method of ['GET', 'HEAD', 'GET', 'HEAD']) await visit.open(link.path, {}, method);
+    expect(await service.database.checksums()).toEqual(before);
+    const page = await visit.open(link.path);
+    expect(page).toMatchObject({ status: 200, form: { token: link.token, account: ada.email, password: '' } });
+    const refused: [password: string, alert: RegExp][] = [
+      ['', /^Enter a new password\.$/],
+      ['xqzvwk7', /^This password is too short\. It needs at least 8 characters\.$/],
+      ['password', /many people use/],
+      ['ada@example.org', /too close to your name/],
+      ['a'.repeat(1025), /cannot be used/],
+      ['with a \u0007 bell', /cannot be used/],
+    ];
+    for (const [password, alert] of refused) {
+      const again = await visit.post('/reset-password', { ...page.form, password });
+      expect(again.alert, password).toMatch(alert);
+      expect(again.form, password).toEqual({ token: link.token, account: ada.email, password: '' });
+      expect([400, 422], password).toContain(again.status);
+    }
+    const done = await visit.post('/reset-password', { ...page.form, password: newPassword });
+    expect(done).toMatchObject({ status: 200, heading: 'Your new password is saved', form: undefined });
+    await auth.signIn({ ...ada, password: newPassword });
+    expect((await refusalOf(auth.getMe({}, as))).reason).toBe('SESSION_REVOKED');
+    expect(await visit.open(link.path)).toMatchObject({ status: 410, heading: 'This link no longer works' });
+    expect((await visit.post('/reset-password', { ...page.form, password: newPassword })).status).toBe(410);
+    expect(await eventsOf(service, 'auth.password_reset.complete')).toContainEqual(
+      expect.objectContaining({ user_id: user.id, result: 'SUCCESS', address: '127.0.0.1' }),
+    );
+  });
+
+  test('links that only an application can take up are left as they are, and their pages say so', async () => {
+    const service = await start();
+    const { as, account } = await service.welcome();
+    const { auth, accounts } = service.clients(wire);
+    const visit = visitor(service);
+    await auth.requestMagicLink({ email: ada.email });
+    const magic = await linkTo(service);
+    const invite = await accounts.createAccountInvite(
+      { accountId: account.id, email: bob.email, role: AccountRole.MEMBER },
+      as,
+    );
+    const referral = await accounts.getReferral({}, as);
+    await mailsTo(service, bob.email);
+    const before = await service.database.checksums();
+    const links: [path: string, heading: string][] = [
+      [magic.path, 'This link opens in the application'],
+      [pathOfLink(invite.link), 'Accept this invitation in the application'],
+      [pathOfLink(referral.link), 'This recommendation counts in the application'],
+    ];
+    for (const [path, heading] of links) {
+      expect(await visit.open(path), path).toMatchObject({ status: 200, heading, form: undefined });
+      expect(await visit.open(path, {}, 'HEAD'), path).toMatchObject({ status: 200, text: '' });
+      const posted = await visit.post(path, { token: magic.token });
+      expect([posted.status, posted.headers.allow, posted.reason]).toEqual([405, 'GET, HEAD', 'METHOD_NOT_FOUND']);
+    }
+    expect(await service.database.checksums()).toEqual(before);
+    await auth.signInWithMagicLink({ token: magic.token });
+    await auth.register({ ...bob, accountInviteCode: invite.accountInviteCode });
+  });
+});
+
+test('where an application has pages of its own, links lead there and the service has none', async () => {
+  const { visit, link, service } = await registered({ FRONTEND_URL: 'https://app.example.org/' });
+  const { token } = link;
+  for (const path of ['/verify-email', '/reset-password', '/confirm-email-change', '/magic-link', '/invite', '/'])
+    for (const method of ['GET', 'HEAD', 'POST']) {
+      const answer =
+        method === 'POST' ? await visit.post(path, { token }) : await visit.open(`${path}?token=${token}`, {}, method);
+      expect(answer.status, `${method} ${path}`).toBe(404);
+    }
+  expect((await visit.open('/?referral_code=x')).status).toBe(404);
+  await service.clients('json').auth.verifyEmail({ token });
+});
+
+test('a link that is wrong says how, and what to do', async () => {
+  const { service, visit, link } = await registered();
+  const seen = async (path: string, token?: string) => {
+    const { status, heading, alert } = await visit.post(path, token === undefined ? {} : { token });
+    expect(alert, path).toBeDefined();
+    return [status, heading];
+  };
+  const wrongKind = '/confirm-email-change';
+  expect(await seen('/verify-email')).toEqual([400, 'This link is not complete']);
+  for (const path of ['/verify-email', '/confirm-email-change', '/reset-password']) {
+    expect((await visit.open(path)).status, path).toBe(400);
+    expect((await visit.open(`${path}?token=`)).heading, path).toBe('This link is not complete');
+    for (const token of ['nonsense', 'x'.repeat(200), 'ghot_\u0000', '\ufffd'])
+      expect(await seen(path, token), path).toEqual([400, 'This link is not valid']);
+  }
+  expect(await seen(wrongKind, link.token)).toEqual([400, 'This link is not valid']);
+  expect((await visit.open('/reset-password?token=nonsense')).heading).toBe('This link no longer works');
+  service.pass(25 * 3600);
+  expect(await seen('/verify-email', link.token)).toEqual([410, 'This link no longer works']);
+});
+
+test('an address that was taken meanwhile is said to be taken', async () => {
+  const service = await start();
+  const { as } = await service.welcome();
+  const { auth, admin } = service.clients('json');
+  await auth.updateMe({ email: countess, currentPassword: ada.password }, as);
+  const { token } = await linkTo(service, countess);
+  await admin.createUser({ ...bob, email: countess }, asService);
+  const answer = await visitor(service).post('/confirm-email-change', { token });
+  expect(answer).toMatchObject({ status: 409, heading: 'This address is taken', form: undefined });
+});

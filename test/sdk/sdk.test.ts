@@ -1,0 +1,186 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createContextKey, createContextValues } from '@connectrpc/connect';
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { type Reason as ReasonOfService, Refusal } from '../../src/errors.ts';
+import {
+  AssuranceLevel,
+  Code,
+  ConnectError,
+  fieldErrors,
+  type Interceptor,
+  metadataOf,
+  type Reason,
+  reasonOf,
+  reasons,
+  retryAfter,
+  type Session,
+  SessionKind,
+  stepUpOf,
+  type User,
+  withBearer,
+} from '../../src/sdk/surface.ts';
+import { ada, serviceKey } from '../support/people.ts';
+import { entries, failureOf, open } from '../support/sdk-entries.ts';
+import { start } from '../support/start.ts';
+
+describe.each(entries)('through gatehouse/%s', (entry) => {
+  test('a person signs in, is known by the bearer, and signs out', async () => {
+    const service = await start();
+    const { auth, sessions, admin } = open(entry, service.replicas[0]!);
+    const created = await admin.createUser(ada, withBearer(serviceKey));
+    const { user, tokens, session } = await auth.signIn({ ...ada, kind: SessionKind.NATIVE });
+    expectTypeOf(user).toEqualTypeOf<User | undefined>();
+    expectTypeOf(session).toEqualTypeOf<Session | undefined>();
+    expect(user!.id).toBe(created.user!.id);
+    expect(session).toMatchObject({ kind: SessionKind.NATIVE, aal: AssuranceLevel.AAL1 });
+    const asAda = withBearer(tokens!.accessToken);
+    expect((await auth.getMe({}, asAda)).user!.email).toBe(ada.email);
+    const seen = await sessions.introspect({ token: tokens!.accessToken }, withBearer(serviceKey));
+    expect(seen).toMatchObject({ active: true, userId: user!.id, sessionId: session!.id });
+    const renewed = await sessions.refresh({ refreshToken: tokens!.refreshToken });
+    await sessions.signOut({ refreshToken: renewed.tokens!.refreshToken });
+    expect(reasonOf((await failureOf(auth.getMe({}, asAda))).error)).toBe('SESSION_REVOKED');
+  });
+
+  test('a refusal has a code, a reason and a sentence, and nothing else that does not fit', async () => {
+    const service = await start();
+    const { auth } = open(entry, service.replicas[0]!);
+    const { error } = await failureOf(auth.signIn({ email: ada.email, password: 'wrong' }));
+    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: 'Incorrect email or password' });
+    expect(reasonOf(error)).toBe('INVALID_CREDENTIALS');
+    expect(fieldErrors(error)).toEqual({});
+    expect(metadataOf(error)).toEqual({});
+    expect(retryAfter(error)).toBeUndefined();
+    expect(stepUpOf(error)).toBeUndefined();
+  });
+
+  test('wrong fields are named, each with what is wrong', async () => {
+    const service = await start();
+    const { auth } = open(entry, service.replicas[0]!);
+    const { error } = await failureOf(auth.register({ email: 'nobody', password: '', name: 'N'.repeat(201) }));
+    expect(reasonOf(error)).toBe('INVALID_ARGUMENT');
+    const fields = fieldErrors(error);
+    expect(Object.keys(fields).sort()).toEqual(['email', 'name', 'password']);
+    expect(Object.values(fields).flat()).toHaveLength(3);
+    for (const description of Object.values(fields).flat()) expect(description).toMatch(/\w+ \w+/);
+  });
+
+  test('a call too many says in how many seconds to come back', async () => {
+    const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
+    const { auth } = open(entry, service.replicas[0]!);
+    await service.welcome();
+    const { error } = await failureOf(auth.signIn(ada));
+    expect(reasonOf(error)).toBe('OVER_REQUEST_RATE_LIMIT');
+    expect(retryAfter(error)).toBeGreaterThan(0);
+    expect(retryAfter(error)).toBeLessThanOrEqual(60);
+  });
+
+  test('an assurance level that is too low says which one is required', async () => {
+    const metadata = { required_aal: 'aal2', current_aal: 'aal1' };
+    const service = await start({ inner: [refuse('GetMe', new Refusal('INSUFFICIENT_AAL', { metadata }))] });
+    const { as } = await service.guest();
+    const { auth } = open(entry, service.replicas[0]!);
+    const { error } = await failureOf(auth.getMe({}, as));
+    expect(stepUpOf(error)).toEqual({ required: AssuranceLevel.AAL2, current: AssuranceLevel.AAL1 });
+    expect(metadataOf(error)).toEqual(metadata);
+  });
+
+  test("a call ends with its deadline: its own, else the client's", async () => {
+    const service = await start({ inner: [stall('GetMe', 2500)] });
+    const { as } = await service.guest();
+    const { auth } = open(entry, service.replicas[0]!, { timeoutMs: 1000 });
+    const [own, clients] = await Promise.all([
+      failureOf(auth.getMe({}, { ...as, timeoutMs: 200 })),
+      failureOf(auth.getMe({}, as)),
+    ]);
+    expect([own, clients].map(({ error }) => reasonOf(error))).toEqual(Array(2).fill('DEADLINE_EXCEEDED'));
+    expect(own.after).toBeGreaterThan(190);
+    expect(own.after).toBeLessThan(900);
+    expect(clients.after).toBeGreaterThan(900);
+    expect(clients.after).toBeLessThan(2400);
+    expect((await auth.getMe({}, { ...as, timeoutMs: 0 })).user!.isAnonymous, 'none when it says so').toBe(true);
+  });
+
+  test('an aborted call ends at once', async () => {
+    const service = await start({ inner: [stall('GetMe', 2500)] });
+    const { as } = await service.guest();
+    const { auth } = open(entry, service.replicas[0]!);
+    const { error, after } = await failureOf(auth.getMe({}, { ...as, signal: AbortSignal.timeout(100) }));
+    expect(reasonOf(error)).toBe('CANCELED');
+    expect(after).toBeLessThan(2000);
+    const late = await failureOf(auth.getMe({}, { ...as, signal: AbortSignal.abort() }));
+    expect(reasonOf(late.error), 'also when it was aborted before').toBe('CANCELED');
+  });
+
+  test('interceptors see every call, the first one outermost', async () => {
+    const service = await start();
+    const seen: string[] = [];
+    const kName = createContextKey('nobody');
+    const watch = (name: string): Interceptor => {
+      return (next) => async (req) => {
+        seen.push(`${name} ${req.method.name} for ${req.contextValues.get(kName)}`);
+        const res = await next(req);
+        seen.push(`${name} answered`);
+        return res;
+      };
+    };
+    const { auth } = open(entry, service.replicas[0]!, { interceptors: [watch('outer'), watch('inner')] });
+    await auth.signUpAnonymous({}, { contextValues: createContextValues().set(kName, 'ada') });
+    expect(seen).toEqual([
+      'outer SignUpAnonymous for ada',
+      'inner SignUpAnonymous for ada',
+      'inner answered',
+      'outer answered',
+    ]);
+  });
+});
+
+describe('reasons', () => {
+  test('are those of the service, all of them, in its order', () => {
+    const table = readFileSync('src/errors.ts', 'utf8').match(/^const refusals = \{$.*?^\}/ms)![0];
+    const names = [...table.matchAll(/^ {2}([A-Z_]+): \[\s*Code\./gm)].map((each) => each[1]);
+    expect(reasons).toEqual(names);
+    expectTypeOf<Reason>().toEqualTypeOf<ReasonOfService>();
+  });
+
+  test('are none where the service gave none', () => {
+    expect(reasonOf(new Error('no'))).toBeUndefined();
+    expect(reasonOf(undefined)).toBeUndefined();
+    expect(reasonOf(new ConnectError('no', Code.Unavailable))).toBeUndefined();
+    expect(reasonOf(errorWith('gatehouse', 'SESSION_REVOKED'))).toBe('SESSION_REVOKED');
+    expect(reasonOf(errorWith('gatehouse', 'NOT_INVENTED_YET')), 'unknown here').toBeUndefined();
+    expect(reasonOf(errorWith('example.org', 'SESSION_REVOKED')), "somebody else's").toBeUndefined();
+  });
+});
+
+test('a bearer comes on top of other options, and leaves them as they were', () => {
+  const options = { timeoutMs: 50, headers: { 'x-request-id': 'request-of-ada' } };
+  const { timeoutMs, headers } = withBearer('secret', options);
+  expect(timeoutMs).toBe(50);
+  expect(Object.fromEntries(new Headers(headers))).toEqual({
+    authorization: 'Bearer secret',
+    'x-request-id': 'request-of-ada',
+  });
+  expect(options.headers).toEqual({ 'x-request-id': 'request-of-ada' });
+});
+
+function refuse(method: string, refusal: Refusal): Interceptor {
+  return (next) => async (req) => {
+    if (req.method.name === method) throw refusal;
+    return next(req);
+  };
+}
+
+function stall(method: string, milliseconds: number): Interceptor {
+  return (next) => async (req) => {
+    if (req.method.name === method) await sleep(milliseconds);
+    return next(req);
+  };
+}
+
+function errorWith(domain: string, reason: string): ConnectError {
+  const detail = { desc: ErrorInfoSchema, value: { domain, reason } };
+  return new ConnectError('no', Code.Unauthenticated, undefined, [detail]);
+}

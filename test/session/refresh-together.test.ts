@@ -1,0 +1,184 @@
+// @serializable
+import { decodeJwt } from 'jose';
+import { expect, onTestFinished, test } from 'vitest';
+import { MasterKeys } from '../../src/crypto/master-keys.ts';
+import { Direct } from '../../src/database/autocommit.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { Refusal } from '../../src/errors.ts';
+import { defaultProjectId } from '../../src/project/project.ts';
+import { Rotations } from '../../src/session/refresh.ts';
+import { readRefreshToken } from '../../src/session/refresh-token.ts';
+import { asService } from '../support/people.ts';
+import { startProxy } from '../support/proxy.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
+import { start, type TestService, wires } from '../support/start.ts';
+
+type Guest = Awaited<ReturnType<TestService['guest']>>;
+
+/** A service with guests, where whoever refreshes now finds a refresh under way and goes with others. */
+async function startBusy(count: number) {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env: { LIMITS: 'SessionService.Refresh:session=10,*=off' } });
+  const guests: Guest[] = [];
+  for (let i = 0; i < count; i++) guests.push(await service.guest());
+  const { tokens } = await service.guest();
+  const refresh = (refreshToken: string, signal?: AbortSignal) =>
+    service.clients('grpc').sessions.refresh({ refreshToken }, signal ? { signal } : {});
+  const batches = () => proxy.statements.filter(({ name }) => name === 'session_rotate_all').length;
+  /** Until the answer is called for, one refresh is under way. */
+  const occupy = async () => {
+    const reached = proxy.hold('before', 'session_rotate');
+    const occupant = refresh(tokens.refreshToken);
+    const { letGo } = await reached;
+    return () => {
+      letGo();
+      return occupant;
+    };
+  };
+  const generations = async () => {
+    const rows = await service.database.query<{ id: string; generation: number }>(
+      'select id, generation from sessions',
+    );
+    return new Map(rows.map(({ id, generation }) => [id, generation]));
+  };
+  return { service, proxy, guests, refresh, batches, occupy, generations };
+}
+
+test.each(wires)(
+  'over %s, sessions that refresh at once share statements, and each gets its own tokens',
+  async (wire) => {
+    const { service, guests, batches, occupy, generations } = await startBusy(20);
+    const { sessions } = service.clients(wire);
+    const release = await occupy();
+    const calls = guests.map(({ tokens }) => sessions.refresh({ refreshToken: tokens.refreshToken }));
+    const answers = await Promise.all(calls);
+    expect(batches()).toBeGreaterThan(0);
+    expect(batches()).toBeLessThan(20);
+    await release();
+    for (const [i, { tokens }] of answers.entries()) {
+      expect(decodeJwt(tokens!.accessToken)).toMatchObject({
+        sub: guests[i]!.user.id,
+        session_id: guests[i]!.session.id,
+      });
+      expect((await generations()).get(guests[i]!.session.id)).toBe(1);
+      await sessions.refresh({ refreshToken: tokens!.refreshToken });
+    }
+    expect(new Set(answers.map(({ tokens }) => tokens!.refreshToken)).size).toBe(20);
+  },
+);
+
+test('what is wrong with one token is said to whoever sent it, and stops nobody who refreshes with them', async () => {
+  const { service, guests, refresh, batches, occupy, generations } = await startBusy(7);
+  const [fine, revoked, banned, replayed, old, busy, alsoFine] = guests.map(({ session, user, tokens }) => ({
+    id: session.id,
+    userId: user.id,
+    token: tokens.refreshToken,
+  }));
+  await service.clients('grpc').sessions.signOut({ refreshToken: revoked!.token });
+  await service.clients('grpc').admin.banUser({ userId: banned!.userId }, asService);
+  const successor = (await refresh(replayed!.token)).tokens!.refreshToken;
+  const newer = (await refresh(old!.token)).tokens!.refreshToken;
+  await refresh(newer);
+  await service.database.query('update sessions set refresh_count = 10 where id = $1', [busy!.id]);
+  const before = batches();
+  const release = await occupy();
+  const outcomes = await Promise.all(
+    [fine, revoked, banned, replayed, old, busy, alsoFine].map((each) =>
+      refresh(each!.token).then(({ tokens }) => tokens!.refreshToken, reasonOf),
+    ),
+  );
+  await release();
+  expect(batches()).toBeGreaterThan(before);
+  expect(outcomes).toEqual([
+    expect.stringMatching(/^ghr_/),
+    'SESSION_REVOKED',
+    'SESSION_REVOKED',
+    successor,
+    'REFRESH_TOKEN_ALREADY_USED',
+    'OVER_REQUEST_RATE_LIMIT',
+    expect.stringMatching(/^ghr_/),
+  ]);
+  expect(await refusalOf(refresh(newer))).toMatchObject({ reason: 'REFRESH_TOKEN_ALREADY_USED' });
+  const after = await generations();
+  expect([fine, replayed, busy, alsoFine].map((each) => after.get(each!.id))).toEqual([1, 1, 0, 1]);
+});
+
+test('a session whose row is locked holds up nobody who refreshes with it', async () => {
+  const { service, guests, refresh, batches, occupy } = await startBusy(6);
+  const [locked, ...others] = guests.map(({ tokens, session }) => ({ token: tokens.refreshToken, id: session.id }));
+  const unlock = await service.database.hold('select from sessions where id = $1 for update', [locked!.id]);
+  const release = await occupy();
+  let isAnswered = false;
+  const late = refresh(locked!.token).finally(() => {
+    isAnswered = true;
+  });
+  await Promise.all(others.map(({ token }) => refresh(token)));
+  expect(batches()).toBeGreaterThan(0);
+  expect(isAnswered).toBe(false);
+  await unlock();
+  await late;
+  await release();
+});
+
+test('the token of a caller who has left before the statement did is not used', async () => {
+  const { service, proxy, guests, generations } = await startBusy(3);
+  const orm = await openOrm(proxy.url(service.database));
+  onTestFinished(() => orm.close(true));
+  const rotations = new Rotations(new Direct(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
+  const keys = new MasterKeys(service.config.masterKeys);
+  const use = ({ tokens }: Guest, signal?: AbortSignal) => {
+    const token = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
+    return rotations.use(new Direct(orm, signal), {
+      token,
+      projectId: defaultProjectId,
+      address: '192.0.2.1',
+      userAgent: '',
+    });
+  };
+  const [alone, ahead, behind] = guests as [Guest, Guest, Guest];
+  const first = proxy.hold('before', 'session_rotate');
+  const calls = [use(alone)];
+  const occupied = await first;
+  const second = proxy.hold('before', 'session_rotate_all');
+  calls.push(use(ahead));
+  const away = await second;
+  const leaving = new AbortController();
+  const left = use(behind, leaving.signal);
+  leaving.abort(new Refusal('CANCELED'));
+  for (const { letGo } of [occupied, away]) letGo();
+  await expect(left).rejects.toMatchObject({ reason: 'CANCELED' });
+  await Promise.all(calls);
+  const after = await generations();
+  expect([alone, ahead, behind].map(({ session }) => after.get(session.id))).toEqual([1, 1, 0]);
+});
+
+test('look-ups that go together answer each caller for the session that was asked for', async () => {
+  const service = await start();
+  await service.welcome();
+  const own = await Promise.all(Array.from({ length: 4 }, () => service.signIn()));
+  const { sessions } = service.clients('grpc');
+  const asked = Array.from({ length: 24 }, (_, n) => [own[n % 4]!, own[(n + 1) % 4]!] as const);
+  const calls = asked.map(async ([mine, other]) => {
+    const [shown, introspected] = await Promise.all([
+      sessions.getSession({ sessionId: other.session.id }, mine.as),
+      sessions.introspect({ token: mine.tokens.accessToken }, asService),
+    ]);
+    expect(shown.session).toMatchObject({ id: other.session.id, current: false });
+    expect(introspected).toMatchObject({ active: true, sessionId: mine.session.id });
+  });
+  await Promise.all(calls);
+});
+
+test('two replicas that refresh the same sessions at once do not block each other, and use each token once', async () => {
+  const service = await start({ replicas: 2 });
+  const guests: Guest[] = [];
+  for (let i = 0; i < 10; i++) guests.push(await service.guest());
+  const refresh = (replica: number, { tokens: { refreshToken } }: Guest) =>
+    service.clients('grpc', replica).sessions.refresh({ refreshToken });
+  const forwards = guests.map((guest) => refresh(0, guest));
+  const backwards = guests.toReversed().map((guest) => refresh(1, guest));
+  const successors = (await Promise.all([...forwards, ...backwards])).map(({ tokens }) => tokens!.refreshToken);
+  expect(successors.slice(0, 10)).toEqual(successors.slice(10).reverse());
+  expect(new Set(successors).size).toBe(10);
+  expect(await service.database.query('select distinct generation from sessions')).toEqual([{ generation: 1 }]);
+});

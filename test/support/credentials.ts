@@ -1,0 +1,116 @@
+import type { Reason } from '../../src/errors.ts';
+import { resign } from './forge.ts';
+import { ada, asService, serviceKey } from './people.ts';
+import type { TestService } from './start.ts';
+
+/** Something to put into the Authorization header, and whom it makes of the caller. */
+export interface Credential {
+  readonly name: string;
+  readonly header: string | undefined;
+  /** What is wrong with it, if anything. */
+  readonly fault?: Reason;
+  readonly isService?: true;
+  readonly isOperator?: true;
+  readonly isImpersonated?: true;
+  readonly isGuest?: true;
+  readonly mustChangePassword?: true;
+  readonly hasTwoFactors?: true;
+  readonly isStale?: true;
+}
+
+/** One of each, good and bad. Makes the people it takes. */
+export async function credentialsOf(service: TestService): Promise<Credential[]> {
+  const { tokens } = await service.welcome(ada);
+  const good = `Bearer ${tokens.accessToken}`;
+  return [
+    { name: 'nothing', header: undefined, fault: 'AUTHENTICATION_REQUIRED' },
+    { name: 'a user', header: good },
+    { name: 'a user, lower case', header: `bearer ${tokens.accessToken}` },
+    { name: 'a service key', header: `Bearer ${serviceKey}`, isService: true },
+    ...(await otherUsers(service)),
+    ...(await endedUsers(service)),
+    ...notBearers(good, tokens.accessToken),
+    ...wrongTokens(service, tokens.accessToken, tokens.refreshToken),
+  ];
+}
+
+async function otherUsers(service: TestService): Promise<Credential[]> {
+  const { tokens: guest } = await service.guest();
+  const { admin } = service.clients('json');
+  await admin.createUser({ ...person('eve'), mustChangePassword: true }, asService);
+  const { tokens: eve } = await service.signIn(person('eve'));
+  const strong = await service.welcome(person('strong'));
+  const stale = await service.welcome(person('stale'));
+  await service.database.query('update sessions set aal = 2 where id = $1', [strong.session.id]);
+  await service.database.query(`update sessions set amr = '[{"method":"password","timestamp":1}]' where id = $1`, [
+    stale.session.id,
+  ]);
+  const operator = await service.operator();
+  const acting = await admin.impersonateUser({ userId: strong.user.id }, operator.as);
+  const strongToken = resign(service, strong.tokens.accessToken, { claims: { aal: 'aal2' } });
+  return [
+    { name: 'a guest', header: `Bearer ${guest.accessToken}`, isGuest: true },
+    { name: 'a user who must change the password', header: `Bearer ${eve.accessToken}`, mustChangePassword: true },
+    { name: 'a user with two factors', header: `Bearer ${strongToken}`, hasTwoFactors: true },
+    { name: 'an operator', header: `Bearer ${operator.tokens.accessToken}`, isOperator: true },
+    {
+      name: 'an operator who acts as a user',
+      header: `Bearer ${acting.tokens!.accessToken}`,
+      isImpersonated: true,
+    },
+    { name: 'a user who signed in long ago', header: `Bearer ${stale.tokens.accessToken}`, isStale: true },
+  ];
+}
+
+async function endedUsers(service: TestService): Promise<Credential[]> {
+  const { sessions, admin } = service.clients('json');
+  const revoked = await service.welcome(person('revoked'));
+  await sessions.signOut({}, revoked.as);
+  const banned = await service.welcome(person('banned'));
+  await admin.banUser({ userId: banned.user.id }, asService);
+  const deleted = await service.welcome(person('deleted'));
+  await admin.deleteUser({ userId: deleted.user.id }, asService);
+  // Whoever ends the sessions of a user ends them all; should one be left, the user's own state must do.
+  const left = await service.welcome(person('left'));
+  const gone = await service.welcome(person('gone'));
+  await service.database.query(`update users set banned_until = now() + interval '1 day' where id = $1`, [
+    left.user.id,
+  ]);
+  await service.database.query('update users set deleted_at = now() where id = $1', [gone.user.id]);
+  const ended = { revoked, banned, deleted, 'banned, but not revoked,': left, 'deleted, but not revoked,': gone };
+  return Object.entries(ended).map(([name, { tokens }]) => ({
+    name: `a ${name} one`,
+    header: `Bearer ${tokens.accessToken}`,
+    fault: 'SESSION_REVOKED',
+  }));
+}
+
+function notBearers(good: string, token: string): Credential[] {
+  const spellings = {
+    'Basic of a good token': `Basic ${Buffer.from(`user:${token}`).toString('base64')}`,
+    'a good token as Basic': `Basic ${token}`,
+    'a good token without a scheme': token,
+    'a scheme without a token': 'Bearer',
+    'two spaces': `Bearer  ${token}`,
+    'two bearers': `${good}, ${good}`,
+    'a good token and more': `${good} more`,
+  };
+  return Object.entries(spellings).map(([name, header]) => ({ name, header, fault: 'TOKEN_INVALID' }));
+}
+
+function wrongTokens(service: TestService, access: string, refresh: string): Credential[] {
+  const past = Math.floor(service.now().getTime() / 1000) - 7200;
+  const expired = resign(service, access, { claims: { iat: past, exp: past + 3600 } });
+  return [
+    { name: 'garbage', header: 'Bearer garbage', fault: 'TOKEN_INVALID' },
+    { name: 'garbage with dots', header: 'Bearer gar.ba.ge', fault: 'TOKEN_INVALID' },
+    { name: 'a refresh token', header: `Bearer ${refresh}`, fault: 'TOKEN_INVALID' },
+    { name: 'a wrong service key', header: `Bearer ${serviceKey}2`, fault: 'TOKEN_INVALID' },
+    { name: 'a service key in capitals', header: `Bearer ${serviceKey.toUpperCase()}`, fault: 'TOKEN_INVALID' },
+    { name: 'an expired token', header: `Bearer ${expired}`, fault: 'TOKEN_EXPIRED' },
+  ];
+}
+
+function person(name: string) {
+  return { email: `${name}@example.org`, password: `${name} has a long one` };
+}

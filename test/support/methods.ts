@@ -1,0 +1,157 @@
+import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
+import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
+import { lastMail, tokenFor } from './inbox.ts';
+import { ada, asService, bob, grace } from './people.ts';
+import type { SentStatement } from './proxy.ts';
+import type { TestService, Wire } from './start.ts';
+
+/** A call of one method that succeeds. Further cases of a method have a remark in brackets. */
+export interface Step {
+  readonly name: string;
+  readonly call: () => Promise<unknown>;
+}
+
+export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
+
+// Mails are sent, events are sealed; the probe looks each second, the signing keys and the clock are read now and then.
+const backgroundNames =
+  /^(mail_(?!enqueue)\w+|audit_(backlog|take_unsealed|last_seal|events_of_seal|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
+const backgroundTexts = /^select 1$|from "signing_keys"|clock_timestamp|pg_try_advisory_xact_lock|^set transaction/;
+
+function isBackground({ name, text }: SentStatement): boolean {
+  return name ? backgroundNames.test(name) : backgroundTexts.test(text);
+}
+
+/**
+ * The statements of calls, without those a replica sends by itself and the transactions that those are in: also where
+ * only the end of such a transaction is seen, or only its beginning.
+ */
+export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
+  const open = new Map<number, SentStatement[]>();
+  const dropped = new Set<SentStatement>();
+  const drop = (all: readonly SentStatement[]): void => {
+    for (const each of all) dropped.add(each);
+  };
+  for (const each of statements) {
+    if (each.text === 'begin') open.set(each.connection, []);
+    const transaction = open.get(each.connection);
+    transaction?.push(each);
+    const isEnd = /^(commit|rollback)$/.test(each.text);
+    if (isBackground(each) || (isEnd && !transaction)) drop([each]);
+    if (transaction?.some((part) => dropped.has(part))) drop(transaction);
+    if (isEnd) open.delete(each.connection);
+  }
+  for (const transaction of open.values()) if (transaction.length === 1) drop(transaction);
+  return statements.filter((each) => !dropped.has(each));
+}
+
+/** The transactions that seal events begin and commit like those of calls. Without a queue there are none. */
+export async function keepTrailUnsealed({ database }: TestService): Promise<void> {
+  await database.query('alter table audit_events disable trigger audit_events_queue');
+}
+
+/** Runs every method of the service once, in an order in which each succeeds, and hands each call to `around`. */
+export async function callEveryMethod(
+  service: TestService,
+  wire: Wire,
+  around: (step: Step) => Promise<unknown> = ({ call }) => call(),
+): Promise<void> {
+  const { auth, sessions, admin } = service.clients(wire);
+  async function step<T>(name: string, call: () => Promise<T>): Promise<T> {
+    let answer!: T;
+    await around({ name, call: async () => (answer = await call()) });
+    return answer;
+  }
+  const created = await step('CreateUser', () => admin.createUser(ada, asService));
+  const signedIn = await step('SignIn', () => auth.signIn(ada));
+  const as = { headers: { authorization: `Bearer ${signedIn.tokens!.accessToken}` } };
+  await step('GetMe', () => auth.getMe({}, as));
+  const { tokens } = await step('Refresh', () => sessions.refresh({ refreshToken: signedIn.tokens!.refreshToken }));
+  await step('Introspect', () => sessions.introspect({ token: tokens!.accessToken }, asService));
+  await step('ListSessions', () => sessions.listSessions({}, as));
+  await step('GetSession', () => sessions.getSession({ sessionId: signedIn.session!.id }, as));
+  const other = await auth.signIn(ada);
+  await step('RevokeSession', () => sessions.revokeSession({ sessionId: other.session!.id }, as));
+  await step('SignOut', () => sessions.signOut({ refreshToken: tokens!.refreshToken }));
+  const again = bearerOf(await auth.signIn(ada));
+  await step('SignOut (all)', () => sessions.signOut({ scope: SignOutScope.GLOBAL }, again));
+  await step('Register', () => auth.register(bob));
+  const guest = bearerOf(await step('SignUpAnonymous', () => auth.signUpAnonymous({})));
+  await step('Register (guest)', () => auth.register({ ...bob, email: 'guest@example.org' }, guest));
+  await callMailed(service, wire, step);
+  const { id: userId } = created.user!;
+  await step('GetUser', () => admin.getUser({ userId }, asService));
+  const { user: future } = await step('CreateUser (operator)', () => admin.createUser(grace, asService));
+  const grant = { userId: future!.id, role: 'operator' };
+  await step('UpdateUser (operator)', () => admin.updateUser(grant, asService));
+  const operator = { as: bearerOf(await step('SignIn (operator)', () => auth.signIn(grace))) };
+  await step('ListUsers', () => admin.listUsers({}, asService));
+  await step('ListUsers (prefix)', () => admin.listUsers({ emailPrefix: 'ada' }, asService));
+  await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));
+  await step('UpdateUser', () => admin.updateUser({ userId, name: 'Ada' }, operator.as));
+  await step('UpdateUser (role)', () => admin.updateUser({ userId, role: 'engineer' }, operator.as));
+  await step('SendPasswordReset', () => admin.sendPasswordReset({ userId }, operator.as));
+  await step('ImpersonateUser', () => admin.impersonateUser({ userId }, operator.as));
+  await step('RevokeUserSessions', () =>
+    admin.revokeUserSessions({ whose: { case: 'userId', value: userId } }, asService),
+  );
+  await step('GetSettings (admin)', () => admin.getSettings({}, asService));
+  await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
+  const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
+  const kid = keys.find(({ state }) => state === 'standby')!.id;
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ kid }, asService));
+  await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
+  await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
+  await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));
+  await step('ListAuditEvents (user)', () => admin.listAuditEvents({ userId, action: 'user.ban' }, asService));
+  await step('BanUser', () => admin.banUser({ userId }, asService));
+  await step('UnbanUser', () => admin.unbanUser({ userId }, asService));
+  await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
+  await callAccountMethods(service, wire, step);
+  await callInviteCodeMethods(service, wire, step);
+  const everybody = { case: 'everybody', value: true } as const;
+  await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
+}
+
+/** The methods around addresses, passwords and what is sent by mail. */
+async function callMailed(
+  service: TestService,
+  wire: Wire,
+  step: <T>(name: string, call: () => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const { auth, admin } = service.clients(wire);
+  const eve = { email: 'eve@example.org', password: 'an eavesdropper', name: 'Eve' };
+  const email = 'eve@example.com';
+  await admin.createUser(eve, asService);
+  const as = bearerOf(await auth.signIn(eve));
+  await step('UpdateMe', () => auth.updateMe({ name: 'Evelyn', timezone: 'Europe/Vienna' }, as));
+  await step('UpdateMe (email)', () => auth.updateMe({ email, currentPassword: eve.password }, as));
+  const confirming = await tokenFor(service, email);
+  await step('ConfirmEmailChange', () => auth.confirmEmailChange({ token: confirming }));
+  await admin.createUser({ ...eve, email: eve.email }, asService);
+  await step('SendVerificationEmail', () => auth.sendVerificationEmail({ email: eve.email }));
+  const verifying = await tokenFor(service, eve.email);
+  await step('VerifyEmail', () => auth.verifyEmail({ token: verifying }));
+  await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
+  await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
+  const resetting = await tokenFor(service, email);
+  await step('VerifyResetToken', () => auth.verifyResetToken({ token: resetting }));
+  await step('ResetPassword', () => auth.resetPassword({ token: resetting, newPassword: 'a second phrase' }));
+  await step('RequestMagicLink', () => auth.requestMagicLink({ email }));
+  const entering = await tokenFor(service, email);
+  const entered = bearerOf(await step('SignInWithMagicLink', () => auth.signInWithMagicLink({ token: entering })));
+  service.pass(61);
+  const clientNonce = 'a-nonce-of-32-characters-_-_-_-_';
+  await step('RequestMagicLink (code)', () => auth.requestMagicLink({ email, clientNonce }));
+  const code = { email, clientNonce, code: /^\d{6}$/m.exec((await lastMail(service, email)).text)![0] };
+  await step('SignInWithMagicLink (code)', () => auth.signInWithMagicLink({ code }));
+  const passwords = { currentPassword: 'a second phrase', newPassword: 'the third phrase' };
+  await step('ChangePassword', () => auth.changePassword(passwords, entered));
+  await step('DeleteMe', () => auth.deleteMe({}, entered));
+  await step('GetEmailVerificationStatus', () => auth.getEmailVerificationStatus({}));
+  await step('GetSettings', () => auth.getSettings({}));
+}
+
+function bearerOf({ tokens }: { tokens?: { accessToken: string } | undefined }) {
+  return { headers: { authorization: `Bearer ${tokens!.accessToken}` } };
+}

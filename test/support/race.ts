@@ -1,0 +1,121 @@
+import type { ContextValues, Interceptor } from '@connectrpc/connect';
+import { kWork } from '../../src/rpc/context.ts';
+
+/** How many calls a race fires: fewer under the stricter isolation, where each loser begins anew. */
+export const crowd = process.env.ISOLATION ? 5 : 20;
+
+/** The answers of `crowd` calls, or of `count`, made at once: how many were given, and the reasons of the rest. */
+export async function together<T>(call: (index: number) => Promise<T>, count = crowd) {
+  const settled = await Promise.allSettled(Array.from({ length: count }, (_, index) => call(index)));
+  return {
+    answers: settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])),
+    errors: settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : [])),
+  };
+}
+
+/**
+ * Holds calls of one method back until `count` of them stand at the same place, before their first write: all have read,
+ * none has written. Opens after two seconds at the latest, so that a call that never gets there holds nobody.
+ */
+export class Barrier {
+  readonly #method: string;
+  #opened = Promise.withResolvers<void>();
+  #missing = Number.POSITIVE_INFINITY;
+
+  constructor(method: string) {
+    this.#method = method;
+  }
+
+  /** From now on the next `count` calls wait for each other. May be called again for the next round. */
+  expect(count: number): void {
+    const opened = Promise.withResolvers<void>();
+    this.#opened = opened;
+    this.#missing = count;
+    setTimeout(() => opened.resolve(), 2000).unref();
+  }
+
+  /** Stands before the transaction of methods that have one, and before the method of those that write without. */
+  interceptor(place: 'change' | 'method' = 'change'): Interceptor {
+    return (next) => async (req) => {
+      if (req.method.name !== this.#method || this.#missing === Number.POSITIVE_INFINITY) return next(req);
+      if (place === 'method') await this.#wait();
+      else holdChanges(req.contextValues, () => this.#wait());
+      return next(req);
+    };
+  }
+
+  async #wait(): Promise<void> {
+    const opened = this.#opened;
+    if (--this.#missing <= 0) opened.resolve();
+    await opened.promise;
+  }
+}
+
+/** Stops one call of a method before its transaction, or before its commit, while the test does what happens meanwhile. */
+export class Pause {
+  readonly #method: string;
+  readonly #reached = Promise.withResolvers<void>();
+  readonly #resumed = Promise.withResolvers<void>();
+  readonly #place: 'change' | 'commit';
+  #isArmed = false;
+
+  constructor(method: string, place: 'change' | 'commit' = 'change') {
+    this.#method = method;
+    this.#place = place;
+  }
+
+  /** The next call stops. Resolves when it has read and not yet written, or written and not yet committed. */
+  next(): Promise<void> {
+    this.#isArmed = true;
+    return this.#reached.promise;
+  }
+
+  resume(): void {
+    this.#resumed.resolve();
+  }
+
+  interceptor(): Interceptor {
+    return (next) => async (req) => {
+      if (req.method.name === this.#method && this.#isArmed) {
+        this.#isArmed = false;
+        const stop = () => {
+          this.#reached.resolve();
+          return this.#resumed.promise;
+        };
+        if (this.#place === 'change') holdChanges(req.contextValues, stop);
+        else holdCommits(req.contextValues, stop);
+      }
+      return next(req);
+    };
+  }
+}
+
+function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
+  const work = values.get(kWork)!;
+  values.set(kWork, {
+    direct: work.direct,
+    get reads() {
+      return work.reads;
+    },
+    async change(closure) {
+      await wait();
+      return work.change(closure);
+    },
+  });
+}
+
+function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
+  const work = values.get(kWork)!;
+  values.set(kWork, {
+    direct: work.direct,
+    get reads() {
+      return work.reads;
+    },
+    change: (closure) =>
+      work.change(async (em) => {
+        const result = await closure(em);
+        await wait();
+        return result;
+      }),
+  });
+}

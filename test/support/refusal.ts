@@ -1,0 +1,60 @@
+import { type Code, ConnectError } from '@connectrpc/connect';
+import { expect } from 'vitest';
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import type { TestDatabase } from './database.ts';
+
+export function reasonOf(error: unknown): string | undefined {
+  return ConnectError.from(error).findDetails(ErrorInfoSchema)[0]?.reason;
+}
+
+export interface SeenRefusal {
+  readonly code: Code;
+  readonly reason: string | undefined;
+  readonly message: string;
+  readonly metadata: Record<string, string>;
+  /** The fields that were wrong. */
+  readonly fields: string[];
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+  /** The Retry-After header, or the trailer of that name. */
+  readonly retryAfterHeader: string | undefined;
+}
+
+/** What a call that must fail was told. Fails the test when the call succeeds. */
+export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
+  const error = await call.then(
+    (answer) =>
+      expect.fail(
+        `not refused: ${JSON.stringify(answer, (_, value) => (typeof value === 'bigint' ? `${value}` : value))}`,
+      ),
+    (thrown: unknown) => ConnectError.from(thrown),
+  );
+  const info = error.findDetails(ErrorInfoSchema);
+  expect(info.length, 'ErrorInfo stands on every error, once').toBe(1);
+  const retry = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return {
+    code: error.code,
+    reason: info[0]?.reason,
+    message: error.rawMessage,
+    metadata: info[0]?.metadata ?? {},
+    fields: error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations.map(({ field }) => field)),
+    retryAfter: retry && Number(retry.seconds) + retry.nanos / 1e9,
+    retryAfterHeader: error.metadata.get('retry-after') ?? undefined,
+  };
+}
+
+// What a refused call may leave behind.
+const counters = ['audit_events', 'rate_limits'];
+
+/** The same, and G4: the refused call has changed no row but counters and audit. */
+export async function refusalWithoutTrace(database: TestDatabase, call: () => Promise<unknown>): Promise<SeenRefusal> {
+  // Mails of calls before leave by themselves.
+  const waiting = `select id from mail_outbox where state = 'queued'`;
+  await expect.poll(async () => (await database.query(waiting)).length, { timeout: 5000 }).toBe(0);
+  const before = await database.checksums();
+  const refusal = await refusalOf(call());
+  const after = await database.checksums();
+  for (const sums of [before, after]) for (const table of counters) delete sums[table];
+  expect(after, 'G4: a refused call changes nothing').toEqual(before);
+  return refusal;
+}

@@ -1,0 +1,138 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { policyOf } from '../../src/rpc/policy.ts';
+import { accountSamples } from './account-samples.ts';
+import { methods, nameOf } from './contract.ts';
+import { tokenFor } from './inbox.ts';
+import { ada, asService, bob } from './people.ts';
+import type { TestService } from './start.ts';
+
+/** A request that its method accepts, and the headers of somebody who may make it. */
+export interface Sample {
+  readonly request: JsonObject;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Makes a sample of a method, named as `AuthService.SignIn`, that nobody has used. */
+export type Samples = (method: string) => Promise<Sample>;
+
+// What these do to their caller must not be done to the caller of the others.
+const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword']);
+
+/** Has the people and sessions in place that the requests speak of. Every method of the contract has a sample. */
+export async function prepareSamples(service: TestService): Promise<Samples> {
+  const { as } = await service.welcome(ada);
+  const { user } = await service.welcome(bob);
+  const operator = await service.operator();
+  const { user: managed } = await service.clients('json').admin.createUser({ email: 'managed@example.org' }, asService);
+  const { sessions } = service.clients('json');
+  let count = 0;
+  const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
+  const accounts = await accountSamples(service, newcomer);
+  const { admin, auth } = service.clients('json');
+  /** Somebody new, and the token of the mail that `ask` has them sent. */
+  const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
+    await admin.createUser(person, asService);
+    await ask(person.email);
+    return tokenFor(service, person.email);
+  };
+  const requests: Record<string, () => JsonObject | Promise<JsonObject>> = {
+    'AuthService.UpdateMe': () => ({
+      ...{ name: 'Countess', phone: '+44 20 7946 0000', jobTitle: 'Analyst', timezone: 'Europe/London', locale: 'de' },
+      ...{ email: newcomer().email, currentPassword: ada.password },
+    }),
+    'AuthService.DeleteMe': () => ({}),
+    'AuthService.ChangePassword': () => ({
+      ...{ currentPassword: 'a long enough phrase', newPassword: 'quite another phrase' },
+      ...{ currentSession: 'CURRENT_SESSION_ROTATE' },
+    }),
+    'AuthService.RequestPasswordReset': () => ({ email: ada.email }),
+    'AuthService.VerifyResetToken': async () => ({
+      token: await mailed((email) => auth.requestPasswordReset({ email })),
+    }),
+    'AuthService.ResetPassword': async () => ({
+      token: await mailed((email) => auth.requestPasswordReset({ email })),
+      newPassword: 'quite another phrase',
+    }),
+    'AuthService.GetEmailVerificationStatus': () => ({}),
+    'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
+    'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
+    'AuthService.ConfirmEmailChange': async () => {
+      const { email } = newcomer();
+      const other = await service.welcome(newcomer());
+      await auth.updateMe({ email, currentPassword: 'a long enough phrase' }, other.as);
+      return { token: await tokenFor(service, email) };
+    },
+    'AuthService.RequestMagicLink': () => ({ email: ada.email }),
+    'AuthService.SignInWithMagicLink': async () => ({
+      token: await mailed((email) => auth.requestMagicLink({ email })),
+      kind: 'SESSION_KIND_NATIVE',
+    }),
+    'AuthService.GetSettings': () => ({}),
+    'AuthService.Register': newcomer,
+    'AuthService.SignIn': () => ({ email: ada.email, password: ada.password, kind: 'SESSION_KIND_NATIVE' }),
+    'AuthService.SignUpAnonymous': () => ({ kind: 'SESSION_KIND_NATIVE' }),
+    'AuthService.GetMe': () => ({}),
+    'SessionService.Refresh': async () => ({ refreshToken: (await service.signIn()).tokens.refreshToken }),
+    'SessionService.SignOut': async () => ({
+      refreshToken: (await service.signIn()).tokens.refreshToken,
+      scope: 'SIGN_OUT_SCOPE_LOCAL',
+    }),
+    'SessionService.ListSessions': async () => {
+      await service.signIn();
+      const { nextPageToken } = await sessions.listSessions({ pageSize: 1 }, as);
+      return { pageSize: 1, pageToken: nextPageToken };
+    },
+    'SessionService.GetSession': async () => ({ sessionId: (await service.signIn()).session.id }),
+    'SessionService.RevokeSession': async () => ({ sessionId: (await service.signIn()).session.id }),
+    'SessionService.Introspect': async () => ({
+      token: (await service.signIn()).tokens.accessToken,
+      maxStaleness: '1s',
+    }),
+    'AdminService.CreateUser': () => ({ ...newcomer(), emailVerified: true, mustChangePassword: true }),
+    'AdminService.GetUser': () => ({ userId: user.id }),
+    'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
+    'AdminService.UnbanUser': () => ({ userId: user.id }),
+    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, pageSize: 10 }),
+    'AdminService.UpdateUser': () => ({
+      userId: managed!.id,
+      name: 'Managed',
+      emailVerified: true,
+      mustChangePassword: false,
+      appMetadata: { plan: 'free' },
+      userMetadata: { theme: 'dark' },
+    }),
+    'AdminService.RevokeUserSessions': () => ({ userId: managed!.id }),
+    'AdminService.SendPasswordReset': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
+    'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
+    'AdminService.GetSettings': () => ({}),
+    'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['auto_confirm_email'] }),
+    'AdminService.ListSigningKeys': () => ({}),
+    'AdminService.RotateSigningKey': async () => {
+      await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
+      return {};
+    },
+    'AdminService.RevokeSigningKey': async () => {
+      const rows = await service.database.query<{ id: string }>(`select id from signing_keys where state = 'standby'`);
+      return { kid: rows[0]!.id };
+    },
+    'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
+    'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
+    ...accounts.requests,
+  };
+  const unknown = methods.map(nameOf).filter((each) => !requests[each]);
+  if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
+  const headers = {
+    [Access.USER]: as.headers,
+    [Access.SERVICE]: asService.headers,
+    [Access.ADMIN]: operator.as.headers,
+  } as Record<Access, object>;
+  return async (name) => {
+    const method = methods.find((each) => nameOf(each) === name)!;
+    const request = await requests[name]!();
+    const own = await accounts.headers[name]?.();
+    if (own) return { request, headers: own };
+    if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
+    return { request, headers: { ...headers[policyOf(method)!.access] } };
+  };
+}

@@ -1,0 +1,155 @@
+import { type Client, type ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import type { Tracer } from '@opentelemetry/api';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
+import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { SessionService, type Tokens } from '../../gen/gatehouse/v1/session_pb.ts';
+import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { openOrm } from '../../src/database/orm.ts';
+import { type RunningServer, startServer } from '../../src/server.ts';
+import { Ledger } from './checks.ts';
+import { createDatabase, type TestDatabase } from './database.ts';
+import { grpcTransport } from './grpc-transport.ts';
+import { ada, asService, grace, testEnv } from './people.ts';
+import { send } from './raw-http.ts';
+
+export type Wire = 'grpc' | 'json';
+export const wires = ['grpc', 'json'] as const;
+
+export interface StartOptions {
+  /** Settings beyond those of people.ts. */
+  readonly env?: Record<string, string>;
+  /** How many replicas share the database. */
+  readonly replicas?: number;
+  /** Run innermost, next to the method: see race.ts. */
+  readonly inner?: Interceptor[];
+  /** Makes spans of the calls. */
+  readonly tracer?: Tracer;
+  /** Where the replicas find the database, when not straight. */
+  readonly databaseUrl?: (database: TestDatabase) => string;
+  /** Leaves out the checks that a test breaks on purpose. */
+  readonly skipChecks?: readonly ('G2' | 'G5' | 'G7' | 'G9')[];
+}
+
+export interface Clients {
+  readonly auth: Client<typeof AuthService>;
+  readonly sessions: Client<typeof SessionService>;
+  readonly accounts: Client<typeof AccountService>;
+  readonly admin: Client<typeof AdminService>;
+  readonly health: Client<typeof Health>;
+}
+
+export type TestService = Awaited<ReturnType<typeof start>>;
+
+/**
+ * Starts the whole service, one or more replicas, on an empty database, and hands out real clients for it. When the test
+ * has finished, the checks that hold after everything (checks.ts) run, and all is stopped.
+ */
+export async function start(options: StartOptions = {}) {
+  const database = await createDatabase();
+  const ledger = new Ledger();
+  const time = testClock();
+  const { config } = readConfig({ ...testEnv, ...options.env });
+  const replicas: RunningServer[] = [];
+  for (let i = 0; i < (options.replicas ?? 1); i++) {
+    const orm = await openOrm(options.databaseUrl?.(database) ?? database.url, config.database);
+    const log = pino({ level: config.logLevel }, { write: (line: string) => ledger.log(line) });
+    replicas.push(
+      await startServer({ config, orm, log, clock: time.now, tracer: options.tracer, inner: options.inner ?? [] }),
+    );
+  }
+  const wiring = replicas.map((replica) => wire(replica, ledger));
+  const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];
+  /** For calls of methods that are only known at run time. */
+  const transport = (wire: Wire, replica = 0): Transport => wiring[replica % wiring.length]!.transports[wire];
+  onTestFinished(async () => {
+    try {
+      for (const { adminPort } of replicas) ledger.metrics.push(await scrapeIfUp(adminPort));
+      await ledger.check(database, wiring[0]!.grpc.health, options.skipChecks ?? []);
+    } finally {
+      for (const each of wiring) each.close();
+      await Promise.all(replicas.map((each) => each.stop()));
+    }
+  });
+  return { database, ledger, config, replicas, clients, transport, ...time, ...acquaintances(clients('json')) };
+}
+
+/** Some tests stop their replicas themselves. */
+async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
+  if (adminPort === undefined) return '';
+  const scraped = send(adminPort, { method: 'GET', path: '/metrics' });
+  return scraped.then(
+    ({ text }) => text,
+    () => '',
+  );
+}
+
+/** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
+function acquaintances({ auth, admin }: Clients) {
+  const signIn = async (person: { email: string; password: string } = ada, header: Record<string, string> = {}) => {
+    const { user, tokens, session, account } = await auth.signIn(person, { headers: header });
+    return { user: user!, tokens: tokens!, session: session!, account: account!.account!, as: bearer(tokens!) };
+  };
+  return {
+    signIn,
+    /** Creates the user and signs them in. */
+    async welcome(person: { email: string; password: string; name?: string; emailVerified?: boolean } = ada) {
+      await admin.createUser(person, asService);
+      return signIn(person);
+    },
+    /** Somebody who may do what operators may. */
+    async operator(person: { email: string; password: string } = grace) {
+      const { user } = await admin.createUser(person, asService);
+      await admin.updateUser({ userId: user!.id, role: 'operator' }, asService);
+      return signIn(person);
+    },
+    async guest() {
+      const { user, tokens, session } = await auth.signUpAnonymous({});
+      return { user: user!, tokens: tokens!, session: session!, as: bearer(tokens!) };
+    },
+  };
+}
+
+/** The call options of whoever holds these tokens. */
+export function bearer({ accessToken }: Pick<Tokens, 'accessToken'> | { accessToken: string }) {
+  return { headers: { authorization: `Bearer ${accessToken}` } };
+}
+
+function testClock() {
+  let ahead = 0;
+  return {
+    now: () => new Date(Date.now() + ahead),
+    /** Moves the time of all replicas. */
+    pass(seconds: number) {
+      ahead += seconds * 1000;
+    },
+  };
+}
+
+function wire({ grpcPort, httpPort }: RunningServer, ledger: Ledger) {
+  const record = ledger.recorder();
+  const grpc = grpcTransport(`127.0.0.1:${grpcPort}`, [record]);
+  const json = createConnectTransport({
+    baseUrl: `http://127.0.0.1:${httpPort}`,
+    httpVersion: '1.1',
+    interceptors: [record],
+  });
+  const transports: Record<Wire, Transport> = { grpc: grpc.transport, json };
+  return { grpc: clientsOver(grpc.transport), json: clientsOver(json), transports, close: grpc.close };
+}
+
+export function clientsOver(transport: Transport): Clients {
+  return {
+    auth: createClient(AuthService, transport),
+    sessions: createClient(SessionService, transport),
+    accounts: createClient(AccountService, transport),
+    admin: createClient(AdminService, transport),
+    health: createClient(Health, transport),
+  };
+}
+
+export type { ConnectError };

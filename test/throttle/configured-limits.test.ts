@@ -1,0 +1,138 @@
+// @serializable
+import { Code } from '@connectrpc/connect';
+import { describe, expect, test } from 'vitest';
+import { ada, asService, bob } from '../support/people.ts';
+import { crowd, together } from '../support/race.ts';
+import { reasonOf, refusalOf, refusalWithoutTrace, type SeenRefusal } from '../support/refusal.ts';
+import { bearer, type Clients, start, type TestService, wires } from '../support/start.ts';
+
+/** The contract's own numbers: what is not named has them. */
+const contract = { LIMITS: 'AuthService.SignUpAnonymous=off' };
+
+type Call = (clients: Clients, count: number) => Promise<unknown>;
+
+const register: Call = ({ auth }, count) => auth.register({ ...ada, email: `ada${count}@example.org` });
+const wrongPassword: Call = ({ auth }) => auth.signIn({ ...ada, password: 'a wrong password' });
+
+/**
+ * The refusal of the call that goes beyond the budget. Those before may fail, but not for the budget. All but the first
+ * come when 40 seconds of the minute are over.
+ */
+async function overspend(service: TestService, call: Call, limit: number, clients: (count: number) => Clients) {
+  for (let count = 1; count <= limit; count++) {
+    const reason = await call(clients(count), count).then(() => 'OK', reasonOf);
+    expect(reason, `call ${count}`).not.toBe('OVER_REQUEST_RATE_LIMIT');
+    if (count === 1) service.pass(40);
+  }
+  return refusalWithoutTrace(service.database, () => call(clients(limit + 1), limit + 1));
+}
+
+function expectOverLimit(refusal: SeenRefusal): void {
+  expect(refusal).toMatchObject({ code: Code.ResourceExhausted, reason: 'OVER_REQUEST_RATE_LIMIT' });
+  expect(refusal.retryAfter).toBeGreaterThan(0);
+  expect(refusal.retryAfter).toBeLessThanOrEqual(60);
+  expect(refusal.retryAfterHeader).toBe(`${Math.ceil(refusal.retryAfter!)}`);
+}
+
+describe.each(wires)('over %s', (wire) => {
+  test.each([
+    ['fourth registration', register, 3],
+    ['sixth sign-in, though all before failed,', wrongPassword, 5],
+  ])('the %s within a minute is refused, on every replica, until the minute is over', async (_, call, limit) => {
+    const service = await start({ env: contract, replicas: 2 });
+    const refusal = await overspend(service, call, limit, (count) => service.clients(wire, count));
+    expectOverLimit(refusal);
+    expect(refusal.retryAfter, 'the minute began with the first call').toBeLessThanOrEqual(20);
+    for (const replica of [0, 1]) expectOverLimit(await refusalOf(call(service.clients(wire, replica), 20)));
+    service.pass(refusal.retryAfter! - 1);
+    expect((await refusalOf(call(service.clients(wire), 21))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    service.pass(1.1);
+    for (const replica of [0, 1]) {
+      const reason = await call(service.clients(wire, replica), 30 + replica).then(() => 'OK', reasonOf);
+      expect(['OK', 'INVALID_CREDENTIALS']).toContain(reason);
+    }
+  });
+
+  test('a right password does not help once the budget is spent', async () => {
+    const service = await start({ env: contract });
+    await service.clients('json').admin.createUser(ada, asService);
+    await overspend(service, wrongPassword, 5, () => service.clients(wire));
+    expectOverLimit(await refusalOf(service.clients(wire).auth.signIn(ada)));
+  });
+
+  test('the eleventh refresh of a session within a minute is refused, on every replica, and the session goes on', async () => {
+    const service = await start({ env: contract, replicas: 2 });
+    const guest = await service.guest();
+    let { tokens } = guest;
+    let parent = '';
+    const refresh = async (refreshToken: string, replica = 0) =>
+      (await service.clients(wire, replica).sessions.refresh({ refreshToken })).tokens!;
+    for (let count = 1; count <= 10; count++) {
+      parent = tokens.refreshToken;
+      tokens = await refresh(tokens.refreshToken, count);
+    }
+    for (const replica of [0, 1]) {
+      const eleventh = () => refresh(tokens.refreshToken, replica);
+      expectOverLimit(await refusalWithoutTrace(service.database, eleventh));
+    }
+    expect((await refresh(parent)).refreshToken, 'a replay costs nothing').toBe(tokens.refreshToken);
+    const { tokens: others } = await service.guest();
+    await refresh(others.refreshToken);
+    service.pass(60);
+    for (let count = 1; count <= 10; count++) tokens = await refresh(tokens.refreshToken, count);
+    expectOverLimit(await refusalOf(refresh(tokens.refreshToken)));
+  });
+
+  test('each network has its own budget, and a client cannot make itself another', async () => {
+    const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=2', TRUSTED_PROXY_HOPS: '1' } });
+    const { auth } = service.clients(wire);
+    const from = (forwardedFor: string) => {
+      const headers = { 'x-forwarded-for': forwardedFor };
+      return auth.signIn({ ...ada, password: 'a wrong password' }, { headers }).then(() => 'OK', reasonOf);
+    };
+    const wrong = 'INVALID_CREDENTIALS';
+    expect(await from('203.0.113.1')).toBe(wrong);
+    expect(await from('198.51.100.9, 203.0.113.1')).toBe(wrong);
+    expect(await from('198.51.100.8, 203.0.113.1')).toBe('OVER_REQUEST_RATE_LIMIT');
+    expect(await from('203.0.113.2')).toBe(wrong);
+    expect(await from('2001:db8:1:2::1')).toBe(wrong);
+    expect(await from('2001:db8:1:2:ffff::2')).toBe(wrong);
+    expect(await from('2001:db8:1:2:3:4:5:6')).toBe('OVER_REQUEST_RATE_LIMIT');
+    expect(await from('2001:db8:1:3::1')).toBe(wrong);
+  });
+
+  test('without a trusted proxy X-Forwarded-For is nobody’s address', async () => {
+    const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=2' } });
+    const { auth } = service.clients(wire);
+    const reasons: (string | undefined)[] = [];
+    for (let i = 0; i < 3; i++) {
+      const headers = { 'x-forwarded-for': `203.0.113.${i}`, forwarded: `for=203.0.113.${i}` };
+      reasons.push(await auth.signIn({ ...ada, password: 'x' }, { headers }).then(() => 'OK', reasonOf));
+    }
+    expect(reasons).toEqual(['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS', 'OVER_REQUEST_RATE_LIMIT']);
+  });
+
+  test('a method that is not named in the contract has a budget where the operator names it', async () => {
+    const service = await start({ env: { LIMITS: 'AuthService.GetMe=2,AuthService.SignIn=off' } });
+    const { auth } = service.clients(wire);
+    const { as } = await service.welcome();
+    for (let i = 0; i < 8; i++) await service.signIn();
+    await auth.getMe({}, as);
+    await auth.getMe({}, as);
+    expectOverLimit(await refusalOf(auth.getMe({}, as)));
+    expectOverLimit(await refusalOf(auth.getMe({}, bearer({ accessToken: 'garbage' }))));
+  });
+});
+
+test('of parallel sign-ins over two replicas exactly as many are looked at as the budget has left', async () => {
+  const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=4' }, replicas: 2 });
+  await service.clients('json').admin.createUser(bob, asService);
+  const { errors } = await together((i) => wrongPassword(service.clients(i % 4 < 2 ? 'grpc' : 'json', i), i));
+  const reasons = errors.map(reasonOf);
+  expect(reasons.filter((each) => each === 'INVALID_CREDENTIALS')).toHaveLength(4);
+  expect(reasons.filter((each) => each === 'OVER_REQUEST_RATE_LIMIT')).toHaveLength(crowd - 4);
+});
+
+test('no replica starts with a limit for a method that does not exist', async () => {
+  await expect(start({ env: { LIMITS: 'AuthService.SignOn=5' } })).rejects.toThrow('AuthService.SignOn');
+});

@@ -1,0 +1,183 @@
+import { expect, test } from 'vitest';
+import { readConfig } from '../../src/config/config.ts';
+import { ada, testEnv } from '../support/people.ts';
+import { type RawAnswer, send } from '../support/raw-http.ts';
+import { start, type TestService } from '../support/start.ts';
+
+const getMe = '/gatehouse.v1.AuthService/GetMe';
+const signIn = '/gatehouse.v1.AuthService/SignIn';
+const app = 'https://app.example';
+const other = 'http://localhost:3000';
+const env = { CORS_ORIGINS: `${app},${other}` };
+
+const strangers = [
+  'https://evil.example',
+  'null',
+  'file://',
+  'https://app.example.evil.com',
+  'https://evil-app.example',
+  'https://sub.app.example',
+  'http://app.example',
+  'https://app.example:8443',
+  'https://app.example.',
+  'https://app.example/',
+  'HTTPS://APP.EXAMPLE',
+  'https://app.example, https://evil.example',
+  'https://user@app.example',
+  '<script>',
+  '*',
+  '',
+];
+
+test('pages of listed origins may ask, with the methods and headers that our clients use, and without credentials', async () => {
+  const service = await start({ env });
+  for (const origin of [app, other]) {
+    const answer = await preflight(service, origin);
+    expect(answer).toMatchObject({ status: 204, text: '' });
+    expect(corsOf(answer)).toEqual({
+      'access-control-allow-origin': origin,
+      'access-control-allow-methods': 'GET, POST',
+      'access-control-allow-headers':
+        'Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms, Connect-Content-Encoding, Connect-Accept-Encoding, Content-Encoding, Accept-Encoding, X-User-Agent, Authorization, Gatehouse-Project, X-Request-Id',
+      'access-control-expose-headers': 'X-Request-Id, Retry-After',
+      'access-control-max-age': '7200',
+      vary: 'Origin',
+    });
+  }
+});
+
+test('pages of other origins get no leave, neither by preflight nor with the answer', async () => {
+  const service = await start({ env });
+  const { as } = await service.welcome();
+  for (const origin of strangers) {
+    expect(corsOf(await preflight(service, origin)), origin).toEqual({ vary: 'Origin' });
+    const answer = await post(service, getMe, { origin, ...as.headers });
+    expect(corsOf(answer), origin).toEqual({ vary: 'Origin' });
+  }
+  const none = await start();
+  expect(corsOf(await preflight(none, app)), 'by default').toEqual({ vary: 'Origin' });
+});
+
+test('no header but Origin makes an origin', async () => {
+  const service = await start({ env });
+  const { as } = await service.welcome();
+  const hints = {
+    referer: `${app}/page`,
+    host: 'app.example',
+    'x-forwarded-host': 'app.example',
+    'x-forwarded-origin': app,
+    'sec-fetch-site': 'same-origin',
+  };
+  expect(corsOf(await post(service, getMe, { ...hints, ...as.headers }))).toEqual({ vary: 'Origin' });
+  expect(corsOf(await post(service, getMe, { ...hints, origin: 'https://evil.example', ...as.headers }))).toEqual({
+    vary: 'Origin',
+  });
+});
+
+test('listed pages can read errors too, and caches keep the answers for two origins apart', async () => {
+  const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn=1' } });
+  await service.welcome();
+  const credentials = JSON.stringify({ email: ada.email, password: ada.password });
+  const errors: [status: number, answer: Promise<RawAnswer>][] = [
+    [401, post(service, getMe, { origin: app })],
+    [400, post(service, getMe, { origin: app }, '{')],
+    [404, post(service, '/nothing', { origin: app })],
+    [415, post(service, getMe, { origin: app, 'content-type': 'text/plain' })],
+    [429, post(service, signIn, { origin: app }, credentials)],
+  ];
+  for (const [status, asked] of errors) {
+    const answer = await asked;
+    expect(answer.status).toBe(status);
+    expect(corsOf(answer)).toEqual({
+      'access-control-allow-origin': app,
+      'access-control-expose-headers': 'X-Request-Id, Retry-After',
+      vary: 'Origin',
+    });
+  }
+  const keys = (origin?: string) =>
+    send(portOf(service), { method: 'GET', path: '/.well-known/jwks.json', headers: { ...(origin && { origin }) } });
+  const seen = [await keys(app), await keys(other), await keys('https://evil.example'), await keys()];
+  expect(seen.map(({ headers }) => [headers['access-control-allow-origin'], headers.vary])).toEqual([
+    [app, 'Origin'],
+    [other, 'Origin'],
+    [undefined, 'Origin'],
+    [undefined, 'Origin'],
+  ]);
+});
+
+test('CORS_ORIGINS takes whole origins only: no wildcard, no path, no null', () => {
+  for (const wrong of [
+    '*',
+    'https://*.example.com',
+    'https://app.example/path',
+    'null',
+    'app.example',
+    'https://user@app.example',
+    'file:///x',
+    'https://app.example?x',
+    `${app},*`,
+  ])
+    expect(() => readConfig({ ...testEnv, CORS_ORIGINS: wrong }), wrong).toThrow('CORS_ORIGINS');
+});
+
+test('what a form or a beacon can send across origins reaches no method', async () => {
+  const service = await start({ env });
+  await service.welcome();
+  const before = await service.database.checksums();
+  const credentials = JSON.stringify({ email: ada.email, password: ada.password });
+  const types = [
+    'text/plain',
+    'text/plain;charset=UTF-8',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'text/json',
+    'application/jsonp',
+    'application/grpc-web+proto',
+    'application/grpc-web-text',
+    'application/grpc-web+json',
+    'application/grpc',
+  ];
+  for (const type of types)
+    for (const origin of [app, 'https://evil.example'])
+      expect(await post(service, signIn, { origin, 'content-type': type }, credentials), type).toMatchObject({
+        status: 415,
+        reason: 'ENCODING_NOT_SUPPORTED',
+      });
+  const form = 'email=ada%40example.org&password=a+difference+engine';
+  expect((await post(service, signIn, { 'content-type': 'application/x-www-form-urlencoded' }, form)).status).toBe(415);
+  expect(await service.database.checksums()).toEqual(before);
+});
+
+test('no answer sets a cookie, and no cookie is read', async () => {
+  const service = await start({ env });
+  await service.welcome();
+  const credentials = JSON.stringify({ email: ada.email, password: ada.password });
+  const signedIn = await post(service, signIn, { origin: app }, credentials);
+  expect(signedIn.status).toBe(200);
+  expect(signedIn.headers['set-cookie']).toBeUndefined();
+  const cookie = `__Host-sid=${signedIn.json.tokens.accessToken}; refresh_token=${signedIn.json.tokens.refreshToken}`;
+  expect((await post(service, getMe, { origin: app, cookie })).reason).toBe('AUTHENTICATION_REQUIRED');
+});
+
+function preflight(service: TestService, origin: string): Promise<RawAnswer> {
+  const headers = {
+    origin,
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'authorization,x-evil',
+  };
+  return send(portOf(service), { method: 'OPTIONS', path: signIn, headers });
+}
+
+function post(service: TestService, path: string, headers: Record<string, string>, body = '{}'): Promise<RawAnswer> {
+  return send(portOf(service), { path, headers, body });
+}
+
+function corsOf({ headers }: RawAnswer): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name.startsWith('access-control') || name === 'vary'),
+  );
+}
+
+function portOf({ replicas }: TestService): number {
+  return replicas[0]!.httpPort;
+}

@@ -1,0 +1,141 @@
+import { gzipSync } from 'node:zlib';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { expect, onTestFinished, test } from 'vitest';
+import { SignInRequestSchema } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { ada, bob, serviceKey } from '../support/people.ts';
+import { frame, RawGrpc } from '../support/raw-grpc.ts';
+import { start, type TestService } from '../support/start.ts';
+
+const getMe = '/gatehouse.v1.AuthService/GetMe';
+const signIn = '/gatehouse.v1.AuthService/SignIn';
+const malformed = { code: Code.InvalidArgument, reason: 'MALFORMED_REQUEST' };
+const tooLarge = { code: Code.ResourceExhausted, reason: 'REQUEST_TOO_LARGE' };
+const credentials = toBinary(
+  SignInRequestSchema,
+  create(SignInRequestSchema, { email: ada.email, password: ada.password }),
+);
+const zipped = { 'grpc-encoding': 'gzip' };
+
+test('a message that cannot be read is the caller’s fault, and says so with a reason', async () => {
+  const service = await start();
+  const grpc = clientOf(service);
+  const whole = gzipSync(credentials);
+  const messages: Record<string, [body: Buffer, headers?: object]> = {
+    'no protobuf': [frame(Buffer.from('{"email":"ada"}'))],
+    'half a field': [frame(credentials.subarray(0, 5))],
+    'bad gzip': [frame(credentials, { flag: 1 }), zipped],
+    'half of a gzip': [frame(whole.subarray(0, 20), { flag: 1 }), zipped],
+    'gzip twice': [frame(gzipSync(whole), { flag: 1 }), zipped],
+    'compressed without an encoding': [frame(whole, { flag: 1 })],
+    'no message': [Buffer.alloc(0)],
+    'two messages': [Buffer.concat([frame(credentials), frame(credentials)])],
+    'half a frame header': [Buffer.alloc(3)],
+    'half a frame': [frame(credentials.subarray(0, 9), { claimed: credentials.length })],
+  };
+  const before = await service.database.checksums();
+  for (const [what, [body, headers]] of Object.entries(messages))
+    expect(await grpc.call(signIn, body, { ...headers }), what).toMatchObject(malformed);
+  expect(await service.database.checksums()).toEqual(before);
+  await service.welcome();
+  expect((await grpc.call(signIn, frame(whole, { flag: 1 }), zipped)).code, 'good gzip').toBe(0);
+});
+
+test('a message of more than 64 KiB is refused before it is read, also when it was small on the way or only says so', async () => {
+  const service = await start();
+  const grpc = clientOf(service);
+  const large = (length: number) => Buffer.concat([credentials, Buffer.of(0x7a), varint(length), Buffer.alloc(length)]);
+  const since = performance.now();
+  expect(await grpc.call(signIn, frame(large(70_000)))).toMatchObject(tooLarge);
+  expect(await grpc.call(signIn, frame(gzipSync(large(70_000)), { flag: 1 }), zipped)).toMatchObject(tooLarge);
+  expect(
+    await grpc.call(signIn, frame(gzipSync(Buffer.alloc(50_000_000)), { flag: 1 }), zipped),
+    'a bomb',
+  ).toMatchObject(tooLarge);
+  expect(await grpc.call(signIn, frame(credentials, { claimed: 2 ** 31 - 1 })), 'claims 2 GB').toMatchObject(tooLarge);
+  expect(await grpc.call(signIn, frame(credentials, { claimed: 2 ** 32 - 1 })), 'claims 4 GB').toMatchObject(tooLarge);
+  expect(performance.now() - since).toBeLessThan(5000);
+  expect(await grpc.call(signIn, frame(large(60_000)))).toMatchObject({ reason: 'INVALID_CREDENTIALS' });
+});
+
+test('what we do not speak or do not serve is unimplemented', async () => {
+  const service = await start();
+  const grpc = clientOf(service);
+  for (const encoding of ['br', 'snappy', 'gzip, gzip', 'x'.repeat(100)])
+    expect(
+      await grpc.call(signIn, frame(credentials, { flag: 1 }), { 'grpc-encoding': encoding }),
+      encoding,
+    ).toMatchObject({
+      code: Code.Unimplemented,
+      reason: 'ENCODING_NOT_SUPPORTED',
+    });
+  const paths = [
+    '/gatehouse.v1.AuthService/Nothing',
+    '/gatehouse.v1.NoService/SignIn',
+    '/gatehouse.v1.AuthService/signin',
+    `${signIn}/`,
+    '/',
+    '/x',
+    '/constructor/constructor',
+    '/__proto__',
+  ];
+  // grpc-js answers these itself, before anything of ours.
+  for (const path of paths) expect((await grpc.call(path, frame(credentials))).code, path).toBe(Code.Unimplemented);
+  for (const type of ['text/plain', 'application/json', 'application/x-www-form-urlencoded', ''])
+    expect((await grpc.call(signIn, frame(credentials), { 'content-type': type })).headers[':status'], type).toBe(415);
+});
+
+test('headers that claim to know the caller make nobody of anybody', async () => {
+  const service = await start();
+  const { user, tokens } = await service.welcome(ada);
+  const { user: other } = await service.welcome(bob);
+  const grpc = clientOf(service);
+  const claims: Record<string, string> = {
+    'x-user-id': other.id,
+    'x-tenant-id': 'other',
+    'x-project-id': 'other',
+    'x-aal': 'aal2',
+    'x-session-id': other.id,
+    'x-forwarded-user': other.id,
+    'x-real-ip': '203.0.113.9',
+    'grpc-metadata-authorization': `Bearer ${serviceKey}`,
+    'grpcgateway-authorization': `Bearer ${serviceKey}`,
+    'x-authorization': `Bearer ${tokens.accessToken}`,
+    cookie: `access_token=${tokens.accessToken}`,
+    'authorization-bin': Buffer.from(`Bearer ${tokens.accessToken}`).toString('base64'),
+    'junk-bin': '%%% no base64 %%%',
+    'empty-bin': '',
+    'x-latin': 'caf\u00e9',
+  };
+  expect(await grpc.call(getMe, frame(), claims)).toMatchObject({
+    code: Code.Unauthenticated,
+    reason: 'AUTHENTICATION_REQUIRED',
+  });
+  const { code, body } = await grpc.call(getMe, frame(), { ...claims, authorization: `Bearer ${tokens.accessToken}` });
+  expect(code).toBe(0);
+  expect(body.includes(user.id)).toBe(true);
+  expect(body.includes(other.id)).toBe(false);
+});
+
+test('the answer bears the request id that was sent when that is one, else a new one, on errors too', async () => {
+  const service = await start();
+  const { tokens } = await service.welcome();
+  const grpc = clientOf(service);
+  const bearer = { authorization: `Bearer ${tokens.accessToken}` };
+  const good = await grpc.call(getMe, frame(), { ...bearer, 'x-request-id': 'my-request-1' });
+  expect(good.headers['x-request-id']).toBe('my-request-1');
+  const refused = await grpc.call(getMe, frame(), { 'x-request-id': 'my-request-2' });
+  expect(refused.trailers['x-request-id'] ?? refused.headers['x-request-id']).toBe('my-request-2');
+  const strange = await grpc.call(getMe, frame(), { ...bearer, 'x-request-id': '<script>' });
+  expect(strange.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+function clientOf({ replicas }: TestService): RawGrpc {
+  const client = new RawGrpc(replicas[0]!.grpcPort);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+function varint(value: number): Buffer {
+  return value < 128 ? Buffer.of(value) : Buffer.concat([Buffer.of((value & 127) | 128), varint(value >>> 7)]);
+}
