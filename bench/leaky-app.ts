@@ -1,4 +1,4 @@
-import { Letters } from '../src/auth/user-mail.ts';
+import { UserMail } from '../src/auth/user-mail.ts';
 import { Passwords } from '../src/user/password.ts';
 
 /*
@@ -9,8 +9,8 @@ const honest = Passwords.prototype.matches;
 Passwords.prototype.matches = async function (stored, password, signal) {
   return stored ? honest.call(this, stored, password, signal) : false;
 };
-const write = Letters.prototype.send;
-Letters.prototype.send = async function (em, kind, to, now) {
+const write = UserMail.prototype.send;
+UserMail.prototype.send = async function (em, kind, to, now) {
   if (to) await write.call(this, em, kind, to, now);
 };
 await import('../src/main.ts');

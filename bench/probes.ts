@@ -40,9 +40,9 @@ const magicLink: Kind = { method: requestMagicLink, status: 0, action: 'auth.mag
 const people = Array.from({ length: 20 }, (_, n) => 1000 + n);
 const unknownOf = (n: number) => `none${n}@example.org`;
 const withoutPassword = (n: number) => `auth${n}@example.org`;
-const unknown = guesses(unknownOf, 'unknown_email');
-const wrongPassword = guesses(emailOf, 'wrong_password');
-const noPassword = guesses(withoutPassword, 'no_password');
+const unknown = passwordFailures(unknownOf, 'unknown_email');
+const wrongPassword = passwordFailures(emailOf, 'wrong_password');
+const noPassword = passwordFailures(withoutPassword, 'no_password');
 
 export const pairs: readonly Pair[] = [
   { name: 'ENU-01 unknown address', kind: signIn, a: unknown, b: wrongPassword },
@@ -57,7 +57,7 @@ export const pairs: readonly Pair[] = [
 /** How many users must be seeded for all of them. */
 export const mostPeople = 20_000;
 
-function guesses(addressOf: (n: number) => string, cause: string): Probe {
+function passwordFailures(addressOf: (n: number) => string, cause: string): Probe {
   const requests = people.map((n) => requestFrame(signInMethod, { email: addressOf(n), password: 'not the password' }));
   let count = 0;
   return { next: () => requests[count++ % requests.length]!, cause };

@@ -1,9 +1,9 @@
 import type pg from 'pg';
-import { Direct } from '../src/database/autocommit.ts';
+import { Autocommit } from '../src/database/autocommit.ts';
 import type { Sent } from './explain.ts';
 
 /** Remembers the last statement that went through it. */
-export class Recorder extends Direct {
+export class Recorder extends Autocommit {
   last: Sent = { text: '', values: [] };
 
   override send<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {

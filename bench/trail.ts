@@ -83,7 +83,7 @@ function caller(address: string): Call {
   return Object.assign(call, { close: () => connection.close() });
 }
 
-/** Turns all the pages, or so many. */
+/** SessionMutex all the pages, or so many. */
 async function walk(call: Call, filter: Filter, most = Number.POSITIVE_INFINITY) {
   const times: number[] = [];
   const seen = new Set<string>();

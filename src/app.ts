@@ -14,10 +14,10 @@ import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import { serviceKeyReader } from './api-key/service-key.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { authService } from './auth/service.ts';
-import { Letters } from './auth/user-mail.ts';
+import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
-import { Direct } from './database/autocommit.ts';
+import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
 import { Refusal } from './errors.ts';
 import { Messages } from './mail/mail-messages.ts';
@@ -38,13 +38,13 @@ import { AccessTokens } from './session/access-token.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import { Rotations } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
-import { kAskedSession, LiveSessions, SessionMemory } from './session/session-lookup.ts';
+import { kAskedSession, SessionLookup, SessionMemory } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
 import { Budgets } from './throttle/call-budget.ts';
 import { Limits } from './throttle/configured-limits.ts';
-import { Guesses, type GuessLimits } from './throttle/failed-attempts.ts';
-import { TargetBudget } from './throttle/mail-budget.ts';
+import { FailedAttempts, type FailureLimits } from './throttle/failed-attempts.ts';
+import { MailBudget } from './throttle/mail-budget.ts';
 import { countHits } from './throttle/rate-limit-table.ts';
 import type { Passwords } from './user/password.ts';
 
@@ -75,14 +75,21 @@ export function createApp(deps: Deps): App {
   const issuer = `${config.publicUrl}/auth/v1`;
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
   const limits = new Limits(config.limits);
-  const sessions = new LiveSessions(new Direct(deps.orm), deps.now);
+  const sessions = new SessionLookup(new Autocommit(deps.orm), deps.now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
   const ofPasswords = failureLimits(AuthService.method.signIn, limits);
   const guessing = {
-    guesses: new Guesses('password', deps.keys, budgets, ofPasswords),
-    ownGuesses: new Guesses('own password', deps.keys, budgets, { consecutive: ofPasswords.consecutive }),
-    codeGuesses: new Guesses('code', deps.keys, budgets, failureLimits(AuthService.method.signInWithMagicLink, limits)),
+    passwordFailures: new FailedAttempts('password', deps.keys, budgets, ofPasswords),
+    ownPasswordFailures: new FailedAttempts('own password', deps.keys, budgets, {
+      consecutive: ofPasswords.consecutive,
+    }),
+    wrongCodes: new FailedAttempts(
+      'code',
+      deps.keys,
+      budgets,
+      failureLimits(AuthService.method.signInWithMagicLink, limits),
+    ),
     countGuess: guessCounter(budgets, limits),
   };
   const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
@@ -99,16 +106,16 @@ export function createApp(deps: Deps): App {
 function createServices(
   deps: Deps,
   access: AccessTokens,
-  sessions: LiveSessions,
+  sessions: SessionLookup,
   opener: SessionOpener,
-  guessing: Pick<AuthDeps, 'guesses' | 'ownGuesses' | 'codeGuesses' | 'countGuess'>,
+  guessing: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'countGuess'>,
   rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
-  const letters = new Letters(outbox, messages, codes, config.mail.lifetimes);
-  const mailBudget = new TargetBudget(keys, config.mail);
+  const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
+  const mailBudget = new MailBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
   const joining = new Joining(config.accounts);
@@ -121,7 +128,7 @@ function createServices(
         now,
         passwords,
         opener,
-        letters,
+        userMail,
         codes,
         mailBudget,
         passwordMinLength,
@@ -132,7 +139,7 @@ function createServices(
     serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
     serve(
       AdminService,
-      adminService({ now, passwords, keys, ring, opener, joining, letters, mailBudget, defaults: config }),
+      adminService({ now, passwords, keys, ring, opener, joining, userMail, mailBudget, defaults: config }),
     ),
   ];
 }
@@ -140,7 +147,7 @@ function createServices(
 function createInterceptors(
   deps: Deps,
   access: AccessTokens,
-  sessions: LiveSessions,
+  sessions: SessionLookup,
   limits: Limits,
   budgets: Budgets,
   counter?: CallCounter,
@@ -170,26 +177,26 @@ function createInterceptors(
 }
 
 /** A bearer with two dots is an access token; anything else can only be a service key. */
-function bearerReader({ config, orm, now }: Deps, access: AccessTokens, sessions: LiveSessions): ReadBearer {
+function bearerReader({ config, orm, now }: Deps, access: AccessTokens, sessions: SessionLookup): ReadBearer {
   const readServiceKey = serviceKeyReader(config.serviceKeys);
   return async (bearer, { signal, method, message, contextValues }) => {
     if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
     const claims = await access.read(bearer, now());
-    const direct = new Direct(orm, signal);
-    if (method !== SessionService.method.getSession) return sessions.callerOf(direct, claims);
+    const autocommit = new Autocommit(orm, signal);
+    if (method !== SessionService.method.getSession) return sessions.callerOf(autocommit, claims);
     const { sessionId } = message as GetSessionRequest;
-    const { caller, session } = await sessions.callerAndSession(direct, claims, sessionId);
+    const { caller, session } = await sessions.callerAndSession(autocommit, claims, sessionId);
     contextValues.set(kAskedSession, session);
     return caller;
   };
 }
 
 function createBudgets({ orm, now, elapsed }: Deps): Budgets {
-  const direct = new Direct(orm);
-  return new Budgets((key, hits) => countHits(direct, defaultProjectId, key, hits, now()), elapsed);
+  const autocommit = new Autocommit(orm);
+  return new Budgets((key, hits) => countHits(autocommit, defaultProjectId, key, hits, now()), elapsed);
 }
 
-function failureLimits(method: DescMethod, limits: Limits): GuessLimits {
+function failureLimits(method: DescMethod, limits: Limits): FailureLimits {
   return limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!);
 }
 
@@ -210,7 +217,7 @@ function createRotations({ config, orm, now }: Deps, limits: Limits): Rotations 
   const refresh = SessionService.method.refresh;
   const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
   const rules = { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
-  return new Rotations(new Direct(orm), rules, now);
+  return new Rotations(new Autocommit(orm), rules, now);
 }
 
 function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {

@@ -11,7 +11,7 @@ import { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config/config.ts';
 import { MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
-import { Direct } from './database/autocommit.ts';
+import { Autocommit } from './database/autocommit.ts';
 import { type Clock, openClock } from './database/clock.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
@@ -26,7 +26,7 @@ import { landingPages } from './http/pages/landing.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
-import { inboxFolderIn, openPost } from './mail/mail-service.ts';
+import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { prepareInstallation } from './session/installation.ts';
 import { KeyRing, keyRefreshInterval } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
@@ -119,7 +119,7 @@ function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log
   // In development all processes of this machine show the same inbox; a test keeps its own.
   const inboxFolder = config.environment === 'development' ? inboxFolderIn(config.dataDir) : undefined;
   const onFault = (fault: object) => log.warn(fault, 'a mail was not taken');
-  return openPost({ settings: config.mail, keys, direct: new Direct(orm), now, onFault, inboxFolder });
+  return openMailService({ settings: config.mail, keys, autocommit: new Autocommit(orm), now, onFault, inboxFolder });
 }
 
 /** Undefined where an application has pages of its own. */

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
@@ -28,10 +28,10 @@ const AccountTable = defineEntity({
 export class Account extends AccountTable.class {}
 AccountTable.setClass(Account);
 
-const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+const userMail = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 
 export function randomDisplayCode(): string {
-  return Array.from({ length: 8 }, () => letters[randomInt(letters.length)]).join('');
+  return Array.from({ length: 8 }, () => userMail[randomInt(userMail.length)]).join('');
 }
 
 /** What of an account a member is shown. */
@@ -63,7 +63,7 @@ const ofMember = statement<ShownAccount>(
 
 /** An account as its member sees it. Throws ACCOUNT_NOT_FOUND to everybody else. */
 export async function accountOf(
-  on: EntityManager | Direct,
+  on: EntityManager | Autocommit,
   projectId: string,
   accountId: string,
   userId: string,
@@ -80,8 +80,12 @@ const list = statement<ShownAccount>(
 );
 
 /** The accounts a user belongs to, those joined last first, from behind the membership named. */
-export function listAccounts(direct: Direct, userId: string, page: { after: string | undefined; limit: number }) {
-  return list(direct, [userId, page.after ?? null, page.limit]);
+export function listAccounts(
+  autocommit: Autocommit,
+  userId: string,
+  page: { after: string | undefined; limit: number },
+) {
+  return list(autocommit, [userId, page.after ?? null, page.limit]);
 }
 
 /** What an account is called at first. */

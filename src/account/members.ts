@@ -1,6 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
@@ -39,8 +39,12 @@ const list = statement<ShownMember>(
    where m.account_id = $1 and ($2::uuid is null or m.id < $2) order by m.id desc limit $3`,
 );
 
-export function listMembers(direct: Direct, accountId: string, page: { after: string | undefined; limit: number }) {
-  return list(direct, [accountId, page.after ?? null, page.limit]);
+export function listMembers(
+  autocommit: Autocommit,
+  accountId: string,
+  page: { after: string | undefined; limit: number },
+) {
+  return list(autocommit, [accountId, page.after ?? null, page.limit]);
 }
 
 const one = statement<ShownMember>(
@@ -49,14 +53,14 @@ const one = statement<ShownMember>(
    where m.project_id = $1 and m.account_id = $2 and m.user_id = $3`,
 );
 
-export async function findMember(on: EntityManager | Direct, { projectId, accountId, userId }: Place) {
+export async function findMember(on: EntityManager | Autocommit, { projectId, accountId, userId }: Place) {
   const [found] = await one(on, [projectId, accountId, userId]);
   if (!found) throw new Refusal('MEMBER_NOT_FOUND');
   return found;
 }
 
 /** Throws ACCOUNT_NOT_FOUND to who does not belong to the account, and ROLE_NOT_SUFFICIENT to who is less there. */
-export async function requireRole(on: EntityManager | Direct, place: Place, least: Role): Promise<Role> {
+export async function requireRole(on: EntityManager | Autocommit, place: Place, least: Role): Promise<Role> {
   const [found] = await one(on, [place.projectId, place.accountId, place.userId]);
   if (!found) throw new Refusal('ACCOUNT_NOT_FOUND');
   if (!isAtLeast(found.role, least)) throw new Refusal('ROLE_NOT_SUFFICIENT');
@@ -222,7 +226,10 @@ const enter = statement<{ id: string }>(
 );
 
 /** Makes one of a user's accounts the one they are in. */
-export async function enterAccount(on: EntityManager | Direct, { projectId, accountId, userId }: Place): Promise<void> {
+export async function enterAccount(
+  on: EntityManager | Autocommit,
+  { projectId, accountId, userId }: Place,
+): Promise<void> {
   const entered = await enter(on, [projectId, accountId, userId]);
   if (entered.length === 0) throw new Refusal('ACCOUNT_NOT_FOUND');
 }

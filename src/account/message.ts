@@ -16,7 +16,7 @@ import type { BillingOutcome } from './billing/webhook.ts';
 import type { ShownInvite } from './invites/invites.ts';
 import type { ShownMember } from './members.ts';
 import { type Role, roles } from './membership.ts';
-import { type Quotas, type Standing, type UsageState, usageOf } from './usage/account-summary.ts';
+import { type AccountSummary, type Quotas, type UsageState, usageOf } from './usage/account-summary.ts';
 
 const statuses = {
   trialing: Status.TRIALING,
@@ -108,13 +108,13 @@ export function usageToMessage({
 
 /** Undefined for guests, who are in no account. Without usage where that is off. */
 export function summaryToMessage(
-  standing: Standing | null | undefined,
+  summary: AccountSummary | null | undefined,
   quotas: Quotas | undefined,
   now: Date,
 ): MessageInitShape<typeof AccountSummarySchema> | undefined {
-  if (!standing?.account) return undefined;
+  if (!summary?.account) return undefined;
   return {
-    account: accountToMessage(standing.account),
-    ...(quotas && { usage: usageToMessage(usageOf(standing, quotas, now)) }),
+    account: accountToMessage(summary.account),
+    ...(quotas && { usage: usageToMessage(usageOf(summary, quotas, now)) }),
   };
 }

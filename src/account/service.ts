@@ -4,7 +4,7 @@ import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { caller, change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, caller, change, projectOf } from '../rpc/context.ts';
 import { pageOf } from '../rpc/paging.ts';
 import { lockUser } from '../user/user.ts';
 import { accountOf, listAccounts } from './account.ts';
@@ -50,7 +50,7 @@ type Methods<Name extends keyof ServiceImpl<typeof AccountService>> = Pick<Servi
 function accountMethods({ now }: Deps): Methods<'getAccount' | 'listAccounts' | 'updateAccount' | 'switchAccount'> {
   const shown = async (context: HandlerContext, accountId: string) => {
     const { projectId, userId } = caller(context);
-    return accountToMessage(await accountOf(direct(context), projectId, accountId, userId));
+    return accountToMessage(await accountOf(autocommit(context), projectId, accountId, userId));
   };
 
   return {
@@ -61,7 +61,7 @@ function accountMethods({ now }: Deps): Methods<'getAccount' | 'listAccounts' | 
     async listAccounts(request, context) {
       const { userId } = caller(context);
       const { rows, nextPageToken } = await pageOf(request, 'membershipId', (page) =>
-        listAccounts(direct(context), userId, page),
+        listAccounts(autocommit(context), userId, page),
       );
       return { accounts: rows.map(accountToMessage), nextPageToken };
     },
@@ -78,7 +78,7 @@ function accountMethods({ now }: Deps): Methods<'getAccount' | 'listAccounts' | 
     },
 
     async switchAccount({ accountId }, context) {
-      await enterAccount(direct(context), ownPlace(context, accountId));
+      await enterAccount(autocommit(context), ownPlace(context, accountId));
       return { account: await shown(context, accountId) };
     },
   };
@@ -88,9 +88,9 @@ function memberMethods({ now, joining }: Deps): Methods<'listMembers' | 'addMemb
   return {
     async listMembers(request, context) {
       const { accountId } = request;
-      await requireRole(direct(context), ownPlace(context, accountId), 'viewer');
+      await requireRole(autocommit(context), ownPlace(context, accountId), 'viewer');
       const { rows, nextPageToken } = await pageOf(request, 'membershipId', (page) =>
-        listMembers(direct(context), accountId, page),
+        listMembers(autocommit(context), accountId, page),
       );
       return { members: rows.map(memberToMessage), nextPageToken };
     },

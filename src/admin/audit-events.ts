@@ -3,7 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService, ListAuditEventsRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { type EventFilter, type FoundEvent, listEvents } from '../audit/list.ts';
 import { Refusal } from '../errors.ts';
-import { direct, projectOf } from '../rpc/context.ts';
+import { autocommit, projectOf } from '../rpc/context.ts';
 import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -25,7 +25,7 @@ export function auditMethods() {
       const bound = ['audit', filter.userId, filter.action, filter.from, filter.until];
       const [at, id] = request.pageToken ? readPageToken(request.pageToken, bound, [timeOfPosition, uuidPattern]) : [];
       const after = at && id ? { at, id } : undefined;
-      const { events, next } = await listEvents(direct(context), projectOf(context), filter, {
+      const { events, next } = await listEvents(autocommit(context), projectOf(context), filter, {
         after,
         limit: request.pageSize || 100,
       });

@@ -4,7 +4,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { auditRow } from '../audit/event.ts';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import { rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
@@ -135,7 +135,7 @@ async function insertTogether(
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
-      return (await insertUsers(new Direct(orm), [...rows, accounts, now, plan])).length;
+      return (await insertUsers(new Autocommit(orm), [...rows, accounts, now, plan])).length;
     } catch (error) {
       // A display code that is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;

@@ -8,7 +8,7 @@ import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
-import { change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { pageOf } from '../rpc/paging.ts';
 
 type Methods = Pick<ServiceImpl<typeof AdminService>, 'createInviteCode' | 'listInviteCodes'>;
@@ -40,7 +40,7 @@ export function inviteCodeMethods(now: Clock): Methods {
 
     async listInviteCodes(request, context) {
       const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
-        listInviteCodes(direct(context), projectOf(context), page),
+        listInviteCodes(autocommit(context), projectOf(context), page),
       );
       return { inviteCodes: rows.map(inviteCodeToMessage), nextPageToken };
     },

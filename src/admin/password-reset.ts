@@ -2,30 +2,30 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
-import { type Letters, recipientOf } from '../auth/user-mail.ts';
+import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { change, projectOf } from '../rpc/context.ts';
-import type { TargetBudget } from '../throttle/mail-budget.ts';
+import type { MailBudget } from '../throttle/mail-budget.ts';
 import { lockUser, type User } from '../user/user.ts';
 
 export interface PasswordResetDeps {
   readonly now: Clock;
-  readonly letters: Letters;
-  readonly mailBudget: TargetBudget;
+  readonly userMail: UserMail;
+  readonly mailBudget: MailBudget;
 }
 
-export function passwordResetMethods({ now, letters, mailBudget }: PasswordResetDeps) {
+export function passwordResetMethods({ now, userMail, mailBudget }: PasswordResetDeps) {
   return {
     async sendPasswordReset({ userId }, context) {
-      if (letters.areOff) throw new Refusal('MAIL_DISABLED');
+      if (userMail.areOff) throw new Refusal('MAIL_DISABLED');
       const at = now();
       await change(context, async (em) => {
         const user = await reachableUser(em, userId, context, at);
         // The same budget as for those who ask themselves: another mail would only void the link that they wait for.
         const wait = await mailBudget.takeOrWait(em, user.projectId, 'password_reset', user.emailKey!, at);
         if (wait > 0) throw new Refusal('MAIL_LIMIT_REACHED', { retryAfter: wait });
-        await letters.send(em, 'password_reset', recipientOf(user), at);
+        await userMail.send(em, 'password_reset', recipientOf(user), at);
         audit(em, context, { action: 'user.send_password_reset', userId: user.id }, at);
       });
       return {};

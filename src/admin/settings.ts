@@ -9,7 +9,7 @@ import {
   readOverrides,
   writeSettings,
 } from '../project/settings.ts';
-import { change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 
 export interface SettingsDeps {
   readonly now: Clock;
@@ -27,7 +27,7 @@ export function settingsMethods({ now, defaults }: SettingsDeps) {
   const answer = (overrides: Partial<RuntimeSettings>) => ({ settings: override(defaults, overrides), overrides });
   return {
     async getSettings(_, context) {
-      return answer(await readOverrides(direct(context), projectOf(context)));
+      return answer(await readOverrides(autocommit(context), projectOf(context)));
     },
 
     async updateSettings({ settings, reset }, context) {

@@ -1,10 +1,10 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, ListUsersRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
-import { direct, projectOf, reads } from '../rpc/context.ts';
+import { autocommit, projectOf, reads } from '../rpc/context.ts';
 import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
@@ -34,8 +34,14 @@ export function userListMethods({ now }: { now: Clock }) {
       const [after] = pageToken ? readPageToken(pageToken, filter, [pattern]) : [];
       const limit = pageSize || 50;
       const found = email
-        ? await withAddress(direct(context), projectId, request, at)
-        : await find({ em: reads(context), on: direct(context) }, projectId, request, { after, limit: limit + 1 }, at);
+        ? await withAddress(autocommit(context), projectId, request, at)
+        : await find(
+            { em: reads(context), on: autocommit(context) },
+            projectId,
+            request,
+            { after, limit: limit + 1 },
+            at,
+          );
       const users = found.slice(0, limit);
       const last = users.at(-1);
       const next = found.length > limit && last ? writePageToken(filter, [emailPrefix ? last.emailKey! : last.id]) : '';
@@ -45,7 +51,7 @@ export function userListMethods({ now }: { now: Clock }) {
 }
 
 async function withAddress(
-  on: Direct,
+  on: Autocommit,
   projectId: string,
   { email, emailPrefix, banned }: ListUsersRequest,
   now: Date,
@@ -60,7 +66,7 @@ async function withAddress(
 }
 
 async function find(
-  { em, on }: { em: EntityManager; on: Direct },
+  { em, on }: { em: EntityManager; on: Autocommit },
   projectId: string,
   { emailPrefix, banned }: ListUsersRequest,
   { after, limit }: Page,

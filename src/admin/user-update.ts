@@ -4,7 +4,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, UpdateUserRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
-import { type Letters, recipientOf } from '../auth/user-mail.ts';
+import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import type { Clock } from '../database/clock.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
@@ -20,16 +20,16 @@ import { lockWithOperator } from './operator-lock.ts';
 
 interface UserUpdateDeps {
   readonly now: Clock;
-  readonly letters: Letters;
+  readonly userMail: UserMail;
 }
 
-export function userUpdateMethods({ now, letters }: UserUpdateDeps) {
+export function userUpdateMethods({ now, userMail }: UserUpdateDeps) {
   return {
     async updateUser(request, context) {
       const at = now();
       const user = await change(context, async (em) => {
         const user = await lockForUpdate(em, context, request, at);
-        if (request.email !== undefined) await leaveAddress(em, letters, { user, email: request.email }, at);
+        if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
         for (const action of apply(request, user, at)) audit(em, context, { action, userId: user.id }, at);
         return user;
       }).catch(explainConflict);
@@ -69,14 +69,14 @@ function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, rol
  */
 async function leaveAddress(
   em: EntityManager,
-  letters: Letters,
+  userMail: UserMail,
   { user, email }: { user: User; email: string },
   now: Date,
 ): Promise<void> {
   if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
   if (emailKey(email) === user.emailKey) return;
   await voidFor(em, user.id, now);
-  await letters.tellEmailChanged(em, recipientOf(user), now);
+  await userMail.tellEmailChanged(em, recipientOf(user), now);
 }
 
 /** Answers with what the audit trail calls it: a change of role is an event of its own, whatever else comes with it. */

@@ -1,4 +1,4 @@
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import type { StoredEvent } from './chain.ts';
 
@@ -45,7 +45,7 @@ const listOfUser = statement<Row>('audit_list_of_user', select('and user_id = $9
 
 /** One page of a project's events, and the position it ends at when there may be more. */
 export async function listEvents(
-  direct: Direct,
+  autocommit: Autocommit,
   projectId: string,
   { userId, action, from, until }: EventFilter,
   { after, limit }: { after: Position | undefined; limit: number },
@@ -53,7 +53,7 @@ export async function listEvents(
   const examine = action ? examinedAtMost : limit + 1;
   const place = [after?.at ?? null, after?.id ?? null];
   const values = [projectId, from ?? null, until ?? null, ...place, examine, action ?? null, limit + 1];
-  const rows = userId ? await listOfUser(direct, [...values, userId]) : await listAll(direct, values);
+  const rows = userId ? await listOfUser(autocommit, [...values, userId]) : await listAll(autocommit, values);
   const found = rows.filter(({ id }) => id !== null);
   const events = found.slice(0, limit);
   const last = events.at(-1);

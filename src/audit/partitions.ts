@@ -1,5 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
 import { dayOf } from './seal.ts';
@@ -36,11 +36,11 @@ const dropBefore = statement<{ days: number }>('audit_drop_days', 'select audit_
  */
 export async function keepPartitions(orm: MikroORM, retention: number | undefined, now: Date): Promise<void> {
   const days = Array.from({ length: ahead + 2 }, (_, index) => dayOf(new Date(now.getTime() + (index - 1) * dayMs)));
-  const direct = new Direct(orm);
-  if ((await isMisfiled(direct, []))[0]!.found) await briefly(orm, refile, []);
-  for (const { day } of await lackingDays(direct, [days])) await briefly(orm, addDay, [day]);
+  const autocommit = new Autocommit(orm);
+  if ((await isMisfiled(autocommit, []))[0]!.found) await briefly(orm, refile, []);
+  for (const { day } of await lackingDays(autocommit, [days])) await briefly(orm, addDay, [day]);
   const oldest = oldestKept(retention, now);
-  if (oldest && (await hasExpired(direct, [oldest]))[0]!.found) await briefly(orm, dropBefore, [oldest]);
+  if (oldest && (await hasExpired(autocommit, [oldest]))[0]!.found) await briefly(orm, dropBefore, [oldest]);
 }
 
 /** The first day that is kept, or undefined when all are. */

@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
@@ -98,7 +98,7 @@ const readEvents = statement<StoredEvent>(
 
 /** The events with these ids, which lie between these times. */
 export function eventsBetween(
-  on: EntityManager | Direct,
+  on: EntityManager | Autocommit,
   projectId: string,
   { firstAt, lastAt, ids }: { firstAt: string | Date; lastAt: string | Date; ids: readonly string[] },
 ): Promise<StoredEvent[]> {
@@ -106,7 +106,7 @@ export function eventsBetween(
 }
 
 export function backlogOf(orm: MikroORM): Promise<Backlog> {
-  return readBacklog(new Direct(orm), []).then(([row]) => row!);
+  return readBacklog(new Autocommit(orm), []).then(([row]) => row!);
 }
 
 /**

@@ -1,9 +1,9 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EventDraft } from '../audit/draft.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { direct, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, origin, projectOf } from '../rpc/context.ts';
 import { endedAbove } from '../session/session.ts';
 import { type Guess, type Lane, refuseFor, waitOf } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
@@ -33,20 +33,20 @@ export interface Checked {
  */
 export async function checkPassword(
   context: HandlerContext,
-  { passwords, guesses, now, ...rules }: AuthDeps,
+  { passwords, passwordFailures, now, ...rules }: AuthDeps,
   { email, password }: Credentials,
 ): Promise<Checked> {
   // In a storm most are refused, and each look-up for them would be paid by those who only refresh.
   passwords.requireRoom();
   const key = emailKey(email);
-  const guess = guesses.of(projectOf(context), key, origin(context).address);
-  const { found, isKnown, wait } = await lookUp(direct(context), guess, key, now());
+  const guess = passwordFailures.of(projectOf(context), key, origin(context).address);
+  const { found, isKnown, wait } = await lookUp(autocommit(context), guess, key, now());
   refuseFor(wait, 'account');
-  if (!isKnown) guesses.requireCalm(guess);
+  if (!isKnown) passwordFailures.requireCalm(guess);
   const matches = await passwords.matches(found?.passwordHash, password, context.signal);
   const refusal = refusalOf(found, matches, rules, now());
   if (refusal) {
-    await guesses.count(direct(context), guess, isKnown, now());
+    await passwordFailures.count(autocommit(context), guess, isKnown, now());
     throw refusal;
   }
   return { user: userOf(found!), isKnown, lane: isKnown ? guess.known : guess.strangers };
@@ -94,7 +94,7 @@ const look = statement<Looked>(
        and ${endedAbove('$7')} is not true limit 1) known on true`,
 );
 
-async function lookUp(on: Direct, guess: Guess, email: string, now: Date) {
+async function lookUp(on: Autocommit, guess: Guess, email: string, now: Date) {
   const { projectId, network, strangers, known } = guess;
   const [row] = await look(on, [projectId, email, network, strangers.keys, known.keys, strangers.limits, now]);
   const { isKnown, wait, ...user } = row!;

@@ -3,27 +3,27 @@ import type { Quotas } from '../account/usage/account-summary.ts';
 import type { Clock } from '../database/clock.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
-import type { Guesses } from '../throttle/failed-attempts.ts';
-import type { TargetBudget } from '../throttle/mail-budget.ts';
+import type { FailedAttempts } from '../throttle/failed-attempts.ts';
+import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { Passwords } from '../user/password.ts';
-import type { Letters } from './user-mail.ts';
+import type { UserMail } from './user-mail.ts';
 
 /** What AuthService's methods work with. */
 export interface AuthDeps {
   readonly now: Clock;
   readonly passwords: Passwords;
   readonly opener: SessionOpener;
-  readonly letters: Letters;
+  readonly userMail: UserMail;
   /** Mails that anyone may have sent to an address. */
-  readonly mailBudget: TargetBudget;
+  readonly mailBudget: MailBudget;
   /** Codes in mails. */
   readonly codes: MailedCodes;
   /** Failed sign-ins. */
-  readonly guesses: Guesses;
+  readonly passwordFailures: FailedAttempts;
   /** Wrong codes. */
-  readonly codeGuesses: Guesses;
+  readonly wrongCodes: FailedAttempts;
   /** Wrong passwords of who is signed in already. */
-  readonly ownGuesses: Guesses;
+  readonly ownPasswordFailures: FailedAttempts;
   /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
   readonly countGuess: (userId: string) => Promise<void>;
   readonly joining: Joining;

@@ -6,7 +6,7 @@ import { faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
@@ -22,7 +22,7 @@ const moveAddress = statement<{ id: string }>(
    where id = $1 returning id`,
 );
 
-export function emailChange({ now, letters }: AuthDeps): Methods {
+export function emailChange({ now, userMail }: AuthDeps): Methods {
   return {
     async confirmEmailChange({ token }, context) {
       const redeem = await prepareRedemption('email_change', token, context, now);
@@ -35,7 +35,7 @@ export function emailChange({ now, letters }: AuthDeps): Methods {
         await moveTo(em, userId, target, at);
         // They were sent to the address that was left.
         await voidFor(em, userId, at);
-        await letters.tellEmailChanged(em, recipientOf(user), at);
+        await userMail.tellEmailChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.email_change.complete', userId }, at);
       });
       return {};
@@ -70,17 +70,17 @@ export async function requestEmailChange(
   if (target === before.emailKey) return before.pendingEmail ? withdraw : undefined;
   if (before.passwordHash && !currentPassword) throw new Refusal('CURRENT_PASSWORD_REQUIRED');
   await requirePassword(deps, before, currentPassword, 'auth.email_change.request', context);
-  const holder = await findByEmail(direct(context), before.projectId, email);
+  const holder = await findByEmail(autocommit(context), before.projectId, email);
   if (holder && !deps.hideRegistration) throw new Refusal('EMAIL_ALREADY_REGISTERED');
-  const passes = await deps.mailBudget.take(direct(context), before.projectId, 'email_change', target, deps.now());
+  const passes = await deps.mailBudget.take(autocommit(context), before.projectId, 'email_change', target, deps.now());
   return async (em, user, at) => {
     if (user.passwordHash !== before.passwordHash) throw incorrect('auth.email_change.request');
     user.pendingEmail = email.trim();
     const to = { ...recipientOf(user), email: user.pendingEmail };
     // Also where no other is issued: whether the older link still works would tell that the address is taken.
     await voidFor(em, user.id, at, ['email_change']);
-    await deps.letters.send(em, 'email_change', passes && !holder ? to : undefined, at);
-    if (passes) await deps.letters.tellEmailChangeRequested(em, recipientOf(user), at);
+    await deps.userMail.send(em, 'email_change', passes && !holder ? to : undefined, at);
+    if (passes) await deps.userMail.tellEmailChangeRequested(em, recipientOf(user), at);
     audit(em, context, { action: 'auth.email_change.request' }, at);
   };
 }

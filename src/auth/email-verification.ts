@@ -5,10 +5,10 @@ import { Refusal } from '../errors.ts';
 import type { OneTimeKind } from '../one-time/secret.ts';
 import { type Consumed, consume, look } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
-import { caller, callerIfAny, change, direct, projectOf, reads } from '../rpc/context.ts';
+import { autocommit, caller, callerIfAny, change, projectOf, reads } from '../rpc/context.ts';
 import { findUser, lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { sendOnRequest } from './send-link.ts';
+import { sendLink } from './send-link.ts';
 
 type Methods = Pick<
   ServiceImpl<typeof AuthService>,
@@ -19,7 +19,7 @@ export function emailVerification(deps: AuthDeps): Methods {
   const { now } = deps;
 
   async function isOn(context: HandlerContext): Promise<boolean> {
-    return (await readSettings(direct(context), projectOf(context), deps)).emailVerification;
+    return (await readSettings(autocommit(context), projectOf(context), deps)).emailVerification;
   }
 
   async function ownAddress(context: HandlerContext): Promise<string> {
@@ -41,7 +41,7 @@ export function emailVerification(deps: AuthDeps): Methods {
       const email = request.email || (await ownAddress(context));
       const isFor = ({ emailVerifiedAt }: { emailVerifiedAt?: Date | null | undefined }) => !emailVerifiedAt;
       const action = 'auth.email_verification.request';
-      await sendOnRequest(deps, { kind: 'email_verification', email, action, isFor }, context);
+      await sendLink(deps, { kind: 'email_verification', email, action, isFor }, context);
       return {};
     },
 
@@ -70,7 +70,7 @@ export async function prepareRedemption(kind: OneTimeKind, raw: string, context:
   const bearer = callerIfAny(context);
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
   const value = { projectId: projectOf(context), raw, userId: bearer?.userId };
-  const seen = await look(direct(context), kind, value, now());
+  const seen = await look(autocommit(context), kind, value, now());
   if (!seen || (bearer && bearer.userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
   const refusal = new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
   if (!seen.is_good) throw refusal;

@@ -4,11 +4,11 @@ import { spendInviteCode } from '../account/invites/invite-code.ts';
 import type { Admission, Invitation, Joining } from '../account/invites/joining.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import { insert, insertIfFree } from '../database/insert.ts';
-import { change, direct } from '../rpc/context.ts';
+import { autocommit, change } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { answerEvenly } from './response-padding.ts';
+import { padResponseTime } from './response-padding.ts';
 import { recipientOf } from './user-mail.ts';
 
 /** Milliseconds after a registration in which another one of the same address is the same person's second click. */
@@ -19,11 +19,11 @@ const secondClick = 60_000;
  * Either way the same is hashed, as many statements are sent, and the answer waits until their rows do not show.
  */
 export function registerQuietly(...call: Parameters<typeof registerIfFree>): Promise<void> {
-  return answerEvenly(() => registerIfFree(...call));
+  return padResponseTime(() => registerIfFree(...call));
 }
 
 async function registerIfFree(
-  { now, letters, joining, mailBudget }: AuthDeps,
+  { now, userMail, joining, mailBudget }: AuthDeps,
   registration: Registration,
   invitation: Invitation,
   context: HandlerContext,
@@ -31,7 +31,7 @@ async function registerIfFree(
   const at = now();
   const { projectId, email } = registration;
   const key = emailKey(email);
-  const passes = await mailBudget.take(direct(context), projectId, 'register', key, at);
+  const passes = await mailBudget.take(autocommit(context), projectId, 'register', key, at);
   const user = User.register(registration, at);
   await change(context, async (em) => {
     // Only for the mail: whether the address is free is for the index to say.
@@ -41,7 +41,7 @@ async function registerIfFree(
     if (await insertIfFree(em, user)) {
       await joining.join(em, user, admission, at);
       await em.execute('release savepoint registration');
-      await letters.send(em, 'email_verification', recipientOf(user), at);
+      await userMail.send(em, 'email_verification', recipientOf(user), at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
       return;
     }
@@ -52,7 +52,7 @@ async function registerIfFree(
     await em.execute('rollback to savepoint registration');
     if ('code' in admission && admission.code) await spendInviteCode(em, admission.code, { projectId, emailKey: key });
     const isOld = holder !== null && at.getTime() - holder.createdAt.getTime() > secondClick;
-    await letters.tellAlreadyRegistered(em, passes && isOld ? recipientOf(holder) : undefined, at);
+    await userMail.tellAlreadyRegistered(em, passes && isOld ? recipientOf(holder) : undefined, at);
     auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
   });
 }

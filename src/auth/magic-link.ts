@@ -13,17 +13,17 @@ import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { redeemCode } from './magic-link-code.ts';
 import { openAndTell } from './new-device.ts';
-import { sendOnRequest } from './send-link.ts';
+import { sendLink } from './send-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, letters, codeGuesses } = deps;
+  const { now, opener, userMail, wrongCodes } = deps;
   return {
     async requestMagicLink({ email, clientNonce }, context) {
       const action = 'auth.magic_link.request';
-      await sendOnRequest(deps, { kind: 'magic_link', email, action, clientNonce, isFor: () => true }, context);
+      await sendLink(deps, { kind: 'magic_link', email, action, clientNonce, isFor: () => true }, context);
       return {};
     },
 
@@ -35,7 +35,7 @@ export function magicLink(deps: AuthDeps): Methods {
       const { user, opened } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
         if (!used) throw refused();
-        await codeGuesses.forget(em, projectId, used.target);
+        await wrongCodes.forget(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refused();
         await proveMailbox(em, user, at);
@@ -43,7 +43,7 @@ export function magicLink(deps: AuthDeps): Methods {
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
         await evictSessions(em, user.id, sessionsPerUser - 1, at);
-        await openAndTell(em, opened.session, letters.draftNewDevice(em, recipientOf(user), opened.session, at));
+        await openAndTell(em, opened.session, userMail.draftNewDevice(em, recipientOf(user), opened.session, at));
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened };
       });

@@ -5,7 +5,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { caller, change, direct, reads } from '../rpc/context.ts';
+import { autocommit, caller, change, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { renewSession } from '../session/secret-renewal.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
@@ -24,7 +24,7 @@ const setPassword = statement<{ id: string }>(
 );
 
 export function passwordChange(deps: AuthDeps): Methods {
-  const { now, passwords, opener, letters, ownGuesses } = deps;
+  const { now, passwords, opener, userMail, ownPasswordFailures } = deps;
   return {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
@@ -38,8 +38,8 @@ export function passwordChange(deps: AuthDeps): Methods {
         if (!changed) throw incorrect('auth.password_change');
         await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
         await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
-        await ownGuesses.forget(em, projectId, userId);
-        await letters.tellPasswordChanged(em, recipientOf(user), at);
+        await ownPasswordFailures.forget(em, projectId, userId);
+        await userMail.tellPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_change' }, at);
         return currentSession === CurrentSession.KEEP ? undefined : renewSession(em, { userId, sessionId }, at);
       });
@@ -58,18 +58,18 @@ export function passwordChange(deps: AuthDeps): Methods {
  * forgotten when the password is changed or reset, not when it is told.
  */
 export async function requirePassword(
-  { passwords, countGuess, ownGuesses, now }: AuthDeps,
+  { passwords, countGuess, ownPasswordFailures, now }: AuthDeps,
   { id, projectId, passwordHash }: User,
   password: string,
   action: Action,
   context: HandlerContext,
 ): Promise<void> {
   if (!passwordHash) throw new Refusal('USE_OAUTH_PROVIDER', { metadata: { providers: '' } });
-  const guess = ownGuesses.of(projectId, id, '');
-  refuseFor(await ownGuesses.waitOf(direct(context), guess, now()), 'account');
+  const guess = ownPasswordFailures.of(projectId, id, '');
+  refuseFor(await ownPasswordFailures.waitOf(autocommit(context), guess, now()), 'account');
   await countGuess(id);
   if (await passwords.matches(passwordHash, password, context.signal)) return;
-  refuseFor(await ownGuesses.countOnAccount(direct(context), guess, guess.strangers, now()), 'account');
+  refuseFor(await ownPasswordFailures.countOnAccount(autocommit(context), guess, guess.strangers, now()), 'account');
   throw incorrect(action);
 }
 

@@ -4,10 +4,10 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
-import { change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import type { AuthDeps } from './deps.ts';
-import { sendOnRequest } from './send-link.ts';
+import { sendLink } from './send-link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestPasswordReset' | 'verifyResetToken' | 'resetPassword'>;
 
@@ -33,18 +33,18 @@ const setPassword = statement<Reset>(
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
-  const { now, passwords, letters, guesses, ownGuesses } = deps;
+  const { now, passwords, userMail, passwordFailures, ownPasswordFailures } = deps;
   return {
     async requestPasswordReset({ email }, context) {
       const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) => passwordHash != null;
       const action = 'auth.password_reset.request';
-      await sendOnRequest(deps, { kind: 'password_reset', email, action, isFor }, context);
+      await sendLink(deps, { kind: 'password_reset', email, action, isFor }, context);
       return {};
     },
 
     async verifyResetToken({ token: raw }, context) {
       const value = { projectId: projectOf(context), raw };
-      const seen = await look(direct(context), 'password_reset', value, now());
+      const seen = await look(autocommit(context), 'password_reset', value, now());
       return seen?.is_good ? { valid: true, email: seen.email ?? '' } : { valid: false };
     },
 
@@ -53,19 +53,19 @@ export function passwordReset(deps: AuthDeps): Methods {
       const projectId = projectOf(context);
       const value = { projectId, raw };
       // Before the hash, which a made-up token must not have us compute.
-      const seen = await look(direct(context), 'password_reset', value, now());
+      const seen = await look(autocommit(context), 'password_reset', value, now());
       if (!seen?.is_good) throw refused(seen?.user_id);
       if (!newPassword) throw new Refusal('PASSWORD_REQUIRED');
       const passwordHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
-        const forgiven = used && [...guesses.keysOf(used.target), ...ownGuesses.keysOf(used.user_id)];
+        const forgiven = used && [...passwordFailures.keysOf(used.target), ...ownPasswordFailures.keysOf(used.user_id)];
         const [user] = used ? await setPassword(em, [used.user_id, at, used.target, passwordHash, forgiven]) : [];
         if (!user) throw refused(seen.user_id);
         await revokeSessions(em, { userId: user.id }, 'password_changed', at);
         await voidFor(em, user.id, at);
-        await letters.tellPasswordChanged(em, { ...user, projectId }, at);
+        await userMail.tellPasswordChanged(em, { ...user, projectId }, at);
         audit(em, context, { action: 'auth.password_reset.complete', userId: user.id }, at);
       });
       return {};

@@ -2,17 +2,17 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { readStanding } from '../account/usage/account-summary.ts';
+import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { caller, change, direct, reads } from '../rpc/context.ts';
+import { autocommit, caller, change, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { requestEmailChange } from './email-change.ts';
-import { answerEvenly } from './response-padding.ts';
+import { padResponseTime } from './response-padding.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
 
@@ -41,13 +41,13 @@ export function profile(deps: AuthDeps): Methods {
     async getMe(_, context) {
       const { projectId, userId } = caller(context);
       const user = await findUser(reads(context), projectId, userId);
-      const standing = await readStanding(direct(context), projectId, userId);
-      return { user: userToMessage(user, now()), account: summaryToMessage(standing, usage, now()) };
+      const summary = await readAccountSummary(autocommit(context), projectId, userId);
+      return { user: userToMessage(user, now()), account: summaryToMessage(summary, usage, now()) };
     },
 
     async updateMe(request, context) {
       const isTelling = hideRegistration && request.email !== undefined;
-      const user = await (isTelling ? answerEvenly(() => update(request, context)) : update(request, context));
+      const user = await (isTelling ? padResponseTime(() => update(request, context)) : update(request, context));
       return { user: userToMessage(user, now()) };
     },
 

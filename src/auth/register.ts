@@ -51,11 +51,11 @@ async function upgradeGuest(em: EntityManager, guestId: string, user: User): Pro
  * more often than anybody who asks for a link; SendVerificationEmail sends another one later.
  */
 export async function sendFirstLink(
-  { letters, mailBudget }: Pick<AuthDeps, 'letters' | 'mailBudget'>,
+  { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
   em: EntityManager,
   user: User,
   now: Date,
 ): Promise<void> {
   if (await mailBudget.takeOfHour(em, user.projectId, 'registration', user.emailKey!, now))
-    await letters.send(em, 'email_verification', recipientOf(user), now);
+    await userMail.send(em, 'email_verification', recipientOf(user), now);
 }

@@ -7,7 +7,7 @@ const step = 50;
  * Does what must not tell whether an address is known, and answers at the next step since its beginning. Statements that are
  * the same take a few tenths of a millisecond longer where they find a row to write, which many calls add up to.
  */
-export async function answerEvenly<T>(work: () => Promise<T>): Promise<T> {
+export async function padResponseTime<T>(work: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
   try {
     return await work();

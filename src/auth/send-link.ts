@@ -2,11 +2,11 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { Action } from '../audit/draft.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import type { OneTimeKind } from '../one-time/secret.ts';
-import { change, direct, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { answerEvenly } from './response-padding.ts';
+import { padResponseTime } from './response-padding.ts';
 import { recipientOf } from './user-mail.ts';
 
 interface Request {
@@ -26,22 +26,22 @@ interface Request {
  * differs is whether two of them find a row to write, and the answer waits until that does not show. So its time tells as
  * little as itself.
  */
-export function sendOnRequest(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
-  return answerEvenly(() => send(deps, request, context));
+export function sendLink(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
+  return padResponseTime(() => send(deps, request, context));
 }
 
 async function send(deps: AuthDeps, request: Request, context: HandlerContext): Promise<void> {
   const { kind, email, action, isFor, clientNonce } = request;
   const at = deps.now();
   const projectId = projectOf(context);
-  const user = await findByEmail(direct(context), projectId, email);
+  const user = await findByEmail(autocommit(context), projectId, email);
   const isMeant = user !== undefined && !user.isAnonymous && !isBannedAt(user, at) && isFor(user);
   // What reaches nobody is counted elsewhere: the owner's budget is for strangers to use up only by mail that they get.
   const target = isMeant ? emailKey(email) : `nobody at ${emailKey(email)}`;
-  const passes = await deps.mailBudget.take(direct(context), projectId, kind, target, at);
+  const passes = await deps.mailBudget.take(autocommit(context), projectId, kind, target, at);
   const to = passes && isMeant ? recipientOf(user) : undefined;
   await change(context, async (em) => {
-    await deps.letters.send(em, kind, to, at, clientNonce);
+    await deps.userMail.send(em, kind, to, at, clientNonce);
     if (to) audit(em, context, { action, userId: to.userId }, at);
     else auditFailure(em, context, { action, userId: user?.id, cause: causeOf(user, isMeant) }, at);
   });

@@ -1,12 +1,12 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { readStanding } from '../account/usage/account-summary.ts';
+import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit, auditRow } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { callerIfAny, change, direct, origin, projectOf, reads } from '../rpc/context.ts';
+import { autocommit, callerIfAny, change, origin, projectOf, reads } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import type { Opened } from '../session/session-opener.ts';
@@ -26,7 +26,7 @@ import { recordSignIn } from './sign-in.ts';
 import { recipientOf } from './user-mail.ts';
 
 export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
-  const { now, passwords, opener, letters, joining, usage, hideRegistration, requireVerifiedEmail } = deps;
+  const { now, passwords, opener, userMail, joining, usage, hideRegistration, requireVerifiedEmail } = deps;
 
   function signedIn(user: User, opened: Opened, at: Date) {
     return {
@@ -45,7 +45,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...magicLink(deps),
 
     async register({ email, password, name, accountInviteCode, inviteCode }, context) {
-      const settings = await readSettings(direct(context), projectOf(context), deps);
+      const settings = await readSettings(autocommit(context), projectOf(context), deps);
       const { signUp, autoConfirmEmail, emailVerification } = settings;
       if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
       const guest = callerIfAny(context);
@@ -63,22 +63,22 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
         await registerQuietly(deps, registration, invitation, context);
         return {};
       }
-      const { user, opened, standing } = await change(context, async (em) => {
+      const { user, opened, summary } = await change(context, async (em) => {
         const admission = await joining.admit(em, invitation, at);
         const user = await register(em, registration, guest?.isGuest ? guest.userId : undefined, at);
         await joining.join(em, user, admission, at);
         audit(em, context, { action: 'auth.register', userId: user.id }, at);
-        const standing = await readStanding(em, user.projectId, user.id);
+        const summary = await readAccountSummary(em, user.projectId, user.id);
         if (!autoConfirmEmail) {
           if (emailVerification) await sendFirstLink(deps, em, user, at);
           // Those of the guest would be sessions of somebody who may not sign in yet.
           if (guest && requireVerifiedEmail) await revokeSessions(em, { userId: user.id }, 'mailbox_unproved', at);
-          return { user, standing, opened: undefined };
+          return { user, summary, opened: undefined };
         }
         const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
-        return { user, standing, opened: await opener.open(em, opening, at) };
+        return { user, summary, opened: await opener.open(em, opening, at) };
       });
-      const account = summaryToMessage(standing, usage, at);
+      const account = summaryToMessage(summary, usage, at);
       return { account, ...(opened ? signedIn(user, opened, at) : { user: userToMessage(user, at) }) };
     },
 
@@ -91,14 +91,14 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       const opened = opener.draft(opening, at);
       const { session } = opened;
       // Before the transaction: it takes a program's name apart and seals the mail.
-      const notice = isKnown ? null : letters.draftNewDevice(reads(context), recipientOf(user), session, at);
-      const standing = await change(context, async (em) => {
+      const notice = isKnown ? null : userMail.draftNewDevice(reads(context), recipientOf(user), session, at);
+      const summary = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
         const event = auditRow(em, context, draft, at);
         return recordSignIn(em, { user, lane, rehashed, session, event, notice }, at);
       });
       user.lastSignInAt = at;
-      return { account: summaryToMessage(standing, usage, at), ...signedIn(user, opened, at) };
+      return { account: summaryToMessage(summary, usage, at), ...signedIn(user, opened, at) };
     },
 
     async signUpAnonymous({ kind }, context) {
@@ -115,7 +115,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     },
 
     async getSettings(_, context) {
-      const settings = await readSettings(direct(context), projectOf(context), deps);
+      const settings = await readSettings(autocommit(context), projectOf(context), deps);
       return {
         external: {},
         disableSignup: !settings.signUp,

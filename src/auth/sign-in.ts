@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type Standing, standingOf } from '../account/usage/account-summary.ts';
+import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
@@ -11,7 +11,7 @@ import { type Checked, failed } from './check-password.ts';
 import { tellOfNewDevice } from './new-device.ts';
 
 // Everything a sign-in writes and answers, in one statement.
-const signIn = statement<{ wait: number | null; sessions: number; standing: Standing | null }>(
+const signIn = statement<{ wait: number | null; sessions: number; summary: AccountSummary | null }>(
   'user_sign_in',
   `with wait as (select ${waitOf('$10', '$7::text[]', '$8::int[]', '$2')} as seconds),
    signed_in as (
@@ -29,7 +29,7 @@ const signIn = statement<{ wait: number | null; sessions: number; standing: Stan
      ${tellOfNewDevice('signed_in', { user: '$1', session: '$5', mail: '$11' })}
    )
    select wait.seconds as wait, (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
-     ${standingOf('signed_in.id')} as standing from wait left join signed_in on true`,
+     ${accountSummaryOf('signed_in.id')} as summary from wait left join signed_in on true`,
 );
 
 interface SignIn extends Omit<Checked, 'isKnown'> {
@@ -55,13 +55,13 @@ export async function recordSignIn(
   em: EntityManager,
   { user, lane, rehashed, session, event, notice }: SignIn,
   now: Date,
-): Promise<Standing> {
+): Promise<AccountSummary> {
   const written = [rowOf(em, session), event, lane.keys, lane.limits, lane.forgiven, user.projectId, notice];
   const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, ...written]);
-  const { wait, sessions, standing } = row!;
+  const { wait, sessions, summary } = row!;
   // Those at once with it have used the counters up: its verdict must not be told either.
   refuseFor(wait ?? 0, 'account');
-  if (!standing) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
+  if (!summary) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
   if (sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
-  return standing;
+  return summary;
 }

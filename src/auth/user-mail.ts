@@ -18,7 +18,7 @@ export interface Recipient extends Addressee {
 export const nobody = '00000000-0000-0000-0000-000000000000';
 
 /** Writes to users: one-time values with the mail that takes them there, and notices. */
-export class Letters {
+export class UserMail {
   readonly #outbox: Outbox;
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
   readonly #messages: Messages;

@@ -2,7 +2,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { audit } from '../audit/event.ts';
 import type { Config } from '../config/config.ts';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
 import { defaultProjectId } from '../project/project.ts';
@@ -25,7 +25,7 @@ export async function manageOperators(
   const [action = 'list', email] = args.filter((each) => each !== '--unverified');
   if (action === 'grant' || action === 'revoke') {
     const { now } = await openClock(orm, config.clockOffset);
-    const found = email && (await findByEmail(new Direct(orm), defaultProjectId, email));
+    const found = email && (await findByEmail(new Autocommit(orm), defaultProjectId, email));
     if (!found) throw new Error(`say whose role it is by their address: gatehouse admin ${action} EMAIL`);
     const mustBeVerified = action === 'grant' && !args.includes('--unverified');
     await setRole(orm, found, { action, mustBeVerified }, now());

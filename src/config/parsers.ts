@@ -39,8 +39,8 @@ export const portOrOff = z
 /** What a billing system may call a plan. */
 export const planName = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 letters, digits, dots, hyphens and underscores')
-  .describe('1 to 64 letters, digits, dots, hyphens and underscores');
+  .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 userMail, digits, dots, hyphens and underscores')
+  .describe('1 to 64 userMail, digits, dots, hyphens and underscores');
 /** Whole days, or undefined for ever. */
 export const daysOrOff = z
   .string()

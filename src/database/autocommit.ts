@@ -1,14 +1,14 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { connectionOptions, interrupt } from './cancel-query.ts';
-import type { ReadPipe } from './read-pipeline.ts';
+import { cancelQuery, connectionOptions } from './cancel-query.ts';
+import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
-const pipes = new WeakMap<MikroORM, ReadPipe>();
+const pipes = new WeakMap<MikroORM, ReadPipeline>();
 
 /** Remembers the ORM's connections, for what goes past the ORM. The pipe ends with the pool. */
-export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipe): void {
+export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipeline): void {
   pools.set(orm, pool);
   if (!pipe) return;
   pipes.set(orm, pipe);
@@ -17,7 +17,7 @@ export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipe): 
 }
 
 /** Has reads take their turns on the pool like everything else. */
-export function closePipe(orm: MikroORM): void {
+export function closeReadPipeline(orm: MikroORM): void {
   void pipes.get(orm)?.close();
   pipes.delete(orm);
 }
@@ -32,9 +32,9 @@ export function poolOf(orm: MikroORM): pg.Pool {
  * Where a single statement runs that commits by itself: straight on the pool, at a third of the cost of going through the
  * ORM. When the signal is aborted the statement is cancelled in the database.
  */
-export class Direct {
+export class Autocommit {
   readonly #pool: pg.Pool;
-  readonly #pipe: ReadPipe | undefined;
+  readonly #pipe: ReadPipeline | undefined;
   readonly signal: AbortSignal | undefined;
 
   constructor(orm: MikroORM, signal?: AbortSignal) {
@@ -54,7 +54,7 @@ export class Direct {
     const client = await this.#pool.connect();
     let cancelling: Promise<void> | undefined;
     const cancel = (): void => {
-      cancelling = interrupt(client, 'pg_cancel_backend', connectionOptions(this.#pool));
+      cancelling = cancelQuery(client, 'pg_cancel_backend', connectionOptions(this.#pool));
     };
     this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;

@@ -9,7 +9,7 @@ export function connectionOptions({ options }: pg.Pool): pg.ClientConfig {
  * Ends the statement that a connection waits for, or the whole connection, by way of another that is opened for it.
  * Whatever becomes of this, the statement itself will tell.
  */
-export async function interrupt(
+export async function cancelQuery(
   client: object,
   means: 'pg_cancel_backend' | 'pg_terminate_backend',
   options: pg.ClientConfig & { readonly Client?: typeof pg.Client },

@@ -17,7 +17,7 @@ const itemsAtMost = 64;
  * for company, and the more come, the less each one costs: a statement, a commit and the system calls around them are
  * shared. A batch belongs to no call, and stands in no call's trace.
  */
-export class Batch<Item, Answer> {
+export class Coalescer<Item, Answer> {
   readonly #together: Together<Item, Answer>;
   readonly #patience: number;
   readonly #outside = AsyncLocalStorage.snapshot();

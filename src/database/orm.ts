@@ -5,7 +5,7 @@ import { keepConnections } from './autocommit.ts';
 import { connectionOptions } from './cancel-query.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
-import { ReadPipe } from './read-pipeline.ts';
+import { ReadPipeline } from './read-pipeline.ts';
 import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
 
@@ -47,7 +47,7 @@ export async function openOrm(
     }),
   );
   orm.em.getConnection().getClient(); // makes the pool; the ORM's way to ask for it would connect, and wait for nobody
-  keepConnections(orm, pool!, poolSize > 1 ? new ReadPipe(connectionOptions(pool!)) : undefined);
+  keepConnections(orm, pool!, poolSize > 1 ? new ReadPipeline(connectionOptions(pool!)) : undefined);
   return orm;
 }
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import { interrupt } from './cancel-query.ts';
+import { cancelQuery } from './cancel-query.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
@@ -17,7 +17,7 @@ const pause = 1000;
  * before it waits for a lock, is told so within `patience`, and its caller asks again over a connection of its own. So it
  * is for statements that change nothing, and nobody is worse off for having tried.
  */
-export class ReadPipe {
+export class ReadPipeline {
   readonly #options: pg.ClientConfig;
   readonly #waiting = new Set<() => void>();
   #client: pg.Client | undefined;
@@ -108,7 +108,7 @@ export class ReadPipe {
     this.#abandon();
     if (!client) return;
     // PostgreSQL would go on waiting, and then answer to nobody.
-    void interrupt(client, 'pg_terminate_backend', this.#options);
+    void cancelQuery(client, 'pg_terminate_backend', this.#options);
     streamOf(client).destroy();
   }
 

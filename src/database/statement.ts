@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import pg from 'pg';
-import { Direct } from './autocommit.ts';
+import { Autocommit } from './autocommit.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
 
 const names = new Map<string, string>();
@@ -12,26 +12,49 @@ export function nameOf(sql: string): string | undefined {
   return names.get(sql);
 }
 
+/** The values of a statement by the names of its parameters. Until all statements are named: in their order. */
+type Values = object;
+
 /**
- * A constant SQL statement, prepared once per connection under its name, with every value bound.
+ * A constant SQL statement with named parameters, prepared once per connection under its name, with every value bound.
+ * `:userId` in the text stands for `values.userId`.
  *
- * The entity manager writes values into the SQL text: nothing is prepared, and hashes would stand in the database's
- * logs. So the hot statements, and those that hold a hash, go this way, each beside the entity it speaks of. Given an
- * entity manager it takes part in its transaction; given a Direct it commits by itself and repeats itself on 40001 and
- * 40P01.
+ * The entity manager writes values into the SQL text: nothing is prepared, and hashes would appear in the database's
+ * log. So the hot statements, and those that hold a hash, are written here, each beside the entity it is about. Given an
+ * entity manager, a statement takes part in its transaction. Given an Autocommit it commits by itself, and is repeated on
+ * 40001 and 40P01.
  */
-export function statement<Row extends pg.QueryResultRow>(name: string, sql: string) {
-  const isRead = /^\s*select\b/i.test(sql);
-  names.set(sql, name);
-  return async (on: EntityManager | Direct, values: readonly unknown[]): Promise<Row[]> => {
-    if (on instanceof Direct)
+export function statement<Row extends pg.QueryResultRow, Named extends Values = readonly unknown[]>(
+  name: string,
+  sql: string,
+) {
+  const { text, valuesOf } = compile(sql);
+  const isRead = /^\s*select\b/i.test(text);
+  names.set(text, name);
+  return async (on: EntityManager | Autocommit, values: Named): Promise<Row[]> => {
+    const ordered = Array.isArray(values) ? values : valuesOf(values as Readonly<Record<string, unknown>>);
+    if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, sql, values) : on.send<Row>(name, sql, values)),
+        () => (isRead ? on.read<Row>(name, text, ordered) : on.send<Row>(name, text, ordered)),
         name,
         on.signal,
       );
-    const compiled = CompiledQuery.raw(sql, [...values]);
+    const compiled = CompiledQuery.raw(text, [...ordered]);
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
+  };
+}
+
+/** PostgreSQL's spelling of a statement with named parameters: `$1` for the first name, and so on. */
+export function compile(sql: string) {
+  const parameters: string[] = [];
+  // Neither a cast (`::text`) nor the bound of a slice (`[1:n]`).
+  const text = sql.replace(/(?<![:\w\])]):([a-z]\w*)/gi, (_, parameter: string) => {
+    if (!parameters.includes(parameter)) parameters.push(parameter);
+    return `$${parameters.indexOf(parameter) + 1}`;
+  });
+  return {
+    text,
+    valuesOf: (values: Readonly<Record<string, unknown>>) => parameters.map((parameter) => values[parameter]),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 
 const batch = 500;
@@ -28,11 +28,11 @@ const daysKept = [
  * has expired is asked in the query that uses it.
  */
 export async function sweep(orm: MikroORM, now: Date): Promise<number> {
-  const direct = new Direct(orm);
+  const autocommit = new Autocommit(orm);
   let removed = 0;
   for (const [sweepRows, days] of daysKept) {
     const before = new Date(now.getTime() - days * dayMs);
-    for (let rows = batch; rows === batch; removed += rows) rows = (await sweepRows(direct, [before])).length;
+    for (let rows = batch; rows === batch; removed += rows) rows = (await sweepRows(autocommit, [before])).length;
   }
   return removed;
 }

@@ -1,4 +1,4 @@
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { type Delivery, DeliveryFault } from './delivery.ts';
 import type { Claimed, Outbox } from './outbox.ts';
@@ -11,7 +11,7 @@ interface Deps {
   readonly outbox: Outbox;
   readonly templates: Templates;
   readonly delivery: Delivery;
-  readonly direct: Direct;
+  readonly autocommit: Autocommit;
   readonly now: Clock;
   /** Hears of mails that were not taken. Nothing it is told is secret, or says whom a mail was for. */
   readonly onFault: (fault: { mail: string; kind: string; attempt: number; fault: string; isDead: boolean }) => void;
@@ -57,24 +57,24 @@ export class Dispatcher {
 
   /** Sends all that is due. */
   async run(): Promise<void> {
-    const { outbox, direct, now } = this.#deps;
+    const { outbox, autocommit, now } = this.#deps;
     for (;;) {
       await this.#look();
-      const claimed = this.#isStopping ? [] : await outbox.claim(direct, now(), later(now(), lease), batch);
+      const claimed = this.#isStopping ? [] : await outbox.claim(autocommit, now(), later(now(), lease), batch);
       if (claimed.length === 0) break;
       await Promise.all(claimed.map((each) => this.#attempt(each)));
     }
-    this.#queue = await outbox.measure(direct, now());
+    this.#queue = await outbox.measure(autocommit, now());
   }
 
   /** Between batches, too: a run that meets a long queue, or a server that keeps silent, takes hours. */
   async #look(): Promise<void> {
-    const { outbox, direct, now } = this.#deps;
+    const { outbox, autocommit, now } = this.#deps;
     const at = now();
     if (Math.abs(at.getTime() - this.#lookedAt) < betweenLooks) return;
     this.#lookedAt = at.getTime();
-    this.#outcomes.cancelled += await outbox.cancelExpired(direct, at);
-    this.#queue = await outbox.measure(direct, at);
+    this.#outcomes.cancelled += await outbox.cancelExpired(autocommit, at);
+    this.#queue = await outbox.measure(autocommit, at);
   }
 
   /** Begins no further batch. What is leased is sent by others. */
@@ -83,7 +83,7 @@ export class Dispatcher {
   }
 
   async #attempt(mail: Claimed): Promise<void> {
-    const { outbox, templates, delivery, direct, now } = this.#deps;
+    const { outbox, templates, delivery, autocommit, now } = this.#deps;
     try {
       const worded = templates.word(mail.kind, mail.locale, outbox.unseal(mail));
       const { id, recipient, created_at: createdAt } = mail;
@@ -91,17 +91,17 @@ export class Dispatcher {
     } catch (thrown) {
       return this.#fail(mail, thrown);
     }
-    await outbox.markSent(direct, mail, now());
+    await outbox.markSent(autocommit, mail, now());
     this.#outcomes.sent++;
   }
 
   async #fail(mail: Claimed, thrown: unknown): Promise<void> {
-    const { outbox, direct, now, onFault } = this.#deps;
+    const { outbox, autocommit, now, onFault } = this.#deps;
     const fault = (thrown instanceof DeliveryFault ? thrown.code : (thrown as Error).name).slice(0, 32);
     const isDead = mail.attempts >= mostAttempts || (thrown instanceof DeliveryFault && thrown.isFinal);
     onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, isDead });
-    if (isDead) await outbox.bury(direct, mail, now(), fault);
-    else await outbox.retryAt(direct, mail, later(now(), pauseAfter(mail.attempts)), fault);
+    if (isDead) await outbox.bury(autocommit, mail, now(), fault);
+    else await outbox.retryAt(autocommit, mail, later(now(), pauseAfter(mail.attempts)), fault);
     this.#outcomes[isDead ? 'dead' : 'retried']++;
   }
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { folderInbox, type Inbox, memoryInbox } from './capture.ts';
 import type { Delivery } from './delivery.ts';
@@ -21,7 +21,7 @@ export interface MailSettings {
 interface Deps {
   readonly settings: MailSettings;
   readonly keys: MasterKeys;
-  readonly direct: Direct;
+  readonly autocommit: Autocommit;
   readonly now: Clock;
   readonly onFault: (fault: object) => void;
   /** Undefined: this process keeps captured mails to itself. */
@@ -42,7 +42,7 @@ export interface Post {
 const commitTime = 15;
 
 /** Throws TemplateFault. */
-export function openPost({ settings, inboxFolder, ...deps }: Deps): Post {
+export function openMailService({ settings, inboxFolder, ...deps }: Deps): Post {
   const templates = Templates.load(settings.locale, settings.templates);
   const nudges = new Nudges();
   const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -131,30 +131,30 @@ export class Outbox {
   }
 
   /** Takes the mails of values that can no longer be used from the queue, and tells how many. */
-  async cancelExpired(direct: Direct, now: Date): Promise<number> {
-    return (await cancelExpired(direct, [now])).length;
+  async cancelExpired(autocommit: Autocommit, now: Date): Promise<number> {
+    return (await cancelExpired(autocommit, [now])).length;
   }
 
   /** Mails to send now. Nobody else gets them until `leasedUntil`. */
-  claim(direct: Direct, now: Date, leasedUntil: Date, most: number): Promise<Claimed[]> {
-    return claimDue(direct, [now, leasedUntil, most]);
+  claim(autocommit: Autocommit, now: Date, leasedUntil: Date, most: number): Promise<Claimed[]> {
+    return claimDue(autocommit, [now, leasedUntil, most]);
   }
 
-  async markSent(direct: Direct, { id }: Claimed, now: Date): Promise<void> {
-    await finishSent(direct, [id, now]);
+  async markSent(autocommit: Autocommit, { id }: Claimed, now: Date): Promise<void> {
+    await finishSent(autocommit, [id, now]);
   }
 
-  async retryAt(direct: Direct, { id }: Claimed, at: Date, fault: string): Promise<void> {
-    await postpone(direct, [id, at, fault]);
+  async retryAt(autocommit: Autocommit, { id }: Claimed, at: Date, fault: string): Promise<void> {
+    await postpone(autocommit, [id, at, fault]);
   }
 
-  async bury(direct: Direct, { id }: Claimed, now: Date, fault: string): Promise<void> {
-    await giveUp(direct, [id, now, fault]);
+  async bury(autocommit: Autocommit, { id }: Claimed, now: Date, fault: string): Promise<void> {
+    await giveUp(autocommit, [id, now, fault]);
   }
 
   /** How many mails wait, and for how many seconds the oldest does. */
-  async measure(direct: Direct, now: Date): Promise<{ length: number; oldest: number }> {
-    const [row] = await measure(direct, [now]);
+  async measure(autocommit: Autocommit, now: Date): Promise<{ length: number; oldest: number }> {
+    const [row] = await measure(autocommit, [now]);
     return { length: row!.length, oldest: Math.max(0, row!.oldest ?? 0) };
   }
 }

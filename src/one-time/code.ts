@@ -1,6 +1,6 @@
 import { createHash, randomInt } from 'node:crypto';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import type { OneTimeKind } from './secret.ts';
 import { type CodeHashes, isOpen } from './token.ts';
@@ -56,9 +56,9 @@ export class MailedCodes {
   }
 
   /** Counts a try. Undefined when there is no such code, or it was tried too often. */
-  async try(direct: Direct, typed: TypedCode, now: Date): Promise<Tried | undefined> {
+  async try(autocommit: Autocommit, typed: TypedCode, now: Date): Promise<Tried | undefined> {
     const { projectId, target, kind, clientNonce } = typed;
-    const [row] = await tryCode(direct, [projectId, now, target, hashNonce(clientNonce), kind]);
+    const [row] = await tryCode(autocommit, [projectId, now, target, hashNonce(clientNonce), kind]);
     if (!row) return undefined;
     const isRight = this.#keys.isMac('mailed code', described(typed), row.codeHash);
     return { userId: row.userId, hash: isRight ? row.hash : undefined };

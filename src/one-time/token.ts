@@ -1,5 +1,5 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -165,14 +165,14 @@ const see = statement<Seen>(
 
 /** What there is to say of a value without using it. Undefined for one that was never issued, or is of another kind. */
 export async function look(
-  direct: Direct,
+  autocommit: Autocommit,
   kind: OneTimeKind,
   { projectId, raw }: { projectId: string; raw: string },
   now: Date,
 ): Promise<Seen | undefined> {
   const hash = hashOneTimeValue(projectId, kind, raw);
   if (!hash) return undefined;
-  const [row] = await see(direct, [projectId, now, hash, kind]);
+  const [row] = await see(autocommit, [projectId, now, hash, kind]);
   return row;
 }
 

@@ -1,5 +1,5 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Project } from './project.ts';
 
@@ -47,11 +47,11 @@ const write = statement<{ settings: Overrides }>(
 
 /** The settings that hold now: asked at each use, so that a change holds everywhere at once. */
 export async function readSettings(
-  direct: Direct,
+  autocommit: Autocommit,
   projectId: string,
   configured: ConfiguredSettings,
 ): Promise<RuntimeSettings> {
-  return override(configured, await readOverrides(direct, projectId));
+  return override(configured, await readOverrides(autocommit, projectId));
 }
 
 /**
@@ -67,8 +67,8 @@ export function override(
 }
 
 /** Those that differ from the configuration. */
-export async function readOverrides(direct: Direct, projectId: string): Promise<Overrides> {
-  const [row] = await read(direct, [projectId]);
+export async function readOverrides(autocommit: Autocommit, projectId: string): Promise<Overrides> {
+  const [row] = await read(autocommit, [projectId]);
   return row?.settings ?? {};
 }
 

@@ -1,6 +1,6 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
 
 /** Where a call came from, as the trusted part of its path tells. */
@@ -45,7 +45,7 @@ export interface Work {
   /** Reads outside any transaction. */
   readonly reads: EntityManager;
   /** Single statements that commit by themselves. */
-  readonly direct: Direct;
+  readonly autocommit: Autocommit;
   /** Runs the call's one transaction. */
   change<T>(closure: (em: EntityManager) => Promise<T>): Promise<T>;
 }
@@ -102,8 +102,8 @@ export function reads(context: HandlerContext): EntityManager {
 }
 
 /** Where the call's single statements run that commit by themselves: the hot paths, each named in its own file. */
-export function direct(context: HandlerContext): Direct {
-  return work(context).direct;
+export function autocommit(context: HandlerContext): Autocommit {
+  return work(context).autocommit;
 }
 
 /**

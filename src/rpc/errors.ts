@@ -13,7 +13,7 @@ import { kOrigin } from './context.ts';
 
 export const errorDomain = 'gatehouse';
 
-/** Turns whatever a call threw into what its client may see. What is nobody's deliberate no goes to the log. */
+/** SessionMutex whatever a call threw into what its client may see. What is nobody's deliberate no goes to the log. */
 export function errors(logBug: (cause: unknown, requestId: string) => void): Interceptor {
   return (next) => async (req) => {
     try {

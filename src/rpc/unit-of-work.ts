@@ -1,7 +1,7 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { auditFailure } from '../audit/event.ts';
-import { Direct } from '../database/autocommit.ts';
+import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
@@ -29,7 +29,7 @@ function openWork(orm: MikroORM, signal: AbortSignal, method: string): Work {
   let reading: Work['reads'] | undefined;
   let hasChanged = false;
   return {
-    direct: new Direct(orm, signal),
+    autocommit: new Autocommit(orm, signal),
     get reads() {
       reading ??= forkFor(orm, signal);
       return reading;

@@ -1,12 +1,12 @@
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { Batch, unlessInConflict } from '../database/coalesce.ts';
+import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { type Rotated, rotate, rotateAll, subject } from './refresh-statements.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { endedAbove } from './session.ts';
-import { Turns } from './session-mutex.ts';
+import { SessionMutex } from './session-mutex.ts';
 
 export interface RotationRules {
   /** Seconds in which a token that was just used may be used again. */
@@ -59,14 +59,14 @@ const burn = statement<{ id: string }>(
 export class Rotations {
   readonly #rules: RotationRules;
   readonly #now: Clock;
-  readonly #turns = new Turns();
-  readonly #batch: Batch<Candidate, Rotated | undefined>;
+  readonly #turns = new SessionMutex();
+  readonly #batch: Coalescer<Candidate, Rotated | undefined>;
 
   /** For how many milliseconds batches wait for each other is the batch's business, except in tests. */
-  constructor(direct: Direct, rules: RotationRules, now: Clock, patience?: number) {
+  constructor(autocommit: Autocommit, rules: RotationRules, now: Clock, patience?: number) {
     this.#rules = rules;
     this.#now = now;
-    this.#batch = new Batch<Candidate, Rotated | undefined>((all) => this.#rotateAll(direct, all), patience);
+    this.#batch = new Coalescer<Candidate, Rotated | undefined>((all) => this.#rotateAll(autocommit, all), patience);
   }
 
   /**
@@ -76,30 +76,33 @@ export class Rotations {
    * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and ends the session, RFC 9700 section 4.14.2), _SUPERSEDED,
    * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
    */
-  use(direct: Direct, presented: Presented): Promise<Rotated> {
-    return this.#turns.take(presented.token.sessionId, () => this.#use(direct, presented));
+  use(autocommit: Autocommit, presented: Presented): Promise<Rotated> {
+    return this.#turns.take(presented.token.sessionId, () => this.#use(autocommit, presented));
   }
 
-  async #use(direct: Direct, presented: Presented): Promise<Rotated> {
+  async #use(autocommit: Autocommit, presented: Presented): Promise<Rotated> {
     const { token, projectId } = presented;
     const secretHash = hashSessionSecret(token.secret);
     const values = [token.sessionId, projectId, token.generation, secretHash, presented.address, presented.userAgent];
     const now = this.#now();
-    const fresh = await this.#batch.take({ sessionId: token.sessionId, values, signal: direct.signal }, async () => {
-      const [row] = await rotate(direct, [now, this.#rules.perMinute, ...values]);
-      return row;
-    });
+    const fresh = await this.#batch.take(
+      { sessionId: token.sessionId, values, signal: autocommit.signal },
+      async () => {
+        const [row] = await rotate(autocommit, [now, this.#rules.perMinute, ...values]);
+        return row;
+      },
+    );
     if (fresh) return fresh;
-    const [found] = await find(direct, [token.sessionId, projectId, secretHash, now]);
+    const [found] = await find(autocommit, [token.sessionId, projectId, secretHash, now]);
     return judge(found, token, this.#rules, now);
   }
 
-  async #rotateAll(direct: Direct, all: readonly Candidate[]): Promise<Map<Candidate, Rotated>> {
+  async #rotateAll(autocommit: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, Rotated>> {
     const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.sessionId, each]));
     const candidates = [...bySession.values()];
     if (candidates.length === 0) return new Map();
     const columns = candidates[0]!.values.map((_, n) => candidates.map(({ values }) => values[n]));
-    const rows = await unlessInConflict(() => rotateAll(direct, [this.#now(), this.#rules.perMinute, ...columns]));
+    const rows = await unlessInConflict(() => rotateAll(autocommit, [this.#now(), this.#rules.perMinute, ...columns]));
     return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
 }

@@ -11,7 +11,7 @@ import { audit } from '../audit/event.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import { caller, change, direct, origin, projectOf, remark } from '../rpc/context.ts';
+import { autocommit, caller, change, origin, projectOf, remark } from '../rpc/context.ts';
 import { pageOf } from '../rpc/paging.ts';
 import { lockUser } from '../user/user.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
@@ -20,7 +20,7 @@ import type { Rotations } from './refresh.ts';
 import { readRefreshToken, successorOf } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
 import { listSessions } from './session.ts';
-import { kAskedSession, type LiveSessions, type SessionMemory, type SessionState } from './session-lookup.ts';
+import { kAskedSession, type SessionLookup, type SessionMemory, type SessionState } from './session-lookup.ts';
 import type { SessionOpener } from './session-opener.ts';
 
 interface Deps {
@@ -29,7 +29,7 @@ interface Deps {
   readonly access: AccessTokens;
   readonly opener: SessionOpener;
   readonly rotations: Rotations;
-  readonly sessions: LiveSessions;
+  readonly sessions: SessionLookup;
   readonly memory: SessionMemory;
 }
 
@@ -67,7 +67,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
     if (known) return known;
     const askedAt = now();
-    const state = await sessions.stateOf(direct(context), claims);
+    const state = await sessions.stateOf(autocommit(context), claims);
     if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
     memory.remember(state, askedAt);
     return state;
@@ -78,7 +78,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
-      const rotated = await rotations.use(direct(context), { token, projectId, ...origin(context) });
+      const rotated = await rotations.use(autocommit(context), { token, projectId, ...origin(context) });
       if (rotated.is_replay) remark(context, 'replayed');
       return {
         tokens: opener.tokensFor(rotated, projectId, successorOf(token), rotated.must_change_password, now()),
@@ -94,7 +94,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     async listSessions(request, context) {
       const { userId, sessionId } = caller(context);
       const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
-        listSessions(direct(context), userId, page, now()),
+        listSessions(autocommit(context), userId, page, now()),
       );
       return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };
     },

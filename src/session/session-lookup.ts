@@ -1,7 +1,7 @@
 import { createContextKey } from '@connectrpc/connect';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { Batch, unlessInConflict } from '../database/coalesce.ts';
+import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { anyOf, statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
@@ -43,30 +43,30 @@ const readSessions = statement<SessionState & ShownSession>(
 );
 
 /** Reads sessions that tokens speak of, as they are at that moment. */
-export class LiveSessions {
+export class SessionLookup {
   readonly #states: Reader<SessionState>;
   readonly #sessions: Reader<SessionState & ShownSession>;
 
-  constructor(direct: Direct, now: Clock) {
-    this.#states = readTogether(readStates, direct, now);
-    this.#sessions = readTogether(readSessions, direct, now);
+  constructor(autocommit: Autocommit, now: Clock) {
+    this.#states = readTogether(readStates, autocommit, now);
+    this.#sessions = readTogether(readSessions, autocommit, now);
   }
 
   /** The state of the token's session, or undefined when the token's user does not own it. */
-  async stateOf(direct: Direct, { sessionId, userId }: AccessClaims): Promise<SessionState | undefined> {
-    const [state] = await this.#states(direct, [sessionId]);
+  async stateOf(autocommit: Autocommit, { sessionId, userId }: AccessClaims): Promise<SessionState | undefined> {
+    const [state] = await this.#states(autocommit, [sessionId]);
     return state?.user_id === userId ? state : undefined;
   }
 
   /** The caller a token speaks for. Throws SESSION_REVOKED or SESSION_EXPIRED when the session has ended. */
-  async callerOf(direct: Direct, claims: AccessClaims): Promise<UserCaller> {
-    return admit(await this.stateOf(direct, claims), claims);
+  async callerOf(autocommit: Autocommit, claims: AccessClaims): Promise<UserCaller> {
+    return admit(await this.stateOf(autocommit, claims), claims);
   }
 
   /** The caller, and in the same look-up a live session of theirs: undefined when there is none with that id. */
-  async callerAndSession(direct: Direct, claims: AccessClaims, sessionId: string) {
+  async callerAndSession(autocommit: Autocommit, claims: AccessClaims, sessionId: string) {
     const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : claims.sessionId;
-    const states = await this.#sessions(direct, [claims.sessionId, asked]);
+    const states = await this.#sessions(autocommit, [claims.sessionId, asked]);
     const own = states.find(({ id, user_id }) => id === claims.sessionId && user_id === claims.userId);
     const caller = admit(own, claims);
     return {
@@ -76,21 +76,21 @@ export class LiveSessions {
   }
 }
 
-type Reader<Row> = (direct: Direct, ids: readonly string[]) => Promise<readonly Row[]>;
+type Reader<Row> = (autocommit: Autocommit, ids: readonly string[]) => Promise<readonly Row[]>;
 
 /** Reads rows by their ids, with those that others ask for meanwhile. */
 function readTogether<Row extends { id: string }>(
-  read: (direct: Direct, values: readonly unknown[]) => Promise<Row[]>,
-  shared: Direct,
+  read: (autocommit: Autocommit, values: readonly unknown[]) => Promise<Row[]>,
+  shared: Autocommit,
   now: Clock,
 ): Reader<Row> {
-  const batch = new Batch<readonly string[], readonly Row[]>(async (all) => {
+  const batch = new Coalescer<readonly string[], readonly Row[]>(async (all) => {
     const found = await unlessInConflict(() => read(shared, [[...new Set(all.flat())], now()]));
     if (!found) return new Map();
     const rows = new Map(found.map((row) => [row.id, row]));
     return new Map(all.map((ids) => [ids, ids.flatMap((id) => rows.get(id) ?? [])]));
   });
-  return (direct, ids) => batch.take(ids, () => read(direct, [ids, now()]));
+  return (autocommit, ids) => batch.take(ids, () => read(autocommit, [ids, now()]));
 }
 
 // What is none is refused when the request is validated, after the caller is known.

@@ -7,7 +7,7 @@ import { faultOf } from '../database/sqlstate.ts';
  * none for anybody else. Here all but the first wait in memory. When the first cannot have the row in time, those behind
  * it are told so at once: each of them would only wait as long again.
  */
-export class Turns {
+export class SessionMutex {
   readonly #last = new Map<string, Promise<unknown>>();
 
   take<T>(key: string, work: () => Promise<T>): Promise<T> {

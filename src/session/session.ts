@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
@@ -142,10 +142,10 @@ const list = statement<ShownSession>(
 
 /** The user's live sessions, newest first, from behind the one named. */
 export function listSessions(
-  direct: Direct,
+  autocommit: Autocommit,
   userId: string,
   page: { after: string | undefined; limit: number },
   now: Date,
 ): Promise<ShownSession[]> {
-  return list(direct, [userId, now, page.after ?? null, page.limit]);
+  return list(autocommit, [userId, now, page.after ?? null, page.limit]);
 }

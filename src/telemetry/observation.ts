@@ -3,7 +3,7 @@ import type { Tracer } from '@opentelemetry/api';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { AuditTrail } from '../audit/trail.ts';
 import type { Certificates } from '../crypto/tls-certificates.ts';
-import { closePipe, poolOf } from '../database/autocommit.ts';
+import { closeReadPipeline, poolOf } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
@@ -36,7 +36,7 @@ export class Observation {
     if (!tracer) return;
     traceStatements(tracer, poolOf(orm));
     // Spans are made of what goes over the pool.
-    closePipe(orm);
+    closeReadPipeline(orm);
   }
 
   /** For Passwords: times every hash, and traces those of traced calls. */

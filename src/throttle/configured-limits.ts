@@ -1,4 +1,4 @@
-import type { GuessLimits } from './failed-attempts.ts';
+import type { FailureLimits } from './failed-attempts.ts';
 
 /** A method's calls per minute, or none. `off` lifts a limit that the contract sets. */
 export type LimitSetting = number | 'off';
@@ -21,7 +21,7 @@ export class Limits {
   }
 
   /** How many calls may fail. */
-  failuresOf(key: string, byContract: Readonly<Record<keyof GuessLimits, number>>): GuessLimits {
+  failuresOf(key: string, byContract: Readonly<Record<keyof FailureLimits, number>>): FailureLimits {
     return {
       perAccount: this.limitOf(`${key}:account`, byContract.perAccount),
       consecutive: this.limitOf(`${key}:consecutive`, byContract.consecutive),

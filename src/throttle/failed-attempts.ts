@@ -1,14 +1,14 @@
 import { isIP } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { Budgets } from './call-budget.ts';
 import { neighborhoodOf, networkOf } from './client-network.ts';
 
 /** How many failures are admitted, as the contract's FailureLimits says. Undefined is any number. */
-export interface GuessLimits {
+export interface FailureLimits {
   readonly perAccount?: number | undefined;
   readonly consecutive?: number | undefined;
   readonly perNetwork?: number | undefined;
@@ -91,13 +91,13 @@ const names: Readonly<Record<Guessed, { soon: string; late: string; shared: stri
  * the counters had room for it: of any number of guesses at once as many learn something as are admitted. All of it is
  * the same for addresses that nobody has, under a keyed hash, so that the table is no list of who was tried.
  */
-export class Guesses {
+export class FailedAttempts {
   readonly #keys: MasterKeys;
   readonly #budgets: Budgets;
-  readonly #limits: GuessLimits;
+  readonly #limits: FailureLimits;
   readonly #names: (typeof names)[Guessed];
 
-  constructor(guessed: Guessed, keys: MasterKeys, budgets: Budgets, limits: GuessLimits) {
+  constructor(guessed: Guessed, keys: MasterKeys, budgets: Budgets, limits: FailureLimits) {
     this.#names = names[guessed];
     this.#keys = keys;
     this.#budgets = budgets;
@@ -134,14 +134,14 @@ export class Guesses {
   }
 
   /** Counts a failure. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it, and no verdict is to be given. */
-  async count(direct: Direct, guess: Guess, isKnown: boolean, now: Date): Promise<void> {
-    const wait = await this.countOnAccount(direct, guess, isKnown ? guess.known : guess.strangers, now);
+  async count(autocommit: Autocommit, guess: Guess, isKnown: boolean, now: Date): Promise<void> {
+    const wait = await this.countOnAccount(autocommit, guess, isKnown ? guess.known : guess.strangers, now);
     if (!isKnown) await this.takeOfStrangers(guess);
     refuseFor(wait, 'account');
   }
 
   /** Counts a failure of the account's, and answers with the seconds to wait when there was no room for it. */
-  async countOnAccount(on: Direct, { projectId }: Guess, lane: Lane, now: Date): Promise<number> {
+  async countOnAccount(on: Autocommit, { projectId }: Guess, lane: Lane, now: Date): Promise<number> {
     const { keys, limits, seconds } = lane;
     const counted = keys.length === 0 ? [] : await count(on, [projectId, keys, now, seconds]);
     const hitsOf = new Map(counted.map(({ key, hits }) => [key, hits]));
@@ -159,7 +159,7 @@ export class Guesses {
   }
 
   /** Seconds until the account's counters have room for one more failure of strangers, 0 when they have. */
-  async waitOf(on: Direct, { projectId, strangers }: Guess, now: Date): Promise<number> {
+  async waitOf(on: Autocommit, { projectId, strangers }: Guess, now: Date): Promise<number> {
     const [row] = await ask(on, [projectId, strangers.keys, strangers.limits, now]);
     return row!.wait ?? 0;
   }

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 
-export interface TargetLimits {
+export interface MailLimits {
   /** Seconds between two things of one kind. */
   readonly gap: number;
   /** Things of one kind in an hour. */
@@ -37,17 +37,23 @@ const take = statement<{ wait: number }>(
  * How often something reaches one address that anyone may name. Counted whether or not the address is known, so that
  * nothing is told by it, and under a keyed hash, so that the table is no list of who was asked for.
  */
-export class TargetBudget {
+export class MailBudget {
   readonly #keys: MasterKeys;
-  readonly #limits: TargetLimits;
+  readonly #limits: MailLimits;
 
-  constructor(keys: MasterKeys, limits: TargetLimits) {
+  constructor(keys: MasterKeys, limits: MailLimits) {
     this.#keys = keys;
     this.#limits = limits;
   }
 
   /** Whether one more of `kind` may reach the address, as emailKey spells it. */
-  async take(on: EntityManager | Direct, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
+  async take(
+    on: EntityManager | Autocommit,
+    projectId: string,
+    kind: string,
+    target: string,
+    now: Date,
+  ): Promise<boolean> {
     return (await this.takeOrWait(on, projectId, kind, target, now)) === 0;
   }
 
@@ -58,7 +64,7 @@ export class TargetBudget {
 
   /** The same, answered with the seconds until one may. */
   async takeOrWait(
-    on: EntityManager | Direct,
+    on: EntityManager | Autocommit,
     projectId: string,
     kind: string,
     target: string,
@@ -68,7 +74,7 @@ export class TargetBudget {
   }
 
   async #take(
-    on: EntityManager | Direct,
+    on: EntityManager | Autocommit,
     projectId: string,
     kind: string,
     target: string,

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Project } from '../project/project.ts';
 
@@ -39,12 +39,12 @@ const count = statement<Window>(
 
 /** Takes `hits` from the budget of `key` in the window of one minute that is running or begins now. */
 export async function countHits(
-  direct: Direct,
+  autocommit: Autocommit,
   projectId: string,
   key: string,
   hits: number,
   now: Date,
 ): Promise<Window> {
-  const [window] = await count(direct, [projectId, key, now, hits]);
+  const [window] = await count(autocommit, [projectId, key, now, hits]);
   return window!;
 }

@@ -1,5 +1,5 @@
 import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../database/autocommit.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
@@ -160,8 +160,12 @@ const byEmail = statement<User>(
 export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
 
 /** The user with this address, whatever its spelling. */
-export async function findByEmail(direct: Direct, projectId: string, email: string): Promise<UserRow | undefined> {
-  const [row] = await byEmail(direct, [projectId, emailKey(email)]);
+export async function findByEmail(
+  autocommit: Autocommit,
+  projectId: string,
+  email: string,
+): Promise<UserRow | undefined> {
+  const [row] = await byEmail(autocommit, [projectId, emailKey(email)]);
   return row;
 }
 

@@ -6,7 +6,7 @@ import { createAdminServer } from '../http/admin.ts';
 import { listenHttp } from '../http/listening.ts';
 import { folderInbox } from '../mail/capture.ts';
 import { inboxFolderIn } from '../mail/mail-service.ts';
-import { Crew } from './worker-pool.ts';
+import { WorkerPool } from './worker-pool.ts';
 
 export interface PrimaryDeps {
   readonly config: Config;
@@ -24,7 +24,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const replaced = config.shutdownGrace + 3;
   const patience = { replaced, leaving: config.shutdownDelay + replaced };
   const env: Record<string, string> = embeddedUrl ? { DATABASE_URL: embeddedUrl } : {};
-  const crew = new Crew({ size: config.workers, env, patience, log });
+  const crew = new WorkerPool({ size: config.workers, env, patience, log });
   const { mail, environment, dataDir } = config;
   const isShown = mail.mode === 'capture' && environment === 'development';
   const inbox = isShown ? folderInbox(inboxFolderIn(dataDir)) : undefined;

@@ -4,7 +4,7 @@ import type { Ports } from './messages.ts';
 import { CrewMetrics } from './metrics.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-export interface CrewOptions {
+export interface WorkerPoolOptions {
   readonly size: number;
   /** What the workers are told beyond our own environment. */
   readonly env: Readonly<Record<string, string>>;
@@ -14,8 +14,8 @@ export interface CrewOptions {
 }
 
 /** The workers of one replica: started together, replaced when they die, restarted one by one. */
-export class Crew {
-  readonly #options: CrewOptions;
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
   readonly #workers = new Set<WorkerProcess>();
   readonly #metrics = new CrewMetrics(() => this.#live.length);
   #deathsInARow = 0;
@@ -23,7 +23,7 @@ export class Crew {
   #restarting: Promise<void> = Promise.resolve();
   #isRestartDue = false;
 
-  constructor(options: CrewOptions) {
+  constructor(options: WorkerPoolOptions) {
     this.#options = options;
   }
 

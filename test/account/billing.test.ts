@@ -26,7 +26,7 @@ async function startWithAccount(options: Parameters<typeof start>[0] = {}) {
   return { service, account, user, as, later, event, subscription };
 }
 
-const standing = async ({ clients }: TestService, as: object) => {
+const summary = async ({ clients }: TestService, as: object) => {
   const { usage } = await clients('json').accounts.getUsage({}, as);
   return [Number(usage!.limit), usage!.subscriptionActive];
 };
@@ -42,13 +42,13 @@ describe.each(wires)('over %s', (wire) => {
     };
     const begun = await accounts.applyBillingEvent(webhook(event('active', service.now(), period)));
     expect(begun.outcome).toBe(Outcome.APPLIED);
-    expect(await standing(service, as)).toEqual([10_000, true]);
+    expect(await summary(service, as)).toEqual([10_000, true]);
     const { plan, status, currentPeriodEndTime } = await subscription();
     expect([plan, status]).toEqual(['team', ACTIVE]);
     expect(timestampDate(currentPeriodEndTime!)).toEqual(new Date('2026-12-01'));
     const ended = { ...event('active', later(1)), type: 'subscription.deleted' };
     expect((await accounts.applyBillingEvent(webhook(ended))).outcome).toBe(Outcome.APPLIED);
-    expect(await standing(service, as)).toEqual([2500, false]);
+    expect(await summary(service, as)).toEqual([2500, false]);
     expect(await subscription()).toMatchObject({ plan: 'team', status: CANCELED });
   });
 
@@ -68,7 +68,7 @@ describe.each(wires)('over %s', (wire) => {
     for (const [i, [status, shown]] of Object.entries(expected).entries()) {
       await accounts.applyBillingEvent(webhook(event(status, later(i))));
       expect((await subscription()).status, status).toBe(shown);
-      expect(await standing(service, as), status).toEqual(status === 'active' ? [10_000, true] : [2500, false]);
+      expect(await summary(service, as), status).toEqual(status === 'active' ? [10_000, true] : [2500, false]);
     }
   });
 

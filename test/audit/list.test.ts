@@ -26,7 +26,7 @@ async function startWithTrail() {
   return service;
 }
 
-/** Turns all the pages, on either replica in turn; `between` happens after each. */
+/** SessionMutex all the pages, on either replica in turn; `between` happens after each. */
 async function pagesOf(service: TestService, wire: Wire, filter: Filter, pageSize: number, between = async () => {}) {
   const pages: ListAuditEventsResponse[] = [];
   for (let pageToken = ''; ; ) {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { answerEvenly } from '../../src/auth/response-padding.ts';
+import { padResponseTime } from '../../src/auth/response-padding.ts';
 import { ada, bob } from '../support/people.ts';
 import { start, wires } from '../support/start.ts';
 
@@ -11,10 +11,10 @@ async function timeOf(call: () => Promise<unknown>): Promise<number> {
 }
 
 test('work of any length, and one that fails, is answered at the next step of 50 ms', async () => {
-  expect(await timeOf(() => answerEvenly(() => sleep(1)))).toBeGreaterThanOrEqual(49);
-  expect(await timeOf(() => answerEvenly(() => sleep(60)))).toBeGreaterThanOrEqual(99);
+  expect(await timeOf(() => padResponseTime(() => sleep(1)))).toBeGreaterThanOrEqual(49);
+  expect(await timeOf(() => padResponseTime(() => sleep(60)))).toBeGreaterThanOrEqual(99);
   expect(
-    await timeOf(() => answerEvenly(() => Promise.reject(new Error('none'))).catch(() => {})),
+    await timeOf(() => padResponseTime(() => Promise.reject(new Error('none'))).catch(() => {})),
   ).toBeGreaterThanOrEqual(49);
 });
 

@@ -83,7 +83,7 @@ test('a transaction that is never ended is ended by PostgreSQL, and its locks ar
     const work = req.contextValues.get(kWork);
     if (work && req.method.name === 'BanUser')
       req.contextValues.set(kWork, {
-        direct: work.direct,
+        autocommit: work.autocommit,
         reads: work.reads,
         change: (closure) =>
           work.change(async (em) => {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Batch, unlessInConflict } from '../../src/database/coalesce.ts';
+import { Coalescer, unlessInConflict } from '../../src/database/coalesce.ts';
 
 type Answers = ReadonlyMap<number, string>;
 
 /** A batch whose answers come when the test says so. Whoever goes alone is answered when `first` is called. */
 function makeBatch(patience = 60_000) {
   const left: { items: readonly number[]; answer: (answers: Answers) => void; fail: (error: Error) => void }[] = [];
-  const batch = new Batch<number, string>((items) => {
+  const batch = new Coalescer<number, string>((items) => {
     const { promise, resolve: answer, reject: fail } = Promise.withResolvers<Answers>();
     left.push({ items, answer, fail });
     return promise;

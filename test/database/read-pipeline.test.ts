@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../../src/database/autocommit.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { statement } from '../../src/database/statement.ts';
 import { createDatabase } from '../support/database.ts';
@@ -18,9 +18,9 @@ async function openPipe(poolSize = 5) {
   const proxy = await startProxy();
   const orm = await openOrm(proxy.url(database), { poolSize });
   onTestFinished(() => orm.close(true));
-  const direct = new Direct(orm);
+  const autocommit = new Autocommit(orm);
   const numbers = async (count: number) => {
-    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(direct, [n])));
+    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(autocommit, [n])));
     expect(rows.map(([row]) => row!.n)).toEqual(Array.from({ length: count }, (_, n) => n));
     return new Set(rows.map(([row]) => row!.backend));
   };
@@ -28,7 +28,7 @@ async function openPipe(poolSize = 5) {
   await numbers(1);
   await expect.poll(() => proxy.connections).toBe(poolSize > 1 ? 2 : 1);
   await sleep(50);
-  return { database, proxy, direct, numbers };
+  return { database, proxy, autocommit, numbers };
 }
 
 test('fifty reads at once share one connection, and each gets its own answer', async () => {
@@ -44,15 +44,15 @@ test('where there is one connection there is no other for reads', async () => {
 });
 
 test('a read that fails does so with its own error, and those around it do not', async () => {
-  const { direct, numbers } = await openPipe();
-  const [failure] = await Promise.all([bad(direct, [0]).catch((error) => error), numbers(20), numbers(20)]);
+  const { autocommit, numbers } = await openPipe();
+  const [failure] = await Promise.all([bad(autocommit, [0]).catch((error) => error), numbers(20), numbers(20)]);
   expect(failure).toMatchObject({ code: '22012' });
 });
 
 test('a read that waits for a lock holds up nobody for long, and is answered in the end', async () => {
-  const { database, direct, numbers, proxy } = await openPipe();
+  const { database, autocommit, numbers, proxy } = await openPipe();
   const release = await database.hold('lock table users in access exclusive mode');
-  const waiting = users(direct, []);
+  const waiting = users(autocommit, []);
   await database.blocked(1);
   const startedAt = performance.now();
   expect((await numbers(20)).size).toBeGreaterThan(1);

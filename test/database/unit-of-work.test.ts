@@ -21,7 +21,7 @@ function intercept(method: string, wrap: (closure: Closure, em: EntityManager, a
     seen.calls++;
     const work = req.contextValues.get(kWork)!;
     req.contextValues.set(kWork, {
-      direct: work.direct,
+      autocommit: work.autocommit,
       get reads() {
         return work.reads;
       },

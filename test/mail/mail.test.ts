@@ -1,7 +1,7 @@
 // @serializable
 import { expect, onTestFinished, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
-import { Direct } from '../../src/database/autocommit.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { Dispatcher } from '../../src/mail/dispatcher.ts';
 import { Outbox } from '../../src/mail/outbox.ts';
@@ -231,7 +231,7 @@ async function openDispatcher({ database, config, now }: TestService, port: numb
   const outbox = new Outbox(new MasterKeys(config.masterKeys));
   return {
     delivery,
-    dispatcher: { outbox, templates: Templates.load('en'), direct: new Direct(orm), now, onFault() {} },
+    dispatcher: { outbox, templates: Templates.load('en'), autocommit: new Autocommit(orm), now, onFault() {} },
   };
 }
 

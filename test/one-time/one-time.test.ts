@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect, onTestFinished, test } from 'vitest';
 import { type MasterKey, MasterKeys } from '../../src/crypto/master-keys.ts';
-import { Direct } from '../../src/database/autocommit.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { sweep } from '../../src/jobs/janitor.ts';
@@ -47,7 +47,7 @@ function ways(orm: MikroORM) {
       transact(orm, (em) => issue(em, { ...forAda, ...draft }, now)),
     consume: (kind: OneTimeKind, raw: string, now = noon, userId?: string) =>
       transact(orm, (em) => consume(em, kind, { projectId, raw, userId }, now)),
-    look: (kind: OneTimeKind, raw: string, now = noon) => look(new Direct(orm), kind, { projectId, raw }, now),
+    look: (kind: OneTimeKind, raw: string, now = noon) => look(new Autocommit(orm), kind, { projectId, raw }, now),
   };
 }
 
@@ -200,7 +200,7 @@ test('a code means something under the keys that it was made with alone, also on
   const { raw: code, ...hashes } = new MailedCodes(new MasterKeys([old])).mint(asked);
   await ways(orm).issue({ kind: 'magic_link', ...hashes });
   const tryUnder = (...keys: MasterKey[]) =>
-    new MailedCodes(new MasterKeys(keys)).try(new Direct(orm), { ...asked, code }, noon);
+    new MailedCodes(new MasterKeys(keys)).try(new Autocommit(orm), { ...asked, code }, noon);
   expect(await tryUnder(newer)).toEqual({ userId: ada, hash: undefined });
   expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
 });

@@ -2,7 +2,7 @@
 import { decodeJwt } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
-import { Direct } from '../../src/database/autocommit.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { Refusal } from '../../src/errors.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
@@ -124,11 +124,11 @@ test('the token of a caller who has left before the statement did is not used', 
   const { service, proxy, guests, generations } = await startBusy(3);
   const orm = await openOrm(proxy.url(service.database));
   onTestFinished(() => orm.close(true));
-  const rotations = new Rotations(new Direct(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
+  const rotations = new Rotations(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
   const keys = new MasterKeys(service.config.masterKeys);
   const use = ({ tokens }: Guest, signal?: AbortSignal) => {
     const token = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
-    return rotations.use(new Direct(orm, signal), {
+    return rotations.use(new Autocommit(orm, signal), {
       token,
       projectId: defaultProjectId,
       address: '192.0.2.1',

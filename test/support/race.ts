@@ -93,7 +93,7 @@ export class Pause {
 function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
   const work = values.get(kWork)!;
   values.set(kWork, {
-    direct: work.direct,
+    autocommit: work.autocommit,
     get reads() {
       return work.reads;
     },
@@ -107,7 +107,7 @@ function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
 function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
   const work = values.get(kWork)!;
   values.set(kWork, {
-    direct: work.direct,
+    autocommit: work.autocommit,
     get reads() {
       return work.reads;
     },

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Direct } from '../../src/database/autocommit.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { Budgets } from '../../src/throttle/call-budget.ts';
@@ -17,7 +17,7 @@ async function openBudgets(replicas = 2) {
   onTestFinished(() => orm.close(true));
   const time = { ms: Date.UTC(2027, 0, 1, 12) };
   const count = (key: string, hits: number) =>
-    countHits(new Direct(orm), defaultProjectId, key, hits, new Date(time.ms));
+    countHits(new Autocommit(orm), defaultProjectId, key, hits, new Date(time.ms));
   const budgets = Array.from({ length: replicas }, () => new Budgets(count, () => time.ms));
   /** How many of so many calls at once, spread over the replicas, may pass. */
   const passing = async (key: string, limit: number, calls: number) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../../database/autocommit.ts';
+import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
 import { Refusal } from '../../errors.ts';
@@ -93,6 +93,10 @@ const list = statement<InviteCode>(
    from invite_codes where project_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`,
 );
 
-export function listInviteCodes(direct: Direct, projectId: string, page: { after: string | undefined; limit: number }) {
-  return list(direct, [projectId, page.after ?? null, page.limit]);
+export function listInviteCodes(
+  autocommit: Autocommit,
+  projectId: string,
+  page: { after: string | undefined; limit: number },
+) {
+  return list(autocommit, [projectId, page.after ?? null, page.limit]);
 }

@@ -1,13 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Messages } from '../../mail/mail-messages.ts';
 import type { Outbox } from '../../mail/outbox.ts';
-import type { TargetBudget } from '../../throttle/mail-budget.ts';
+import type { MailBudget } from '../../throttle/mail-budget.ts';
 import type { MadeInvite } from './invites.ts';
 
 export interface InvitationMailDeps {
   readonly outbox: Outbox;
   readonly messages: Messages;
-  readonly mailBudget: TargetBudget;
+  readonly mailBudget: MailBudget;
 }
 
 /**

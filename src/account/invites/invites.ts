@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../../database/autocommit.ts';
+import type { Autocommit } from '../../database/autocommit.ts';
 import { insert } from '../../database/insert.ts';
 import { faultOf } from '../../database/sqlstate.ts';
 import { statement } from '../../database/statement.ts';
@@ -85,8 +85,12 @@ const list = statement<ShownInvite>(
    from account_invites where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`,
 );
 
-export function listInvites(direct: Direct, accountId: string, page: { after: string | undefined; limit: number }) {
-  return list(direct, [accountId, page.after ?? null, page.limit]);
+export function listInvites(
+  autocommit: Autocommit,
+  accountId: string,
+  page: { after: string | undefined; limit: number },
+) {
+  return list(autocommit, [accountId, page.after ?? null, page.limit]);
 }
 
 const revoke = statement<{ id: string }>(

@@ -2,7 +2,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AccountService } from '../../../gen/gatehouse/v1/account_pb.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
-import { caller, change, direct } from '../../rpc/context.ts';
+import { autocommit, caller, change } from '../../rpc/context.ts';
 import { pageOf } from '../../rpc/paging.ts';
 import { lockUser } from '../../user/user.ts';
 import { accountOf } from '../account.ts';
@@ -36,9 +36,9 @@ export function inviteMethods(deps: Deps): Methods {
 
     async listAccountInvites(request, context) {
       const { accountId } = request;
-      await requireRole(direct(context), ownPlace(context, accountId), 'admin');
+      await requireRole(autocommit(context), ownPlace(context, accountId), 'admin');
       const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
-        listInvites(direct(context), accountId, page),
+        listInvites(autocommit(context), accountId, page),
       );
       return { invites: rows.map(inviteToMessage), nextPageToken };
     },

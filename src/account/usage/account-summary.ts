@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Direct } from '../../database/autocommit.ts';
+import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { type ShownAccount, shownColumns, shownTables } from '../account.ts';
@@ -15,7 +15,7 @@ export interface Quotas {
 }
 
 /** The account a user is in and what they have used, as JSON out of the database: times are texts, counts are numbers. */
-export interface Standing {
+export interface AccountSummary {
   /** Null for guests. */
   readonly account: ShownAccount | null;
   readonly isGuest: boolean;
@@ -41,10 +41,10 @@ export const referralsOfUser = `((select count(*) from referrals r where r.refer
 export const subjectOfUser = `('user:' || u.id)`;
 
 /**
- * A Standing, for statements that have the user's id: sign-in asks for it along with what it writes anyway, so that it
+ * A AccountSummary, for statements that have the user's id: sign-in asks for it along with what it writes anyway, so that it
  * costs no round trip.
  */
-export function standingOf(userId: string): string {
+export function accountSummaryOf(userId: string): string {
   return `(select jsonb_build_object(
        'account', (select to_jsonb(shown) from (
          select ${shownColumns} from ${shownTables}
@@ -55,24 +55,28 @@ export function standingOf(userId: string): string {
      where u.id = ${userId} and u.deleted_at is null)`;
 }
 
-const read = statement<{ standing: Standing | null }>(
+const read = statement<{ summary: AccountSummary | null }>(
   'user_standing',
-  `select ${standingOf('any_user.id')} as standing from users any_user where any_user.project_id = $1 and any_user.id = $2`,
+  `select ${accountSummaryOf('any_user.id')} as summary from users any_user where any_user.project_id = $1 and any_user.id = $2`,
 );
 
 /** Throws USER_NOT_FOUND for a user who is not there, or is deleted. */
-export async function readStanding(on: EntityManager | Direct, projectId: string, userId: string): Promise<Standing> {
+export async function readAccountSummary(
+  on: EntityManager | Autocommit,
+  projectId: string,
+  userId: string,
+): Promise<AccountSummary> {
   const [row] = await read(on, [projectId, userId]);
-  if (!row?.standing) throw new Refusal('USER_NOT_FOUND');
-  return row.standing;
+  if (!row?.summary) throw new Refusal('USER_NOT_FOUND');
+  return row.summary;
 }
 
 /** What a user has used in the month that is running. */
-export function usageOf(standing: Standing, quotas: Quotas, now: Date): UsageState {
-  const { isGuest, account, referrals } = standing;
+export function usageOf(summary: AccountSummary, quotas: Quotas, now: Date): UsageState {
+  const { isGuest, account, referrals } = summary;
   const isSubscribed = account?.status === 'active';
   const limit = isGuest ? quotas.anonymous : (isSubscribed ? quotas.paid : quotas.free) + quotas.bonus * referrals;
-  return { limit, isSubscribed, ...countOf(standing, new Date(standing.createdAt), now) };
+  return { limit, isSubscribed, ...countOf(summary, new Date(summary.createdAt), now) };
 }
 
 /** A counter whose window has ended counts nothing, whether or not the next one has begun. */

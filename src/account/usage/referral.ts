@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../../database/autocommit.ts';
+import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { Project } from '../../project/project.ts';
@@ -51,11 +51,11 @@ ReferralTable.setClass(Referral);
 /** How many may redeem one code. */
 export const referralLimit = 5;
 
-const letters = 'abcdefghijkmnpqrstuvwxyz23456789';
+const userMail = 'abcdefghijkmnpqrstuvwxyz23456789';
 
 /** 80 random bits; no code of another is found by trying. */
 function newCode(): string {
-  return `ref-${Array.from({ length: 16 }, () => letters[randomInt(letters.length)]).join('')}`;
+  return `ref-${Array.from({ length: 16 }, () => userMail[randomInt(userMail.length)]).join('')}`;
 }
 
 const make = statement<{ code: string; count: number }>(
@@ -67,8 +67,8 @@ const make = statement<{ code: string; count: number }>(
    select code, (select count(*) from referrals where referrer_id = $1)::int as count from made`,
 );
 
-export async function referralOf(direct: Direct, projectId: string, userId: string, now: Date) {
-  const [row] = await make(direct, [userId, projectId, newCode(), now]);
+export async function referralOf(autocommit: Autocommit, projectId: string, userId: string, now: Date) {
+  const [row] = await make(autocommit, [userId, projectId, newCode(), now]);
   return row!;
 }
 

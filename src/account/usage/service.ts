@@ -2,7 +2,7 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AccountService, ConsumeUsageRequest } from '../../../gen/gatehouse/v1/account_pb.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
-import { anyCaller, caller, change, direct, projectOf } from '../../rpc/context.ts';
+import { anyCaller, autocommit, caller, change, projectOf } from '../../rpc/context.ts';
 import { applyBillingEvent, readBillingEvent, verifyWebhook } from '../billing/webhook.ts';
 import { outcomeToMessage, usageToMessage } from '../message.ts';
 import type { Deps } from '../service.ts';
@@ -23,19 +23,19 @@ export function usageMethods({ now, usage, billingSecrets, frontendUrl }: Deps):
 
   return {
     async getUsage({ subject }, context) {
-      const state = await countedBy().read(direct(context), subjectOf(subject, context), now());
+      const state = await countedBy().read(autocommit(context), subjectOf(subject, context), now());
       return { usage: usageToMessage(state) };
     },
 
     async consumeUsage({ amount, subject }, context) {
-      const state = await countedBy().consume(direct(context), subjectOf(subject, context), amount, now());
+      const state = await countedBy().consume(autocommit(context), subjectOf(subject, context), amount, now());
       return { usage: usageToMessage(state) };
     },
 
     async getReferral(_, context) {
       countedBy();
       const { projectId, userId } = caller(context);
-      const { code, count } = await referralOf(direct(context), projectId, userId, now());
+      const { code, count } = await referralOf(autocommit(context), projectId, userId, now());
       const link = `${frontendUrl}/?referral_code=${encodeURIComponent(code)}`;
       return { code, count, limit: referralLimit, link };
     },

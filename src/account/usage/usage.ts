@@ -1,12 +1,12 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Direct } from '../../database/autocommit.ts';
+import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { Project } from '../../project/project.ts';
 import {
   countOf,
   type Quotas,
-  readStanding,
+  readAccountSummary,
   referralsOfUser,
   subjectOfUser,
   type UsageState,
@@ -96,20 +96,20 @@ export class UsageMeter {
     this.#quotas = quotas;
   }
 
-  async read(on: EntityManager | Direct, subject: Subject, now: Date): Promise<UsageState> {
+  async read(on: EntityManager | Autocommit, subject: Subject, now: Date): Promise<UsageState> {
     return (await this.#look(on, subject, now)).state;
   }
 
   /** Takes all of the amount or throws QUOTA_EXCEEDED. One statement, but for the first call of a month. */
-  async consume(direct: Direct, subject: Subject, amount: number, now: Date): Promise<UsageState> {
-    const taken = await this.#take(direct, subject, amount, now);
+  async consume(autocommit: Autocommit, subject: Subject, amount: number, now: Date): Promise<UsageState> {
+    const taken = await this.#take(autocommit, subject, amount, now);
     if (taken) return taken;
-    const { state, anchor, hasBegun } = await this.#look(direct, subject, now);
+    const { state, anchor, hasBegun } = await this.#look(autocommit, subject, now);
     const { used, limit, resetsAt } = state;
-    if (!hasBegun) await beginWindow(direct, [subject.projectId, keyOf(subject), anchor, resetsAt, now]);
+    if (!hasBegun) await beginWindow(autocommit, [subject.projectId, keyOf(subject), anchor, resetsAt, now]);
     // There is room, too, where another call has begun the window between this one's two looks.
     if (state.isSubscribed || Number(used) + amount <= limit) {
-      const takenFromNew = await this.#take(direct, subject, amount, now);
+      const takenFromNew = await this.#take(autocommit, subject, amount, now);
       if (takenFromNew) return takenFromNew;
     }
     throw new Refusal('QUOTA_EXCEEDED', {
@@ -117,11 +117,11 @@ export class UsageMeter {
     });
   }
 
-  async #look(on: EntityManager | Direct, subject: Subject, now: Date) {
+  async #look(on: EntityManager | Autocommit, subject: Subject, now: Date) {
     if ('userId' in subject) {
-      const standing = await readStanding(on, subject.projectId, subject.userId);
-      const state = usageOf(standing, this.#quotas, now);
-      return { state, anchor: new Date(standing.createdAt), hasBegun: isRunning(standing.resetsAt, now) };
+      const summary = await readAccountSummary(on, subject.projectId, subject.userId);
+      const state = usageOf(summary, this.#quotas, now);
+      return { state, anchor: new Date(summary.createdAt), hasBegun: isRunning(summary.resetsAt, now) };
     }
     const [counter] = await readCounter(on, [subject.projectId, keyOf(subject)]);
     const anchor = counter?.anchorAt ?? now;
@@ -130,12 +130,21 @@ export class UsageMeter {
     return { state, anchor, hasBegun: isRunning(counter?.resetsAt, now) };
   }
 
-  async #take(direct: Direct, subject: Subject, amount: number, now: Date): Promise<UsageState | undefined> {
+  async #take(autocommit: Autocommit, subject: Subject, amount: number, now: Date): Promise<UsageState | undefined> {
     const { anonymous, free, paid, bonus } = this.#quotas;
     const [row] =
       'userId' in subject
-        ? await consumeOfUser(direct, [subject.projectId, subject.userId, amount, now, anonymous, free, paid, bonus])
-        : await consumeOfFingerprint(direct, [subject.projectId, keyOf(subject), amount, now, anonymous]);
+        ? await consumeOfUser(autocommit, [
+            subject.projectId,
+            subject.userId,
+            amount,
+            now,
+            anonymous,
+            free,
+            paid,
+            bonus,
+          ])
+        : await consumeOfFingerprint(autocommit, [subject.projectId, keyOf(subject), amount, now, anonymous]);
     if (!row) return undefined;
     return { used: BigInt(row.used), limit: Number(row.quota), isSubscribed: row.subscribed, resetsAt: row.resetsAt };
   }

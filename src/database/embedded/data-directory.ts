@@ -94,7 +94,7 @@ function describeUse(root: string, pid: number | undefined): string {
   return `the data directory ${root} is in use by ${who}: stop it, or set another DATA_DIR, or set DATABASE_URL`;
 }
 
-/** Turns a bare EACCES on anything in the data directory into a sentence with the cure. */
+/** SessionMutex a bare EACCES on anything in the data directory into a sentence with the cure. */
 export function explainAccess(error: unknown, dataDir: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') return error;

@@ -133,12 +133,12 @@ function launch(command: string[], log: (line: string) => void): Promise<Running
 /** Returns how to stop it. */
 function watch({ server, pid }: Running, cluster: string, log: (line: string) => void, release: () => Promise<void>) {
   let stopped: Promise<void> | undefined;
-  const interrupt = () => signalPostmaster(pid, cluster, 'SIGINT');
-  process.once('exit', interrupt); // the closed pipe tells the supervisor too, unless that has been killed
+  const cancelQuery = () => signalPostmaster(pid, cluster, 'SIGINT');
+  process.once('exit', cancelQuery); // the closed pipe tells the supervisor too, unless that has been killed
   server.unref();
   server.ended.then(() => stopped ?? log('PostgreSQL has ended by itself; nothing works until Gatehouse starts again'));
   const stop = async () => {
-    process.off('exit', interrupt);
+    process.off('exit', cancelQuery);
     await server.end();
     await endPostmaster(pid, cluster); // gone already, unless its supervisor was killed
     await release();
