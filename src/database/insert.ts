@@ -89,8 +89,8 @@ function tableOf(entity: EntityClass): Table {
 
 function valuesOf(entity: object, columns: readonly Column[]): Values {
   const row = entity as Values;
-  const valueOf = ({ property, isJson }: Column) => (isJson ? JSON.stringify(row[property]) : (row[property] ?? null));
-  return Object.fromEntries(columns.map((each) => [each.property, valueOf(each)]));
+  const bound = ({ property, isJson }: Column) => (isJson ? JSON.stringify(row[property]) : (row[property] ?? null));
+  return Object.fromEntries(columns.map((each) => [each.property, bound(each)]));
 }
 
 function textOf(value: unknown): unknown {
