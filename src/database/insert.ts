@@ -21,10 +21,8 @@ const naming = new UnderscoreNamingStrategy();
 const tables = new Map<EntityClass, Table>();
 
 /**
- * Inserts one row immediately, with every value bound.
- *
- * A flush would write the values into the SQL text, so that a refused insert leaves a password hash in the log of the
- * database. Entities without secrets are persisted as usual.
+ * Inserts one row immediately, by a prepared statement. Rows that nothing in the same transaction reads or refers to may
+ * be persisted instead; the flush inserts them at its end.
  */
 export async function insert(em: EntityManager, entity: object): Promise<void> {
   const { columns, send } = tableOf(entity.constructor as EntityClass);

@@ -2,6 +2,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
 import { keepConnections } from './autocommit.ts';
+import { BindingDriver } from './binding-driver.ts';
 import { connectionOptions } from './cancel-query.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
@@ -24,6 +25,7 @@ export async function openOrm(
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({
+      driver: BindingDriver,
       entities,
       clientUrl: url,
       extensions: [Migrator],
