@@ -1,11 +1,11 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
-import { auditRow } from '../audit/event.ts';
+import { AuditEvent, auditRow } from '../audit/event.ts';
 import { Autocommit } from '../database/autocommit.ts';
-import { rowOf } from '../database/insert.ts';
+import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -46,7 +46,7 @@ const line = z.strictObject({
 const insertUsers = statement<{ id: string }>(
   'users_import',
   `with created as (
-     insert into users select u.* from jsonb_populate_recordset(null::users, $1) u on conflict do nothing
+     ${insertRows(User, '$1')} on conflict do nothing
      returning id, project_id, current_account_id, created_at
    ), opened as (
      insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)
@@ -61,7 +61,7 @@ const insertUsers = statement<{ id: string }>(
      insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)
      select id, project_id, $5, 'canceled', $4, $4 from opened
    ), noted as (
-     insert into audit_events select e.* from created, jsonb_populate_recordset(null::audit_events, $2) e where e.user_id = created.id
+     ${insertRows(AuditEvent, '$2', 'created')} where added.user_id = created.id
    )
    select id from created`,
 );
@@ -129,9 +129,8 @@ async function insertTogether(
   { context, plan }: ImportOptions,
   now: Date,
 ): Promise<number> {
-  const em = orm.em as EntityManager;
-  const event = ({ id }: User) => auditRow(em, context as HandlerContext, { action: 'user.import', userId: id }, now);
-  const rows = [users.map((each) => rowOf(em, each)), users.map(event)].map((each) => `[${each.join(',')}]`);
+  const event = ({ id }: User) => auditRow(context as HandlerContext, { action: 'user.import', userId: id }, now);
+  const rows = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));

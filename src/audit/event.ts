@@ -57,8 +57,8 @@ export function audit(em: EntityManager, context: HandlerContext, draft: EventDr
 }
 
 /** The same row, for a statement that inserts it along with the deed. */
-export function auditRow(em: EntityManager, context: HandlerContext, draft: EventDraft, now: Date): string {
-  return rowOf(em, compose(context, draft, 'SUCCESS', now));
+export function auditRow(context: HandlerContext, draft: EventDraft, now: Date): string {
+  return rowOf(compose(context, draft, 'SUCCESS', now));
 }
 
 /** Adds the row of something that was refused. The unit of work writes it after the call's rollback. */

@@ -43,7 +43,7 @@ export function magicLink(deps: AuthDeps): Methods {
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
         await evictSessions(em, user.id, sessionsPerUser - 1, at);
-        await openAndTell(em, opened.session, userMail.draftNewDevice(em, recipientOf(user), opened.session, at));
+        await openAndTell(em, opened.session, userMail.draftNewDevice(recipientOf(user), opened.session, at));
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened };
       });

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { rowOf } from '../database/insert.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
-import type { Session } from '../session/session.ts';
+import { Mail } from '../mail/mail.ts';
+import { Session } from '../session/session.ts';
 
 /** The parameters of a statement that opens a session: the user's id, the session and the mail, both as rows. */
 interface Places {
@@ -17,7 +18,7 @@ interface Places {
  * sign-in from where the user has a live session is not asked about.
  */
 export const tellOfNewDevice = (opened: string, { user, session, mail }: Places) =>
-  `insert into mail_outbox select m.* from ${opened}, jsonb_populate_record(null::mail_outbox, ${mail}) m
+  `${insertRow(Mail, mail, opened)}
      where ${mail}::jsonb is not null and exists (${ownSessions(user)}) and not exists (
        ${ownSessions(user)} and (k.address = ${session}::jsonb->>'address'
          or k.user_agent = nullif(${session}::jsonb->>'user_agent', '')))`;
@@ -29,7 +30,7 @@ const ownSessions = (user: string) =>
 const open = statement<{ id: string }>(
   'session_open_and_tell',
   `with opened as (
-     insert into sessions select s.* from jsonb_populate_record(null::sessions, $2) s returning id
+     ${insertRow(Session, '$2')} returning id
    ), told as (
      ${tellOfNewDevice('opened', { user: '$1', session: '$2', mail: '$3' })}
    )
@@ -38,5 +39,5 @@ const open = statement<{ id: string }>(
 
 /** Inserts a session and, when it is on a new device, the mail that tells its user. Null where there is no mail. */
 export async function openAndTell(em: EntityManager, session: Session, notice: string | null): Promise<void> {
-  await open(em, [session.userId, rowOf(em, session), notice]);
+  await open(em, [session.userId, rowOf(session), notice]);
 }

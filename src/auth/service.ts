@@ -6,7 +6,7 @@ import { audit, auditRow } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { autocommit, callerIfAny, change, origin, projectOf, reads } from '../rpc/context.ts';
+import { autocommit, callerIfAny, change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient, sessionToMessage } from '../session/message.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import type { Opened } from '../session/session-opener.ts';
@@ -91,10 +91,10 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
       const opened = opener.draft(opening, at);
       const { session } = opened;
       // Before the transaction: it takes a program's name apart and seals the mail.
-      const notice = isKnown ? null : userMail.draftNewDevice(reads(context), recipientOf(user), session, at);
+      const notice = isKnown ? null : userMail.draftNewDevice(recipientOf(user), session, at);
       const summary = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
-        const event = auditRow(em, context, draft, at);
+        const event = auditRow(context, draft, at);
         return recordSignIn(em, { user, lane, rehashed, session, event, notice }, at);
       });
       user.lastSignInAt = at;

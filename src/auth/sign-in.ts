@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
-import { rowOf } from '../database/insert.ts';
+import { AuditEvent } from '../audit/event.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { evictSessions } from '../session/revocation.ts';
-import type { Session } from '../session/session.ts';
+import { Session } from '../session/session.ts';
 import { sessionsPerUser } from '../session/session-opener.ts';
 import { refuseFor, waitOf } from '../throttle/failed-attempts.ts';
 import { type Checked, failed } from './check-password.ts';
@@ -22,9 +23,9 @@ const signIn = statement<{ wait: number | null; sessions: number; summary: Accou
    ), forgotten as (
      delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any($9::text[])
    ), opened as (
-     insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
+     ${insertRow(Session, '$5', 'signed_in')}
    ), noted as (
-     insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
+     ${insertRow(AuditEvent, '$6', 'signed_in')}
    ), told as (
      ${tellOfNewDevice('signed_in', { user: '$1', session: '$5', mail: '$11' })}
    )
@@ -56,7 +57,7 @@ export async function recordSignIn(
   { user, lane, rehashed, session, event, notice }: SignIn,
   now: Date,
 ): Promise<AccountSummary> {
-  const written = [rowOf(em, session), event, lane.keys, lane.limits, lane.forgiven, user.projectId, notice];
+  const written = [rowOf(session), event, lane.keys, lane.limits, lane.forgiven, user.projectId, notice];
   const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, ...written]);
   const { wait, sessions, summary } = row!;
   // Those at once with it have used the counters up: its verdict must not be told either.

@@ -73,9 +73,9 @@ export class UserMail {
   }
 
   /** The row of the mail about a sign-in, for the statement that opens the session. Null where there is no mail. */
-  draftNewDevice(em: EntityManager, to: Addressee, { address, userAgent }: Session, now: Date): string | null {
+  draftNewDevice(to: Addressee, { address, userAgent }: Session, now: Date): string | null {
     const seen = { at: now, address, device: deviceName(userAgent) };
-    return this.#outbox.draft(em, this.#messages.newDevice(to, seen), now);
+    return this.#outbox.draft(this.#messages.newDevice(to, seen), now);
   }
 
   /** Nobody is told at the same cost. */

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
-import { rowOf } from '../database/insert.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Mail } from './mail.ts';
@@ -12,9 +12,9 @@ const purpose = 'mail';
 // Whose value was not issued gets no mail, and whoever waits for the answer cannot tell.
 const insertMail = statement<{ id: string }>(
   'mail_enqueue',
-  `insert into mail_outbox select m.* from jsonb_populate_record(null::mail_outbox, $1) m
-   where m.kind = 'account_invite' or m.token_id is null
-     or exists (select 1 from one_time_tokens t where t.id = m.token_id)
+  `${insertRow(Mail, '$1')}
+   where added.kind = 'account_invite' or added.token_id is null
+     or exists (select 1 from one_time_tokens t where t.id = added.token_id)
    returning id`,
 );
 
@@ -106,7 +106,7 @@ export class Outbox {
 
   /** Adds a mail to the caller's transaction. */
   async enqueue(em: EntityManager, message: Message, now: Date): Promise<void> {
-    const row = this.draft(em, message, now);
+    const row = this.draft(message, now);
     if (!row) return;
     await insertMail(em, [row]);
     this.#nudge();
@@ -116,13 +116,13 @@ export class Outbox {
    * The row of a mail, for a statement that inserts it along with other things; it leaves within a second. Null where
    * there is no mail.
    */
-  draft(em: EntityManager, message: Message, now: Date): string | null {
+  draft(message: Message, now: Date): string | null {
     if (this.isOff) return null;
     const { variables, tokenId, ...rest } = message;
     const id = uuidv7(now);
     const sealed = this.#keys.seal(purpose, id, Buffer.from(JSON.stringify(variables)));
     const more = { id, tokenId: tokenId ?? null, sealed, state: 'queued', attempts: 0, createdAt: now, dueAt: now };
-    return rowOf(em, Object.assign(new Mail(), rest, more));
+    return rowOf(Object.assign(new Mail(), rest, more));
   }
 
   /** What stands for the placeholders of a mail that was claimed. */

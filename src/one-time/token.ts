@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
-import { rowOf } from '../database/insert.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
@@ -82,9 +82,7 @@ const insertToken = statement<{ id: string }>(
      update one_time_tokens set voided_at = $2
      where user_id = $1 and kind = $3 and used_at is null and voided_at is null returning id
    ), cancelled as (${cancelMails('voided', '$2')})
-   insert into one_time_tokens
-   select t.* from holder, (select count(*) from voided) v, (select count(*) from cancelled) c,
-     jsonb_populate_record(null::one_time_tokens, $4) t
+   ${insertRow(OneTimeToken, '$4', 'holder, (select count(*) from voided) v, (select count(*) from cancelled) c')}
    on conflict do nothing returning id`,
 );
 
@@ -104,7 +102,7 @@ export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): 
     createdAt: now,
     expiresAt: new Date(now.getTime() + unsentSeconds * 1000),
   });
-  await insertToken(em, [draft.userId, now, draft.kind, rowOf(em, token)]);
+  await insertToken(em, [draft.userId, now, draft.kind, rowOf(token)]);
   return { id: token.id, raw };
 }
 

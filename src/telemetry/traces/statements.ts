@@ -6,8 +6,8 @@ import { inSpan } from './spans.ts';
 type Query = (text: unknown, ...rest: unknown[]) => Promise<unknown>;
 
 /**
- * A client span for each statement that a traced call sends over this pool, by OpenTelemetry's conventions for databases
- * but for the statement's text: the ORM writes values into it.
+ * A client span for each statement that a traced call sends over this pool. The attributes are those of OpenTelemetry's
+ * conventions for databases, except for the statement's text: the name identifies it.
  */
 export function traceStatements(tracer: Tracer, pool: pg.Pool): void {
   const known = new WeakSet<pg.PoolClient>();
