@@ -2,23 +2,23 @@
 // @generated from file gatehouse/v1/admin.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
-import type { User } from "./user_pb.ts";
+import type { SystemRole, User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqgBChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiACEIJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoADChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARIsCgRyb2xlGAUgASgJQhm6SBZyFFIIZW5naW5lZXJSCG9wZXJhdG9ySAOIAQESIQoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAhIBIgBARItCgxhcHBfbWV0YWRhdGEYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9lbWFpbEIRCg9fZW1haWxfdmVyaWZpZWRCBwoFX3JvbGVCFwoVX211c3RfY2hhbmdlX3Bhc3N3b3JkIpUBChJVcGRhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KDGFwcF9tZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiZgoZUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEhwKCWV2ZXJ5Ym9keRgCIAEoCEIHukgEagIIAUgAQg4KBXdob3NlEgW6SAIIASIcChpSZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSI1ChhTZW5kUGFzc3dvcmRSZXNldFJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiGwoZU2VuZFBhc3N3b3JkUmVzZXRSZXNwb25zZSIzChZJbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIokBChdJbXBlcnNvbmF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24inAEKCFNldHRpbmdzEhQKB3NpZ25fdXAYASABKAhIAIgBARIfChJhdXRvX2NvbmZpcm1fZW1haWwYAiABKAhIAYgBARIfChJlbWFpbF92ZXJpZmljYXRpb24YAyABKAhIAogBAUIKCghfc2lnbl91cEIVChNfYXV0b19jb25maXJtX2VtYWlsQhUKE19lbWFpbF92ZXJpZmljYXRpb24iIAoeQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0InYKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USKAoIc2V0dGluZ3MYASABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MSKQoJb3ZlcnJpZGVzGAIgASgLMhYuZ2F0ZWhvdXNlLnYxLlNldHRpbmdzIo8BChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSKAoIc2V0dGluZ3MYASABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MSTAoFcmVzZXQYAiADKAlCPbpIOpIBNxAKIjNyMVIHc2lnbl91cFISYXV0b19jb25maXJtX2VtYWlsUhJlbWFpbF92ZXJpZmljYXRpb24ibQoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIoCghzZXR0aW5ncxgBIAEoCzIWLmdhdGVob3VzZS52MS5TZXR0aW5ncxIpCglvdmVycmlkZXMYAiABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MimwEKClNpZ25pbmdLZXkSCgoCaWQYASABKAkSDQoFc3RhdGUYAiABKAkSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5IkIKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EicKA2tpZBgBIAEoCUIaukgXchUyE15bQS1aYS16MC05Xy1dezQzfSQiQgoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSL1AQoKQXVkaXRFdmVudBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAyABKAkSDgoGcmVzdWx0GAQgASgJEg0KBWNhdXNlGAUgASgJEhIKCmFjdG9yX2tpbmQYBiABKAkSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJIvgBChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESFwoGYWN0aW9uGAIgASgJQge6SARyAhhAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdCglwYWdlX3NpemUYBSABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgGIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiXAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMooOCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggEEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggEElQKCUxpc3RVc2VycxIeLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgaKtRgCCAQSVwoKVXBkYXRlVXNlchIfLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJvChJSZXZva2VVc2VyU2Vzc2lvbnMSJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIGirUYAggEEmwKEVNlbmRQYXNzd29yZFJlc2V0EiYuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBonLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIgaKtRgCCAQSZgoPSW1wZXJzb25hdGVVc2VyEiQuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlcXVlc3QaJS5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJ1CgtHZXRTZXR0aW5ncxIsLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QaLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXNwb25zZSIJkAIBirUYAggEEmMKDlVwZGF0ZVNldHRpbmdzEiMuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVxdWVzdBokLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1Jlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdFNpZ25pbmdLZXlzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCZACAYq1GAIIBBJpChBSb3RhdGVTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmkKEFJldm9rZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSZgoPTGlzdEF1ZGl0RXZlbnRzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiBoq1GAIIBBJpChBDcmVhdGVJbnZpdGVDb2RlEiUuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXNwb25zZSIGirUYAggEEmkKD0xpc3RJbnZpdGVDb2RlcxIkLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1Jlc3BvbnNlIgmQAgGKtRgCCARiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqgBChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiACEIJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX2VtYWlsQhEKD19lbWFpbF92ZXJpZmllZEIHCgVfcm9sZUIXChVfbXVzdF9jaGFuZ2VfcGFzc3dvcmQilQEKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoMYXBwX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJmChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSAASHAoJZXZlcnlib2R5GAIgASgIQge6SARqAggBSABCDgoFd2hvc2USBbpIAggBIhwKGlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIjUKGFNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlTZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIjMKFkltcGVyc29uYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiiQEKF0ltcGVyc29uYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiKjAQoPUHJvamVjdFNldHRpbmdzEhQKB3NpZ25fdXAYASABKAhIAIgBARIfChJhdXRvX2NvbmZpcm1fZW1haWwYAiABKAhIAYgBARIfChJlbWFpbF92ZXJpZmljYXRpb24YAyABKAhIAogBAUIKCghfc2lnbl91cEIVChNfYXV0b19jb25maXJtX2VtYWlsQhUKE19lbWFpbF92ZXJpZmljYXRpb24iIAoeQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0IoQBCh9BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlEi8KCHNldHRpbmdzGAEgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncxIwCglvdmVycmlkZXMYAiABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzIocBChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEj0KBXJlc2V0GAIgAygOMhkuZ2F0ZWhvdXNlLnYxLlNldHRpbmdOYW1lQhO6SBCSAQ0QCiIJggEGGAEYAhgDInsKFlVwZGF0ZVNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MiugEKClNpZ25pbmdLZXkSCgoCaWQYASABKAkSLAoFc3RhdGUYAiABKA4yHS5nYXRlaG91c2UudjEuU2lnbmluZ0tleVN0YXRlEhEKCWFsZ29yaXRobRgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJBChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiGQoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiQgoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSJCChdSZXZva2VTaWduaW5nS2V5UmVxdWVzdBInCgNraWQYASABKAlCGrpIF3IVMhNeW0EtWmEtejAtOV8tXXs0M30kIkIKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiqQIKCkF1ZGl0RXZlbnQSCgoCaWQYASABKAkSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGYWN0aW9uGAMgASgJEikKBnJlc3VsdBgEIAEoDjIZLmdhdGVob3VzZS52MS5BdWRpdFJlc3VsdBINCgVjYXVzZRgFIAEoCRIrCgphY3Rvcl9raW5kGAYgASgOMhcuZ2F0ZWhvdXNlLnYxLkFjdG9yS2luZBIQCghhY3Rvcl9pZBgHIAEoCRIPCgd1c2VyX2lkGAggASgJEhIKCnNlc3Npb25faWQYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRISCgp1c2VyX2FnZW50GAsgASgJEhIKCnJlcXVlc3RfaWQYDCABKAki+AEKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSHgoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIXCgZhY3Rpb24YAiABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KCXBhZ2Vfc2l6ZRgFIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiACEIKCghfdXNlcl9pZCJcChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5nYXRlaG91c2UudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqjwEKC1NldHRpbmdOYW1lEhwKGFNFVFRJTkdfTkFNRV9VTlNQRUNJRklFRBAAEhgKFFNFVFRJTkdfTkFNRV9TSUdOX1VQEAESIwofU0VUVElOR19OQU1FX0FVVE9fQ09ORklSTV9FTUFJTBACEiMKH1NFVFRJTkdfTkFNRV9FTUFJTF9WRVJJRklDQVRJT04QAyqvAQoPU2lnbmluZ0tleVN0YXRlEiEKHVNJR05JTkdfS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZU0lHTklOR19LRVlfU1RBVEVfU1RBTkRCWRABEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRACEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVElSRUQQAxIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEAQqXwoLQXVkaXRSZXN1bHQSHAoYQVVESVRfUkVTVUxUX1VOU1BFQ0lGSUVEEAASGAoUQVVESVRfUkVTVUxUX1NVQ0NFU1MQARIYChRBVURJVF9SRVNVTFRfRkFJTFVSRRACKnQKCUFjdG9yS2luZBIaChZBQ1RPUl9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPQUNUT1JfS0lORF9VU0VSEAESFgoSQUNUT1JfS0lORF9TRVJWSUNFEAISHgoaQUNUT1JfS0lORF9VTkFVVEhFTlRJQ0FURUQQAzKKDgoMQWRtaW5TZXJ2aWNlElcKCkNyZWF0ZVVzZXISHy5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSUQoHR2V0VXNlchIcLmdhdGVob3VzZS52MS5HZXRVc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5HZXRVc2VyUmVzcG9uc2UiCZACAYq1GAIIBBJOCgdCYW5Vc2VyEhwuZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXNwb25zZSIGirUYAggEElQKCVVuYmFuVXNlchIeLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVwoKRGVsZXRlVXNlchIfLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglMaXN0VXNlcnMSHi5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVxdWVzdBofLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXNwb25zZSIGirUYAggEElcKClVwZGF0ZVVzZXISHy5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSbwoSUmV2b2tlVXNlclNlc3Npb25zEicuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaKC5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiBoq1GAIIBBJsChFTZW5kUGFzc3dvcmRSZXNldBImLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlcXVlc3QaJy5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXNwb25zZSIGirUYAggEEmYKD0ltcGVyc29uYXRlVXNlchIkLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSdQoLR2V0U2V0dGluZ3MSLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2UiCZACAYq1GAIIBBJjCg5VcGRhdGVTZXR0aW5ncxIjLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1JlcXVlc3QaJC5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZSIGirUYAggEEmkKD0xpc3RTaWduaW5nS2V5cxIkLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAQSaQoQUm90YXRlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJpChBSZXZva2VTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmYKD0xpc3RBdWRpdEV2ZW50cxIkLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlIgaKtRgCCAQSaQoQQ3JlYXRlSW52aXRlQ29kZRIlLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0SW52aXRlQ29kZXMSJC5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXNwb25zZSIJkAIBirUYAggEYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for CreateUser.
@@ -573,9 +573,9 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
   /**
    * Optional. What the user may do in the whole installation. Operators cannot remove their own role.
    *
-   * @generated from field: optional string role = 5;
+   * @generated from field: optional gatehouse.v1.SystemRole role = 5;
    */
-  role?: string | undefined;
+  role?: SystemRole | undefined;
 
   /**
    * Optional. Whether the user must change their password, as in `User.must_change_password`.
@@ -789,9 +789,9 @@ export const ImpersonateUserResponseSchema: GenMessage<ImpersonateUserResponse> 
 /**
  * The settings of a project that can be changed while the service runs.
  *
- * @generated from message gatehouse.v1.Settings
+ * @generated from message gatehouse.v1.ProjectSettings
  */
-export type Settings = Message<"gatehouse.v1.Settings"> & {
+export type ProjectSettings = Message<"gatehouse.v1.ProjectSettings"> & {
   /**
    * Optional. Whether registration is enabled (SIGN_UP).
    *
@@ -816,10 +816,10 @@ export type Settings = Message<"gatehouse.v1.Settings"> & {
 };
 
 /**
- * Describes the message gatehouse.v1.Settings.
- * Use `create(SettingsSchema)` to create a new message.
+ * Describes the message gatehouse.v1.ProjectSettings.
+ * Use `create(ProjectSettingsSchema)` to create a new message.
  */
-export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
+export const ProjectSettingsSchema: GenMessage<ProjectSettings> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 25);
 
 /**
@@ -846,16 +846,16 @@ export type AdminServiceGetSettingsResponse = Message<"gatehouse.v1.AdminService
   /**
    * The settings in force.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
    * The settings that UpdateSettings has set. The others are as configured.
    *
-   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   * @generated from field: gatehouse.v1.ProjectSettings overrides = 2;
    */
-  overrides?: Settings | undefined;
+  overrides?: ProjectSettings | undefined;
 };
 
 /**
@@ -874,16 +874,16 @@ export type UpdateSettingsRequest = Message<"gatehouse.v1.UpdateSettingsRequest"
   /**
    * Optional. The settings to set. A setting that is absent stays unchanged.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
    * Optional. The settings to reset to their configured values, at most 10.
    *
-   * @generated from field: repeated string reset = 2;
+   * @generated from field: repeated gatehouse.v1.SettingName reset = 2;
    */
-  reset: string[];
+  reset: SettingName[];
 };
 
 /**
@@ -902,16 +902,16 @@ export type UpdateSettingsResponse = Message<"gatehouse.v1.UpdateSettingsRespons
   /**
    * The settings in force.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
    * The settings that UpdateSettings has set. The others are as configured.
    *
-   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   * @generated from field: gatehouse.v1.ProjectSettings overrides = 2;
    */
-  overrides?: Settings | undefined;
+  overrides?: ProjectSettings | undefined;
 };
 
 /**
@@ -937,9 +937,9 @@ export type SigningKey = Message<"gatehouse.v1.SigningKey"> & {
   /**
    * What the key is used for.
    *
-   * @generated from field: string state = 2;
+   * @generated from field: gatehouse.v1.SigningKeyState state = 2;
    */
-  state: string;
+  state: SigningKeyState;
 
   /**
    * The signature algorithm (RFC 7518), such as `ES256`.
@@ -1123,9 +1123,9 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
   /**
    * Whether the action succeeded.
    *
-   * @generated from field: string result = 4;
+   * @generated from field: gatehouse.v1.AuditResult result = 4;
    */
-  result: string;
+  result: AuditResult;
 
   /**
    * The cause of a failure, such as `wrong_password`. May be more precise than the reason that the caller received.
@@ -1138,9 +1138,9 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
   /**
    * The kind of caller.
    *
-   * @generated from field: string actor_kind = 6;
+   * @generated from field: gatehouse.v1.ActorKind actor_kind = 6;
    */
-  actorKind: string;
+  actorKind: ActorKind;
 
   /**
    * The id of the calling user, or the name of the backend. Empty if the caller has not authenticated.
@@ -1276,6 +1276,198 @@ export type ListAuditEventsResponse = Message<"gatehouse.v1.ListAuditEventsRespo
  */
 export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 39);
+
+/**
+ * The name of a setting in ProjectSettings.
+ *
+ * @generated from enum gatehouse.v1.SettingName
+ */
+export const SettingName = {
+  /**
+   * Unspecified. Not allowed in requests.
+   *
+   * @generated from enum value: SETTING_NAME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * `ProjectSettings.sign_up`.
+   *
+   * @generated from enum value: SETTING_NAME_SIGN_UP = 1;
+   */
+  SIGN_UP: 1,
+
+  /**
+   * `ProjectSettings.auto_confirm_email`.
+   *
+   * @generated from enum value: SETTING_NAME_AUTO_CONFIRM_EMAIL = 2;
+   */
+  AUTO_CONFIRM_EMAIL: 2,
+
+  /**
+   * `ProjectSettings.email_verification`.
+   *
+   * @generated from enum value: SETTING_NAME_EMAIL_VERIFICATION = 3;
+   */
+  EMAIL_VERIFICATION: 3,
+} as const;
+
+/**
+ * The name of a setting in ProjectSettings.
+ *
+ * @generated from enum gatehouse.v1.SettingName
+ */
+export type SettingName = (typeof SettingName)[keyof typeof SettingName] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SettingName.
+ */
+export const SettingNameSchema: GenEnum<SettingName> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 0);
+
+/**
+ * What a signing key is used for.
+ *
+ * @generated from enum gatehouse.v1.SigningKeyState
+ */
+export const SigningKeyState = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The key is published and becomes active at the next rotation.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_STANDBY = 1;
+   */
+  STANDBY: 1,
+
+  /**
+   * The key signs access tokens.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * The key signs no more. Tokens that it has signed are valid until they expire.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_RETIRED = 3;
+   */
+  RETIRED: 3,
+
+  /**
+   * The key is not published. Tokens that it has signed are refused.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_REVOKED = 4;
+   */
+  REVOKED: 4,
+} as const;
+
+/**
+ * What a signing key is used for.
+ *
+ * @generated from enum gatehouse.v1.SigningKeyState
+ */
+export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeyState] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SigningKeyState.
+ */
+export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 1);
+
+/**
+ * Whether an audited action succeeded.
+ *
+ * @generated from enum gatehouse.v1.AuditResult
+ */
+export const AuditResult = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: AUDIT_RESULT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The action succeeded.
+   *
+   * @generated from enum value: AUDIT_RESULT_SUCCESS = 1;
+   */
+  SUCCESS: 1,
+
+  /**
+   * The action was refused.
+   *
+   * @generated from enum value: AUDIT_RESULT_FAILURE = 2;
+   */
+  FAILURE: 2,
+} as const;
+
+/**
+ * Whether an audited action succeeded.
+ *
+ * @generated from enum gatehouse.v1.AuditResult
+ */
+export type AuditResult = (typeof AuditResult)[keyof typeof AuditResult] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.AuditResult.
+ */
+export const AuditResultSchema: GenEnum<AuditResult> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 2);
+
+/**
+ * The kind of caller of an audited action.
+ *
+ * @generated from enum gatehouse.v1.ActorKind
+ */
+export const ActorKind = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: ACTOR_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A user.
+   *
+   * @generated from enum value: ACTOR_KIND_USER = 1;
+   */
+  USER: 1,
+
+  /**
+   * An internal backend or the command line.
+   *
+   * @generated from enum value: ACTOR_KIND_SERVICE = 2;
+   */
+  SERVICE: 2,
+
+  /**
+   * A caller who has not authenticated.
+   *
+   * @generated from enum value: ACTOR_KIND_UNAUTHENTICATED = 3;
+   */
+  UNAUTHENTICATED: 3,
+} as const;
+
+/**
+ * The kind of caller of an audited action.
+ *
+ * @generated from enum gatehouse.v1.ActorKind
+ */
+export type ActorKind = (typeof ActorKind)[keyof typeof ActorKind] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.ActorKind.
+ */
+export const ActorKindSchema: GenEnum<ActorKind> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 3);
 
 /**
  * AdminService manages users and the installation. Every method requires the access token of an operator, or a service

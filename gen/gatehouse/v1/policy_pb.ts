@@ -226,7 +226,7 @@ export const Access = {
   SERVICE: 3,
 
   /**
-   * An operator (a user whose role is `operator`), at AAL2 if they have a verified factor; or an internal
+   * An operator (a user whose role is SYSTEM_ROLE_OPERATOR), at AAL2 if they have a verified factor; or an internal
    * backend as in ACCESS_SERVICE.
    *
    * @generated from enum value: ACCESS_ADMIN = 4;

@@ -2,17 +2,17 @@
 // @generated from file gatehouse/v1/user.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIoMDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRIMCgRyb2xlGBQgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIp0DCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUqXQoKU3lzdGVtUm9sZRIbChdTWVNURU1fUk9MRV9VTlNQRUNJRklFRBAAEhgKFFNZU1RFTV9ST0xFX0VOR0lORUVSEAESGAoUU1lTVEVNX1JPTEVfT1BFUkFUT1IQAmIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * A registered person or a guest. Never contains a password, a hash or a token.
@@ -122,9 +122,9 @@ export type User = Message<"gatehouse.v1.User"> & {
   /**
    * What the user may do in the whole installation.
    *
-   * @generated from field: string role = 20;
+   * @generated from field: gatehouse.v1.SystemRole role = 20;
    */
-  role: string;
+  role: SystemRole;
 };
 
 /**
@@ -133,4 +133,45 @@ export type User = Message<"gatehouse.v1.User"> & {
  */
 export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_user, 0);
+
+/**
+ * What a user may do in the whole installation. Unlike AccountRole, it does not depend on an account.
+ *
+ * @generated from enum gatehouse.v1.SystemRole
+ */
+export const SystemRole = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: SYSTEM_ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The role of every new user. Grants nothing beyond the user's own data and accounts.
+   *
+   * @generated from enum value: SYSTEM_ROLE_ENGINEER = 1;
+   */
+  ENGINEER: 1,
+
+  /**
+   * May call AdminService.
+   *
+   * @generated from enum value: SYSTEM_ROLE_OPERATOR = 2;
+   */
+  OPERATOR: 2,
+} as const;
+
+/**
+ * What a user may do in the whole installation. Unlike AccountRole, it does not depend on an account.
+ *
+ * @generated from enum gatehouse.v1.SystemRole
+ */
+export type SystemRole = (typeof SystemRole)[keyof typeof SystemRole] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SystemRole.
+ */
+export const SystemRoleSchema: GenEnum<SystemRole> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_user, 0);
 
