@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { styleText } from 'node:util';
-import { gatherThirdParty } from './third-party.ts';
 
 /* npm run check: everything that can be wrong without a test seeing it. All at once, one line each. */
 const checks: Record<string, string[]> = {
@@ -16,7 +15,6 @@ const checks: Record<string, string[]> = {
 
 const env = { ...process.env, PATH: [path.resolve('node_modules/.bin'), process.env.PATH].join(path.delimiter) };
 
-gatherThirdParty();
 const results = await Promise.all(Object.entries(checks).map(([name, command]) => runCheck(name, command)));
 if (results.includes(false)) process.exitCode = 1;
 

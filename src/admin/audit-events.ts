@@ -1,6 +1,11 @@
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { AdminService, ListAuditEventsRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
+import {
+  ActorKind,
+  type AdminService,
+  AuditResult,
+  type ListAuditEventsRequest,
+} from '../../gen/gatehouse/v1/admin_pb.ts';
 import { type EventFilter, type FoundEvent, listEvents } from '../audit/list.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
@@ -55,14 +60,20 @@ function readTime(field: string, time: Timestamp | undefined): Date | undefined 
   return timestampDate(time);
 }
 
+const actorKinds: Readonly<Record<string, ActorKind>> = {
+  user: ActorKind.USER,
+  service: ActorKind.SERVICE,
+  anyone: ActorKind.UNAUTHENTICATED,
+};
+
 function toMessage(event: FoundEvent) {
   return {
     id: event.id,
     time: timestampFromDate(new Date(event.at)),
     action: event.action,
-    result: event.result,
+    result: event.result === 'SUCCESS' ? AuditResult.SUCCESS : AuditResult.FAILURE,
     cause: event.cause ?? '',
-    actorKind: event.actor_kind,
+    actorKind: actorKinds[event.actor_kind]!,
     actorId: event.actor_id ?? '',
     userId: event.user_id ?? '',
     sessionId: event.session_id ?? '',

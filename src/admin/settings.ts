@@ -1,5 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { type AdminService, SettingName } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import type { Clock } from '../database/clock.ts';
 import {
@@ -18,10 +18,10 @@ export interface SettingsDeps {
 }
 
 const names = {
-  sign_up: 'signUp',
-  auto_confirm_email: 'autoConfirmEmail',
-  email_verification: 'emailVerification',
-} as const satisfies Record<string, keyof RuntimeSettings>;
+  [SettingName.SIGN_UP]: 'signUp',
+  [SettingName.AUTO_CONFIRM_EMAIL]: 'autoConfirmEmail',
+  [SettingName.EMAIL_VERIFICATION]: 'emailVerification',
+} as const satisfies Record<number, keyof RuntimeSettings>;
 
 export function settingsMethods({ now, defaults }: SettingsDeps) {
   const answer = (overrides: Partial<RuntimeSettings>) => ({ settings: override(defaults, overrides), overrides });

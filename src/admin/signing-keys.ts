@@ -1,7 +1,7 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { type AdminService, SigningKeyState as State } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
@@ -9,7 +9,7 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { change, reads } from '../rpc/context.ts';
 import { type KeyRing, listKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
-import type { SigningKey } from '../session/signing-key.ts';
+import type { SigningKey, SigningKeyState } from '../session/signing-key.ts';
 
 export interface KeyDeps {
   readonly now: Clock;
@@ -49,10 +49,17 @@ export function signingKeyMethods({ now, keys, ring }: KeyDeps) {
   } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
 
+const states = {
+  standby: State.STANDBY,
+  active: State.ACTIVE,
+  retired: State.RETIRED,
+  revoked: State.REVOKED,
+} as const satisfies Record<SigningKeyState, State>;
+
 function toMessage({ id, state, algorithm, createdAt, stateChangedAt }: SigningKey) {
   return {
     id,
-    state,
+    state: states[state],
     algorithm,
     createTime: timestampFromDate(createdAt),
     stateTime: timestampFromDate(stateChangedAt),

@@ -2,6 +2,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, UpdateUserRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { recipientOf, type UserMail } from '../auth/user-mail.ts';
@@ -13,7 +14,7 @@ import { change, projectOf } from '../rpc/context.ts';
 import { endProjectSessions } from '../session/project-sessions.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
-import { userToMessage } from '../user/message.ts';
+import { systemRoleOf, userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import { mergeMetadata } from './metadata.ts';
 import { lockWithOperator } from './operator-lock.ts';
@@ -60,7 +61,8 @@ export function userUpdateMethods({ now, userMail }: UserUpdateDeps) {
 
 function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {
   if (role === undefined) return lockUser(em, projectOf(context), userId);
-  return lockWithOperator(em, context, { userId, self: role === 'operator' ? undefined : 'CANNOT_DEMOTE_SELF' }, now);
+  const self = role === SystemRole.OPERATOR ? undefined : 'CANNOT_DEMOTE_SELF';
+  return lockWithOperator(em, context, { userId, self }, now);
 }
 
 /**
@@ -88,7 +90,7 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   if (appMetadata) user.appMetadata = mergeMetadata('app_metadata', user.appMetadata, appMetadata);
   if (userMetadata) user.userMetadata = mergeMetadata('user_metadata', user.userMetadata, userMetadata);
   user.name = name ?? user.name;
-  user.systemRole = role ?? user.systemRole;
+  user.systemRole = role === undefined ? before : systemRoleOf(role);
   user.mustChangePassword = mustChangePassword ?? user.mustChangePassword;
   user.updatedAt = now;
   if (before === user.systemRole) return ['user.update'];

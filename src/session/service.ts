@@ -13,6 +13,7 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, caller, change, origin, projectOf, remark } from '../rpc/context.ts';
 import { pageOf } from '../rpc/paging.ts';
+import { systemRoleToMessage } from '../user/message.ts';
 import { lockUser } from '../user/user.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { kindToMessage, levelToMessage, methodsToMessage, sessionToMessage } from './message.ts';
@@ -140,7 +141,7 @@ function describe(claims: AccessClaims, state: SessionState) {
     expireTime: timestampFromDate(claims.expiresAt),
     issueTime: timestampFromDate(claims.issuedAt),
     mustChangePassword: state.must_change_password,
-    role: state.system_role,
+    role: systemRoleToMessage(state.system_role),
     impersonatorId: state.impersonator_id ?? '',
   };
 }

@@ -3,6 +3,7 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AccountRole, SubscriptionStatus } from '../../gen/gatehouse/v1/account_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Joining } from '../../src/account/invites/joining.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
@@ -27,7 +28,7 @@ describe.each(wires)('over %s', (wire) => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { user, account } = await auth.register(ada);
-    expect(user!.role).toBe('engineer');
+    expect(user!.role).toBe(SystemRole.ENGINEER);
     expect(account!.account).toMatchObject({
       name: "Ada's Account",
       role: AccountRole.OWNER,

@@ -1,6 +1,8 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { ActorKind, AuditResult } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { partsOf } from '../support/forge.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob, grace } from '../support/people.ts';
@@ -55,7 +57,13 @@ describe.each(wires)('over %s', (wire) => {
     expect(state).toMatchObject({ userId: own.user.id, impersonatorId: operator.user.id });
     const { events } = await admin.listAuditEvents({ action: 'user.impersonate' }, operator.as);
     expect(events).toMatchObject([
-      { actorKind: 'user', actorId: operator.user.id, userId: own.user.id, sessionId: session.id, result: 'SUCCESS' },
+      {
+        actorKind: ActorKind.USER,
+        actorId: operator.user.id,
+        userId: own.user.id,
+        sessionId: session.id,
+        result: AuditResult.SUCCESS,
+      },
     ]);
   });
 
@@ -101,7 +109,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.revokeSession({ sessionId: second.session!.id }, own.as);
     expect((await refusalOf(auth.getMe({}, bearer(second.tokens!)))).reason).toBe('SESSION_REVOKED');
     await auth.getMe({}, as);
-    await admin.updateUser({ userId: operator.user.id, role: 'engineer' }, asService);
+    await admin.updateUser({ userId: operator.user.id, role: SystemRole.ENGINEER }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('SESSION_REVOKED');
     expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
     expect((await sessions.introspect({ token: tokens.accessToken }, asService)).active).toBe(false);

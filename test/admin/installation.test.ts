@@ -1,5 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
+import { SettingName, SigningKeyState } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
@@ -18,9 +19,9 @@ describe.each(wires)('over %s', (wire) => {
     const after = await admin.updateSettings({ settings: { autoConfirmEmail: true } }, asService);
     expect(after).toMatchObject({ settings: { signUp: false, autoConfirmEmail: true } });
     for (const each of [auth, there]) expect((await refusalOf(each.register(ada))).reason).toBe('SIGN_UP_DISABLED');
-    await admin.updateSettings({ reset: ['sign_up'] }, asService);
+    await admin.updateSettings({ reset: [SettingName.SIGN_UP] }, asService);
     expect((await there.register(ada)).tokens).toBeDefined();
-    const { overrides } = await admin.updateSettings({ reset: ['auto_confirm_email'] }, asService);
+    const { overrides } = await admin.updateSettings({ reset: [SettingName.AUTO_CONFIRM_EMAIL] }, asService);
     expect(overrides).toMatchObject({});
     expect((await auth.register(bob)).tokens).toBeUndefined();
     const { events } = await admin.listAuditEvents({ action: 'settings.update' }, asService);
@@ -45,7 +46,7 @@ describe.each(wires)('over %s', (wire) => {
     await there.register(ada);
     expect(await service.database.query(queue)).toEqual(before);
     await auth.verifyEmail({ token: sentBefore });
-    await admin.updateSettings({ reset: ['email_verification'] }, asService);
+    await admin.updateSettings({ reset: [SettingName.EMAIL_VERIFICATION] }, asService);
     expect((await there.getEmailVerificationStatus({})).enabled).toBe(true);
     await auth.sendVerificationEmail({ email: ada.email });
     await tokenFor(service, ada.email);
@@ -73,7 +74,7 @@ describe.each(wires)('over %s', (wire) => {
     const shown = ['$typeName', 'algorithm', 'createTime', 'id', 'state', 'stateTime'];
     for (const each of await list()) expect(Object.keys(each).sort(), 'no private half').toEqual(shown);
     const before = await list();
-    expect(before.map(({ state }) => state).sort()).toEqual(['active', 'standby']);
+    expect(before.map(({ state }) => state).sort()).toEqual([SigningKeyState.STANDBY, SigningKeyState.ACTIVE]);
     const tooSoon = await refusalWithoutTrace(service.database, () => admin.rotateSigningKey({}, asService));
     expect(tooSoon).toMatchObject({ code: 9, reason: 'KEY_TOO_YOUNG' });
     expect(tooSoon.retryAfter).toBeGreaterThan(290);
@@ -81,11 +82,11 @@ describe.each(wires)('over %s', (wire) => {
     const { keys } = await admin.rotateSigningKey({}, asService);
     const stateOf = (kid: string) => keys.find(({ id }) => id === kid)!.state;
     expect(before.map(({ id, state }) => [state, stateOf(id)]).sort()).toEqual([
-      ['active', 'retired'],
-      ['standby', 'active'],
+      [SigningKeyState.STANDBY, SigningKeyState.ACTIVE],
+      [SigningKeyState.ACTIVE, SigningKeyState.RETIRED],
     ]);
     await auth.getMe({}, as);
-    const kid = before.find(({ state }) => state === 'active')!.id;
+    const kid = before.find(({ state }) => state === SigningKeyState.ACTIVE)!.id;
     await admin.revokeSigningKey({ kid }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('TOKEN_INVALID');
     expect((await refusalOf(admin.revokeSigningKey({ kid: 'x'.repeat(43) }, asService))).reason).toBe(

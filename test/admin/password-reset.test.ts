@@ -1,6 +1,7 @@
 // @serializable
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
+import { ActorKind, AuditResult } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { mailsTo, tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, together } from '../support/race.ts';
@@ -27,10 +28,10 @@ describe.each(wires)('over %s', (wire) => {
     const { events } = await admin.listAuditEvents({ action: 'user.send_password_reset' }, operator.as);
     expect(events).toMatchObject([
       {
-        actorKind: 'user',
+        actorKind: ActorKind.USER,
         actorId: operator.user.id,
         userId: user.id,
-        result: 'SUCCESS',
+        result: AuditResult.SUCCESS,
         sessionId: operator.session.id,
       },
     ]);
@@ -44,7 +45,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.resetPassword({ token: await tokenFor(service, ada.email), newPassword });
     await service.signIn({ ...ada, password: newPassword });
     const { events } = await admin.listAuditEvents({ action: 'user.send_password_reset' }, asService);
-    expect(events).toMatchObject([{ actorKind: 'service', actorId: 'backend', userId: user!.id }]);
+    expect(events).toMatchObject([{ actorKind: ActorKind.SERVICE, actorId: 'backend', userId: user!.id }]);
   });
 
   test('a newer link voids the older one, whoever asked for it', async () => {

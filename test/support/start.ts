@@ -7,6 +7,7 @@ import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService, type Tokens } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { openOrm } from '../../src/database/orm.ts';
@@ -104,7 +105,7 @@ function acquaintances({ auth, admin }: Clients) {
     /** Somebody who may do what operators may. */
     async operator(person: { email: string; password: string } = grace) {
       const { user } = await admin.createUser(person, asService);
-      await admin.updateUser({ userId: user!.id, role: 'operator' }, asService);
+      await admin.updateUser({ userId: user!.id, role: SystemRole.OPERATOR }, asService);
       return signIn(person);
     },
     async guest() {

@@ -18,44 +18,45 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iv8CCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIo0BChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACMo0OCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJYCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSITirUYDwgBOAVaCQgKEDIYPCDoBxJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4STwoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiDZACAYq1GAYIAhABGAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSfgoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiEoq1GA4IATgKWggIBRAyGB4gPBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iv8CCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIo0BChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACMo0OCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJYCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSITirUYDwgBOAVaCQgKEDIYPCDoBxJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4STwoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiDZACAYq1GAYIAhABGAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSfgoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiEoq1GA4IATgKWggIBRAyGB4gPBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
 
 /**
- * The request of Register.
+ * Request message for Register.
  *
  * @generated from message gatehouse.v1.RegisterRequest
  */
 export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
   /**
-   * The address to register, at most 254 characters. Compared without regard to case and outer white space.
+   * Required. The email address, at most 254 characters. Compared without regard to case and surrounding white space.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes. Normalised to NFKC before hashing.
+   * Required. The password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
+   * Normalised to NFKC before it is hashed.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * The name to show, at most 200 characters.
+   * Optional. The display name, at most 200 characters.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * The code of an invitation into an account, made for this address. Case matters.
+   * Optional. The code of an account invitation for this email address. Case-sensitive.
    *
    * @generated from field: string account_invite_code = 4;
    */
   accountInviteCode: string;
 
   /**
-   * A code that lets its bearer register, in any letter case. Ignored, and not used up, along with an account invite.
+   * Optional. An invite code, in upper or lower case. Ignored, and not used, if `account_invite_code` is set.
    *
    * @generated from field: string invite_code = 5;
    */
@@ -70,34 +71,34 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 0);
 
 /**
- * The answer of Register.
+ * Response message for Register.
  *
  * @generated from message gatehouse.v1.RegisterResponse
  */
 export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   /**
-   * The new user. Absent with HIDE_REGISTRATION.
+   * The new user. Absent if the service hides which email addresses are registered.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * The tokens of the user's first session. Present only with AUTO_CONFIRM_EMAIL.
+   * The tokens of the user's first session. Absent if the email address has to be verified first.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The session the tokens belong to. Present only together with them.
+   * The session of the tokens. Absent if `tokens` is.
    *
    * @generated from field: gatehouse.v1.Session session = 3;
    */
   session?: Session | undefined;
 
   /**
-   * The account the user is in now.
+   * The account that the user is in, and their usage. Absent if `user` is.
    *
    * @generated from field: gatehouse.v1.AccountSummary account = 10;
    */
@@ -112,27 +113,27 @@ export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_auth, 1);
 
 /**
- * The request of SignIn.
+ * Request message for SignIn.
  *
  * @generated from message gatehouse.v1.SignInRequest
  */
 export type SignInRequest = Message<"gatehouse.v1.SignInRequest"> & {
   /**
-   * The address the user registered with.
+   * Required. The email address of the user.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The password, at most 1024 bytes.
+   * Required. The password, at most 1024 bytes.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 3;
    */
@@ -147,7 +148,7 @@ export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 2);
 
 /**
- * The answer of SignIn.
+ * Response message for SignIn.
  *
  * @generated from message gatehouse.v1.SignInResponse
  */
@@ -174,7 +175,7 @@ export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
   session?: Session | undefined;
 
   /**
-   * The account the user is in.
+   * The account that the user is in, and their usage.
    *
    * @generated from field: gatehouse.v1.AccountSummary account = 10;
    */
@@ -189,13 +190,13 @@ export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 3);
 
 /**
- * The request of SignUpAnonymous.
+ * Request message for SignUpAnonymous.
  *
  * @generated from message gatehouse.v1.SignUpAnonymousRequest
  */
 export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousRequest"> & {
   /**
-   * What kind of client asks: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 1;
    */
@@ -210,7 +211,7 @@ export const SignUpAnonymousRequestSchema: GenMessage<SignUpAnonymousRequest> = 
   messageDesc(file_gatehouse_v1_auth, 4);
 
 /**
- * The answer of SignUpAnonymous.
+ * Response message for SignUpAnonymous.
  *
  * @generated from message gatehouse.v1.SignUpAnonymousResponse
  */
@@ -223,14 +224,14 @@ export type SignUpAnonymousResponse = Message<"gatehouse.v1.SignUpAnonymousRespo
   user?: User | undefined;
 
   /**
-   * The tokens of the guest's session.
+   * The tokens of the new session.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The guest's session.
+   * The new session.
    *
    * @generated from field: gatehouse.v1.Session session = 3;
    */
@@ -245,7 +246,7 @@ export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> 
   messageDesc(file_gatehouse_v1_auth, 5);
 
 /**
- * The request of GetMe.
+ * Request message for GetMe.
  *
  * @generated from message gatehouse.v1.GetMeRequest
  */
@@ -260,20 +261,20 @@ export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 6);
 
 /**
- * The answer of GetMe.
+ * Response message for GetMe.
  *
  * @generated from message gatehouse.v1.GetMeResponse
  */
 export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
   /**
-   * The caller.
+   * The user.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * The account the caller is in. Absent for guests.
+   * The account that the user is in, and their usage. Absent for guests.
    *
    * @generated from field: gatehouse.v1.AccountSummary account = 10;
    */
@@ -288,55 +289,55 @@ export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 7);
 
 /**
- * The request of UpdateMe. A field that is absent stays as it is.
+ * Request message for UpdateMe. A field that is absent stays unchanged.
  *
  * @generated from message gatehouse.v1.UpdateMeRequest
  */
 export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
   /**
-   * The name to show, at most 200 characters.
+   * Optional. The display name, at most 200 characters. Empty removes it.
    *
    * @generated from field: optional string name = 1;
    */
   name?: string | undefined;
 
   /**
-   * The telephone number to show: digits, spaces and + ( ) - . / only, at most 32 characters. Empty removes it.
+   * Optional. The telephone number: digits, spaces and `+ ( ) - . /`, at most 32 characters. Empty removes it.
    *
    * @generated from field: optional string phone = 2;
    */
   phone?: string | undefined;
 
   /**
-   * The job title to show, at most 200 characters. Empty removes it.
+   * Optional. The job title, at most 200 characters. Empty removes it.
    *
    * @generated from field: optional string job_title = 3;
    */
   jobTitle?: string | undefined;
 
   /**
-   * The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
+   * Optional. The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
    *
    * @generated from field: optional string timezone = 4;
    */
   timezone?: string | undefined;
 
   /**
-   * The BCP 47 tag of the language to get mail in, such as `de`. Empty removes it.
+   * Optional. The BCP 47 tag of the language for mails to the user, such as `de`. Empty removes it.
    *
    * @generated from field: optional string locale = 5;
    */
   locale?: string | undefined;
 
   /**
-   * The address to change to, at most 254 characters.
+   * Optional. The new email address, at most 254 characters. Pending until it is confirmed.
    *
    * @generated from field: optional string email = 6;
    */
   email?: string | undefined;
 
   /**
-   * The caller's password. Asked for only together with `email`; at most 1024 bytes.
+   * Optional. The current password, at most 1024 bytes. Required to change `email`.
    *
    * @generated from field: string current_password = 7;
    */
@@ -351,13 +352,13 @@ export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 8);
 
 /**
- * The answer of UpdateMe.
+ * Response message for UpdateMe.
  *
  * @generated from message gatehouse.v1.UpdateMeResponse
  */
 export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
   /**
-   * The caller as they are now.
+   * The updated user.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
@@ -372,7 +373,7 @@ export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_auth, 9);
 
 /**
- * The request of DeleteMe.
+ * Request message for DeleteMe.
  *
  * @generated from message gatehouse.v1.DeleteMeRequest
  */
@@ -387,7 +388,7 @@ export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 10);
 
 /**
- * The answer of DeleteMe.
+ * Response message for DeleteMe.
  *
  * @generated from message gatehouse.v1.DeleteMeResponse
  */
@@ -402,27 +403,27 @@ export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_auth, 11);
 
 /**
- * The request of ChangePassword.
+ * Request message for ChangePassword.
  *
  * @generated from message gatehouse.v1.ChangePasswordRequest
  */
 export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
   /**
-   * The password that the caller has now, at most 1024 bytes.
+   * Required. The current password, at most 1024 bytes.
    *
    * @generated from field: string current_password = 1;
    */
   currentPassword: string;
 
   /**
-   * The password to have from now on, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   * Required. The new password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
    *
    * @generated from field: string new_password = 2;
    */
   newPassword: string;
 
   /**
-   * What becomes of the caller's own session.
+   * Optional. What happens to the session that makes the call. Default: CURRENT_SESSION_ROTATE.
    *
    * @generated from field: gatehouse.v1.CurrentSession current_session = 3;
    */
@@ -437,20 +438,20 @@ export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*
   messageDesc(file_gatehouse_v1_auth, 12);
 
 /**
- * The answer of ChangePassword.
+ * Response message for ChangePassword.
  *
  * @generated from message gatehouse.v1.ChangePasswordResponse
  */
 export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordResponse"> & {
   /**
-   * The caller as they are now.
+   * The updated user.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * New tokens of the caller's session. Absent with CURRENT_SESSION_KEEP.
+   * The new tokens of the session that made the call. Absent with CURRENT_SESSION_KEEP.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
@@ -465,13 +466,13 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
   messageDesc(file_gatehouse_v1_auth, 13);
 
 /**
- * The request of RequestPasswordReset.
+ * Request message for RequestPasswordReset.
  *
  * @generated from message gatehouse.v1.RequestPasswordResetRequest
  */
 export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordResetRequest"> & {
   /**
-   * The address of whoever has forgotten the password.
+   * Required. The email address of the user, at most 254 characters.
    *
    * @generated from field: string email = 1;
    */
@@ -486,7 +487,7 @@ export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetR
   messageDesc(file_gatehouse_v1_auth, 14);
 
 /**
- * The answer of RequestPasswordReset: the same for everybody.
+ * Response message for RequestPasswordReset. The same for every email address.
  *
  * @generated from message gatehouse.v1.RequestPasswordResetResponse
  */
@@ -501,13 +502,13 @@ export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordReset
   messageDesc(file_gatehouse_v1_auth, 15);
 
 /**
- * The request of VerifyResetToken.
+ * Request message for VerifyResetToken.
  *
  * @generated from message gatehouse.v1.VerifyResetTokenRequest
  */
 export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequest"> & {
   /**
-   * The token of the link, at most 128 characters.
+   * Optional. The token of the password reset link, at most 128 characters. An empty token is not valid.
    *
    * @generated from field: string token = 1;
    */
@@ -522,20 +523,20 @@ export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> 
   messageDesc(file_gatehouse_v1_auth, 16);
 
 /**
- * The answer of VerifyResetToken.
+ * Response message for VerifyResetToken.
  *
  * @generated from message gatehouse.v1.VerifyResetTokenResponse
  */
 export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenResponse"> & {
   /**
-   * Whether ResetPassword would take the token.
+   * Whether ResetPassword accepts the token.
    *
    * @generated from field: bool valid = 1;
    */
   valid: boolean;
 
   /**
-   * The address of the user whose password it resets. Empty unless valid.
+   * The email address of the user whose password the token resets. Empty unless `valid`.
    *
    * @generated from field: string email = 2;
    */
@@ -550,20 +551,20 @@ export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse
   messageDesc(file_gatehouse_v1_auth, 17);
 
 /**
- * The request of ResetPassword.
+ * Request message for ResetPassword.
  *
  * @generated from message gatehouse.v1.ResetPasswordRequest
  */
 export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> & {
   /**
-   * The token of the link, at most 128 characters.
+   * Required. The token of the password reset link, at most 128 characters.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * The new password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
+   * Required. The new password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
    *
    * @generated from field: string new_password = 2;
    */
@@ -578,7 +579,7 @@ export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@_
   messageDesc(file_gatehouse_v1_auth, 18);
 
 /**
- * The answer of ResetPassword.
+ * Response message for ResetPassword.
  *
  * @generated from message gatehouse.v1.ResetPasswordResponse
  */
@@ -593,7 +594,7 @@ export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*
   messageDesc(file_gatehouse_v1_auth, 19);
 
 /**
- * The request of GetEmailVerificationStatus.
+ * Request message for GetEmailVerificationStatus.
  *
  * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
  */
@@ -608,13 +609,13 @@ export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerific
   messageDesc(file_gatehouse_v1_auth, 20);
 
 /**
- * The answer of GetEmailVerificationStatus.
+ * Response message for GetEmailVerificationStatus.
  *
  * @generated from message gatehouse.v1.GetEmailVerificationStatusResponse
  */
 export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailVerificationStatusResponse"> & {
   /**
-   * Whether addresses are verified by mail.
+   * Whether email addresses are verified by mail.
    *
    * @generated from field: bool enabled = 1;
    */
@@ -629,13 +630,13 @@ export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerifi
   messageDesc(file_gatehouse_v1_auth, 21);
 
 /**
- * The request of SendVerificationEmail.
+ * Request message for SendVerificationEmail.
  *
  * @generated from message gatehouse.v1.SendVerificationEmailRequest
  */
 export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificationEmailRequest"> & {
   /**
-   * The address to verify, for who is not signed in. Empty for the caller's own.
+   * Optional. The email address to verify, at most 254 characters. Default: the caller's.
    *
    * @generated from field: string email = 1;
    */
@@ -650,7 +651,7 @@ export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmai
   messageDesc(file_gatehouse_v1_auth, 22);
 
 /**
- * The answer of SendVerificationEmail.
+ * Response message for SendVerificationEmail.
  *
  * @generated from message gatehouse.v1.SendVerificationEmailResponse
  */
@@ -665,13 +666,13 @@ export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEma
   messageDesc(file_gatehouse_v1_auth, 23);
 
 /**
- * The request of VerifyEmail.
+ * Request message for VerifyEmail.
  *
  * @generated from message gatehouse.v1.VerifyEmailRequest
  */
 export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
   /**
-   * The token of the link, at most 128 characters.
+   * Required. The token of the verification link, at most 128 characters.
    *
    * @generated from field: string token = 1;
    */
@@ -686,7 +687,7 @@ export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PUR
   messageDesc(file_gatehouse_v1_auth, 24);
 
 /**
- * The answer of VerifyEmail.
+ * Response message for VerifyEmail.
  *
  * @generated from message gatehouse.v1.VerifyEmailResponse
  */
@@ -701,13 +702,13 @@ export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__P
   messageDesc(file_gatehouse_v1_auth, 25);
 
 /**
- * The request of ConfirmEmailChange.
+ * Request message for ConfirmEmailChange.
  *
  * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
  */
 export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChangeRequest"> & {
   /**
-   * The token of the link that was sent to the new address, at most 128 characters.
+   * Required. The token of the link that was sent to the new email address, at most 128 characters.
    *
    * @generated from field: string token = 1;
    */
@@ -722,7 +723,7 @@ export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeReque
   messageDesc(file_gatehouse_v1_auth, 26);
 
 /**
- * The answer of ConfirmEmailChange.
+ * Response message for ConfirmEmailChange.
  *
  * @generated from message gatehouse.v1.ConfirmEmailChangeResponse
  */
@@ -737,22 +738,23 @@ export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResp
   messageDesc(file_gatehouse_v1_auth, 27);
 
 /**
- * The request of RequestMagicLink.
+ * Request message for RequestMagicLink.
  *
  * @generated from message gatehouse.v1.RequestMagicLinkRequest
  */
 export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequest"> & {
   /**
-   * The address of whoever wants to sign in.
+   * Required. The email address of the user, at most 254 characters.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * For a code beside the link: 22 to 64 characters of base64url (RFC 4648, section 5), at least 128 random bits, made
-   * anew by the client for each attempt. The code is good only together with it, so that nobody can try codes but who has
-   * asked for one. Who asks again for the same attempt sends the same one; the code of the newest mail is the right one.
+   * Optional. A random value that binds a code to this client: 22 to 64 characters of base64url (RFC 4648 section 5),
+   * at least 128 random bits, generated for each sign-in. With it, the mail contains a code, which is valid only
+   * together with the same value. To request another mail for the same sign-in, send the same value; only the newest
+   * code is valid.
    *
    * @generated from field: string client_nonce = 2;
    */
@@ -767,7 +769,7 @@ export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> 
   messageDesc(file_gatehouse_v1_auth, 28);
 
 /**
- * The answer of RequestMagicLink: the same for everybody.
+ * Response message for RequestMagicLink. The same for every email address.
  *
  * @generated from message gatehouse.v1.RequestMagicLinkResponse
  */
@@ -782,27 +784,27 @@ export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse
   messageDesc(file_gatehouse_v1_auth, 29);
 
 /**
- * A code as it stands in a mail, and what shows that it was this client who asked for it.
+ * The code of a mail, with the nonce of the client that requested it.
  *
  * @generated from message gatehouse.v1.MailedCode
  */
 export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
   /**
-   * The address that the mail went to.
+   * Required. The email address that the mail was sent to, at most 254 characters.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The six digits.
+   * Required. The six digits of the code.
    *
    * @generated from field: string code = 2;
    */
   code: string;
 
   /**
-   * The nonce that the code was asked for with.
+   * Required. The `client_nonce` of the RequestMagicLink call.
    *
    * @generated from field: string client_nonce = 3;
    */
@@ -817,27 +819,27 @@ export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 30);
 
 /**
- * The request of SignInWithMagicLink.
+ * Request message for SignInWithMagicLink.
  *
  * @generated from message gatehouse.v1.SignInWithMagicLinkRequest
  */
 export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLinkRequest"> & {
   /**
-   * The token of the link, at most 128 characters.
+   * Optional. The token of the sign-in link, at most 128 characters. Either `token` or `code` is required, not both.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * The code of the mail, instead of the token: not both.
+   * Optional. The code of the mail. Either `token` or `code` is required, not both.
    *
    * @generated from field: gatehouse.v1.MailedCode code = 3;
    */
   code?: MailedCode | undefined;
 
   /**
-   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 2;
    */
@@ -852,7 +854,7 @@ export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkReq
   messageDesc(file_gatehouse_v1_auth, 31);
 
 /**
- * The answer of SignInWithMagicLink.
+ * Response message for SignInWithMagicLink.
  *
  * @generated from message gatehouse.v1.SignInWithMagicLinkResponse
  */
@@ -887,7 +889,7 @@ export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkRe
   messageDesc(file_gatehouse_v1_auth, 32);
 
 /**
- * The request of GetSettings.
+ * Request message for GetSettings.
  *
  * @generated from message gatehouse.v1.GetSettingsRequest
  */
@@ -902,7 +904,7 @@ export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PUR
   messageDesc(file_gatehouse_v1_auth, 33);
 
 /**
- * The third parties through which people may sign in.
+ * The external identity providers of the service.
  *
  * @generated from message gatehouse.v1.ExternalProviders
  */
@@ -958,69 +960,69 @@ export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE_
   messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
- * The answer of GetSettings.
+ * Response message for GetSettings.
  *
  * @generated from message gatehouse.v1.GetSettingsResponse
  */
 export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & {
   /**
-   * The third parties that are configured.
+   * The external identity providers that are configured.
    *
    * @generated from field: gatehouse.v1.ExternalProviders external = 1;
    */
   external?: ExternalProviders | undefined;
 
   /**
-   * Nobody may register by themselves.
+   * Whether registration is disabled.
    *
    * @generated from field: bool disable_signup = 2;
    */
   disableSignup: boolean;
 
   /**
-   * A new address counts as verified without a mail.
+   * Whether a new email address counts as verified without a mail.
    *
    * @generated from field: bool mailer_autoconfirm = 3;
    */
   mailerAutoconfirm: boolean;
 
   /**
-   * Who sends text messages. Always empty: nobody does.
+   * Always empty: the service sends no text messages.
    *
    * @generated from field: string sms_provider = 4;
    */
   smsProvider: string;
 
   /**
-   * Users may have a second factor.
+   * Whether users can have a second factor.
    *
    * @generated from field: bool mfa_enabled = 5;
    */
   mfaEnabled: boolean;
 
   /**
-   * SignUpAnonymous is open.
+   * Whether SignUpAnonymous is available.
    *
    * @generated from field: bool anonymous_users_enabled = 6;
    */
   anonymousUsersEnabled: boolean;
 
   /**
-   * Addresses are verified by mail.
+   * Whether email addresses are verified by mail.
    *
    * @generated from field: bool email_verification_enabled = 7;
    */
   emailVerificationEnabled: boolean;
 
   /**
-   * Links that sign in are sent.
+   * Whether RequestMagicLink sends sign-in links.
    *
    * @generated from field: bool magic_link_enabled = 8;
    */
   magicLinkEnabled: boolean;
 
   /**
-   * Code points that a new password must have at least.
+   * The minimum number of code points of a new password.
    *
    * @generated from field: int32 password_min_length = 9;
    */
@@ -1035,27 +1037,27 @@ export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__P
   messageDesc(file_gatehouse_v1_auth, 35);
 
 /**
- * What becomes of the session that changes its user's password.
+ * What ChangePassword does with the session that makes the call.
  *
  * @generated from enum gatehouse.v1.CurrentSession
  */
 export const CurrentSession = {
   /**
-   * The same as CURRENT_SESSION_ROTATE.
+   * Unspecified. Treated as CURRENT_SESSION_ROTATE.
    *
    * @generated from enum value: CURRENT_SESSION_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It goes on under the same id with new tokens, which the answer holds; its older refresh tokens are refused.
+   * The session keeps its id and gets new tokens, which the response contains. Its older refresh tokens are refused.
    *
    * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
    */
   ROTATE: 1,
 
   /**
-   * It goes on with the tokens that it has.
+   * The session keeps its tokens.
    *
    * @generated from enum value: CURRENT_SESSION_KEEP = 2;
    */
@@ -1063,7 +1065,7 @@ export const CurrentSession = {
 } as const;
 
 /**
- * What becomes of the session that changes its user's password.
+ * What ChangePassword does with the session that makes the call.
  *
  * @generated from enum gatehouse.v1.CurrentSession
  */
@@ -1076,27 +1078,38 @@ export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_auth, 0);
 
 /**
- * AuthService proves who someone is and opens the session that says so.
+ * AuthService registers users, signs them in, and manages their password, profile and email address.
  *
  * @generated from service gatehouse.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
-   * Register creates a user with an e-mail address and a password.
+   * Creates a user with an email address and a password.
    *
-   * With an account invite the user joins that account, and nothing else is asked for. Otherwise they own a new account,
-   * on the plan of the invite code or, without one, on trial. A registration that fails uses up no invite.
+   * With `account_invite_code` the user joins that account. Otherwise the user owns a new account, with the plan of
+   * `invite_code` or, without one, with a trial. A registration that fails leaves invitations and codes unused.
    *
-   * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
-   * answer carries tokens of a new session; otherwise only the user, and a mail brings the link that verifies the address.
-   * With HIDE_REGISTRATION the answer is always empty and only the mail tells whether the address was free; a guest
-   * stays a guest then, and the user is a new one. An account invite stays open, for AcceptAccountInvite once the address
-   * is proved; an invite code is used up either way. With REQUIRE_VERIFIED_EMAIL a guest who registers is signed out.
+   * With the access token of a guest, the guest becomes the new user: the user id and the sessions stay the same.
    *
-   * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
-   * Of account invites: INVALID_ACCOUNT_INVITE_CODE, ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
-   * INVITE_EMAIL_MISMATCH. Of invite codes: INVITE_CODE_REQUIRED, INVALID_INVITE_CODE, INVITE_CODE_USED,
-   * INVITE_CODE_EXPIRED.
+   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it,
+   * a mail with a verification link is sent. With REQUIRE_VERIFIED_EMAIL the sessions of a guest who registers are
+   * revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the address was
+   * free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and an invite
+   * code is used either way.
+   *
+   * Errors:
+   * - SIGN_UP_DISABLED: Registration is disabled.
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address. Not with HIDE_REGISTRATION.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.Register
    */
@@ -1106,18 +1119,27 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * SignIn checks an e-mail address and a password and opens a session.
+   * Signs a user in with an email address and a password, and creates a session.
    *
-   * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
-   * signing in to an existing account leaves the guest untouched. A user who was signed in before is told by mail when
-   * neither the address nor the program is one of theirs; so are those who sign in with a magic link.
+   * An unknown email address and a wrong password give the same error after the same time. An access token in the
+   * request is ignored: a guest who signs in to an existing user stays as they are. A user who has signed in before is
+   * notified by mail if both the network address and the program are new to them.
    *
-   * Failures are bounded as Policy.failure_limits says, and lock nobody out who comes from where they have a session. A
-   * link (RequestMagicLink, RequestPasswordReset) lets everybody else in.
+   * Failed attempts are limited as `Policy.failure_limits` says. Attempts from unknown networks cannot lock out a user
+   * who signs in from a network where they have a session. RequestMagicLink and RequestPasswordReset still work while
+   * this method is limited.
    *
-   * Errors: INVALID_CREDENTIALS (with HIDE_REGISTRATION also for an address that is not proved yet), USER_BANNED and
-   * EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
-   * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
+   * Depending on configuration: with REQUIRE_VERIFIED_EMAIL an unverified email address gives EMAIL_NOT_VERIFIED. With
+   * HIDE_REGISTRATION an unverified email address and a user without a password give INVALID_CREDENTIALS.
+   *
+   * Errors:
+   * - INVALID_CREDENTIALS: The email address is unknown, or the password is wrong.
+   * - USE_OAUTH_PROVIDER: The user has no password (metadata `providers`).
+   * - USER_BANNED: The user is banned. Returned only with the correct password.
+   * - EMAIL_NOT_VERIFIED: The email address is not verified. Returned only with the correct password.
+   * - OVER_REQUEST_RATE_LIMIT: Too many attempts from the client address, or too many failed attempts for the email
+   *   address, the network or the project.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.SignIn
    */
@@ -1127,7 +1149,9 @@ export const AuthService: GenService<{
     output: typeof SignInResponseSchema;
   },
   /**
-   * SignUpAnonymous opens a session for a new guest. Works also where registration is switched off.
+   * Creates a guest and a session for them. A guest can register later and keep their user id.
+   *
+   * Works also while registration is disabled.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignUpAnonymous
    */
@@ -1137,7 +1161,7 @@ export const AuthService: GenService<{
     output: typeof SignUpAnonymousResponseSchema;
   },
   /**
-   * GetMe returns the caller's own user.
+   * Returns the caller's user and the account they are in.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetMe
    */
@@ -1147,14 +1171,23 @@ export const AuthService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * UpdateMe changes the caller's own profile: the fields that are sent, and no others.
+   * Updates the caller's profile. Fields that are absent from the request stay unchanged.
    *
-   * A new e-mail address asks for `current_password` and stays pending, shown as `pending_email`, until the link that is
-   * sent there is confirmed; the old address gets a notice. Sending the present address withdraws a pending change. A user's
-   * guesses of the password are counted together with those of ChangePassword.
+   * A new email address requires `current_password` and is pending, as `User.pending_email`, until the link in the mail
+   * to that address is confirmed with ConfirmEmailChange. The old address is notified. Sending the current address
+   * cancels a pending change. Failed attempts at the password are counted together with those of ChangePassword.
    *
-   * Errors: CURRENT_PASSWORD_REQUIRED, CURRENT_PASSWORD_INCORRECT, USE_OAUTH_PROVIDER (no password), EMAIL_ALREADY_REGISTERED
-   * (never with HIDE_REGISTRATION), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   * Depending on configuration: with HIDE_REGISTRATION an email address of another user stays pending, without an
+   * error.
+   *
+   * Errors:
+   * - CURRENT_PASSWORD_REQUIRED: `email` changes and `current_password` is empty.
+   * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
+   * - USE_OAUTH_PROVIDER: `email` changes and the user has no password (metadata `providers`).
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address. Not with HIDE_REGISTRATION.
+   * - INVALID_ARGUMENT: `timezone` is not the name of a time zone.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.UpdateMe
    */
@@ -1164,10 +1197,12 @@ export const AuthService: GenService<{
     output: typeof UpdateMeResponseSchema;
   },
   /**
-   * DeleteMe deletes the caller: every session ends, every link that was sent dies, the address is free again.
+   * Deletes the caller. All their sessions are revoked and all links sent to them are void. The email address can be
+   * registered again, by a new user with a new id.
    *
-   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago, CANNOT_DEMOTE_SELF for an
-   * operator: another has to take the role first.
+   * Errors:
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   * - CANNOT_DEMOTE_SELF: The caller is an operator. Another operator has to remove the role first.
    *
    * @generated from rpc gatehouse.v1.AuthService.DeleteMe
    */
@@ -1177,10 +1212,16 @@ export const AuthService: GenService<{
     output: typeof DeleteMeResponseSchema;
   },
   /**
-   * ChangePassword replaces the caller's password. All other sessions end, and links to reset it or to sign in die.
+   * Replaces the caller's password. All other sessions of the caller are revoked, and links that reset the password,
+   * sign in or change the email address are void.
    *
-   * Errors: CURRENT_PASSWORD_INCORRECT, SAME_PASSWORD, WEAK_PASSWORD (metadata `reasons`), USE_OAUTH_PROVIDER (no
-   * password), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   * Errors:
+   * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
+   * - SAME_PASSWORD: `new_password` equals `current_password`.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - USE_OAUTH_PROVIDER: The user has no password (metadata `providers`).
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.ChangePassword
    */
@@ -1190,8 +1231,11 @@ export const AuthService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * RequestPasswordReset has a link sent that resets the password, if there is somebody with that address and a password.
-   * The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   * Sends a mail with a password reset link, if the email address belongs to a user with a password.
+   *
+   * The response and its timing are the same for every email address.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
    * @generated from rpc gatehouse.v1.AuthService.RequestPasswordReset
    */
@@ -1201,7 +1245,7 @@ export const AuthService: GenService<{
     output: typeof RequestPasswordResetResponseSchema;
   },
   /**
-   * VerifyResetToken tells whether a link to reset a password is still good, without using it. Never an error.
+   * Returns whether a password reset token is valid, without using it. An invalid token is not an error.
    *
    * @generated from rpc gatehouse.v1.AuthService.VerifyResetToken
    */
@@ -1211,11 +1255,18 @@ export const AuthService: GenService<{
     output: typeof VerifyResetTokenResponseSchema;
   },
   /**
-   * ResetPassword sets a new password with the token of the link. All sessions of the user end, and the mailbox counts as
-   * proved. What is wrong with the new password leaves the token usable.
+   * Sets a new password with the token of a password reset link.
    *
-   * Errors: TOKEN_REQUIRED, PASSWORD_REQUIRED, WEAK_PASSWORD (metadata `reasons`), RESET_TOKEN_INVALID,
-   * RESET_TOKEN_USED_OR_EXPIRED, OVER_CAPACITY.
+   * All sessions of the user are revoked, and the email address is verified. If the new password is refused, the token
+   * stays valid.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - PASSWORD_REQUIRED: `new_password` is empty.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - RESET_TOKEN_INVALID: The token was not issued by this service.
+   * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.ResetPassword
    */
@@ -1225,7 +1276,7 @@ export const AuthService: GenService<{
     output: typeof ResetPasswordResponseSchema;
   },
   /**
-   * GetEmailVerificationStatus tells whether addresses are verified by mail.
+   * Returns whether email addresses are verified by mail.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetEmailVerificationStatus
    */
@@ -1235,10 +1286,19 @@ export const AuthService: GenService<{
     output: typeof GetEmailVerificationStatusResponseSchema;
   },
   /**
-   * SendVerificationEmail has the link that verifies an address sent anew: to the caller or, where `email` is given, to
-   * whoever has that address and has not verified it; then the answer is the same for everybody.
+   * Sends a mail with a new verification link.
    *
-   * Errors: EMAIL_VERIFICATION_DISABLED; without `email` AUTHENTICATION_REQUIRED, GUEST_NOT_ALLOWED, EMAIL_ALREADY_VERIFIED.
+   * With `email`, the mail is sent if that address belongs to a user who has not verified it; the response and its
+   * timing are the same for every address. Without `email`, an access token is required, and the mail is sent to the
+   * caller.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
+   *
+   * Errors:
+   * - EMAIL_VERIFICATION_DISABLED: Email addresses are not verified by mail.
+   * - AUTHENTICATION_REQUIRED: The request has neither `email` nor an access token.
+   * - GUEST_NOT_ALLOWED: `email` is empty and the caller is a guest.
+   * - EMAIL_ALREADY_VERIFIED: `email` is empty and the caller's email address is already verified.
    *
    * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
    */
@@ -1248,9 +1308,14 @@ export const AuthService: GenService<{
     output: typeof SendVerificationEmailResponseSchema;
   },
   /**
-   * VerifyEmail verifies an address with the token of the link. Called with a bearer, it must be that user's.
+   * Verifies an email address with the token of a verification link.
    *
-   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED.
+   * If the request carries an access token, the verification token must belong to the same user.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
    *
    * @generated from rpc gatehouse.v1.AuthService.VerifyEmail
    */
@@ -1260,10 +1325,15 @@ export const AuthService: GenService<{
     output: typeof VerifyEmailResponseSchema;
   },
   /**
-   * ConfirmEmailChange makes the pending address the user's own, verified. Called with a bearer, it must be that user's.
+   * Changes the email address of a user to their pending one, verified, with the token of the link in the mail.
    *
-   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED, EMAIL_ALREADY_REGISTERED when
-   * somebody else has the address by now.
+   * If the request carries an access token, the token of the link must belong to the same user.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - EMAIL_ALREADY_REGISTERED: Another user has taken the email address in the meantime.
    *
    * @generated from rpc gatehouse.v1.AuthService.ConfirmEmailChange
    */
@@ -1273,8 +1343,12 @@ export const AuthService: GenService<{
     output: typeof ConfirmEmailChangeResponseSchema;
   },
   /**
-   * RequestMagicLink has a link sent that signs in, if there is somebody with that address, and with a client_nonce also
-   * a code. The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   * Sends a mail with a sign-in link, if the email address belongs to a user. With `client_nonce`, the mail also
+   * contains a six-digit code.
+   *
+   * The response and its timing are the same for every email address.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
    * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
    */
@@ -1284,15 +1358,20 @@ export const AuthService: GenService<{
     output: typeof RequestMagicLinkResponseSchema;
   },
   /**
-   * SignInWithMagicLink opens a session with the token of the link, or with the code of the same mail, at aal1. Either
-   * uses up both. When the address was never proved before, the password and the sessions that there were are gone
-   * afterwards: whoever made them had not shown that it is theirs.
+   * Signs a user in with the token of a sign-in link, or with the code in the same mail, and creates a session at AAL1.
    *
-   * A code can be tried five times, and wrong ones are bounded as Policy.failure_limits says. While an address has had too
-   * many, no code of it is right; the link works whatever anybody has tried.
+   * Either of the two uses up both. If the email address was never verified before, it is now, and the password and all
+   * earlier sessions of the user are removed: they may belong to somebody who registered an address that is not theirs.
    *
-   * Errors: TOKEN_REQUIRED; OTP_EXPIRED for a token or a code that is wrong, used, expired, superseded or tried too often;
-   * OVER_REQUEST_RATE_LIMIT, for codes, while too many were wrong from the same network or in the project.
+   * A code allows five attempts, and failed attempts are limited as `Policy.failure_limits` says. After too many wrong
+   * codes, every code for the address is rejected. The link in the same mail still works.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: The request has neither `token` nor `code`.
+   * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
+   * - OVER_REQUEST_RATE_LIMIT: Too many attempts from the client address, or too many wrong codes from the network or
+   *   in the project.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignInWithMagicLink
    */
@@ -1302,7 +1381,7 @@ export const AuthService: GenService<{
     output: typeof SignInWithMagicLinkResponseSchema;
   },
   /**
-   * GetSettings tells what a sign-in page has to know: which ways in there are.
+   * Returns what a sign-in page needs to know, such as the available ways to sign in.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetSettings
    */
