@@ -5,14 +5,14 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIoMDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRIMCgRyb2xlGBQgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIuIDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRIMCgRyb2xlGBQgASgJEi0KDGFwcF9tZXRhZGF0YRgVIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgWIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A person (or a guest) as the service knows them. Never holds a password, a hash or a token.
@@ -124,6 +124,20 @@ export type User = Message<"gatehouse.v1.User"> & {
    * @generated from field: string role = 20;
    */
   role: string;
+
+  /**
+   * What applications say of the user. Set in responses of AdminService only; the access token carries it, too.
+   *
+   * @generated from field: google.protobuf.Struct app_metadata = 21;
+   */
+  appMetadata?: JsonObject | undefined;
+
+  /**
+   * What the user says of themselves. Set in responses of AdminService only; the access token carries it, too.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 22;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
