@@ -28,6 +28,7 @@ import { admission } from './rpc/admission.ts';
 import { authenticate, type ReadBearer } from './rpc/authenticate.ts';
 import { deadline } from './rpc/deadline.ts';
 import { describeBug, errors } from './rpc/errors.ts';
+import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
 import { limitKey, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
@@ -119,6 +120,9 @@ function createServices(
   const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
   const joining = new Joining(config.accounts);
+  const paging = new Paging(keys);
+  const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
+  const settings = { signUp, autoConfirmEmail, emailVerification, hideRegistration };
   return [
     serve(
       AuthService,
@@ -135,11 +139,14 @@ function createServices(
         joining,
       }),
     ),
-    serve(SessionService, sessionService({ now, keys, access, opener, rotations, sessions, memory })),
-    serve(AccountService, accountService({ ...config, now, joining, outbox, messages, mailBudget })),
+    serve(SessionService, sessionService({ now, paging, keys, access, opener, rotations, sessions, memory })),
+    serve(
+      AccountService,
+      accountService({ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl }),
+    ),
     serve(
       AdminService,
-      adminService({ now, passwords, keys, ring, opener, joining, userMail, mailBudget, defaults: config }),
+      adminService({ now, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage, ...settings }),
     ),
   ];
 }

@@ -26,15 +26,22 @@ const MembershipTable = defineEntity({
   ],
 });
 
-/** That a user belongs to an account, and what they may do there. */
+/** A user belongs to an account, in a role. */
 export class Membership extends MembershipTable.class {}
 MembershipTable.setClass(Membership);
+
+/** A user's place in an account, whether or not they have it. */
+export interface Place {
+  readonly projectId: string;
+  readonly accountId: string;
+  readonly userId: string;
+}
 
 export function isAtLeast(role: Role, least: Role): boolean {
   return roles.indexOf(role) <= roles.indexOf(least);
 }
 
-/** Whether a role may give and take another: an owner any, an admin those below. Nobody grants what they have not. */
+/** Whether a role may give and take another one: an owner any role, an admin only roles below admin. */
 export function mayGrant(own: Role, granted: Role): boolean {
   return own === 'owner' || (own === 'admin' && !isAtLeast(granted, 'admin'));
 }

@@ -1,46 +1,35 @@
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { ServiceImpl } from '@connectrpc/connect';
-import {
-  ActorKind,
-  type AdminService,
-  AuditResult,
-  type ListAuditEventsRequest,
-} from '../../gen/gatehouse/v1/admin_pb.ts';
-import { type EventFilter, type FoundEvent, listEvents } from '../audit/list.ts';
+import { ActorKind, AuditResult, type ListAuditEventsRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { type EventFilter, type FoundEvent, listEvents, type Position } from '../audit/list.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
-import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
+import type { AdminDeps, AdminMethods } from './deps.ts';
 
-const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const sizes = { usual: 100, most: 500 };
+
+export function listAuditEvents({ paging }: AdminDeps): AdminMethods['listAuditEvents'] {
+  return async (request, context) => {
+    const { after, limit, tokenFor } = paging.open(context, request, sizes);
+    const { events, next } = await listEvents(autocommit(context), projectOf(context), filterOf(request), {
+      after: after === undefined ? undefined : readPosition(after),
+      limit,
+    });
+    return { events: events.map(toMessage), nextPageToken: next ? tokenFor(writePosition(next)) : '' };
+  };
+}
+
+/** Neither a time nor an id holds a space. */
+function writePosition({ at, id }: Position): string {
+  return `${at} ${id}`;
+}
+
+function readPosition(text: string): Position {
+  const [at, id] = text.split(' ');
+  return { at: at!, id: id! };
+}
+
 const firstSecond = -62_135_596_800;
 const lastSecond = 253_402_300_799;
-
-/** A time as positions have it, and one that there is: PostgreSQL takes neither a 30th of February nor a year 0. */
-const timeOfPosition = {
-  test(text: string): boolean {
-    const time = new Date(text);
-    return timePattern.test(text) && time.getTime() >= firstSecond * 1000 && time.toISOString() === text;
-  },
-};
-
-export function auditMethods() {
-  return {
-    async listAuditEvents(request, context) {
-      const filter = filterOf(request);
-      const bound = ['audit', filter.userId, filter.action, filter.from, filter.until];
-      const [at, id] = request.pageToken ? readPageToken(request.pageToken, bound, [timeOfPosition, uuidPattern]) : [];
-      const after = at && id ? { at, id } : undefined;
-      const { events, next } = await listEvents(autocommit(context), projectOf(context), filter, {
-        after,
-        limit: request.pageSize || 100,
-      });
-      return {
-        events: events.map(toMessage),
-        nextPageToken: next ? writePageToken(bound, [next.at, next.id]) : '',
-      };
-    },
-  } satisfies Partial<ServiceImpl<typeof AdminService>>;
-}
 
 function filterOf({ userId, action, startTime, endTime }: ListAuditEventsRequest): EventFilter {
   return {
@@ -51,7 +40,7 @@ function filterOf({ userId, action, startTime, endTime }: ListAuditEventsRequest
   };
 }
 
-/** What no calendar has is refused: over gRPC a time may hold any numbers. */
+/** Over gRPC a Timestamp may hold any numbers. Throws INVALID_ARGUMENT for one outside of the years 1 to 9999. */
 function readTime(field: string, time: Timestamp | undefined): Date | undefined {
   if (!time) return undefined;
   const { seconds, nanos } = time;

@@ -1,5 +1,5 @@
 import type { Joining } from '../account/invites/joining.ts';
-import type { Quotas } from '../account/usage/account-summary.ts';
+import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { SessionOpener } from '../session/session-opener.ts';

@@ -12,7 +12,7 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, caller, change, origin, projectOf, remark } from '../rpc/context.ts';
-import { pageOf } from '../rpc/paging.ts';
+import type { Paging } from '../rpc/paging.ts';
 import { systemRoleToMessage } from '../user/message.ts';
 import { lockUser } from '../user/user.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
@@ -26,6 +26,7 @@ import type { SessionOpener } from './session-opener.ts';
 
 interface Deps {
   readonly now: Clock;
+  readonly paging: Paging;
   readonly keys: MasterKeys;
   readonly access: AccessTokens;
   readonly opener: SessionOpener;
@@ -35,7 +36,7 @@ interface Deps {
 }
 
 export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
-  const { now, keys, access, opener, rotations, sessions, memory } = deps;
+  const { now, paging, keys, access, opener, rotations, sessions, memory } = deps;
 
   async function endByRefreshToken(text: string, context: HandlerContext): Promise<void> {
     const token = readRefreshToken(keys, projectOf(context), text);
@@ -94,7 +95,7 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
 
     async listSessions(request, context) {
       const { userId, sessionId } = caller(context);
-      const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
+      const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, (page) =>
         listSessions(autocommit(context), userId, page, now()),
       );
       return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };

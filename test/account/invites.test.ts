@@ -3,7 +3,7 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
-import { pendingLimit } from '../../src/account/invites/invites.ts';
+import { pendingLimit } from '../../src/account/invites/invite.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, Pause, together } from '../support/race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from '../support/refusal.ts';

@@ -75,7 +75,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AuthService.GetSettings': [],
     'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
     'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
-    'SessionService.ListSessions': [[{}], [{ pageSize: 1000 }, as.headers], [{ pageToken: 'x' }, as.headers]],
+    'SessionService.ListSessions': [[{}], [{ pageSize: -1 }, as.headers], [{ pageToken: 'x' }, as.headers]],
     'SessionService.GetSession': [
       [{ sessionId: nobody }, as.headers],
       [{ sessionId: 'x' }, as.headers],
@@ -100,7 +100,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     ],
     'AdminService.UnbanUser': [[{ userId: nobody }, asService.headers]],
     'AdminService.ListUsers': [
-      [{ pageSize: 201 }, asService.headers],
+      [{ pageSize: -1 }, asService.headers],
       [{ pageToken: 'x' }, asService.headers],
     ],
     'AdminService.UpdateUser': [

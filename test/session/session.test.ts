@@ -140,11 +140,9 @@ describe.each(wires)('over %s', (wire) => {
     expect(seen.map((each) => each.id)).toEqual(ids);
     expect(seen.map((each) => each.current)).toEqual([false, false, false, false, true]);
     expect(idsOf(await sessions.listSessions({ pageSize: 1 }, as))).toHaveLength(1);
-    for (const pageSize of [-1, 101])
-      expect((await refusalOf(sessions.listSessions({ pageSize }, as))).fields).toEqual(['page_size']);
   });
 
-  test('a page token opens nobody else’s list, and what is none is refused', async () => {
+  test('a page token is of no use to another user, and a forged one is refused', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { as } = await service.welcome();
@@ -152,8 +150,7 @@ describe.each(wires)('over %s', (wire) => {
     const other = await service.welcome(bob);
     const { nextPageToken: pageToken } = await sessions.listSessions({ pageSize: 1 }, as);
     expect(pageToken).not.toBe('');
-    for (const session of (await sessions.listSessions({ pageToken }, other.as)).sessions)
-      expect(session.userId).toBe(other.user.id);
+    expect((await refusalOf(sessions.listSessions({ pageToken }, other.as))).reason).toBe('PAGE_TOKEN_INVALID');
     const garbage = [
       'x',
       'garbage',
@@ -168,7 +165,8 @@ describe.each(wires)('over %s', (wire) => {
         code: Code.InvalidArgument,
         reason: 'PAGE_TOKEN_INVALID',
       });
-    expect((await refusalOf(sessions.listSessions({ pageToken: 'A'.repeat(65) }, as))).fields).toEqual(['page_token']);
+    const tooLong = sessions.listSessions({ pageToken: 'A'.repeat(1025) }, as);
+    expect((await refusalOf(tooLong)).fields).toEqual(['page_token']);
   });
 
   test('guests have a session too, and can look at it', async () => {

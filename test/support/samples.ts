@@ -28,7 +28,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const { sessions } = service.clients('json');
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
-  const accounts = await accountSamples(service, newcomer);
+  const accounts = await accountSamples(service, { operator, newcomer });
   const { admin, auth } = service.clients('json');
   /** Somebody new, and the token of the mail that `ask` has them sent. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {

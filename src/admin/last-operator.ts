@@ -6,13 +6,14 @@ import { lockUser, lockUsers, type User } from '../user/user.ts';
 
 interface Target {
   readonly userId: string;
-  /** What operators are told who do it to themselves, where they may not. */
+  /** Refuses operators who name themselves. Undefined where they may. */
   readonly self: Reason | undefined;
 }
 
 /**
- * The user, locked, and with them the operator who calls, who must still be one: of two who take the role from each other,
- * ban or delete each other at once one is left. Throws CALLER_NOT_ALLOWED to who is none any more.
+ * Locks the user and the operator who calls, and throws CALLER_NOT_ALLOWED when the caller is no operator any more. So an
+ * installation keeps its last operator: operators cannot demote, ban or delete themselves, and of two who do it to each
+ * other in parallel one is refused.
  */
 export async function lockWithOperator(
   em: EntityManager,

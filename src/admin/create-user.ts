@@ -1,0 +1,27 @@
+import { audit } from '../audit/event.ts';
+import { register } from '../auth/register.ts';
+import { Refusal } from '../errors.ts';
+import { change, projectOf } from '../rpc/context.ts';
+import type { AdminDeps, AdminMethods } from './deps.ts';
+import { managedUserToMessage } from './message.ts';
+
+export function createUser({ now, passwords, joining }: AdminDeps): AdminMethods['createUser'] {
+  return async ({ email, password, passwordHash: importedHash, name, emailVerified, mustChangePassword }, context) => {
+    if (password && importedHash)
+      throw new Refusal('INVALID_ARGUMENT', {
+        fields: [{ field: 'password_hash', description: 'not with a password' }],
+      });
+    const hashed = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+    const passwordHash = importedHash ? passwords.takeOver(importedHash) : hashed;
+    const at = now();
+    const projectId = projectOf(context);
+    const registration = { projectId, email, name, passwordHash, emailVerified, mustChangePassword };
+    const user = await change(context, async (em) => {
+      const user = await register(em, registration, undefined, at);
+      await joining.open(em, user, at);
+      audit(em, context, { action: 'user.create', userId: user.id }, at);
+      return user;
+    });
+    return { user: managedUserToMessage(user, at) };
+  };
+}
