@@ -16,6 +16,7 @@ import { type Clock, openClock } from './database/clock.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
+import { answerHttp1 } from './grpc/http1-answer.ts';
 import { createGrpcServer, drainGrpc, listenGrpc } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type GatewayOptions } from './http/connect.ts';
@@ -83,6 +84,7 @@ export async function startServer(deps: ServerDeps) {
   // In this order: of the ports 0 of several workers, cluster takes those for the same that are opened at the same place.
   const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
   const httpPort = await listenHttp(http, host, config.httpPort);
+  answerHttp1(grpc, httpPort);
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
   const close = () => {

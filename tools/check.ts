@@ -11,6 +11,8 @@ const checks: Record<string, string[]> = {
   'generated code': ['node', 'tools/generate.ts', '--check'],
   'table of settings': ['node', 'tools/config-table.ts', '--check'],
   'breaking changes': ['node', 'tools/breaking.ts'],
+  words: ['node', 'tools/words.ts'],
+  'commit subjects': ['node', 'tools/commit-subjects.ts'],
 };
 
 const env = { ...process.env, PATH: [path.resolve('node_modules/.bin'), process.env.PATH].join(path.delimiter) };

@@ -4,6 +4,7 @@ import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
+import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins } from './cors.ts';
 import { largestHeader } from './limits.ts';
@@ -58,6 +59,7 @@ function createPlainOrSecure(certificates: Certificates | undefined, listener: R
 function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<string, Route> {
   return new Map<string, Route>([
     ...probes(isReady),
+    ['/', (res) => sendJson(res, 200, describeService(version))],
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
     // Verifiers may keep the keys for five minutes: a standby key is published long before it signs.
     ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],

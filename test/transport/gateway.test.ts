@@ -175,7 +175,6 @@ test('what is not there is a 404 with a reason, and quotes nothing of the reques
   const service = await start();
   const notFound = { status: 404, code: 'unimplemented', reason: 'METHOD_NOT_FOUND' };
   const paths = [
-    '/',
     '/gatehouse.v1.AuthService/Nothing',
     '/gatehouse.v1.NoService/SignIn',
     `${signIn}/`,
@@ -225,7 +224,7 @@ test('every answer, an error too, tells browsers to keep, guess, frame and refer
     ask(400, getMe, { body: '{' }),
     ask(401, getMe),
     ask(403, '/gatehouse.v1.AdminService/GetUser', { headers: as.headers }),
-    ask(404, '/'),
+    ask(404, '/nothing'),
     ask(405, signIn, { method: 'GET' }),
     ask(415, signIn, { headers: { 'content-type': 'text/plain' } }),
     ask(429, signIn, { body: JSON.stringify({ email: ada.email, password: ada.password }) }),
