@@ -10,8 +10,7 @@ import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
-import { endProjectSessions } from '../session/project-sessions.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeSessions, revokeSessionsOfProject } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
@@ -45,7 +44,7 @@ export function userUpdateMethods({ now, userMail }: UserUpdateDeps) {
       const projectId = projectOf(context);
       await change(context, async (em) => {
         if (whose.case !== 'userId') {
-          await endProjectSessions(em, projectId, at);
+          await revokeSessionsOfProject(em, projectId, at);
           audit(em, context, { action: 'project.revoke_sessions' }, at);
           return;
         }
