@@ -2,14 +2,23 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { rotationSql } from '../src/session/refresh-statements.ts';
+import { rotateSql } from '../src/session/refresh-statements.ts';
 
 const clients = 8;
 
-/** What Refresh sends, for any row: its own generation and secret are those that it is asked to have. */
+/** The statement of Refresh for any row: the generation and the secret that it asks for are the row's own. */
 function sql(id: string): string {
-  const values = ['now()', '1000000000', id, 's.project_id', 's.generation', 's.secret_hash', `'192.0.2.1'`, `'bench'`];
-  return rotationSql.replaceAll(/\$(\d)/g, (_, n) => values[Number(n) - 1]!);
+  const values: Record<string, string> = {
+    now: 'now()',
+    perMinute: '1000000000',
+    sessionId: id,
+    projectId: 's.project_id',
+    generation: 's.generation',
+    secretHash: 's.secret_hash',
+    address: `'192.0.2.1'`,
+    userAgent: `'bench'`,
+  };
+  return rotateSql.replaceAll(/(?<!:):([a-z]+)/gi, (parameter, name: string) => values[name] ?? parameter);
 }
 
 /** Refreshes a second that PostgreSQL itself can bear on this machine: pgbench where there is one, else a bare loop. */

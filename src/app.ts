@@ -6,12 +6,11 @@ import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
-import { type GetSessionRequest, SessionService } from '../gen/gatehouse/v1/session_pb.ts';
+import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
-import { serviceKeyReader } from './api-key/service-key.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
@@ -25,7 +24,7 @@ import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import { admission } from './rpc/admission.ts';
-import { authenticate, type ReadBearer } from './rpc/authenticate.ts';
+import { authenticate } from './rpc/authenticate.ts';
 import { deadline } from './rpc/deadline.ts';
 import { describeBug, errors } from './rpc/errors.ts';
 import { Paging } from './rpc/paging.ts';
@@ -36,10 +35,11 @@ import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
+import { bearerTokenReader } from './session/bearer-token.ts';
 import type { KeyRing } from './session/key-ring.ts';
-import { Rotations } from './session/refresh.ts';
+import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
-import { kAskedSession, SessionLookup, SessionMemory } from './session/session-lookup.ts';
+import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
 import { Budgets } from './throttle/call-budget.ts';
@@ -53,7 +53,7 @@ export interface Deps {
   readonly config: Config;
   readonly orm: MikroORM;
   readonly now: Clock;
-  /** Milliseconds that only ever grow; those of the process when not given. */
+  /** A monotonic clock in milliseconds, of the process when not given. */
   readonly elapsed?: (() => number) | undefined;
   readonly keys: MasterKeys;
   readonly ring: KeyRing;
@@ -70,13 +70,25 @@ export interface App {
   readonly interceptors: Interceptor[];
 }
 
+/** The parts that several services and interceptors share. */
+interface Parts extends Deps {
+  /** For statements that serve several calls at once. */
+  readonly shared: Autocommit;
+  readonly access: AccessTokens;
+  readonly limits: Limits;
+  readonly sessions: SessionLookup;
+  readonly opener: SessionOpener;
+  readonly budgets: Budgets;
+}
+
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
-  const { config, keys, ring } = deps;
+  const { config, orm, now, keys, ring } = deps;
   const issuer = `${config.publicUrl}/auth/v1`;
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
   const limits = new Limits(config.limits);
-  const sessions = new SessionLookup(new Autocommit(deps.orm), deps.now);
+  const shared = new Autocommit(orm);
+  const sessions = new SessionLookup(shared, now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
   const budgets = createBudgets(deps);
   const ofPasswords = failureLimits(AuthService.method.signIn, limits);
@@ -93,32 +105,28 @@ export function createApp(deps: Deps): App {
     ),
     countGuess: guessCounter(budgets, limits),
   };
-  const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
+  const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
+  const services = createServices(parts, guessing);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
   refuseUnknownLimits(limits, methods);
   return {
     services,
-    interceptors: createInterceptors(deps, access, sessions, limits, budgets, deps.countCalls?.(methods)),
+    interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
   };
 }
 
 function createServices(
-  deps: Deps,
-  access: AccessTokens,
-  sessions: SessionLookup,
-  opener: SessionOpener,
+  parts: Parts,
   guessing: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'countGuess'>,
-  rotations: Rotations,
 ) {
-  const { config, now, keys, ring, passwords, outbox } = deps;
+  const { config, now, keys, ring, passwords, outbox, access, sessions, opener, shared } = parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
   const mailBudget = new MailBudget(keys, config.mail);
   const passwordMinLength = config.passwords.minLength;
-  const memory = new SessionMemory();
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
@@ -139,7 +147,10 @@ function createServices(
         joining,
       }),
     ),
-    serve(SessionService, sessionService({ now, paging, keys, access, opener, rotations, sessions, memory })),
+    serve(
+      SessionService,
+      sessionService({ now, paging, keys, access, opener, sessions, shared, rotationRules: rotationRules(parts) }),
+    ),
     serve(
       AccountService,
       accountService({ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl }),
@@ -151,16 +162,9 @@ function createServices(
   ];
 }
 
-function createInterceptors(
-  deps: Deps,
-  access: AccessTokens,
-  sessions: SessionLookup,
-  limits: Limits,
-  budgets: Budgets,
-  counter?: CallCounter,
-): Interceptor[] {
-  const { config, orm, now, log, tracer } = deps;
-  // Outermost first: each one sees what those below it throw.
+function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
+  const { config, orm, now, log, tracer, access, sessions, limits, budgets } = parts;
+  // Outermost first: each interceptor sees what the ones below it throw.
   return [
     telemetry(log, counter),
     ...(tracer ? [traceCalls(tracer)] : []),
@@ -172,7 +176,7 @@ function createInterceptors(
       (key, byContract) => limits.limitOf(key, byContract),
     ),
     authenticate({
-      readBearer: bearerReader(deps, access, sessions),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),
@@ -181,21 +185,6 @@ function createInterceptors(
     unitOfWork(orm, now),
     ...(tracer ? [traceTransactions(tracer)] : []),
   ];
-}
-
-/** A bearer with two dots is an access token; anything else can only be a service key. */
-function bearerReader({ config, orm, now }: Deps, access: AccessTokens, sessions: SessionLookup): ReadBearer {
-  const readServiceKey = serviceKeyReader(config.serviceKeys);
-  return async (bearer, { signal, method, message, contextValues }) => {
-    if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
-    const claims = await access.read(bearer, now());
-    const autocommit = new Autocommit(orm, signal);
-    if (method !== SessionService.method.getSession) return sessions.callerOf(autocommit, claims);
-    const { sessionId } = message as GetSessionRequest;
-    const { caller, session } = await sessions.callerAndSession(autocommit, claims, sessionId);
-    contextValues.set(kAskedSession, session);
-    return caller;
-  };
 }
 
 function createBudgets({ orm, now, elapsed }: Deps): Budgets {
@@ -220,11 +209,10 @@ function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] 
   };
 }
 
-function createRotations({ config, orm, now }: Deps, limits: Limits): Rotations {
-  const refresh = SessionService.method.refresh;
+function rotationRules({ config, limits }: Parts): RotationRules {
+  const { refresh } = SessionService.method;
   const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
-  const rules = { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
-  return new Rotations(new Autocommit(orm), rules, now);
+  return { reuseInterval: config.refreshReuseInterval, perMinute };
 }
 
 function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {

@@ -28,8 +28,7 @@ import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
-import { prepareInstallation } from './session/installation.ts';
-import { KeyRing, keyRefreshInterval } from './session/key-ring.ts';
+import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { Passwords } from './user/password.ts';
 

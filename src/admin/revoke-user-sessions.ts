@@ -1,7 +1,6 @@
 import { audit } from '../audit/event.ts';
 import { change, projectOf } from '../rpc/context.ts';
-import { endProjectSessions } from '../session/project-sessions.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeSessions, revokeSessionsOfProject } from '../session/revocation.ts';
 import { lockUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 
@@ -11,7 +10,7 @@ export function revokeUserSessions({ now }: AdminDeps): AdminMethods['revokeUser
     const projectId = projectOf(context);
     await change(context, async (em) => {
       if (whose.case !== 'userId') {
-        await endProjectSessions(em, projectId, at);
+        await revokeSessionsOfProject(em, projectId, at);
         audit(em, context, { action: 'project.revoke_sessions' }, at);
         return;
       }

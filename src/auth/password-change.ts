@@ -47,7 +47,7 @@ export function passwordChange(deps: AuthDeps): Methods {
       const message = userToMessage(user, at);
       if (!renewed) return { user: message };
       const { subject, refreshToken } = renewed;
-      return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, false, at) };
+      return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, at) };
     },
   };
 }

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** What a value that was sent to somebody lets them do, once. */
+/** What a one-time value permits. */
 export type OneTimeKind = 'email_verification' | 'password_reset' | 'email_change' | 'magic_link';
 
-// For scanners of secrets, and for people who find one somewhere.
+// Lets secret scanners recognize a value.
 const prefix = 'ghot_';
 const shape = /^ghot_[\w-]{32}$/;
 
@@ -13,8 +13,8 @@ export function mintOneTimeValue(): string {
 }
 
 /**
- * The hash under which a value is stored. Its kind and project are part of it, so that a value means nothing where it
- * was not made for. Undefined for anything that we never mint.
+ * The hash under which a value is stored. Kind and project are hashed with it, so a value is unknown to every other kind
+ * and project. Undefined for a text that is not of the minted form.
  */
 export function hashOneTimeValue(projectId: string, kind: OneTimeKind, raw: string): Buffer | undefined {
   if (!shape.test(raw)) return undefined;

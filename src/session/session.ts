@@ -1,6 +1,4 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import type { Autocommit } from '../database/autocommit.ts';
-import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
 import { User } from '../user/user.ts';
@@ -122,30 +120,36 @@ export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, 
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
      s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId"`;
 
-/**
- * Whether a session ended with more than itself, for statements that call the table `s` and the time as named: all of its
- * project's were ended, or an operator opened it who is none any more.
+/*
+ * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.
  */
-export const endedAbove = (now: string) =>
-  `(s.created_at <= (select sessions_since from projects where id = s.project_id)
-     or s.impersonator_id is not null and not exists (select from users o where o.id = s.impersonator_id
+
+const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
+
+/**
+ * The row of `s` itself is neither revoked nor expired. For statements that revoke: a session that is only revoked
+ * indirectly is live again when its operator's ban ends, unless its own row is revoked too.
+ */
+export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null and ${isUnexpired(s, now)}`;
+
+/**
+ * `s` is revoked by a change elsewhere: all sessions of its project were revoked, or the operator who opened it to act as
+ * its user is no operator any more. Null means no.
+ */
+export const isRevokedIndirectly = (s: string, now = ':now') =>
+  `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
+     or ${s}.impersonator_id is not null and not exists (select 1 from users o where o.id = ${s}.impersonator_id
        and o.system_role = 'operator' and o.deleted_at is null and (o.banned_until is null or o.banned_until <= ${now})))`;
 
-// Hot: pages through the partial index on the user's live sessions.
-const list = statement<ShownSession>(
-  'sessions_list',
-  `select ${shownColumns} from sessions s
-   where s.user_id = $1 and s.revoked_at is null and s.idle_expires_at > $2 and s.expires_at > $2
-     and ${endedAbove('$2')} is not true and ($3::uuid is null or s.id < $3)
-   order by s.id desc limit $4`,
-);
+/** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
+export const isLive = (s: string, now = ':now') =>
+  `${isRowLive(s, now)} and ${isRevokedIndirectly(s, now)} is not true`;
 
-/** The user's live sessions, newest first, from behind the one named. */
-export function listSessions(
-  autocommit: Autocommit,
-  userId: string,
-  page: { after: string | undefined; limit: number },
-  now: Date,
-): Promise<ShownSession[]> {
-  return list(autocommit, [userId, now, page.after ?? null, page.limit]);
-}
+/** How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null. */
+export const endOf = (s: string, u: string, now = ':now') =>
+  `case when ${s}.revoked_at is not null or not (${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= ${now}))
+            or ${isRevokedIndirectly(s, now)} then 'revoked'
+          when not (${isUnexpired(s, now)}) then 'expired' end`;
+
+// For the look-up of a sign-in alone.
+export const endedAbove = (now: string) => isRevokedIndirectly('s', now);

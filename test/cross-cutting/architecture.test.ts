@@ -153,6 +153,24 @@ describe('only the named files', () => {
   });
 });
 
+describe('a shared rule is spelled in SQL only in the files named', () => {
+  // The other files use the fragment with the rule's name.
+  test.each<[rule: string, pattern: RegExp, files: readonly string[]]>([
+    // The look-up of a sign-in has a copy of its own.
+    ['isLive: a session has not expired', /idle_expires_at (>|<)/, ['auth/check-password.ts', 'session/session.ts']],
+    ['isRevokedIndirectly: a change elsewhere revoked the session', /\(select sessions_since/, ['session/session.ts']],
+    // The outbox asks for the value behind a mail: mail/ is below one-time/ and cannot import from it.
+    [
+      'isPending: a one-time value is not used and not void',
+      /voided_at is null/,
+      ['mail/outbox.ts', 'one-time/token.ts'],
+    ],
+  ])('%s', (_, pattern, files) => {
+    const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
+    expect(found).toEqual(files);
+  });
+});
+
 describe('names and sizes', () => {
   test('files are kebab-case, migrations named by their tool', () => {
     const odd = sources

@@ -6,8 +6,8 @@ import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { Refusal } from '../../src/errors.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
-import { Rotations } from '../../src/session/refresh.ts';
-import { readRefreshToken } from '../../src/session/refresh-token.ts';
+import { TokenRotation } from '../../src/session/refresh.ts';
+import { hashSessionSecret, readRefreshToken } from '../../src/session/refresh-token.ts';
 import { asService } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
@@ -124,12 +124,13 @@ test('the token of a caller who has left before the statement did is not used', 
   const { service, proxy, guests, generations } = await startBusy(3);
   const orm = await openOrm(proxy.url(service.database));
   onTestFinished(() => orm.close(true));
-  const rotations = new Rotations(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
+  const rotation = new TokenRotation(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
   const keys = new MasterKeys(service.config.masterKeys);
   const use = ({ tokens }: Guest, signal?: AbortSignal) => {
-    const token = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
-    return rotations.use(new Autocommit(orm, signal), {
-      token,
+    const { secret, ...token } = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
+    return rotation.rotate(new Autocommit(orm, signal), {
+      ...token,
+      secretHash: hashSessionSecret(secret),
       projectId: defaultProjectId,
       address: '192.0.2.1',
       userAgent: '',
