@@ -61,7 +61,7 @@ export interface Deps {
   readonly outbox: Outbox;
   readonly log: Logger;
   readonly tracer?: Tracer | undefined;
-  /** Makes the counter of the calls of these methods. */
+  /** Creates the counter for the calls of these methods. */
   readonly countCalls?: (methods: readonly DescMethod[]) => CallCounter;
 }
 

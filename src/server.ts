@@ -37,9 +37,9 @@ export interface ServerDeps {
   /** A database whose migrations have run. Closed by `stop`. */
   readonly orm: MikroORM;
   readonly log: Logger;
-  /** Instead of the clock of the process, set to the database's. */
+  /** Replaces the clock of the process, which is adjusted to the database's. */
   readonly clock?: Clock;
-  /** Makes spans of calls; without it there are none. */
+  /** Creates spans of calls. Undefined for no spans. */
   readonly tracer?: Tracer | undefined;
   /** Interceptors to run innermost, next to the methods. */
   readonly inner?: readonly Interceptor[];
@@ -80,7 +80,7 @@ export async function startServer(deps: ServerDeps) {
     (names) => metrics.countJobs(names),
   );
   const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
-  // In this order: of the ports 0 of several workers, cluster takes those for the same that are opened at the same place.
+  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
   const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
   const httpPort = await listenHttp(http, host, config.httpPort);
   answerHttp1(grpc, httpPort);
@@ -95,7 +95,7 @@ export async function startServer(deps: ServerDeps) {
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
 
-/** Everything behind the ports. */
+/** Creates everything behind the ports. */
 async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { now, adjust } = clock ? { now: clock, adjust: async () => {} } : await openClock(orm, config.clockOffset);
   const certificates = config.tls && (await Certificates.open(config.tls, log, now()));
@@ -136,7 +136,7 @@ function openPages(config: Config, services: readonly ServiceImplSpec[], transpo
 }
 
 export interface StopOptions {
-  /** Others go on serving the same ports: nobody has to look for another replica. */
+  /** Other processes continue to serve the same ports, so no client has to find another replica. */
   readonly isReplaced?: boolean;
 }
 
@@ -150,7 +150,7 @@ interface Draining extends StopOptions {
   close(): Promise<void>;
 }
 
-/** Not ready, then drained within the grace time, then closed. */
+/** Reports not ready, drains within the grace time, then closes. */
 async function drain(draining: Draining): Promise<void> {
   const { config, health, stopping, grpc, http, admin, close, isReplaced = false } = draining;
   if (!isReplaced) {
@@ -162,10 +162,10 @@ async function drain(draining: Draining): Promise<void> {
   const leaveHttp = isReplaced ? handOverHttp : drainHttp;
   await Promise.all([drainGrpc(grpc, stopping.signal), leaveHttp(http, stopping.signal)]);
   clearTimeout(cutOff);
-  // Last, so that the draining can be watched.
+  // Last: probes and metrics are served while the replica drains.
   admin.close();
   admin.closeAllConnections();
-  // A connection that its call never gave back must not keep the process from ending.
+  // A database connection that a call never released must not keep the process from exiting.
   await Promise.race([close(), sleep(2000)]);
 }
 

@@ -28,10 +28,10 @@ export interface GatewayOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
-/** Answers a request, or says that its path is none of its own. */
+/** Handles a request. Returns false for a path that it does not serve. */
 export type Gateway = (req: IncomingMessage, res: ServerResponse) => boolean;
 
-/** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not spoken. */
+/** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not supported. */
 export function connectGateway(services: readonly ServiceImplSpec[], options: GatewayOptions): Gateway {
   const router = createConnectRouter({
     grpc: false,
@@ -47,33 +47,33 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
   const handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
   return (req, res) => {
     const handler = handlers.get(req.url?.split('?', 1)[0] ?? '');
-    if (handler) void answer(handler, req, res, options);
+    if (handler) void respond(handler, req, res, options);
     return handler !== undefined;
   };
 }
 
-async function answer(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
+async function respond(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
   const values = contextValuesOf(req, options.proxyHops);
   try {
     const request = universalRequestFromNodeRequest(req, res, undefined, values);
-    // Without a deadline of its own a call has ours. A longer one is refused, but only after it has been a timer, and one
-    // that is much longer would overflow it.
+    // A call without a timeout gets the longest one. Connect refuses a longer one only after it has started a timer for
+    // it, and a much longer one would overflow the timer.
     const timeout = request.header.get('connect-timeout-ms') ?? longestCall;
     request.header.set('connect-timeout-ms', `${Number(timeout) > longestCall ? longestCall + 1 : timeout}`);
-    // The rest of a body that is too large is read and thrown away. Unread, it would hide that the client has gone.
+    // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
     const body = req.iterator({ destroyOnReturn: false });
     res.once('finish', () => req.resume());
     const response = await explain(handler, await handler({ ...request, body }));
     response.header?.set('x-request-id', values.get(kOrigin).requestId);
     await universalResponseToNodeResponse(response, res);
   } catch {
-    // The client has gone while it was read from or written to, or its Host header is no host.
+    // The client disconnected while the request was read or the response written, or the Host header is invalid.
     if (!res.headersSent) res.writeHead(400, { 'content-type': 'application/json' }).end(refusal('MALFORMED_REQUEST'));
     else res.destroy();
   }
 }
 
-/** Where a request comes from, for the interceptors. */
+/** The context values of a request, for the interceptors: its origin and the protocol. */
 export function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
   const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
   const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);
@@ -83,8 +83,8 @@ export function contextValuesOf(req: IncomingMessage, proxyHops: number): Contex
 const reasonOfStatus: Readonly<Record<number, Reason>> = { 405: 'METHOD_NOT_FOUND', 415: 'ENCODING_NOT_SUPPORTED' };
 
 /**
- * Gives the errors that Connect raises before our interceptors run (a body that is no JSON, bad gzip, a wrong content
- * type) our codes and reasons, and takes their text away, which may quote the body.
+ * Gives the errors that Connect raises before the interceptors run (a body that is not JSON, invalid gzip, a wrong
+ * content type) the codes and reasons of this service, and removes their text, which may quote the body.
  */
 async function explain(handler: UniversalHandler, response: UniversalServerResponse): Promise<UniversalServerResponse> {
   if (response.status === 200 || response.status === 304) return response;

@@ -10,8 +10,8 @@ const allowedHeaders = [
 const exposedHeaders = ['X-Request-Id', 'Retry-After'];
 
 /**
- * Lets the listed origins, and no others, read answers (the Fetch standard's CORS protocol). Never with credentials:
- * calls carry a bearer, not a cookie. Answers preflights and says so.
+ * Lets the listed origins, and no others, read responses (the CORS protocol of the Fetch standard). Never with
+ * credentials: calls carry a bearer token, not a cookie. Responds to a preflight request and returns true for it.
  */
 export function allowOrigins(origins: readonly string[]) {
   const listed = new Set(origins);

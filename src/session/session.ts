@@ -5,13 +5,13 @@ import { User } from '../user/user.ts';
 
 export type SessionKind = 'web' | 'native' | 'cli' | 'device' | 'service';
 
-/** Seconds a session lasts without a refresh, and at all. */
+/** Seconds until a session expires: after its last refresh, and after it was opened. */
 export interface Lifetime {
   readonly idle: number;
   readonly absolute: number;
 }
 
-/** One way in which the session's user proved who they are. */
+/** One authentication of the session's user. */
 export interface AuthenticationMethod {
   readonly method: string;
   /** Seconds since 1970, as the `amr` claim has it. */
@@ -43,7 +43,7 @@ const SessionTable = defineEntity({
     revokeReason: p.string().length(32).nullable(),
     impersonatorId: p.uuid().nullable(),
   },
-  // Nothing a refresh changes is indexed: the row is then rewritten within its page (HOT), see the first migration.
+  // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
     {
       name: 'sessions_live',
@@ -74,7 +74,7 @@ export interface SessionDraft {
   readonly userAgent: string;
 }
 
-/** One signed-in client. Ends when it idles too long, at its absolute end, or earlier when revoked. */
+/** One signed-in client. It expires without refreshes or at its absolute limit, and may be revoked before. */
 export class Session extends SessionTable.class {
   static open({ method, lifetime, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
@@ -98,7 +98,7 @@ function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);
 }
 
-/** What of a session its owner is shown. */
+/** The part of a session that is shown to its user. */
 export type ShownSession = Pick<
   Session,
   | 'id'
@@ -115,7 +115,7 @@ export type ShownSession = Pick<
   | 'impersonatorId'
 >;
 
-/** The columns of a ShownSession, for statements that call the table `s`. */
+/** The columns of a ShownSession, of the session `s`. */
 export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
      s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId"`;
@@ -133,8 +133,8 @@ const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} a
 export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null and ${isUnexpired(s, now)}`;
 
 /**
- * `s` is revoked by a change elsewhere: all sessions of its project were revoked, or the operator who opened it to act as
- * its user is no operator any more. Null means no.
+ * `s` is revoked by a change elsewhere: all sessions of its project were revoked, or the operator who opened it to act
+ * as its user is no longer an operator. Null means no.
  */
 export const isRevokedIndirectly = (s: string, now = ':now') =>
   `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
@@ -145,7 +145,9 @@ export const isRevokedIndirectly = (s: string, now = ':now') =>
 export const isLive = (s: string, now = ':now') =>
   `${isRowLive(s, now)} and ${isRevokedIndirectly(s, now)} is not true`;
 
-/** How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null. */
+/**
+ * How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null.
+ */
 export const endOf = (s: string, u: string, now = ':now') =>
   `case when ${s}.revoked_at is not null or not (${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= ${now}))
             or ${isRevokedIndirectly(s, now)} then 'revoked'

@@ -51,7 +51,7 @@ function ways(orm: MikroORM) {
   };
 }
 
-test('a value works once, for its kind, and looking at it does not use it', async () => {
+test('a value works once and for its kind only, and looking at it does not use it', async () => {
   const { orm } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -65,7 +65,7 @@ test('a value works once, for its kind, and looking at it does not use it', asyn
   expect(await look('password_reset', raw)).toMatchObject({ is_good: false });
 });
 
-test('of twenty calls with one value one uses it', async () => {
+test('of twenty calls with one value, one uses it', async () => {
   const { orm, database } = await prepare();
   const { issue, consume } = ways(orm);
   const { raw } = await issue();
@@ -76,7 +76,7 @@ test('of twenty calls with one value one uses it', async () => {
   expect(used).toHaveLength(1);
 });
 
-test('of twenty values of one kind issued at once to one user one is good', async () => {
+test('of twenty values of one kind that are issued at once to one user, one can be used', async () => {
   const { orm, database } = await prepare();
   const { issue, look } = ways(orm);
   const { answers } = await together(() => issue());
@@ -86,7 +86,7 @@ test('of twenty values of one kind issued at once to one user one is good', asyn
   expect(open).toHaveLength(1);
 });
 
-test('a newer value of a kind voids the older one of that user, and no other', async () => {
+test('a newer value voids the older one of its kind and user, and no other', async () => {
   const { orm } = await prepare();
   const { issue, look } = ways(orm);
   const old = await issue();
@@ -103,7 +103,7 @@ test('a newer value of a kind voids the older one of that user, and no other', a
     expect(await isGood(kind, value)).toBe(true);
 });
 
-test('voiding ends the kinds that are named, or all, and only of that user', async () => {
+test('voidFor voids the values of the named kinds, or of all kinds, of that user only', async () => {
   const { orm } = await prepare();
   const { issue, look } = ways(orm);
   const values = await Promise.all(kinds.map(async (kind) => [kind, await issue({ kind })] as const));
@@ -119,7 +119,7 @@ test('voiding ends the kinds that are named, or all, and only of that user', asy
   expect((await look('password_reset', bobs.raw))!.is_good).toBe(true);
 });
 
-test('a value that nobody was sent lasts a day, and expires without a janitor', async () => {
+test('a value whose mail was not sent expires after a day, without the janitor', async () => {
   const { orm, database } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -135,7 +135,7 @@ test.each<[what: string, sql: string]>([
   ['was deleted', `update users set deleted_at = '2026-01-01'`],
   ['is banned', `update users set banned_until = '2030-01-01'`],
   ['has another address by now', `update users set email_key = 'other-' || id`],
-])('a value is no good to somebody who %s', async (_, sql) => {
+])('a value cannot be used by a user who %s', async (_, sql) => {
   const { orm, database } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -144,7 +144,7 @@ test.each<[what: string, sql: string]>([
   expect(await consume('password_reset', raw)).toBeUndefined();
 });
 
-test('a value is no good in the hands of another user or in another project', async () => {
+test('a value cannot be used by another user or in another project', async () => {
   const { orm } = await prepare();
   const { issue, consume } = ways(orm);
   const { raw } = await issue();
@@ -157,7 +157,7 @@ test('a value is no good in the hands of another user or in another project', as
 const consume_ = (em: Parameters<typeof consume>[0], value: { projectId: string; raw: string }) =>
   consume(em, 'password_reset', value, noon);
 
-test('nobody and deleted users are issued nothing, at the same number of statements', async () => {
+test('unknown and deleted users are issued nothing, with the same number of statements', async () => {
   const { orm, database } = await prepare();
   const { issue } = ways(orm);
   await issue({ userId: '00000000-0000-0000-0000-000000000000' });
@@ -166,7 +166,7 @@ test('nobody and deleted users are issued nothing, at the same number of stateme
   expect(await database.query('select 1 from one_time_tokens')).toEqual([]);
 });
 
-test('values are 192 random bits, never repeat, and only their hash is stored', async () => {
+test('values are 192 random bits, never repeat, and are stored as a hash only', async () => {
   const { orm, database } = await prepare();
   const { raw } = await ways(orm).issue();
   expect(raw).toMatch(/^ghot_[\w-]{32}$/);
@@ -178,11 +178,11 @@ test('values are 192 random bits, never repeat, and only their hash is stored', 
   for (const each of [...many].slice(0, 10_000))
     for (const letter of each.slice(5)) counts.set(letter, (counts.get(letter) ?? 0) + 1);
   expect(counts.size).toBe(64);
-  // Five deviations of a fair die with 64 faces.
+  // Five standard deviations of a fair die with 64 faces.
   for (const count of counts.values()) expect(Math.abs(count - 5000)).toBeLessThan(5 * Math.sqrt(5000));
 });
 
-test('nothing but what was minted is looked up, and each kind has a hash of its own', () => {
+test('only texts of the minted form are looked up, and a value has another hash for each kind', () => {
   const raw = mintOneTimeValue();
   for (const garbage of ['', 'x', 'ghot_', `${raw}A`, raw.slice(0, -1), ` ${raw}`, raw.toUpperCase(), `ghr_${raw}`])
     expect(hashOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
@@ -190,7 +190,7 @@ test('nothing but what was minted is looked up, and each kind has a hash of its 
   expect(hashes.size).toBe(kinds.length);
 });
 
-test('a code means something under the keys that it was made with alone, also once a newer key is the first', async () => {
+test('a code is accepted under the master key that it was minted with only, also after a newer key became the first', async () => {
   const { orm } = await prepare();
   const [old, newer] = ['old', 'newer'].map((id) => ({ id, key: createHash('sha256').update(id).digest() })) as [
     MasterKey,
@@ -205,7 +205,7 @@ test('a code means something under the keys that it was made with alone, also on
   expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
 });
 
-test('codes are six digits, each as frequent as the other, in every place', () => {
+test('codes are six digits, and all digits are equally frequent in every place', () => {
   const codes = new MailedCodes(new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 7) }]));
   const asked = { projectId, kind: 'magic_link', target: '', clientNonce: '' } as const;
   const counts = new Map<string, number>();
@@ -216,11 +216,11 @@ test('codes are six digits, each as frequent as the other, in every place', () =
       counts.set(`${place} ${digit}`, (counts.get(`${place} ${digit}`) ?? 0) + 1);
   }
   expect(counts.size).toBe(60);
-  // Six deviations: one run in ten million would meet them by chance.
+  // Six standard deviations: one run in ten million fails by chance.
   for (const count of counts.values()) expect(Math.abs(count - 2000)).toBeLessThan(6 * Math.sqrt(1800));
 });
 
-test('the janitor removes values a week after they expired, and mails a week after they left', async () => {
+test('the janitor deletes values a week after they expired, and mails a week after they were sent', async () => {
   const { orm, database } = await prepare();
   const { issue } = ways(orm);
   await issue();

@@ -11,7 +11,7 @@ import { bearer, start, type TestService, wires } from '../support/start.ts';
 
 const otherProjectId = '00000000-0000-7000-8000-000000000002';
 
-/** What somebody could do who has the server's keys. */
+/** Mints tokens as an attacker with the server's keys could. */
 function forger({ config }: TestService) {
   const keys = new MasterKeys(config.masterKeys);
   return {
@@ -29,7 +29,7 @@ function nudge(text: string, index: number): string {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('what is not a refresh token of ours, byte for byte, is refused alike and changes nothing', async () => {
+  test('anything but a refresh token of this installation, byte for byte, is REFRESH_TOKEN_INVALID and changes nothing', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens, as } = await service.welcome();
@@ -62,7 +62,7 @@ describe.each(wires)('over %s', (wire) => {
       'one twice': good + good,
       'another project’s': mint(read(good), otherProjectId),
       'one made with another key': mintRefreshToken(foreignKeys, defaultProjectId, read(good)),
-      'one of a session that never was': mint({ ...read(good), sessionId: '00000000-0000-7000-8000-000000000000' }),
+      'one of a session that never existed': mint({ ...read(good), sessionId: '00000000-0000-7000-8000-000000000000' }),
       'a long one': `ghr_${'A'.repeat(8000)}`,
       'one from the future': mint({ ...read(good), generation: 1 }),
       'one from far in the future': mint({ ...read(good), generation: 2 ** 31 - 1 }),
@@ -82,7 +82,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: good });
   });
 
-  test('a refresh token of no length or of too many bytes is a bad request', async () => {
+  test('an empty or oversized refresh token is an invalid argument', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     for (const refreshToken of ['', 'x'.repeat(8193), 'é'.repeat(4097), 'ghr_\u0000'])
@@ -92,7 +92,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('a refresh token is no bearer, and an access token of a live session no refresh token', async () => {
+  test('a refresh token is not a bearer token, and an access token of a live session is not a refresh token', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const { tokens, user } = await service.welcome();
@@ -121,7 +121,7 @@ describe.each(wires)('over %s', (wire) => {
     await service.database.query('update sessions set secret_hash = $1', [row!.secret_hash]);
     await sessions.refresh({ refreshToken: third.refreshToken });
 
-    // The keys and the row together do not make a token either, nor end the session.
+    // The keys and the row together do not yield a token either, nor revoke the session.
     for (const generation of [0, 2, 3]) {
       const forged = mint({ sessionId: session.id, generation, secret: row!.secret_hash.subarray(0, 16) });
       const refusal = await refusalWithoutTrace(service.database, () => sessions.refresh({ refreshToken: forged }));
@@ -137,7 +137,7 @@ describe.each(wires)('over %s', (wire) => {
     ['belongs to a banned user', `update users set banned_until = now() + interval '1 minute'`, 'SESSION_REVOKED'],
     ['belongs to a deleted user', `update users set deleted_at = now()`, 'SESSION_REVOKED'],
     ['belongs to another project', `update sessions set project_id = '${otherProjectId}'`, 'REFRESH_TOKEN_INVALID'],
-  ])('no token refreshes a session that %s, and none of them ends it', async (_, sql, reason) => {
+  ])('no token refreshes a session that %s, and none of them revokes it', async (_, sql, reason) => {
     const service = await start({ skipChecks: ['G9'] });
     const { auth, sessions } = service.clients(wire);
     const { tokens } = await service.welcome();

@@ -29,7 +29,7 @@ const strangers = [
   '',
 ];
 
-test('pages of listed origins may ask, with the methods and headers that our clients use, and without credentials', async () => {
+test('pages of listed origins may call, with the methods and headers of our clients, and without credentials', async () => {
   const service = await start({ env });
   for (const origin of [app, other]) {
     const answer = await preflight(service, origin);
@@ -46,7 +46,7 @@ test('pages of listed origins may ask, with the methods and headers that our cli
   }
 });
 
-test('pages of other origins get no leave, neither by preflight nor with the answer', async () => {
+test('pages of other origins are not allowed, neither by a preflight nor by a response', async () => {
   const service = await start({ env });
   const { as } = await service.welcome();
   for (const origin of strangers) {
@@ -58,7 +58,7 @@ test('pages of other origins get no leave, neither by preflight nor with the ans
   expect(corsOf(await preflight(none, app)), 'by default').toEqual({ vary: 'Origin' });
 });
 
-test('no header but Origin makes an origin', async () => {
+test('no header but Origin is read as the origin', async () => {
   const service = await start({ env });
   const { as } = await service.welcome();
   const hints = {
@@ -74,7 +74,7 @@ test('no header but Origin makes an origin', async () => {
   });
 });
 
-test('listed pages can read errors too, and caches keep the answers for two origins apart', async () => {
+test('pages of listed origins can read errors too, and caches keep the responses for two origins apart', async () => {
   const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn=1' } });
   await service.welcome();
   const credentials = JSON.stringify({ email: ada.email, password: ada.password });
@@ -105,7 +105,7 @@ test('listed pages can read errors too, and caches keep the answers for two orig
   ]);
 });
 
-test('CORS_ORIGINS takes whole origins only: no wildcard, no path, no null', () => {
+test('CORS_ORIGINS accepts complete origins only: no wildcard, no path, no null', () => {
   for (const wrong of [
     '*',
     'https://*.example.com',
@@ -120,7 +120,7 @@ test('CORS_ORIGINS takes whole origins only: no wildcard, no path, no null', () 
     expect(() => readConfig({ ...testEnv, CORS_ORIGINS: wrong }), wrong).toThrow('CORS_ORIGINS');
 });
 
-test('what a form or a beacon can send across origins reaches no method', async () => {
+test('requests that a form or a beacon can send across origins reach no method', async () => {
   const service = await start({ env });
   await service.welcome();
   const before = await service.database.checksums();
@@ -148,7 +148,7 @@ test('what a form or a beacon can send across origins reaches no method', async 
   expect(await service.database.checksums()).toEqual(before);
 });
 
-test('no answer sets a cookie, and no cookie is read', async () => {
+test('no response sets a cookie, and no cookie is read', async () => {
   const service = await start({ env });
   await service.welcome();
   const credentials = JSON.stringify({ email: ada.email, password: ada.password });

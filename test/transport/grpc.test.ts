@@ -17,7 +17,7 @@ const credentials = toBinary(
 );
 const zipped = { 'grpc-encoding': 'gzip' };
 
-test('a message that cannot be read is the caller’s fault, and says so with a reason', async () => {
+test('an unreadable message is an error of the client, with a reason', async () => {
   const service = await start();
   const grpc = clientOf(service);
   const whole = gzipSync(credentials);
@@ -41,7 +41,7 @@ test('a message that cannot be read is the caller’s fault, and says so with a 
   expect((await grpc.call(signIn, frame(whole, { flag: 1 }), zipped)).code, 'good gzip').toBe(0);
 });
 
-test('a message of more than 64 KiB is refused before it is read, also when it was small on the way or only says so', async () => {
+test('a message of more than 64 KiB is refused before it is read, also by its decompressed or its claimed size', async () => {
   const service = await start();
   const grpc = clientOf(service);
   const large = (length: number) => Buffer.concat([credentials, Buffer.of(0x7a), varint(length), Buffer.alloc(length)]);
@@ -58,7 +58,7 @@ test('a message of more than 64 KiB is refused before it is read, also when it w
   expect(await grpc.call(signIn, frame(large(60_000)))).toMatchObject({ reason: 'INVALID_CREDENTIALS' });
 });
 
-test('what we do not speak or do not serve is unimplemented', async () => {
+test('unknown encodings, services and methods are unimplemented', async () => {
   const service = await start();
   const grpc = clientOf(service);
   for (const encoding of ['br', 'snappy', 'gzip, gzip', 'x'.repeat(100)])
@@ -79,13 +79,13 @@ test('what we do not speak or do not serve is unimplemented', async () => {
     '/constructor/constructor',
     '/__proto__',
   ];
-  // grpc-js answers these itself, before anything of ours.
+  // grpc-js responds to these itself.
   for (const path of paths) expect((await grpc.call(path, frame(credentials))).code, path).toBe(Code.Unimplemented);
   for (const type of ['text/plain', 'application/json', 'application/x-www-form-urlencoded', ''])
     expect((await grpc.call(signIn, frame(credentials), { 'content-type': type })).headers[':status'], type).toBe(415);
 });
 
-test('headers that claim to know the caller make nobody of anybody', async () => {
+test('headers that claim an identity are ignored', async () => {
   const service = await start();
   const { user, tokens } = await service.welcome(ada);
   const { user: other } = await service.welcome(bob);
@@ -117,7 +117,7 @@ test('headers that claim to know the caller make nobody of anybody', async () =>
   expect(body.includes(other.id)).toBe(false);
 });
 
-test('the answer bears the request id that was sent when that is one, else a new one, on errors too', async () => {
+test('a response has the request id of the request if that is valid, or else a new one, also an error', async () => {
   const service = await start();
   const { tokens } = await service.welcome();
   const grpc = clientOf(service);
