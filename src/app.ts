@@ -19,7 +19,6 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
-import { Refusal } from './errors.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -28,8 +27,8 @@ import { admission } from './rpc/admission.ts';
 import { authenticate, type ReadBearer } from './rpc/authenticate.ts';
 import { deadline } from './rpc/deadline.ts';
 import { describeBug, errors } from './rpc/errors.ts';
-import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
-import { limitKey, rateLimit } from './rpc/rate-limit.ts';
+import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
+import { rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
@@ -41,11 +40,11 @@ import { sessionService } from './session/service.ts';
 import { kAskedSession, SessionLookup, SessionMemory } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
-import { Budgets } from './throttle/call-budget.ts';
-import { Limits } from './throttle/configured-limits.ts';
-import { FailedAttempts, type FailureLimits } from './throttle/failed-attempts.ts';
+import { CallBudgets } from './throttle/call-budget.ts';
+import { ConfiguredLimits } from './throttle/configured-limits.ts';
+import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
-import { countHits } from './throttle/rate-limit-table.ts';
+import { PasswordChecks } from './throttle/password-checks.ts';
 import type { Passwords } from './user/password.ts';
 
 export interface Deps {
@@ -74,29 +73,29 @@ export function createApp(deps: Deps): App {
   const { config, keys, ring } = deps;
   const issuer = `${config.publicUrl}/auth/v1`;
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
-  const limits = new Limits(config.limits);
+  const limits = new ConfiguredLimits(config.limits);
   const sessions = new SessionLookup(new Autocommit(deps.orm), deps.now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
-  const budgets = createBudgets(deps);
-  const ofPasswords = failureLimits(AuthService.method.signIn, limits);
-  const guessing = {
-    passwordFailures: new FailedAttempts('password', deps.keys, budgets, ofPasswords),
-    ownPasswordFailures: new FailedAttempts('own password', deps.keys, budgets, {
-      consecutive: ofPasswords.consecutive,
-    }),
-    wrongCodes: new FailedAttempts(
-      'code',
-      deps.keys,
-      budgets,
-      failureLimits(AuthService.method.signInWithMagicLink, limits),
-    ),
-    countGuess: guessCounter(budgets, limits),
+  const budgets = CallBudgets.inDatabase({
+    autocommit: new Autocommit(deps.orm),
+    projectId: defaultProjectId,
+    now: deps.now,
+    elapsed: deps.elapsed,
+  });
+  const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
+  const ofPasswords = limits.failuresOf(signIn);
+  const ofOwnPassword = { consecutive: ofPasswords.consecutive };
+  const attempts = {
+    passwordFailures: new FailedAttempts('password', keys, budgets, ofPasswords),
+    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, ofOwnPassword),
+    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
+    passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
   };
-  const services = createServices(deps, access, sessions, opener, guessing, createRotations(deps, limits));
+  const services = createServices(deps, access, sessions, opener, attempts, createRotations(deps, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
-  refuseUnknownLimits(limits, methods);
+  limits.requireKnown(methods);
   return {
     services,
     interceptors: createInterceptors(deps, access, sessions, limits, budgets, deps.countCalls?.(methods)),
@@ -108,7 +107,7 @@ function createServices(
   access: AccessTokens,
   sessions: SessionLookup,
   opener: SessionOpener,
-  guessing: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'countGuess'>,
+  attempts: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'passwordChecks'>,
   rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;
@@ -116,23 +115,22 @@ function createServices(
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
   const mailBudget = new MailBudget(keys, config.mail);
-  const passwordMinLength = config.passwords.minLength;
   const memory = new SessionMemory();
   const joining = new Joining(config.accounts);
   return [
     serve(
       AuthService,
       authService({
-        ...config,
-        ...guessing,
+        ...attempts,
         now,
         passwords,
         opener,
-        userMail,
-        codes,
-        mailBudget,
-        passwordMinLength,
         joining,
+        userMail,
+        mailBudget,
+        codes,
+        registration: registrationSettings(config),
+        usage: config.usage,
       }),
     ),
     serve(SessionService, sessionService({ now, keys, access, opener, rotations, sessions, memory })),
@@ -148,8 +146,8 @@ function createInterceptors(
   deps: Deps,
   access: AccessTokens,
   sessions: SessionLookup,
-  limits: Limits,
-  budgets: Budgets,
+  limits: ConfiguredLimits,
+  budgets: CallBudgets,
   counter?: CallCounter,
 ): Interceptor[] {
   const { config, orm, now, log, tracer } = deps;
@@ -191,39 +189,13 @@ function bearerReader({ config, orm, now }: Deps, access: AccessTokens, sessions
   };
 }
 
-function createBudgets({ orm, now, elapsed }: Deps): Budgets {
-  const autocommit = new Autocommit(orm);
-  return new Budgets((key, hits) => countHits(autocommit, defaultProjectId, key, hits, now()), elapsed);
-}
-
-function failureLimits(method: DescMethod, limits: Limits): FailureLimits {
-  return limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!);
-}
-
-/** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */
-function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] {
-  const { changePassword } = AuthService.method;
-  const perMinute = limits.limitOf(
-    `${limitKey(changePassword)}:session`,
-    policyOf(changePassword)!.perSessionPerMinute,
-  );
-  return async (userId) => {
-    const wait = perMinute === undefined ? 0 : await budgets.take(`password ${userId}`, perMinute);
-    if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
-  };
-}
-
-function createRotations({ config, orm, now }: Deps, limits: Limits): Rotations {
-  const refresh = SessionService.method.refresh;
-  const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
+function createRotations({ config, orm, now }: Deps, limits: ConfiguredLimits): Rotations {
+  const perMinute = limits.perSession(SessionService.method.refresh);
   const rules = { reuseInterval: config.refreshReuseInterval, perMinute: perMinute ?? 2 ** 31 - 1 };
   return new Rotations(new Autocommit(orm), rules, now);
 }
 
-function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {
-  const guessed = methods.filter((each) => policyOf(each)?.failureLimits);
-  const known = [...methods.map(limitKey), ...guessed.flatMap((each) => Limits.failureKeys(limitKey(each)))];
-  const unknown = limits.unknownKeys(new Set(known));
-  if (unknown.length > 0)
-    throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
+function registrationSettings(config: Config): AuthDeps['registration'] {
+  const { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail } = config;
+  return { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail };
 }

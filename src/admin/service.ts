@@ -5,14 +5,13 @@ import { revokeInvitesBy } from '../account/invites/invites.ts';
 import type { Joining } from '../account/invites/joining.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
-import { register } from '../auth/register.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import type { Passwords } from '../user/password.ts';
-import { findUser, forGood, lockUser } from '../user/user.ts';
+import { createUser, findUser, forGood, lockUser } from '../user/user.ts';
 import { auditMethods } from './audit-events.ts';
 import { type ImpersonationDeps, impersonationMethods } from './impersonation.ts';
 import { inviteCodeMethods } from './invite-codes.ts';
@@ -61,7 +60,7 @@ function userMethods({ now, passwords, joining }: Deps) {
         mustChangePassword,
       };
       const user = await change(context, async (em) => {
-        const user = await register(em, registration, undefined, at);
+        const user = await createUser(em, registration, at);
         await joining.open(em, user, at);
         audit(em, context, { action: 'user.create', userId: user.id }, at);
         return user;

@@ -76,7 +76,7 @@ async function leaveAddress(
   if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
   if (emailKey(email) === user.emailKey) return;
   await voidFor(em, user.id, now);
-  await userMail.tellEmailChanged(em, recipientOf(user), now);
+  await userMail.notifyEmailChanged(em, recipientOf(user), now);
 }
 
 /** Answers with what the audit trail calls it: a change of role is an event of its own, whatever else comes with it. */

@@ -50,8 +50,7 @@ export async function hashWith(
   derive: Derive,
   password: Buffer,
   cost: HashCost,
-  pepper?: Pepper,
-  salt: Buffer = randomBytes(16),
+  { pepper, salt = randomBytes(16) }: { pepper?: Pepper | undefined; salt?: Buffer } = {},
 ): Promise<string> {
   const tag = await derive(password, salt, cost, pepper?.key);
   const keyId = pepper ? `,keyid=${base64(Buffer.from(pepper.id))}` : '';

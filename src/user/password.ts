@@ -51,7 +51,7 @@ export class Passwords {
 
   static async open(rules: PasswordRules, around: AroundHash = (hash) => hash()): Promise<Passwords> {
     const derive = await fastestDerive();
-    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, rules.pepper);
+    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper: rules.pepper });
     return new Passwords(rules, derive, decoy, around);
   }
 
@@ -82,13 +82,14 @@ export class Passwords {
 
   hash(password: string, signal: AbortSignal): Promise<string> {
     const { cost, pepper } = this.#rules;
-    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper), signal);
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper }), signal);
   }
 
   /** Hashes a password at the current cost. It has just matched `stored`, which the new hash replaces. */
   rehash(stored: string, password: string, signal: AbortSignal): Promise<string> {
     const { cost, pepper } = this.#rules;
-    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper, saltAfter(stored)), signal);
+    const salt = saltAfter(stored);
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper, salt }), signal);
   }
 
   /**

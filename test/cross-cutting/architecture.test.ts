@@ -50,7 +50,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
   grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
   rpc: [
-    ...['errors.ts', 'audit', 'text', 'throttle/client-network.ts'],
+    ...['errors.ts', 'audit', 'text', 'throttle/client-network.ts', 'throttle/configured-limits.ts'],
     ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],

@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
-import { Budgets } from '../../src/throttle/call-budget.ts';
+import { CallBudgets } from '../../src/throttle/call-budget.ts';
 import { countHits } from '../../src/throttle/rate-limit-table.ts';
 import { createDatabase } from '../support/database.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -17,8 +17,8 @@ async function openBudgets(replicas = 2) {
   onTestFinished(() => orm.close(true));
   const time = { ms: Date.UTC(2027, 0, 1, 12) };
   const count = (key: string, hits: number) =>
-    countHits(new Autocommit(orm), defaultProjectId, key, hits, new Date(time.ms));
-  const budgets = Array.from({ length: replicas }, () => new Budgets(count, () => time.ms));
+    countHits(new Autocommit(orm), { projectId: defaultProjectId, key, hits }, new Date(time.ms));
+  const budgets = Array.from({ length: replicas }, () => new CallBudgets(count, () => time.ms));
   /** How many of so many calls at once, spread over the replicas, may pass. */
   const passing = async (key: string, limit: number, calls: number) => {
     const waits = await Promise.all(Array.from({ length: calls }, (_, i) => budgets[i % replicas]!.take(key, limit)));
@@ -160,7 +160,7 @@ describe('without the database', () => {
 });
 
 test('the memory that budgets take is bounded, however many addresses call', async () => {
-  const own = new Budgets(
+  const own = new CallBudgets(
     async (_, hits) => ({ hits, remaining: 60 }),
     () => 0,
   );

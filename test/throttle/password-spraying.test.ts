@@ -106,7 +106,7 @@ test.skipIf(process.env.ISOLATION)(
       return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text.slice(0, 24));
     };
     const known = await namesDuring(() => guess(home));
-    expect(known).toEqual(['sign_in_look_up', 'guess_count', 'begin', 'insert into "audit_event', 'commit']);
+    expect(known).toEqual(['sign_in_look_up', 'failed_attempts_count', 'begin', 'insert into "audit_event', 'commit']);
     expect(await namesDuring(() => guess(home, 'nobody@example.org'))).toEqual(known);
     for (let n = 0; n < 9; n++) await guess(stranger(n));
     expect(await namesDuring(() => guess('198.51.100.8'))).toEqual(['sign_in_look_up']);

@@ -184,7 +184,7 @@ test('a right code is none when others have used the counter of its address up b
   // As if they came between the look at the counter and the try.
   await service.database.query(
     `create function others() returns trigger language plpgsql as
-     $$ begin update rate_limits set hits = ${perAccount} where key like 'code %'; return new; end $$`,
+     $$ begin update rate_limits set hits = ${perAccount} where key like 'code recent %'; return new; end $$`,
   );
   await service.database.query(
     'create trigger others before update on one_time_tokens for each row execute function others()',
@@ -205,7 +205,7 @@ test('a try stays counted when the call fails afterwards', async () => {
   await service.database.query('create trigger fail before insert on sessions execute function fail()');
   expect((await refusalOf(enter(code, nonce))).code).toBe(Code.Unavailable);
   expect(await triesOf(service)).toEqual([{ tries: 1 }]);
-  const counted = `select key from rate_limits where hits = 1 and key like 'code%'`;
+  const counted = `select key from rate_limits where hits = 1 and key ~ '^code (recent|streak) '`;
   expect(await service.database.query(counted)).toHaveLength(2);
 });
 
@@ -226,7 +226,7 @@ test.skipIf(process.env.ISOLATION)('a wrong code costs the same statements whoev
     return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text.slice(0, 24));
   };
   const known = await namesDuring(nonces[0], ada.email);
-  expect(known.slice(0, 3)).toEqual(['guess_wait', 'one_time_try_code', 'guess_count']);
+  expect(known.slice(0, 3)).toEqual(['failed_attempts_wait', 'one_time_try_code', 'failed_attempts_count']);
   expect(await namesDuring(nonces[1], unknown)).toEqual(known);
   for (let n = 1; n < perAccount; n++) await namesDuring(nonces[0], ada.email);
   expect(await namesDuring(nonces[0], ada.email), 'after too many').toEqual(known);

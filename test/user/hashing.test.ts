@@ -26,7 +26,7 @@ describe.each(Object.entries(derives))('a hash by %s', (_, derive) => {
     const hash = await hashWith(derive, password, { memoryCost: 72, timeCost: 2, parallelism: 3 });
     expect(hash).toMatch(/^\$argon2id\$v=19\$m=72,t=2,p=3\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);
     expect(await hashWith(derive, password, cheap)).not.toBe(await hashWith(derive, password, cheap));
-    const peppered = await hashWith(derive, password, cheap, pepper);
+    const peppered = await hashWith(derive, password, cheap, { pepper });
     expect(peppered).toMatch(/^\$argon2id\$v=19\$m=64,t=1,p=1,keyid=Y2VsbGFy\$/);
     expect(peppered).not.toContain(pepper.key.toString('base64').slice(0, 20));
   });
@@ -44,18 +44,18 @@ describe.each(Object.entries(derives))('a hash by %s', (_, derive) => {
     expect(await rust!.verify(await hashWith(derive, password, cheap), password)).toBe(true);
     expect(await verifyWith(derive, await rust!.hash(password, cheap), password)).toBe(true);
     const secret = { secret: pepper.key };
-    expect(await rust!.verify(await hashWith(derive, password, cheap, pepper), password, secret)).toBe(true);
+    expect(await rust!.verify(await hashWith(derive, password, cheap, { pepper }), password, secret)).toBe(true);
   });
 
   test('made by npm argon2 is good for us, and ours with a pepper for it', async () => {
     expect(await verifyWith(derive, await argon2.hash(password, cheap), password)).toBe(true);
-    expect(await argon2.verify(await hashWith(derive, password, cheap, pepper), password, { secret: pepper.key })).toBe(
-      true,
-    );
+    expect(
+      await argon2.verify(await hashWith(derive, password, cheap, { pepper }), password, { secret: pepper.key }),
+    ).toBe(true);
   });
 
   test('needs the pepper it was made with, and without one needs none', async () => {
-    const peppered = await hashWith(derive, password, cheap, pepper);
+    const peppered = await hashWith(derive, password, cheap, { pepper });
     expect(await verifyWith(derive, peppered, password, pepper)).toBe(true);
     expect(await verifyWith(derive, peppered, password)).toBe(false);
     expect(await verifyWith(derive, peppered, password, { ...pepper, id: 'attic' })).toBe(false);
@@ -95,7 +95,7 @@ test('a hash is outdated when the cost or the pepper has changed since', async (
   expect(isOutdated(hash, { ...cheap, timeCost: 2 })).toBe(true);
   expect(isOutdated(hash, { ...cheap, parallelism: 2 })).toBe(true);
   expect(isOutdated(hash, cheap, pepper)).toBe(true);
-  const peppered = await hashWith(deriveWithArgon2, password, cheap, pepper);
+  const peppered = await hashWith(deriveWithArgon2, password, cheap, { pepper });
   expect(isOutdated(peppered, cheap, pepper)).toBe(false);
   expect(isOutdated(peppered, cheap, { ...pepper, id: 'attic' })).toBe(true);
   expect(isOutdated(peppered, cheap)).toBe(true);

@@ -21,7 +21,8 @@ export async function mailInvitation(
   now: Date,
 ): Promise<boolean> {
   const { id, projectId, email, emailKey, expiresAt } = invite;
-  if (outbox.isOff || !(await mailBudget.take(em, projectId, 'account_invite', emailKey, now))) return false;
+  const mail = { projectId, kind: 'account_invite', target: emailKey };
+  if (outbox.isOff || !(await mailBudget.take(em, mail, now))) return false;
   const message = messages.invitation(
     { projectId, email, locale, name: '' },
     { id, code, account, inviter, expiresAt },
