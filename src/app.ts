@@ -82,15 +82,7 @@ export function createApp(deps: Deps): App {
     now: deps.now,
     elapsed: deps.elapsed,
   });
-  const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
-  const ofPasswords = limits.failuresOf(signIn);
-  const ofOwnPassword = { consecutive: ofPasswords.consecutive };
-  const attempts = {
-    passwordFailures: new FailedAttempts('password', keys, budgets, ofPasswords),
-    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, ofOwnPassword),
-    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
-    passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
-  };
+  const attempts = createAttempts(keys, budgets, limits);
   const services = createServices(deps, access, sessions, opener, attempts, createRotations(deps, limits));
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -102,12 +94,24 @@ export function createApp(deps: Deps): App {
   };
 }
 
+/** The limits of failed attempts at passwords and codes. */
+function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
+  const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
+  const { consecutive } = limits.failuresOf(signIn);
+  return {
+    passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
+    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
+    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
+    passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
+  };
+}
+
 function createServices(
   deps: Deps,
   access: AccessTokens,
   sessions: SessionLookup,
   opener: SessionOpener,
-  attempts: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'passwordChecks'>,
+  attempts: ReturnType<typeof createAttempts>,
   rotations: Rotations,
 ) {
   const { config, now, keys, ring, passwords, outbox } = deps;

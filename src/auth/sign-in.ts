@@ -222,9 +222,17 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date): Promi
   const { user, checkedHash, newHash, counted, session, event, mail } = signIn;
   const { keys: counterKeys, limits: counterLimits } = columnsOf(counted.counters);
   const [row] = await record(em, {
-    ...{ userId: user.id, projectId: user.projectId, checkedHash, newHash },
-    ...{ counterKeys, counterLimits, clearedKeys: counted.clearedKeys },
-    ...{ session: rowOf(em, session), event, mail, now },
+    userId: user.id,
+    projectId: user.projectId,
+    checkedHash,
+    newHash,
+    counterKeys,
+    counterLimits,
+    clearedKeys: counted.clearedKeys,
+    session: rowOf(em, session),
+    event,
+    mail,
+    now,
   });
   const { wait, sessions, summary } = row!;
   // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
