@@ -4,7 +4,7 @@ import { send } from '../support/raw-http.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
-/** By proxies trusted: what X-Forwarded-For says, and the address that counts. Here both proxies are 127.0.0.1. */
+/** By number of trusted proxies: X-Forwarded-For, and the client's address. Here every proxy is 127.0.0.1. */
 const believed: Record<string, Record<string, string>> = {
   0: { '203.0.113.7': '127.0.0.1', '2001:db8::7': '127.0.0.1', '203.0.113.7, 198.51.100.1': '127.0.0.1' },
   1: {
@@ -38,7 +38,7 @@ const believed: Record<string, Record<string, string>> = {
 
 describe.each(wires)('over %s', (wire) => {
   test.each(Object.keys(believed))(
-    'behind %s proxies the client’s address is what the outermost of them saw',
+    'behind %s proxies the client’s address is the one that the outermost trusted proxy saw',
     async (hops) => {
       const service = await start({ env: { TRUSTED_PROXY_HOPS: hops } });
       const seen: Record<string, string> = {};
@@ -48,7 +48,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('no other header says where a call comes from', async () => {
+  test('no other header changes the client’s address', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
     const names = [
       'forwarded',
@@ -64,7 +64,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await addressSeen(service, wire, headers)).toBe('127.0.0.1');
   });
 
-  test('the header given twice counts as one list', async () => {
+  test('a repeated header counts as one list', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
     const headers = new Headers([
       ['x-forwarded-for', '203.0.113.7'],
@@ -74,7 +74,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(session!.address).toBe('198.51.100.1');
   });
 
-  test('a spoofed header does not renew a budget, whoever it names', async () => {
+  test('a spoofed header does not give a client another budget', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '0', LIMITS: 'AuthService.SignIn=3' } });
     const tries = Array.from({ length: 6 }, (_, i) => reasonFor(service, wire, `203.0.113.${i}`));
     expect((await Promise.all(tries)).toSorted()).toEqual([
@@ -83,7 +83,7 @@ describe.each(wires)('over %s', (wire) => {
     ]);
   });
 
-  test('behind a proxy each client has a budget of its own, which neither lies nor neighbouring IPv6 addresses renew', async () => {
+  test('behind a proxy each client has its own budget, and neither spoofed headers nor neighboring IPv6 addresses give it another', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1', LIMITS: 'AuthService.SignIn=1' } });
     const reasons: Record<string, string | undefined> = {};
     const clients = [
@@ -105,7 +105,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('audit events name the client as the proxy saw it, of what succeeded and of what failed', async () => {
+  test('audit events of successes and failures have the address that the proxy saw', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
     await service.clients('json').admin.createUser(ada, asService);
     const { auth } = service.clients(wire);
@@ -123,7 +123,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('both wires and all replicas draw on one budget', async () => {
+test('both protocols and all replicas share one budget', async () => {
   const service = await start({ replicas: 2, env: { LIMITS: 'AuthService.SignIn=3' } });
   const reasons = [
     await reasonFor(service, 'grpc', ''),
@@ -135,7 +135,7 @@ test('both wires and all replicas draw on one budget', async () => {
     for (const replica of [0, 1]) expect(await reasonFor(service, wire, '', replica)).toBe('OVER_REQUEST_RATE_LIMIT');
 });
 
-test('a proxy may also send the header empty', async () => {
+test('an empty header is ignored', async () => {
   const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
   const headers = { 'x-forwarded-for': '' };
   const path = '/gatehouse.v1.AuthService/SignUpAnonymous';
