@@ -18,7 +18,6 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
-import { Refusal } from './errors.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -28,8 +27,8 @@ import { authenticate } from './rpc/authenticate.ts';
 import { deadline } from './rpc/deadline.ts';
 import { describeBug, errors } from './rpc/errors.ts';
 import { Paging } from './rpc/paging.ts';
-import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
-import { limitKey, rateLimit } from './rpc/rate-limit.ts';
+import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
+import { rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
@@ -42,11 +41,11 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
-import { Budgets } from './throttle/call-budget.ts';
-import { Limits } from './throttle/configured-limits.ts';
-import { FailedAttempts, type FailureLimits } from './throttle/failed-attempts.ts';
+import { CallBudgets } from './throttle/call-budget.ts';
+import { ConfiguredLimits } from './throttle/configured-limits.ts';
+import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
-import { countHits } from './throttle/rate-limit-table.ts';
+import { PasswordChecks } from './throttle/password-checks.ts';
 import type { Passwords } from './user/password.ts';
 
 export interface Deps {
@@ -75,10 +74,10 @@ interface Parts extends Deps {
   /** For statements that serve several calls at once. */
   readonly shared: Autocommit;
   readonly access: AccessTokens;
-  readonly limits: Limits;
+  readonly limits: ConfiguredLimits;
   readonly sessions: SessionLookup;
   readonly opener: SessionOpener;
-  readonly budgets: Budgets;
+  readonly budgets: CallBudgets;
 }
 
 /** What both transports serve. */
@@ -86,47 +85,42 @@ export function createApp(deps: Deps): App {
   const { config, orm, now, keys, ring } = deps;
   const issuer = `${config.publicUrl}/auth/v1`;
   const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
-  const limits = new Limits(config.limits);
+  const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
   const opener = new SessionOpener(keys, access, config.sessionLifetimes);
-  const budgets = createBudgets(deps);
-  const ofPasswords = failureLimits(AuthService.method.signIn, limits);
-  const guessing = {
-    passwordFailures: new FailedAttempts('password', deps.keys, budgets, ofPasswords),
-    ownPasswordFailures: new FailedAttempts('own password', deps.keys, budgets, {
-      consecutive: ofPasswords.consecutive,
-    }),
-    wrongCodes: new FailedAttempts(
-      'code',
-      deps.keys,
-      budgets,
-      failureLimits(AuthService.method.signInWithMagicLink, limits),
-    ),
-    countGuess: guessCounter(budgets, limits),
-  };
+  const { elapsed } = deps;
+  const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
   const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
-  const services = createServices(parts, guessing);
+  const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
   prepareRules(methods.map(({ input }) => input));
-  refuseUnknownLimits(limits, methods);
+  limits.requireKnown(methods);
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
   };
 }
 
-function createServices(
-  parts: Parts,
-  guessing: Pick<AuthDeps, 'passwordFailures' | 'ownPasswordFailures' | 'wrongCodes' | 'countGuess'>,
-) {
-  const { config, now, keys, ring, passwords, outbox, access, sessions, opener, shared } = parts;
+/** The limits of failed attempts at passwords and codes. */
+function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
+  const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
+  const { consecutive } = limits.failuresOf(signIn);
+  return {
+    passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
+    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
+    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
+    passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
+  };
+}
+
+function createServices(parts: Parts) {
+  const { config, now, keys, ring, passwords, outbox, access, sessions, opener, shared, budgets, limits } = parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
   const mailBudget = new MailBudget(keys, config.mail);
-  const passwordMinLength = config.passwords.minLength;
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
@@ -135,16 +129,16 @@ function createServices(
     serve(
       AuthService,
       authService({
-        ...config,
-        ...guessing,
+        ...createAttempts(keys, budgets, limits),
         now,
         passwords,
         opener,
-        userMail,
-        codes,
-        mailBudget,
-        passwordMinLength,
         joining,
+        userMail,
+        mailBudget,
+        codes,
+        registration: registrationSettings(config),
+        usage: config.usage,
       }),
     ),
     serve(
@@ -187,38 +181,12 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
   ];
 }
 
-function createBudgets({ orm, now, elapsed }: Deps): Budgets {
-  const autocommit = new Autocommit(orm);
-  return new Budgets((key, hits) => countHits(autocommit, defaultProjectId, key, hits, now()), elapsed);
-}
-
-function failureLimits(method: DescMethod, limits: Limits): FailureLimits {
-  return limits.failuresOf(limitKey(method), policyOf(method)!.failureLimits!);
-}
-
-/** A user's checks of their own password, by whatever method. The budget is ChangePassword's of one session. */
-function guessCounter(budgets: Budgets, limits: Limits): AuthDeps['countGuess'] {
-  const { changePassword } = AuthService.method;
-  const perMinute = limits.limitOf(
-    `${limitKey(changePassword)}:session`,
-    policyOf(changePassword)!.perSessionPerMinute,
-  );
-  return async (userId) => {
-    const wait = perMinute === undefined ? 0 : await budgets.take(`password ${userId}`, perMinute);
-    if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
-  };
-}
-
 function rotationRules({ config, limits }: Parts): RotationRules {
-  const { refresh } = SessionService.method;
-  const perMinute = limits.limitOf(`${limitKey(refresh)}:session`, policyOf(refresh)!.perSessionPerMinute);
+  const perMinute = limits.perSession(SessionService.method.refresh);
   return { reuseInterval: config.refreshReuseInterval, perMinute };
 }
 
-function refuseUnknownLimits(limits: Limits, methods: readonly DescMethod[]): void {
-  const guessed = methods.filter((each) => policyOf(each)?.failureLimits);
-  const known = [...methods.map(limitKey), ...guessed.flatMap((each) => Limits.failureKeys(limitKey(each)))];
-  const unknown = limits.unknownKeys(new Set(known));
-  if (unknown.length > 0)
-    throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
+function registrationSettings(config: Config): AuthDeps['registration'] {
+  const { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail } = config;
+  return { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail };
 }

@@ -4,6 +4,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { caller } from '../rpc/context.ts';
+import { mayActAt } from '../user/user.ts';
 import { revokePending } from './invites/invite.ts';
 import { isAtLeast, mayGrant, type Place, type Role } from './membership.ts';
 
@@ -59,7 +60,7 @@ export function memberRequestOf(context: HandlerContext, place: Omit<Place, 'pro
 const lockMembers = statement<{ userId: string; role: Role; mayAct: boolean }, MemberRequest & { now: Date }>(
   'members_lock',
   `select m.user_id as "userId", m.role,
-     (u.deleted_at is null and (u.banned_until is null or u.banned_until <= :now)) as "mayAct"
+     ${mayActAt('u')} as "mayAct"
    from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
    where m.project_id = :projectId and m.account_id = :accountId and (m.user_id in (:callerId, :userId) or m.role = 'owner')
    order by m.id for no key update of m, a`,
@@ -95,7 +96,7 @@ export async function permit(
 export const nextOwner = (accountId: string, formerOwner: string, now = ':now') =>
   `select m.user_id from memberships m join users u on u.id = m.user_id
        where m.account_id = ${accountId} and m.role = 'owner' and m.user_id <> ${formerOwner}
-       order by (u.deleted_at is null and (u.banned_until is null or u.banned_until <= ${now})) desc, m.id limit 1`;
+       order by ${mayActAt('u', now)} desc, m.id limit 1`;
 
 const lockAccountsOf = statement<{ id: string }, { userId: string }>(
   'user_accounts_lock',

@@ -1,7 +1,7 @@
 import { audit } from '../audit/event.ts';
-import { register } from '../auth/register.ts';
 import { Refusal } from '../errors.ts';
 import { change, projectOf } from '../rpc/context.ts';
+import { createUser as insertUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managedUserToMessage } from './message.ts';
 
@@ -17,7 +17,7 @@ export function createUser({ now, passwords, joining }: AdminDeps): AdminMethods
     const projectId = projectOf(context);
     const registration = { projectId, email, name, passwordHash, emailVerified, mustChangePassword };
     const user = await change(context, async (em) => {
-      const user = await register(em, registration, undefined, at);
+      const user = await insertUser(em, registration, at);
       await joining.open(em, user, at);
       audit(em, context, { action: 'user.create', userId: user.id }, at);
       return user;

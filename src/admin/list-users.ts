@@ -6,7 +6,7 @@ import { statement } from '../database/statement.ts';
 import { autocommit, projectOf, reads } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
 import { emailKey } from '../user/email.ts';
-import { findByEmail, User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import { findByEmail, mayActAt, User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managedUserToMessage } from './message.ts';
 
@@ -62,7 +62,7 @@ const withPrefix = statement<UserRow, PrefixRange>(
    where u.project_id = :projectId and u.deleted_at is null and u.email_key ~>=~ :prefix and u.email_key ~<~ :end
      and (:after::text is null or u.email_key ~>~ :after)
      and (:banned::boolean is null
-       or :banned <> (u.deleted_at is null and (u.banned_until is null or u.banned_until <= :now)))
+       or :banned <> ${mayActAt('u')})
    order by u.email_key using ~<~ limit :limit`,
 );
 

@@ -9,14 +9,15 @@ import type { AdminDeps, AdminMethods } from './deps.ts';
 
 export function sendPasswordReset({ now, userMail, mailBudget }: AdminDeps): AdminMethods['sendPasswordReset'] {
   return async ({ userId }, context) => {
-    if (userMail.areOff) throw new Refusal('MAIL_DISABLED');
+    if (userMail.isOff) throw new Refusal('MAIL_DISABLED');
     const at = now();
     await change(context, async (em) => {
       const user = await reachableUser(em, userId, context, at);
       // RequestPasswordReset counts against the same budget: a further mail only voids the link in the one before.
-      const wait = await mailBudget.takeOrWait(em, user.projectId, 'password_reset', user.emailKey!, at);
+      const mail = { projectId: user.projectId, kind: 'password_reset', target: user.emailKey! };
+      const wait = await mailBudget.takeOrWait(em, mail, at);
       if (wait > 0) throw new Refusal('MAIL_LIMIT_REACHED', { retryAfter: wait });
-      await userMail.send(em, 'password_reset', recipientOf(user), at);
+      await userMail.send(em, { kind: 'password_reset', to: recipientOf(user) }, at);
       audit(em, context, { action: 'user.send_password_reset', userId: user.id }, at);
     });
     return {};

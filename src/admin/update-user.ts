@@ -54,7 +54,7 @@ async function leaveAddress(
   if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
   if (emailKey(email) === user.emailKey) return;
   await voidFor(em, user.id, now);
-  await userMail.tellEmailChanged(em, recipientOf(user), now);
+  await userMail.notifyEmailChanged(em, recipientOf(user), now);
 }
 
 /** Returns the actions for the audit trail. A change of role is an event of its own, next to one for the other fields. */

@@ -5,14 +5,14 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { consume, voidFor } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
-import { kindOfClient, sessionToMessage } from '../session/message.ts';
+import { kindOfClient } from '../session/message.ts';
 import { evictSessions, revokeSessions } from '../session/revocation.ts';
 import { sessionsPerUser } from '../session/session-opener.ts';
-import { userToMessage } from '../user/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { redeemCode } from './magic-link-code.ts';
-import { openAndTell } from './new-device.ts';
+import { signedInToMessage } from './message.ts';
+import { openAndNotify } from './new-device.ts';
 import { sendLink } from './send-link.ts';
 import { recipientOf } from './user-mail.ts';
 
@@ -35,7 +35,7 @@ export function magicLink(deps: AuthDeps): Methods {
       const { user, opened } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
         if (!used) throw refused();
-        await wrongCodes.forget(em, projectId, used.target);
+        await wrongCodes.clear(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refused();
         await proveMailbox(em, user, at);
@@ -43,15 +43,12 @@ export function magicLink(deps: AuthDeps): Methods {
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
         await evictSessions(em, user.id, sessionsPerUser - 1, at);
-        await openAndTell(em, opened.session, userMail.draftNewDevice(recipientOf(user), opened.session, at));
+        const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
+        await openAndNotify(em, opened.session, mail);
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened };
       });
-      return {
-        user: userToMessage(user, at),
-        tokens: opener.tokensOf(opened, user, at),
-        session: sessionToMessage(opened.session, opened.session.id),
-      };
+      return signedInToMessage(opener, user, opened, at);
     },
   };
 }
@@ -60,14 +57,14 @@ function refused(): Refusal {
   return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
 }
 
-/** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */
+/** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
 const lockedPassword = '*';
 
 /**
- * Notes that somebody has shown to read the user's mail.
+ * Marks the address as verified, since the user has shown that they read its mail.
  *
- * Where nobody had before, anybody may have registered the address, and waits for its owner to use the account. So the
- * first proof takes away what was there: the password, the sessions, what is pending.
+ * Until this first proof anybody may have registered the address and be waiting for its owner to use the account. So the
+ * first proof removes what was set before it: the password, the sessions, pending changes and other one-time values.
  */
 async function proveMailbox(em: EntityManager, user: User, now: Date): Promise<void> {
   if (user.emailVerifiedAt) return;

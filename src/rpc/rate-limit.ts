@@ -1,7 +1,7 @@
-import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
 import { networkOf } from '../throttle/client-network.ts';
+import { limitKey } from '../throttle/configured-limits.ts';
 import { kOrigin } from './context.ts';
 import { policyOf } from './policy.ts';
 
@@ -22,9 +22,4 @@ export function rateLimit(take: Take, limitOf: LimitOf): Interceptor {
     }
     return next(req);
   };
-}
-
-/** The name of a method in LIMITS: `AuthService.SignIn`. */
-export function limitKey(method: DescMethod): string {
-  return `${method.parent.name}.${method.name}`;
 }

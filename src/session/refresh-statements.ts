@@ -1,4 +1,5 @@
 import { anyOf, statement } from '../database/statement.ts';
+import { mayActAt } from '../user/user.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { endOf, isLive } from './session.ts';
 
@@ -25,7 +26,7 @@ const rotation = (token: Readonly<Record<keyof PresentedToken, string>>) => ({
    and s.generation = ${token.generation} and s.secret_hash = ${token.secretHash}
    and ${isLive('s')}
    and (s.refresh_count < :perMinute or s.refresh_window_at <= :now::timestamptz - interval '1 minute')
-   and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= :now)`,
+   and u.id = s.user_id and ${mayActAt('u')}`,
 });
 
 const one = rotation({

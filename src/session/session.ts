@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
-import { User } from '../user/user.ts';
+import { mayActAt, User } from '../user/user.ts';
 
 export type SessionKind = 'web' | 'native' | 'cli' | 'device' | 'service';
 
@@ -139,7 +139,7 @@ export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null a
 export const isRevokedIndirectly = (s: string, now = ':now') =>
   `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
      or ${s}.impersonator_id is not null and not exists (select 1 from users o where o.id = ${s}.impersonator_id
-       and o.system_role = 'operator' and o.deleted_at is null and (o.banned_until is null or o.banned_until <= ${now})))`;
+       and o.system_role = 'operator' and ${mayActAt('o', now)}))`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
 export const isLive = (s: string, now = ':now') =>
@@ -149,9 +149,6 @@ export const isLive = (s: string, now = ':now') =>
  * How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null.
  */
 export const endOf = (s: string, u: string, now = ':now') =>
-  `case when ${s}.revoked_at is not null or not (${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= ${now}))
+  `case when ${s}.revoked_at is not null or not (${mayActAt(u, now)})
             or ${isRevokedIndirectly(s, now)} then 'revoked'
           when not (${isUnexpired(s, now)}) then 'expired' end`;
-
-// For the look-up of a sign-in alone.
-export const endedAbove = (now: string) => isRevokedIndirectly('s', now);

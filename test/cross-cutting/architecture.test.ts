@@ -50,7 +50,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
   grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
   rpc: [
-    ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text', 'throttle/client-network.ts'],
+    ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
+    ...['throttle/client-network.ts', 'throttle/configured-limits.ts'],
     ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],
@@ -156,8 +157,9 @@ describe('only the named files', () => {
 describe('a shared rule is spelled in SQL only in the files named', () => {
   // The other files use the fragment with the rule's name.
   test.each<[rule: string, pattern: RegExp, files: readonly string[]]>([
-    // The look-up of a sign-in has a copy of its own.
-    ['isLive: a session has not expired', /idle_expires_at (>|<)/, ['auth/check-password.ts', 'session/session.ts']],
+    ['isLive: a session has not expired', /idle_expires_at (>|<)/, ['session/session.ts']],
+    // one-time/ is below user/ and cannot import from it.
+    ['mayActAt: a user is not banned', /banned_until (is null|<|>)/, ['one-time/token.ts', 'user/user.ts']],
     ['isRevokedIndirectly: a change elsewhere revoked the session', /\(select sessions_since/, ['session/session.ts']],
     // The outbox asks for the value behind a mail: mail/ is below one-time/ and cannot import from it.
     [

@@ -7,6 +7,7 @@ import { Refusal } from '../../errors.ts';
 import { cancelMails } from '../../mail/mail.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { emailKey } from '../../user/email.ts';
+import { mayActAt } from '../../user/user.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { mayGrant, type Role } from '../membership.ts';
 import { inviteToMessage, roleOf } from '../message.ts';
@@ -43,7 +44,7 @@ interface Inviter {
 const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountId' | 'inviterId'> & { now: Date }>(
   'inviter_lock',
   `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale,
-     (u.deleted_at is null and (u.banned_until is null or u.banned_until <= :now)) as "mayAct"
+     ${mayActAt('u')} as "mayAct"
    from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :inviterId
    for no key update of m, a for key share of u`,
@@ -118,7 +119,8 @@ async function enqueueMail(
   now: Date,
 ): Promise<boolean> {
   const { id, projectId, email, emailKey, expiresAt } = invite;
-  if (outbox.isOff || !(await mailBudget.take(em, projectId, 'account_invite', emailKey, now))) return false;
+  const mail = { projectId, kind: 'account_invite', target: emailKey };
+  if (outbox.isOff || !(await mailBudget.take(em, mail, now))) return false;
   const recipient = { projectId, email, locale, name: '' };
   await outbox.enqueue(em, messages.invitation(recipient, { id, code, account, inviter, expiresAt }), now);
   return true;
