@@ -19,7 +19,7 @@ const basis: fc.Arbitrary<QuotaBasis> = fc.record({
   referrals: fc.integer({ min: 0, max: 6 }),
 });
 
-test('a quota is the same in SQL and in TypeScript, and so is what makes it the paid one', async () => {
+test('the quota, and whether it is the paid one, are the same in SQL and in TypeScript', async () => {
   const { query } = await createDatabase();
   const quota = quotaSql({ isGuest: ':isGuest::boolean', status: ':status::text', referrals: ':referrals::int8' });
   const { text, valuesOf } = compile(`select ${quota} as quota, ${isSubscribedSql(':status::text')} as subscribed`);
