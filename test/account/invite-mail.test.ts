@@ -16,7 +16,7 @@ const statesOf = async ({ database }: TestService) =>
   );
 
 describe.each(wires)('over %s', (wire) => {
-  test('an invitation is sent to whom it is for, and its link leads to the application and into the account', async () => {
+  test('an invitation is mailed to the invited address, and its link leads to the application and into the account', async () => {
     const service = await start({ env: { FRONTEND_URL: 'https://app.example.com' } });
     const { accounts, auth } = service.clients(wire);
     const { account, as } = await service.welcome(ada);
@@ -36,7 +36,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await statesOf(service)).toEqual([{ state: 'sent', says: false }]);
   });
 
-  test('it is in the language of whom it is for, else of who invites, else in the default one', async () => {
+  test('the mail is in the language of the invited user, else of the inviter, else in the default one', async () => {
     const service = await start({ env: { MAIL_GAP: '0s' } });
     const { accounts, auth } = service.clients(wire);
     const [owner, invited] = [await service.welcome(ada), await service.welcome(bob)];
@@ -55,7 +55,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await subjectOf(bob.email)).toBe('You are invited to an account');
   });
 
-  test('what people call themselves is neither markup nor a link nor a header, and no longer than a name', async () => {
+  test('names in a mail are neither markup nor links nor headers, and are cut to the length of a name', async () => {
     const sink = await startSink();
     const service = await start({ env: { ...sink.env, FRONTEND_URL: 'http://localhost:3000' } });
     const { accounts } = service.clients(wire);
@@ -69,7 +69,7 @@ describe.each(wires)('over %s', (wire) => {
       ['Dr. Ada & Co. '.repeat(14), `Ada\u2028Bcc: ${'x'.repeat(150)}`],
     ];
     for (const [n, [name, inviter]] of names.entries()) {
-      // Past the validation, which refuses some of these: they may have been stored before it did.
+      // Written to the table directly: the validation refuses some of these, and older versions may have stored them.
       await service.database.query('update accounts set name = $2 where id = $1', [account.id, name]);
       await service.database.query('update users set name = $2 where id = $1', [user.id, inviter]);
       const email = `carol-${n}@example.org`;
@@ -96,7 +96,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(sink.mails[0]!.parsed.html).toContain('&lt;b&gt;Win&lt;');
   });
 
-  test('the mail of an invitation that has died is not sent, and says nothing any more', async () => {
+  test('the mail of an invitation that was accepted, revoked or replaced is not sent, and its content is deleted', async () => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { accounts, admin, auth } = service.clients(wire);
@@ -130,7 +130,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(ours()[0]!.to).toEqual([living.email]);
   });
 
-  test('nor is that of one that expires while the mail server is away, and the next one does not wait for it', async () => {
+  test('the mail of an invitation that expires while the mail server is down is not sent, and does not delay the next one', async () => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { accounts } = service.clients(wire);
@@ -139,7 +139,7 @@ describe.each(wires)('over %s', (wire) => {
     sink.state.mode = { rcpt: 451 };
     await accounts.createAccountInvite(draft, as);
     await accounts.createAccountInvite({ ...draft, email: 'dave@example.org' }, as);
-    // Not before each failure is written down, with the time of the next try.
+    // Each failure has been recorded by then, with the time of the next attempt.
     const failed = 'select from mail_outbox where fault is not null';
     await expect.poll(async () => (await service.database.query(failed)).length, patiently).toBe(2);
     service.pass(7 * 86_400 - 10);
@@ -155,7 +155,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(sink.mails).toHaveLength(1);
   });
 
-  test('an address is sent no more invitations than its budget, and whoever invites is told to pass the link on', async () => {
+  test('an address receives no more invitations than its budget, and the response says that no mail was sent', async () => {
     const service = await start({ env: { MAIL_HOURLY_LIMIT: '1' } });
     const { accounts, auth } = service.clients(wire);
     const hosts = [await service.welcome(ada), await service.welcome(bob), await service.welcome(carol)];
@@ -174,7 +174,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(joined.account!.account!.id).toBe(hosts[2]!.account.id);
   });
 
-  test('where there is no mail nobody is told that there were', async () => {
+  test('with MAIL_MODE off the response says that no mail was sent', async () => {
     const service = await start({ env: { MAIL_MODE: 'off' } });
     const { account, as } = await service.welcome(ada);
     const draft = { accountId: account.id, email: carol.email, role: MEMBER };

@@ -24,7 +24,7 @@ async function inviteInto(service: TestService, email: string, role: AccountRole
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('who registers owns a new account that is named after them and on trial', async () => {
+  test('a new user owns an account that is named after them and on trial', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { user, account } = await auth.register(ada);
@@ -43,7 +43,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.getMe({}, as)).account).toEqual(account);
   });
 
-  test('a guest has no account until they register, and whom a backend creates has one', async () => {
+  test('a guest has no account until they register, and a user whom a backend creates has one', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const guest = await service.guest();
@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await service.welcome({ ...bob, name: '' })).account).toMatchObject({ name: "bob's Account" });
   });
 
-  test('with the gate on, registering takes a code, unless people may serve themselves', async () => {
+  test('with REQUIRE_INVITE_CODE registering takes a code, unless SELF_SERVE_ENABLED is on', async () => {
     const closed = await start({ env: gate });
     const { auth } = closed.clients(wire);
     const refusal = await refusalWithoutTrace(closed.database, () => auth.register(ada));
@@ -66,33 +66,36 @@ describe.each(wires)('over %s', (wire) => {
     await open.clients(wire).auth.register(ada);
   });
 
-  test.each([{}, gate])('an invite code works once, in any letter case, and bad ones are refused (%o)', async (env) => {
-    const service = await start({ env });
-    const { auth, admin } = service.clients(wire);
-    await admin.createInviteCode({ code: 'Spring-26' }, asService);
-    await admin.createInviteCode({ code: 'old-code', lifetime: { seconds: 60n } }, asService);
-    service.pass(61);
-    const bad = (inviteCode: string) =>
-      refusalWithoutTrace(service.database, () => auth.register({ ...bob, inviteCode }));
-    const { user } = await auth.register({ ...ada, inviteCode: ' spring-26' });
-    expect(await bad('SPRING-26')).toMatchObject({
-      reason: 'INVITE_CODE_USED',
-      message: 'Invite code has already been used',
-    });
-    expect(await bad('old-code')).toMatchObject({
-      reason: 'INVITE_CODE_EXPIRED',
-      message: 'Invite code has expired',
-    });
-    expect(await bad('never-was')).toMatchObject({ reason: 'INVALID_INVITE_CODE', message: 'Invalid invite code' });
-    const { inviteCodes } = await admin.listInviteCodes({}, asService);
-    expect(inviteCodes.map(({ code, usedBy }) => [code, usedBy])).toEqual([
-      ['OLD-CODE', ''],
-      ['SPRING-26', user!.id],
-    ]);
-    expect(timestampDate(inviteCodes[1]!.useTime!).getTime()).toBeLessThanOrEqual(service.now().getTime());
-  });
+  test.each([{}, gate])(
+    'an invite code works once, in any letter case, and other codes are refused (%o)',
+    async (env) => {
+      const service = await start({ env });
+      const { auth, admin } = service.clients(wire);
+      await admin.createInviteCode({ code: 'Spring-26' }, asService);
+      await admin.createInviteCode({ code: 'old-code', lifetime: { seconds: 60n } }, asService);
+      service.pass(61);
+      const bad = (inviteCode: string) =>
+        refusalWithoutTrace(service.database, () => auth.register({ ...bob, inviteCode }));
+      const { user } = await auth.register({ ...ada, inviteCode: ' spring-26' });
+      expect(await bad('SPRING-26')).toMatchObject({
+        reason: 'INVITE_CODE_USED',
+        message: 'Invite code has already been used',
+      });
+      expect(await bad('old-code')).toMatchObject({
+        reason: 'INVITE_CODE_EXPIRED',
+        message: 'Invite code has expired',
+      });
+      expect(await bad('never-was')).toMatchObject({ reason: 'INVALID_INVITE_CODE', message: 'Invalid invite code' });
+      const { inviteCodes } = await admin.listInviteCodes({}, asService);
+      expect(inviteCodes.map(({ code, usedBy }) => [code, usedBy])).toEqual([
+        ['OLD-CODE', ''],
+        ['SPRING-26', user!.id],
+      ]);
+      expect(timestampDate(inviteCodes[1]!.useTime!).getTime()).toBeLessThanOrEqual(service.now().getTime());
+    },
+  );
 
-  test('the plan of an invite code is active at once, or on trial for as long as the code says', async () => {
+  test('the plan of an invite code is active at once, or on trial for as many days as the code has', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { inviteCode: granted } = await admin.createInviteCode({ assignedPlan: 'team' }, asService);
@@ -108,7 +111,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(Math.abs(left - 14 * day)).toBeLessThan(60_000);
   });
 
-  test('who is invited joins that account in that role, and no new one is opened', async () => {
+  test('an invited user joins the account in the role of the invitation, and no new account is opened', async () => {
     const service = await start({ env: gate });
     const { auth, admin } = service.clients(wire);
     const { inviteCode } = await admin.createInviteCode({ code: 'not-needed' }, asService);
@@ -127,7 +130,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query('select from invite_codes where used_at is not null')).toEqual([]);
   });
 
-  test('an invitation that is unknown, used, revoked, expired or for somebody else is told so', async () => {
+  test('an invitation that is unknown, used, revoked, expired or for another address is refused with that reason', async () => {
     const service = await start();
     const { auth, accounts } = service.clients(wire);
     const { accountInviteCode, host } = await inviteInto(service, ada.email);
@@ -159,7 +162,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('what is wrong with an invite is told before the address is, and a failed registration uses up nothing', async () => {
+  test('a refused code is reported before a taken address, and a failed registration uses up no code', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { accountInviteCode } = await inviteInto(service, ada.email);
@@ -175,7 +178,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each([{}, { assignedPlan: 'team' }])(
-    'of many who register with one code at once one does (%o)',
+    'of parallel registrations with one code one succeeds (%o)',
     async (plan) => {
       const barrier = new Barrier('Register');
       const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
@@ -191,7 +194,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('of many who register with one invitation at once one does', async () => {
+  test('of parallel registrations with one invitation one succeeds', async () => {
     const barrier = new Barrier('Register');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     const { accountInviteCode } = await inviteInto(service, ada.email);
@@ -205,7 +208,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a display code that is taken is replaced by another, without a trace of the first', async () => {
+test('a display code that is taken is replaced by another, without a trace of the first one', async () => {
   const service = await start();
   const { account } = await service.welcome();
   const orm = await openOrm(service.database.url);
@@ -227,13 +230,13 @@ test('a display code that is taken is replaced by another, without a trace of th
   expect(codes).toEqual([]);
 });
 
-test('a trial of no days is none', async () => {
+test('with TRIAL_DAYS=0 a new account has no trial', async () => {
   const service = await start({ env: { TRIAL_DAYS: '0', TRIAL_PLAN: 'basic' } });
   const { account } = await service.welcome();
   expect(account.subscription).toMatchObject({ plan: 'basic', status: SubscriptionStatus.CANCELED });
 });
 
-test('an invite code that exists is not made again, and a trial belongs to a plan', async () => {
+test('an invite code that exists is refused, and so is a trial without a plan', async () => {
   const service = await start();
   for (const wire of wires) {
     const { admin } = service.clients(wire);

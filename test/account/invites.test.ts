@@ -16,7 +16,7 @@ async function verify({ database }: TestService, userId: string): Promise<void> 
   await database.query('update users set email_verified_at = now() where id = $1', [userId]);
 }
 
-/** Ada's account, and Bob with an account of his own and a proved address. */
+/** Ada's account, and Bob with an account of his own and a verified address. */
 async function startWithTwo(options: Parameters<typeof start>[0] = {}) {
   const service = await start(options);
   const [owner, guest] = [await service.welcome(ada), await service.welcome(bob)];
@@ -25,7 +25,7 @@ async function startWithTwo(options: Parameters<typeof start>[0] = {}) {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('an invitation shows its code once, keeps only a hash of it, and leads to the application', async () => {
+  test('the code of an invitation is returned once, stored as a hash only, and linked to the application', async () => {
     const { service, owner, accountId } = await startWithTwo({ env: { FRONTEND_URL: 'https://app.example.com' } });
     const { accounts } = service.clients(wire);
     const draft = { accountId, email: ' Carol@example.org', role: VIEWER };
@@ -40,7 +40,7 @@ describe.each(wires)('over %s', (wire) => {
     for (const each of [made.accountInviteCode, made.accountInviteCode.slice(4)]) expect(dump).not.toContain(each);
   });
 
-  test('an existing user with that verified address joins, and is in the account from then on', async () => {
+  test('an existing user with the invited, verified address joins, and is switched to the account', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts, auth } = service.clients(wire);
     const { accountInviteCode } = await accounts.createAccountInvite(
@@ -61,7 +61,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toEqual([{ user_id: guest.user.id }]);
   });
 
-  test('a forwarded link is of no use to another user, and none to somebody who has not proved the address', async () => {
+  test('an invitation is refused to a user with another address, and to one whose address is not verified', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts } = service.clients(wire);
     const stranger = await service.welcome(carol);
@@ -87,7 +87,7 @@ describe.each(wires)('over %s', (wire) => {
     await attempt(guest.as)();
   });
 
-  test('nobody invites an owner, an admin invites no admin, and members and viewers nobody', async () => {
+  test('owners invite up to admins, admins up to members, and members and viewers invite nobody', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts } = service.clients(wire);
     const invite = (role: AccountRole, as: object) => () =>
@@ -113,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     await invite(MEMBER, guest.as)();
   });
 
-  test('invitations die with the right to make them: their maker removed, demoted, banned or deleted', async () => {
+  test('invitations are revoked when the inviter is removed, demoted, banned or deleted', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts, admin } = service.clients(wire);
     const invited = await service.welcome(carol);
@@ -141,7 +141,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['before', 'after'])(
-    'an invitation that is being made while its maker is banned ends with the ban, or is not made: %s it',
+    'an invitation that is created while the inviter is being banned is revoked by the ban, or refused: %s it',
     async (when) => {
       const isBefore = when === 'before';
       const pause = isBefore ? new Pause('CreateAccountInvite', 'commit') : new Pause('BanUser', 'commit');
@@ -163,7 +163,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('of many who accept one invitation at once one does', async () => {
+  test('of parallel calls that accept one invitation one succeeds', async () => {
     const barrier = new Barrier('AcceptAccountInvite');
     const { service, owner, guest, accountId } = await startWithTwo({ replicas: 2, inner: [barrier.interceptor()] });
     const { accountInviteCode } = await service
@@ -178,7 +178,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query('select from memberships where account_id = $1', [accountId])).toHaveLength(2);
   });
 
-  test('an address has one pending invitation, members need none, and an expired one makes way', async () => {
+  test('an address has one pending invitation, a member has no invitation, and an expired one is replaced', async () => {
     const barrier = new Barrier('CreateAccountInvite');
     const { service, owner, accountId } = await startWithTwo({ replicas: 2, inner: [barrier.interceptor()] });
     const { accounts } = service.clients(wire);
@@ -196,7 +196,7 @@ describe.each(wires)('over %s', (wire) => {
     await accounts.createAccountInvite(draft, as);
   });
 
-  test('an account has so many pending invitations and not one more, however many ask at once', async () => {
+  test('an account has at most its limit of pending invitations, also after parallel calls', async () => {
     const barrier = new Barrier('CreateAccountInvite');
     const { service, owner, accountId } = await startWithTwo({ replicas: 2, inner: [barrier.interceptor()] });
     await service.database.query(
@@ -215,7 +215,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(new Set(errors.map(reasonOf))).toEqual(new Set(['ACCOUNT_INVITE_LIMIT_REACHED']));
   });
 
-  test('invitations are listed in pages, to owners and admins of the account only', async () => {
+  test('invitations are listed in pages, for owners and admins of the account only', async () => {
     const { service, owner, guest, accountId } = await startWithTwo();
     const { accounts } = service.clients(wire);
     const emails = ['a@example.org', 'b@example.org', 'c@example.org'];

@@ -22,10 +22,10 @@ const refusalsIn = (report: string) =>
     .split('\n')
     .map((each) => JSON.parse(each));
 
-/** JSON of an object that many levels deep. */
+/** JSON of an object of that many levels. */
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
-test('gatehouse import creates a user of each line, who signs in with the password they had', async () => {
+test('gatehouse import creates a user per line, who signs in with their old password', async () => {
   const service = await start();
   const line = {
     id: '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f',
@@ -54,7 +54,7 @@ test('gatehouse import creates a user of each line, who signs in with the passwo
   expect(events[0]).toMatchObject({ actor_kind: 'service', actor_id: 'command line', user_agent: 'gatehouse import' });
 });
 
-test('an import started again passes over who is there, and changes nothing of theirs', async () => {
+test('an import that is run again skips existing users, and changes nothing of theirs', async () => {
   const service = await start();
   const { admin } = service.clients('grpc');
   await admin.createUser(ada, asService);
@@ -69,7 +69,7 @@ test('an import started again passes over who is there, and changes nothing of t
   expect(events!.count, 'one event a user, and those of ada').toBe(1202);
 });
 
-test('lines that cannot be taken are told by number and reason, without what they held, and the others are taken', async () => {
+test('invalid lines are reported by number and reason, without their content, and the others are imported', async () => {
   const service = await start();
   const wrong: Record<string, unknown> = {
     'not JSON': '{"email": ',
@@ -91,7 +91,7 @@ test('lines that cannot be taken are told by number and reason, without what the
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
 });
 
-test('no line stops an import: each that cannot be taken is told once, and all others are taken', async () => {
+test('no line stops an import: each invalid one is reported once, and all others are imported', async () => {
   const service = await start();
   const id = '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f';
   const deep = (levels: number) => `{"email":"x@example.org","app_metadata":${nested(levels)}}`;
@@ -127,7 +127,7 @@ test('no line stops an import: each that cannot be taken is told once, and all o
   expect(row).toEqual({ name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } });
 });
 
-test('what only the database refuses is found among the others, which are taken', async () => {
+test('a line that only the database refuses is found, and the others are imported', async () => {
   const service = await start();
   await service.database.query(`alter table users add constraint tested check (name <> 'Mallory')`);
   const lines = Array.from({ length: 700 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
@@ -140,7 +140,7 @@ test('what only the database refuses is found among the others, which are taken'
   expect((await again()).stdout).toBe('700 lines: 4 users created, 696 there already, 0 refused\n');
 });
 
-test('a file that is not there, and none at all, are told in a sentence', async () => {
+test('a missing file, and a missing argument, are reported in a sentence', async () => {
   const service = await start();
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
   expect(await run(['import'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('say what to import') });

@@ -7,7 +7,7 @@ import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('a setting that is changed holds on every replica at once, until it is reset', async () => {
+  test('a changed setting holds on every replica at once, until it is reset', async () => {
     const service = await start({ replicas: 2 });
     const { admin, auth } = service.clients(wire);
     const there = service.clients(wire, 1).auth;
@@ -28,7 +28,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toHaveLength(4);
   });
 
-  test('where verification by mail is switched off none is sent, on any replica, until it is on again', async () => {
+  test('with email_verification off no verification mail is sent, on any replica, until it is on again', async () => {
     const service = await start({ replicas: 2 });
     const { admin, auth } = service.clients(wire);
     const there = service.clients(wire, 1).auth;
@@ -52,7 +52,7 @@ describe.each(wires)('over %s', (wire) => {
     await tokenFor(service, ada.email);
   });
 
-  test('where registrations are hidden no setting lets an address do without a proof', async () => {
+  test('with HIDE_REGISTRATION no setting lets an unverified address sign in', async () => {
     const service = await start({ env: { HIDE_REGISTRATION: 'on' } });
     const { admin, auth } = service.clients(wire);
     const { settings } = await admin.updateSettings(
@@ -66,7 +66,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn(ada);
   });
 
-  test('keys rotate once verifiers can know the next one, and are revoked by their id', async () => {
+  test('a key rotates once verifiers can have the next one, and is revoked by its id', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -150,7 +150,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a page by action looks at ten thousand events, and goes on from there', async () => {
+test('a page by action examines ten thousand events, and the next page continues behind them', async () => {
   const service = await start();
   const { admin } = service.clients('json');
   await service.guest();

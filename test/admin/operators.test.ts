@@ -10,7 +10,7 @@ import { reasonOf, refusalOf, refusalWithoutTrace } from '../support/refusal.ts'
 import { start, type TestService, wires } from '../support/start.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('an operator may call AdminService for as long as the database says so, whatever the token says', async () => {
+  test('an operator may call AdminService while the database has the role, whatever the token says', async () => {
     const service = await start();
     const { admin, sessions } = service.clients(wire);
     const { as, user, tokens } = await service.operator();
@@ -23,7 +23,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(partsOf((await service.signIn(grace)).tokens.accessToken).claims.gatehouse_role).toBeUndefined();
   });
 
-  test('an operator may not call what is for backends alone, and a user nothing of it', async () => {
+  test('an operator may not call methods for backends, and a user none of AdminService', async () => {
     const service = await start();
     const { admin, sessions } = service.clients(wire);
     const { as, tokens } = await service.operator();
@@ -34,7 +34,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalWithoutTrace(service.database, call)).toMatchObject({ code: 7, reason: 'CALLER_NOT_ALLOWED' });
   });
 
-  test('operators make operators, each with one event that names who did it, and none ends the own role', async () => {
+  test('operators grant and revoke the role, each time with one audit event that names them, but cannot revoke their own', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const { as, user: operator } = await service.operator();
@@ -50,7 +50,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalWithoutTrace(service.database, self)).toMatchObject({ code: 9, reason: 'CANNOT_DEMOTE_SELF' });
   });
 
-  test('a change of role and what else is changed with it are events of their own', async () => {
+  test('a change of role and the other changes of the same call are separate audit events', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -75,7 +75,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await actions({ role: SystemRole.OPERATOR, name: '' })).toEqual(['user.update']);
   });
 
-  test('a banned, deleted or signed out operator is none', async () => {
+  test('an operator who is banned may call nothing', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const { as, user } = await service.operator();
@@ -84,7 +84,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('of operators who take the role from each other at once one keeps it', async () => {
+test("of operators who revoke each other's role in parallel one keeps it", async () => {
   const barrier = new Barrier('UpdateUser');
   const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
   const people = await Promise.all([ada, bob].map((person) => service.operator(person)));
@@ -102,7 +102,7 @@ test('of operators who take the role from each other at once one keeps it', asyn
 });
 
 test.each(wires)(
-  'over %s no operator bans or deletes themselves, or leaves before another took the role',
+  'over %s operators cannot ban or delete themselves, and can leave once another operator has revoked their role',
   async (wire) => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
@@ -120,7 +120,7 @@ test.each(wires)(
 );
 
 test.each(['banUser', 'deleteUser'] as const)(
-  'of operators who call %s for each other at once one stays',
+  'of operators who call %s for each other in parallel one stays',
   async (name) => {
     const barrier = new Barrier(name === 'banUser' ? 'BanUser' : 'DeleteUser');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
@@ -138,7 +138,7 @@ test.each(['banUser', 'deleteUser'] as const)(
   },
 );
 
-test('an operator who was banned meanwhile takes the role from nobody', async () => {
+test('an operator who is banned meanwhile cannot revoke the role of another', async () => {
   const pause = new Pause('UpdateUser');
   const service = await start({ inner: [pause.interceptor()] });
   const { admin } = service.clients('grpc');
@@ -158,7 +158,7 @@ const commandEnv = ({ database }: TestService) => ({
   MASTER_KEYS: testEnv.MASTER_KEYS,
 });
 
-test('the command line makes the first operator, ends the role, and says whose it is', async () => {
+test('the command line grants the role of operator, prints the user who has it now, and revokes it', async () => {
   const service = await start();
   const { user, as } = await service.welcome(ada);
   const env = commandEnv(service);
@@ -179,10 +179,10 @@ test('the command line makes the first operator, ends the role, and says whose i
   expect(ended.map(({ code }) => code)).toEqual([1, 1, 1]);
 }, 40_000);
 
-test('the command line makes nobody an operator for having registered an address, unless it is told to', async () => {
+test('the command line does not grant the role to an unverified address, unless it is forced to', async () => {
   const service = await start();
   const { auth, admin } = service.clients('json');
-  // Whoever it is that does.
+  // Anybody can register the address.
   const { user } = await auth.register(ada);
   const env = commandEnv(service);
   const refused = await run(['admin', 'grant', ada.email], env);

@@ -172,7 +172,7 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/"code":"[0-9A-F]{5}(-[0-9A-F]{5}){3}"/g, '"code":"<invite code>"')
     .replace(/"usage":"\d+"/g, '"usage":"<usage>"')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
-    .replace(/"nextPageToken":"[\w-]{22}"/g, '"nextPageToken":"<page>"')
+    .replace(/"nextPageToken":"[\w-]+"/g, '"nextPageToken":"<page>"')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>');
   return JSON.parse(text);
 }
