@@ -5,7 +5,7 @@ import path from 'node:path';
 import { gatherThirdParty } from './third-party.ts';
 
 /*
- * npm run generate             writes gen/ from the protos, ours and those of others, and README's table of settings
+ * npm run generate             writes gen/ from the protos, ours and those of others, and the tables of settings
  * npm run generate -- --check  writes neither; names the files in gen/ that are not what it would have written
  */
 gatherThirdParty();
