@@ -5,7 +5,7 @@ import path from 'node:path';
 import { findStaleThirdParty, writeThirdParty } from './third-party.ts';
 
 /*
- * npm run generate             writes third_party/, gen/ and README's table of settings
+ * npm run generate             writes third_party/, gen/ and the tables of settings
  * npm run generate -- --check  writes nothing; names the files in third_party/ and gen/ that it would write differently
  */
 if (process.argv.includes('--check')) check();

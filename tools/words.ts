@@ -23,7 +23,7 @@ interface Rule {
 
 const rules: readonly Rule[] = [
   { refused: /\bwhoever\b/i, instead: 'name the one who acts: the caller, a client, an operator' },
-  { refused: /\bis none\b/i, instead: 'say what it is, or that there is no such thing' },
+  { refused: /(?<!\bthere )\bis none\b/i, instead: 'say what it is, or "there is none"' },
   { refused: /(?:\/\/|\/\*\*?|^\s*\*)\s*Who(?:m|se)?\b/, instead: 'begin the comment with a noun or a verb' },
   { refused: /\b(?:test|describe)\b.*\(\s*['"`]who(?:m|se)? /i, instead: 'begin the title with a noun' },
   {

@@ -21,7 +21,7 @@ const hostile: Record<string, string> = {
   ats: '@'.repeat(size),
   'umlauts in the domain': `a@${'ü'.repeat(size / 4)}.org`,
   'combining marks': `a${'\u0301'.repeat(size / 4)}`,
-  'userMail that NFKC makes long': '\ufdfa'.repeat(size / 4),
+  'letters that NFKC makes long': '\ufdfa'.repeat(size / 4),
   'dots only': '.'.repeat(size),
   'hexadecimal and hyphens': '00000000-'.repeat(size / 9),
   base64: 'ghr_'.padEnd(size, 'A'),

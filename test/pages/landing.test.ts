@@ -77,7 +77,7 @@ describe.each(wires)('for clients over %s', (wire) => {
       ['', /^Enter a new password\.$/],
       ['xqzvwk7', /^This password is too short\. It needs at least 8 characters\.$/],
       ['password', /many people use/],
-      ['ada@example.org', /too close to your name/],
+      ['ada@example.org', /too similar to your name/],
       ['a'.repeat(1025), /cannot be used/],
       ['with a \u0007 bell', /cannot be used/],
     ];
@@ -115,7 +115,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     const links: [path: string, heading: string][] = [
       [magic.path, 'This link opens in the application'],
       [pathOfLink(invite.link), 'Accept this invitation in the application'],
-      [pathOfLink(referral.link), 'This recommendation counts in the application'],
+      [pathOfLink(referral.link), 'Use this referral in the application'],
     ];
     for (const [path, heading] of links) {
       expect(await visit.open(path), path).toMatchObject({ status: 200, heading, form: undefined });

@@ -44,7 +44,7 @@ export const german: Words = {
       text: 'Öffnen Sie die Anwendung und melden Sie sich dort mit der eingeladenen Adresse an, oder registrieren Sie sich. Die Einladung wurde nicht verbraucht.',
     },
     referral: {
-      title: 'Diese Empfehlung zählt in der Anwendung',
+      title: 'Verwenden Sie diese Empfehlung in der Anwendung',
       text: 'Öffnen Sie die Anwendung und registrieren Sie sich dort. Die Empfehlung wurde nicht verbraucht.',
     },
   },
