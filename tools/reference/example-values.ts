@@ -143,5 +143,5 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'google.protobuf.Timestamp': time,
   'google.protobuf.Duration': '3600s',
   'google.protobuf.Struct': { plan: 'team' },
-  next_page_token: '',
+  next_page_token: 'AZrF0IoSfAaz0W4Pmifn2w',
 };
