@@ -9,6 +9,7 @@ const checks: Record<string, string[]> = {
   'proto lint': ['buf', 'lint'],
   'proto format': ['buf', 'format', '--diff', '--exit-code', 'proto'],
   'generated code': ['node', 'tools/generate.ts', '--check'],
+  references: ['node', 'tools/reference/write.ts', '--check'],
   'tables of settings': ['node', 'tools/config-table.ts', '--check'],
   'breaking changes': ['node', 'tools/breaking.ts'],
   words: ['node', 'tools/words.ts'],

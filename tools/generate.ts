@@ -5,7 +5,7 @@ import path from 'node:path';
 import { findStaleThirdParty, writeThirdParty } from './third-party.ts';
 
 /*
- * npm run generate             writes third_party/, gen/ and the tables of settings
+ * npm run generate             writes third_party/, gen/, docs/api.md, docs/errors.md and docs/configuration.md
  * npm run generate -- --check  writes nothing; names the files in third_party/ and gen/ that it would write differently
  */
 if (process.argv.includes('--check')) check();
@@ -14,8 +14,10 @@ else generate();
 function generate(): void {
   writeThirdParty();
   runBuf([]);
-  const table = spawnSync(process.execPath, ['tools/config-table.ts'], { stdio: 'inherit' });
-  if (table.status !== 0) process.exitCode = 1;
+  for (const tool of ['tools/reference/write.ts', 'tools/config-table.ts']) {
+    const { status } = spawnSync(process.execPath, [tool], { stdio: 'inherit' });
+    if (status !== 0) process.exitCode = 1;
+  }
 }
 
 function check(): void {

@@ -1098,15 +1098,15 @@ export const AuthService: GenService<{
    *
    * With the access token of a guest, the guest becomes the new user: the user id and the sessions stay the same.
    *
-   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it,
-   * a mail with a verification link is sent. With REQUIRE_VERIFIED_EMAIL the sessions of a guest who registers are
-   * revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the address was
-   * free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and an invite
-   * code is used either way.
+   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it, a
+   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL the sessions of a guest
+   * who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
+   * address was free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and
+   * an invite code is used either way.
    *
    * Errors:
    * - SIGN_UP_DISABLED: Registration is disabled.
-   * - EMAIL_ALREADY_REGISTERED: Another user has this email address. Not with HIDE_REGISTRATION.
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
    * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
    * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
@@ -1191,7 +1191,7 @@ export const AuthService: GenService<{
    * - CURRENT_PASSWORD_REQUIRED: `email` changes and `current_password` is empty.
    * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
    * - USE_OAUTH_PROVIDER: `email` changes and the user has no password (metadata `providers`).
-   * - EMAIL_ALREADY_REGISTERED: Another user has this email address. Not with HIDE_REGISTRATION.
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - INVALID_ARGUMENT: `timezone` is not the name of a time zone.
    * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).

@@ -19,7 +19,8 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * has none.
  *
  * Every error carries `google.rpc.ErrorInfo` with the domain `gatehouse` and one of the reasons below or in the comment
- * of the method. Branch on the reason, never on the message.
+ * of the method. Branch on the reason, never on the message. Beside these, `grpc.health.v1.Health.Check` returns
+ * SERVICE_NOT_FOUND for a service that does not exist.
  *
  * Errors that every method can return:
  * - INVALID_ARGUMENT: A field violates its rules. `google.rpc.BadRequest` names each field and the rule.
