@@ -173,8 +173,11 @@ describe.each(wires)('over %s', (wire) => {
       (n) => tryCode(code, n === volley - 1 ? nonce : makeNonce(), { from: unknownAddress(n) }),
       volley,
     );
-    expect(answers.filter((each) => each !== over).length).toBeLessThanOrEqual(most);
-    expect(await triesOf(service), 'none was compared').toEqual([{ tries: null }]);
+    expect(answers.filter((each) => each === refused).length).toBeLessThanOrEqual(most);
+    // The right code is in the last call. Repeated transactions can let it overtake others, and then there may be room.
+    const hasRoom = process.env.ISOLATION && answers.at(-1) === 'OK';
+    expect(await triesOf(service), 'not compared without room').toEqual([{ tries: hasRoom ? 1 : null }]);
+    if (!hasRoom) expect(answers.at(-1)).toBe(over);
   });
 
   test('right codes do not count as failures', async () => {
