@@ -2,8 +2,8 @@ import { UserMail } from '../src/auth/user-mail.ts';
 import { Passwords } from '../src/user/password.ts';
 
 /*
- * The service with the leaks that timing.ts must be able to see: no hash is computed for a user without one, and no mail
- * is written for an unknown address. Nothing in src can be switched to this.
+ * The service with the leaks that timing.ts must detect: no hash is computed for a user without a password, and no mail is
+ * prepared for an unknown address. No setting of the service does this.
  */
 const honest = Passwords.prototype.matches;
 Passwords.prototype.matches = async function (stored, password, signal) {

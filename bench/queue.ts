@@ -8,8 +8,8 @@ const idOf = (kind: number, n: number) => `01900000-000${kind}-7000-8000-${n.toS
 export const mailIdOf = (n: number) => idOf(1, n);
 
 /**
- * Queues mails as the service does: sealed, so that they can be put into words, and each with the open value that its
- * link brings. They are due one millisecond after the other, and each address is sent two.
+ * Queues mails as the service does: sealed, and each with the open one-time value of its link. They are due one
+ * millisecond after the other, two for each address.
  */
 export async function fillQueue(query: Query, keys: MasterKeys, now: Date, count: number): Promise<void> {
   const mails = Array.from({ length: count }, (_, n) => {

@@ -26,7 +26,7 @@ export function refreshTokenOf(n: number, generation = 0): string {
   return mintRefreshToken(masterKeys, defaultProjectId, { sessionId: sessionId(n), generation, secret });
 }
 
-/** Fills the database with sessions, five to a user, in steps that a checkpoint can keep up with. */
+/** Fills the database with sessions, five per user, in steps that checkpoints can keep up with. */
 export async function seed(database: pg.Client, sessions: number, cost: HashCost): Promise<void> {
   const passwordHash = await hashWith(await fastestDerive(), Buffer.from(password), cost);
   const step = 100_000;

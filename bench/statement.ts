@@ -6,7 +6,7 @@ import { rotateSql } from '../src/session/refresh-statements.ts';
 
 const clients = 8;
 
-/** The statement of Refresh for any row: the generation and the secret that it asks for are the row's own. */
+/** The statement of Refresh, for any row: it compares the row with its own generation and secret. */
 function sql(id: string): string {
   const values: Record<string, string> = {
     now: 'now()',
@@ -21,7 +21,7 @@ function sql(id: string): string {
   return rotateSql.replaceAll(/(?<!:):([a-z]+)/gi, (parameter, name: string) => values[name] ?? parameter);
 }
 
-/** Refreshes a second that PostgreSQL itself can bear on this machine: pgbench where there is one, else a bare loop. */
+/** Refreshes a second that PostgreSQL itself completes on this machine, with pgbench or else in a bare loop. */
 export async function statementRate(socketDir: string, sessions: number, seconds: number): Promise<number> {
   const pgbench = globSync('/usr/lib/postgresql/*/bin/pgbench')[0] ?? findOnPath('pgbench');
   return pgbench ? runPgbench(pgbench, socketDir, sessions, seconds) : runLoop(socketDir, sessions, seconds);
