@@ -76,9 +76,9 @@ describe.each(wires)('over %s', (wire) => {
         fields: [],
         retryAfter: undefined,
       });
-    expect(await service.database.query('select from audit_events where action = $1', ['auth.refresh_reuse'])).toEqual(
-      [],
-    );
+    expect(
+      await service.database.query('select 1 from audit_events where action = $1', ['auth.refresh_reuse']),
+    ).toEqual([]);
     await sessions.refresh({ refreshToken: good });
   });
 
@@ -150,6 +150,6 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalWithoutTrace(service.database, replayed)).toEqual(current);
     if (reason !== 'REFRESH_TOKEN_INVALID')
       expect((await refusalOf(auth.getMe({}, bearer(tokens)))).reason).toBe(reason);
-    expect(await service.database.query(`select from audit_events where action = 'auth.refresh_reuse'`)).toEqual([]);
+    expect(await service.database.query(`select 1 from audit_events where action = 'auth.refresh_reuse'`)).toEqual([]);
   });
 });

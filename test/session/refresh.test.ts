@@ -171,7 +171,7 @@ test('refreshes that wait for a locked session fail soon, and leave connections 
   const { auth, health } = service.clients('grpc');
   const { tokens, session } = await service.welcome();
   const other = await service.welcome(bob);
-  const release = await service.database.hold('select from sessions where id = $1 for update', [session.id]);
+  const release = await service.database.hold('select 1 from sessions where id = $1 for update', [session.id]);
   const since = performance.now();
   const waiting = Array.from({ length: 100 }, () =>
     sessions.refresh({ refreshToken: tokens.refreshToken }).then(() => 'OK', reasonOf),

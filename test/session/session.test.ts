@@ -210,10 +210,11 @@ test('a user has a limited number of sessions: one more revokes the oldest', asy
   await sessions.signOut({}, ended.as);
   const { session, user, tokens } = await service.signIn();
   const other = await service.welcome(bob);
+  const copied = `project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at, refreshed_at,
+    idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count`;
   await service.database.query(
-    `insert into sessions select ('01900000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, project_id, user_id, kind, aal, amr,
-       generation, secret_hash, user_agent, address, created_at, refreshed_at, idle_seconds, idle_expires_at, expires_at,
-       refresh_window_at, refresh_count, revoked_at, revoke_reason
+    `insert into sessions (id, ${copied})
+     select ('01900000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, ${copied}
      from sessions, generate_series(1, $2) as i where id = $1`,
     [session.id, sessionsPerUser - 1],
   );
