@@ -1,4 +1,4 @@
-import { create, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { create, type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
@@ -85,7 +85,7 @@ interface Place {
 function lookInto(value: unknown, place: Place, found: FieldViolation[]): void {
   if (typeof value === 'string') checkText(value, place, found);
   else if (Array.isArray(value)) lookIntoEach(value, place, found);
-  else if (isMessage(value)) findForbiddenText(place.schema!, value, `${place.path}.`, found);
+  else if (hasMessage(place, value)) findForbiddenText(place.schema!, value, `${place.path}.`, found);
   else if (isMap(value)) lookIntoEach(Object.entries(value).flat(), place, found);
 }
 
@@ -97,8 +97,9 @@ function checkText(value: string, { path, rule }: Place, found: FieldViolation[]
   if (rule.refuses.test(value)) found.push({ field: path, description: rule.description });
 }
 
-function isMessage(value: unknown): value is Message {
-  return typeof value === 'object' && value !== null && '$typeName' in value;
+/** A Struct is a plain object, in which `$typeName` is a key like any other and must not hide what stands beside it. */
+function hasMessage({ schema }: Place, value: unknown): value is Message {
+  return schema !== undefined && schema.typeName !== StructSchema.typeName && isMessage(value, schema);
 }
 
 function isMap(value: unknown): value is object {

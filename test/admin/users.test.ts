@@ -130,6 +130,12 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalOf(update(nested(33)))).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['app_metadata'] });
     for (const key of ['constructor', 'prototype'])
       expect(await refusalOf(update({ list: [{ [key]: 1 }] }))).toMatchObject({ code: 3, fields: ['app_metadata'] });
+    // What stands beside a key of protobuf's own is checked as well.
+    for (const bell of [{ note: '\u0007' }, { '\u0007': 1 }])
+      expect(await refusalOf(update({ nested: { $typeName: 'google.protobuf.Struct', ...bell } }))).toMatchObject({
+        code: 3,
+        fields: ['app_metadata'],
+      });
   });
 
   test('responses of AdminService hold both metadata of a user, and those of AuthService do not', async () => {
