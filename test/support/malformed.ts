@@ -63,7 +63,7 @@ const noNumbers = [
   '1.5',
   '9223372036854775808',
 ];
-const badNumbers = ['-1', '2147483648', '-2147483649', '1000000000', '"9223372036854775808"', ...noNumbers];
+const badNumbers = ['-1', '2147483648', '-2147483649', '"9223372036854775808"', ...noNumbers];
 const badDurations = [
   'abc',
   '',
@@ -84,7 +84,7 @@ export function badJson(field: DescField, sample: string): Bad[] {
     case 'text':
       return [...spell(wrongTypesOf.text), ...badTexts(field, sample)];
     case 'number':
-      return spell([...wrongTypesOf.number, ...badNumbers]);
+      return spell([...wrongTypesOf.number, ...badNumbers, ...(isCoerced(field) ? [] : ['1000000000'])]);
     case 'truth':
       return spell(wrongTypesOf.truth);
     case 'choice':
@@ -98,6 +98,11 @@ export function badJson(field: DescField, sample: string): Bad[] {
     default:
       return spell(wrongTypesOf[kindOf(field)]);
   }
+}
+
+/** A size above the maximum is the maximum. */
+function isCoerced({ name }: DescField): boolean {
+  return name === 'page_size';
 }
 
 function spell(values: readonly string[]): Bad[] {
@@ -159,7 +164,7 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
     case 'number':
       return [
         ...always,
-        ...[-1, -(2 ** 31), 2 ** 31 - 1].map((each) => ({
+        ...[-1, -(2 ** 31), ...(isCoerced(field) ? [] : [2 ** 31 - 1])].map((each) => ({
           what: `${each}`,
           bytes: encode((to) => to.int32(each), WireType.Varint),
         })),
