@@ -13,6 +13,7 @@ const checks: Record<string, string[]> = {
   'tables of settings': ['node', 'tools/config-table.ts', '--check'],
   'breaking changes': ['node', 'tools/breaking.ts'],
   words: ['node', 'tools/words.ts'],
+  links: ['node', 'tools/links.ts'],
   'commit subjects': ['node', 'tools/commit-subjects.ts'],
 };
 

@@ -90,7 +90,8 @@ async function serveAsWorker(config: Config, id: number): Promise<void> {
 
 async function openTraces({ traces: wanted }: Config, log: Logger) {
   const traces = wanted && (await startTraceExport(wanted.serviceName));
-  if (wanted && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
+  if (wanted && !traces)
+    log.warn('no traces are exported: @opentelemetry/sdk-node is not installed (docs/operations.md)');
   return traces;
 }
 

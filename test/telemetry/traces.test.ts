@@ -155,7 +155,9 @@ describe('a process', () => {
     const service = await serve({ DATABASE_URL: url, MASTER_KEYS, ...collector });
     await service.clients.grpc.admin.createUser(ada, asService);
     const notices = service.log().filter(({ msg }) => /traces/.test(msg ?? ''));
-    expect(notices.map(({ msg }) => msg)).toEqual(['no traces are exported: npm install @opentelemetry/sdk-node']);
+    expect(notices.map(({ msg }) => msg)).toEqual([
+      'no traces are exported: @opentelemetry/sdk-node is not installed (docs/operations.md)',
+    ]);
     expect(await service.end()).toEqual({ code: 0, signal: null });
   });
 
