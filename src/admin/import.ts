@@ -42,26 +42,35 @@ const line = z.strictObject({
   user_metadata: metadata.optional(),
 });
 
+/** Arrays of rows, as JSON: users, their audit events and their accounts. */
+interface ImportedRows {
+  readonly users: string;
+  readonly events: string;
+  readonly accounts: string;
+  readonly plan: string;
+  readonly now: Date;
+}
+
 // A user who exists already, by address or id, is left unchanged: so a file can be imported again from its beginning.
-const insertUsers = statement<{ id: string }>(
+const insertUsers = statement<{ id: string }, ImportedRows>(
   'users_import',
   `with created as (
-     ${insertRows(User, '$1')} on conflict do nothing
+     ${insertRows(User, ':users')} on conflict do nothing
      returning id, project_id, current_account_id, created_at
    ), opened as (
      insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)
-     select c.current_account_id, c.project_id, a.name, a.code, c.id, $4, $4
-     from created c join jsonb_to_recordset($3) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
+     select c.current_account_id, c.project_id, a.name, a.code, c.id, :now, :now
+     from created c join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
      returning id, project_id, owner_id
    ), joined as (
      insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select a.membership, o.project_id, o.id, o.owner_id, 'owner', $4
-     from opened o join jsonb_to_recordset($3) a (owner uuid, membership uuid) on a.owner = o.owner_id
+     select a.membership, o.project_id, o.id, o.owner_id, 'owner', :now
+     from opened o join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid) on a.owner = o.owner_id
    ), subscribed as (
      insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)
-     select id, project_id, $5, 'canceled', $4, $4 from opened
+     select id, project_id, :plan, 'canceled', :now, :now from opened
    ), noted as (
-     ${insertRows(AuditEvent, '$2', 'created')} where added.user_id = created.id
+     ${insertRows(AuditEvent, ':events', 'created')} where added.user_id = created.id
    )
    select id from created`,
 );
@@ -130,11 +139,11 @@ async function insertTogether(
   now: Date,
 ): Promise<number> {
   const event = ({ id }: User) => auditRow(context as HandlerContext, { action: 'user.import', userId: id }, now);
-  const rows = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
+  const [rows, events] = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
-      return (await insertUsers(new Autocommit(orm), [...rows, accounts, now, plan])).length;
+      return (await insertUsers(new Autocommit(orm), { users: rows!, events: events!, accounts, plan, now })).length;
     } catch (error) {
       // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;

@@ -12,9 +12,6 @@ export function nameOf(sql: string): string | undefined {
   return names.get(sql);
 }
 
-/** The values of a statement by the names of its parameters, or in their order where the text has `$1`, `$2` ... */
-type Values = object;
-
 /**
  * A constant SQL statement with named parameters, prepared once per connection under its name, with every value bound.
  * `:userId` in the text stands for `values.userId`.
@@ -23,22 +20,19 @@ type Values = object;
  * repeated on 40001 and 40P01. The entity manager prepares nothing of its own, so hot statements are defined this way, each
  * beside the entity it reads or writes.
  */
-export function statement<Row extends pg.QueryResultRow, Named extends Values = readonly unknown[]>(
-  name: string,
-  sql: string,
-) {
+export function statement<Row extends pg.QueryResultRow, Values extends object>(name: string, sql: string) {
   const { text, valuesOf } = compile(sql);
   const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
-  return async (on: EntityManager | Autocommit, values: Named): Promise<Row[]> => {
-    const ordered = Array.isArray(values) ? values : valuesOf(values as Readonly<Record<string, unknown>>);
+  return async (on: EntityManager | Autocommit, values: Values): Promise<Row[]> => {
+    const ordered = valuesOf(values as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
         () => (isRead ? on.read<Row>(name, text, ordered) : on.send<Row>(name, text, ordered)),
         name,
         on.signal,
       );
-    const compiled = CompiledQuery.raw(text, [...ordered]);
+    const compiled = CompiledQuery.raw(text, ordered);
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
   };
 }

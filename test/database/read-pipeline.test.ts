@@ -6,12 +6,12 @@ import { statement } from '../../src/database/statement.ts';
 import { createDatabase } from '../support/database.ts';
 import { startProxy } from '../support/proxy.ts';
 
-const number = statement<{ n: number; backend: number }>(
+const number = statement<{ n: number; backend: number }, { n: number }>(
   'test_number',
-  'select $1::int as n, pg_backend_pid() as backend',
+  'select :n::int as n, pg_backend_pid() as backend',
 );
-const users = statement<{ count: number }>('test_users', 'select count(*)::int from users');
-const bad = statement<{ n: number }>('test_bad', 'select 1 / $1::int as n');
+const users = statement<{ count: number }, object>('test_users', 'select count(*)::int from users');
+const bad = statement<{ n: number }, { n: number }>('test_bad', 'select 1 / :n::int as n');
 
 async function openPipe(poolSize = 5) {
   const database = await createDatabase();
@@ -20,7 +20,7 @@ async function openPipe(poolSize = 5) {
   onTestFinished(() => orm.close(true));
   const autocommit = new Autocommit(orm);
   const numbers = async (count: number) => {
-    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(autocommit, [n])));
+    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(autocommit, { n })));
     expect(rows.map(([row]) => row!.n)).toEqual(Array.from({ length: count }, (_, n) => n));
     return new Set(rows.map(([row]) => row!.backend));
   };
@@ -45,14 +45,14 @@ test('where there is one connection there is no other for reads', async () => {
 
 test('a read that fails does so with its own error, and those around it do not', async () => {
   const { autocommit, numbers } = await openPipe();
-  const [failure] = await Promise.all([bad(autocommit, [0]).catch((error) => error), numbers(20), numbers(20)]);
+  const [failure] = await Promise.all([bad(autocommit, { n: 0 }).catch((error) => error), numbers(20), numbers(20)]);
   expect(failure).toMatchObject({ code: '22012' });
 });
 
 test('a read that waits for a lock holds up nobody for long, and is answered in the end', async () => {
   const { database, autocommit, numbers, proxy } = await openPipe();
   const release = await database.hold('lock table users in access exclusive mode');
-  const waiting = users(autocommit, []);
+  const waiting = users(autocommit, {});
   await database.blocked(1);
   const startedAt = performance.now();
   expect((await numbers(20)).size).toBeGreaterThan(1);
