@@ -192,7 +192,7 @@ function spoilt({ input }: DescMethodUnary): Record<string, unknown> {
   const choice = input.fields.find((each) => each.fieldKind === 'enum');
   if (choice) return { [choice.localName]: 99 };
   const list = input.fields.find((each) => each.fieldKind === 'list');
-  return list ? { [list.localName]: ['\u0000'] } : {};
+  return list ? { [list.localName]: [list.listKind === 'enum' ? 99 : '\u0000'] } : {};
 }
 
 function fieldsOf(message: DescMessage, seen = new Set<DescMessage>()): DescField[] {

@@ -106,7 +106,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AdminService.UpdateUser': [
       [{ userId: nobody }, asService.headers],
       [{ userId: user.id, email: ada.email }, asService.headers],
-      [{ userId: user.id, role: 'king' }, asService.headers],
+      [{ userId: user.id, role: 99 }, asService.headers],
       [{ userId: user.id, appMetadata: { constructor: 1 } }, asService.headers],
     ],
     'AdminService.RevokeUserSessions': [
@@ -119,7 +119,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     ],
     'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
     'AdminService.GetSettings': [[{}, as.headers]],
-    'AdminService.UpdateSettings': [[{ reset: ['nothing'] }, asService.headers]],
+    'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
     'AdminService.RevokeSigningKey': [[{ kid: 'x'.repeat(43) }, asService.headers]],

@@ -1,6 +1,8 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { expect } from 'vitest';
 import type { TestDatabase } from './database.ts';
+import { reasonsOf } from './documented-reasons.ts';
 import { reasonOf } from './refusal.ts';
 
 const secretFields = [
@@ -26,6 +28,8 @@ const personal = /@|[0-9a-f]{8}-[0-9a-f]{4}-|\d+\.\d+\.\d+\.\d+/;
  */
 export class Ledger {
   readonly errors: ConnectError[] = [];
+  /** Reasons that docs/api.md does not list for the method that gave them. */
+  readonly undocumented: string[] = [];
   readonly lines: string[] = [];
   /** What the replicas told Prometheus in the end. */
   readonly metrics: string[] = [];
@@ -48,7 +52,9 @@ export class Ledger {
         if (!res.stream) this.#collect(res.message);
         return res;
       } catch (thrown) {
-        this.errors.push(ConnectError.from(thrown));
+        const error = ConnectError.from(thrown);
+        this.errors.push(error);
+        this.#lookUp(error, req.method);
         throw thrown;
       }
     };
@@ -65,6 +71,7 @@ export class Ledger {
       this.errors.filter((each) => each.code !== Code.Canceled && !reasonOf(each) && each.code !== Code.NotFound),
       'every error has a reason',
     ).toEqual([]);
+    if (!skip.includes('docs')) expect(this.undocumented, 'docs/api.md lists every reason').toEqual([]);
     if (!skip.includes('G2'))
       expect(
         this.errors.filter((each) => innards.test(each.rawMessage)),
@@ -90,6 +97,13 @@ export class Ledger {
         expect(log.includes(spelling), `G3: the log holds ${secret}`).toBe(false);
         expect(metrics.includes(spelling), `G3: the metrics hold ${secret}`).toBe(false);
       }
+  }
+
+  #lookUp(error: ConnectError, { name, parent }: DescMethod): void {
+    const reason = reasonOf(error);
+    const isOurs = parent.typeName.startsWith('gatehouse.');
+    if (reason && isOurs && !reasonsOf(`${parent.name}.${name}`).has(reason))
+      this.undocumented.push(`${parent.name}.${name}: ${reason}`);
   }
 
   #collect(message: object): void {

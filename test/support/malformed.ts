@@ -50,7 +50,16 @@ const wrongTypesOf = {
   time: ['1', 'true', '""', '"abc"', '"2026-13-01T00:00:00Z"', '"10000-01-01T00:00:00Z"', ...wrongTypes],
   map: ['1', 'true', '"x"', '[]', '[null]', ...dangerousMaps],
   record: ['1', 'true', '"x"', '[]', '{"signUp":1}', '{"signUp":"yes"}'],
-  list: ['1', 'true', '"sign_up"', '[1]', '[null]', `["${canary}"]`, '{"0":"sign_up"}'],
+  list: [
+    '1',
+    'true',
+    '"SETTING_NAME_SIGN_UP"',
+    '[0]',
+    '[99]',
+    '[null]',
+    `["${canary}"]`,
+    '{"0":"SETTING_NAME_SIGN_UP"}',
+  ],
 };
 const noNumbers = [
   '1e400',
