@@ -32,8 +32,9 @@ async function registerIfFree(
   const { projectId, email } = registration;
   const key = emailKey(email);
   const passes = await mailBudget.take(autocommit(context), projectId, 'register', key, at);
-  const user = User.register(registration, at);
   await change(context, async (em) => {
+    // A new one in each attempt: a retry must not insert the user with the key that the attempt before it has set below.
+    const user = User.register(registration, at);
     // Only for the mail: whether the address is free is for the index to say.
     const holder = await em.findOne(User, { projectId, emailKey: key, deletedAt: null });
     const admission = await admitQuietly(em, joining, invitation, at);
