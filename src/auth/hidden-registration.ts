@@ -36,10 +36,11 @@ async function registerIfFree(
   const at = now();
   const { projectId } = draft;
   const key = emailKey(draft.email);
-  const user = User.register(draft, at);
   const mail = { projectId, kind: 'register', target: key };
   const isWithinBudget = await mailBudget.take(autocommit(context), mail, at);
   await change(context, async (em) => {
+    // A new one in each attempt: a retry inserts nothing that the attempt before it has changed.
+    const user = User.register(draft, at);
     // For the mail only. Whether the address is free is decided by the unique index, when the user is inserted.
     const holder = await em.findOne(User, { projectId, emailKey: key, deletedAt: null });
     const admission = await admitQuietly(em, joining, invitation, at);
