@@ -127,7 +127,7 @@ async function killOne(service: Awaited<ReturnType<typeof serveTwo>>): Promise<v
   const before = workersOf(service);
   const counted = (await service.scrape()).value(calls)!;
   process.kill(before[0]!, 'SIGKILL');
-  await expect.poll(() => service.log().some(({ msg }) => msg === 'a worker has died')).toBe(true);
+  await expect.poll(() => service.log().some(({ msg }) => msg === 'a worker has ended unexpectedly')).toBe(true);
   const after = await service.scrape();
   expect(after.value('gatehouse_worker_deaths_total')).toBe(1);
   expect(after.value(calls)).toBeGreaterThanOrEqual(counted);
@@ -237,7 +237,7 @@ test('workers that cannot start are tried ever more slowly, while those that can
   expect(workersOf(service)).toHaveLength(2);
   process.kill(workersOf(service)[0]!, 'SIGKILL');
   const deaths = () =>
-    service.log().flatMap(({ msg, time }) => (msg === 'a worker has died' ? Date.parse(`${time}`) : []));
+    service.log().flatMap(({ msg, time }) => (msg === 'a worker has ended unexpectedly' ? Date.parse(`${time}`) : []));
   await expect.poll(deaths, { timeout: 10_000 }).toHaveLength(4);
   const [, , third, fourth] = deaths();
   expect(fourth! - third!).toBeGreaterThanOrEqual(1000);

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { CrewMetrics } from '../../src/workers/metrics.ts';
+import { WorkerMetrics } from '../../src/workers/metrics.ts';
 import { Scrape, scrape } from '../support/scrape.ts';
 import { start } from '../support/start.ts';
 
@@ -34,8 +34,8 @@ function metricsIn(query: string): string[] {
 async function exportedTypes(): Promise<ReadonlyMap<string, string>> {
   const service = await start();
   const { types } = await scrape(service.replicas[0]!);
-  const crew = new Scrape(await new CrewMetrics(() => 2).scrape(() => []));
-  return new Map([...types, ...crew.types]);
+  const workers = new Scrape(await new WorkerMetrics(() => 2).scrape(() => []));
+  return new Map([...types, ...workers.types]);
 }
 
 test('dashboards and alert rules ask only for metrics that a replica exports', async () => {

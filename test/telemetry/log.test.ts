@@ -30,28 +30,28 @@ describe.each(wires)('over %s', (wire) => {
     const all = { level: 30, time: expect.anything(), ms: expect.any(Number), address: '127.0.0.1' };
     const ours = { userId: user.id, sessionId: session.id };
     const expected = [
-      { requestId: 'call-number-1', method: 'gatehouse.v1.AuthService/GetMe', code: 'ok', ...ours },
-      { requestId: 'call-number-2', method: 'gatehouse.v1.AdminService/GetUser', code: 'ok', service: 'backend' },
+      { requestId: 'call-number-1', method: 'gatehouse.v1.AuthService/GetMe', code: 'OK', ...ours },
+      { requestId: 'call-number-2', method: 'gatehouse.v1.AdminService/GetUser', code: 'OK', service: 'backend' },
       {
         requestId: 'call-number-3',
         method: 'gatehouse.v1.AuthService/SignIn',
-        code: 'unauthenticated',
+        code: 'UNAUTHENTICATED',
         reason: 'INVALID_CREDENTIALS',
       },
       {
         requestId: 'call-number-4',
         method: 'gatehouse.v1.SessionService/GetSession',
-        code: 'invalid_argument',
+        code: 'INVALID_ARGUMENT',
         reason: 'INVALID_ARGUMENT',
         ...ours,
       },
       {
         requestId: 'call-number-5',
         method: 'gatehouse.v1.AuthService/GetMe',
-        code: 'unauthenticated',
+        code: 'UNAUTHENTICATED',
         reason: 'AUTHENTICATION_REQUIRED',
       },
-      { requestId: 'call-number-6', method: 'gatehouse.v1.AuthService/SignUpAnonymous', code: 'ok' },
+      { requestId: 'call-number-6', method: 'gatehouse.v1.AuthService/SignUpAnonymous', code: 'OK' },
     ];
     const lines = linesOf(service).slice(since);
     const { pid: _, hostname: __, ...first } = lines[0]!;
