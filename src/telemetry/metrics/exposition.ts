@@ -6,7 +6,7 @@ type Labels = Readonly<Record<string, string>>;
 /** One series of a metric. */
 export type Series<T> = readonly [labels: Labels, value: T];
 
-/** A number is the one series of a metric without labels; undefined means that there is none at the moment. */
+/** A number is the only series of a metric without labels; undefined leaves the series out. */
 type Read = () => number | undefined | Iterable<Series<number>>;
 
 /** How the values of several workers are combined. */
