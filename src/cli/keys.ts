@@ -22,7 +22,7 @@ export async function manageKeys(
   if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
   else if (action === 'revoke') {
     if (!id || !(await revoke(orm, keys, id, now())))
-      throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
+      throw new Error('name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
   } else if (action !== 'list')
     throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
   for (const each of await listKeys(orm.em.fork()))

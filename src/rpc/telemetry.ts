@@ -1,8 +1,9 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
+import { type Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Refusal } from '../errors.ts';
 import { kCaller, kOrigin, kTraceId } from './context.ts';
+import { statusName } from './status.ts';
 
 /** Counts calls. It runs on every call, so it has about a microsecond. */
 export interface CallCounter {
@@ -28,7 +29,7 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
       lines.info({
         requestId,
         method: `${req.service.typeName}/${req.method.name}`,
-        code: codeName(code),
+        code: statusName(code),
         ...(refusal && { reason: refusal.reason }),
         ...(traceId && { traceId }),
         ms: Math.round(ms * 100) / 100,
@@ -49,8 +50,4 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
       throw error;
     }
   };
-}
-
-function codeName(code: Code | 0): string {
-  return code === 0 ? 'ok' : Code[code]!.replace(/(?!^)([A-Z])/g, '_$1').toLowerCase();
 }

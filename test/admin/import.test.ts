@@ -41,7 +41,7 @@ test('gatehouse import creates a user per line, who signs in with their old pass
   const { again } = importing(service, [line, '', { email: bob.email }]);
   expect(await again()).toMatchObject({
     code: 0,
-    stdout: '3 lines: 2 users created, 0 there already, 0 refused\n',
+    stdout: '3 lines: 2 users created, 0 already existed, 0 refused\n',
   });
   const { user } = await service.signIn(ada);
   expect(user).toMatchObject({ id: line.id, email: 'Ada@Example.org', emailVerified: true, name: 'Ada', locale: 'en' });
@@ -60,9 +60,9 @@ test('an import that is run again skips existing users, and changes nothing of t
   await admin.createUser(ada, asService);
   const lines = Array.from({ length: 1200 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
   const { again } = importing(service, [...lines, { email: ada.email, name: 'Mallory' }, lines[0]]);
-  expect((await again()).stdout).toBe('1202 lines: 1200 users created, 2 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('1202 lines: 1200 users created, 2 already existed, 0 refused\n');
   const before = await service.database.checksums();
-  expect((await again()).stdout).toBe('1202 lines: 0 users created, 1202 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('1202 lines: 0 users created, 1202 already existed, 0 refused\n');
   expect(await service.database.checksums()).toEqual(before);
   await service.signIn(ada);
   const [events] = await service.database.query('select count(*)::int as count from audit_events');
@@ -85,8 +85,8 @@ test('invalid lines are reported by number and reason, without their content, an
   };
   const { again, report } = importing(service, [...Object.values(wrong), { email: bob.email }]);
   const ended = await again();
-  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 there already, 9 refused\n' });
-  expect(ended.stderr).toContain(`9 lines were refused; ${report} says which, and why`);
+  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 already existed, 9 refused\n' });
+  expect(ended.stderr).toContain(`9 lines were refused; ${report} has their numbers and reasons`);
   expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
 });
@@ -120,7 +120,7 @@ test('no line stops an import: each invalid one is reported once, and all others
   const { again, report } = importing(service, [good[0], ...wrong.map(([, line]) => line), ...good.slice(1)]);
   const ended = await again();
   expect(ended.stdout).toBe(
-    `${good.length + wrong.length} lines: ${good.length} users created, 0 there already, ${wrong.length} refused\n`,
+    `${good.length + wrong.length} lines: ${good.length} users created, 0 already existed, ${wrong.length} refused\n`,
   );
   expect(refusalsIn(report)).toEqual(wrong.map(([reason], index) => ({ line: index + 2, reason })));
   const [row] = await service.database.query('select name, user_metadata from users where id = $1', [id]);
@@ -133,17 +133,20 @@ test('a line that only the database refuses is found, and the others are importe
   const lines = Array.from({ length: 700 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
   for (const n of [0, 311, 312, 699]) lines[n]!.name = 'Mallory';
   const { again, report } = importing(service, lines);
-  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 there already, 4 refused\n');
+  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 already existed, 4 refused\n');
   const reason = 'the database does not take it (SQLSTATE 23514)';
   expect(refusalsIn(report)).toEqual([1, 312, 313, 700].map((line) => ({ line, reason })));
   await service.database.query('alter table users drop constraint tested');
-  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 already existed, 0 refused\n');
 });
 
 test('a missing file, and a missing argument, are reported in a sentence', async () => {
   const service = await start();
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  expect(await run(['import'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('say what to import') });
+  expect(await run(['import'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('name the file to import'),
+  });
   expect(await run(['import', '/nonexistent/users'], env)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('ENOENT'),

@@ -58,7 +58,7 @@ test('the limits of a replica are divided among its workers and never exceeded',
   expect(faulty({ ...env, WORKERS: '11' })).toEqual(['DATABASE_POOL_SIZE']);
 });
 
-test('a session lives 7 to 30 days without use, and 30 to 365 in all, by its kind', () => {
+test('each kind of session has its own default lifetimes', () => {
   const days = (idle: number, absolute: number) => ({ idle: idle * 86_400, absolute: absolute * 86_400 });
   expect(read({}).sessionLifetimes).toEqual({
     web: days(7, 30),

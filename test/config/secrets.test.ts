@@ -109,7 +109,7 @@ describe('secrets', () => {
   });
 
   test.each([
-    ['is not there', '/nowhere/at-all', /"\/nowhere\/at-all": cannot be read \(ENOENT\)/],
+    ['does not exist', '/nowhere/at-all', /"\/nowhere\/at-all": cannot be read \(ENOENT\)/],
     ['is a directory', tmpdir(), /cannot be read \(EISDIR\)/],
     ['is no path', 'a\0b', /cannot be read/],
   ])('a secret file that %s is refused, and its path is named', (_, path, message) => {

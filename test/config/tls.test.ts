@@ -62,7 +62,7 @@ describe('an unusable file is a fault with its path, the allowed content and an 
   };
 
   test.each<[what: string, env: () => Record<string, string>, variable: string, why: string]>([
-    ['is not there', () => ({ ...pair, TLS_CERT: '/nowhere' }), 'TLS_CERT', 'cannot be read (ENOENT)'],
+    ['does not exist', () => ({ ...pair, TLS_CERT: '/nowhere' }), 'TLS_CERT', 'cannot be read (ENOENT)'],
     ['is a directory', () => ({ ...pair, TLS_KEY: '/' }), 'TLS_KEY', 'cannot be read (EISDIR)'],
     ['is a key', () => ({ ...pair, TLS_CERT: pair.TLS_KEY }), 'TLS_CERT', 'holds no certificate in PEM'],
     ['is a certificate', () => ({ ...pair, TLS_KEY: pair.TLS_CERT }), 'TLS_KEY', 'holds no private key in PEM'],

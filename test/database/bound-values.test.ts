@@ -5,7 +5,7 @@ import { startProxy } from '../support/proxy.ts';
 import { prepareSamples, type Sample } from '../support/samples.ts';
 import { start, type TestService } from '../support/start.ts';
 
-test('no statement holds in its text what a caller sent or a user is known by', async () => {
+test('the text of a statement contains no value of a request and no data of a user', async () => {
   const proxy = await startProxy();
   const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
   const sampleOf = await prepareSamples(service);
@@ -30,7 +30,7 @@ function call(service: TestService, method: DescMethodUnary, { request, headers 
   return service.transport('grpc').unary(method, undefined, undefined, new Headers(headers), message as never);
 }
 
-/** The values of a request, but for words that the contract itself defines. */
+/** The values of a request, except for words that the contract defines. */
 function stringsIn(value: JsonValue): string[] {
   if (typeof value === 'string') return /^[A-Z_]+$|^[a-z_]*$|^\d+s$/.test(value) ? [] : [value];
   if (typeof value !== 'object' || value === null) return [];

@@ -37,7 +37,7 @@ async function addColumns({ database }: TestService): Promise<number> {
   return tables.length;
 }
 
-/** Calls every method twice, so that both connections have prepared each statement, and names the calls that fail. */
+/** Calls every method twice, so that statements are prepared on both connections, and returns the calls that fail. */
 async function failures(service: TestService, sampleOf: Samples, orm: MikroORM): Promise<string[]> {
   const failed: string[] = [];
   const attempt = (name: string, run: () => Promise<unknown>) =>
