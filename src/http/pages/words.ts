@@ -1,4 +1,4 @@
-/** A page with one button. */
+/** The texts of a page with one button. */
 export interface Deed {
   readonly title: string;
   /** What the button does. A reader who did not ask for it then knows to leave it alone. */
