@@ -57,7 +57,7 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  */
 export type Policy = Message<"gatehouse.v1.Policy"> & {
   /**
-   * Who may call the method. The other fields narrow or widen this.
+   * The callers that the method admits. The other fields narrow or widen this.
    *
    * @generated from field: gatehouse.v1.Access access = 1;
    */
@@ -193,7 +193,7 @@ export const FailureLimitsSchema: GenMessage<FailureLimits> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 1);
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */
@@ -236,7 +236,7 @@ export const Access = {
 } as const;
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */

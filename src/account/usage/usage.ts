@@ -26,7 +26,7 @@ const UsageCounterTable = defineEntity({
 export class UsageCounter extends UsageCounterTable.class {}
 UsageCounterTable.setClass(UsageCounter);
 
-/** Whose usage is counted. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
+/** The subject of a usage counter. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
   | { readonly projectId: string; readonly userId: string }
   | { readonly projectId: string; readonly fingerprint: string };
