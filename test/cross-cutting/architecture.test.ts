@@ -148,6 +148,18 @@ describe('only the named files', () => {
     ['make errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
     ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'main.ts']],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
+    [
+      // The migration copies between partitions of one table.
+      'leave the columns of a statement unnamed: a column of the next version would break it',
+      /\b(select|returning) (\*|\w+\.\*|from\b)|, \w+\.\*|insert into "?\w+"? select\b/,
+      [
+        'account/usage/referral.ts',
+        'auth/check-password.ts',
+        'database/migrations/Migration20261121160000_audit_trail.ts',
+        'session/refresh-statements.ts',
+        'session/session.ts',
+      ],
+    ],
   ])('%s', (_, pattern, files) => {
     const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
     expect(found).toEqual(files);
