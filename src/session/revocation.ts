@@ -49,11 +49,11 @@ export async function revokeSessions(
 
 const revokeByToken = statement<
   { id: string; user_id: string },
-  { sessionId: string; projectId: string; secretHash: Buffer; now: Date }
+  { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
 >(
   'session_revoke_by_token',
   `update sessions set revoked_at = :now, revoke_reason = 'sign_out'
-   where id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
+   where user_id = :userId and id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
    returning id, user_id`,
 );
 
@@ -61,10 +61,10 @@ const revokeByToken = statement<
 export async function revokeByRefreshToken(
   em: EntityManager,
   projectId: string,
-  { sessionId, secret }: RefreshToken,
+  { userId, sessionId, secret }: RefreshToken,
   now: Date,
 ) {
-  const [row] = await revokeByToken(em, { sessionId, projectId, secretHash: hashSessionSecret(secret), now });
+  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
   return row;
 }
 
