@@ -22,7 +22,7 @@ const AccountTable = defineEntity({
 export class Account extends AccountTable.class {}
 AccountTable.setClass(Account);
 
-/** The name of a new account, made from its owner's. */
+/** The name of a new account, after its owner. */
 export function accountNameOf({ name, email }: Pick<User, 'name' | 'email'>): string {
   return `${name || email?.split('@')[0]}'s Account`;
 }

@@ -92,11 +92,11 @@ export async function permit(
   if (current === 'owner' && granted !== 'owner' && !hasOtherOwner) throw new Refusal('LAST_OWNER');
 }
 
-/** SQL: the owner to name in `accounts.owner_id` once another user no longer is one. An owner who may act comes first. */
-export const nextOwner = (accountId: string, formerOwner: string, now = ':now') =>
+/** SQL: the owner to name in `accounts.owner_id` in place of `formerOwner`. An owner who may act comes first. */
+export const nextOwner = (accountId: string, formerOwner: string) =>
   `select m.user_id from memberships m join users u on u.id = m.user_id
        where m.account_id = ${accountId} and m.role = 'owner' and m.user_id <> ${formerOwner}
-       order by ${mayActAt('u', now)} desc, m.id limit 1`;
+       order by ${mayActAt('u')} desc, m.id limit 1`;
 
 const lockAccountsOf = statement<{ id: string }, { userId: string }>(
   'user_accounts_lock',

@@ -22,7 +22,7 @@ const text = (most: number) =>
     .regex(/^\P{Cc}*$/u, 'holds control characters')
     .refine((value) => value.isWellFormed(), 'holds a lone surrogate')
     .refine((value) => !unseen.test(value), 'holds characters that nobody sees');
-// As it came: a copy would leave out the very keys that are refused.
+// Not copied: a copy would lack the keys that mergeMetadata refuses.
 const metadata = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'not an object',
@@ -42,7 +42,7 @@ const line = z.strictObject({
   user_metadata: metadata.optional(),
 });
 
-// Whoever is there already, by address or id, is left as they are: so a file can be imported again from its beginning.
+// A user who exists already, by address or id, is left unchanged: so a file can be imported again from its beginning.
 const insertUsers = statement<{ id: string }>(
   'users_import',
   `with created as (
@@ -69,14 +69,14 @@ const insertUsers = statement<{ id: string }>(
 const tries = 3;
 const dayMs = 86_400_000;
 
-/** What a line is read against. */
+/** What the lines of one import share. */
 interface Reading {
-  /** The ids that earlier lines name. That of a line which can be taken is added. */
+  /** The ids that earlier lines name. The id of each valid line is added. */
   readonly ids: Set<string>;
   readonly now: Date;
 }
 
-/** Reads a line of an import: JSON of one user. Answers with why, in words without values, when it cannot be taken. */
+/** Reads a line of an import: JSON of one user. Returns why a line is invalid, in words without values. */
 export function readImportLine(json: string, projectId: string, reading: Reading): User | { readonly why: string } {
   try {
     return toUser(line.parse(JSON.parse(json)), projectId, reading);
@@ -100,8 +100,8 @@ interface Imported {
 }
 
 /**
- * Creates those of the users who are not there yet, each as the owner of an account without a trial, in one statement with
- * their audit events. When the database does not take what one of them brings, the others are tried by halves.
+ * Creates the users who do not exist yet, each as the owner of an account without a trial, in one statement with their
+ * audit events. When the database refuses a value of one of them, both halves of the users are tried again.
  */
 export async function importUsers(
   orm: MikroORM,
@@ -136,7 +136,7 @@ async function insertTogether(
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
       return (await insertUsers(new Autocommit(orm), [...rows, accounts, now, plan])).length;
     } catch (error) {
-      // A display code that is taken: others are drawn.
+      // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;
     }
   }
@@ -151,7 +151,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
   const id = read.id?.toLowerCase();
   if (id && ids.has(id)) return { why: 'id: an earlier line has it' };
   const createdAt = read.created_at ? new Date(read.created_at) : now;
-  // Months of usage are counted from then, and no timestamp of protobuf goes beyond the year 9999.
+  // Months of usage are counted from this time, and a protobuf Timestamp ends with the year 9999.
   if (!(createdAt.getTime() >= 0 && createdAt.getTime() <= now.getTime() + dayMs))
     return { why: 'created_at: not between 1970 and now' };
   const taken = hash ? readImported(hash) : undefined;
@@ -171,7 +171,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
   return user;
 }
 
-// Zod's own sentences name no value, but the keys of what is not known.
+// Zod's own sentences contain no value, but the names of unknown keys.
 function describeIssue({ path, message }: { path: PropertyKey[]; message: string }): string {
   return path.length > 0 ? `${path.join('.')}: ${message}` : message;
 }

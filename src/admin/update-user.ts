@@ -42,8 +42,8 @@ function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, rol
 }
 
 /**
- * Before a user gets another address: tells the holder of the old one by mail, and voids what was sent there. A guest has to
- * register instead, which also opens their account.
+ * Before a user gets another address: sends a notice to the old one, and voids the links that were sent there. A guest has
+ * to register instead, which also opens their account.
  */
 async function leaveAddress(
   em: EntityManager,

@@ -10,7 +10,7 @@ import type { PasswordChecks } from '../throttle/password-checks.ts';
 import type { Passwords } from '../user/password.ts';
 import type { UserMail } from './user-mail.ts';
 
-/** What the methods of AuthService work with. */
+/** The dependencies and settings of AuthService's methods. */
 export interface AuthDeps {
   readonly now: Clock;
   readonly passwords: Passwords;
@@ -34,7 +34,7 @@ export interface AuthDeps {
   readonly usage: Quotas | undefined;
 }
 
-/** Who may register, and what a new address must prove. Some settings can be overridden at run time (project/settings.ts). */
+/** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
 export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
 }

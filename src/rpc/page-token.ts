@@ -16,7 +16,8 @@ export interface ListRequest extends Message {
 /**
  * Page tokens: the position of a page's last item, and a MAC over it and the list it is a position in. The list is the
  * method, the project, the caller, and all fields of the request but those about pages, so a token is of no use for any
- * other list, and nobody but the service makes one. A position is not encrypted: it holds only what the page showed.
+ * other list, and only the service can create one. A position is not encrypted: it is an id, a time or an address of an
+ * item that the caller may list.
  */
 export class PageTokens {
   readonly #keys: MasterKeys;

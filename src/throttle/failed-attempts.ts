@@ -14,7 +14,7 @@ interface Counter {
   readonly key: string;
   /** The number of failures that uses it up. */
   readonly limit: number;
-  /** It begins anew so many seconds after its last failure. */
+  /** It is reset so many seconds after its last failure. */
   readonly seconds: number;
 }
 
@@ -73,7 +73,7 @@ const countFailure = statement<
    returning key, hits`,
 );
 
-/** What is tried. Each kind has its own counters: too many wrong codes do not affect sign-ins by password. */
+/** Each kind of attempt has its own counters: too many wrong codes do not affect sign-ins by password. */
 export type AttemptKind =
   | 'password'
   /** By a signed-in user, perhaps with a stolen token. Counted by user, not by address. */

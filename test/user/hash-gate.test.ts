@@ -73,12 +73,12 @@ describe('the hash gate', () => {
     const caller = new AbortController();
     const first = submit('running');
     const left = submit('left', caller.signal).catch((error: unknown) => error);
-    caller.abort(new Error('gone'));
-    expect(await left).toMatchObject({ message: 'gone' });
+    caller.abort(new Error('cancelled'));
+    expect(await left).toMatchObject({ message: 'cancelled' });
     const next = submit('next');
     expect(
-      await submit('late', AbortSignal.abort(new Error('gone already'))).catch((error: unknown) => error),
-    ).toMatchObject({ message: 'gone already' });
+      await submit('late', AbortSignal.abort(new Error('cancelled before'))).catch((error: unknown) => error),
+    ).toMatchObject({ message: 'cancelled before' });
     for (const end of ends.values()) end.resolve();
     expect(await Promise.all([first, next])).toEqual(['running', 'next']);
     expect(started).toEqual(['running', 'next']);

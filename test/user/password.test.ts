@@ -198,10 +198,10 @@ describe.each(wires)('over %s', (wire) => {
     await refusalOf(auth.signIn({ ...ada, password: 'a wrong password' }));
     expect(await storedHash(service)).toBe(old);
     expect(await hashesOf(auth.signIn(ada))).toEqual([oldCost, cost]);
-    const anew = await storedHash(service);
-    expect(anew).toMatch(/^\$argon2id\$v=19\$m=64,t=1,p=1\$/);
+    const replaced = await storedHash(service);
+    expect(replaced).toMatch(/^\$argon2id\$v=19\$m=64,t=1,p=1\$/);
     expect(await hashesOf(auth.signIn(ada))).toEqual([cost]);
-    expect(await storedHash(service)).toBe(anew);
+    expect(await storedHash(service)).toBe(replaced);
   });
 
   test('a damaged stored hash refuses every password, without an internal error', async () => {

@@ -38,7 +38,7 @@ interface AppliedChange {
   readonly projectId: string;
   readonly accountId: string;
   readonly status: SubscriptionStatus;
-  /** Null, like the period's ends, leaves the column as it is. */
+  /** Null leaves the column unchanged, like a null start or end of the period. */
   readonly plan: string | null;
   readonly periodStart: Date | null;
   readonly periodEnd: Date | null;

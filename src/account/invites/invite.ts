@@ -86,7 +86,7 @@ export type ShownInvite = Pick<
   'id' | 'email' | 'role' | 'inviterId' | 'createdAt' | 'expiresAt' | 'usedAt' | 'revokedAt'
 >;
 
-/** SQL: neither accepted nor revoked. A pending invitation may have expired; then it cannot be accepted any more. */
+/** SQL: neither accepted nor revoked. A pending invitation may have expired, and then cannot be accepted. */
 export const isPending = (i: string) => `${i}.used_at is null and ${i}.revoked_at is null`;
 
 /**

@@ -26,14 +26,14 @@ const UsageCounterTable = defineEntity({
 export class UsageCounter extends UsageCounterTable.class {}
 UsageCounterTable.setClass(UsageCounter);
 
-/** Whose usage is counted. Guests are users, too. A fingerprint is whatever the client says: it proves nothing. */
+/** Whose usage is counted. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
   | { readonly projectId: string; readonly userId: string }
   | { readonly projectId: string; readonly fingerprint: string };
 
 type NamedSubject = { case: 'userId' | 'fingerprint'; value: string } | { case: undefined; value?: undefined };
 
-/** The subject of a call: users may not name one, since it is themselves, and backends have to. */
+/** The subject of a call. A user is the subject of their own calls and may not name one. A backend has to. */
 export function subjectOf(named: NamedSubject, context: HandlerContext): Subject {
   const caller = anyCaller(context);
   const { projectId } = caller;
@@ -45,7 +45,7 @@ export function subjectOf(named: NamedSubject, context: HandlerContext): Subject
   return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
 }
 
-/** The subject as counters have it. */
+/** The subject as stored in the counters. */
 export function keyOf(subject: Subject): string {
   return 'userId' in subject ? `user:${subject.userId.toLowerCase()}` : `fingerprint:${subject.fingerprint}`;
 }
