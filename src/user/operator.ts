@@ -1,7 +1,7 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
 import { Project } from '../project/project.ts';
-import { User } from './user.ts';
+import { isUnbannedAt, User } from './user.ts';
 
 const OperatorTable = defineEntity({
   name: 'Operator',
@@ -24,8 +24,7 @@ OperatorTable.setClass(Operator);
 
 /** SQL: whether the user with this id is an operator who is not banned at a time. */
 export const isOperatorAt = (userId: string, now = ':now') =>
-  `exists (select 1 from operators o
-     where o.user_id = ${userId} and (o.banned_until is null or o.banned_until <= ${now}))`;
+  `exists (select 1 from operators o where o.user_id = ${userId} and ${isUnbannedAt('o', now)})`;
 
 interface OperatorState {
   readonly userId: string;
