@@ -24,7 +24,7 @@ export interface ValueMail {
 }
 
 /** The id of a user who does not exist. Statements run with it find nothing to write, but cost the same. */
-const nobody = '00000000-0000-0000-0000-000000000000';
+export const nobody = '00000000-0000-0000-0000-000000000000';
 
 /** Mails to users: one-time values with the mail that holds them, and notices. Each is part of the caller's transaction. */
 export class UserMail {

@@ -8,6 +8,7 @@ import { Migration20261121182500_sessions_of_user } from './Migration20261121182
 import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
 import { Migration20261122014403_sessions_of_impersonator } from './Migration20261122014403_sessions_of_impersonator.ts';
 import { Migration20261129010100_operators_of_project } from './Migration20261129010100_operators_of_project.ts';
+import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
   { name: 'Migration20261122014403_sessions_of_impersonator', class: Migration20261122014403_sessions_of_impersonator },
   { name: 'Migration20261129010100_operators_of_project', class: Migration20261129010100_operators_of_project },
+  { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
 ];
