@@ -57,7 +57,7 @@ export class UserMail {
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, code, lifetime }), now);
+    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime }), now);
   }
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {

@@ -124,7 +124,7 @@ export const findSession = statement<NotRotated, Lookup>(
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
-   from sessions s join users u on u.id = s.user_id
+   from sessions s join users u on u.id = :userId
    where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,
 );
 

@@ -19,9 +19,10 @@ export interface RefreshToken {
 /**
  * A refresh token is version | key id | user id | session id | generation | secret | MAC, in base64url after `ghr_`.
  *
- * It contains its user, so each statement about its session names the user whose row it is. It contains its generation, so a rotation changes one row in place and inserts none. The MAC is verified before the
- * database is read, so made-up tokens cost no query. The row holds only the hash of the secret, so neither the
- * database, nor the server's key, nor both together can produce a token of a live session.
+ * It contains its user, so each statement about its session names the user whose row it is. It contains its generation, so
+ * a rotation changes one row in place and inserts none. The MAC is verified before the database is read, so made-up tokens
+ * cost no query. The row holds only the hash of the secret, so neither the database, nor the server's key, nor both
+ * together can produce a token of a live session.
  */
 export function mintRefreshToken(keys: MasterKeys, projectId: string, token: RefreshToken): string {
   const keyId = Buffer.from(keys.activeId);
