@@ -11,6 +11,7 @@ function sql(id: string): string {
   const values: Record<string, string> = {
     now: 'now()',
     perMinute: '1000000000',
+    userId: 's.user_id',
     sessionId: id,
     projectId: 's.project_id',
     generation: 's.generation',

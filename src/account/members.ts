@@ -28,7 +28,7 @@ export const shownColumns = `m.id as "membershipId", m.user_id as "userId", u.em
 
 const memberAt = statement<ShownMember, Place>(
   'member_look',
-  `select ${shownColumns} from memberships m join users u on u.id = m.user_id
+  `select ${shownColumns} from memberships m join users u on u.id = :userId
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :userId`,
 );
 

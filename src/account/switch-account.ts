@@ -13,11 +13,11 @@ import { accountOf } from './shown-account.ts';
 const enter = statement<{ id: string }, Place>(
   'account_enter',
   `with held as materialized (
-     select u.id, m.account_id from users u join memberships m on m.user_id = u.id
+     select m.account_id from users u join memberships m on m.user_id = :userId
      where u.id = :userId and m.project_id = :projectId and m.account_id = :accountId
      for no key update of u for key share of m
    )
-   update users set current_account_id = held.account_id from held where users.id = held.id returning users.id`,
+   update users set current_account_id = held.account_id from held where users.id = :userId returning users.id`,
 );
 
 export const switchAccount: AccountMethods['switchAccount'] = async ({ accountId }, context) => {

@@ -4,6 +4,7 @@ import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { recordOperator } from '../user/operator.ts';
 import { forGood, lockUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -16,6 +17,7 @@ export function banUser({ now }: AdminDeps): AdminMethods['banUser'] {
     const user = await change(context, async (em) => {
       const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
       user.ban(until, at);
+      await recordOperator(em, user);
       await revokeSessions(em, { userId }, 'banned', at);
       await voidFor(em, userId, at);
       await revokeInvitesBy(em, userId, at);
@@ -32,6 +34,7 @@ export function unbanUser({ now }: AdminDeps): AdminMethods['unbanUser'] {
     const user = await change(context, async (em) => {
       const user = await lockUser(em, projectOf(context), userId);
       user.ban(null, at);
+      await recordOperator(em, user);
       audit(em, context, { action: 'user.unban', userId }, at);
       return user;
     });

@@ -3,6 +3,7 @@ import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { recordOperator } from '../user/operator.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 
@@ -13,6 +14,7 @@ export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
       const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
       await leaveAccounts(em, userId, at);
       user.delete(at);
+      await recordOperator(em, user);
       await revokeSessions(em, { userId }, 'deleted', at);
       await voidFor(em, userId, at);
       audit(em, context, { action: 'user.delete', userId }, at);

@@ -12,6 +12,7 @@ import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
+import { recordOperator } from '../user/operator.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -25,6 +26,7 @@ export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUs
       const user = await lockForUpdate(em, context, request, at);
       if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
       for (const action of apply(request, user, at)) audit(em, context, { action, userId: user.id }, at);
+      if (request.role !== undefined) await recordOperator(em, user);
       return user;
     }).catch(explainConflict);
     return {

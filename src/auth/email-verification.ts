@@ -68,12 +68,11 @@ export interface Redeemable {
   readonly kind: OneTimeKind;
   readonly projectId: string;
   readonly raw: string;
-  /** The caller, when an access token was sent: the value must be theirs. */
-  readonly userId: string | undefined;
 }
 
 /**
- * Looks at a one-time value before the transaction, without using it. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID
+ * Looks at a one-time value before the transaction, without using it. When an access token was sent, the value must name
+ * its user. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID
  * and VERIFICATION_TOKEN_USED_OR_EXPIRED.
  */
 export async function requireRedeemable(
@@ -84,7 +83,7 @@ export async function requireRedeemable(
 ): Promise<Redeemable> {
   const userId = callerIfAny(context)?.userId;
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
-  const redeemable = { kind, projectId: projectOf(context), raw, userId };
+  const redeemable = { kind, projectId: projectOf(context), raw };
   const seen = await look(autocommit(context), kind, redeemable, now);
   if (!seen || (userId && userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
   if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');

@@ -197,7 +197,7 @@ const record = statement<Recorded, RecordValues>(
      ${enqueueNewDeviceMail('signed_in', { userId: ':userId', session: ':session', mail: ':mail' })}
    )
    select wait.seconds as wait, (select count(*) from sessions where user_id = :userId and revoked_at is null)::int as sessions,
-     ${accountSummaryOf('signed_in.id')} as summary from wait left join signed_in on true`,
+     case when signed_in.id is not null then ${accountSummaryOf(':userId')} end as summary from wait left join signed_in on true`,
 );
 
 interface SignIn extends Omit<Checked, 'isKnownNetwork'> {

@@ -24,7 +24,7 @@ export interface ValueMail {
 }
 
 /** The id of a user who does not exist. Statements run with it find nothing to write, but cost the same. */
-const nobody = '00000000-0000-0000-0000-000000000000';
+export const nobody = '00000000-0000-0000-0000-000000000000';
 
 /** Mails to users: one-time values with the mail that holds them, and notices. Each is part of the caller's transaction. */
 export class UserMail {
@@ -57,7 +57,7 @@ export class UserMail {
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, code, lifetime }), now);
+    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime }), now);
   }
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {

@@ -7,6 +7,9 @@ import { abortOptionsOf, retryConflicts } from './transaction.ts';
 
 const names = new Map<string, string>();
 
+/** Every statement that has been defined: its name by its text. */
+export const definedStatements: ReadonlyMap<string, string> = names;
+
 /** The name that a statement was defined with, by its text. */
 export function nameOf(sql: string): string | undefined {
   return names.get(sql);

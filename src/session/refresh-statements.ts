@@ -5,6 +5,7 @@ import { endOf, isLive } from './session.ts';
 
 /** A refresh token as it was presented, and the client that presented it. */
 export interface PresentedToken {
+  readonly userId: string;
   readonly sessionId: string;
   readonly projectId: string;
   readonly generation: number;
@@ -22,14 +23,15 @@ const rotation = (token: Readonly<Record<keyof PresentedToken, string>>) => ({
    refresh_count = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
    address = ${token.address},
    user_agent = ${token.userAgent}`,
-  where: `s.id = ${token.sessionId} and s.project_id = ${token.projectId}
+  where: `s.user_id = ${token.userId} and s.id = ${token.sessionId} and s.project_id = ${token.projectId}
    and s.generation = ${token.generation} and s.secret_hash = ${token.secretHash}
    and ${isLive('s')}
    and (s.refresh_count < :perMinute or s.refresh_window_at <= :now::timestamptz - interval '1 minute')
-   and u.id = s.user_id and ${mayActAt('u')}`,
+   and u.id = ${token.userId} and ${mayActAt('u')}`,
 });
 
 const one = rotation({
+  userId: ':userId',
   sessionId: ':sessionId',
   projectId: ':projectId',
   generation: ':generation',
@@ -53,6 +55,7 @@ export const rotateSql = `update sessions s
 export const rotateOne = statement<TokenSubject, RotationBounds & PresentedToken>('session_rotate', rotateSql);
 
 const each = rotation({
+  userId: 'p.user_id',
   sessionId: 'p.session_id',
   projectId: 'p.project_id',
   generation: 'p.generation',
@@ -63,6 +66,7 @@ const each = rotation({
 
 /** Several presented tokens, as the columns of an `unnest`. */
 interface TokenColumns {
+  readonly userIds: readonly string[];
   readonly sessionIds: readonly string[];
   readonly projectIds: readonly string[];
   readonly generations: readonly number[];
@@ -73,6 +77,7 @@ interface TokenColumns {
 
 export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
   return {
+    userIds: tokens.map(({ userId }) => userId),
     sessionIds: tokens.map(({ sessionId }) => sessionId),
     projectIds: tokens.map(({ projectId }) => projectId),
     generations: tokens.map(({ generation }) => generation),
@@ -86,11 +91,12 @@ export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
 export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>(
   'session_rotate_all',
   `with presented as (
-   select t.session_id, t.project_id, t.generation, t.secret_hash, t.address, t.user_agent
-   from unnest((select :sessionIds::uuid[]), :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
-     :addresses::text[], :userAgents::text[]) as t (session_id, project_id, generation, secret_hash, address, user_agent)
+   select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.address, t.user_agent
+   from unnest((select :userIds::uuid[]), :sessionIds::uuid[], :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
+     :addresses::text[], :userAgents::text[]) as t (user_id, session_id, project_id, generation, secret_hash, address, user_agent)
  ), free as (
-   select id from sessions where id = ${anyOf(':sessionIds')} for no key update skip locked
+   select id from sessions where user_id = ${anyOf(':userIds')} and id = ${anyOf(':sessionIds')}
+   for no key update skip locked
  )
  update sessions s
  set ${each.set}
@@ -110,7 +116,7 @@ export interface NotRotated extends TokenSubject {
   readonly seconds_of_window: number;
 }
 
-type Lookup = Pick<PresentedToken, 'sessionId' | 'projectId' | 'secretHash'> & { readonly now: Date };
+type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash'> & { readonly now: Date };
 
 export const findSession = statement<NotRotated, Lookup>(
   'session_refreshed',
@@ -118,13 +124,13 @@ export const findSession = statement<NotRotated, Lookup>(
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
-   from sessions s join users u on u.id = s.user_id
-   where s.id = :sessionId and s.project_id = :projectId`,
+   from sessions s join users u on u.id = :userId
+   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,
 );
 
 /** Revokes the session of a reused token. No row when it is revoked already. */
 export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId'>>(
   'session_burn',
   `update sessions set revoked_at = :now, revoke_reason = 'refresh_reuse'
-   where id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,
+   where user_id = :userId and id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,
 );

@@ -44,9 +44,9 @@ export function refreshMethod({ now, keys, opener, shared, rotationRules }: Refr
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
       const { address, userAgent } = origin(context);
-      const { sessionId, generation } = token;
+      const { userId, sessionId, generation } = token;
       const secretHash = hashSessionSecret(token.secret);
-      const presented = { sessionId, projectId, generation, secretHash, address, userAgent };
+      const presented = { userId, sessionId, projectId, generation, secretHash, address, userAgent };
       const { subject, isReplay } = await rotation.rotate(autocommit(context), presented);
       if (isReplay) remark(context, 'replayed');
       return { tokens: opener.tokensFor(subject, projectId, successorOf(token), now()) };
@@ -138,7 +138,7 @@ function judge(
   if (!session.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
   // The clock of the replica that refreshed may be ahead: a negative age counts as 0, so an interval of 0 allows no replay.
   if (age === 1 && Math.max(0, session.seconds_since_refresh) < reuseInterval) return session;
-  if (age > 0) throw reuse(session, presented, now);
+  if (age > 0) throw reuse(presented, now);
   // The current token of a live session: only the session's budget can have kept it from rotating.
   throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - session.seconds_of_window)) });
 }
@@ -149,10 +149,10 @@ function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotated, age: num
 }
 
 // Two parties hold tokens of one session. One of them is a thief, and nothing shows which, so the session is revoked.
-function reuse({ user_id }: NotRotated, { sessionId, secretHash }: PresentedToken, now: Date): Refusal {
+function reuse({ userId, sessionId, secretHash }: PresentedToken, now: Date): Refusal {
   return new Refusal('REFRESH_TOKEN_ALREADY_USED', {
-    remember: async (em) => (await revokeReused(em, { sessionId, secretHash, now })).length > 0,
-    event: { action: 'auth.refresh_reuse', userId: user_id, sessionId },
+    remember: async (em) => (await revokeReused(em, { userId, sessionId, secretHash, now })).length > 0,
+    event: { action: 'auth.refresh_reuse', userId, sessionId },
   });
 }
 

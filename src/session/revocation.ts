@@ -26,9 +26,16 @@ interface Revocation {
 const revokeMany = statement<{ id: string }, Revocation>(
   'sessions_revoke',
   `update sessions s set revoked_at = :now, revoke_reason = :reason
-   where (s.user_id = :userId or s.impersonator_id = :userId and :only::uuid is null) and ${isRowLive('s')}
+   where s.user_id = :userId and ${isRowLive('s')}
      and (:only::uuid is null or s.id = :only) and (:except::uuid is null or s.id <> :except)
    returning s.id`,
+);
+
+// The sessions are in the rows of other users.
+const revokeImpersonated = statement<{ id: string }, Omit<Revocation, 'only' | 'except'>>(
+  'sessions_revoke_impersonated',
+  `update sessions s set revoked_at = :now, revoke_reason = :reason
+   where s.impersonator_id = :userId and ${isRowLive('s')} returning s.id`,
 );
 
 /**
@@ -44,16 +51,17 @@ export async function revokeSessions(
   now: Date,
 ): Promise<string[]> {
   const rows = await revokeMany(em, { userId, now, reason, only: only ?? null, except: except ?? null });
+  if (!only) rows.push(...(await revokeImpersonated(em, { userId, now, reason })));
   return rows.map((each) => each.id);
 }
 
 const revokeByToken = statement<
   { id: string; user_id: string },
-  { sessionId: string; projectId: string; secretHash: Buffer; now: Date }
+  { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
 >(
   'session_revoke_by_token',
   `update sessions set revoked_at = :now, revoke_reason = 'sign_out'
-   where id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
+   where user_id = :userId and id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
    returning id, user_id`,
 );
 
@@ -61,17 +69,18 @@ const revokeByToken = statement<
 export async function revokeByRefreshToken(
   em: EntityManager,
   projectId: string,
-  { sessionId, secret }: RefreshToken,
+  { userId, sessionId, secret }: RefreshToken,
   now: Date,
 ) {
-  const [row] = await revokeByToken(em, { sessionId, projectId, secretHash: hashSessionSecret(secret), now });
+  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
   return row;
 }
 
 const revokeOldest = statement<{ id: string }, { userId: string; now: Date; keep: number }>(
   'sessions_evict',
   `update sessions set revoked_at = :now, revoke_reason = 'session_limit'
-   where id in (select id from sessions where user_id = :userId and revoked_at is null order by id desc offset :keep)
+   where user_id = :userId
+     and id in (select id from sessions where user_id = :userId and revoked_at is null order by id desc offset :keep)
    returning id`,
 );
 

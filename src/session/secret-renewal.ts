@@ -19,7 +19,7 @@ const renew = statement<TokenSubject & { generation: number }, Renewal>(
    set secret_hash = :secretHash, refreshed_at = :now,
      idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at)
    from users u
-   where s.id = :sessionId and s.user_id = :userId and u.id = s.user_id and ${isLive('s')}
+   where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')}
    returning ${subjectColumns}, s.generation`,
 );
 
@@ -42,5 +42,5 @@ export async function renewSession(
   const [row] = await renew(em, { sessionId, userId, now, secretHash: hashSessionSecret(secret) });
   if (!row) throw new Refusal('SESSION_REVOKED');
   const { generation, ...subject } = row;
-  return { subject, refreshToken: { sessionId, generation, secret } };
+  return { subject, refreshToken: { userId, sessionId, generation, secret } };
 }

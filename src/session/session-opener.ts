@@ -70,7 +70,7 @@ export class SessionOpener {
       },
       now,
     );
-    return { session, refreshToken: { sessionId: session.id, generation: 0, secret } };
+    return { session, refreshToken: { userId: user.id, sessionId: session.id, generation: 0, secret } };
   }
 
   /** The first tokens of a session. */

@@ -1,6 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
+import { isOperatorAt } from '../user/operator.ts';
 import { mayActAt, User } from '../user/user.ts';
 
 export type SessionKind = 'web' | 'native' | 'cli' | 'device' | 'service';
@@ -138,8 +139,7 @@ export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null a
  */
 export const isRevokedIndirectly = (s: string, now = ':now') =>
   `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
-     or ${s}.impersonator_id is not null and not exists (select 1 from users o where o.id = ${s}.impersonator_id
-       and o.system_role = 'operator' and ${mayActAt('o', now)}))`;
+     or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
 export const isLive = (s: string, now = ':now') =>

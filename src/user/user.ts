@@ -140,12 +140,15 @@ export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date
   return bannedUntil != null && now < bannedUntil;
 }
 
+/** SQL: whether a ban that is stored in `u` is not in force at a time. */
+export const isUnbannedAt = (u: string, now = ':now') => `(${u}.banned_until is null or ${u}.banned_until <= ${now})`;
+
 /**
  * SQL: whether the user `u` may act at a time: exists (an outer join may have found none), and is neither deleted nor
  * banned.
  */
 export const mayActAt = (u: string, now = ':now') =>
-  `(${u}.id is not null and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= ${now}))`;
+  `(${u}.id is not null and ${u}.deleted_at is null and ${isUnbannedAt(u, now)})`;
 
 /** The end of a ban without an end: a timestamp that every client can represent. */
 export const forGood = new Date('9999-12-31T23:59:59Z');

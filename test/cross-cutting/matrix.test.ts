@@ -110,7 +110,7 @@ describe.each(wires)('over %s', (wire) => {
 
   test('a method that takes a bearer or none takes no bad one', async () => {
     const service = await start({ skipChecks: ['G9'] });
-    const token = `ghot_${'A'.repeat(32)}`;
+    const token = `ghot_${'A'.repeat(56)}`;
     const requests: Record<string, object> = {
       'AuthService.Register': bob,
       'AuthService.SendVerificationEmail': {},

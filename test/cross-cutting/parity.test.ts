@@ -31,7 +31,7 @@ test('every method answers with the same fields over gRPC and over JSON', async 
 test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
   const service = await start();
   const { as, session } = await service.welcome(ada);
-  const lost = `ghot_${'A'.repeat(32)}`;
+  const lost = `ghot_${'A'.repeat(56)}`;
   const { tokens, user } = await service.welcome(bob);
   const nobody = '018f3c2e-0000-7000-8000-000000000001';
   const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {

@@ -50,7 +50,7 @@ test('a mail reaches its recipient alone, with the configured sender, as text an
     to: [{ address: ada.email }],
     subject: 'Reset your password',
   });
-  const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{32}(?=\s)/.exec(mail!.parsed.text!)![0];
+  const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{56}(?=\s)/.exec(mail!.parsed.text!)![0];
   expect(mail!.parsed.html).toContain(`<a href="${link}">`);
   expect(mail!.parsed.text).toContain('1 hour');
   expect(mail!.raw).toMatch(/^Auto-Submitted: auto-generated\r$/m);

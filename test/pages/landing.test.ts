@@ -24,7 +24,7 @@ describe.each(wires)('for clients over %s', (wire) => {
   test('opening the link that verifies an address changes nothing, however often and by whatever; its button does', async () => {
     const { service, user, visit, link } = await registered();
     const { auth } = service.clients(wire);
-    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{32}$/);
+    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{56}$/);
     const before = await service.database.checksums();
     for (const method of ['GET', 'GET', 'HEAD', 'HEAD'])
       expect((await visit.open(link.path, {}, method)).status, method).toBe(200);

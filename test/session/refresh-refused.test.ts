@@ -63,6 +63,7 @@ describe.each(wires)('over %s', (wire) => {
       'another project’s': mint(read(good), otherProjectId),
       'one made with another key': mintRefreshToken(foreignKeys, defaultProjectId, read(good)),
       'one of a session that never existed': mint({ ...read(good), sessionId: '00000000-0000-7000-8000-000000000000' }),
+      'one that names another user': mint({ ...read(good), userId: '00000000-0000-7000-8000-000000000000' }),
       'a long one': `ghr_${'A'.repeat(8000)}`,
       'one from the future': mint({ ...read(good), generation: 1 }),
       'one from far in the future': mint({ ...read(good), generation: 2 ** 31 - 1 }),
@@ -110,6 +111,7 @@ describe.each(wires)('over %s', (wire) => {
     const second = (await sessions.refresh({ refreshToken: tokens.refreshToken })).tokens!;
     const third = (await sessions.refresh({ refreshToken: second.refreshToken })).tokens!;
     const { read, mint } = forger(service);
+    const { userId } = read(third.refreshToken);
     const [row] = await service.database.query<{ secret_hash: Buffer }>('select secret_hash from sessions');
     await service.database.query('update sessions set secret_hash = $1', [randomBytes(32)]);
     service.pass(11);
@@ -123,7 +125,7 @@ describe.each(wires)('over %s', (wire) => {
 
     // The keys and the row together do not yield a token either, nor revoke the session.
     for (const generation of [0, 2, 3]) {
-      const forged = mint({ sessionId: session.id, generation, secret: row!.secret_hash.subarray(0, 16) });
+      const forged = mint({ userId, sessionId: session.id, generation, secret: row!.secret_hash.subarray(0, 16) });
       const refusal = await refusalWithoutTrace(service.database, () => sessions.refresh({ refreshToken: forged }));
       expect(refusal.reason).toBe('REFRESH_TOKEN_SUPERSEDED');
     }

@@ -128,7 +128,12 @@ function spellings(secret: string): string[] {
 /** G9: what refers to something refers to something that is there. */
 async function sweep(database: TestDatabase): Promise<void> {
   const orphans = await database.query(`
-    select 'session without user' as what, s.id::text from sessions s left join users u on u.id = s.user_id where u.id is null
+    select 'operators row that differs from its user' as what, coalesce(o.user_id, u.id)::text
+      from operators o full join (select id, banned_until from users where system_role = 'operator' and deleted_at is null) u
+        on u.id = o.user_id
+      where o.user_id is null or u.id is null or o.banned_until is distinct from u.banned_until
+    union all
+    select 'session without user', s.id::text from sessions s left join users u on u.id = s.user_id where u.id is null
     union all
     select 'live session of a deleted user', s.id::text from sessions s join users u on u.id = s.user_id
       where u.deleted_at is not null and s.revoked_at is null and s.expires_at > now() and s.idle_expires_at > now()

@@ -45,7 +45,7 @@ const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountI
   'inviter_lock',
   `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale,
      ${mayActAt('u')} as "mayAct"
-   from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
+   from memberships m join accounts a on a.id = m.account_id join users u on u.id = :inviterId
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :inviterId
    for no key update of m, a for key share of u`,
 );

@@ -4,7 +4,7 @@ import { Refusal } from '../../errors.ts';
 import { autocommit } from '../../rpc/context.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { usageToMessage } from '../message.ts';
-import { type Quotas, quotaOfUser, requireUsage } from './quota.ts';
+import { type Quotas, quotaOfUser, requireUsage, subjectSql } from './quota.ts';
 import { keyOf, readUsage, type Subject, subjectOf, type UsageState } from './usage.ts';
 
 export function consumeUsage({ now, usage }: AccountDeps): AccountMethods['consumeUsage'] {
@@ -77,7 +77,7 @@ const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userI
   'usage_consume_user',
   `update usage_counters c set used = c.used + :amount
    from (${quotaOfUser}) q
-   where c.project_id = q.project_id and c.subject = q.subject and c.resets_at > :now
+   where c.project_id = q.project_id and c.subject = ${subjectSql(':userId')} and c.resets_at > :now
      and (q.subscribed or c.used + :amount <= q.quota)
    returning c.used, c.resets_at as "resetsAt", q.quota, q.subscribed as "isSubscribed"`,
 );

@@ -6,7 +6,7 @@ import { Refusal } from '../../errors.ts';
 import { Project } from '../../project/project.ts';
 import { anyCaller } from '../../rpc/context.ts';
 import { nextReset } from './month.ts';
-import { type Quotas, quotaOfUser } from './quota.ts';
+import { type Quotas, quotaOfUser, subjectSql } from './quota.ts';
 
 const UsageCounterTable = defineEntity({
   name: 'UsageCounter',
@@ -83,7 +83,8 @@ interface CounterOfUser {
 const readOfUser = statement<CounterOfUser, Quotas & { projectId: string; userId: string }>(
   'usage_of_user',
   `select c.used, c.resets_at as "resetsAt", q.created_at as "createdAt", q.quota, q.subscribed
-   from (${quotaOfUser}) q left join usage_counters c on c.project_id = q.project_id and c.subject = q.subject`,
+   from (${quotaOfUser}) q left join usage_counters c
+     on c.project_id = q.project_id and c.subject = ${subjectSql(':userId')}`,
 );
 
 const readOfFingerprint = statement<Counter, { projectId: string; subject: string }>(

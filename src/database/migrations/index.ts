@@ -7,6 +7,9 @@ import { Migration20261121161000_operators } from './Migration20261121161000_ope
 import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
 import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
 import { Migration20261122014403_sessions_of_impersonator } from './Migration20261122014403_sessions_of_impersonator.ts';
+import { Migration20261129010100_operators_of_project } from './Migration20261129010100_operators_of_project.ts';
+import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
+import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -19,4 +22,7 @@ export const migrations = [
   { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
   { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
   { name: 'Migration20261122014403_sessions_of_impersonator', class: Migration20261122014403_sessions_of_impersonator },
+  { name: 'Migration20261129010100_operators_of_project', class: Migration20261129010100_operators_of_project },
+  { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
+  { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
 ];
