@@ -284,6 +284,6 @@ describe.each(wires)('over %s', (wire) => {
         else await accounts.acceptAccountInvite({ accountInviteCode }, guest.as);
       }, 4);
     }
-    // G9 looks for members that are deleted.
+    // The check after every test finds a deleted user who is still a member.
   });
 });

@@ -5,7 +5,7 @@ import { methods, nameOf } from '../support/contract.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start, wires } from '../support/start.ts';
 
-/** G6: what a call that succeeds leaves in the audit trail. Nothing, where nothing happens to anybody's security. */
+/** The audit event that a successful call of each method leaves: null where the call changes nobody's security. */
 const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AuthService.Register': 'auth.register',
   'AuthService.SignIn': 'auth.login',

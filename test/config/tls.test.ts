@@ -21,7 +21,7 @@ test('where client certificates are trusted they are required, unless it is said
   expect(read({ ...tls, CLIENT_CERTIFICATES: 'optional' }).tls?.requireClientCertificates).toBe(false);
 });
 
-test('the names of backends keep their order and their userMail', () => {
+test('the names of backends keep their order and their letters', () => {
   const names = ['orders.internal', 'spiffe://example.com/ns/a/sa/Billing', 'legacy-backend'];
   expect(read({ ...mutual, SERVICE_CERTIFICATES: names.join(', ') }).serviceCertificates).toEqual(names);
 });

@@ -233,7 +233,7 @@ test('the process, its event loop and the version are there', async () => {
   expect(scraped.types.get('nodejs_gc_duration_seconds')).toBe('histogram');
 });
 
-test('LOG-02: whoever calls and whatever they send, the labels are those of our own code and contract', async () => {
+test('no caller and no request adds a label value: all of them are names of our own code and contract', async () => {
   const service = await start();
   const canary = 'canary.7f3a@example.org';
   const { auth, sessions } = service.clients('grpc');

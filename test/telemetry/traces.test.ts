@@ -130,7 +130,7 @@ test('a refusal that the caller had coming is no error of the span; an outage an
   expect(everythingIn(spans)).not.toContain('canary');
 });
 
-test('G3: a span tells neither who called nor what was sent', async () => {
+test('a span reveals neither the caller nor what was sent', async () => {
   const service = await start({ tracer });
   await callEveryMethod(service, 'grpc');
   await refusalOf(service.clients('json').auth.signIn({ email: ada.email, password: 'a wrong one' }));
