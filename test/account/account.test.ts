@@ -284,6 +284,6 @@ describe.each(wires)('over %s', (wire) => {
         else await accounts.acceptAccountInvite({ accountInviteCode }, guest.as);
       }, 4);
     }
-    // Check G9 looks for memberships of deleted users.
+    // The check after every test finds a deleted user who is still a member.
   });
 });

@@ -10,7 +10,7 @@ import { start } from '../support/start.ts';
 // Sixty thousand characters of what regular expressions for addresses, ids and names stumble over.
 const size = 60_000;
 const hostile: Record<string, string> = {
-  userMail: 'a'.repeat(size),
+  letters: 'a'.repeat(size),
   'an address of brackets': `a@${'('.repeat(size)}`,
   'an address of quotes': `"${'"'.repeat(size)}"@example.org`,
   'an address of dots': `${'a.'.repeat(size / 2)}@example.org`,

@@ -41,13 +41,15 @@ test.each(ways)(
       for (const field of method.input.fields) {
         const value = sample.request[field.jsonName];
         const good = typeof value === 'string' ? value : '';
-        for (const bad of badValues(field, good)) {
+        const tryBad = async (bad: Bad) => {
           cases++;
           const seen = await send(method, sample, field, bad);
           const quotes = seen.text.includes(canary) || (good.length > 5 && seen.text.includes(good));
           if (quotes || !isRefused(seen, field, bad))
             deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
-        }
+        };
+        // At once, so that the reads which authenticate them share round trips: half the time.
+        await Promise.all(badValues(field, good).map(tryBad));
       }
     expect(deviations).toEqual([]);
     expect(cases).toBeGreaterThan(200);
