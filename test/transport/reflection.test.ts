@@ -13,7 +13,7 @@ import { ada, serviceKey } from '../support/people.ts';
 import { start, type TestService } from '../support/start.ts';
 
 test.each(['grpc-v1', 'grpc-v1alpha'])(
-  'buf curl, knowing nothing but %s, lists our services and calls them',
+  'buf curl lists and calls the services with nothing but %s',
   async (protocol) => {
     const service = await start();
     const { tokens } = await service.welcome();
@@ -59,7 +59,7 @@ test.each(['grpc-v1', 'grpc-v1alpha'])(
 test.each([
   ['v1', ServerReflection],
   ['v1alpha', ServerReflectionAlpha],
-])('a client that knows nothing but reflection %s can read why a call was refused', async (_, reflection) => {
+])('a client with nothing but reflection %s decodes the reason of a refusal', async (_, reflection) => {
   const service = await start();
   const { auth } = service.clients('grpc');
   const error = await auth.signIn({ email: '' }).catch((thrown: unknown) => ConnectError.from(thrown));
@@ -94,7 +94,7 @@ test.runIf(hasGrpcurl)('grpcurl prints the reason of a refusal, and describes re
   expect(described.out).toContain('rpc ServerReflectionInfo');
 });
 
-test('buf curl speaks to the gateway by the Connect protocol, with the protos as its schema', async () => {
+test('buf curl calls the gateway by the Connect protocol, with the protos as its schema', async () => {
   const service = await start();
   const url = `http://127.0.0.1:${service.replicas[0]!.httpPort}/gatehouse.v1.AuthService/SignUpAnonymous`;
   for (const codec of ['json', 'proto']) {
@@ -118,7 +118,7 @@ test('buf curl speaks to the gateway by the Connect protocol, with the protos as
 test.each([
   ['v1', ServerReflection],
   ['v1alpha', ServerReflectionAlpha],
-])('reflection %s keeps the policies: who may call what is there to read', async (_, reflection) => {
+])('reflection %s includes the policies of the methods', async (_, reflection) => {
   const service = await start();
   const ask = reflectionOf(service, reflection as typeof ServerReflection);
   for (const each of services) {
@@ -135,7 +135,7 @@ test.each([
   });
 });
 
-test('reflection finds files, messages, fields, methods and extensions, and refuses what is not there', async () => {
+test('reflection finds files, messages, fields, methods and extensions, and refuses unknown names', async () => {
   const ask = reflectionOf(await start(), ServerReflection);
   const answers = await ask([
     { case: 'listServices', value: '' },
@@ -181,7 +181,7 @@ test('reflection finds files, messages, fields, methods and extensions, and refu
   ]);
 });
 
-test('with REFLECTION=off the service describes itself to nobody', async () => {
+test('with REFLECTION=off there is no reflection service', async () => {
   const service = await start({ env: { REFLECTION: 'off' } });
   for (const reflection of [ServerReflection, ServerReflectionAlpha]) {
     const ask = reflectionOf(service, reflection as typeof ServerReflection);
@@ -209,7 +209,7 @@ interface IncomingDetail {
   readonly value: Uint8Array;
 }
 
-/** The files of an answer, each after those that it imports. */
+/** The files of a response, each after the files that it imports. */
 function filesOf({ messageResponse: { case: kind, value } }: ServerReflectionResponse): FileDescriptorProto[] {
   if (kind !== 'fileDescriptorResponse') throw new Error(`no files: ${kind}`);
   const files = new Map(
