@@ -56,6 +56,44 @@ test.each(['grpc-v1', 'grpc-v1alpha'])(
   },
 );
 
+test.each([
+  ['v1', ServerReflection],
+  ['v1alpha', ServerReflectionAlpha],
+])('a client that knows nothing but reflection %s can read why a call was refused', async (_, reflection) => {
+  const service = await start();
+  const { auth } = service.clients('grpc');
+  const error = await auth.signIn({ email: '' }).catch((thrown: unknown) => ConnectError.from(thrown));
+  const details = (error as ConnectError).details as IncomingDetail[];
+  const ask = reflectionOf(service, reflection as typeof ServerReflection);
+  const replies = await ask(details.map(({ type }) => ({ case: 'fileContainingSymbol', value: type })));
+  const read = details.map(({ type, value }, index) => {
+    const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: filesOf(replies[index]!) }));
+    const schema = registry.getMessage(type)!;
+    return toJson(schema, fromBinary(schema, value));
+  });
+  expect(read).toMatchObject([
+    { reason: 'INVALID_ARGUMENT', domain: 'gatehouse' },
+    { fieldViolations: [{ field: 'email' }, { field: 'password' }] },
+  ]);
+  const [own] = await ask([{ case: 'fileContainingSymbol', value: reflection.typeName }]);
+  expect(filesOf(own!).at(-1)!.name).toBe(reflection.file.proto.name);
+});
+
+// buf curl prints details as base64, whatever reflection says: it knows only the types that it was built with.
+const hasGrpcurl = spawnSync('grpcurl', ['-version']).status === 0;
+if (!hasGrpcurl) console.warn('NOT TRIED: reflection with grpcurl, because it is not on this machine');
+
+test.runIf(hasGrpcurl)('grpcurl prints the reason of a refusal, and describes reflection', async () => {
+  const { replicas } = await start();
+  const grpcurl = (...args: string[]) => run(args, 'grpcurl');
+  const address = `127.0.0.1:${replicas[0]!.grpcPort}`;
+  const signIn = ['-plaintext', '-d', '{"email":"ada@example.org","password":"wrong"}', address];
+  const refused = await grpcurl('-format-error', ...signIn, 'gatehouse.v1.AuthService/SignIn');
+  expect(JSON.parse(refused.err).details).toMatchObject([{ reason: 'INVALID_CREDENTIALS', domain: 'gatehouse' }]);
+  const described = await grpcurl('-plaintext', address, 'describe', 'grpc.reflection.v1.ServerReflection');
+  expect(described.out).toContain('rpc ServerReflectionInfo');
+});
+
 test('buf curl calls the gateway by the Connect protocol, with the protos as its schema', async () => {
   const service = await start();
   const url = `http://127.0.0.1:${service.replicas[0]!.httpPort}/gatehouse.v1.AuthService/SignUpAnonymous`;
@@ -151,50 +189,6 @@ test('with REFLECTION=off there is no reflection service', async () => {
   }
 });
 
-test.each([
-  ['v1', ServerReflection],
-  ['v1alpha', ServerReflectionAlpha],
-])('a client with nothing but reflection %s decodes the reason of a refusal', async (_, reflection) => {
-  const service = await start();
-  const { auth } = service.clients('grpc');
-  const error = await auth.signIn({ email: '' }).catch((thrown: unknown) => ConnectError.from(thrown));
-  const details = (error as ConnectError).details as IncomingDetail[];
-  const ask = reflectionOf(service, reflection as typeof ServerReflection);
-  const replies = await ask(details.map(({ type }) => ({ case: 'fileContainingSymbol', value: type })));
-  const read = details.map(({ type, value }, index) => {
-    const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: filesOf(replies[index]!) }));
-    const schema = registry.getMessage(type)!;
-    return toJson(schema, fromBinary(schema, value));
-  });
-  expect(read).toMatchObject([
-    { reason: 'INVALID_ARGUMENT', domain: 'gatehouse' },
-    { fieldViolations: [{ field: 'email' }, { field: 'password' }] },
-  ]);
-  const [own] = await ask([{ case: 'fileContainingSymbol', value: reflection.typeName }]);
-  expect(filesOf(own!).at(-1)!.name).toBe(reflection.file.proto.name);
-});
-
-// buf curl prints details as base64, whatever reflection says: it knows only the types that it was built with.
-const hasGrpcurl = spawnSync('grpcurl', ['-version']).status === 0;
-if (!hasGrpcurl) console.warn('NOT TRIED: reflection with grpcurl, because it is not on this machine');
-
-test.runIf(hasGrpcurl)('grpcurl prints the reason of a refusal, and describes reflection', async () => {
-  const { replicas } = await start();
-  const grpcurl = (...args: string[]) => run(args, 'grpcurl');
-  const address = `127.0.0.1:${replicas[0]!.grpcPort}`;
-  const signIn = ['-plaintext', '-d', '{"email":"ada@example.org","password":"wrong"}', address];
-  const refused = await grpcurl('-format-error', ...signIn, 'gatehouse.v1.AuthService/SignIn');
-  expect(JSON.parse(refused.err).details).toMatchObject([{ reason: 'INVALID_CREDENTIALS', domain: 'gatehouse' }]);
-  const described = await grpcurl('-plaintext', address, 'describe', 'grpc.reflection.v1.ServerReflection');
-  expect(described.out).toContain('rpc ServerReflectionInfo');
-});
-
-/** A detail of an error as it came over the wire. */
-interface IncomingDetail {
-  readonly type: string;
-  readonly value: Uint8Array;
-}
-
 function reflectionOf(service: TestService, reflection: typeof ServerReflection) {
   const client = createClient(reflection, service.transport('grpc'));
   return async (questions: readonly ({ case: string; value: unknown } | { case: undefined })[]) => {
@@ -207,6 +201,12 @@ function reflectionOf(service: TestService, reflection: typeof ServerReflection)
 
 async function* stream<T>(each: readonly T[]): AsyncGenerator<T> {
   yield* each;
+}
+
+/** A detail of an error as it came over the wire. */
+interface IncomingDetail {
+  readonly type: string;
+  readonly value: Uint8Array;
 }
 
 /** The files of a response, each after the files that it imports. */
