@@ -88,7 +88,7 @@ test('Java and C# find their packages in the protos', () => {
   }
 });
 
-/** What a fresh clone has of the contract. Of an unpacked archive, which is no clone, all that is there. */
+/** The files of the contract in a fresh clone. In an unpacked archive, which is no clone, all of them. */
 function trackedFiles(): string[] {
   if (!existsSync('.git')) return globSync('{proto,third_party}/**/*.proto').concat('buf.yaml');
   const list = ['-c', 'safe.directory=*', 'ls-files', 'proto', 'third_party', 'buf.yaml'];

@@ -44,8 +44,9 @@ function session(method: string, kind = 'SESSION_KIND_WEB') {
 const justNow = { createTime: time, role: 'SYSTEM_ROLE_ENGINEER' };
 
 /**
- * What the fields of responses hold in the examples, by message and field. Absent from an example: undefined. Fields
- * without a value here show the default of their type; strings and numbers must have one.
+ * The values of fields in the example responses, by message and field, with a service before them where a field is set in
+ * its responses only. A field whose value is undefined is absent from the examples. Fields without a value show the default
+ * of their type; strings and numbers must have one.
  */
 export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.id': ids.user,
@@ -60,6 +61,10 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.timezone': 'Europe/London',
   'User.locale': 'en',
   'User.pending_email': '',
+  'User.app_metadata': undefined,
+  'User.user_metadata': undefined,
+  'AdminService User.app_metadata': { plan: 'team' },
+  'AdminService User.user_metadata': { theme: 'dark' },
 
   'gatehouse.v1.Session': session('password'),
   'gatehouse.v1.AuthenticationMethod': { method: 'password', time },
