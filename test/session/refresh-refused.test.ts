@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { mintRefreshToken, type RefreshToken, readRefreshToken } from '../../src/session/refresh-token.ts';
-import { asService, serviceKey } from '../support/people.ts';
+import { ada, asService, bob, serviceKey } from '../support/people.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { bearer, start, type TestService, wires } from '../support/start.ts';
 
@@ -91,6 +91,25 @@ describe.each(wires)('over %s', (wire) => {
         code: Code.InvalidArgument,
         fields: ['refresh_token'],
       });
+  });
+
+  test("no token with another user's id refreshes, revokes or signs out a session", async () => {
+    const service = await start();
+    const { sessions, auth } = service.clients(wire);
+    const { user: bobs } = await service.welcome(bob);
+    const { tokens, as } = await service.welcome(ada);
+    const { tokens: newest } = await sessions.refresh({ refreshToken: tokens.refreshToken });
+    service.pass(11);
+    const { read, mint } = forger(service);
+    const inBobsName = (text: string) => mint({ ...read(text), userId: bobs.id });
+    // The older of the two would be reuse.
+    for (const text of [newest!.refreshToken, tokens.refreshToken]) {
+      const call = () => sessions.refresh({ refreshToken: inBobsName(text) });
+      expect((await refusalWithoutTrace(service.database, call)).reason).toBe('REFRESH_TOKEN_INVALID');
+      await sessions.signOut({ refreshToken: inBobsName(text) });
+    }
+    await auth.getMe({}, as);
+    await sessions.refresh({ refreshToken: newest!.refreshToken });
   });
 
   test('a refresh token is not a bearer token, and an access token of a live session is not a refresh token', async () => {
