@@ -38,6 +38,8 @@ export interface MailedValue {
   readonly raw: string;
   /** A code that may be typed instead of opening the link. */
   readonly code?: string | undefined;
+  /** The value of the link for readers who did not register. */
+  readonly rejection?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
@@ -69,7 +71,9 @@ export class Messages {
   }
 
   verification(to: Addressee, value: MailedValue): Message {
-    return this.#withLink('verification', 'verify-email', to, value);
+    const message = this.#withLink('verification', 'verify-email', to, value);
+    const reject_link = this.#linkTo('reject-registration', value.rejection ?? '');
+    return { ...message, variables: { ...message.variables, reject_link } };
   }
 
   passwordReset(to: Addressee, value: MailedValue): Message {
@@ -120,8 +124,12 @@ export class Messages {
   }
 
   #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, code, lifetime }: MailedValue): Message {
-    const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
+    const link = this.#linkTo(page, raw);
     return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id };
+  }
+
+  #linkTo(page: string, raw: string): string {
+    return `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {

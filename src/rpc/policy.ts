@@ -41,7 +41,10 @@ function isReadOnly(method: DescMethod): boolean {
 function admit(rules: Policy, caller: Caller | Refusal | undefined, reads: boolean, now: Date): void {
   // An operator who acts as a user may only read, and call what the policy admits for impersonation.
   if (isImpersonated(caller) && !reads && !rules.admitsImpersonation) throw new Refusal('IMPERSONATION_NOT_ALLOWED');
-  if (rules.access === Access.PUBLIC) return admitOptional(rules, caller);
+  if (rules.access === Access.PUBLIC) {
+    admitOptional(rules, caller);
+    return;
+  }
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (caller.kind === 'service' && rules.admitsServices) return;
