@@ -20,7 +20,7 @@ const AccountInviteTable = defineEntity({
     emailKey: p.string().length(320),
     role: p.string().length(16).$type<Role>(),
     // Null for an invitation of a backend.
-    inviterId: () => p.manyToOne(User).mapToPk().fieldName('inviter_id').nullable(),
+    inviterId: () => p.manyToOne(User).mapToPk().fieldName('inviter_id').nullable().deleteRule('no action'),
     // Null for an invitation of the version before, whose inviter was given the code.
     byMailOnly: p.boolean().nullable(),
     createdAt: p.datetime(3),
