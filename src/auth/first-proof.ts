@@ -11,9 +11,15 @@ import type { AuthDeps } from './deps.ts';
 /** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
 const lockedPassword = '*';
 
+interface Proof {
+  readonly user: User;
+  /** The same transaction has written a new password. */
+  readonly hasNewPassword?: boolean;
+}
+
 /**
  * Marks the address as verified, for everything that signs a user in, or lets them choose a password, because they read
- * the mail to it. The caller holds the lock on the user's row, and sets a new password afterwards.
+ * the mail to it. The caller holds the lock on the user's row.
  *
  * Attack: until this first proof anybody may have registered the address and be waiting for its owner to use the account.
  * So the first proof removes what was set before it: password, sessions, profile, pending changes, one-time values,
@@ -23,13 +29,13 @@ const lockedPassword = '*';
 export async function firstProof(
   em: EntityManager,
   { joining }: Pick<AuthDeps, 'joining'>,
-  user: User,
+  { user, hasNewPassword = false }: Proof,
   context: HandlerContext,
   now: Date,
 ): Promise<void> {
   if (user.emailVerifiedAt) return;
   user.emailVerifiedAt = now;
-  if (user.passwordHash) user.passwordHash = lockedPassword;
+  if (user.passwordHash && !hasNewPassword) user.passwordHash = lockedPassword;
   user.mustChangePassword = false;
   user.pendingEmail = null;
   user.clearProfile();

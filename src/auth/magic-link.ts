@@ -38,7 +38,7 @@ export function magicLink(deps: AuthDeps): Methods {
         await wrongCodes.clear(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refused();
-        await firstProof(em, deps, user, context, at);
+        await firstProof(em, deps, { user }, context, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);

@@ -67,11 +67,9 @@ export function passwordReset(deps: AuthDeps): Methods {
         const { user_id: userId, target: emailKey } = used;
         const user = await lockUser(em, projectId, userId);
         if (user.emailKey !== emailKey) throw refused(userId);
-        await firstProof(em, deps, user, context, at);
-        // The statement below writes the same row, and must come last.
-        await em.flush();
         const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
         await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
+        await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
         await revokeSessions(em, { userId }, 'password_changed', at);
         await voidFor(em, userId, at);
         await userMail.notifyPasswordChanged(em, recipientOf(user), at);

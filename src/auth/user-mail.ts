@@ -78,6 +78,8 @@ export class UserMail {
 
   /** Without a recipient it sends nothing, at the same cost. */
   async notifyAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
+    // The mail to a free address has this value, so the response time would reveal its absence. For nobody none is issued.
+    await this.#issueRejection(em, emptyRecipient, now);
     const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
     await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
   }

@@ -9,6 +9,7 @@ import { bearer, type StartOptions, start, type TestService, type Wire, wires } 
 
 const { OWNER, ADMIN, MEMBER } = AccountRole;
 const clientNonce = 'a-nonce-of-at-least-22-characters';
+const carol = { email: 'carol@example.org', password: 'a long enough phrase', name: 'Carol' };
 const chosen = 'a phrase that ada chose';
 const env = { MAIL_GAP: '0s', MAIL_HOURLY_LIMIT: '100' };
 
@@ -71,19 +72,20 @@ describe.each(wires)('over %s', (wire) => {
       const { service, accomplice, trojan, accountInviteCode, accountId } = await hijacked(wire);
       const { accounts, auth } = service.clients(wire);
       await accounts.acceptAccountInvite({ accountInviteCode }, accomplice.as);
-      await accounts
-        .removeMember({ accountId: accomplice.account.id, userId: accomplice.user.id }, accomplice.as)
-        .catch(() => {});
-      const carol = { accountId, email: 'carol@example.org', role: MEMBER };
-      await accounts.createAccountInvite(carol, accomplice.as);
-      const left = await tokenFor(service, carol.email);
+      const draft = { accountId, role: MEMBER };
+      await accounts.createAccountInvite({ ...draft, email: carol.email }, accomplice.as);
+      await auth.register({ ...carol, accountInviteCode: await tokenFor(service, carol.email) });
+      const homeless = await service.signIn(carol);
+      expect(homeless.account.id).toBe(accountId);
+      await accounts.createAccountInvite({ ...draft, email: 'dave@example.org' }, accomplice.as);
+      const left = await tokenFor(service, 'dave@example.org');
       await accounts.updateMember({ accountId, userId: accomplice.user.id, role: OWNER }, trojan.as);
       const as = await prove(service, wire);
       expect((await accounts.listMembers({ accountId }, as)).members.map(({ email }) => email)).toEqual([ada.email]);
       expect((await refusalOf(accounts.getAccount({ accountId }, accomplice.as))).reason).toBe('ACCOUNT_NOT_FOUND');
-      const { account } = (await auth.getMe({}, accomplice.as)).account!;
-      expect(account).toMatchObject({ ownerId: accomplice.user.id, role: OWNER });
-      const late = auth.register({ ...ada, email: carol.email, accountInviteCode: left });
+      for (const { as: other, user } of [accomplice, homeless])
+        expect((await auth.getMe({}, other)).account!.account).toMatchObject({ ownerId: user.id, role: OWNER });
+      const late = auth.register({ ...ada, email: 'dave@example.org', accountInviteCode: left });
       expect((await refusalOf(late)).reason, 'invited by the accomplice').toBe('INVALID_ACCOUNT_INVITE_CODE');
       expect(
         await service.database.query(`select user_id from audit_events where action = 'account.member_remove'`),
@@ -115,8 +117,8 @@ describe.each(wires)('over %s', (wire) => {
       const { accountInviteCode } = await accounts.createAccountInvite(draft, asService);
       const { user, tokens } = await auth.register({ ...ada, accountInviteCode });
       expect([user!.emailVerified, tokens], 'the code of a backend proves nothing').toEqual([false, undefined]);
-      const carol = await service.welcome({ ...bob, email: 'carol@example.org', emailVerified: true });
-      await accounts.addMember({ accountId: carol.account.id, userId: user!.id, role: ADMIN }, asService);
+      const team = await service.welcome({ ...carol, emailVerified: true });
+      await accounts.addMember({ accountId: team.account.id, userId: user!.id, role: ADMIN }, asService);
       // As an inviter creates it where the service sends no mail.
       await service.database.query(
         `update memberships set joined_by = 'invite' where user_id = $1 and account_id = $2`,
@@ -124,16 +126,15 @@ describe.each(wires)('over %s', (wire) => {
       );
       const as = await prove(service, wire);
       const mine = (await accounts.listAccounts({}, as)).accounts;
-      expect(mine.map(({ id }) => id)).toEqual([carol.account.id]);
-      expect((await auth.getMe({}, as)).account!.account!.id).toBe(carol.account.id);
-      await accounts.removeMember({ accountId: carol.account.id, userId: user!.id }, as);
+      expect(mine.map(({ id }) => id)).toEqual([team.account.id]);
+      expect((await auth.getMe({}, as)).account!.account!.id).toBe(team.account.id);
+      await accounts.removeMember({ accountId: team.account.id, userId: user!.id }, as);
       expect((await accounts.listAccounts({}, as)).accounts).toMatchObject([{ role: OWNER, ownerId: user!.id }]);
     });
 
     test('a later proof changes nothing: members, invitations, name and other sessions stay', async () => {
       const { service, accomplice, accountInviteCode, accountId } = await hijacked(wire);
       const { auth, accounts } = service.clients(wire);
-      await auth.sendVerificationEmail({ email: ada.email }).catch(() => {});
       await service.database.query('update users set email_verified_at = now() where email = $1', [ada.email]);
       await accounts.acceptAccountInvite({ accountInviteCode }, accomplice.as);
       const as = await prove(service, wire);
@@ -227,7 +228,7 @@ describe.each(wires)('over %s', (wire) => {
     const reached = pause.next();
     const proving = auth.signInWithMagicLink({ token });
     await reached;
-    const draft = { accountId, email: 'carol@example.org', role: MEMBER };
+    const draft = { accountId, email: carol.email, role: MEMBER };
     const inviting = refusalOf(service.clients(wire, 1).accounts.createAccountInvite(draft, trojan.as));
     await service.database.blocked(1);
     pause.resume();

@@ -49,7 +49,8 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
   name: string;
 
   /**
-   * Optional. The code of an account invitation for this email address. Case-sensitive.
+   * Optional. The code of an account invitation for this email address. Case-sensitive. A code from the mail to the
+   * address verifies it.
    *
    * @generated from field: string account_invite_code = 4;
    */
