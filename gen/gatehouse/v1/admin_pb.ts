@@ -1119,7 +1119,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * The action. Later versions add actions; today they are
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
-   * `auth.email_verification.request`, `auth.email_verified`, `auth.email_change.request`,
+   * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
    * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `user.create`, `user.ban`, `user.unban`,
    * `user.delete`, `account.update`, `account.member_add`, `account.member_update`, `account.member_remove`,
    * `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`, `referral.redeem`,
