@@ -7,8 +7,8 @@ import type { Joining } from './invites/joining.ts';
 import { lockAccountsOf, nextOwner } from './members.ts';
 
 /**
- * SQL: how the member `m` came to be one. A replica of the version before does not store it: whoever was the owner then is
- * taken for the one who opened the account.
+ * SQL: how the member `m` joined. A replica of the version before does not store it; then an owner counts as the user who
+ * opened the account, and every other member as invited.
  */
 const joinedBy = (m: string) => `coalesce(${m}.joined_by, case ${m}.role when 'owner' then 'opened' else 'invite' end)`;
 

@@ -21,7 +21,7 @@ export function createAccountInvite(deps: AccountDeps): AccountMethods['createAc
     const inviting = anyCaller(context);
     const { projectId } = inviting;
     const inviterId = inviting.kind === 'user' ? inviting.userId : null;
-    // Who is given the code could register the address with it, so its owner gets it alone where there is mail.
+    // Attack: a member who receives the code could register the invited address with it.
     const byMailOnly = inviterId !== null && !outbox.isOff;
     const draft = { projectId, accountId, email, role: roleOf(role), inviterId, byMailOnly };
     const { invite, code, mailed } = await change(context, async (em) => {
