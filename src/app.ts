@@ -147,7 +147,10 @@ function createServices(parts: Parts) {
     ),
     serve(
       AccountService,
-      accountService({ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl }),
+      accountService({
+        ...{ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
+        registration: settings,
+      }),
     ),
     serve(
       AdminService,

@@ -39,8 +39,8 @@ interface Added {
 const insertMember = statement<Added, Place & { role: Role; membershipId: string; now: Date }>(
   'member_add',
   `with found as (select id from accounts where project_id = :projectId and id = :accountId), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select :membershipId, :projectId, id, :userId, :role::varchar, :now from found
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, created_at)
+     select :membershipId, :projectId, id, :userId, :role::varchar, 'service', :now from found
      on conflict (project_id, account_id, user_id) do nothing returning id
    ), settled as (
      update accounts set owner_id = :userId from joined

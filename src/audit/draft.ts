@@ -11,6 +11,7 @@ export type Action =
   | 'auth.password_reset.complete'
   | 'auth.email_verification.request'
   | 'auth.email_verified'
+  | 'auth.registration_reject'
   | 'auth.email_change.request'
   | 'auth.email_change.complete'
   | 'auth.magic_link.request'

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import type { Invitation } from '../account/invites/joining.ts';
+import { type Invitation, provesMailbox } from '../account/invites/joining.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
@@ -29,7 +29,7 @@ export function register(deps: AuthDeps): Methods {
       if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
       const caller = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-      const draft = { projectId, email, name, passwordHash, emailVerified: settings.autoConfirmEmail };
+      const draft = { projectId, email, name, passwordHash };
       const invitation = { projectId, email, accountInviteCode, inviteCode };
       if (registration.hideRegistration) {
         await registerHidden(deps, draft, invitation, context);
@@ -64,11 +64,13 @@ function registerOpenly(
   const { joining, opener, registration } = deps;
   return change(context, async (em) => {
     const admission = await joining.admit(em, invitation, at);
-    const user = guestId ? await upgradeGuest(em, guestId, draft, at) : await createUser(em, draft, at);
+    const emailVerified = settings.autoConfirmEmail || provesMailbox(admission);
+    const proved = { ...draft, emailVerified };
+    const user = guestId ? await upgradeGuest(em, guestId, proved, at) : await createUser(em, proved, at);
     await joining.join(em, user, admission, at);
     audit(em, context, { action: 'auth.register', userId: user.id }, at);
     const summary = await readAccountSummary(em, user.projectId, user.id);
-    if (settings.autoConfirmEmail) {
+    if (emailVerified) {
       const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
       return { user, summary, opened: await opener.open(em, opening, at) };
     }

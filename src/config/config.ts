@@ -159,6 +159,7 @@ function arrangeMail(values: Values) {
     perHour: values.MAIL_HOURLY_LIMIT,
     lifetimes: {
       email_verification: values.VERIFICATION_LIFETIME,
+      registration_rejection: values.VERIFICATION_LIFETIME,
       password_reset: values.PASSWORD_RESET_LIFETIME,
       email_change: values.EMAIL_CHANGE_LIFETIME,
       magic_link: values.MAGIC_LINK_LIFETIME,

@@ -41,6 +41,8 @@ export interface MailedValue {
   readonly raw: string;
   /** A code that may be typed instead of opening the link. */
   readonly code?: string | undefined;
+  /** The value of the link for readers who did not register. */
+  readonly rejection?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
@@ -72,7 +74,9 @@ export class Messages {
   }
 
   verification(to: Addressee, value: MailedValue): Message {
-    return this.#withLink('verification', 'verify-email', to, value);
+    const message = this.#withLink('verification', 'verify-email', to, value);
+    const reject_link = this.#linkTo('reject-registration', value.rejection ?? '');
+    return { ...message, variables: { ...message.variables, reject_link } };
   }
 
   passwordReset(to: Addressee, value: MailedValue): Message {
@@ -123,8 +127,12 @@ export class Messages {
   }
 
   #withLink(kind: MailKind, page: string, to: Addressee, { id, userId, raw, code, lifetime }: MailedValue): Message {
-    const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
+    const link = this.#linkTo(page, raw);
     return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id, userId };
+  }
+
+  #linkTo(page: string, raw: string): string {
+    return `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {

@@ -1,7 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 /** What a one-time value permits. */
-export type OneTimeKind = 'email_verification' | 'password_reset' | 'email_change' | 'magic_link';
+export type OneTimeKind =
+  | 'email_verification'
+  | 'registration_rejection'
+  | 'password_reset'
+  | 'email_change'
+  | 'magic_link';
 
 // Lets secret scanners recognize a value.
 const prefix = 'ghot_';

@@ -78,6 +78,8 @@ export interface OneTimeDraft extends Partial<CodeHashes> {
   readonly target: string;
   /** Seconds from the sending of the first mail with the value. */
   readonly lifetime: number;
+  /** The value is the second one of its mail. It outlives the first, whose lifetime begins with the mail. */
+  readonly isSecond?: boolean;
 }
 
 export interface Issued {
@@ -124,11 +126,11 @@ const insertToken = statement<{ id: string }, NewToken>(
  * same moment. A mail with the id of such a value is not sent either.
  */
 export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): Promise<Issued> {
-  const { projectId, userId, kind, target, lifetime, nonceHash = null, codeHash = null } = draft;
+  const { projectId, userId, kind, target, lifetime, isSecond = false, nonceHash = null, codeHash = null } = draft;
   const raw = mintOneTimeValue(userId);
   const id = uuidv7(now);
   const { hash } = readOneTimeValue(projectId, kind, raw)!;
-  const expiresAt = new Date(now.getTime() + unsentSeconds * 1000);
+  const expiresAt = new Date(now.getTime() + (unsentSeconds + (isSecond ? lifetime : 0)) * 1000);
   const hashes = { hash, nonceHash, codeHash };
   await insertToken(em, { id, projectId, userId, kind, target, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
   return { id, raw };
@@ -178,13 +180,16 @@ export async function consume(
 
 export interface Seen extends Consumed {
   readonly is_good: boolean;
+  /** Whether the user is more than a registration that waits for a proof of its address. */
+  readonly is_established: boolean;
   readonly email: string | null;
   readonly name: string;
 }
 
 const see = statement<Seen, Lookup>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good
+  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good,
+     (u.email_verified_at is not null or u.established_at is not null) as is_established
    from one_time_tokens t join users u on u.id = :userId
    where t.user_id = :userId and t.project_id = :projectId and t.hash = :hash`,
 );

@@ -41,12 +41,26 @@ function isReadOnly(method: DescMethod): boolean {
 function admit(rules: Policy, caller: Caller | Refusal | undefined, reads: boolean, now: Date): void {
   // An operator who acts as a user may only read, and call what the policy admits for impersonation.
   if (isImpersonated(caller) && !reads && !rules.admitsImpersonation) throw new Refusal('IMPERSONATION_NOT_ALLOWED');
-  if (rules.access === Access.PUBLIC) return;
+  if (rules.access === Access.PUBLIC) {
+    admitOptional(rules, caller);
+    return;
+  }
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (caller.kind === 'service' && rules.admitsServices) return;
   if (!hasAccess(rules.access, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
   if (caller.kind === 'user') admitUser(rules, caller, now);
+}
+
+/** A public method that reads an access token is closed to users who must change their password, too. */
+function admitOptional(rules: Policy, caller: Caller | Refusal | undefined): void {
+  // The method decides itself about an invalid credential: SignOut with a refresh token needs none.
+  if (!caller || caller instanceof Refusal || caller.kind !== 'user') return;
+  requireOwnPassword(rules, caller);
+}
+
+function requireOwnPassword(rules: Policy, caller: UserCaller): void {
+  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
 }
 
 function isImpersonated(caller: Caller | Refusal | undefined): boolean {
@@ -60,7 +74,7 @@ function hasAccess(access: Access, caller: Caller): boolean {
 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
-  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
+  requireOwnPassword(rules, caller);
   // An operator who has a second factor must have used it in this session.
   const asksForTwo = rules.minAssurance === AssuranceLevel.AAL2 || (rules.access === Access.ADMIN && caller.hasFactor);
   if (asksForTwo && caller.aal < 2)

@@ -18,6 +18,8 @@ const UserTable = defineEntity({
     email: p.string().length(254).nullable(),
     emailKey: p.string().length(320).nullable(),
     emailVerifiedAt: p.datetime(3).nullable(),
+    // A replica of the version before does not write it.
+    establishedAt: p.datetime(3).nullable(),
     passwordHash: p.text().nullable().hidden(),
     mustChangePassword: p.boolean().default(false),
     name: p.string().length(200).default(''),
@@ -98,9 +100,15 @@ export class User extends UserTable.class {
     return user;
   }
 
-  /** Gives the user another address, which is not verified yet. */
-  moveTo(email: string, key: string): void {
-    if (key !== this.emailKey) this.emailVerifiedAt = null;
+  /**
+   * Gives the user another address, which is not verified yet. From then on the user is established: no registration that
+   * the owner of the address could reject.
+   */
+  moveTo(email: string, key: string, now: Date): void {
+    if (key !== this.emailKey) {
+      this.emailVerifiedAt = null;
+      this.establishedAt = now;
+    }
     this.email = email;
     this.emailKey = key;
     this.pendingEmail = null;
@@ -122,16 +130,22 @@ export class User extends UserTable.class {
     this.emailKey = null;
     this.emailVerifiedAt = null;
     this.passwordHash = null;
+    this.pendingEmail = null;
+    this.currentAccountId = null;
+    this.appMetadata = {};
+    this.clearProfile();
+    this.updatedAt = now;
+    this.deletedAt = now;
+  }
+
+  /** Removes what users say of themselves. */
+  clearProfile(): void {
     this.name = '';
     this.phone = '';
     this.jobTitle = '';
     this.timezone = '';
-    this.pendingEmail = null;
-    this.currentAccountId = null;
-    this.appMetadata = {};
+    this.locale = '';
     this.userMetadata = {};
-    this.updatedAt = now;
-    this.deletedAt = now;
   }
 }
 UserTable.setClass(User);
@@ -155,7 +169,7 @@ export const forGood = new Date('9999-12-31T23:59:59Z');
 
 /** SQL: the columns of a User, for statements that call the table `u`. */
 export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_key as "emailKey",
-     u.email_verified_at as "emailVerifiedAt", u.password_hash as "passwordHash",
+     u.email_verified_at as "emailVerifiedAt", u.established_at as "establishedAt", u.password_hash as "passwordHash",
      u.must_change_password as "mustChangePassword", u.name, u.is_anonymous as "isAnonymous", u.phone,
      u.job_title as "jobTitle", u.timezone, u.locale, u.pending_email as "pendingEmail", u.role,
      u.system_role as "systemRole", u.current_account_id as "currentAccountId", u.app_metadata as "appMetadata",
@@ -163,7 +177,7 @@ export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_
      u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
 
 /** A user's columns, without the methods. */
-export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
+export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
 
 const byEmail = statement<UserRow, { projectId: string; key: string }>(
   'user_by_email',

@@ -145,6 +145,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AuthService.SignIn password': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.SignInWithMagicLink token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
+    'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',

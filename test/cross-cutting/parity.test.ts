@@ -69,6 +69,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AuthService.GetEmailVerificationStatus': [],
     'AuthService.SendVerificationEmail': [[{}], [{ email: 'no address' }]],
     'AuthService.VerifyEmail': [[{}], [{ token: 'x' }], [{ token: lost }]],
+    'AuthService.RejectRegistration': [[{}], [{ token: lost }]],
     'AuthService.ConfirmEmailChange': [[{}], [{ token: lost }]],
     'AuthService.RequestMagicLink': [[{ email: 'no address' }]],
     'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],

@@ -107,7 +107,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     const magic = await linkTo(service);
     const invite = await accounts.createAccountInvite(
       { accountId: account.id, email: bob.email, role: AccountRole.MEMBER },
-      as,
+      asService,
     );
     const referral = await accounts.getReferral({}, as);
     await mailsTo(service, bob.email);
@@ -132,7 +132,14 @@ describe.each(wires)('for clients over %s', (wire) => {
 test('where an application has pages of its own, links lead there and the service has none', async () => {
   const { visit, link, service } = await registered({ FRONTEND_URL: 'https://app.example.org/' });
   const { token } = link;
-  for (const path of ['/verify-email', '/reset-password', '/confirm-email-change', '/magic-link', '/invite'])
+  for (const path of [
+    '/verify-email',
+    '/reset-password',
+    '/confirm-email-change',
+    '/magic-link',
+    '/invite',
+    '/reject-registration',
+  ])
     for (const method of ['GET', 'HEAD', 'POST']) {
       const answer =
         method === 'POST' ? await visit.post(path, { token }) : await visit.open(`${path}?token=${token}`, {}, method);

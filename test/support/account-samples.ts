@@ -53,7 +53,7 @@ export async function accountSamples(
     'AccountService.AcceptAccountInvite': async () => {
       const host = await service.welcome(newcomer());
       const draft = { accountId: host.account.id, email: ada.email, role: AccountRole.MEMBER };
-      return { accountInviteCode: (await accounts.createAccountInvite(draft, host.as)).accountInviteCode };
+      return { accountInviteCode: (await accounts.createAccountInvite(draft, asService)).accountInviteCode };
     },
     'AccountService.GetUsage': () => ({}),
     'AccountService.ConsumeUsage': () => ({ amount: 1 }),

@@ -186,7 +186,7 @@ async function requireNoOrphans(database: TestDatabase): Promise<void> {
     select 'used invite code without a user', id::text from invite_codes where (used_at is null) <> (used_by is null)
     union all
     select 'pending invitation of an inviter who may not invite', i.id::text from account_invites i
-      where used_at is null and revoked_at is null and not exists (
+      where used_at is null and revoked_at is null and inviter_id is not null and not exists (
         select from memberships m where m.account_id = i.account_id and m.user_id = i.inviter_id and m.role in ('owner', 'admin'))
     union all
     select 'referral of oneself', referred_id::text from referrals where referred_id = referrer_id

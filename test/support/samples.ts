@@ -3,7 +3,7 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
-import { tokenFor } from './inbox.ts';
+import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
@@ -57,6 +57,12 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AuthService.GetEmailVerificationStatus': () => ({}),
     'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
     'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
+    'AuthService.RejectRegistration': async () => {
+      const { email } = newcomer();
+      await admin.createUser({ email }, asService);
+      await auth.sendVerificationEmail({ email });
+      return { token: (await rejectionLinkFor(service, email)).token };
+    },
     'AuthService.ConfirmEmailChange': async () => {
       const { email } = newcomer();
       const other = await service.welcome(newcomer());

@@ -111,8 +111,9 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'AccountInvite.expire_time': '2026-12-05T09:30:00Z',
   'AccountInvite.accept_time': undefined,
   'AccountInvite.revoke_time': undefined,
-  'CreateAccountInviteResponse.account_invite_code': texts.inviteCode,
-  'CreateAccountInviteResponse.link': `https://app.example.org/invite?account_invite_code=${texts.inviteCode}`,
+  // The caller of the example is a user.
+  'CreateAccountInviteResponse.account_invite_code': '',
+  'CreateAccountInviteResponse.link': '',
   'CreateAccountInviteResponse.mailed': true,
   'Usage.usage': '125',
   'Usage.limit': '5000',

@@ -19,6 +19,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AuthService.GetEmailVerificationStatus': {},
   'AuthService.SendVerificationEmail': { email: signIn.email },
   'AuthService.VerifyEmail': { token: texts.linkToken },
+  'AuthService.RejectRegistration': { token: texts.linkToken },
   'AuthService.ConfirmEmailChange': { token: texts.linkToken },
   'AuthService.RequestMagicLink': { email: signIn.email, clientNonce: texts.nonce },
   'AuthService.SignInWithMagicLink': {

@@ -50,7 +50,8 @@ export type CreateUserRequest = Message<"gatehouse.v1.CreateUserRequest"> & {
   name: string;
 
   /**
-   * Optional. Whether the email address counts as verified. Default: false.
+   * Optional. Whether the email address counts as verified. Only from backends: for operators it is ignored, and the
+   * address is not verified. Default: false.
    *
    * @generated from field: bool email_verified = 4;
    */
@@ -559,14 +560,15 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
 
   /**
    * Optional. The new email address, at most 254 characters. It is not verified unless `email_verified` is set too. The
-   * old address is notified, and all links sent to the user are void.
+   * old address is notified, and all links sent to the user are void. The first sign-in through the new mailbox removes
+   * what SignInWithMagicLink removes, unless the address is verified before.
    *
    * @generated from field: optional string email = 3;
    */
   email?: string | undefined;
 
   /**
-   * Optional. Whether the email address counts as verified.
+   * Optional. Whether the email address counts as verified. From operators ignored next to a new `email`.
    *
    * @generated from field: optional bool email_verified = 4;
    */
@@ -1117,7 +1119,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * The action. Later versions add actions; today they are
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
-   * `auth.email_verification.request`, `auth.email_verified`, `auth.email_change.request`,
+   * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
    * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `user.create`, `user.ban`, `user.unban`,
    * `user.delete`, `account.update`, `account.member_add`, `account.member_update`, `account.member_remove`,
    * `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`, `referral.redeem`,
@@ -1488,7 +1490,8 @@ export const AdminService: GenService<{
   /**
    * Creates a user with a password, with a password hash from another system, or without either.
    *
-   * Works also while registration is disabled.
+   * Works also while registration is disabled. A user for whom an operator chooses a password has to change it after the
+   * first sign-in.
    *
    * Errors:
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
@@ -1576,11 +1579,15 @@ export const AdminService: GenService<{
   /**
    * Updates a user. Fields that are absent from the request stay unchanged. A password cannot be set for a user.
    *
+   * The address of an operator, whether it is verified, and `must_change_password` are changed by that operator or by a
+   * backend. A new address that an operator sets is not verified, and only its mailbox or a backend verifies it.
+   *
    * Errors:
    * - USER_NOT_FOUND: There is no user with this id.
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - REGISTRATION_REQUIRED: The user is a guest, who gets an email address only by registering.
    * - CANNOT_DEMOTE_SELF: The calling operator would remove their own role.
+   * - CALLER_NOT_ALLOWED: Only a backend may make this change, or the operator whom it concerns.
    * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser

@@ -71,7 +71,7 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
   admitsGuests: boolean;
 
   /**
-   * Admits users who must change their password first. Only with ACCESS_USER.
+   * Admits users who must change their password first. Only with ACCESS_USER or `optional_bearer`.
    *
    * @generated from field: bool admits_password_change_required = 3;
    */
