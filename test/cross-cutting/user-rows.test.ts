@@ -5,7 +5,7 @@ import { preparedStatements, tablesWithoutUser } from '../support/user-rows.ts';
 const reasons = {
   address: 'finds a user by an address',
   code: 'finds a user by a code that they have passed on',
-  account: 'reads the members of an account',
+  account: 'reads or removes the members of an account',
   owner: 'finds another owner of an account that an owner leaves',
   list: 'lists the users of a project for an operator',
   acting: 'revokes the sessions in which an operator acts as other users',
@@ -24,6 +24,8 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   member_leave: ['memberships users', 'owner'],
   member_set_role: ['memberships users', 'owner'],
   user_leave_accounts: ['memberships users', 'owner'],
+  unproven_members_remove: ['memberships users', 'account'],
+  unproven_memberships_leave: ['memberships users', 'owner'],
   users_by_prefix: ['users', 'list'],
   sessions_revoke_impersonated: ['sessions', 'acting'],
   mail_claim: ['one_time_tokens', 'queue'],
