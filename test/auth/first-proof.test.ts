@@ -127,7 +127,7 @@ describe.each(wires)('over %s', (wire) => {
       const as = await prove(service, wire);
       const mine = (await accounts.listAccounts({}, as)).accounts;
       expect(mine.map(({ id }) => id)).toEqual([team.account.id]);
-      expect((await auth.getMe({}, as)).account!.account!.id).toBe(team.account.id);
+      expect((await auth.getMe({}, as)).account!.account!.id, 'where the user is now').toBe(team.account.id);
       await accounts.removeMember({ accountId: team.account.id, userId: user!.id }, as);
       expect((await accounts.listAccounts({}, as)).accounts).toMatchObject([{ role: OWNER, ownerId: user!.id }]);
     });
