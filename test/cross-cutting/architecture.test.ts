@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path/posix';
 import { describe, expect, test } from 'vitest';
-import { functionsOf, readSources, type Source } from '../support/source.ts';
+import { functionsOf, readSources, type Source } from './source.ts';
 
 const sources = readSources('src/**/*.ts');
 /** What runs as the service; the SDK is what calls it. */

@@ -3,12 +3,12 @@ import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
-import { type Bad, badJson, badProtobuf, canary } from '../support/malformed.ts';
 import { asService } from '../support/people.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
 import { send } from '../support/raw-http.ts';
 import { prepareSamples, type Sample } from '../support/samples.ts';
 import { start, type TestService, wires } from '../support/start.ts';
+import { type Bad, badJson, badProtobuf, canary } from './malformed-values.ts';
 
 interface Seen {
   readonly code: Code | undefined;

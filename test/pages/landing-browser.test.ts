@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from '../support/browser.ts';
 import { lastMail } from '../support/inbox.ts';
 import { registered } from '../support/page.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
+import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from './browser.ts';
 
 if (!installedBrowser)
   console.warn('NOT TRIED: landing pages in a browser, because there is no Chromium on this machine');

@@ -207,7 +207,7 @@ function kindOf(field: DescField): Kind {
   if (field.fieldKind === 'message' && field.message.typeName === StructSchema.typeName) return 'map';
   if (field.fieldKind === 'message') return 'record';
   if (field.fieldKind === 'list') return 'list';
-  throw new Error(`malformed.ts knows no bad values of ${field}`);
+  throw new Error(`malformed-values.ts has no bad values of ${field}`);
 }
 
 function isUuid(field: DescField): boolean {

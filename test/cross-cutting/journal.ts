@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect } from 'vitest';
-import { reasonOf } from './refusal.ts';
-import type { Clients } from './start.ts';
+import { reasonOf } from '../support/refusal.ts';
+import type { Clients } from '../support/start.ts';
 
 export interface Entry {
   /** The address that was registered. */
