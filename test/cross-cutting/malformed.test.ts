@@ -3,18 +3,18 @@ import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
-import { type Bad, badJson, badProtobuf, canary } from '../support/malformed.ts';
 import { asService } from '../support/people.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
 import { send } from '../support/raw-http.ts';
 import { prepareSamples, type Sample } from '../support/samples.ts';
 import { start, type TestService, wires } from '../support/start.ts';
+import { type Bad, badJson, badProtobuf, canary } from './malformed-values.ts';
 
 interface Seen {
   readonly code: Code | undefined;
   readonly reason: string | undefined;
   readonly fields: readonly string[];
-  /** All of the answer. */
+  /** The whole response. */
   readonly text: string;
 }
 
@@ -28,7 +28,7 @@ const ways: readonly [name: string, bad: typeof badJson, send: (service: TestSer
 ];
 
 test.each(ways)(
-  'no bad value of any field of any method gets past the validation as %s',
+  'every bad value of every field of every method is refused as %s, and nothing is written',
   async (_, badValues, sender) => {
     const service = await start();
     const sampleOf = await prepareSamples(service);
@@ -55,7 +55,7 @@ test.each(ways)(
     expect(cases).toBeGreaterThan(200);
     expect(await service.database.checksums(), 'nothing has changed').toEqual(before);
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
-    // What was spoilt is all that was wrong.
+    // The same requests without the bad value succeed.
     for (const [method, sample] of samples)
       expect(
         await send(method, sample, undefined, { what: 'nothing', bytes: Buffer.alloc(0) }),
@@ -67,7 +67,7 @@ test.each(ways)(
 );
 
 test.each(wires)(
-  'over %s names have the joiners of scripts and emoji, passwords and metadata whatever they like',
+  'over %s names may contain the joiners of scripts and emoji, passwords and metadata any invisible character',
   async (wire) => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
@@ -82,7 +82,7 @@ test.each(wires)(
   },
 );
 
-test('a field that is null counts as absent: refused where it is needed, harmless where it is not', async () => {
+test('a field that is null counts as absent: refused where it is required, accepted where it is optional', async () => {
   const service = await start();
   const sampleOf = await prepareSamples(service);
   const send = sendJson(service);
@@ -155,7 +155,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
   });
 });
 
-/** Refused for the field's own sake, or because it cannot be read. */
+/** Refused because of this field, or because the request cannot be parsed. */
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   if (code !== Code.InvalidArgument) return false;

@@ -41,7 +41,7 @@ test('these methods are public, and no others', () => {
   ]);
 });
 
-test('these methods can be called with GET, and none of them holds a secret in its request', () => {
+test('these methods can be called with GET, and their requests have no secret fields', () => {
   const safe = methods.filter((each) => each.idempotency === Idempotency.NO_SIDE_EFFECTS);
   expect(safe.map(nameOf).sort()).toEqual([
     'AccountService.GetAccount',
@@ -78,7 +78,7 @@ test('a user who must change their password may call these methods with an acces
   ]);
 });
 
-test('no policy says what has no effect there, and each public method has a limit per address', () => {
+test('no policy has an option without effect, and each public method has a limit per address', () => {
   const odd = methods.filter((each) => {
     const rules = policyOf(each)!;
     const { access, admitsGuests, admitsPasswordChangeRequired, admitsServices, optionalBearer, minAssurance } = rules;
@@ -90,16 +90,16 @@ test('no policy says what has no effect there, and each public method has a limi
   const unlimited = methods.filter(
     (each) => policyOf(each)!.access === Access.PUBLIC && policyOf(each)!.perMinute === 0,
   );
-  expect(unlimited.map(nameOf), 'public without a limit').toEqual([]);
+  expect(unlimited.map(nameOf), 'public methods without a limit').toEqual([]);
   const guessed = methods.filter((each) => policyOf(each)!.failureLimits);
-  expect(guessed.map(nameOf), 'where passwords or codes of others are tried').toEqual([
+  expect(guessed.map(nameOf), 'methods that check passwords or codes').toEqual([
     'AuthService.SignIn',
     'AuthService.SignInWithMagicLink',
   ]);
 });
 
 describe.each(wires)('over %s', (wire) => {
-  test('each method lets exactly those callers in that its policy names', async () => {
+  test('each method admits exactly the callers of its policy', async () => {
     const service = await start({ skipChecks: ['orphans'] });
     const credentials = await credentialsOf(service);
     const before = await service.database.checksums();
@@ -114,11 +114,11 @@ describe.each(wires)('over %s', (wire) => {
       }
     expect(deviations).toEqual([]);
     const after = await service.database.checksums();
-    // A referral code is made when it is first asked for, and asking takes no field that could be wrong.
+    // The first GetReferral creates a referral code, and its request has no field that could be wrong.
     expect({ ...after, referral_codes: '' }, 'nothing has changed').toEqual(before);
   }, 60_000);
 
-  test('a method that takes a bearer or none takes no bad one', async () => {
+  test('a method with an optional access token refuses a bad one', async () => {
     const service = await start({ skipChecks: ['orphans'] });
     const token = `ghot_${'A'.repeat(56)}`;
     const requests: Record<string, object> = {
@@ -145,10 +145,10 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-// They do what they do for everybody who is let in.
+// They act for every caller that is admitted.
 const cannotBeSpoilt = new Set(['AuthService.DeleteMe']);
 
-/** What a caller with this credential is told. Undefined when the policy lets them in. */
+/** The refusal of a caller with this credential. Undefined when the policy admits it. */
 function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefined {
   const rules = policyOf(method)!;
   const isBearerRead = rules.access !== Access.PUBLIC || rules.optionalBearer;
@@ -173,9 +173,9 @@ interface Outcome {
   readonly reason: string | undefined;
 }
 
-// Past the policy stands the validation. A request that it refuses shows that the caller got that far, and does nothing.
+// Validation follows the policy: a request that it refuses shows that the policy admitted the caller, and has no effect.
 function agrees({ code, reason }: Outcome, expected: Reason | undefined): boolean {
-  // Or the method itself, which may have something to say too.
+  // Or the method itself refuses it.
   if (!expected) return code === 'ok' || reason === 'INVALID_ARGUMENT' || reason === 'KEY_TOO_YOUNG';
   return reason === expected && code === Code[new Refusal(expected).code];
 }
@@ -197,7 +197,7 @@ async function outcome(
   }
 }
 
-/** A request that no method accepts, as far as there is one: the first field that can be wrong is. */
+/** A request that the method refuses, where there is one: its first field that can be wrong is wrong. */
 function spoilt({ input }: DescMethodUnary): Record<string, unknown> {
   const text = input.fields.find((each) => each.fieldKind === 'scalar' && each.scalar === ScalarType.STRING);
   if (text) return { [text.localName]: '\u0000' };

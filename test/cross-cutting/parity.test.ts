@@ -14,7 +14,7 @@ import { refusalOf } from '../support/refusal.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
-test('every method answers with the same fields over gRPC and over JSON', async () => {
+test('every method returns the same fields over gRPC and over JSON', async () => {
   const service = await start();
   const sampleOf = await prepareSamples(service);
   for (const method of methods) {
@@ -28,7 +28,7 @@ test('every method answers with the same fields over gRPC and over JSON', async 
   }
 });
 
-test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
+test('every refusal has the same code, reason, message and details over gRPC and over JSON', async () => {
   const service = await start();
   const { as, session } = await service.welcome(ada);
   const lost = `ghot_${'A'.repeat(56)}`;
@@ -142,7 +142,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
   expect(reasons.size).toBeGreaterThanOrEqual(12);
 });
 
-test('a refusal that says when to come back says the same in RetryInfo and in the retry-after header', async () => {
+test('RetryInfo and the retry-after header have the same time to wait', async () => {
   const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
   await service.welcome();
   for (const wire of wires) {
@@ -159,7 +159,7 @@ function call(service: TestService, wire: Wire, method: DescMethodUnary, message
   return service.transport(wire).unary(method, undefined, undefined, new Headers(headers), message as never);
 }
 
-/** The answer with all that two calls may not share replaced by what it is. */
+/** The response with every value that differs between two calls replaced by its kind. */
 function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')

@@ -9,9 +9,9 @@ import { createGrpcTransport } from '../../src/sdk/grpc-transport.ts';
 import { Code, type Interceptor, withBearer } from '../../src/sdk/surface.ts';
 import { ada, serviceKey } from '../support/people.ts';
 import { startReplica } from '../support/replica.ts';
-import { makeCertificate } from '../support/sdk-certificate.ts';
 import { failureOf, openNode } from '../support/sdk-entries.ts';
 import { start } from '../support/start.ts';
+import { makeCertificate } from './self-signed-certificate.ts';
 
 describe('replicas', () => {
   test('share the calls evenly', async () => {

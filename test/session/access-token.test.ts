@@ -4,11 +4,11 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { partsOf, resign } from '../support/forge.ts';
-import { forgeries } from '../support/forgeries.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { bearer, start, wires } from '../support/start.ts';
+import { forgeries } from './forgeries.ts';
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

@@ -1,10 +1,10 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import { kWork } from '../../src/rpc/context.ts';
 
-/** How many calls a race fires: fewer under the stricter isolation, where each loser begins anew. */
+/** The number of calls in a race: fewer with serializable transactions, where all but one are repeated. */
 export const crowd = process.env.ISOLATION ? 5 : 20;
 
-/** The answers of `crowd` calls, or of `count`, made at once: how many were given, and the reasons of the rest. */
+/** The responses of `crowd` parallel calls, or of `count`, and the errors of those that failed. */
 export async function together<T>(call: (index: number) => Promise<T>, count = crowd) {
   const settled = await Promise.allSettled(Array.from({ length: count }, (_, index) => call(index)));
   return {
@@ -14,8 +14,8 @@ export async function together<T>(call: (index: number) => Promise<T>, count = c
 }
 
 /**
- * Holds calls of one method back until `count` of them stand at the same place, before their first write: all have read,
- * none has written. Opens after two seconds at the latest, so that a call that never gets there holds nobody.
+ * Holds calls of one method back until `count` of them have reached the same place, before their first write: all have
+ * read, none has written. Opens after two seconds at the latest, so that a call that never gets there delays no other.
  */
 export class Barrier {
   readonly #method: string;
@@ -26,7 +26,7 @@ export class Barrier {
     this.#method = method;
   }
 
-  /** From now on the next `count` calls wait for each other. May be called again for the next round. */
+  /** The next `count` calls wait for each other. May be called again for the next round. */
   expect(count: number): void {
     const opened = Promise.withResolvers<void>();
     this.#opened = opened;
@@ -34,7 +34,7 @@ export class Barrier {
     setTimeout(() => opened.resolve(), 2000).unref();
   }
 
-  /** Stands before the transaction of methods that have one, and before the method of those that write without. */
+  /** Waits before the transaction, or for methods that write without one before the method. */
   interceptor(place: 'change' | 'method' = 'change'): Interceptor {
     return (next) => async (req) => {
       if (req.method.name !== this.#method || this.#missing === Number.POSITIVE_INFINITY) return next(req);
@@ -51,7 +51,7 @@ export class Barrier {
   }
 }
 
-/** Stops one call of a method before its transaction, or before its commit, while the test does what happens meanwhile. */
+/** Stops one call of a method before its transaction or before its commit, while the test does something else. */
 export class Pause {
   readonly #method: string;
   readonly #reached = Promise.withResolvers<void>();
@@ -64,7 +64,7 @@ export class Pause {
     this.#place = place;
   }
 
-  /** The next call stops. Resolves when it has read and not yet written, or written and not yet committed. */
+  /** Stops the next call. Resolves when it has read and not yet written, or written and not yet committed. */
   next(): Promise<void> {
     this.#isArmed = true;
     return this.#reached.promise;

@@ -64,7 +64,7 @@ function read(
   body: Buffer,
   resetBy: number,
 ): GrpcAnswer {
-  // An answer without a message puts its trailers into the headers.
+  // A response without a message has its trailers in the headers.
   const all = { ...headers, ...trailers };
   const details = all['grpc-status-details-bin'];
   const status = typeof details === 'string' ? fromBinary(StatusSchema, Buffer.from(details, 'base64')) : undefined;

@@ -28,11 +28,11 @@ export interface StartOptions {
   readonly replicas?: number;
   /** Run innermost, next to the method: see race.ts. */
   readonly inner?: Interceptor[];
-  /** Makes spans of the calls. */
+  /** Creates spans of the calls. */
   readonly tracer?: Tracer;
-  /** Where the replicas find the database, when not straight. */
+  /** The URL of the database for the replicas, when they use a proxy or another cluster. */
   readonly databaseUrl?: (database: TestDatabase) => string;
-  /** Leaves out the checks that a test breaks on purpose. */
+  /** Checks that are left out. */
   readonly skipChecks?: readonly Check[];
 }
 
@@ -49,8 +49,8 @@ const { config: usual } = readConfig(testEnv);
 export type TestService = Awaited<ReturnType<typeof start>>;
 
 /**
- * Starts the whole service, one or more replicas, on an empty database, and hands out real clients for it. When the test
- * has finished, the checks that hold after everything (checks.ts) run, and all is stopped.
+ * Starts the whole service, one or more replicas, on an empty database, and returns real clients for it. When the test
+ * has finished, the checks of checks.ts run, and the replicas stop.
  */
 export async function start(options: StartOptions = {}) {
   const ledger = new Ledger();
@@ -69,7 +69,7 @@ export async function start(options: StartOptions = {}) {
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];
-  /** For calls of methods that are only known at run time. */
+  /** For methods that are known only at run time. */
   const transport = (wire: Wire, replica = 0): Transport => wiring[replica % wiring.length]!.transports[wire];
   onTestFinished(async () => {
     try {
@@ -83,7 +83,7 @@ export async function start(options: StartOptions = {}) {
   return { database, ledger, config, replicas, clients, transport, ...time, ...acquaintances(clients('json')) };
 }
 
-/** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
+/** The first steps of most tests. They use JSON; the calls that a test is about use the wire of the test. */
 function acquaintances({ auth, admin }: Clients) {
   const signIn = async (person: { email: string; password: string } = ada, header: Record<string, string> = {}) => {
     const { user, tokens, session, account } = await auth.signIn(person, { headers: header });
@@ -91,12 +91,12 @@ function acquaintances({ auth, admin }: Clients) {
   };
   return {
     signIn,
-    /** Creates the user and signs them in. */
+    /** Creates a user and signs them in. */
     async welcome(person: { email: string; password: string; name?: string; emailVerified?: boolean } = ada) {
       await admin.createUser(person, asService);
       return signIn(person);
     },
-    /** Somebody who may do what operators may. */
+    /** Creates an operator and signs them in. */
     async operator(person: { email: string; password: string } = grace) {
       const { user } = await admin.createUser(person, asService);
       await admin.updateUser({ userId: user!.id, role: SystemRole.OPERATOR }, asService);
@@ -109,7 +109,7 @@ function acquaintances({ auth, admin }: Clients) {
   };
 }
 
-/** The call options of whoever holds these tokens. */
+/** The call options of a caller with these tokens. */
 export function bearer({ accessToken }: Pick<Tokens, 'accessToken'> | { accessToken: string }) {
   return { headers: { authorization: `Bearer ${accessToken}` } };
 }

@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { jws, low, mirrored, partsOf, resign, withKey } from './forge.ts';
-import type { TestService } from './start.ts';
+import { jws, low, mirrored, partsOf, resign, withKey } from '../support/forge.ts';
+import type { TestService } from '../support/start.ts';
 
 type Forgeries = Record<string, string>;
 
