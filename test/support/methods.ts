@@ -135,9 +135,15 @@ async function callMailed(
   const verifying = await tokenFor(service, eve.email);
   await step('VerifyEmail', () => auth.verifyEmail({ token: verifying }));
   const mallory = { ...eve, email: 'mallory@example.org' };
-  await step('Register (to be rejected)', () => auth.register(mallory));
+  await admin.createUser(mallory, asService);
+  await auth.sendVerificationEmail({ email: mallory.email });
   const { token: rejecting } = await rejectionLinkFor(service, mallory.email);
   await step('RejectRegistration', () => auth.rejectRegistration({ token: rejecting }));
+  const niaj = 'niaj@example.org';
+  await admin.createUser({ email: niaj }, asService);
+  await auth.requestMagicLink({ email: niaj });
+  const proving = await tokenFor(service, niaj);
+  await step('SignInWithMagicLink (first proof)', () => auth.signInWithMagicLink({ token: proving }));
   await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
   await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
   const resetting = await tokenFor(service, email);
