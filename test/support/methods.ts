@@ -139,6 +139,11 @@ async function callMailed(
   await auth.sendVerificationEmail({ email: mallory.email });
   const { token: rejecting } = await rejectionLinkFor(service, mallory.email);
   await step('RejectRegistration', () => auth.rejectRegistration({ token: rejecting }));
+  const niaj = 'niaj@example.org';
+  await admin.createUser({ email: niaj }, asService);
+  await auth.requestMagicLink({ email: niaj });
+  const proving = await tokenFor(service, niaj);
+  await step('SignInWithMagicLink (first proof)', () => auth.signInWithMagicLink({ token: proving }));
   await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
   await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
   const resetting = await tokenFor(service, email);
