@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path/posix';
 import { describe, expect, test } from 'vitest';
-import { functionsOf, readSources, type Source } from './source.ts';
+import { functionsOf, readSources, type Source } from '../support/source.ts';
 
 const sources = readSources('src/**/*.ts');
 /** The code of the service, without the SDK, which is a client. */
