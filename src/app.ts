@@ -35,6 +35,7 @@ import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import { bearerTokenReader } from './session/bearer-token.ts';
+import { lockFirst } from './session/caller-lock.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
@@ -179,7 +180,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     }),
     enforcePolicy(now),
     validate(),
-    unitOfWork(orm, now),
+    unitOfWork({ orm, now, lockFirst }),
     ...(tracer ? [traceTransactions(tracer)] : []),
   ];
 }

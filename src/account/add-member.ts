@@ -13,13 +13,17 @@ import { memberToMessage, roleOf } from './message.ts';
 export function addMember({ now }: AccountDeps): AccountMethods['addMember'] {
   return async ({ accountId, userId, role }, context) => {
     const place = { projectId: projectOf(context), accountId, userId };
-    const member = await change(context, async (em) => {
-      const user = await lockUser(em, place.projectId, userId);
-      if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
-      await add(em, place, roleOf(role), now());
-      audit(em, context, { action: 'account.member_add', userId }, now());
-      return findMember(em, place);
-    });
+    const member = await change(
+      context,
+      async (em) => {
+        const user = await lockUser(em, place.projectId, userId);
+        if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+        await add(em, place, roleOf(role), now());
+        audit(em, context, { action: 'account.member_add', userId }, now());
+        return findMember(em, place);
+      },
+      { users: [userId] },
+    );
     return { member: memberToMessage(member) };
   };
 }

@@ -14,16 +14,20 @@ export function banUser({ now }: AdminDeps): AdminMethods['banUser'] {
   return async ({ userId, duration }, context) => {
     const at = now();
     const until = duration ? new Date(Math.min(at.getTime() + durationMs(duration), forGood.getTime())) : forGood;
-    const user = await change(context, async (em) => {
-      const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
-      user.ban(until, at);
-      await recordOperator(em, user);
-      await revokeSessions(em, { userId }, 'banned', at);
-      await voidFor(em, userId, at);
-      await revokeInvitesBy(em, userId, at);
-      audit(em, context, { action: 'user.ban', userId }, at);
-      return user;
-    });
+    const user = await change(
+      context,
+      async (em) => {
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
+        user.ban(until, at);
+        await recordOperator(em, user);
+        await revokeSessions(em, { userId }, 'banned', at);
+        await voidFor(em, userId, at);
+        await revokeInvitesBy(em, userId, at);
+        audit(em, context, { action: 'user.ban', userId }, at);
+        return user;
+      },
+      { users: [userId] },
+    );
     return { user: managedUserToMessage(user, at) };
   };
 }
@@ -31,13 +35,17 @@ export function banUser({ now }: AdminDeps): AdminMethods['banUser'] {
 export function unbanUser({ now }: AdminDeps): AdminMethods['unbanUser'] {
   return async ({ userId }, context) => {
     const at = now();
-    const user = await change(context, async (em) => {
-      const user = await lockUser(em, projectOf(context), userId);
-      user.ban(null, at);
-      await recordOperator(em, user);
-      audit(em, context, { action: 'user.unban', userId }, at);
-      return user;
-    });
+    const user = await change(
+      context,
+      async (em) => {
+        const user = await lockUser(em, projectOf(context), userId);
+        user.ban(null, at);
+        await recordOperator(em, user);
+        audit(em, context, { action: 'user.unban', userId }, at);
+        return user;
+      },
+      { users: [userId] },
+    );
     return { user: managedUserToMessage(user, at) };
   };
 }

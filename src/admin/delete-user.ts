@@ -10,15 +10,19 @@ import { lockWithOperator } from './last-operator.ts';
 export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
   return async ({ userId }, context) => {
     const at = now();
-    await change(context, async (em) => {
-      const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
-      await leaveAccounts(em, userId, at);
-      user.delete(at);
-      await recordOperator(em, user);
-      await revokeSessions(em, { userId }, 'deleted', at);
-      await voidFor(em, userId, at);
-      audit(em, context, { action: 'user.delete', userId }, at);
-    });
+    await change(
+      context,
+      async (em) => {
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
+        await leaveAccounts(em, userId, at);
+        user.delete(at);
+        await recordOperator(em, user);
+        await revokeSessions(em, { userId }, 'deleted', at);
+        await voidFor(em, userId, at);
+        audit(em, context, { action: 'user.delete', userId }, at);
+      },
+      { users: [userId] },
+    );
     return {};
   };
 }

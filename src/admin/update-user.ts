@@ -22,16 +22,20 @@ import { mergeMetadata } from './metadata.ts';
 export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
   return async (request, context) => {
     const at = now();
-    const user = await change(context, async (em) => {
-      const user = await lockForUpdate(em, context, request, at);
-      const isService = anyCaller(context).kind === 'service';
-      if (!isService) requireRight(request, user, context);
-      if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
-      for (const action of apply(isService ? request : unvouched(request, user), user, at))
-        audit(em, context, { action, userId: user.id }, at);
-      if (request.role !== undefined) await recordOperator(em, user);
-      return user;
-    }).catch(explainConflict);
+    const user = await change(
+      context,
+      async (em) => {
+        const user = await lockForUpdate(em, context, request, at);
+        const isService = anyCaller(context).kind === 'service';
+        if (!isService) requireRight(request, user, context);
+        if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
+        for (const action of apply(isService ? request : unvouched(request, user), user, at))
+          audit(em, context, { action, userId: user.id }, at);
+        if (request.role !== undefined) await recordOperator(em, user);
+        return user;
+      },
+      { users: [request.userId] },
+    ).catch(explainConflict);
     return {
       user: managedUserToMessage(user, at),
       appMetadata: user.appMetadata as JsonObject,

@@ -125,11 +125,12 @@ export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, 
  * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.
  */
 
-const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
+/** `s` has not expired. */
+export const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
 
 /**
- * The row of `s` itself is neither revoked nor expired. For statements that revoke: a session that is only revoked
- * indirectly is live again when its operator's ban ends, unless its own row is revoked too.
+ * The row of `s` itself is neither revoked nor expired. Never the condition of a statement that revokes: a refresh with an
+ * earlier `now` may wait for its lock, and then prolongs a session that was skipped as expired.
  */
 export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null and ${isUnexpired(s, now)}`;
 

@@ -1,7 +1,7 @@
-import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
-import { statement } from '../database/statement.ts';
+import { anyOf, statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
@@ -167,14 +167,47 @@ export const mayActAt = (u: string, now = ':now') =>
 /** The end of a ban without an end: a timestamp that every client can represent. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
+const columnOf = {
+  id: 'id',
+  projectId: 'project_id',
+  email: 'email',
+  emailKey: 'email_key',
+  emailVerifiedAt: 'email_verified_at',
+  establishedAt: 'established_at',
+  passwordHash: 'password_hash',
+  mustChangePassword: 'must_change_password',
+  name: 'name',
+  isAnonymous: 'is_anonymous',
+  phone: 'phone',
+  jobTitle: 'job_title',
+  timezone: 'timezone',
+  locale: 'locale',
+  pendingEmail: 'pending_email',
+  role: 'role',
+  systemRole: 'system_role',
+  currentAccountId: 'current_account_id',
+  appMetadata: 'app_metadata',
+  userMetadata: 'user_metadata',
+  bannedUntil: 'banned_until',
+  lastSignInAt: 'last_sign_in_at',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at',
+  deletedAt: 'deleted_at',
+} as const satisfies { readonly [Property in keyof UserRow]?: string };
+
+/** SQL: the columns of a User, of the table or common table expression `u`. */
+export const userColumnsOf = (u: string) =>
+  Object.entries(columnOf)
+    .map(([property, column]) => `${u}.${column} as "${property}"`)
+    .join(', ');
+
 /** SQL: the columns of a User, for statements that call the table `u`. */
-export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_key as "emailKey",
-     u.email_verified_at as "emailVerifiedAt", u.established_at as "establishedAt", u.password_hash as "passwordHash",
-     u.must_change_password as "mustChangePassword", u.name, u.is_anonymous as "isAnonymous", u.phone,
-     u.job_title as "jobTitle", u.timezone, u.locale, u.pending_email as "pendingEmail", u.role,
-     u.system_role as "systemRole", u.current_account_id as "currentAccountId", u.app_metadata as "appMetadata",
-     u.user_metadata as "userMetadata", u.banned_until as "bannedUntil", u.last_sign_in_at as "lastSignInAt",
-     u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
+export const userColumns = userColumnsOf('u');
+
+/** SQL: the same columns under their own names. */
+export const storedUserColumns = Object.values(columnOf)
+  .map((column) => `u.${column}`)
+  .join(', ');
 
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
@@ -217,26 +250,48 @@ export async function findUser(em: EntityManager, projectId: string, id: string)
   return (await em.findOne(User, { id, projectId, deletedAt: null })) ?? missing();
 }
 
+/** The rows that each transaction has locked, by id. Undefined for a user who does not exist. */
+const lockedRows = new WeakMap<EntityManager, Map<string, UserRow | undefined>>();
+
+/** Notes that the transaction holds the locks of these users, so that lockUser needs no statement. */
+export function noteLocked(em: EntityManager, ids: readonly string[], rows: readonly UserRow[]): void {
+  const known = lockedRows.get(em) ?? new Map<string, UserRow | undefined>();
+  for (const id of ids) known.set(id, undefined);
+  for (const row of rows) known.set(row.id, row);
+  lockedRows.set(em, known);
+}
+
+const lockRows = statement<UserRow, { projectId: string; ids: readonly string[] }>(
+  'users_lock',
+  `select ${userColumns} from users u where u.id = ${anyOf(':ids')} and u.project_id = :projectId
+   order by u.id for no key update of u`,
+);
+
 /**
- * Reads a user and locks the row until the transaction ends. Throws USER_NOT_FOUND.
+ * Reads a user and locks the row until the transaction ends. Throws USER_NOT_FOUND. Within `change`, a user who is named in
+ * its locks is locked already.
  *
  * A sign-in writes the same row before it opens a session. A transaction that locks the user, changes their state and then
  * revokes their sessions therefore misses no session that was opened with the old state.
  */
 export async function lockUser(em: EntityManager, projectId: string, id: string): Promise<User> {
-  const lockMode = LockMode.PESSIMISTIC_WRITE;
-  return (await em.findOne(User, { id, projectId, deletedAt: null }, { lockMode })) ?? missing();
+  const users = await lockUsers(em, projectId, [id]);
+  return users.get(id.toLowerCase()) ?? missing();
 }
 
 /** The same for several users, always in the order of their ids, which prevents deadlocks. Skips deleted users. */
 export async function lockUsers(
   em: EntityManager,
   projectId: string,
-  ids: readonly string[],
+  named: readonly string[],
 ): Promise<ReadonlyMap<string, User>> {
-  const where = { id: { $in: [...ids] }, projectId, deletedAt: null };
-  const users = await em.find(User, where, { lockMode: LockMode.PESSIMISTIC_WRITE, orderBy: { id: 1 } });
-  return new Map(users.map((user) => [user.id, user]));
+  // A UUID has two spellings.
+  const ids = named.map((id) => id.toLowerCase());
+  const unlocked = ids.filter((id) => !lockedRows.get(em)?.has(id));
+  if (unlocked.length > 0) noteLocked(em, unlocked, await lockRows(em, { projectId, ids: unlocked }));
+  const rows = ids.map((id) => lockedRows.get(em)?.get(id)).filter((row) => row !== undefined);
+  const present = rows.filter((row) => row.deletedAt === null && row.projectId === projectId);
+  return new Map(present.map((row) => [row.id, em.merge(User, row, { convertCustomTypes: true })]));
 }
 
 function missing(): never {

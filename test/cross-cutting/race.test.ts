@@ -229,7 +229,7 @@ test.each([
   await checked;
   await service.database.query(sql);
   pause.resume();
-  expect(await refusal).toMatchObject({ code: Code.Aborted, reason: 'TRY_AGAIN' });
+  expect(await refusal).toMatchObject({ code: Code.Unauthenticated, reason: 'SESSION_REVOKED' });
   const again = await refusalOf(service.clients('grpc').auth.register(ada, guest.as));
   expect(again.reason).toBe('SESSION_REVOKED');
   expect(await service.database.query('select email from users')).toEqual([{ email: null }]);

@@ -90,6 +90,43 @@ export class Pause {
   }
 }
 
+/** Holds all calls of a method back before their first write until the test opens it. */
+export class Gate {
+  readonly #method: string;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #reached = Promise.withResolvers<void>();
+  #missing: number;
+
+  constructor(method: string, count = crowd) {
+    this.#method = method;
+    this.#missing = count;
+  }
+
+  /** Resolves when all the calls are authenticated and none has written. */
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  /** Stands before the transaction of methods that have one, and before the method of those that write without. */
+  interceptor(place: 'change' | 'method' = 'change'): Interceptor {
+    return (next) => async (req) => {
+      if (req.method.name !== this.#method) return next(req);
+      if (place === 'method') await this.#wait();
+      else holdChanges(req.contextValues, () => this.#wait());
+      return next(req);
+    };
+  }
+
+  #wait(): Promise<void> {
+    if (--this.#missing <= 0) this.#reached.resolve();
+    return this.#opened.promise;
+  }
+}
+
 function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
   const work = values.get(kWork)!;
   values.set(kWork, {
@@ -97,9 +134,9 @@ function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
     get reads() {
       return work.reads;
     },
-    async change(closure) {
+    async change(closure, locks) {
       await wait();
-      return work.change(closure);
+      return work.change(closure, locks);
     },
   });
 }
@@ -111,11 +148,11 @@ function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
     get reads() {
       return work.reads;
     },
-    change: (closure) =>
+    change: (closure, locks) =>
       work.change(async (em) => {
         const result = await closure(em);
         await wait();
         return result;
-      }),
+      }, locks),
   });
 }
