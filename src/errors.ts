@@ -12,6 +12,7 @@ const refusals = {
   AUTHENTICATION_REQUIRED: [Code.Unauthenticated, 'sign in first'],
   TOKEN_INVALID: [Code.Unauthenticated, 'the bearer token is not valid'],
   TOKEN_EXPIRED: [Code.Unauthenticated, 'the access token has expired'],
+  TOKEN_SUPERSEDED: [Code.Unauthenticated, 'the access token was replaced by a newer one'],
   SESSION_EXPIRED: [Code.Unauthenticated, 'the session has expired'],
   SESSION_REVOKED: [Code.Unauthenticated, 'the session has ended'],
   INVALID_CREDENTIALS: [Code.Unauthenticated, 'Incorrect email or password'],

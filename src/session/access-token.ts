@@ -9,6 +9,8 @@ export interface AccessClaims {
   readonly userId: string;
   readonly sessionId: string;
   readonly aal: number;
+  /** The session's when the token was issued. The token is superseded once the session's is another. */
+  readonly tokenEpoch: number;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
@@ -18,6 +20,7 @@ export interface TokenSubject {
   readonly id: string;
   readonly user_id: string;
   readonly aal: number;
+  readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
   readonly role: string;
@@ -33,7 +36,7 @@ export interface TokenSubject {
 }
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.aal, s.token_epoch, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
 
 const audience = 'authenticated';
@@ -74,6 +77,7 @@ export class AccessTokens {
       aal: `aal${subject.aal}`,
       amr: subject.amr,
       session_id: subject.id,
+      token_epoch: subject.token_epoch,
       is_anonymous: subject.is_anonymous,
       // For other services. This service reads the role from the database on every call.
       ...(subject.system_role === 'operator' && { gatehouse_role: 'operator' }),
@@ -122,14 +126,15 @@ function headerFits(header: Readonly<Record<string, unknown>>): boolean {
 }
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {
-  const { iss, aud, sub, session_id, aal, iat, exp, jti, nbf } = payload;
+  const { iss, aud, sub, session_id, token_epoch, aal, iat, exp, jti, nbf } = payload;
   const isOurs = iss === issuer && aud === audience && typeof jti === 'string' && nbf === undefined;
-  if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isTime(iat) || !isTime(exp))
+  if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isEpoch(token_epoch) || !isTime(iat) || !isTime(exp))
     throw new Refusal('TOKEN_INVALID');
   return {
     userId: sub,
     sessionId: session_id,
     aal: aal === 'aal2' ? 2 : 1,
+    tokenEpoch: token_epoch,
     issuedAt: new Date(iat * 1000),
     expiresAt: new Date(exp * 1000),
   };
@@ -137,6 +142,10 @@ function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string):
 
 function isUuid(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+}
+
+function isEpoch(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 // Seconds up to the year 9999. A time that a Date cannot hold is NaN, and every comparison with it is false.

@@ -10,6 +10,7 @@ export type RevokeReason =
   | 'deleted'
   | 'session_limit'
   | 'password_changed'
+  | 'registered'
   | 'mailbox_proved'
   | 'mailbox_unproved'
   | 'operator';

@@ -3,44 +3,59 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { hashSessionSecret, newSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { isLive } from './session.ts';
+import { authentication, isLive, type ShownSession, shownColumns } from './session.ts';
 
 interface Renewal {
   readonly sessionId: string;
   readonly userId: string;
   readonly now: Date;
   readonly secretHash: Buffer;
+  /** JSON. Null keeps the methods that the session has. */
+  readonly amr: string | null;
 }
 
-// The generation stays: no older token is then above it, and each is recognized as superseded.
-const renew = statement<TokenSubject & { generation: number }, Renewal>(
+// The epoch rises: every earlier access token is superseded. The generation stays: no older token is then above it, and each is recognized as superseded.
+const renew = statement<TokenSubject & ShownSession & { generation: number }, Renewal>(
   'session_renew',
   `update sessions s
-   set secret_hash = :secretHash, refreshed_at = :now,
+   set secret_hash = :secretHash, token_epoch = s.token_epoch + 1, amr = coalesce(:amr::jsonb, s.amr), refreshed_at = :now,
      idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at)
    from users u
    where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')}
-   returning ${subjectColumns}, s.generation`,
+   returning ${subjectColumns}, ${shownColumns}, s.generation`,
 );
 
 /** A session with a new secret, and its new refresh token. */
 export interface Renewed {
   readonly subject: TokenSubject;
+  readonly session: ShownSession;
   readonly refreshToken: RefreshToken;
 }
 
 /**
- * Gives a live session a new secret. The session keeps its id, and every earlier refresh token of it is
- * REFRESH_TOKEN_SUPERSEDED. Throws SESSION_REVOKED when the session is no longer live.
+ * Gives a live session a new secret. The session keeps its id, and every earlier token of it is TOKEN_SUPERSEDED or
+ * REFRESH_TOKEN_SUPERSEDED. With a `method`, the session counts as authenticated by that method now, and by no other.
+ * Throws SESSION_REVOKED when the session is no longer live.
  */
 export async function renewSession(
   em: EntityManager,
-  { userId, sessionId }: { userId: string; sessionId: string },
+  { userId, sessionId, method }: { userId: string; sessionId: string; method?: string },
   now: Date,
 ): Promise<Renewed> {
   const secret = newSessionSecret();
-  const [row] = await renew(em, { sessionId, userId, now, secretHash: hashSessionSecret(secret) });
+  const amr = method ? JSON.stringify([authentication(method, now)]) : null;
+  const [row] = await renew(em, { sessionId, userId, now, secretHash: hashSessionSecret(secret), amr });
   if (!row) throw new Refusal('SESSION_REVOKED');
-  const { generation, ...subject } = row;
-  return { subject, refreshToken: { userId, sessionId, generation, secret } };
+  const refreshToken = { userId, sessionId, generation: row.generation, secret };
+  return { subject: row, session: { ...row, ...timesOf(row) }, refreshToken };
+}
+
+/** In a transaction the ORM's connection returns times as texts. */
+function timesOf({ createdAt, refreshedAt, idleExpiresAt, expiresAt }: ShownSession) {
+  return {
+    createdAt: new Date(createdAt),
+    refreshedAt: new Date(refreshedAt),
+    idleExpiresAt: new Date(idleExpiresAt),
+    expiresAt: new Date(expiresAt),
+  };
 }

@@ -14,6 +14,7 @@ export interface SessionState {
   readonly user_id: string;
   readonly kind: SessionKind;
   readonly aal: number;
+  readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
   readonly is_anonymous: boolean;
@@ -31,7 +32,7 @@ interface Lookup {
   readonly now: Date;
 }
 
-const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.is_anonymous, u.must_change_password,
+const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
      u.system_role, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
 // The planner does not look into the sub-select: one plan serves any number of sessions.
@@ -63,7 +64,10 @@ export class SessionLookup {
     return state;
   }
 
-  /** The caller that a token identifies. Throws SESSION_REVOKED or SESSION_EXPIRED unless its session is live. */
+  /**
+   * The caller that a token identifies. Throws SESSION_REVOKED or SESSION_EXPIRED unless its session is live, and
+   * TOKEN_SUPERSEDED unless the token was issued since the session was last renewed.
+   */
   async callerOf(autocommit: Autocommit, claims: AccessClaims): Promise<UserCaller> {
     return admit(await this.stateOf(autocommit, claims), claims);
   }
@@ -112,9 +116,15 @@ function columnsOf(all: readonly Asked[]): Pick<Lookup, 'userIds' | 'ids'> {
 // A malformed id is refused later, when the request is validated.
 const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+/** Whether the session was renewed after the token was issued. Renewals are counted: clocks of replicas differ. */
+export function isSuperseded({ tokenEpoch }: AccessClaims, { token_epoch }: SessionState): boolean {
+  return tokenEpoch !== token_epoch;
+}
+
 function admit(state: SessionState | undefined, claims: AccessClaims): UserCaller {
   if (!state || state.ended === 'revoked') throw new Refusal('SESSION_REVOKED');
   if (state.ended === 'expired') throw new Refusal('SESSION_EXPIRED');
+  if (isSuperseded(claims, state)) throw new Refusal('TOKEN_SUPERSEDED');
   return {
     kind: 'user',
     projectId: state.project_id,

@@ -79,6 +79,7 @@ export class SessionOpener {
       id: session.id,
       user_id: user.id,
       aal: session.aal,
+      token_epoch: session.tokenEpoch,
       amr: session.amr,
       email: user.email ?? null,
       role: user.role,

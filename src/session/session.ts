@@ -28,6 +28,7 @@ const SessionTable = defineEntity({
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id'),
     kind: p.string().length(16).$type<SessionKind>(),
     aal: p.smallint(),
+    tokenEpoch: p.integer().default(0),
     amr: p.json<AuthenticationMethod[]>(),
     generation: p.integer(),
     secretHash: p.blob().hidden(),
@@ -81,7 +82,8 @@ export class Session extends SessionTable.class {
     return Object.assign(new Session(), draft, {
       id: uuidv7(now),
       aal: 1,
-      amr: [{ method, timestamp: Math.floor(now.getTime() / 1000) }],
+      tokenEpoch: 0,
+      amr: [authentication(method, now)],
       generation: 0,
       createdAt: now,
       refreshedAt: now,
@@ -94,6 +96,11 @@ export class Session extends SessionTable.class {
   }
 }
 SessionTable.setClass(Session);
+
+/** An authentication at this time. */
+export function authentication(method: string, now: Date): AuthenticationMethod {
+  return { method, timestamp: Math.floor(now.getTime() / 1000) };
+}
 
 function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);

@@ -31,6 +31,7 @@ test('an access token has the claims that Supabase clients expect, and a unique 
     aal: 'aal1',
     amr: [{ method: 'password', timestamp: expect.any(Number) }],
     session_id: session.id,
+    token_epoch: 0,
     is_anonymous: false,
   });
   expect([user.id, session.id].every((each) => uuid.test(each))).toBe(true);

@@ -93,6 +93,7 @@ function claims(service: TestService, token: string): Forgeries {
     nbf: [now + 60, later, `${now}`, null],
     jti: [undefined, null, 7],
     sub: [undefined, null, 7, '', 'not-a-uuid', { $ne: '' }],
+    token_epoch: [undefined, null, '0', -1, 0.5, 1e300, [0], true],
     session_id: [undefined, null, 7, '', 'not-a-uuid', "' or 1=1 --", ['a']],
   };
   return Object.fromEntries(

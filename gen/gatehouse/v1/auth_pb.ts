@@ -85,7 +85,8 @@ export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   user?: User | undefined;
 
   /**
-   * The tokens of the user's first session. Absent if the email address has to be verified first.
+   * The tokens of the user's first session, or of the renewed session of a guest. Absent if the email address has to be
+   * verified before the user may sign in, and without AUTO_CONFIRM_EMAIL for a user who was no guest.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
@@ -1094,7 +1095,8 @@ export const CurrentSession = {
   UNSPECIFIED: 0,
 
   /**
-   * The session keeps its id and gets new tokens, which the response contains. Its older refresh tokens are refused.
+   * The session keeps its id and gets new tokens, which the response contains. Its older access tokens
+   * are refused with TOKEN_SUPERSEDED, its older refresh tokens with REFRESH_TOKEN_SUPERSEDED.
    *
    * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
    */
@@ -1133,11 +1135,13 @@ export const AuthService: GenService<{
    * With `account_invite_code` the user joins that account. Otherwise the user owns a new account, with the plan of
    * `invite_code` or, without one, with a trial. A registration that fails leaves invitations and codes unused.
    *
-   * With the access token of a guest, the guest becomes the new user: the user id and the sessions stay the same.
+   * With the access token of a guest, the guest becomes the new user and keeps the user id. The session of the access
+   * token goes on with the tokens of the response. All older tokens of that session are superseded, and the other
+   * sessions of the guest are revoked.
    *
    * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it, a
-   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL the sessions of a guest
-   * who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
+   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL and without
+   * AUTO_CONFIRM_EMAIL, all sessions of a guest who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
    * address was free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and
    * an invite code is used either way.
    *

@@ -42,6 +42,8 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * - AUTHENTICATION_REQUIRED: The request carries no credential.
  * - TOKEN_INVALID: The access token or the service key is not valid.
  * - TOKEN_EXPIRED: The access token has expired.
+ * - TOKEN_SUPERSEDED: The access token was issued before its session was renewed: by a password change, or by the
+ *   registration of a guest.
  * - SESSION_EXPIRED: The session of the access token has expired.
  * - SESSION_REVOKED: The session of the access token was revoked, or its user was deleted or banned.
  * - PROJECT_MISMATCH: The `gatehouse-project` header names another project than the credential.

@@ -698,7 +698,7 @@ export const SessionService: GenService<{
    * Errors:
    * - REFRESH_TOKEN_INVALID: The token was not issued by this service, or was altered.
    * - REFRESH_TOKEN_ALREADY_USED: The token was used before, and the reuse interval is over. The session is revoked.
-   * - REFRESH_TOKEN_SUPERSEDED: ChangePassword replaced the token. The session goes on with the new one.
+   * - REFRESH_TOKEN_SUPERSEDED: ChangePassword replaced the token, or Register that of a guest. The session goes on with the new one.
    * - SESSION_EXPIRED: The session was idle for too long, or has reached its maximum lifetime.
    * - SESSION_REVOKED: The session was revoked, or its user was deleted or banned.
    * - OVER_REQUEST_RATE_LIMIT: The session or the client address has refreshed too often in the last minute.

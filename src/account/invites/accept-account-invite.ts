@@ -1,6 +1,5 @@
 import { audit } from '../../audit/event.ts';
 import { caller, change } from '../../rpc/context.ts';
-import { requireLive } from '../../session/revocation.ts';
 import { lockUser } from '../../user/user.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { accountToMessage } from '../message.ts';
@@ -11,12 +10,10 @@ import { joinByInvite, takeAccountInvite } from './take-invite.ts';
 export function acceptAccountInvite(deps: AccountDeps): AccountMethods['acceptAccountInvite'] {
   const { now } = deps;
   return async ({ accountInviteCode: code }, context) => {
-    const { projectId, userId, sessionId } = caller(context);
+    const { projectId, userId } = caller(context);
     const at = now();
     const account = await change(context, async (em) => {
       const user = await lockUser(em, projectId, userId);
-      // Race: the owner of the mailbox may have taken the user over while this call waited for the lock.
-      await requireLive(em, { userId, sessionId }, at);
       const invite = await takeAccountInvite(em, { projectId, code, email: user.email ?? '' }, at);
       if (invite.provesMailbox && !user.emailVerifiedAt) {
         user.emailVerifiedAt = at;

@@ -6,7 +6,6 @@ import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { cancelMails } from '../../mail/mail.ts';
 import { anyCaller, change, type UserCaller } from '../../rpc/context.ts';
-import { requireLive } from '../../session/revocation.ts';
 import { emailKey } from '../../user/email.ts';
 import { mayActAt } from '../../user/user.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
@@ -62,15 +61,13 @@ const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountI
 async function admitInviter(
   em: EntityManager,
   deps: AccountDeps,
-  { projectId, userId, sessionId }: UserCaller,
+  { projectId, userId }: UserCaller,
   { accountId, role }: InviteDraft,
 ): Promise<Inviter> {
   const at = deps.now();
   const [inviter] = await lockInviter(em, { projectId, accountId, inviterId: userId, now: at });
   if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
   if (!inviter.mayAct) throw new Refusal('SESSION_REVOKED');
-  // Race: the owner of the mailbox may have taken the user over while this call waited for the lock.
-  await requireLive(em, { userId, sessionId }, at);
   if (!mayGrant(inviter.role, role)) throw new Refusal('ROLE_NOT_SUFFICIENT');
   await requireVerifiedMailbox(em, deps, { projectId, ...inviter });
   return inviter;
