@@ -31,6 +31,8 @@ const SessionTable = defineEntity({
     amr: p.json<AuthenticationMethod[]>(),
     generation: p.integer(),
     secretHash: p.blob().hidden(),
+    /** Of the attempt id of the last refresh. Null when it had none. */
+    attemptHash: p.blob().hidden().nullable(),
     userAgent: p.string().length(512),
     address: p.string().length(64),
     createdAt: p.datetime(3),
