@@ -11,6 +11,7 @@ import { Migration20261129010100_operators_of_project } from './Migration2026112
 import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
 import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
 import { Migration20261129030100_attempt_of_refresh } from './Migration20261129030100_attempt_of_refresh.ts';
+import { Migration20261129030200_session_epoch } from './Migration20261129030200_session_epoch.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
   { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
   { name: 'Migration20261129030100_attempt_of_refresh', class: Migration20261129030100_attempt_of_refresh },
+  { name: 'Migration20261129030200_session_epoch', class: Migration20261129030200_session_epoch },
 ];
