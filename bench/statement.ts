@@ -16,6 +16,7 @@ function sql(id: string): string {
     projectId: 's.project_id',
     generation: 's.generation',
     secretHash: 's.secret_hash',
+    attemptHash: `'\\x000102030405060708090a0b0c0d0e0f'`,
     address: `'192.0.2.1'`,
     userAgent: `'bench'`,
   };

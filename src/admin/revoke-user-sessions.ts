@@ -12,7 +12,7 @@ export function revokeUserSessions({ now }: AdminDeps): AdminMethods['revokeUser
       context,
       async (em) => {
         if (whose.case !== 'userId') {
-          await revokeSessionsOfProject(em, projectId, at);
+          await revokeSessionsOfProject(em, projectId);
           audit(em, context, { action: 'project.revoke_sessions' }, at);
           return;
         }

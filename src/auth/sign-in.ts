@@ -139,7 +139,7 @@ const look = statement<LookedUp, LookUpValues>(
    left join users u on u.project_id = :projectId and u.email_key = :emailKey and u.deleted_at is null
    left join lateral (
      select true as found from (
-       select s.project_id, s.created_at, s.address, s.impersonator_id from sessions s
+       select s.project_id, s.session_epoch, s.address, s.impersonator_id from sessions s
        where s.user_id = u.id and ${isRowLive('s')}
        order by s.id desc limit 50) s
      where case when s.address ~ '^[0-9a-f.:]+$' then s.address::inet <<= :network::inet and s.impersonator_id is null end

@@ -10,6 +10,8 @@ export interface PresentedToken {
   readonly projectId: string;
   readonly generation: number;
   readonly secretHash: Buffer;
+  /** Null without an attempt id. */
+  readonly attemptHash: Buffer | null;
   readonly address: string;
   readonly userAgent: string;
 }
@@ -17,6 +19,7 @@ export interface PresentedToken {
 /** The rotation of session `s`, its condition in the write: of any number of calls with one token one rotates it. */
 const rotation = (token: Readonly<Record<keyof PresentedToken, string>>) => ({
   set: `generation = s.generation + 1,
+   attempt_hash = ${token.attemptHash},
    refreshed_at = :now,
    idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
    refresh_window_at = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then :now else s.refresh_window_at end,
@@ -36,6 +39,7 @@ const one = rotation({
   projectId: ':projectId',
   generation: ':generation',
   secretHash: ':secretHash',
+  attemptHash: ':attemptHash',
   address: ':address',
   userAgent: ':userAgent',
 });
@@ -60,6 +64,7 @@ const each = rotation({
   projectId: 'p.project_id',
   generation: 'p.generation',
   secretHash: 'p.secret_hash',
+  attemptHash: 'p.attempt_hash',
   address: 'p.address',
   userAgent: 'p.user_agent',
 });
@@ -71,6 +76,7 @@ interface TokenColumns {
   readonly projectIds: readonly string[];
   readonly generations: readonly number[];
   readonly secretHashes: readonly Buffer[];
+  readonly attemptHashes: readonly (Buffer | null)[];
   readonly addresses: readonly string[];
   readonly userAgents: readonly string[];
 }
@@ -82,6 +88,7 @@ export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
     projectIds: tokens.map(({ projectId }) => projectId),
     generations: tokens.map(({ generation }) => generation),
     secretHashes: tokens.map(({ secretHash }) => secretHash),
+    attemptHashes: tokens.map(({ attemptHash }) => attemptHash),
     addresses: tokens.map(({ address }) => address),
     userAgents: tokens.map(({ userAgent }) => userAgent),
   };
@@ -91,9 +98,10 @@ export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
 export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>(
   'session_rotate_all',
   `with presented as (
-   select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.address, t.user_agent
+   select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.attempt_hash, t.address, t.user_agent
    from unnest((select :userIds::uuid[]), :sessionIds::uuid[], :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
-     :addresses::text[], :userAgents::text[]) as t (user_id, session_id, project_id, generation, secret_hash, address, user_agent)
+     :attemptHashes::bytea[], :addresses::text[], :userAgents::text[])
+     as t (user_id, session_id, project_id, generation, secret_hash, attempt_hash, address, user_agent)
  ), free as (
    select id from sessions where user_id = ${anyOf(':userIds')} and id = ${anyOf(':sessionIds')}
    for no key update skip locked
@@ -109,6 +117,8 @@ export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>
 export interface NotRotated extends TokenSubject {
   readonly generation: number;
   readonly same_secret: boolean;
+  /** Whether the last refresh had the attempt id of this one. */
+  readonly same_attempt: boolean;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
   readonly revoke_reason: string | null;
@@ -116,11 +126,14 @@ export interface NotRotated extends TokenSubject {
   readonly seconds_of_window: number;
 }
 
-type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash'> & { readonly now: Date };
+type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash' | 'attemptHash'> & {
+  readonly now: Date;
+};
 
 export const findSession = statement<NotRotated, Lookup>(
   'session_refreshed',
   `select ${subjectColumns}, s.generation, s.secret_hash = :secretHash as same_secret, s.revoke_reason,
+     coalesce(s.attempt_hash = :attemptHash, false) as same_attempt,
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
@@ -129,7 +142,7 @@ export const findSession = statement<NotRotated, Lookup>(
 );
 
 /** Revokes the session of a reused token. No row when it is revoked already. */
-export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId'>>(
+export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId' | 'attemptHash'>>(
   'session_burn',
   `update sessions set revoked_at = :now, revoke_reason = 'refresh_reuse'
    where user_id = :userId and id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,

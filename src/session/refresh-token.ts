@@ -72,6 +72,13 @@ export function hashSessionSecret(secret: Buffer): Buffer {
   return hash('sha256', secret, 'buffer');
 }
 
+const attemptHashLength = 16;
+
+/** An attempt id as the session stores it: 128 bits of its SHA-256. */
+export function hashAttemptId(attemptId: string): Buffer {
+  return hash('sha256', attemptId, 'buffer').subarray(0, attemptHashLength);
+}
+
 function macPurpose(projectId: string): string {
   return `${purpose} ${projectId}`;
 }

@@ -17,7 +17,7 @@ import {
   rotateMany,
   rotateOne,
 } from './refresh-statements.ts';
-import { hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
+import { hashAttemptId, hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
 import type { SessionOpener } from './session-opener.ts';
 
 export interface RotationRules {
@@ -39,14 +39,15 @@ interface RefreshDeps {
 export function refreshMethod({ now, keys, opener, shared, rotationRules }: RefreshDeps) {
   const rotation = new TokenRotation(shared, rotationRules, now);
   return {
-    async refresh({ refreshToken }, context) {
+    async refresh({ refreshToken, attemptId }, context) {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
       const { address, userAgent } = origin(context);
       const { userId, sessionId, generation } = token;
       const secretHash = hashSessionSecret(token.secret);
-      const presented = { userId, sessionId, projectId, generation, secretHash, address, userAgent };
+      const attemptHash = attemptId === '' ? null : hashAttemptId(attemptId);
+      const presented = { userId, sessionId, projectId, generation, secretHash, attemptHash, address, userAgent };
       const { subject, isReplay } = await rotation.rotate(autocommit(context), presented);
       if (isReplay) remark(context, 'replayed');
       return { tokens: opener.tokensFor(subject, projectId, successorOf(token), now()) };
@@ -93,8 +94,8 @@ export class TokenRotation {
   }
 
   /**
-   * Moves the token's session on by one generation, or finds that the token was used within the reuse interval (a lost
-   * response, two tabs). In both cases the token's successor is the token to return.
+   * Moves the token's session on by one generation, or finds that the token was used by the same attempt (a lost
+   * response) or within the reuse interval (two tabs). In both cases the token's successor is the token to return.
    *
    * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and revokes the session, RFC 9700 section 4.14.2), _SUPERSEDED,
    * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
@@ -136,6 +137,8 @@ function judge(
   const age = session.generation - presented.generation;
   if (session.ended) throw new Refusal(reasonOfEnd(session, age));
   if (!session.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
+  // A thief of the token does not know the attempt id. Age 1 means that the successor was never used.
+  if (age === 1 && session.same_attempt) return session;
   // The clock of the replica that refreshed may be ahead: a negative age counts as 0, so an interval of 0 allows no replay.
   if (age === 1 && Math.max(0, session.seconds_since_refresh) < reuseInterval) return session;
   if (age > 0) throw reuse(presented, now);

@@ -98,12 +98,15 @@ export async function evictSessions(em: EntityManager, userId: string, keep: num
   await revokeOldest(em, { userId, now, keep });
 }
 
-const revokeAllOfProject = statement<{ id: string }, { projectId: string; now: Date }>(
+const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(
   'project_end_sessions',
-  'update projects set sessions_since = greatest(sessions_since, :now) where id = :projectId returning id',
+  'update projects set session_epoch = session_epoch + 1 where id = :projectId returning id',
 );
 
-/** Revokes every session of a project that exists now, by one write: each look at a session compares with this time. */
-export async function revokeSessionsOfProject(em: EntityManager, projectId: string, now: Date): Promise<void> {
-  await revokeAllOfProject(em, { projectId, now });
+/**
+ * Revokes every session of a project that exists now, by one write: each look at a session compares its epoch with the
+ * project's. No clock decides which sessions those are.
+ */
+export async function revokeSessionsOfProject(em: EntityManager, projectId: string): Promise<void> {
+  await revokeAllOfProject(em, { projectId });
 }

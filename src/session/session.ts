@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import type { ReadOnInsert } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
 import { isOperatorAt } from '../user/operator.ts';
@@ -32,6 +33,8 @@ const SessionTable = defineEntity({
     amr: p.json<AuthenticationMethod[]>(),
     generation: p.integer(),
     secretHash: p.blob().hidden(),
+    /** Of the attempt id of the last refresh. Null when it had none. */
+    attemptHash: p.blob().hidden().nullable(),
     userAgent: p.string().length(512),
     address: p.string().length(64),
     createdAt: p.datetime(3),
@@ -44,6 +47,8 @@ const SessionTable = defineEntity({
     revokedAt: p.datetime(3).nullable(),
     revokeReason: p.string().length(32).nullable(),
     impersonatorId: p.uuid().nullable(),
+    /** That of the project when the session was inserted. */
+    sessionEpoch: p.integer().default(0),
   },
   // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
@@ -76,8 +81,15 @@ export interface SessionDraft {
   readonly userAgent: string;
 }
 
+function currentEpoch(projectId: string): string {
+  return `(select session_epoch from projects where id = ${projectId})`;
+}
+
 /** One signed-in client. It expires without refreshes or at its absolute limit, and may be revoked before. */
 export class Session extends SessionTable.class {
+  // Race: read before the insert, it might be an epoch that was over before the session existed.
+  static readonly readOnInsert: ReadOnInsert = { sessionEpoch: currentEpoch };
+
   static open({ method, lifetime, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
       id: uuidv7(now),
@@ -146,7 +158,7 @@ export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null a
  * as its user is no longer an operator. Null means no.
  */
 export const isRevokedIndirectly = (s: string, now = ':now') =>
-  `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
+  `(${s}.session_epoch <> ${currentEpoch(`${s}.project_id`)}
      or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */

@@ -26,6 +26,8 @@ export interface StartOptions {
   readonly env?: Record<string, string>;
   /** How many replicas share the database. */
   readonly replicas?: number;
+  /** Seconds that the clock of a replica is ahead of the test's. */
+  readonly clockSkew?: (replica: number) => number;
   /** Run innermost, next to the method: see race.ts. */
   readonly inner?: Interceptor[];
   /** Creates spans of the calls. */
@@ -64,8 +66,10 @@ export async function start(options: StartOptions = {}) {
     const orm = isWarm
       ? await database.lendOrm(config.database)
       : await openOrm(databaseUrl?.(database) ?? database.url, config.database);
+    const skew = (options.clockSkew?.(i) ?? 0) * 1000;
+    const clock = () => new Date(time.now().getTime() + skew);
     const log = pino({ level: config.logLevel }, { write: (line: string) => ledger.log(line) });
-    replicas.push(await startServer({ config, orm, log, clock: time.now, tracer, inner: options.inner ?? [] }));
+    replicas.push(await startServer({ config, orm, log, clock, tracer, inner: options.inner ?? [] }));
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];

@@ -10,6 +10,8 @@ import { Migration20261122014403_sessions_of_impersonator } from './Migration202
 import { Migration20261129010100_operators_of_project } from './Migration20261129010100_operators_of_project.ts';
 import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
 import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
+import { Migration20261129030100_attempt_of_refresh } from './Migration20261129030100_attempt_of_refresh.ts';
+import { Migration20261129030200_session_epoch } from './Migration20261129030200_session_epoch.ts';
 import { Migration20261129040100_token_epoch } from './Migration20261129040100_token_epoch.ts';
 import { Migration20261129060000_first_proof } from './Migration20261129060000_first_proof.ts';
 
@@ -27,6 +29,8 @@ export const migrations = [
   { name: 'Migration20261129010100_operators_of_project', class: Migration20261129010100_operators_of_project },
   { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
   { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
+  { name: 'Migration20261129030100_attempt_of_refresh', class: Migration20261129030100_attempt_of_refresh },
+  { name: 'Migration20261129030200_session_epoch', class: Migration20261129030200_session_epoch },
   { name: 'Migration20261129040100_token_epoch', class: Migration20261129040100_token_epoch },
   { name: 'Migration20261129060000_first_proof', class: Migration20261129060000_first_proof },
 ];
