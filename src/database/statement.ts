@@ -23,6 +23,8 @@ type Values = object;
  * log. So the hot statements, and those that hold a hash, are written here, each beside the entity it is about. Given an
  * entity manager, a statement takes part in its transaction. Given an Autocommit it commits by itself, and is repeated on
  * 40001 and 40P01.
+ *
+ * Values that a function returns are read when the statement is sent, after the wait for a connection.
  */
 export function statement<Row extends pg.QueryResultRow, Named extends Values = readonly unknown[]>(
   name: string,
@@ -31,15 +33,18 @@ export function statement<Row extends pg.QueryResultRow, Named extends Values = 
   const { text, valuesOf } = compile(sql);
   const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
-  return async (on: EntityManager | Autocommit, values: Named): Promise<Row[]> => {
-    const ordered = Array.isArray(values) ? values : valuesOf(values as Readonly<Record<string, unknown>>);
+  return async (on: EntityManager | Autocommit, values: Named | (() => Named)): Promise<Row[]> => {
+    const ordered = (): readonly unknown[] => {
+      const given = typeof values === 'function' ? (values as () => Named)() : values;
+      return Array.isArray(given) ? given : valuesOf(given as Readonly<Record<string, unknown>>);
+    };
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, text, ordered) : on.send<Row>(name, text, ordered)),
+        () => (isRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered)),
         name,
         on.signal,
       );
-    const compiled = CompiledQuery.raw(text, [...ordered]);
+    const compiled = CompiledQuery.raw(text, [...ordered()]);
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
   };
 }

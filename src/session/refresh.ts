@@ -98,13 +98,22 @@ export class Rotations {
   }
 
   async #rotateAll(autocommit: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, Rotated>> {
-    const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.sessionId, each]));
-    const candidates = [...bySession.values()];
-    if (candidates.length === 0) return new Map();
-    const columns = candidates[0]!.values.map((_, n) => candidates.map(({ values }) => values[n]));
-    const rows = await unlessInConflict(() => rotateAll(autocommit, [this.#now(), this.#rules.perMinute, ...columns]));
+    const bySession = new Map(all.filter(isStaying).map((each) => [each.sessionId, each]));
+    if (bySession.size === 0) return new Map();
+    const rows = await unlessInConflict(() =>
+      rotateAll(autocommit, () => {
+        // A call that left while the statement waited for its connection was answered DEADLINE_EXCEEDED.
+        const staying = [...bySession.values()].filter(isStaying);
+        const columns = all[0]!.values.map((_, n) => staying.map(({ values }) => values[n]));
+        return [this.#now(), this.#rules.perMinute, ...columns];
+      }),
+    );
     return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
+}
+
+function isStaying({ signal }: Candidate): boolean {
+  return !signal?.aborted;
 }
 
 /** Why the rotation did not happen. Answers only for a replay that is allowed. */
