@@ -123,6 +123,8 @@ export interface FieldViolation {
 
 export interface RefusalOptions {
   readonly cause?: unknown;
+  /** Follows the reason's sentence: what is wrong with this call. Never a value that may be secret. */
+  readonly detail?: string;
   /** Facts a client may use, with values that are safe to show. */
   readonly metadata?: Record<string, string>;
   /** Seconds after which trying again makes sense. */
@@ -149,7 +151,7 @@ export class Refusal extends Error {
 
   constructor(reason: Reason, options: RefusalOptions = {}) {
     const [code, sentence] = refusals[reason];
-    super(sentence, { cause: options.cause });
+    super(options.detail ? `${sentence}: ${options.detail}` : sentence, { cause: options.cause });
     this.code = code;
     this.reason = reason;
     this.options = options;
