@@ -41,10 +41,12 @@ test.each(ways)(
       for (const field of method.input.fields) {
         const value = sample.request[field.jsonName];
         const good = typeof value === 'string' ? value : '';
+        // The names of an enum are the contract's, and no value of the request.
+        const secret = field.fieldKind === 'enum' ? '' : good;
         for (const bad of badValues(field, good)) {
           cases++;
           const seen = await send(method, sample, field, bad);
-          const quotes = seen.text.includes(canary) || (good.length > 5 && seen.text.includes(good));
+          const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
           if (quotes || !isRefused(seen, field, bad))
             deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
         }
