@@ -51,7 +51,8 @@ export const network = {
     example: 'https://auth.example.com',
   },
   CORS_ORIGINS: {
-    sentence: 'The browser origins whose pages may call the service.',
+    sentence:
+      'The browser origins whose pages may call the service. In development pages of http://localhost may too, whatever their port.',
     reads: origins,
     otherwise: 'none',
     example: 'https://app.example.com,http://localhost:3000',

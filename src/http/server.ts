@@ -5,14 +5,14 @@ import type { Certificates } from '../crypto/tls-certificates.ts';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import type { Gateway } from './connect.ts';
-import { allowOrigins } from './cors.ts';
+import { allowOrigins, type OriginRules } from './cors.ts';
 import { largestHeader } from './limits.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
   /** Where links lead to that no application takes. */
   readonly pages?: Gateway | undefined;
-  readonly corsOrigins: readonly string[];
+  readonly cors: OriginRules;
   readonly version: string;
   readonly isReady: () => boolean;
   readonly jwks: () => object;
@@ -32,7 +32,7 @@ const times = {
 
 /** One HTTP/1.1 server for everything that is not gRPC: RPCs as JSON, keys, probes. */
 export function createHttpServer(options: HttpOptions): Server {
-  const answerPreflight = allowOrigins(options.corsOrigins);
+  const answerPreflight = allowOrigins(options.cors);
   const routes = plainRoutes(options);
   const server = createPlainOrSecure(options.certificates, (req, res) => {
     setSecurityHeaders(res);
