@@ -58,8 +58,13 @@ export async function startServer(deps: ServerDeps) {
   observe(health);
   const isReady = () => health.isServing;
   const stopping = new AbortController();
-  const { host } = config;
-  const transport = { ...app, proxyHops: config.trustedProxyHops, shutdownSignal: stopping.signal };
+  const { refusesUnknownFields, host } = config;
+  const transport = {
+    ...app,
+    proxyHops: config.trustedProxyHops,
+    refusesUnknownFields,
+    shutdownSignal: stopping.signal,
+  };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
   const jwks = () => ring.jwks();

@@ -57,6 +57,13 @@ export const network = {
     otherwise: 'none',
     example: 'https://app.example.com,http://localhost:3000',
   },
+  JSON_UNKNOWN_FIELDS: {
+    sentence:
+      'What happens to JSON requests with fields that the contract does not have: they are refused with the path, or read without those fields.',
+    reads: choice('refuse', 'ignore'),
+    otherwise: 'ignore in production, else refuse',
+    example: 'refuse',
+  },
   TRUSTED_PROXY_HOPS: {
     sentence: 'How many proxies stand in front and append to X-Forwarded-For.',
     reads: wholeNumber(0, 10),
