@@ -42,9 +42,9 @@ export function signingKeyMethods({ now, keys, ring }: KeyDeps) {
     rotateSigningKey: (_, context) =>
       changeKeys(context, 'key.rotate', (em, at) => rotateKeys(em, keys, { force: false, now: at })),
 
-    revokeSigningKey: ({ kid }, context) =>
+    revokeSigningKey: ({ signingKeyId }, context) =>
       changeKeys(context, 'key.revoke', async (em, at) => {
-        if (!(await revokeKey(em, keys, kid, at))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
+        if (!(await revokeKey(em, keys, signingKeyId, at))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
       }),
   } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }

@@ -86,9 +86,9 @@ describe.each(wires)('over %s', (wire) => {
     ]);
     await auth.getMe({}, as);
     const kid = before.find(({ state }) => state === 'active')!.id;
-    await admin.revokeSigningKey({ kid }, asService);
+    await admin.revokeSigningKey({ signingKeyId: kid }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('TOKEN_INVALID');
-    expect((await refusalOf(admin.revokeSigningKey({ kid: 'x'.repeat(43) }, asService))).reason).toBe(
+    expect((await refusalOf(admin.revokeSigningKey({ signingKeyId: 'x'.repeat(43) }, asService))).reason).toBe(
       'SIGNING_KEY_NOT_FOUND',
     );
     const { events } = await admin.listAuditEvents({}, asService);

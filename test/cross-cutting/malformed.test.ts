@@ -126,7 +126,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AdminService.DeleteUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.GetUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.ImpersonateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
-    'AdminService.RevokeSigningKey kid': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RevokeSigningKey signing_key_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeUserSessions user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.SendPasswordReset user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.UpdateUser user_id': 'InvalidArgument INVALID_ARGUMENT',

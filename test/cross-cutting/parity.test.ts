@@ -130,7 +130,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AdminService.UpdateSettings': [[{ reset: ['nothing'] }, asService.headers]],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
-    'AdminService.RevokeSigningKey': [[{ kid: 'x'.repeat(43) }, asService.headers]],
+    'AdminService.RevokeSigningKey': [[{ signingKeyId: 'x'.repeat(43) }, asService.headers]],
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };

@@ -99,7 +99,7 @@ export async function callEveryMethod(
   await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
   const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
   const kid = keys.find(({ state }) => state === 'standby')!.id;
-  await step('RevokeSigningKey', () => admin.revokeSigningKey({ kid }, asService));
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId: kid }, asService));
   await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
   await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
   await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));

@@ -114,7 +114,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     },
     'AdminService.RevokeSigningKey': async () => {
       const rows = await service.database.query<{ id: string }>(`select id from signing_keys where state = 'standby'`);
-      return { kid: rows[0]!.id };
+      return { signingKeyId: rows[0]!.id };
     },
     'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
