@@ -502,7 +502,7 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
   pageToken: string;
 
   /**
-   * Only users whose name begins like this, whatever its case. They are listed by name.
+   * Only users whose name begins like this, whatever the case of its letters A to Z. They are listed by name.
    *
    * @generated from field: string name_prefix = 6;
    */
@@ -530,7 +530,8 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * The order: by creation, by name whatever its case, or by role and in that by creation; each also the other way around.
+   * The order: by creation, by name whatever the case of its letters A to Z, or by role and in that by creation; each also
+   * the other way around.
    * Empty for the order that the filter has, or by creation.
    *
    * @generated from field: string order_by = 10;
