@@ -11,7 +11,7 @@ const firstSecond = -62_135_596_800;
 const lastSecond = 253_402_300_799;
 
 /** A time as positions have it, and one that there is: PostgreSQL takes neither a 30th of February nor a year 0. */
-const timeOfPosition = {
+export const timeOfPosition = {
   test(text: string): boolean {
     const time = new Date(text);
     return timePattern.test(text) && time.getTime() >= firstSecond * 1000 && time.toISOString() === text;
@@ -47,7 +47,7 @@ function filterOf({ userId, action, startTime, endTime }: ListAuditEventsRequest
 }
 
 /** What no calendar has is refused: over gRPC a time may hold any numbers. */
-function readTime(field: string, time: Timestamp | undefined): Date | undefined {
+export function readTime(field: string, time: Timestamp | undefined): Date | undefined {
   if (!time) return undefined;
   const { seconds, nanos } = time;
   if (seconds < firstSecond || seconds > lastSecond || nanos < 0 || nanos > 999_999_999)

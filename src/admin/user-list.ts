@@ -1,97 +1,104 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AdminService, ListUsersRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { statement } from '../database/statement.ts';
-import { autocommit, projectOf, reads } from '../rpc/context.ts';
+import { Refusal } from '../errors.ts';
+import { autocommit, projectOf } from '../rpc/context.ts';
 import { readPageToken, uuidPattern, writePageToken } from '../rpc/page-token.ts';
 import { emailKey } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
-import { findByEmail, User, userOf } from '../user/user.ts';
-
-interface Page {
-  readonly after: string | undefined;
-  readonly limit: number;
-}
-
-// By the order of bytes, which is that of their index.
-const byPrefix = statement<{ id: string }>(
-  'users_by_prefix',
-  `select id from users where project_id = $1 and deleted_at is null and email_key ~>=~ $2 and email_key ~<~ $3
-     and ($4::text is null or email_key ~>~ $4) and ($5::boolean is null or (banned_until > $6) is true = $5)
-   order by email_key using ~<~ limit $7`,
-);
+import { findByEmail, userOf } from '../user/user.ts';
+import { readTime, timeOfPosition } from './audit-events.ts';
+import {
+  afterPrefix,
+  listUsers,
+  type OrderName,
+  type UserFilter,
+  type UserOrder,
+  type UserPage,
+} from './user-order.ts';
 
 export function userListMethods({ now }: { now: Clock }) {
   return {
     async listUsers(request, context) {
-      const { email, emailPrefix, banned, pageSize, pageToken } = request;
       const at = now();
-      const projectId = projectOf(context);
-      const filter = ['users', email, emailPrefix, banned];
-      const pattern = emailPrefix ? /^[^\0]{1,320}$/ : uuidPattern;
-      const [after] = pageToken ? readPageToken(pageToken, filter, [pattern]) : [];
-      const limit = pageSize || 50;
-      const found = email
-        ? await withAddress(autocommit(context), projectId, request, at)
-        : await find(
-            { em: reads(context), on: autocommit(context) },
-            projectId,
-            request,
-            { after, limit: limit + 1 },
-            at,
-          );
-      const users = found.slice(0, limit);
-      const last = users.at(-1);
-      const next = found.length > limit && last ? writePageToken(filter, [emailPrefix ? last.emailKey! : last.id]) : '';
-      return { users: users.map((each) => userToMessage(each, at)), nextPageToken: next };
+      const order = orderOf(request);
+      const filter = filterOf(request);
+      const bound = ['users', order.name, order.isDescending, request.email, filter];
+      const { pageToken, pageSize } = request;
+      const after = pageToken ? readPageToken(pageToken, bound, positionsOf[order.name]) : undefined;
+      const page = { projectId: projectOf(context), after, limit: pageSize || 50, now: at };
+      const on = autocommit(context);
+      const { rows, next } = request.email
+        ? await withAddress(on, request, filter, page)
+        : await listUsers(on, order, filter, page);
+      return {
+        users: rows.map((row) => userToMessage(userOf(row), at)),
+        nextPageToken: next ? writePageToken(bound, next) : '',
+      };
     },
   } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
 
-async function withAddress(
-  on: Autocommit,
-  projectId: string,
-  { email, emailPrefix, banned }: ListUsersRequest,
-  now: Date,
-): Promise<User[]> {
-  const found = await findByEmail(on, projectId, email);
-  const user = found && userOf(found);
-  const fits =
-    user &&
-    user.emailKey!.startsWith(prefixKey(emailPrefix)) &&
-    (banned === undefined || user.isBanned(now) === banned);
-  return fits ? [user] : [];
+const textOfPosition = /^[^\0]{0,320}$/u;
+
+const positionsOf: Readonly<Record<OrderName, readonly Pick<RegExp, 'test'>[]>> = {
+  address: [textOfPosition, uuidPattern],
+  create_time: [timeOfPosition, uuidPattern],
+  name: [textOfPosition, uuidPattern],
+  role: [textOfPosition, timeOfPosition, uuidPattern],
+};
+
+/** A prefix and a time of creation bring their order along. Only one order has an index. */
+function orderOf({ orderBy, emailPrefix, namePrefix, startTime, endTime }: ListUsersRequest): UserOrder {
+  const [asked = '', direction] = orderBy.split(' ');
+  const implied = [
+    ...(emailPrefix ? [{ field: 'email_prefix', name: 'address' }] : []),
+    ...(namePrefix ? [{ field: 'name_prefix', name: 'name' }] : []),
+    ...(startTime || endTime ? [{ field: startTime ? 'start_time' : 'end_time', name: 'create_time' }] : []),
+  ];
+  const [first, second] = implied;
+  if (second) refuse(second.field, `must not be given together with ${first!.field}`);
+  if (first && asked && asked !== first.name) refuse('order_by', `must be ${first.name} or empty with ${first.field}`);
+  return { name: (first?.name ?? (asked || 'create_time')) as OrderName, isDescending: direction === 'desc' };
 }
 
-async function find(
-  { em, on }: { em: EntityManager; on: Autocommit },
-  projectId: string,
-  { emailPrefix, banned }: ListUsersRequest,
-  { after, limit }: Page,
-  now: Date,
-): Promise<User[]> {
-  if (emailPrefix) {
-    const prefix = prefixKey(emailPrefix);
-    // The largest character there is: nothing that begins alike comes after it.
-    const values = [projectId, prefix, `${prefix}\u{10ffff}`, after ?? null, banned ?? null, now, limit];
-    const ids = (await byPrefix(on, values)).map(({ id }) => id);
-    const users = await em.find(User, { id: { $in: ids } });
-    return ids.flatMap((id) => users.find((each) => each.id === id) ?? []);
-  }
-  const isBanned = { bannedUntil: { $gt: now } };
-  return em.find(
-    User,
-    {
-      projectId,
-      deletedAt: null,
-      ...(after && { id: { $gt: after } }),
-      ...(banned === true && isBanned),
-      ...(banned === false && { $or: [{ bannedUntil: null }, { bannedUntil: { $lte: now } }] }),
-    },
-    { orderBy: { id: 1 }, limit },
-  );
+function refuse(field: string, description: string): never {
+  throw new Refusal('INVALID_ARGUMENT', { fields: [{ field, description }] });
+}
+
+function filterOf({ emailPrefix, namePrefix, startTime, endTime, role, banned }: ListUsersRequest): UserFilter {
+  const prefix = emailPrefix ? prefixKey(emailPrefix) : namePrefix.trim();
+  return {
+    role: role || undefined,
+    banned,
+    from: prefix || readTime('start_time', startTime)?.toISOString(),
+    until: prefix ? afterPrefix(prefix) : readTime('end_time', endTime)?.toISOString(),
+  };
+}
+
+/** The user with the address, if the rest of the filter fits as well. */
+async function withAddress(
+  on: Autocommit,
+  { email, emailPrefix, namePrefix, startTime, endTime }: ListUsersRequest,
+  { role, banned }: UserFilter,
+  { projectId, now }: { projectId: string; now: Date },
+): Promise<UserPage> {
+  const row = await findByEmail(on, projectId, email);
+  if (!row) return { rows: [], next: undefined };
+  const user = userOf(row);
+  const fits =
+    user.emailKey!.startsWith(prefixKey(emailPrefix)) &&
+    asciiLowerCase(user.name).startsWith(asciiLowerCase(namePrefix.trim())) &&
+    (!startTime || user.createdAt >= readTime('start_time', startTime)!) &&
+    (!endTime || user.createdAt < readTime('end_time', endTime)!) &&
+    (role === undefined || user.systemRole === role) &&
+    (banned === undefined || user.isBanned(now) === banned);
+  return { rows: fits ? [row] : [], next: undefined };
+}
+
+function asciiLowerCase(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 /** A prefix spelled as keys are, as far as it goes. */
