@@ -2,7 +2,7 @@ import { offer } from './generator.ts';
 import { busySince, cpuTimes } from './processes.ts';
 import { refresh } from './scenarios.ts';
 
-/* Refreshes at the service at this address, as many as keep the whole machine about 80 % busy, until it is stopped. */
+/* Sends refreshes to the service at this address, enough to keep the machine about 80 % busy, until it is stopped. */
 const target = 0.8;
 const calls = await refresh.prepare(process.argv[2]!);
 process.stdout.write('ready\n');

@@ -1,8 +1,8 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 
 /*
- * The limit that unary calls are held against: a bare grpc-js server that answers every path with as many bytes as the
- * real method does, and does nothing else. In a process of its own.
+ * The limit that unary calls are compared with: a bare grpc-js server that responds to every path with as many bytes as
+ * the real method, and does nothing else. It runs in a process of its own.
  */
 const answer = Buffer.alloc(Number(process.argv[2] ?? 0));
 const pass = (bytes: Buffer) => bytes;

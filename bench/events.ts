@@ -2,18 +2,18 @@ import { defaultProjectId } from '../src/project/project.ts';
 
 type Query = (text: string, values?: unknown[]) => Promise<unknown>;
 
-/** So many events happen at the same millisecond, as in an import. */
+/** Number of events in the same millisecond, as in an import. */
 export const burst = 100;
 const users = 1000;
 
 export const userOf = (n: number) => `01900000-0001-7000-8000-${(n % users).toString(16).padStart(12, '0')}`;
 
-/** One event in so many is of this action. */
+/** One event in this many has the rare action. */
 export const rare = { action: 'user.ban', oneIn: 5000 };
 
 /**
- * Makes a trail of so many events, of a thousand users, each day until now with its share, at whatever time of the day. None
- * waits for its seal.
+ * Inserts a trail of events of a thousand users, evenly over the days until now and at random times of the day. No event
+ * waits for a seal.
  */
 export async function fillTrail(query: Query, count: number, days: number): Promise<void> {
   await query(`select audit_events_add_day(day::date, null)

@@ -16,13 +16,13 @@ interface PlanNode {
 }
 
 export interface Examined {
-  /** Rows that were read of tables, whether or not they were of use. */
+  /** Rows that were read from tables, whether or not they were used. */
   readonly rows: number;
-  /** Tables, or partitions, that were read from their beginning to their end, and were not empty. */
+  /** Tables or partitions that were read completely and were not empty. */
   readonly scanned: readonly string[];
 }
 
-/** Carries a statement out, by the plan for any values or by one for these, and tells what it read. */
+/** Executes a statement, by the generic plan or by one for these values, and returns what it read. */
 export async function examine(
   client: pg.ClientBase,
   { text, values }: Sent,
@@ -52,7 +52,7 @@ function nodesOf(node: PlanNode): PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
 }
 
-/** All that it met: what it handed on, and what it left out after having read it. */
+/** All rows that a node read: those it returned and those it filtered out. */
 function readBy(node: PlanNode): number {
   const left = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
   return Math.round((node['Actual Rows'] + left) * node['Actual Loops']);

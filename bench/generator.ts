@@ -6,13 +6,13 @@ export interface Answer {
   /** 0 is OK. */
   readonly status: number;
   readonly message: Buffer;
-  /** The wire's own word for a status that is not 0. */
+  /** `grpc-message` of a status that is not 0. */
   readonly reason: string;
 }
 
 /**
- * A gRPC client that costs as little as Node allows: one HTTP/2 connection, requests framed beforehand, answers not
- * decoded. So the load generator takes a small and known part of the machine.
+ * A gRPC client that costs as little as Node allows: one HTTP/2 connection, requests framed beforehand, responses not
+ * decoded. The load generator then takes a small and known part of the machine.
  */
 export class Caller {
   readonly #session: ClientHttp2Session;
@@ -30,7 +30,7 @@ export class Caller {
     };
   }
 
-  /** Calls as somebody at that address, where the other side believes it. */
+  /** Calls with this client address, if the service trusts the header. */
   call(request: Buffer, from?: string): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const sent = from ? { ...this.#headers, 'x-forwarded-for': from } : this.#headers;
@@ -60,7 +60,7 @@ export class Caller {
   }
 }
 
-/** What one slot of the load does, over and over: a chain, so that each call may use the answer of the one before. */
+/** The calls of one slot, one after another, so that each call can use the previous response. */
 export type Chain = (slot: number) => Promise<void>;
 
 export interface Load {
@@ -71,7 +71,7 @@ export interface Load {
   readonly latencies: Float64Array;
 }
 
-/** Keeps `slots` calls in flight for a while: how many calls a second the other side can bear. */
+/** Keeps `slots` calls in flight for a while, and returns how many calls a second the server completes. */
 export async function saturate(chain: Chain, slots: number, seconds: number): Promise<Load> {
   const latencies: number[] = [];
   let failures = 0;
@@ -90,8 +90,8 @@ export async function saturate(chain: Chain, slots: number, seconds: number): Pr
 }
 
 /**
- * Sends calls at a fixed rate whether or not earlier ones have been answered, and measures each from the moment it was
- * due: a server that stalls is charged for everybody who had to wait (no coordinated omission).
+ * Sends calls at a fixed rate, whether or not earlier ones have completed, and measures each from the moment it was due. A
+ * stall of the server is then charged to all calls that had to wait (no coordinated omission).
  */
 export async function offer(chain: Chain, slots: number, perSecond: number, seconds: number): Promise<Load> {
   const latencies: number[] = [];

@@ -18,8 +18,8 @@ interface Size {
 }
 
 /**
- * How much Refresh slows down as the table grows: the same load, spread over all sessions of a database of each size.
- * They take turns, so that whatever else the machine does hits all of them.
+ * How much Refresh slows down as the table grows: the same load, spread over all sessions of databases of several sizes.
+ * The databases take turns, so that other load on the machine affects all of them.
  */
 export async function measureGrowth(counts: readonly number[], rounds: number, seconds: number): Promise<Grown[]> {
   const sizes: Size[] = [];

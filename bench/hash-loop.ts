@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { fastestDerive } from '../src/user/password-hash.ts';
 
-/* The limit that SignIn is held against: hashes and nothing else, `slots` at a time. Prints hashes per second. */
+/* The limit that SignIn is compared with: hashes and nothing else, `slots` at a time. Prints hashes per second. */
 const [slots = 2, seconds = 2] = process.argv.slice(2).map(Number);
 const derive = await fastestDerive();
 const password = Buffer.from('the password of benchmarks');

@@ -10,17 +10,17 @@ export interface Imported {
   readonly lines: number;
   /** Lines a second, from the start of the process to its end. */
   readonly rate: number;
-  /** Lines a second when all of them are there already. */
+  /** Lines a second when all users exist already. */
   readonly rateAgain: number;
   /** Microseconds of CPU per line. */
   readonly appCpu: number;
   readonly databaseCpu: number;
 }
 
-// Of somebody's password, at a cost that nobody pays here: an import hashes nothing.
+// The cost does not matter: an import hashes nothing.
 const hash = '$2b$12$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy';
 
-/** `gatehouse import` of a file of so many users, and of the same file once more. */
+/** `gatehouse import` of a file of users, and of the same file again. */
 export async function measureImport(stage: Stage, lines: number): Promise<Imported> {
   process.stderr.write(`Import: ${lines} lines ...\n`);
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-import-'));

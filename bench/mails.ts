@@ -18,16 +18,16 @@ export interface Drained {
   /** Microseconds of CPU per mail. */
   readonly appCpu: number;
   readonly databaseCpu: number;
-  /** Resident memory of the replica before and in the end, in MB. */
+  /** Resident memory of the replica at the beginning and at the end, in MB. */
   readonly memory: { readonly before: number; readonly after: number };
-  /** Milliseconds that refreshes take, before and meanwhile. */
+  /** Milliseconds that refreshes take, before and while the queue is sent. */
   readonly refreshP99: { readonly calm: number; readonly draining: number };
 }
 
 const sender = { name: 'Gatehouse', address: 'no-reply@bench.example.org' };
 const refreshesPerSecond = 50;
 
-/** How fast a queue leaves that has piled up while the mail server was away, and what callers notice of it. */
+/** How fast a queue of mails is sent after an outage of the mail server, and how it affects calls. */
 export async function measureMails(stage: Stage, mails: number): Promise<Drained> {
   process.stderr.write(`Mail: a queue of ${mails} ...\n`);
   const server = await startChild(['bench/smtp-server.ts'], {}, /^ready (\d+)/);
@@ -86,7 +86,7 @@ async function untilEmpty(database: pg.Client): Promise<void> {
   }
 }
 
-/** From the first mail that left to the last. */
+/** From the first mail sent to the last. */
 async function secondsOf(database: pg.Client): Promise<number> {
   const { rows } = await database.query<{ seconds: number }>(
     `select extract(epoch from max(ended_at) - min(ended_at))::float8 as seconds from mail_outbox where state = 'sent'`,

@@ -1,7 +1,7 @@
 import { percentile } from './generator.ts';
 
 export interface Comparison {
-  /** The chance that something of `b` is larger than something of `a`: 0.5 when neither tends to be. */
+  /** The probability that a value of `b` is larger than a value of `a`: 0.5 if they do not differ. */
   readonly auc: number;
   readonly medianA: number;
   readonly medianB: number;
@@ -9,7 +9,7 @@ export interface Comparison {
 
 /**
  * The U of Mann and Whitney (1947, "On a test of whether one of two random variables is stochastically larger than the
- * other") over the number of pairs, which is the area under the ROC curve of whoever tells the two apart by a threshold.
+ * other") over the number of pairs, which is the area under the ROC curve of a classifier by threshold.
  * Ties count half.
  */
 export function aucOf(a: readonly number[], b: readonly number[]): number {
@@ -19,7 +19,7 @@ export function aucOf(a: readonly number[], b: readonly number[]): number {
   for (let from = 0, to = 0; from < all.length; from = to) {
     let bs = 0;
     for (; to < all.length && all[to]!.value === all[from]!.value; to++) bs += all[to]!.isB;
-    // Ranks count from 1, and what is equal shares the mean of its ranks.
+    // Ranks start at 1, and equal values share the mean of their ranks.
     rankSum += (bs * (from + 1 + to)) / 2;
   }
   return (rankSum - (b.length * (b.length + 1)) / 2) / (a.length * b.length);
@@ -29,7 +29,7 @@ export function compare(a: readonly number[], b: readonly number[]): Comparison 
   return { auc: aucOf(a, b), medianA: medianOf(a), medianB: medianOf(b) };
 }
 
-/** Whether the ranks give nothing away: with 1,600 a side, chance alone strays as far as 0.05 once in a million runs. */
+/** Whether the ranks reveal nothing. With 1,600 a side, chance deviates by 0.05 once in a million runs. */
 export function isEven({ auc }: Comparison): boolean {
   return auc >= 0.45 && auc <= 0.55;
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-/** What `npm run bench` may be told. bench/README.md says what each is for. */
+/** The options of `npm run bench`, as in bench/README.md. */
 export const optionTypes = {
   rounds: { type: 'string' },
   seconds: { type: 'string' },
@@ -13,7 +13,7 @@ export const optionTypes = {
 export interface Extent {
   readonly rounds: number;
   readonly seconds: number;
-  /** Sessions that growth goes up to. */
+  /** Largest number of sessions of growth. */
   readonly largest: number;
   readonly mails: number;
   readonly lines: number;
@@ -21,16 +21,16 @@ export interface Extent {
 }
 
 const whole: Extent = { rounds: 3, seconds: 2, largest: 1e6, mails: 10_000, lines: 50_000, events: 1e6 };
-/** Too little for figures: it shows that everything runs. */
+/** Too little for results. It shows that everything runs. */
 const short: Extent = { rounds: 1, seconds: 1, largest: 1e4, mails: 500, lines: 2000, events: 20_000 };
 
 export interface Options extends Extent {
-  /** What the names of that which is measured begin with. */
+  /** The beginning of the names of what is measured. */
   readonly only: string;
   readonly isShort: boolean;
 }
 
-/** Throws for what is no option. */
+/** Throws for an unknown option. */
 export function readOptions(args?: string[]): Options {
   const { values } = parseArgs({ ...(args && { args }), options: optionTypes });
   const extent = values.short ? short : whole;

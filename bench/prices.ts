@@ -4,7 +4,7 @@ import type { Child } from './processes.ts';
 import { type Prepared, type Scenario, signIn, signUpAnonymous } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
-/** What one thing costs: the same calls with it and without, in turns. */
+/** What one feature costs: the same calls with it and without it, in turns. */
 export interface Price {
   readonly what: string;
   readonly method: string;
@@ -20,9 +20,9 @@ export interface Price {
 interface Side {
   readonly app: Child;
   readonly prepared: Prepared;
-  /** Has the installation be as this side wants it. */
+  /** Prepares the installation for this side. */
   readonly begin: () => Promise<unknown>;
-  /** Resolves when what the calls have left to do is done: that is part of their price. */
+  /** Resolves when the work that the calls have left behind is done. It is a part of their price. */
   readonly end: () => Promise<unknown>;
 }
 
@@ -37,7 +37,7 @@ interface Extent {
   readonly seconds: number;
 }
 
-/** What the queue and the seals of the audit trail cost, and what limits do. */
+/** What the queue and the seals of the audit trail cost, and what rate limits cost. */
 export async function measurePrices(stage: Stage, extent: Extent): Promise<Price[]> {
   const prices: Price[] = [];
   for (const scenario of [signIn(1), signUpAnonymous()]) prices.push(await priceOfSeals(stage, scenario, extent));
@@ -54,7 +54,7 @@ export async function measurePrices(stage: Stage, extent: Extent): Promise<Price
   return prices;
 }
 
-/** Without the trigger that queues events for their seals there is nothing to seal. */
+/** Without the trigger that queues events, there is nothing to seal. */
 async function priceOfSeals(stage: Stage, scenario: Scenario, extent: Extent): Promise<Price> {
   const [sealed, unsealed] = await sidesOf(scenario, [stage.app, stage.app]);
   const have = (state: string) => () =>

@@ -7,10 +7,10 @@ import { Caller } from './generator.ts';
 import { expectOk } from './scenarios.ts';
 import { emailOf, serviceKey } from './seed.ts';
 
-/** Calls that must all look alike from outside. */
+/** Calls that must be indistinguishable from outside. */
 export interface Probe {
   readonly next: () => Buffer;
-  /** What the audit trail says of them; null where it has nothing to add. */
+  /** The cause in their audit events; null if there is none. */
   readonly cause: string | null;
 }
 
@@ -20,11 +20,11 @@ export interface Pair {
   readonly a: Probe;
   readonly b: Probe;
   readonly isBusy?: boolean;
-  /** Whether it is asked of bench/leaky-app.ts, and must be told apart. */
+  /** Whether the pair is sent to bench/leaky-app.ts, and its sides must differ. */
   readonly isLeaky?: boolean;
 }
 
-/** A method, how each call of it must end, and the event that tells the truth. */
+/** A method, the status of each of its calls, and the audit action with the cause. */
 export interface Kind {
   readonly method: DescMethodUnary;
   readonly status: Code | 0;
@@ -36,7 +36,7 @@ const signIn: Kind = { method: signInMethod, status: Code.Unauthenticated, actio
 const reset: Kind = { method: requestPasswordReset, status: 0, action: 'auth.password_reset.request' };
 const magicLink: Kind = { method: requestMagicLink, status: 0, action: 'auth.magic_link.request' };
 
-// All addresses are of one length, and so are the requests.
+// All addresses have the same length, and so have the requests.
 const people = Array.from({ length: 20 }, (_, n) => 1000 + n);
 const unknownOf = (n: number) => `none${n}@example.org`;
 const withoutPassword = (n: number) => `auth${n}@example.org`;
@@ -45,16 +45,16 @@ const wrongPassword = passwordFailures(emailOf, 'wrong_password');
 const noPassword = passwordFailures(withoutPassword, 'no_password');
 
 export const pairs: readonly Pair[] = [
-  { name: 'ENU-01 unknown address', kind: signIn, a: unknown, b: wrongPassword },
-  { name: 'ENU-02 no password', kind: signIn, a: noPassword, b: wrongPassword },
-  { name: 'ENU-17 unknown address, busy', kind: signIn, a: unknown, b: wrongPassword, isBusy: true },
-  { name: 'control: no decoy', kind: signIn, a: unknown, b: wrongPassword, isLeaky: true },
-  { name: 'ENU-04 reset of an unknown address', ...mails(reset, 10_000) },
-  { name: 'ENU-07 magic link to an unknown address', ...mails(magicLink, 10_000) },
-  { name: 'control: no letter', ...mails(reset, 15_000), isLeaky: true },
+  { name: 'sign-in: unknown address', kind: signIn, a: unknown, b: wrongPassword },
+  { name: 'sign-in: no password', kind: signIn, a: noPassword, b: wrongPassword },
+  { name: 'sign-in: unknown address, busy machine', kind: signIn, a: unknown, b: wrongPassword, isBusy: true },
+  { name: 'sign-in: control without a decoy', kind: signIn, a: unknown, b: wrongPassword, isLeaky: true },
+  { name: 'reset: unknown address', ...mails(reset, 10_000) },
+  { name: 'magic link: unknown address', ...mails(magicLink, 10_000) },
+  { name: 'reset: control without a mail', ...mails(reset, 15_000), isLeaky: true },
 ];
 
-/** How many users must be seeded for all of them. */
+/** How many users must be seeded for all pairs. */
 export const mostPeople = 20_000;
 
 function passwordFailures(addressOf: (n: number) => string, cause: string): Probe {
@@ -63,7 +63,7 @@ function passwordFailures(addressOf: (n: number) => string, cause: string): Prob
   return { next: () => requests[count++ % requests.length]!, cause };
 }
 
-/** Nobody twice: whoever was sent one is sent no more for a minute. */
+/** Each address once: a second mail to it would be suppressed for a minute. */
 function mails(kind: Kind, first: number): Pick<Pair, 'kind' | 'a' | 'b'> {
   const probe = (addressOf: (n: number) => string, cause: string | null): Probe => {
     let n = first;
@@ -72,7 +72,7 @@ function mails(kind: Kind, first: number): Pick<Pair, 'kind' | 'a' | 'b'> {
   return { kind, a: probe(unknownOf, 'unknown_email'), b: probe(emailOf, null) };
 }
 
-/** Creates those who sign in with something else. The others are seeded, or must not be. */
+/** Creates the users without a password. The others are seeded, or must not exist. */
 export async function createPeopleWithoutPassword(address: string): Promise<void> {
   const { createUser } = AdminService.method;
   const caller = new Caller(address, pathOf(createUser), serviceKey);

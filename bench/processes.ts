@@ -5,12 +5,12 @@ import { createInterface } from 'node:readline';
 
 export interface Child {
   readonly pid: number;
-  /** What its ready line said. */
+  /** What its ready line contained. */
   readonly ready: string;
   stop(): Promise<void>;
 }
 
-/** Starts a program of ours and waits for the line on stdout that matches. */
+/** Starts a program of this repository and waits for the line on stdout that matches. */
 export function startChild(args: string[], env: Record<string, string>, isReady: RegExp): Promise<Child> {
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...env },
@@ -41,14 +41,14 @@ function stop(child: ChildProcess): Promise<void> {
 
 const ticksPerSecond = 100;
 
-/** Seconds of CPU time that a process has used; with its children, those that have ended included. */
+/** Seconds of CPU time that a process and its children have used, exited children included. */
 export function cpuOf(pid: number, withChildren = false): number {
   const own = cpuTicks(pid, withChildren);
   const children = withChildren ? childrenOf(pid).reduce((sum, each) => sum + cpuTicks(each, true), 0) : 0;
   return (own + children) / ticksPerSecond;
 }
 
-/** Seconds of CPU time that those children of this process have used that have ended. */
+/** Seconds of CPU time that the exited children of this process have used. */
 export function cpuOfEnded(): number {
   return (cpuTicks(process.pid, true) - cpuTicks(process.pid, false)) / ticksPerSecond;
 }
@@ -96,14 +96,14 @@ export interface CpuTimes {
   readonly all: number;
 }
 
-/** What all cores together have done so far. */
+/** CPU times of all cores together. */
 export function cpuTimes(): CpuTimes {
   const each = cpus().map(({ times }) => times);
   const idle = each.reduce((sum, times) => sum + times.idle, 0);
   return { idle, all: each.flatMap((times) => Object.values(times)).reduce((sum, ms) => sum + ms, 0) };
 }
 
-/** How busy the machine has been since, from 0 to 1, whoever kept it so. */
+/** How busy the machine has been since then, from 0 to 1, by all processes. */
 export function busySince(start: CpuTimes): number {
   const now = cpuTimes();
   return 1 - (now.idle - start.idle) / (now.all - start.all);

@@ -8,8 +8,8 @@ const idOf = (kind: number, n: number) => `01900000-000${kind}-7000-8000-${n.toS
 export const mailIdOf = (n: number) => idOf(1, n);
 
 /**
- * Queues mails as the service does: sealed, so that they can be put into words, and each with the open value that its
- * link brings. They are due one millisecond after the other, and each address is sent two.
+ * Queues mails as the service does: sealed, and each with the open one-time value of its link. They are due one
+ * millisecond after the other, two for each address.
  */
 export async function fillQueue(query: Query, keys: MasterKeys, now: Date, count: number): Promise<void> {
   const mails = Array.from({ length: count }, (_, n) => {
@@ -31,8 +31,8 @@ export async function fillQueue(query: Query, keys: MasterKeys, now: Date, count
        select d.token, p.id, d.holder, 'magic_link', d.recipient, sha256(d.n::text::bytea), 600, $2,
          $2::timestamptz + interval '1 day' from drafts d, projects p
      )
-     insert into mail_outbox (id, project_id, kind, recipient, locale, token_id, sealed, state, attempts, created_at, due_at)
-     select d.id, p.id, 'magic_link', d.recipient, '', d.token, d.sealed, 'queued', 0, $2,
+     insert into mail_outbox (id, project_id, kind, recipient, locale, token_id, user_id, sealed, state, attempts, created_at, due_at)
+     select d.id, p.id, 'magic_link', d.recipient, '', d.token, d.holder, d.sealed, 'queued', 0, $2,
        $2::timestamptz - ($3 - d.n) * interval '1 millisecond' from drafts d, projects p`,
     [JSON.stringify(mails), now, count],
   );

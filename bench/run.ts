@@ -14,9 +14,9 @@ import { statementRate } from './statement.ts';
 import { measureStorm } from './storm.ts';
 import { measureTrail } from './trail.ts';
 
-/* npm run bench: bench/README.md says what is measured, and by which options less or more. */
+/* npm run bench. bench/README.md describes the measurements and the options. */
 const { rounds, seconds, only, largest, mails, lines, events, isShort } = readOptions();
-/** Seconds until V8 has compiled what is hot: it goes on for some ten thousand calls. Echoes reach that number sooner. */
+/** Seconds until V8 has compiled the hot functions: about ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
 
@@ -68,7 +68,7 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
   const echoed: number[] = [];
   const measured: Measured[] = [];
   const statements: number[] = [];
-  // Warm both sides up, then take turns, so that whatever else the machine does hits both.
+  // Both sides warm up and then take turns, so that other load on the machine affects both.
   await saturate(prepared.chain, scenario.slots, warmUp);
   await saturate(echoChain.chain, scenario.slots, warmUp / 3);
   for (let round = 0; round < rounds; round++) {

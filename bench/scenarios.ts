@@ -16,16 +16,16 @@ export interface Scenario {
   readonly name: string;
   /** Calls in flight when the rate is measured. */
   readonly slots: number;
-  /** A chain per slot over the connection given, and the size of the answer it gets. */
+  /** A chain per slot over the given connection, and the size of its response. */
   prepare(address: string): Promise<Prepared>;
 }
 
 const connections = 4;
 
-// Each preparation takes sessions of its own: what an earlier one has rotated is known to nobody any more.
+// Each preparation takes sessions of its own, because tokens that an earlier one rotated are lost.
 let blocks = 0;
 
-/** Each slot keeps one session and refreshes it again and again with the token it just got. */
+/** Each slot refreshes one session again and again, with the token of the previous response. */
 export const refresh: Scenario = {
   name: 'Refresh',
   slots: 32,
@@ -43,7 +43,7 @@ export const refresh: Scenario = {
   },
 };
 
-/** Spread over the whole table: each call refreshes another session. */
+/** Each call refreshes another session, over the whole table. */
 export const refreshAmong = (sessions: number): Scenario => ({
   name: 'Refresh',
   slots: 32,
@@ -105,7 +105,7 @@ export const signIn = (hashes: number): Scenario => ({
 
 let newcomers = 0;
 
-/** Each call is somebody new, with an account of their own. */
+/** Each call registers a new user with an account of their own. */
 export const register = (hashes: number): Scenario => ({
   name: `Register, ${hashes} hashes at a time`,
   slots: 16,
@@ -141,7 +141,7 @@ export const signUpAnonymous = (fromMany = false): Scenario => ({
   },
 });
 
-/** A backend counts one unit for each of many machines in turn. */
+/** A backend consumes one unit for each of many fingerprints in turn. */
 const consumeUsage: Scenario = {
   name: 'ConsumeUsage',
   slots: 32,
@@ -173,7 +173,7 @@ async function accessTokens(address: string, count: number): Promise<string[]> {
   const caller = new Caller(address, pathOf(SessionService.method.refresh));
   const tokens: string[] = [];
   for (let n = 0; n < count; n++) {
-    // Session 1 is the one that GetSession reads.
+    // GetSession reads session 1.
     const { message } = expectOk(await caller.call(refreshFrame(nextRefreshToken(n === 0 ? 1 : 4000 + n))));
     tokens.push(fieldOf(fieldOf(message, 1)!, 1)!.toString());
   }

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 
-/* A mail server that takes everything and keeps nothing. */
+/* A mail server that accepts every mail and keeps none. */
 const server = new SMTPServer({
   authOptional: true,
   disabledCommands: ['STARTTLS'],

@@ -10,7 +10,7 @@ import { masterKey, seed, serviceKey } from './seed.ts';
 
 export const hashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-/** The service as it runs in production, on a real PostgreSQL that keeps its promises (fsync on), both on this machine. */
+/** The service as it runs in production, on a real PostgreSQL with fsync on, both on this machine. */
 export interface Stage {
   readonly grpc: string;
   readonly app: Child;
@@ -18,7 +18,7 @@ export interface Stage {
   readonly socketDir: string;
   /** Of the database. */
   readonly url: string;
-  /** What a process on this database is told. */
+  /** The settings of a process on this database. */
   readonly settings: Readonly<Record<string, string>>;
   /** Seconds of CPU so far. */
   cpu(app?: Child): { app: number; database: number };
@@ -56,7 +56,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
   };
 }
 
-// Those of `npm start`.
+// The flags of `npm start`.
 const flags = ['--max-semi-space-size=8'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
@@ -69,7 +69,7 @@ function settingsFor(url: string, env: Record<string, string>): Record<string, s
     BIND_ADDRESS: '127.0.0.1',
     PUBLIC_URL: 'https://bench.example.org',
     MAIL_MODE: 'off',
-    // The timing of sign-ins is asked where it must tell nothing.
+    // With it, sign-in must not reveal registered addresses; the timing of that is measured.
     HIDE_REGISTRATION: 'on',
     DATABASE_URL: url,
     GRPC_PORT: '0',
@@ -78,7 +78,7 @@ function settingsFor(url: string, env: Record<string, string>): Record<string, s
     SHUTDOWN_DELAY: '0',
     MASTER_KEYS: `bench:${masterKey.toString('base64')}`,
     SERVICE_KEYS: `bench:${createHash('sha256').update(serviceKey).digest('hex')}`,
-    // On, but out of reach: one machine is one address here, and a session refreshes more often than a person's.
+    // Limits are on, but out of reach: the machine is one address, and sessions refresh more often than those of people.
     LIMITS: '*=1000000,SessionService.Refresh:session=1000000',
     QUOTA_ANONYMOUS: '1000000000',
     ...env,

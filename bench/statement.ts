@@ -2,17 +2,27 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { rotationSql } from '../src/session/refresh-statements.ts';
+import { rotateSql } from '../src/session/refresh-statements.ts';
 
 const clients = 8;
 
-/** What Refresh sends, for any row: its own generation and secret are those that it is asked to have. */
+/** The statement of Refresh, for any row: it compares the row with its own generation and secret. */
 function sql(id: string): string {
-  const values = ['now()', '1000000000', id, 's.project_id', 's.generation', 's.secret_hash', `'192.0.2.1'`, `'bench'`];
-  return rotationSql.replaceAll(/\$(\d)/g, (_, n) => values[Number(n) - 1]!);
+  const values: Record<string, string> = {
+    now: 'now()',
+    perMinute: '1000000000',
+    userId: 's.user_id',
+    sessionId: id,
+    projectId: 's.project_id',
+    generation: 's.generation',
+    secretHash: 's.secret_hash',
+    address: `'192.0.2.1'`,
+    userAgent: `'bench'`,
+  };
+  return rotateSql.replaceAll(/(?<!:):([a-z]+)/gi, (parameter, name: string) => values[name] ?? parameter);
 }
 
-/** Refreshes a second that PostgreSQL itself can bear on this machine: pgbench where there is one, else a bare loop. */
+/** Refreshes a second that PostgreSQL itself completes on this machine, with pgbench or else in a bare loop. */
 export async function statementRate(socketDir: string, sessions: number, seconds: number): Promise<number> {
   const pgbench = globSync('/usr/lib/postgresql/*/bin/pgbench')[0] ?? findOnPath('pgbench');
   return pgbench ? runPgbench(pgbench, socketDir, sessions, seconds) : runLoop(socketDir, sessions, seconds);

@@ -3,7 +3,7 @@ import { refresh, signIn } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
 export interface Storm {
-  /** Sign-ins a second that were offered: four times what the service can do. */
+  /** Sign-ins a second that were offered: four times what the service can complete. */
   readonly offered: number;
   readonly calm: { readonly p50: number; readonly p99: number };
   readonly storm: { readonly p50: number; readonly p99: number };
@@ -14,8 +14,8 @@ export interface Storm {
 const refreshesPerSecond = 200;
 
 /**
- * Refresh at a fixed rate, first alone, then while sign-ins arrive at four times the rate the service can bear. Whoever
- * only refreshes must hardly notice: hashes take all but one core, and what exceeds the queue is refused at once.
+ * Refresh at a fixed rate, first alone, then while sign-ins arrive at four times the rate that the service can complete.
+ * Refreshes must hardly slow down: hashes take all but one core, and sign-ins beyond the queue are refused at once.
  */
 export async function measureStorm(stage: Stage, seconds: number): Promise<Storm> {
   const calls = await refresh.prepare(stage.grpc);

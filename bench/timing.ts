@@ -12,10 +12,10 @@ import { busySince, cpuTimes, startChild } from './processes.ts';
 import { openStage } from './stage.ts';
 
 /*
- * npm run bench:timing                                    whether the time of an answer tells who exists: twenty
+ * npm run bench:timing                                    whether response times reveal registered addresses, in twenty
  *                                                         minutes
- * npm run bench:timing -- --only ENU-01                   the pairs whose names begin so
- * npm run bench:timing -- --samples 100 --runs 1          a quick look: too few samples for a verdict, the control's aside
+ * npm run bench:timing -- --only sign-in                  the pairs whose names begin with it
+ * npm run bench:timing -- --samples 100 --runs 1          a quick look, with too few samples for verdicts except those of the controls
  */
 const { values: options } = parseArgs({
   options: {
@@ -37,7 +37,7 @@ interface Run extends Comparison {
 }
 
 const load = loadavg();
-// Somebody takes the mails of those who are known, as in production.
+// A mail server accepts the mails to registered addresses, as in production.
 const mailServer = new SMTPServer({ authOptional: true, disabledCommands: ['STARTTLS'], logger: false });
 mailServer.listen(0, '127.0.0.1');
 await once(mailServer.server, 'listening');
@@ -100,7 +100,7 @@ async function time(caller: Caller, kind: Kind, probe: Probe): Promise<number> {
   return ms;
 }
 
-/** Two sides that are the same by mistake would pass. */
+/** If both sides were the same by mistake, the pair would pass. */
 async function expectCause({ action }: Kind, probe: Probe): Promise<void> {
   const { rows } = await stage.database.query<{ cause: string | null }>(
     'select cause from audit_events where action = $1 order by id desc limit 1',

@@ -24,9 +24,9 @@ export interface Pages {
 export interface Read {
   readonly what: string;
   readonly plan: string;
-  /** Rows of the trail that the database read for a page of a hundred. */
+  /** Rows of the trail that the database read for a page of a hundred events. */
   readonly examined: number;
-  /** Days that it read whole. */
+  /** Days that the database read completely. */
   readonly scanned: number;
 }
 
@@ -39,7 +39,7 @@ export interface Trail {
 
 const days = 90;
 const pageSize = 100;
-/** How many of the first and of the last pages are told of. */
+/** How many of the first and of the last pages are reported. */
 const ends = 200;
 
 interface Filter {
@@ -47,7 +47,7 @@ interface Filter {
   readonly action?: string;
 }
 
-/** How long ListAuditEvents takes to go through a whole trail, its first pages beside its last ones. */
+/** How long ListAuditEvents takes for a whole trail, with its first and its last pages. */
 export async function measureTrail(events: number): Promise<Trail> {
   process.stderr.write(`Trail: ${events} events ...\n`);
   const stage = await openStage(10);
@@ -83,7 +83,7 @@ function caller(address: string): Call {
   return Object.assign(call, { close: () => connection.close() });
 }
 
-/** SessionMutex all the pages, or so many. */
+/** Lists all pages, or the given number of them. */
 async function walk(call: Call, filter: Filter, most = Number.POSITIVE_INFINITY) {
   const times: number[] = [];
   const seen = new Set<string>();
@@ -105,7 +105,7 @@ function summarize(what: string, times: readonly number[]): Pages {
 
 const nothing: EventFilter = { userId: undefined, action: undefined, from: undefined, until: undefined };
 
-/** What the database reads for a page at the beginning, in the middle and at the end, by either kind of plan. */
+/** What the database reads for a page at the beginning, in the middle and at the end, by a generic and by a custom plan. */
 async function readsOf({ url, database }: Stage, events: number): Promise<Read[]> {
   const orm = await openOrm(url);
   const recorder = new Recorder(orm);

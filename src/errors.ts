@@ -3,11 +3,12 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { EventDraft } from './audit/draft.ts';
 
 /**
- * Every way this service says no: the reason clients may branch on, the status code, and the sentence a person reads.
- * Sentences never say which half of a credential was wrong, or whether an account exists.
+ * Every refusal of this service: the reason that clients branch on, the status code, and a sentence for people. No
+ * sentence reveals which part of a credential was wrong, or whether a user exists. The sentences that begin with a
+ * capital letter are those of an earlier API, kept for clients that compare them.
  */
 const refusals = {
-  // The call's own credential
+  // The credential of the call
   AUTHENTICATION_REQUIRED: [Code.Unauthenticated, 'sign in first'],
   TOKEN_INVALID: [Code.Unauthenticated, 'the bearer token is not valid'],
   TOKEN_EXPIRED: [Code.Unauthenticated, 'the access token has expired'],
@@ -19,7 +20,7 @@ const refusals = {
   REFRESH_TOKEN_SUPERSEDED: [Code.Unauthenticated, 'the refresh token was replaced by a newer one'],
   CURRENT_PASSWORD_INCORRECT: [Code.Unauthenticated, 'Current password is incorrect'],
 
-  // What the caller may not do
+  // The rights of the caller
   CALLER_NOT_ALLOWED: [Code.PermissionDenied, 'this kind of caller may not call this method'],
   GUEST_NOT_ALLOWED: [Code.PermissionDenied, 'register first'],
   PASSWORD_CHANGE_REQUIRED: [Code.PermissionDenied, 'change the password first'],
@@ -31,7 +32,7 @@ const refusals = {
   IMPERSONATION_NOT_ALLOWED: [Code.PermissionDenied, 'not while acting as another user'],
   PROJECT_MISMATCH: [Code.PermissionDenied, 'the token belongs to another project'],
 
-  // What the call asks for
+  // The request
   INVALID_ARGUMENT: [Code.InvalidArgument, 'the request is not valid'],
   MALFORMED_REQUEST: [Code.InvalidArgument, 'the request could not be read'],
   PAGE_TOKEN_INVALID: [Code.InvalidArgument, 'the page token is not valid'],
@@ -99,14 +100,14 @@ const refusals = {
   REFERRAL_LIMIT_REACHED: [Code.ResourceExhausted, 'the referral code was redeemed as often as it may be'],
   QUOTA_EXCEEDED: [Code.ResourceExhausted, 'the quota of this month is used up'],
 
-  // What the service can bear
+  // Limits and availability
   OVER_REQUEST_RATE_LIMIT: [Code.ResourceExhausted, 'too many attempts, try again later'],
   MAIL_LIMIT_REACHED: [Code.ResourceExhausted, 'enough mail was sent to this address, try again later'],
   OVER_CAPACITY: [Code.ResourceExhausted, 'too many passwords are being checked, try again soon'],
   REQUEST_TOO_LARGE: [Code.ResourceExhausted, 'the request is too large'],
   SERVER_BUSY: [Code.Unavailable, 'the server is busy, try again soon'],
   SHUTTING_DOWN: [Code.Unavailable, 'the server is shutting down, try again'],
-  // Also the answer when the connection broke during COMMIT: the outcome is unknown.
+  // Also when the connection broke during COMMIT: the outcome is unknown.
   DATABASE_UNAVAILABLE: [Code.Unavailable, 'the database cannot be reached, try again'],
   TRY_AGAIN: [Code.Aborted, 'the record changed meanwhile, try again'],
   DEADLINE_EXCEEDED: [Code.DeadlineExceeded, 'the deadline has passed'],
@@ -125,24 +126,24 @@ export interface RefusalOptions {
   readonly cause?: unknown;
   /** Follows the reason's sentence: what is wrong with this call. Never a value that may be secret. */
   readonly detail?: string;
-  /** Facts a client may use, with values that are safe to show. */
+  /** Facts for the client, with values that are safe to show. */
   readonly metadata?: Record<string, string>;
-  /** Seconds after which trying again makes sense. */
+  /** Seconds to wait before a retry. */
   readonly retryAfter?: number;
-  /** Which budget was used up, for who counts. The caller is not told. */
+  /** The budget that was used up, for the metrics. Not part of the response. */
   readonly budget?: string;
-  /** Which fields are wrong, and why. Never their values. */
+  /** The invalid fields and why they are invalid. Never their values. */
   readonly fields?: readonly FieldViolation[];
   /**
-   * What must stay although the call fails. Runs after the rollback, in a short transaction of its own. Answers false
-   * when another call has left the same already, event included.
+   * A change that is kept although the call fails. Runs after the rollback, in a short transaction of its own. Returns
+   * false when another call has already made the change and written the event.
    */
   readonly remember?: (em: EntityManager) => Promise<unknown>;
-  /** The audit row of the failure. Written together with what `remember` leaves. */
+  /** The audit event of the failure. Written in the transaction of `remember`. */
   readonly event?: EventDraft;
 }
 
-/** A deliberate no. Anything else that is thrown is a bug and reaches the client as INTERNAL. */
+/** A deliberate refusal. An unexpected error reaches the client as INTERNAL. */
 export class Refusal extends Error {
   override name = 'Refusal';
   readonly code: Code;

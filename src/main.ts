@@ -4,7 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { ConfigFaults, loadConfig } from './config/config.ts';
 import { helpText } from './config/help.ts';
 
-// The id of a signing key is 43 characters of base64url, and the first may be a dash.
+// The id of a signing key has 43 characters of base64url, and the first may be a dash.
 const args = process.argv.slice(2).flatMap((arg) => (/^-[\w-]{42}$/.test(arg) ? ['--', arg] : arg));
 const options = {
   help: { type: 'boolean', short: 'h' },
@@ -19,13 +19,13 @@ try {
   else if (values.version) process.stdout.write(`gatehouse ${packageJson.version}\n`);
   else {
     const loaded = loadConfig();
-    // Only now: what it brings along takes most of a second to load.
+    // Imported here, because its dependencies take most of a second to load.
     const { run } = await import('./cli/commands.ts');
     const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
     await run([...positionals, ...flags], loaded);
   }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);
-  // EX_CONFIG of sysexits.h: starting again will not help, another configuration will.
+  // EX_CONFIG of sysexits.h: a restart does not help, only another configuration does.
   process.exit(error instanceof ConfigFaults ? 78 : 1);
 }

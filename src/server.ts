@@ -16,6 +16,7 @@ import { type Clock, openClock } from './database/clock.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
+import { answerHttp1 } from './grpc/http1-answer.ts';
 import { createGrpcServer, drainGrpc, listenGrpc } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type GatewayOptions } from './http/connect.ts';
@@ -29,8 +30,7 @@ import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
-import { prepareInstallation } from './session/installation.ts';
-import { KeyRing, keyRefreshInterval } from './session/key-ring.ts';
+import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { Passwords } from './user/password.ts';
 
@@ -39,9 +39,9 @@ export interface ServerDeps {
   /** A database whose migrations have run. Closed by `stop`. */
   readonly orm: MikroORM;
   readonly log: Logger;
-  /** Instead of the clock of the process, set to the database's. */
+  /** Replaces the clock of the process, which is adjusted to the database's. */
   readonly clock?: Clock;
-  /** Makes spans of calls; without it there are none. */
+  /** Creates spans of calls. Undefined for no spans. */
   readonly tracer?: Tracer | undefined;
   /** Interceptors to run innermost, next to the methods. */
   readonly inner?: readonly Interceptor[];
@@ -88,9 +88,10 @@ export async function startServer(deps: ServerDeps) {
     (names) => metrics.countJobs(names),
   );
   const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
-  // In this order: of the ports 0 of several workers, cluster takes those for the same that are opened at the same place.
+  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
   const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
   const httpPort = await listenHttp(http, host, config.httpPort);
+  answerHttp1(grpc, httpPort);
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
   const close = () => {
@@ -107,7 +108,7 @@ function originRules({ corsOrigins: origins, environment, publicUrl }: Config, l
   return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log) };
 }
 
-/** Everything behind the ports. */
+/** Creates everything behind the ports. */
 async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { now, adjust } = clock ? { now: clock, adjust: async () => {} } : await openClock(orm, config.clockOffset);
   const certificates = config.tls && (await Certificates.open(config.tls, log, now()));
@@ -148,7 +149,7 @@ function openPages(config: Config, services: readonly ServiceImplSpec[], transpo
 }
 
 export interface StopOptions {
-  /** Others go on serving the same ports: nobody has to look for another replica. */
+  /** Other processes continue to serve the same ports, so no client has to find another replica. */
   readonly isReplaced?: boolean;
 }
 
@@ -162,7 +163,7 @@ interface Draining extends StopOptions {
   close(): Promise<void>;
 }
 
-/** Not ready, then drained within the grace time, then closed. */
+/** Reports not ready, drains within the grace time, then closes. */
 async function drain(draining: Draining): Promise<void> {
   const { config, health, stopping, grpc, http, admin, close, isReplaced = false } = draining;
   if (!isReplaced) {
@@ -174,10 +175,10 @@ async function drain(draining: Draining): Promise<void> {
   const leaveHttp = isReplaced ? handOverHttp : drainHttp;
   await Promise.all([drainGrpc(grpc, stopping.signal), leaveHttp(http, stopping.signal)]);
   clearTimeout(cutOff);
-  // Last, so that the draining can be watched.
+  // Last: probes and metrics are served while the replica drains.
   admin.close();
   admin.closeAllConnections();
-  // A connection that its call never gave back must not keep the process from ending.
+  // A database connection that a call never released must not keep the process from exiting.
   await Promise.race([close(), sleep(2000)]);
 }
 

@@ -1,15 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gatherThirdParty } from './third-party.ts';
 
 /*
  * Compares proto/ with the last release, the highest git tag v*, and fails when a client of that release would break.
- * buf cannot read the tag by itself: what our protos import is not in git. So the release's proto/ is laid out in a
- * temporary folder beside today's third_party/ and buf.yaml.
+ * The release is unpacked into a temporary folder, because buf refuses a repository that belongs to another user.
  */
-gatherThirdParty();
 const release = findLastRelease();
 if (release) compareWith(release);
 else console.log('nothing to compare with: there is no release tag here');
@@ -24,9 +21,7 @@ function findLastRelease(): string | undefined {
 function compareWith(tag: string): void {
   const past = mkdtempSync(path.join(tmpdir(), 'gatehouse-release-'));
   try {
-    execFileSync('tar', ['-x', '-C', past], { input: git(['archive', tag, 'proto']) });
-    cpSync('third_party', path.join(past, 'third_party'), { recursive: true });
-    copyFileSync('buf.yaml', path.join(past, 'buf.yaml'));
+    execFileSync('tar', ['-x', '-C', past], { input: git(['archive', tag, 'proto', 'third_party', 'buf.yaml']) });
     const buf = spawnSync('node_modules/.bin/buf', ['breaking', '--against', past], { stdio: 'inherit' });
     console.log(`compared with ${tag}`);
     process.exitCode = buf.status ?? 1;

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
-import { gatherThirdParty } from './third-party.ts';
 
 /*
  * npm run build:sdk                 builds the npm package of the SDK in dist/
@@ -34,7 +33,6 @@ function compile(): void {
  * carry them along for nothing, and with them the whole of protovalidate.
  */
 function generate(): void {
-  gatherThirdParty();
   const details = ['ErrorInfo', 'BadRequest', 'RetryInfo', 'Status'].map((name) => `google.rpc.${name}`);
   const rules = ['buf.validate', ...['policy', 'Policy', 'Access'].map((name) => `gatehouse.v1.${name}`)];
   const template = {

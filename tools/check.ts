@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { styleText } from 'node:util';
-import { gatherThirdParty } from './third-party.ts';
 
 /* npm run check: everything that can be wrong without a test seeing it. All at once, one line each. */
 const checks: Record<string, string[]> = {
@@ -10,13 +9,16 @@ const checks: Record<string, string[]> = {
   'proto lint': ['buf', 'lint'],
   'proto format': ['buf', 'format', '--diff', '--exit-code', 'proto'],
   'generated code': ['node', 'tools/generate.ts', '--check'],
-  'table of settings': ['node', 'tools/config-table.ts', '--check'],
+  references: ['node', 'tools/reference/write.ts', '--check'],
+  'tables of settings': ['node', 'tools/config-table.ts', '--check'],
   'breaking changes': ['node', 'tools/breaking.ts'],
+  words: ['node', 'tools/words.ts'],
+  links: ['node', 'tools/links.ts'],
+  'commit subjects': ['node', 'tools/commit-subjects.ts'],
 };
 
 const env = { ...process.env, PATH: [path.resolve('node_modules/.bin'), process.env.PATH].join(path.delimiter) };
 
-gatherThirdParty();
 const results = await Promise.all(Object.entries(checks).map(([name, command]) => runCheck(name, command)));
 if (results.includes(false)) process.exitCode = 1;
 

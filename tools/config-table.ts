@@ -1,13 +1,19 @@
-// Writes the table of settings into README.md; with --check only says whether it is there and true.
+// Writes the tables of settings into docs/configuration.md; with --check only says whether they are there and true.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describeSettings, type SettingDescription } from '../src/config/help.ts';
 
+const document = 'docs/configuration.md';
 const begin = '<!-- config:begin -->';
 const end = '<!-- config:end -->';
 
-function writeTable(): string {
+function writeTables(): string {
+  const groups = Map.groupBy(describeSettings(), ({ group }) => group);
+  return [begin, ...[...groups].flatMap(([group, settings]) => writeTable(group, settings)), end].join('\n');
+}
+
+function writeTable(group: string, settings: readonly SettingDescription[]): string[] {
   const head = ['| Variable | Default | What it does | Allowed | Example |', '| --- | --- | --- | --- | --- |'];
-  return [begin, ...head, ...describeSettings().map(writeRow), end].join('\n');
+  return [`## ${group}`, '', ...head, ...settings.map(writeRow), ''];
 }
 
 function writeRow({ name, secret, default: value, description, allowed, example }: SettingDescription): string {
@@ -21,21 +27,21 @@ function fail(sentence: string): never {
   process.exit(1);
 }
 
-function readReadme(): string {
+function readDocument(): string {
   try {
-    return readFileSync('README.md', 'utf8');
+    return readFileSync(document, 'utf8');
   } catch {
-    return fail('There is no README.md here.');
+    return fail(`There is no ${document} here.`);
   }
 }
 
-const readme = readReadme();
-const from = readme.indexOf(begin);
-const to = readme.indexOf(end, from);
-if (from < 0 || to < 0) fail(`README.md has no ${begin} and ${end} lines for the table of settings.`);
-const fresh = readme.slice(0, from) + writeTable() + readme.slice(to + end.length);
+const written = readDocument();
+const from = written.indexOf(begin);
+const to = written.indexOf(end, from);
+if (from < 0 || to < 0) fail(`${document} has no ${begin} and ${end} lines for the tables of settings.`);
+const fresh = written.slice(0, from) + writeTables() + written.slice(to + end.length);
 if (process.argv.includes('--check')) {
-  if (fresh !== readme) fail("README.md's table of settings is stale; run: npm run generate");
-} else if (fresh !== readme) {
-  writeFileSync('README.md', fresh);
+  if (fresh !== written) fail(`The tables of settings in ${document} are stale; run: npm run generate`);
+} else if (fresh !== written) {
+  writeFileSync(document, fresh);
 }

@@ -2,29 +2,34 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gatherThirdParty } from './third-party.ts';
+import { findStaleThirdParty, writeThirdParty } from './third-party.ts';
 
 /*
- * npm run generate             writes gen/ from the protos, ours and those of others, and README's table of settings
- * npm run generate -- --check  writes neither; names the files in gen/ that are not what it would have written
+ * npm run generate             writes third_party/, gen/, docs/api.md, docs/errors.md and docs/configuration.md
+ * npm run generate -- --check  writes nothing; names the files in third_party/ and gen/ that it would write differently
  */
-gatherThirdParty();
 if (process.argv.includes('--check')) check();
 else generate();
 
 function generate(): void {
+  writeThirdParty();
   runBuf([]);
-  const table = spawnSync(process.execPath, ['tools/config-table.ts'], { stdio: 'inherit' });
-  if (table.status !== 0) process.exitCode = 1;
+  for (const tool of ['tools/reference/write.ts', 'tools/config-table.ts']) {
+    const { status } = spawnSync(process.execPath, [tool], { stdio: 'inherit' });
+    if (status !== 0) process.exitCode = 1;
+  }
 }
 
 function check(): void {
   const fresh = mkdtempSync(path.join(tmpdir(), 'gatehouse-gen-'));
   try {
     runBuf(['--output', fresh]);
-    const stale = findStale('gen', path.join(fresh, 'gen'));
+    const stale = [
+      ...findStaleThirdParty().map((name) => path.join('third_party', name)),
+      ...findStale('gen', path.join(fresh, 'gen')).map((name) => path.join('gen', name)),
+    ];
     if (stale.length === 0) return;
-    console.error(`not what npm run generate writes:\n${stale.map((name) => `  gen/${name}`).join('\n')}`);
+    console.error(`not what npm run generate writes:\n${stale.map((name) => `  ${name}`).join('\n')}`);
     process.exitCode = 1;
   } finally {
     rmSync(fresh, { recursive: true, force: true });

@@ -5,18 +5,18 @@ import {
   AccountRole,
   type AccountSchema,
   type AccountSummarySchema,
-  BillingEventOutcome,
   type MemberSchema,
   SubscriptionStatus as Status,
   type UsageSchema,
 } from '../../gen/gatehouse/v1/account_pb.ts';
-import type { ShownAccount } from './account.ts';
 import type { SubscriptionStatus } from './billing/subscription.ts';
-import type { BillingOutcome } from './billing/webhook.ts';
-import type { ShownInvite } from './invites/invites.ts';
+import type { ShownInvite } from './invites/invite.ts';
 import type { ShownMember } from './members.ts';
 import { type Role, roles } from './membership.ts';
-import { type AccountSummary, type Quotas, type UsageState, usageOf } from './usage/account-summary.ts';
+import type { ShownAccount } from './shown-account.ts';
+import { type AccountSummary, usageOf } from './usage/account-summary.ts';
+import type { Quotas } from './usage/quota.ts';
+import type { UsageState } from './usage/usage.ts';
 
 const statuses = {
   trialing: Status.TRIALING,
@@ -24,13 +24,6 @@ const statuses = {
   past_due: Status.PAST_DUE,
   canceled: Status.CANCELED,
 } as const satisfies Record<SubscriptionStatus, Status>;
-
-export const outcomeToMessage = {
-  applied: BillingEventOutcome.APPLIED,
-  duplicate: BillingEventOutcome.DUPLICATE,
-  stale: BillingEventOutcome.STALE,
-  ignored: BillingEventOutcome.IGNORED,
-} as const satisfies Record<BillingOutcome, BillingEventOutcome>;
 
 const roleMessages = {
   owner: AccountRole.OWNER,
@@ -43,12 +36,11 @@ export function roleToMessage(role: Role): AccountRole {
   return roleMessages[role];
 }
 
-/** Of a role that the validation has let pass. */
+/** The request was validated before: the role is one of ours. */
 export function roleOf(role: AccountRole): Role {
   return roles.find((each) => roleMessages[each] === role)!;
 }
 
-/** Times are texts where the account came as JSON, or out of a transaction. */
 export function accountToMessage(account: ShownAccount): MessageInitShape<typeof AccountSchema> {
   const { id, name, displayCode, ownerId, role, plan, status, periodStart, periodEnd, createdAt } = account;
   return {
@@ -84,7 +76,7 @@ export function inviteToMessage(invite: ShownInvite): MessageInitShape<typeof Ac
     id,
     email,
     role: roleToMessage(role),
-    inviterId,
+    inviterId: inviterId ?? '',
     createTime: timestampFromDate(createdAt),
     expireTime: timestampFromDate(expiresAt),
     ...(usedAt && { acceptTime: timestampFromDate(usedAt) }),
@@ -99,14 +91,14 @@ export function usageToMessage({
   resetsAt,
 }: UsageState): MessageInitShape<typeof UsageSchema> {
   return {
-    usage: BigInt(used),
-    limit: BigInt(limit),
+    usage: used,
+    limit,
     subscriptionActive: isSubscribed,
     nextResetTime: timestampFromDate(resetsAt),
   };
 }
 
-/** Undefined for guests, who are in no account. Without usage where that is off. */
+/** Undefined for guests, who are in no account. Without usage where USAGE is off. */
 export function summaryToMessage(
   summary: AccountSummary | null | undefined,
   quotas: Quotas | undefined,

@@ -1,11 +1,11 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
-import { auditRow } from '../audit/event.ts';
+import { AuditEvent, auditRow } from '../audit/event.ts';
 import { Autocommit } from '../database/autocommit.ts';
-import { rowOf } from '../database/insert.ts';
+import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -22,7 +22,7 @@ const text = (most: number) =>
     .regex(/^\P{Cc}*$/u, 'holds control characters')
     .refine((value) => value.isWellFormed(), 'holds a lone surrogate')
     .refine((value) => !unseen.test(value), 'holds characters that nobody sees');
-// As it came: a copy would leave out the very keys that are refused.
+// Not copied: a copy would lack the keys that mergeMetadata refuses.
 const metadata = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'not an object',
@@ -42,26 +42,35 @@ const line = z.strictObject({
   user_metadata: metadata.optional(),
 });
 
-// Whoever is there already, by address or id, is left as they are: so a file can be imported again from its beginning.
-const insertUsers = statement<{ id: string }>(
+/** Arrays of rows, as JSON: users, their audit events and their accounts. */
+interface ImportedRows {
+  readonly users: string;
+  readonly events: string;
+  readonly accounts: string;
+  readonly plan: string;
+  readonly now: Date;
+}
+
+// A user who exists already, by address or id, is left unchanged: so a file can be imported again from its beginning.
+const insertUsers = statement<{ id: string }, ImportedRows>(
   'users_import',
   `with created as (
-     insert into users select u.* from jsonb_populate_recordset(null::users, $1) u on conflict do nothing
+     ${insertRows(User, ':users')} on conflict do nothing
      returning id, project_id, current_account_id, created_at
    ), opened as (
      insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)
-     select c.current_account_id, c.project_id, a.name, a.code, c.id, $4, $4
-     from created c join jsonb_to_recordset($3) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
+     select c.current_account_id, c.project_id, a.name, a.code, c.id, :now, :now
+     from created c join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
      returning id, project_id, owner_id
    ), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select a.membership, o.project_id, o.id, o.owner_id, 'owner', $4
-     from opened o join jsonb_to_recordset($3) a (owner uuid, membership uuid) on a.owner = o.owner_id
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, created_at)
+     select a.membership, o.project_id, o.id, o.owner_id, 'owner', 'opened', :now
+     from opened o join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid) on a.owner = o.owner_id
    ), subscribed as (
      insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)
-     select id, project_id, $5, 'canceled', $4, $4 from opened
+     select id, project_id, :plan, 'canceled', :now, :now from opened
    ), noted as (
-     insert into audit_events select e.* from created, jsonb_populate_recordset(null::audit_events, $2) e where e.user_id = created.id
+     ${insertRows(AuditEvent, ':events', 'created')} where added.user_id = created.id
    )
    select id from created`,
 );
@@ -69,14 +78,14 @@ const insertUsers = statement<{ id: string }>(
 const tries = 3;
 const dayMs = 86_400_000;
 
-/** What a line is read against. */
+/** What the lines of one import share. */
 interface Reading {
-  /** The ids that earlier lines name. That of a line which can be taken is added. */
+  /** The ids that earlier lines name. The id of each valid line is added. */
   readonly ids: Set<string>;
   readonly now: Date;
 }
 
-/** Reads a line of an import: JSON of one user. Answers with why, in words without values, when it cannot be taken. */
+/** Reads a line of an import: JSON of one user. Returns why a line is invalid, in words without values. */
 export function readImportLine(json: string, projectId: string, reading: Reading): User | { readonly why: string } {
   try {
     return toUser(line.parse(JSON.parse(json)), projectId, reading);
@@ -100,8 +109,8 @@ interface Imported {
 }
 
 /**
- * Creates those of the users who are not there yet, each as the owner of an account without a trial, in one statement with
- * their audit events. When the database does not take what one of them brings, the others are tried by halves.
+ * Creates the users who do not exist yet, each as the owner of an account without a trial, in one statement with their
+ * audit events. When the database refuses a value of one of them, both halves of the users are tried again.
  */
 export async function importUsers(
   orm: MikroORM,
@@ -129,15 +138,14 @@ async function insertTogether(
   { context, plan }: ImportOptions,
   now: Date,
 ): Promise<number> {
-  const em = orm.em as EntityManager;
-  const event = ({ id }: User) => auditRow(em, context as HandlerContext, { action: 'user.import', userId: id }, now);
-  const rows = [users.map((each) => rowOf(em, each)), users.map(event)].map((each) => `[${each.join(',')}]`);
+  const event = ({ id }: User) => auditRow(context as HandlerContext, { action: 'user.import', userId: id }, now);
+  const [rows, events] = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
-      return (await insertUsers(new Autocommit(orm), [...rows, accounts, now, plan])).length;
+      return (await insertUsers(new Autocommit(orm), { users: rows!, events: events!, accounts, plan, now })).length;
     } catch (error) {
-      // A display code that is taken: others are drawn.
+      // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;
     }
   }
@@ -152,7 +160,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
   const id = read.id?.toLowerCase();
   if (id && ids.has(id)) return { why: 'id: an earlier line has it' };
   const createdAt = read.created_at ? new Date(read.created_at) : now;
-  // Months of usage are counted from then, and no timestamp of protobuf goes beyond the year 9999.
+  // Months of usage are counted from this time, and a protobuf Timestamp ends with the year 9999.
   if (!(createdAt.getTime() >= 0 && createdAt.getTime() <= now.getTime() + dayMs))
     return { why: 'created_at: not between 1970 and now' };
   const taken = hash ? readImported(hash) : undefined;
@@ -172,7 +180,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
   return user;
 }
 
-// Zod's own sentences name no value, but the keys of what is not known.
+// Zod's own sentences contain no value, but the names of unknown keys.
 function describeIssue({ path, message }: { path: PropertyKey[]; message: string }): string {
   return path.length > 0 ? `${path.join('.')}: ${message}` : message;
 }

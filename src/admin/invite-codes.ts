@@ -1,53 +1,58 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { ServiceImpl } from '@connectrpc/connect';
-import type { AdminService, InviteCodeSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
-import { InviteCode, listInviteCodes } from '../account/invites/invite-code.ts';
+import type { InviteCodeSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { InviteCode } from '../account/invites/invite-code.ts';
 import { audit } from '../audit/event.ts';
-import type { Clock } from '../database/clock.ts';
 import { insert } from '../database/insert.ts';
 import { faultOf } from '../database/sqlstate.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
-import { pageOf } from '../rpc/paging.ts';
+import type { Page } from '../rpc/paging.ts';
+import type { AdminDeps, AdminMethods } from './deps.ts';
 
-type Methods = Pick<ServiceImpl<typeof AdminService>, 'createInviteCode' | 'listInviteCodes'>;
-
-export function inviteCodeMethods(now: Clock): Methods {
-  return {
-    async createInviteCode({ code, assignedPlan, trialDurationDays, lifetime }, context) {
-      if (trialDurationDays && !assignedPlan)
-        throw new Refusal('INVALID_ARGUMENT', {
-          fields: [{ field: 'trial_duration_days', description: 'only together with assigned_plan' }],
-        });
-      const at = now();
-      const draft = {
-        projectId: projectOf(context),
-        code,
-        assignedPlan: assignedPlan || null,
-        trialDurationDays: trialDurationDays || null,
-        expiresAt: lifetime ? new Date(at.getTime() + durationMs(lifetime)) : null,
-      };
-      const made = InviteCode.draft(draft, at);
-      await change(context, async (em) => {
-        await insert(em, made).catch((error: unknown) => {
-          throw faultOf(error) === 'unique' ? new Refusal('INVITE_CODE_EXISTS', { cause: error }) : error;
-        });
-        audit(em, context, { action: 'invite_code.create' }, at);
+export function createInviteCode({ now }: AdminDeps): AdminMethods['createInviteCode'] {
+  return async ({ code, assignedPlan, trialDurationDays, lifetime }, context) => {
+    if (trialDurationDays && !assignedPlan)
+      throw new Refusal('INVALID_ARGUMENT', {
+        fields: [{ field: 'trial_duration_days', description: 'only together with assigned_plan' }],
       });
-      return { inviteCode: inviteCodeToMessage(made) };
-    },
-
-    async listInviteCodes(request, context) {
-      const { rows, nextPageToken } = await pageOf(request, 'id', (page) =>
-        listInviteCodes(autocommit(context), projectOf(context), page),
-      );
-      return { inviteCodes: rows.map(inviteCodeToMessage), nextPageToken };
-    },
+    const at = now();
+    const draft = {
+      projectId: projectOf(context),
+      code,
+      assignedPlan: assignedPlan || null,
+      trialDurationDays: trialDurationDays || null,
+      expiresAt: lifetime ? new Date(at.getTime() + durationMs(lifetime)) : null,
+    };
+    const created = InviteCode.draft(draft, at);
+    await change(context, async (em) => {
+      await insert(em, created).catch((error: unknown) => {
+        throw faultOf(error) === 'unique' ? new Refusal('INVITE_CODE_EXISTS', { cause: error }) : error;
+      });
+      audit(em, context, { action: 'invite_code.create' }, at);
+    });
+    return { inviteCode: toMessage(created) };
   };
 }
 
-function inviteCodeToMessage(each: InviteCode): MessageInitShape<typeof InviteCodeSchema> {
+const codesOf = statement<InviteCode, Page & { projectId: string }>(
+  'invite_codes_list',
+  `select id, code, assigned_plan as "assignedPlan", trial_duration_days as "trialDurationDays", created_at as "createdAt",
+     expires_at as "expiresAt", used_at as "usedAt", used_by as "usedBy"
+   from invite_codes where project_id = :projectId and (:after::uuid is null or id < :after) order by id desc limit :limit`,
+);
+
+export function listInviteCodes({ paging }: AdminDeps): AdminMethods['listInviteCodes'] {
+  return async (request, context) => {
+    const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, (page) =>
+      codesOf(autocommit(context), { projectId: projectOf(context), ...page }),
+    );
+    return { inviteCodes: rows.map(toMessage), nextPageToken };
+  };
+}
+
+function toMessage(each: InviteCode): MessageInitShape<typeof InviteCodeSchema> {
   return {
     id: each.id,
     code: each.code,

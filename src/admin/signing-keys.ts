@@ -1,58 +1,59 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { SigningKeyState as State } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Action } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
-import type { MasterKeys } from '../crypto/master-keys.ts';
-import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { change, reads } from '../rpc/context.ts';
-import { type KeyRing, listKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
-import type { SigningKey } from '../session/signing-key.ts';
+import { listKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
+import type { SigningKey, SigningKeyState } from '../session/signing-key.ts';
+import type { AdminDeps, AdminMethods } from './deps.ts';
 
-export interface KeyDeps {
-  readonly now: Clock;
-  readonly keys: MasterKeys;
-  readonly ring: KeyRing;
+export const listSigningKeys: AdminMethods['listSigningKeys'] = async (_, context) => ({
+  keys: (await listKeys(reads(context))).map(toMessage),
+});
+
+export function rotateSigningKey(deps: AdminDeps): AdminMethods['rotateSigningKey'] {
+  return (_, context) =>
+    changeKeys(deps, context, 'key.rotate', (em, now) => rotateKeys(em, deps.keys, { force: false, now }));
 }
 
-export function signingKeyMethods({ now, keys, ring }: KeyDeps) {
-  async function changeKeys(
-    context: HandlerContext,
-    action: Action,
-    work: (em: EntityManager, at: Date) => Promise<void>,
-  ) {
-    const at = now();
-    const all = await change(context, async (em) => {
-      await work(em, at);
-      audit(em, context, { action }, at);
-      return listKeys(em);
+export function revokeSigningKey(deps: AdminDeps): AdminMethods['revokeSigningKey'] {
+  return ({ signingKeyId }, context) =>
+    changeKeys(deps, context, 'key.revoke', async (em, now) => {
+      if (!(await revokeKey(em, deps.keys, signingKeyId, now))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
     });
-    // The other replicas look every five seconds.
-    await ring.reload();
-    return { keys: all.map(toMessage) };
-  }
-
-  return {
-    async listSigningKeys(_, context) {
-      return { keys: (await listKeys(reads(context))).map(toMessage) };
-    },
-
-    rotateSigningKey: (_, context) =>
-      changeKeys(context, 'key.rotate', (em, at) => rotateKeys(em, keys, { force: false, now: at })),
-
-    revokeSigningKey: ({ signingKeyId }, context) =>
-      changeKeys(context, 'key.revoke', async (em, at) => {
-        if (!(await revokeKey(em, keys, signingKeyId, at))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
-      }),
-  } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
+
+async function changeKeys(
+  { now, ring }: AdminDeps,
+  context: HandlerContext,
+  action: Action,
+  work: (em: EntityManager, now: Date) => Promise<void>,
+) {
+  const at = now();
+  const keys = await change(context, async (em) => {
+    await work(em, at);
+    audit(em, context, { action }, at);
+    return listKeys(em);
+  });
+  // The other replicas read the keys every five seconds.
+  await ring.reload();
+  return { keys: keys.map(toMessage) };
+}
+
+const states = {
+  standby: State.STANDBY,
+  active: State.ACTIVE,
+  retired: State.RETIRED,
+  revoked: State.REVOKED,
+} as const satisfies Record<SigningKeyState, State>;
 
 function toMessage({ id, state, algorithm, createdAt, stateChangedAt }: SigningKey) {
   return {
     id,
-    state,
+    state: states[state],
     algorithm,
     createTime: timestampFromDate(createdAt),
     stateTime: timestampFromDate(stateChangedAt),

@@ -1,8 +1,8 @@
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import { type UserRow, userColumns } from '../user/user.ts';
+import { isUnbannedAt, type UserRow, userColumns } from '../user/user.ts';
 
-/** What users are listed by. Each has an index, and but for `address` one more within a role. */
+/** What users are listed by. Each order has an index. All but `address` also have one within a role. */
 export type OrderName = 'address' | 'create_time' | 'name' | 'role';
 
 export interface UserOrder {
@@ -13,30 +13,40 @@ export interface UserOrder {
 export interface UserFilter {
   readonly role: string | undefined;
   readonly banned: boolean | undefined;
-  /** The least value of what the users are listed by, whatever the direction. */
+  /** The least value of the first column of the order, in both directions. */
   readonly from: string | undefined;
-  /** The value that what they are listed by stays below. */
+  /** All values of the first column of the order are less. */
   readonly until: string | undefined;
 }
 
+/** The values of the columns of an order, as text. */
+export type Position = readonly string[];
+
 export interface UserPage {
   readonly rows: readonly UserRow[];
-  /** The position of the last user that was looked at; undefined at the end of the list. */
-  readonly next: readonly string[] | undefined;
+  /** The position of the last user that the statement examined. Undefined at the end of the list. */
+  readonly next: Position | undefined;
+}
+
+interface PageOfUsers {
+  readonly projectId: string;
+  readonly after: Position | undefined;
+  readonly limit: number;
+  readonly now: Date;
 }
 
 /** A column of an order, and of its index. */
 interface Column {
   readonly sql: string;
   readonly type: 'text' | 'timestamptz' | 'uuid';
-  /** As a position has it. */
+  /** SQL: the value as the text of a position. */
   readonly shown?: string;
-  /** What a bound from outside goes through. */
+  /** SQL: a bound of the filter as a value of the column. */
   readonly bound?: (sql: string) => string;
 }
 
-// Texts are compared by their bytes, in their indexes too, and only ASCII has lower case: what the locale of a database
-// makes of letters changes with its libraries.
+// Text is compared by bytes, in the indexes too, and only the letters A to Z have lower case: the locale of a database
+// changes with its libraries.
 const created: Column = {
   sql: 'u.created_at',
   type: 'timestamptz',
@@ -52,7 +62,7 @@ const columnsOf: Readonly<Record<OrderName, readonly Column[]>> = {
 
 const least = { text: '', timestamptz: '-infinity', uuid: '00000000-0000-0000-0000-000000000000' } as const;
 
-/** Behind every text that begins with the prefix: there is no character after this one. */
+/** Greater than every text that begins with the prefix: it ends with the largest character. */
 export function afterPrefix(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }
@@ -65,7 +75,7 @@ interface Values {
   readonly from: string;
   readonly until: string;
   /** The position of the last user of the page before. */
-  readonly after: readonly string[] | null;
+  readonly after: Position | null;
   readonly window: number;
   readonly limit: number;
 }
@@ -73,15 +83,15 @@ interface Values {
 type Found = UserRow & { fits: boolean; isLast: boolean; position: string[] };
 
 interface Variant extends UserOrder {
-  /** The users of one role are together in an index. */
+  /** Whether the index begins with the role. */
   readonly isOfRole: boolean;
-  /** Those who have been banned are, by their creation. */
+  /** Whether the index contains only users who have a ban, also an expired one. */
   readonly isOfBanned: boolean;
 }
 
 /**
- * Looks at the next `window` users of an index, and returns those that fit and the last one. So a page costs the same
- * however many users there are that do not fit.
+ * Examines the next `window` users of an index, and returns those that the filter includes and the last one. The cost of
+ * a page therefore does not depend on how many users the filter excludes.
  */
 function listing({ name, isDescending, isOfRole, isOfBanned }: Variant) {
   const columns = columnsOf[name];
@@ -115,7 +125,7 @@ function listing({ name, isDescending, isOfRole, isOfBanned }: Variant) {
 }
 
 function fits(isOfRole: boolean): string {
-  const isBanned = '(:banned::boolean is null or coalesce(u.banned_until > :now, false) = :banned)';
+  const isBanned = `(:banned::boolean is null or :banned <> ${isUnbannedAt('u')})`;
   return isOfRole ? isBanned : `${isBanned} and (:role::text is null or u.system_role = :role)`;
 }
 
@@ -130,7 +140,7 @@ const listings = new Map(
   ),
 );
 
-/** The indexes that an order has: all users, those of a role, those who have been banned. */
+/** The indexes of an order: of all users, of a role, of users who have a ban. */
 function variantsOf(name: OrderName): Omit<Variant, keyof UserOrder>[] {
   const all = { isOfRole: false, isOfBanned: false };
   if (name === 'address') return [all];
@@ -142,20 +152,15 @@ function nameOf({ name, isDescending, isOfRole, isOfBanned }: Variant): string {
   return [name, isDescending, isOfRole, isOfBanned].join(' ');
 }
 
-// A page of a filter without an index may be short: it ends after so many users.
+// With a filter that has no index, a page ends after so many users, even if it contains fewer than the request asks for.
 const mostSeen = 1000;
 
-/** One page of users that are not deleted. */
-export async function listUsers(
+/** One page of users who are not deleted. */
+export async function findUsers(
   on: Autocommit,
   order: UserOrder,
   filter: UserFilter,
-  {
-    projectId,
-    after,
-    limit,
-    now,
-  }: { projectId: string; after: readonly string[] | undefined; limit: number; now: Date },
+  { projectId, after, limit, now }: PageOfUsers,
 ): Promise<UserPage> {
   const { name } = order;
   const { role, banned } = filter;

@@ -8,9 +8,11 @@ export interface ServiceKey {
   readonly digest: Buffer;
 }
 
-/** Reads the bearers of internal backends: the keys whose digests SERVICE_KEYS lists. Throws TOKEN_INVALID for others. */
+/**
+ * Identifies internal backends by their keys, whose digests SERVICE_KEYS lists. Throws TOKEN_INVALID for other keys.
+ */
 export function serviceKeyReader(keys: readonly ServiceKey[]) {
-  // Those that were good. Backends call thousands of times a second, each with the same key.
+  // The keys that were verified before: a backend makes thousands of calls a second with the same key.
   const names = new Map<string, string>();
   return (bearer: string, projectId: string): ServiceCaller => {
     const name = names.get(bearer) ?? nameOf(bearer, keys);

@@ -5,7 +5,7 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 export interface StoredEvent {
   readonly id: string;
   readonly project_id: string;
-  /** Its time in UTC, to the millisecond, as ISO 8601 has it. */
+  /** In UTC, to the millisecond, in ISO 8601. */
   readonly at: string;
   readonly action: string;
   readonly result: string;
@@ -19,13 +19,27 @@ export interface StoredEvent {
   readonly request_id: string;
 }
 
-/** What a seal says of one event: which it was, and what it said. */
+/** SQL for a time in UTC as text. The text is sealed, because drivers convert times in different ways. */
+export const utcText = (time: string) => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+const columns =
+  'id project_id at action result cause actor_kind actor_id user_id session_id address user_agent request_id'.split(
+    ' ',
+  );
+
+/** The columns of an event, for statements that call the table as named. */
+export const eventColumns = (table?: string) => columns.map((name) => (table ? `${table}.${name}` : name)).join(', ');
+
+/** The same as a StoredEvent. */
+export const storedEvent = columns.map((name) => (name === 'at' ? `${utcText(name)} as at` : name)).join(', ');
+
+/** The part of a seal that stands for one event: its id and a digest of its columns. */
 export interface Mark {
   readonly id: string;
   readonly digest: Buffer;
 }
 
-/** The parts of a seal that its hash binds, the marks aside. */
+/** The parts of a seal that its hash covers. */
 export interface SealHead {
   readonly projectId: string;
   readonly sequence: number;
@@ -36,7 +50,7 @@ export interface SealHead {
 
 const half = 16;
 
-/** Before the first seal of a project. */
+/** The previous hash of a project's first seal. */
 export const genesis = Buffer.alloc(32);
 
 /** The canonical bytes of an event are the JSON of its columns in this order; the digest is the first half of SHA-256. */
@@ -63,9 +77,9 @@ export function unpackMarks(packed: Buffer): Mark[] {
 }
 
 /**
- * The hash of a seal, over that of the seal before it: HMAC-SHA-256 under a key that is derived from a master key, so
- * that who can write to the database, and nothing else, cannot make the chain anew after changing an event. Undefined
- * when that master key is unknown.
+ * The hash of a seal, which covers the hash of the seal before it: HMAC-SHA-256 under a key derived from a master key.
+ * Attack: write access to the database alone does not allow rebuilding the chain after an event was changed. Undefined when
+ * the master key is unknown.
  */
 export function sealHash(keys: MasterKeys, head: SealHead, keyId: string): Buffer | undefined {
   const key = keys.macKey('audit seal', keyId);

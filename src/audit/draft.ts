@@ -11,6 +11,7 @@ export type Action =
   | 'auth.password_reset.complete'
   | 'auth.email_verification.request'
   | 'auth.email_verified'
+  | 'auth.registration_reject'
   | 'auth.email_change.request'
   | 'auth.email_change.complete'
   | 'auth.magic_link.request'
@@ -41,12 +42,12 @@ export type Action =
   | 'key.rotate'
   | 'key.revoke';
 
-/** What a domain says of an event. Who, where and when are read from the call. */
+/** The part of an event that a domain supplies. The caller, the address and the time come from the call. */
 export interface EventDraft {
   readonly action: Action;
-  /** The user it happened to. By default the caller. */
+  /** The user concerned. By default the caller. */
   readonly userId?: string | undefined;
   readonly sessionId?: string | undefined;
-  /** Why it failed, in truth: the outward reason may say less. */
+  /** The true cause of a failure; the reason in the response may reveal less. */
   readonly cause?: string;
 }

@@ -10,7 +10,7 @@ const AuditEventTable = defineEntity({
   name: 'AuditEvent',
   tableName: 'audit_events',
   properties: {
-    // Without a foreign key: whoever drops a day of the trail would have to lock the projects, and every sign-in with them.
+    // Without a foreign key: dropping a day of the trail would lock the projects, and every sign-in with them.
     projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary().createForeignKeyConstraint(false),
     at: p.datetime(3).primary(),
     id: p.uuid().primary(),
@@ -45,23 +45,23 @@ const AuditEventTable = defineEntity({
 });
 
 /**
- * One security event. Never changed and never deleted: a trigger refuses both. The table has a partition for each day,
- * and what is old enough goes by whole days (partitions.ts); another trigger queues each row for its seal (seal.ts).
+ * One security event. A trigger refuses to change or delete it. The table has a partition for each day, and old days are
+ * dropped whole (partitions.ts); another trigger queues each row for its seal (seal.ts).
  */
 export class AuditEvent extends AuditEventTable.class {}
 AuditEventTable.setClass(AuditEvent);
 
-/** Adds the row of something that was done to the call's transaction: it stands exactly if the deed stands. */
+/** Adds the row of a successful action to the call's transaction: it is committed if and only if the action is. */
 export function audit(em: EntityManager, context: HandlerContext, draft: EventDraft, now: Date): void {
   em.persist(compose(context, draft, 'SUCCESS', now));
 }
 
-/** The same row, for a statement that inserts it along with the deed. */
-export function auditRow(em: EntityManager, context: HandlerContext, draft: EventDraft, now: Date): string {
-  return rowOf(em, compose(context, draft, 'SUCCESS', now));
+/** The same row, for a statement that inserts it together with the action. */
+export function auditRow(context: HandlerContext, draft: EventDraft, now: Date): string {
+  return rowOf(compose(context, draft, 'SUCCESS', now));
 }
 
-/** Adds the row of something that was refused. The unit of work writes it after the call's rollback. */
+/** Adds the row of a refused action. The unit of work writes it after the call's rollback. */
 export function auditFailure(
   em: EntityManager,
   context: Pick<HandlerContext, 'values'>,
@@ -71,6 +71,7 @@ export function auditFailure(
   em.persist(compose(context, draft, 'FAILURE', now));
 }
 
+/** Actions whose success proves that a caller without an access token is the user concerned. */
 const proving: ReadonlySet<Action> = new Set([
   'auth.register',
   'auth.sign_up_anonymous',
@@ -84,7 +85,6 @@ const proving: ReadonlySet<Action> = new Set([
 function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, result: string, now: Date): AuditEvent {
   const found = values.get(kCaller);
   const caller = found instanceof Error ? undefined : found;
-  // Who called without a bearer has proved by success to be the user it is about.
   const provedId = !caller && result === 'SUCCESS' && proving.has(draft.action) ? draft.userId : undefined;
   const callerId = caller?.kind === 'user' ? (caller.impersonatorId ?? caller.userId) : (caller?.name ?? provedId);
   const event = new AuditEvent();

@@ -1,6 +1,6 @@
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import type { StoredEvent } from './chain.ts';
+import { eventColumns, type StoredEvent, storedEvent, utcText } from './chain.ts';
 
 export type FoundEvent = StoredEvent;
 
@@ -11,37 +11,49 @@ export interface EventFilter {
   readonly until: Date | undefined;
 }
 
-/** Where in the trail an event stands. */
+/** The position of an event in the trail. */
 export interface Position {
   readonly at: string;
   readonly id: string;
 }
 
-// There is no index by action, which every event would have to pay for: so many events are looked at for one page.
-const examinedAtMost = 10_000;
+/**
+ * The number of events examined for one page with an action. No index contains the action, because every new event would
+ * have to be added to it.
+ */
+const mostExamined = 10_000;
 
-const columns = `id, project_id, at, action, result, cause, actor_kind, actor_id, user_id, session_id, address, user_agent, request_id`;
-const iso = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-
-// Newest first, from behind a position, by the index that begins with what is asked for; the position is one comparison,
-// which the index can begin at. Partitions outside of the times are not opened. Next to the events stands the last one that
-// was looked at, and how many were.
-const select = (whose: string) => `with seen as (
-     select ${columns} from audit_events where project_id = $1 ${whose}
-       and at >= coalesce($2::timestamptz, '-infinity') and at < coalesce($3::timestamptz, 'infinity')
-       and at <= coalesce($4::timestamptz, 'infinity')
-       and (at, id) < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-     order by at desc, id desc limit $6
-   ), rest as (select count(*)::int as examined, ${iso('min(at)')} as last_at, (array_agg(id order by at, id))[1] as last_id from seen)
-   select rest.*, e.* from rest left join lateral (
-     select id, project_id, ${iso('at')} as at, action, result, cause, actor_kind, actor_id, user_id, session_id, address, user_agent, request_id
-     from seen where $7::text is null or action = $7 order by seen.at desc, id desc limit $8
-   ) e on true`;
+interface Search {
+  readonly projectId: string;
+  readonly from: Date | null;
+  readonly until: Date | null;
+  readonly afterAt: string | null;
+  readonly afterId: string | null;
+  readonly action: string | null;
+  readonly examine: number;
+  readonly limit: number;
+}
 
 type Row = StoredEvent & { readonly examined: number; readonly last_at: string; readonly last_id: string };
 
-const listAll = statement<Row>('audit_list', select(''));
-const listOfUser = statement<Row>('audit_list_of_user', select('and user_id = $9'));
+// Newest first, after a position. The index begins with the columns that are asked for, and the position is one comparison
+// that the index can start at. Partitions outside the times are not opened. Each row also has the last event that was
+// examined, and the number of examined events.
+const search = (whose: string) => `with seen as (
+     select ${eventColumns()} from audit_events where project_id = :projectId ${whose}
+       and at >= coalesce(:from::timestamptz, '-infinity') and at < coalesce(:until::timestamptz, 'infinity')
+       and at <= coalesce(:afterAt::timestamptz, 'infinity')
+       and (at, id) < (coalesce(:afterAt::timestamptz, 'infinity'), coalesce(:afterId::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+     order by at desc, id desc limit :examine
+   ), rest as (
+     select count(*)::int as examined, ${utcText('min(at)')} as last_at, (array_agg(id order by at, id))[1] as last_id from seen
+   )
+   select rest.examined, rest.last_at, rest.last_id, ${eventColumns('e')} from rest left join lateral (
+     select ${storedEvent} from seen where :action::text is null or action = :action order by seen.at desc, id desc limit :limit
+   ) e on true`;
+
+const listAll = statement<Row, Search>('audit_list', search(''));
+const listOfUser = statement<Row, Search & { userId: string }>('audit_list_of_user', search('and user_id = :userId'));
 
 /** One page of a project's events, and the position it ends at when there may be more. */
 export async function listEvents(
@@ -50,10 +62,18 @@ export async function listEvents(
   { userId, action, from, until }: EventFilter,
   { after, limit }: { after: Position | undefined; limit: number },
 ): Promise<{ events: readonly FoundEvent[]; next: Position | undefined }> {
-  const examine = action ? examinedAtMost : limit + 1;
-  const place = [after?.at ?? null, after?.id ?? null];
-  const values = [projectId, from ?? null, until ?? null, ...place, examine, action ?? null, limit + 1];
-  const rows = userId ? await listOfUser(autocommit, [...values, userId]) : await listAll(autocommit, values);
+  const examine = action ? mostExamined : limit + 1;
+  const values: Search = {
+    projectId,
+    from: from ?? null,
+    until: until ?? null,
+    afterAt: after?.at ?? null,
+    afterId: after?.id ?? null,
+    action: action ?? null,
+    examine,
+    limit: limit + 1,
+  };
+  const rows = userId ? await listOfUser(autocommit, { ...values, userId }) : await listAll(autocommit, values);
   const found = rows.filter(({ id }) => id !== null);
   const events = found.slice(0, limit);
   const last = events.at(-1);

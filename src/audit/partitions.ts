@@ -1,46 +1,58 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
 import { dayOf } from './seal.ts';
 
 const dayMs = 86_400_000;
-/** Days that have their partition before they begin. */
-const ahead = 7;
+/** Days whose partitions are created in advance. */
+const daysAhead = 7;
 
-const lackingDays = statement<{ day: string }>(
+const findMissingDays = statement<{ day: string }, { days: readonly string[] }>(
   'audit_days_lacking',
-  `select day::text from unnest($1::date[]) as day where to_regclass('audit_events_' || to_char(day, 'YYYYMMDD')) is null`,
+  `select day::text from unnest(:days::date[]) as day where to_regclass('audit_events_' || to_char(day, 'YYYYMMDD')) is null`,
 );
 
-const isMisfiled = statement<{ found: boolean }>(
+const isMisfiled = statement<{ found: boolean }, object>(
   'audit_misfiled',
-  'select exists (select from audit_events_default) as found',
+  'select exists (select 1 from audit_events_default) as found',
 );
 
-const hasExpired = statement<{ found: boolean }>(
+const hasExpired = statement<{ found: boolean }, { oldest: string }>(
   'audit_days_expired',
-  `select exists (select from pg_inherits join pg_class c on c.oid = inhrelid where inhparent = 'audit_events'::regclass
-     and relname ~ '^audit_events_\\d{8}$' and right(relname, 8) < to_char($1::date, 'YYYYMMDD')) as found`,
+  `select exists (select 1 from pg_inherits join pg_class c on c.oid = inhrelid where inhparent = 'audit_events'::regclass
+     and relname ~ '^audit_events_\\d{8}$' and right(relname, 8) < to_char(:oldest::date, 'YYYYMMDD')) as found`,
 );
 
-const refile = statement<{ days: number }>('audit_refile', 'select audit_events_refile() as days');
-const addDay = statement<{ added: boolean }>('audit_add_day', 'select audit_events_add_day($1::date, null) as added');
-const dropBefore = statement<{ days: number }>('audit_drop_days', 'select audit_events_drop_before($1::date) as days');
+const refile = statement<{ days: number }, object>('audit_refile', 'select audit_events_refile() as days');
+
+const addDay = statement<{ added: boolean }, { day: string }>(
+  'audit_add_day',
+  'select audit_events_add_day(:day::date, null) as added',
+);
+
+const dropBefore = statement<{ days: number }, { oldest: string }>(
+  'audit_drop_days',
+  'select audit_events_drop_before(:oldest::date) as days',
+);
 
 /**
- * Sees to it that each of the next days has its partition before it begins, moves events that were dated outside of all
- * of them to partitions of their own, and drops the days that are older than `retention` (days; undefined keeps all).
+ * Creates the partitions of the next days, moves events from the default partition to partitions of their days, and drops
+ * the days that are older than `retention` (days; undefined keeps all).
  *
- * Nothing fails where it has not run: the default partition takes what no other does.
+ * If this has not run, events are still recorded: the default partition takes those without a day of their own.
  */
 export async function keepPartitions(orm: MikroORM, retention: number | undefined, now: Date): Promise<void> {
-  const days = Array.from({ length: ahead + 2 }, (_, index) => dayOf(new Date(now.getTime() + (index - 1) * dayMs)));
+  const days = Array.from({ length: daysAhead + 2 }, (_, index) =>
+    dayOf(new Date(now.getTime() + (index - 1) * dayMs)),
+  );
   const autocommit = new Autocommit(orm);
-  if ((await isMisfiled(autocommit, []))[0]!.found) await briefly(orm, refile, []);
-  for (const { day } of await lackingDays(autocommit, [days])) await briefly(orm, addDay, [day]);
+  if ((await isMisfiled(autocommit, {}))[0]!.found) await changeTrail(orm, (em) => refile(em, {}));
+  for (const { day } of await findMissingDays(autocommit, { days }))
+    await changeTrail(orm, (em) => addDay(em, { day }));
   const oldest = oldestKept(retention, now);
-  if (oldest && (await hasExpired(autocommit, [oldest]))[0]!.found) await briefly(orm, dropBefore, [oldest]);
+  if (oldest && (await hasExpired(autocommit, { oldest }))[0]!.found)
+    await changeTrail(orm, (em) => dropBefore(em, { oldest }));
 }
 
 /** The first day that is kept, or undefined when all are. */
@@ -48,11 +60,11 @@ export function oldestKept(retention: number | undefined, now: Date): string | u
   return retention === undefined ? undefined : dayOf(new Date(now.getTime() - retention * dayMs));
 }
 
-/** One replica at a time. Those who write events queue behind whoever waits for the table: so it gives up soon, and comes again. */
-function briefly(orm: MikroORM, change: typeof refile | typeof addDay, values: unknown[]): Promise<void> {
+/** One replica at a time. New events queue behind a statement that waits for the table, so it waits briefly and fails. */
+function changeTrail(orm: MikroORM, change: (em: EntityManager) => Promise<unknown>): Promise<void> {
   return transact(orm, async (em) => {
     if (!(await lockIfFree(em, 'days'))) return;
     await em.execute(`set local lock_timeout = '500ms'`);
-    await change(em, values);
+    await change(em);
   });
 }

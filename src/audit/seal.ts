@@ -5,7 +5,7 @@ import { insert } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
 import { Project } from '../project/project.ts';
-import { genesis, markOf, packMarks, type StoredEvent, sealHash } from './chain.ts';
+import { genesis, markOf, packMarks, type StoredEvent, sealHash, storedEvent, utcText } from './chain.ts';
 
 const AuditSealTable = defineEntity({
   name: 'AuditSeal',
@@ -36,8 +36,8 @@ const AuditSealTable = defineEntity({
 });
 
 /**
- * A link of a project's chain: events of one day, in order, each with a digest of what it says, and a hash over them and
- * over the hash of the link before. Whoever changes, removes, adds or reorders what was sealed breaks it (verify.ts).
+ * A link of a project's chain: the events of one day in order, each with a digest of its columns, and a hash that covers
+ * them and the hash of the link before. Changing, removing, adding or reordering sealed events breaks the chain (verify.ts).
  */
 export class AuditSeal extends AuditSealTable.class {}
 AuditSealTable.setClass(AuditSeal);
@@ -53,8 +53,8 @@ const AuditUnsealedTable = defineEntity({
 });
 
 /**
- * An event that has no seal yet. A trigger adds the row with the event, in its transaction: so an event that commits late
- * comes into the queue late, and none is passed over, whatever its time.
+ * An event that has no seal yet. A trigger adds the row in the event's transaction, so an event that commits late is queued
+ * late and is not skipped, whatever its time.
  */
 export class AuditUnsealed extends AuditUnsealedTable.class {}
 AuditUnsealedTable.setClass(AuditUnsealed);
@@ -62,70 +62,67 @@ AuditUnsealedTable.setClass(AuditUnsealed);
 type Queued = Pick<StoredEvent, 'id' | 'project_id' | 'at'>;
 
 export interface Backlog {
-  /** Events without a seal; of many, not more than this counts. */
+  /** Events without a seal, counted up to a limit. */
   readonly count: number;
   readonly oldest: Date | null;
 }
 
-const countedAtMost = 10_000;
+const mostCounted = 10_000;
 const batch = 2_000;
 
-// The drivers read a time in one way or another; its text is what is sealed.
-const time = `to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at`;
-
-const readBacklog = statement<{ count: number; oldest: Date | null }>(
+const readBacklog = statement<{ count: number; oldest: Date | null }, object>(
   'audit_backlog',
-  `select count(*)::int as count, min(at) as oldest from (select at from audit_unsealed limit ${countedAtMost}) queue`,
+  `select count(*)::int as count, min(at) as oldest from (select at from audit_unsealed limit ${mostCounted}) queue`,
 );
 
-const takeQueued = statement<Queued>(
+const takeQueued = statement<Queued, object>(
   'audit_take_unsealed',
   `delete from audit_unsealed where (project_id, at, id) in
      (select project_id, at, id from audit_unsealed order by project_id, at, id limit ${batch})
-   returning project_id, ${time}, id`,
+   returning project_id, ${utcText('at')} as at, id`,
 );
 
-const readLast = statement<{ sequence: number; hash: Buffer }>(
+const readLastSeal = statement<{ sequence: number; hash: Buffer }, { projectId: string }>(
   'audit_last_seal',
-  'select sequence, hash from audit_seals where project_id = $1 order by sequence desc limit 1',
+  'select sequence, hash from audit_seals where project_id = :projectId order by sequence desc limit 1',
 );
 
-const readEvents = statement<StoredEvent>(
-  'audit_events_of_seal',
-  `select id, project_id, ${time}, action, result, cause, actor_kind, actor_id, user_id, session_id, address, user_agent, request_id
-   from audit_events where project_id = $1 and at between $2 and $3 and id = any($4::uuid[])`,
-);
-
-/** The events with these ids, which lie between these times. */
-export function eventsBetween(
-  on: EntityManager | Autocommit,
-  projectId: string,
-  { firstAt, lastAt, ids }: { firstAt: string | Date; lastAt: string | Date; ids: readonly string[] },
-): Promise<StoredEvent[]> {
-  return readEvents(on, [projectId, firstAt, lastAt, ids]);
+interface EventRange {
+  readonly projectId: string;
+  readonly firstAt: string | Date;
+  readonly lastAt: string | Date;
+  readonly ids: readonly string[];
 }
 
-export function backlogOf(orm: MikroORM): Promise<Backlog> {
-  return readBacklog(new Autocommit(orm), []).then(([row]) => row!);
+/** The events with these ids, which lie between these times. */
+export const readEvents = statement<StoredEvent, EventRange>(
+  'audit_events_of_seal',
+  `select ${storedEvent}
+   from audit_events where project_id = :projectId and at between :firstAt and :lastAt and id = any(:ids::uuid[])`,
+);
+
+export async function backlogOf(orm: MikroORM): Promise<Backlog> {
+  const [backlog] = await readBacklog(new Autocommit(orm), {});
+  return backlog!;
 }
 
 /**
- * Seals what has been committed since, batch by batch, and tells how many events that were. One replica at a time does
- * it; to the others there is nothing to do. Who writes events never waits for it.
+ * Seals the queued events batch by batch and returns their number. One replica at a time seals; the others return 0. Calls
+ * that write events do not wait for it.
  */
 export async function sealEvents(orm: MikroORM, keys: MasterKeys, now: Date): Promise<number> {
   let sealed = 0;
   for (let taken = batch; taken === batch; sealed += taken)
     taken = await transact(orm, async (em) => {
       if (!(await lockIfFree(em, 'seals'))) return 0;
-      const queued = await takeQueued(em, []);
+      const queued = await takeQueued(em, {});
       for (const events of groupByDay(queued)) await seal(em, keys, events, now);
       return queued.length;
     });
   return sealed;
 }
 
-/** A seal is of one project and one day, so that the seals of a day can go with it. */
+/** A seal covers one project and one day, so that the seals of a day can be dropped with it. */
 function groupByDay(queued: readonly Queued[]): Queued[][] {
   const groups = Map.groupBy(queued, (each) => `${each.project_id} ${each.at.slice(0, 10)}`);
   return [...groups]
@@ -136,14 +133,14 @@ function groupByDay(queued: readonly Queued[]): Queued[][] {
 async function seal(em: EntityManager, keys: MasterKeys, queued: readonly Queued[], now: Date): Promise<void> {
   const { project_id: projectId, at: firstAt } = queued[0]!;
   const lastAt = queued.at(-1)!.at;
-  const found = await eventsBetween(em, projectId, { firstAt, lastAt, ids: queued.map(({ id }) => id) });
+  const found = await readEvents(em, { projectId, firstAt, lastAt, ids: queued.map(({ id }) => id) });
   const byId = new Map(found.map((each) => [each.id, each]));
-  // What is gone before it is sealed gets its place all the same: the chain then tells that it is missing.
+  // An event that was deleted before it was sealed keeps its place, so that verification reports it as missing.
   const marks = queued.map(({ id }) => {
     const event = byId.get(id);
     return event ? markOf(event) : { id, digest: Buffer.alloc(16) };
   });
-  const [last = { sequence: 0, hash: genesis }] = await readLast(em, [projectId]);
+  const [last = { sequence: 0, hash: genesis }] = await readLastSeal(em, { projectId });
   const previousHash = Buffer.from(last.hash);
   const head = {
     projectId,
@@ -163,7 +160,7 @@ async function seal(em: EntityManager, keys: MasterKeys, queued: readonly Queued
   await insert(em, Object.assign(new AuditSeal(), { ...head, ...counted, hash }));
 }
 
-/** The UTC day of a time, as PostgreSQL writes dates. */
+/** The UTC day of a time, in PostgreSQL's format of a date. */
 export function dayOf(at: Date): string {
   return at.toISOString().slice(0, 10);
 }

@@ -3,15 +3,15 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import { keepPartitions } from './partitions.ts';
 import { type Backlog, backlogOf, sealEvents } from './seal.ts';
 
-/** What a replica does for the audit trail in the background. */
+/** The background work of a replica on the audit trail. */
 export class AuditTrail {
   readonly #orm: MikroORM;
   readonly #keys: MasterKeys;
   readonly #retention: number | undefined;
-  /** What had no seal when this replica last looked. */
+  /** The unsealed events when this replica last checked. */
   backlog: Backlog = { count: 0, oldest: null };
 
-  /** Retention in days; undefined keeps everything. */
+  /** `retention` in days; undefined keeps everything. */
   constructor(orm: MikroORM, keys: MasterKeys, retention: number | undefined) {
     this.#orm = orm;
     this.#keys = keys;

@@ -1,38 +1,40 @@
 import type { Joining } from '../account/invites/joining.ts';
-import type { Quotas } from '../account/usage/account-summary.ts';
+import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
 import type { MailedCodes } from '../one-time/code.ts';
+import type { ConfiguredSettings } from '../project/settings.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
+import type { PasswordChecks } from '../throttle/password-checks.ts';
 import type { Passwords } from '../user/password.ts';
 import type { UserMail } from './user-mail.ts';
 
-/** What AuthService's methods work with. */
+/** The dependencies and settings of AuthService's methods. */
 export interface AuthDeps {
   readonly now: Clock;
   readonly passwords: Passwords;
   readonly opener: SessionOpener;
+  readonly joining: Joining;
   readonly userMail: UserMail;
-  /** Mails that anyone may have sent to an address. */
+  /** How many mails one address is sent. */
   readonly mailBudget: MailBudget;
-  /** Codes in mails. */
+  /** The codes in mails. */
   readonly codes: MailedCodes;
-  /** Failed sign-ins. */
+  /** Failed sign-ins by password. */
   readonly passwordFailures: FailedAttempts;
   /** Wrong codes. */
   readonly wrongCodes: FailedAttempts;
-  /** Wrong passwords of who is signed in already. */
+  /** Wrong passwords that signed-in users gave as their own. */
   readonly ownPasswordFailures: FailedAttempts;
-  /** Counts a check of the user's own password. Throws OVER_REQUEST_RATE_LIMIT. */
-  readonly countGuess: (userId: string) => Promise<void>;
-  readonly joining: Joining;
+  /** How often a signed-in user's own password is checked. */
+  readonly passwordChecks: PasswordChecks;
+  readonly registration: RegistrationSettings;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;
-  readonly signUp: boolean;
-  readonly autoConfirmEmail: boolean;
-  readonly emailVerification: boolean;
+}
+
+/** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
+export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
-  readonly hideRegistration: boolean;
-  readonly passwordMinLength: number;
 }

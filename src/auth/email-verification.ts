@@ -1,4 +1,5 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
@@ -16,18 +17,10 @@ type Methods = Pick<
 >;
 
 export function emailVerification(deps: AuthDeps): Methods {
-  const { now } = deps;
+  const { now, registration } = deps;
 
   async function isOn(context: HandlerContext): Promise<boolean> {
-    return (await readSettings(autocommit(context), projectOf(context), deps)).emailVerification;
-  }
-
-  async function ownAddress(context: HandlerContext): Promise<string> {
-    const { projectId, userId, isGuest } = caller(context);
-    if (isGuest) throw new Refusal('GUEST_NOT_ALLOWED');
-    const { email, emailVerifiedAt } = await findUser(reads(context), projectId, userId);
-    if (emailVerifiedAt) throw new Refusal('EMAIL_ALREADY_VERIFIED');
-    return email!;
+    return (await readSettings(autocommit(context), projectOf(context), registration)).emailVerification;
   }
 
   return {
@@ -46,12 +39,12 @@ export function emailVerification(deps: AuthDeps): Methods {
     },
 
     async verifyEmail({ token }, context) {
-      const redeem = await prepareRedemption('email_verification', token, context, now);
+      const redeemable = await requireRedeemable('email_verification', token, context, now());
       const at = now();
       await change(context, async (em) => {
-        const { user_id: userId, target } = await redeem(em, at);
+        const { user_id: userId, target } = await redeem(em, redeemable, at);
         const user = await lockUser(em, projectOf(context), userId);
-        // The address may have changed since the value was looked at, which locks nobody.
+        // The address may have changed since the value was looked at, which locks nothing.
         if (user.emailKey !== target) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
         user.emailVerifiedAt ??= at;
         user.updatedAt = at;
@@ -62,21 +55,44 @@ export function emailVerification(deps: AuthDeps): Methods {
   };
 }
 
+async function ownAddress(context: HandlerContext): Promise<string> {
+  const { projectId, userId, isGuest } = caller(context);
+  if (isGuest) throw new Refusal('GUEST_NOT_ALLOWED');
+  const { email, emailVerifiedAt } = await findUser(reads(context), projectId, userId);
+  if (emailVerifiedAt) throw new Refusal('EMAIL_ALREADY_VERIFIED');
+  return email!;
+}
+
+/** A one-time value that could be used when it was looked at. */
+export interface Redeemable {
+  readonly kind: OneTimeKind;
+  readonly projectId: string;
+  readonly raw: string;
+}
+
 /**
- * Looks whose value it is, before the transaction, and answers with what uses it up within. A caller's bearer must be
- * that user's. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID and VERIFICATION_TOKEN_USED_OR_EXPIRED.
+ * Looks at a one-time value before the transaction, without using it. When an access token was sent, the value must name
+ * its user. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID
+ * and VERIFICATION_TOKEN_USED_OR_EXPIRED.
  */
-export async function prepareRedemption(kind: OneTimeKind, raw: string, context: HandlerContext, now: () => Date) {
-  const bearer = callerIfAny(context);
+export async function requireRedeemable(
+  kind: OneTimeKind,
+  raw: string,
+  context: HandlerContext,
+  now: Date,
+): Promise<Redeemable> {
+  const userId = callerIfAny(context)?.userId;
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
-  const value = { projectId: projectOf(context), raw, userId: bearer?.userId };
-  const seen = await look(autocommit(context), kind, value, now());
-  if (!seen || (bearer && bearer.userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
-  const refusal = new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
-  if (!seen.is_good) throw refusal;
-  return async (em: Parameters<typeof consume>[0], at: Date): Promise<Consumed> => {
-    const used = await consume(em, kind, value, at);
-    if (!used) throw refusal;
-    return used;
-  };
+  const redeemable = { kind, projectId: projectOf(context), raw };
+  const seen = await look(autocommit(context), kind, redeemable, now);
+  if (!seen || (userId && userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
+  if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+  return redeemable;
+}
+
+/** Uses the value up. Throws VERIFICATION_TOKEN_USED_OR_EXPIRED when it can no longer be used. */
+export async function redeem(em: EntityManager, { kind, ...value }: Redeemable, now: Date): Promise<Consumed> {
+  const used = await consume(em, kind, value, now);
+  if (!used) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+  return used;
 }

@@ -11,58 +11,82 @@ import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
 import { recipientOf } from './user-mail.ts';
 
-/** Milliseconds after a registration in which another one of the same address is the same person's second click. */
-const secondClick = 60_000;
-
 /**
- * Registers an address without telling whether it was free: that is for the mail to say, which only its owner reads.
- * Either way the same is hashed, as many statements are sent, and the answer waits until their rows do not show.
+ * Registers an address without revealing whether it was free: only the mail to its owner says so. For a free and a taken
+ * address one hash is computed before, the same number of statements runs, and the response time is padded.
  */
-export function registerQuietly(...call: Parameters<typeof registerIfFree>): Promise<void> {
-  return padResponseTime(() => registerIfFree(...call));
+export function registerHidden(
+  deps: AuthDeps,
+  draft: Registration,
+  invitation: Invitation,
+  context: HandlerContext,
+): Promise<void> {
+  return padResponseTime(() => registerIfFree(deps, draft, invitation, context));
 }
+
+/** Milliseconds. A registration so soon after the first of the same address is taken for a second click. */
+const secondClick = 60_000;
 
 async function registerIfFree(
   { now, userMail, joining, mailBudget }: AuthDeps,
-  registration: Registration,
+  draft: Registration,
   invitation: Invitation,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
-  const { projectId, email } = registration;
-  const key = emailKey(email);
-  const passes = await mailBudget.take(autocommit(context), projectId, 'register', key, at);
-  const user = User.register(registration, at);
+  const { projectId } = draft;
+  const key = emailKey(draft.email);
+  const mail = { projectId, kind: 'register', target: key };
+  const isWithinBudget = await mailBudget.take(autocommit(context), mail, at);
   await change(context, async (em) => {
-    // Only for the mail: whether the address is free is for the index to say.
+    // A new one in each attempt: a retry inserts nothing that the attempt before it has changed.
+    const user = User.register(draft, at);
+    // For the mail only. Whether the address is free is decided by the unique index, when the user is inserted.
     const holder = await em.findOne(User, { projectId, emailKey: key, deletedAt: null });
     const admission = await admitQuietly(em, joining, invitation, at);
-    await em.execute('savepoint registration');
-    if (await insertIfFree(em, user)) {
+    const isFree = await inSavepoint(em, async () => {
+      const isFree = await insertIfFree(em, user);
+      if (!isFree) await insert(em, decoyOf(user));
       await joining.join(em, user, admission, at);
-      await em.execute('release savepoint registration');
-      await userMail.send(em, 'email_verification', recipientOf(user), at);
+      return isFree;
+    });
+    if (isFree) {
+      await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
-      return;
+    } else {
+      // The invite code is used up as for a free address: if it still worked, that would reveal the difference.
+      if ('code' in admission && admission.code)
+        await spendInviteCode(em, admission.code, { projectId, emailKey: key });
+      const isSecondClick = !holder || at.getTime() - holder.createdAt.getTime() <= secondClick;
+      const to = isWithinBudget && !isSecondClick ? recipientOf(holder) : undefined;
+      await userMail.notifyAlreadyRegistered(em, to, at);
+      auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
     }
-    // What a free address would have cost is spent, and taken back. An invite code is used up: whether it still is good
-    // would tell.
-    await insert(em, Object.assign(user, { emailKey: user.id }));
-    await joining.join(em, user, admission, at);
-    await em.execute('rollback to savepoint registration');
-    if ('code' in admission && admission.code) await spendInviteCode(em, admission.code, { projectId, emailKey: key });
-    const isOld = holder !== null && at.getTime() - holder.createdAt.getTime() > secondClick;
-    await userMail.tellAlreadyRegistered(em, passes && isOld ? recipientOf(holder) : undefined, at);
-    auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
   });
 }
 
-// An invitation into an account is only looked at: that somebody becomes a member would tell whoever invites. It waits for
-// them to accept it once they have proved the address.
+/** The same rows as the user's, with a key that no address has. They are discarded again. */
+function decoyOf(user: User): User {
+  return Object.assign(new User(), user, { emailKey: user.id });
+}
+
+/**
+ * An account invite is only checked, not accepted: a new member would reveal to the inviter that the address was free. The
+ * user accepts it after they have verified the address.
+ */
 async function admitQuietly(em: EntityManager, joining: Joining, invitation: Invitation, at: Date): Promise<Admission> {
   if (!invitation.accountInviteCode) return joining.admit(em, invitation, at);
-  await em.execute('savepoint invitation');
-  await joining.admit(em, invitation, at);
-  await em.execute('rollback to savepoint invitation');
+  await inSavepoint(em, async () => {
+    await joining.admit(em, invitation, at);
+    return false;
+  });
   return { code: undefined };
+}
+
+/** Runs the work and returns its result. False discards what the work has written. */
+async function inSavepoint(em: EntityManager, work: () => Promise<boolean>): Promise<boolean> {
+  await em.execute('savepoint registration');
+  const isKept = await work();
+  await em.execute(isKept ? 'release savepoint registration' : 'rollback to savepoint registration');
+  return isKept;
 }

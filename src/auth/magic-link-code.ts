@@ -3,45 +3,77 @@ import type { MailedCode } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../errors.ts';
 import type { Presented } from '../one-time/token.ts';
 import { autocommit, origin, projectOf } from '../rpc/context.ts';
-import type { Guess } from '../throttle/failed-attempts.ts';
+import type { Attempt } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
+import { findByEmail } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
+import { nobody } from './user-mail.ts';
 
 type Deps = Pick<AuthDeps, 'codes' | 'wrongCodes' | 'now'>;
 
 /**
- * The value that the code stands for.
+ * The one-time value that a code stands for.
  *
- * Throws OTP_EXPIRED for a wrong code, one that was tried too often or not asked for with this nonce, and likewise while
- * the address has had too many wrong ones: only of an address that is known there are codes to be tried, so that any other
- * answer would tell. Throws OVER_REQUEST_RATE_LIMIT, at once, while there are too many from the network or in the project.
+ * Throws OTP_EXPIRED for a wrong code, for one that was tried too often or requested with another nonce, and for every
+ * code of an address that has had too many wrong codes: only a registered address has codes to try, so another response
+ * would reveal it. Throws OVER_REQUEST_RATE_LIMIT, without padding, when the client's network or the project has had too
+ * many.
  */
 export async function redeemCode(deps: Deps, typed: MailedCode, context: HandlerContext): Promise<Presented> {
   const { wrongCodes } = deps;
-  const guess = wrongCodes.of(projectOf(context), emailKey(typed.email), origin(context).address);
-  // Every code takes its share before it is compared, and a right one gives it back: of any number at once no more are
-  // compared than are left.
-  await wrongCodes.takeOfStrangers(guess);
-  const value = await padResponseTime(() => compare(deps, guess, typed, context));
-  wrongCodes.giveBack(guess);
+  const target = emailKey(typed.email);
+  const { address } = origin(context);
+  const attempt = wrongCodes.attempt(projectOf(context), target, address);
+  const decoy = wrongCodes.attempt(projectOf(context), `nobody at ${target}`, address);
+  // Counted before the comparison, so that parallel attempts compare no more codes than are left. The right code takes
+  // its count back.
+  await wrongCodes.takeShared(attempt);
+  const value = await padResponseTime(() => compare(deps, { typed, attempt, decoy }, context));
+  wrongCodes.giveBackShared(attempt);
   return value;
 }
 
-// The statements are the same whether or not there is a code to be tried. Counted is before anything is told.
-async function compare({ codes, wrongCodes, now }: Deps, guess: Guess, typed: MailedCode, context: HandlerContext) {
-  const { projectId } = guess;
-  const target = emailKey(typed.email);
+/** The client cannot send an empty nonce, so no code was mailed for it. */
+const matchesNoCode = '';
+
+interface Comparison {
+  readonly typed: MailedCode;
+  /** On the typed address. */
+  readonly attempt: Attempt;
+  /** On no address: its counters are used when the address has no code to try. */
+  readonly decoy: Attempt;
+}
+
+/**
+ * Compares a code in four statements, which are the same whether or not there is a code. The order is the protection:
+ * the attempt is counted on the code and on the address before any verdict, and a verdict is returned only if both had
+ * room.
+ */
+async function compare(
+  { codes, wrongCodes, now }: Deps,
+  { typed, attempt, decoy }: Comparison,
+  context: HandlerContext,
+): Promise<Presented> {
   const at = now();
   const on = autocommit(context);
-  const isClosed = (await wrongCodes.waitOf(on, guess, at)) > 0;
-  const clientNonce = isClosed ? '' : typed.clientNonce;
-  const about = { projectId, kind: 'magic_link', target, clientNonce, code: typed.code } as const;
-  const tried = await codes.try(on, about, at);
-  // Whoever did not ask for a code has none to try, and must not use up the tries of who did.
-  const counted = tried ? guess : wrongCodes.of(projectId, `nobody at ${target}`, origin(context).address);
-  const wait = await wrongCodes.countOnAccount(on, counted, counted.strangers, at);
-  if (tried?.hash && wait === 0) return { hash: tried.hash };
-  const event = { action: 'auth.login_failed', userId: tried?.userId, cause: 'wrong_code' } as const;
+
+  // 1. The code is one of the user who has the address. An address without a user has no code.
+  const user = await findByEmail(on, attempt.projectId, typed.email);
+  const userId = user?.id ?? nobody;
+
+  // 2. While the address has had too many wrong codes, the next statement runs all the same, but finds no code.
+  const isClosed = (await wrongCodes.waitOf(on, attempt, at)) > 0;
+  const clientNonce = isClosed ? matchesNoCode : typed.clientNonce;
+
+  // 3. Count the try on the code, then compare. Undefined: there is no code for this nonce, or it has no tries left.
+  const about = { projectId: attempt.projectId, kind: 'magic_link', target: emailKey(typed.email) } as const;
+  const tried = await codes.try(on, userId, { ...about, clientNonce, code: typed.code }, at);
+
+  // 4. Count the failure on the address. A client that did not request the code must not use up its counters.
+  const wait = await wrongCodes.countOnAccount(on, tried ? attempt : decoy, at);
+
+  if (tried?.value && wait === 0) return tried.value;
+  const event = { action: 'auth.login_failed', userId: tried && userId, cause: 'wrong_code' } as const;
   throw new Refusal('OTP_EXPIRED', { event });
 }

@@ -1,25 +1,27 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { summaryToMessage } from '../account/message.ts';
+import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { consume, voidFor } from '../one-time/token.ts';
+import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
-import { kindOfClient, sessionToMessage } from '../session/message.ts';
-import { evictSessions, revokeSessions } from '../session/revocation.ts';
+import { kindOfClient } from '../session/message.ts';
+import { evictSessions } from '../session/revocation.ts';
 import { sessionsPerUser } from '../session/session-opener.ts';
-import { userToMessage } from '../user/message.ts';
-import { lockUser, type User } from '../user/user.ts';
+import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { firstProof } from './first-proof.ts';
 import { redeemCode } from './magic-link-code.ts';
-import { openAndTell } from './new-device.ts';
+import { signedInToMessage } from './message.ts';
+import { openAndNotify } from './new-device.ts';
 import { sendLink } from './send-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, userMail, wrongCodes } = deps;
+  const { now, opener, userMail, wrongCodes, usage } = deps;
   return {
     async requestMagicLink({ email, clientNonce }, context) {
       const action = 'auth.magic_link.request';
@@ -32,50 +34,27 @@ export function magicLink(deps: AuthDeps): Methods {
       const projectId = projectOf(context);
       const value = code ? await redeemCode(deps, code, context) : { raw };
       const at = now();
-      const { user, opened } = await change(context, async (em) => {
+      const { user, opened, summary } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
         if (!used) throw refused();
-        await wrongCodes.forget(em, projectId, used.target);
+        await wrongCodes.clear(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refused();
-        await proveMailbox(em, user, at);
+        await firstProof(em, deps, { user }, context, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
         await evictSessions(em, user.id, sessionsPerUser - 1, at);
-        await openAndTell(em, opened.session, userMail.draftNewDevice(em, recipientOf(user), opened.session, at));
+        const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
+        await openAndNotify(em, opened.session, mail);
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
-        return { user, opened };
+        return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
       });
-      return {
-        user: userToMessage(user, at),
-        tokens: opener.tokensOf(opened, user, at),
-        session: sessionToMessage(opened.session, opened.session.id),
-      };
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
     },
   };
 }
 
 function refused(): Refusal {
   return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
-}
-
-/** Stands where a hash would: it matches no password, and the user may have the link sent that sets a new one. */
-const lockedPassword = '*';
-
-/**
- * Notes that somebody has shown to read the user's mail.
- *
- * Where nobody had before, anybody may have registered the address, and waits for its owner to use the account. So the
- * first proof takes away what was there: the password, the sessions, what is pending.
- */
-async function proveMailbox(em: EntityManager, user: User, now: Date): Promise<void> {
-  if (user.emailVerifiedAt) return;
-  user.emailVerifiedAt = now;
-  if (user.passwordHash) user.passwordHash = lockedPassword;
-  user.mustChangePassword = false;
-  user.pendingEmail = null;
-  user.updatedAt = now;
-  await revokeSessions(em, { userId: user.id }, 'mailbox_proved', now);
-  await voidFor(em, user.id, now);
 }

@@ -1,42 +1,45 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { rowOf } from '../database/insert.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
-import type { Session } from '../session/session.ts';
+import { Mail } from '../mail/mail.ts';
+import { Session } from '../session/session.ts';
 
-/** The parameters of a statement that opens a session: the user's id, the session and the mail, both as rows. */
-interface Places {
-  readonly user: string;
+/** The names of a statement's parameters: the user's id, and the rows of the session and the mail as JSON. */
+interface Parameters {
+  readonly userId: string;
   readonly session: string;
   readonly mail: string;
 }
 
 /**
- * SQL that enqueues the mail about a new device along with the session that is being opened, after `opened` has decided
- * that it is. A device is new when its user has had a session, and none that is still kept, ended or not, came from the
- * same address or named the same program. So the first sign-in is silent, and of two first ones at once each may be. A
- * sign-in from where the user has a live session is not asked about.
+ * SQL: enqueues the mail about a new device when the table `opened` has a row, that is, when the statement opens the
+ * session.
+ *
+ * A device is new when the user has had sessions and none of those still stored, live or not, has the same address or the
+ * same user agent. So the first sign-in sends no mail, and neither do two parallel first ones. A sign-in from a network
+ * where the user has a live session skips the question: its mail is null.
  */
-export const tellOfNewDevice = (opened: string, { user, session, mail }: Places) =>
-  `insert into mail_outbox select m.* from ${opened}, jsonb_populate_record(null::mail_outbox, ${mail}) m
-     where ${mail}::jsonb is not null and exists (${ownSessions(user)}) and not exists (
-       ${ownSessions(user)} and (k.address = ${session}::jsonb->>'address'
+export const enqueueNewDeviceMail = (opened: string, { userId, session, mail }: Parameters) =>
+  `${insertRow(Mail, mail, opened)}
+     where ${mail}::jsonb is not null and exists (${ownSessions(userId)}) and not exists (
+       ${ownSessions(userId)} and (k.address = ${session}::jsonb->>'address'
          or k.user_agent = nullif(${session}::jsonb->>'user_agent', '')))`;
 
-// What an operator did in the user's name is no device of theirs.
-const ownSessions = (user: string) =>
-  `select 1 from sessions k where k.user_id = ${user} and k.impersonator_id is null`;
+// Sessions in which an operator acted as the user are not on the user's devices.
+const ownSessions = (userId: string) =>
+  `select 1 from sessions k where k.user_id = ${userId} and k.impersonator_id is null`;
 
-const open = statement<{ id: string }>(
-  'session_open_and_tell',
+const open = statement<{ id: string }, { userId: string; session: string; mail: string | null }>(
+  'session_open_and_notify',
   `with opened as (
-     insert into sessions select s.* from jsonb_populate_record(null::sessions, $2) s returning id
-   ), told as (
-     ${tellOfNewDevice('opened', { user: '$1', session: '$2', mail: '$3' })}
+     ${insertRow(Session, ':session')} returning id
+   ), notified as (
+     ${enqueueNewDeviceMail('opened', { userId: ':userId', session: ':session', mail: ':mail' })}
    )
    select id from opened`,
 );
 
-/** Inserts a session and, when it is on a new device, the mail that tells its user. Null where there is no mail. */
-export async function openAndTell(em: EntityManager, session: Session, notice: string | null): Promise<void> {
-  await open(em, [session.userId, rowOf(em, session), notice]);
+/** Inserts a session and, when it is on a new device, the mail about it. The mail is null where none is sent. */
+export async function openAndNotify(em: EntityManager, session: Session, mail: string | null): Promise<void> {
+  await open(em, { userId: session.userId, session: rowOf(session), mail });
 }

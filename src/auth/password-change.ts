@@ -16,11 +16,12 @@ import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'changePassword'>;
 
-// On the hash that was checked: of two changes at once the second one's current password is no longer current.
-const setPassword = statement<{ id: string }>(
+// Only while the stored hash is the one that was checked: of two parallel changes the second one's current password is
+// no longer current.
+const setPassword = statement<{ id: string }, { userId: string; checkedHash: string; newHash: string; now: Date }>(
   'user_change_password',
-  `update users set password_hash = $4, must_change_password = false, pending_email = null, updated_at = $2
-   where id = $1 and password_hash = $3 and deleted_at is null returning id`,
+  `update users set password_hash = :newHash, must_change_password = false, pending_email = null, updated_at = :now
+   where id = :userId and password_hash = :checkedHash and deleted_at is null returning id`,
 );
 
 export function passwordChange(deps: AuthDeps): Methods {
@@ -29,17 +30,18 @@ export function passwordChange(deps: AuthDeps): Methods {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
       const user = await findUser(reads(context), projectId, userId);
-      await requirePassword(deps, user, currentPassword, 'auth.password_change', context);
+      const check = { user, password: currentPassword, action: 'auth.password_change' } as const;
+      const checkedHash = await requirePassword(deps, check, context);
       if (newPassword.normalize('NFKC') === currentPassword.normalize('NFKC')) throw new Refusal('SAME_PASSWORD');
-      const passwordHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context.signal);
+      const newHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context.signal);
       const at = now();
       const renewed = await change(context, async (em) => {
-        const [changed] = await setPassword(em, [userId, at, user.passwordHash, passwordHash]);
+        const [changed] = await setPassword(em, { userId, checkedHash, newHash, now: at });
         if (!changed) throw incorrect('auth.password_change');
         await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
         await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
-        await ownPasswordFailures.forget(em, projectId, userId);
-        await userMail.tellPasswordChanged(em, recipientOf(user), at);
+        await ownPasswordFailures.clear(em, projectId, userId);
+        await userMail.notifyPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_change' }, at);
         return currentSession === CurrentSession.KEEP ? undefined : renewSession(em, { userId, sessionId }, at);
       });
@@ -47,29 +49,36 @@ export function passwordChange(deps: AuthDeps): Methods {
       const message = userToMessage(user, at);
       if (!renewed) return { user: message };
       const { subject, refreshToken } = renewed;
-      return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, false, at) };
+      return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, at) };
     },
   };
 }
 
+interface PasswordCheck {
+  readonly user: User;
+  readonly password: string;
+  /** The audit event of a failure. */
+  readonly action: Action;
+}
+
 /**
- * Lets pass who knows the user's own password. Throws USE_OAUTH_PROVIDER when there is none,
- * CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT: whoever has stolen a token must not guess on. Failures are
- * forgotten when the password is changed or reset, not when it is told.
+ * Requires a signed-in user's own password, since the access token may be stolen. Returns the stored hash that matched.
+ * Throws USE_OAUTH_PROVIDER for a user without a password, CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT after
+ * too many attempts. A new password clears the failures. The right password does not: with every check that its owner
+ * makes, a thief would get new attempts.
  */
 export async function requirePassword(
-  { passwords, countGuess, ownPasswordFailures, now }: AuthDeps,
-  { id, projectId, passwordHash }: User,
-  password: string,
-  action: Action,
+  { passwords, passwordChecks, ownPasswordFailures, now }: AuthDeps,
+  { user, password, action }: PasswordCheck,
   context: HandlerContext,
-): Promise<void> {
+): Promise<string> {
+  const { id, projectId, passwordHash } = user;
   if (!passwordHash) throw new Refusal('USE_OAUTH_PROVIDER', { metadata: { providers: '' } });
-  const guess = ownPasswordFailures.of(projectId, id, '');
-  refuseFor(await ownPasswordFailures.waitOf(autocommit(context), guess, now()), 'account');
-  await countGuess(id);
-  if (await passwords.matches(passwordHash, password, context.signal)) return;
-  refuseFor(await ownPasswordFailures.countOnAccount(autocommit(context), guess, guess.strangers, now()), 'account');
+  const attempt = ownPasswordFailures.attempt(projectId, id, '');
+  refuseFor(await ownPasswordFailures.waitOf(autocommit(context), attempt, now()), 'account');
+  await passwordChecks.count(id);
+  if (await passwords.matches(passwordHash, password, context.signal)) return passwordHash;
+  refuseFor(await ownPasswordFailures.countOnAccount(autocommit(context), attempt, now()), 'account');
   throw incorrect(action);
 }
 

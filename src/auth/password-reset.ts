@@ -6,30 +6,33 @@ import { type Reason, Refusal } from '../errors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { firstProof } from './first-proof.ts';
 import { sendLink } from './send-link.ts';
+import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestPasswordReset' | 'verifyResetToken' | 'resetPassword'>;
 
-interface Reset {
-  readonly id: string;
-  readonly email: string;
-  readonly name: string;
-  readonly locale: string;
+interface ResetValues {
+  readonly userId: string;
+  /** The address that the link was sent to: it must still be the user's. */
+  readonly emailKey: string;
+  readonly newHash: string;
+  /** Failures at the old password say nothing about the new one. */
+  readonly clearedKeys: readonly string[];
+  readonly now: Date;
 }
 
-// Whoever has the mailbox, and no matter who had the account before, is its owner from now on. What was guessed of the old
-// password is no guess of the new one.
-const setPassword = statement<Reset>(
+const setPassword = statement<{ id: string }, ResetValues>(
   'user_reset_password',
   `with reset as (
-     update users set password_hash = $4, must_change_password = false, email_verified_at = coalesce(email_verified_at, $2),
-       pending_email = null, updated_at = $2
-     where id = $1 and email_key = $3 and deleted_at is null returning id, project_id, email, name, locale
-   ), forgotten as (
-     delete from rate_limits r using reset where r.project_id = reset.project_id and r.key = any($5::text[])
+     update users set password_hash = :newHash, must_change_password = false, pending_email = null, updated_at = :now
+     where id = :userId and email_key = :emailKey and deleted_at is null returning id, project_id
+   ), cleared as (
+     delete from rate_limits r using reset where r.project_id = reset.project_id and r.key = any(:clearedKeys::text[])
    )
-   select id, email, name, locale from reset`,
+   select id from reset`,
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
@@ -52,21 +55,25 @@ export function passwordReset(deps: AuthDeps): Methods {
       if (!raw) throw new Refusal('TOKEN_REQUIRED');
       const projectId = projectOf(context);
       const value = { projectId, raw };
-      // Before the hash, which a made-up token must not have us compute.
+      // Before the hash, which must not be computed for an invented token.
       const seen = await look(autocommit(context), 'password_reset', value, now());
       if (!seen?.is_good) throw refused(seen?.user_id);
       if (!newPassword) throw new Refusal('PASSWORD_REQUIRED');
-      const passwordHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
+      const newHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
-        const forgiven = used && [...passwordFailures.keysOf(used.target), ...ownPasswordFailures.keysOf(used.user_id)];
-        const [user] = used ? await setPassword(em, [used.user_id, at, used.target, passwordHash, forgiven]) : [];
-        if (!user) throw refused(seen.user_id);
-        await revokeSessions(em, { userId: user.id }, 'password_changed', at);
-        await voidFor(em, user.id, at);
-        await userMail.tellPasswordChanged(em, { ...user, projectId }, at);
-        audit(em, context, { action: 'auth.password_reset.complete', userId: user.id }, at);
+        if (!used) throw refused(seen.user_id);
+        const { user_id: userId, target: emailKey } = used;
+        const user = await lockUser(em, projectId, userId);
+        if (user.emailKey !== emailKey) throw refused(userId);
+        const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
+        await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
+        await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
+        await revokeSessions(em, { userId }, 'password_changed', at);
+        await voidFor(em, userId, at);
+        await userMail.notifyPasswordChanged(em, recipientOf(user), at);
+        audit(em, context, { action: 'auth.password_reset.complete', userId }, at);
       });
       return {};
     },

@@ -11,32 +11,13 @@ import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { requestEmailChange } from './email-change.ts';
+import { admitEmailChange, applyEmailChange } from './email-change.ts';
 import { padResponseTime } from './response-padding.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
 
 export function profile(deps: AuthDeps): Methods {
-  const { now, usage, hideRegistration } = deps;
-
-  async function update(request: UpdateMeRequest, context: HandlerContext): Promise<User> {
-    const { projectId, userId } = caller(context);
-    const before = await findUser(reads(context), projectId, userId);
-    const news = differences(request, before);
-    const { email, currentPassword } = request;
-    const changeEmail =
-      email === undefined ? undefined : await requestEmailChange(deps, before, { email, currentPassword }, context);
-    const at = now();
-    if (!changeEmail && Object.keys(news).length === 0) return before;
-    return change(context, async (em) => {
-      const user = await lockUser(em, projectId, userId);
-      Object.assign(user, news, { updatedAt: at });
-      await changeEmail?.(em, user, at);
-      if (Object.keys(news).length > 0) audit(em, context, { action: 'auth.profile_update' }, at);
-      return user;
-    });
-  }
-
+  const { now, usage, registration } = deps;
   return {
     async getMe(_, context) {
       const { projectId, userId } = caller(context);
@@ -46,8 +27,10 @@ export function profile(deps: AuthDeps): Methods {
     },
 
     async updateMe(request, context) {
-      const isTelling = hideRegistration && request.email !== undefined;
-      const user = await (isTelling ? padResponseTime(() => update(request, context)) : update(request, context));
+      const update = () => updateProfile(deps, request, context);
+      // Its time must not reveal whether the new address is taken.
+      const isPadded = registration.hideRegistration && request.email !== undefined;
+      const user = await (isPadded ? padResponseTime(update) : update());
       return { user: userToMessage(user, now()) };
     },
 
@@ -56,7 +39,7 @@ export function profile(deps: AuthDeps): Methods {
       const at = now();
       await change(context, async (em) => {
         const user = await lockUser(em, projectId, userId);
-        // They could be the last. Whoever takes the role from them is another.
+        // They could be the last operator. Another operator has to take the role from them first.
         if (user.systemRole === 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
         await leaveAccounts(em, userId, at);
         user.delete(at);
@@ -69,14 +52,33 @@ export function profile(deps: AuthDeps): Methods {
   };
 }
 
+async function updateProfile(deps: AuthDeps, request: UpdateMeRequest, context: HandlerContext): Promise<User> {
+  const { projectId, userId } = caller(context);
+  const { email, currentPassword } = request;
+  const before = await findUser(reads(context), projectId, userId);
+  const changes = changedFields(request, before);
+  const hasChanges = Object.keys(changes).length > 0;
+  const emailChange =
+    email === undefined ? undefined : await admitEmailChange(deps, before, { email, currentPassword }, context);
+  if (!emailChange && !hasChanges) return before;
+  const at = deps.now();
+  return change(context, async (em) => {
+    const user = await lockUser(em, projectId, userId);
+    Object.assign(user, changes, { updatedAt: at });
+    if (emailChange) await applyEmailChange(em, { userMail: deps.userMail, user, emailChange }, context, at);
+    if (hasChanges) audit(em, context, { action: 'auth.profile_update' }, at);
+    return user;
+  });
+}
+
 const fields = ['name', 'phone', 'jobTitle', 'timezone', 'locale'] as const;
 
-/** The fields that were sent and say something new. */
-function differences(request: UpdateMeRequest, before: User): Partial<Pick<User, (typeof fields)[number]>> {
+/** The fields that were sent with another value than the user has. */
+function changedFields(request: UpdateMeRequest, before: User): Partial<Pick<User, (typeof fields)[number]>> {
   if (request.timezone && !isTimezone(request.timezone))
     throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'timezone', description: 'no such time zone' }] });
-  const sent = fields.filter((each) => request[each] !== undefined && request[each] !== before[each]);
-  return Object.fromEntries(sent.map((each) => [each, request[each]]));
+  const changed = fields.filter((each) => request[each] !== undefined && request[each] !== before[each]);
+  return Object.fromEntries(changed.map((each) => [each, request[each]]));
 }
 
 function isTimezone(name: string): boolean {

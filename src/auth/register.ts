@@ -1,61 +1,123 @@
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { insert } from '../database/insert.ts';
-import { faultOf } from '../database/sqlstate.ts';
+import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { type Invitation, provesMailbox } from '../account/invites/joining.ts';
+import { summaryToMessage } from '../account/message.ts';
+import { readAccountSummary } from '../account/usage/account-summary.ts';
+import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { findUser, type Registration, User } from '../user/user.ts';
+import { type RuntimeSettings, readSettings } from '../project/settings.ts';
+import { autocommit, callerIfAny, change, origin, projectOf } from '../rpc/context.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import { explainTakenAddress } from '../user/email.ts';
+import { userToMessage } from '../user/message.ts';
+import { createUser, findUser, mayActAt, type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { registerHidden } from './hidden-registration.ts';
+import { signedInToMessage } from './message.ts';
 import { recipientOf } from './user-mail.ts';
 
-const upgrade = statement<{ id: string }>(
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
+
+export function register(deps: AuthDeps): Methods {
+  const { now, passwords, opener, usage, registration } = deps;
+  return {
+    async register({ email, password, name, accountInviteCode, inviteCode }, context) {
+      const projectId = projectOf(context);
+      const settings = await readSettings(autocommit(context), projectId, registration);
+      if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
+      const caller = callerIfAny(context);
+      const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
+      const draft = { projectId, email, name, passwordHash };
+      const invitation = { projectId, email, accountInviteCode, inviteCode };
+      if (registration.hideRegistration) {
+        await registerHidden(deps, draft, invitation, context);
+        return {};
+      }
+      const guestId = caller?.isGuest ? caller.userId : undefined;
+      const at = now();
+      const openly = { draft, invitation, settings, guestId };
+      const { user, opened, summary } = await registerOpenly(deps, openly, context, at);
+      const account = summaryToMessage(summary, usage, at);
+      if (!opened) return { account, user: userToMessage(user, at) };
+      return { account, ...signedInToMessage(opener, user, opened, at) };
+    },
+  };
+}
+
+interface OpenRegistration {
+  readonly draft: Registration;
+  readonly invitation: Invitation;
+  readonly settings: RuntimeSettings;
+  /** The guest who registers. Undefined when nobody is signed in as a guest. */
+  readonly guestId: string | undefined;
+}
+
+/** Creates the user, or upgrades the guest, and signs them in when the address needs no proof. */
+function registerOpenly(
+  deps: AuthDeps,
+  { draft, invitation, settings, guestId }: OpenRegistration,
+  context: HandlerContext,
+  at: Date,
+) {
+  const { joining, opener, registration } = deps;
+  return change(context, async (em) => {
+    const admission = await joining.admit(em, invitation, at);
+    const emailVerified = settings.autoConfirmEmail || provesMailbox(admission);
+    const proved = { ...draft, emailVerified };
+    const user = guestId ? await upgradeGuest(em, guestId, proved, at) : await createUser(em, proved, at);
+    await joining.join(em, user, admission, at);
+    audit(em, context, { action: 'auth.register', userId: user.id }, at);
+    const summary = await readAccountSummary(em, user.projectId, user.id);
+    if (emailVerified) {
+      const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
+      return { user, summary, opened: await opener.open(em, opening, at) };
+    }
+    if (settings.emailVerification) await sendFirstLink(deps, em, user, at);
+    // The guest's sessions go on as the user's, who may not sign in before the address is verified.
+    if (guestId && registration.requireVerifiedEmail)
+      await revokeSessions(em, { userId: guestId }, 'mailbox_unproved', at);
+    return { user, summary, opened: undefined };
+  });
+}
+
+type Upgrade = Pick<
+  User,
+  'projectId' | 'email' | 'emailKey' | 'emailVerifiedAt' | 'name' | 'passwordHash' | 'updatedAt'
+>;
+
+const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
   'user_upgrade',
-  `update users set is_anonymous = false, email = $3, email_key = $4, email_verified_at = $5, name = $6, password_hash = $7,
-     updated_at = $8
-   where id = $1 and project_id = $2 and is_anonymous and deleted_at is null
-     and (banned_until is null or banned_until <= $8)
-   returning id`,
+  `update users u set is_anonymous = false, email = :email, email_key = :emailKey, email_verified_at = :emailVerifiedAt,
+     name = :name, password_hash = :passwordHash, updated_at = :updatedAt
+   where u.id = :guestId and u.project_id = :projectId and u.is_anonymous and ${mayActAt('u', ':updatedAt')}
+   returning u.id`,
 );
 
 /**
- * Creates a registered user, or makes one of the guest, whose id and sessions stay.
- *
- * Whether the address is free is for the unique index to say, never for a look before: of any number of calls with one
- * address one succeeds, the others throw EMAIL_ALREADY_REGISTERED.
+ * Makes a guest a registered user, who keeps the id and the sessions. Of two parallel registrations of one guest the
+ * second finds no guest to upgrade and throws TRY_AGAIN: repeated, it is the call of a registered user.
  */
-export async function register(
-  em: EntityManager,
-  registration: Registration,
-  guestId: string | undefined,
-  now: Date,
-): Promise<User> {
-  const user = User.register(registration, now);
-  try {
-    if (!guestId) await insert(em, user);
-    else if (!(await upgradeGuest(em, guestId, user))) throw new Refusal('TRY_AGAIN');
-  } catch (error) {
-    throw faultOf(error) === 'unique' ? new Refusal('EMAIL_ALREADY_REGISTERED', { cause: error }) : error;
-  }
-  return guestId ? findUser(em, registration.projectId, guestId) : user;
-}
-
-// Conditional on being a guest still, and one who may: of two registrations of one guest the second finds nothing to
-// upgrade. Tried again, it is the call of a registered user.
-async function upgradeGuest(em: EntityManager, guestId: string, user: User): Promise<boolean> {
-  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = user;
-  const rows = await upgrade(em, [guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt]);
-  return rows.length === 1;
+async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
+  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = User.register(draft, now);
+  const values = { guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt };
+  const upgraded = await upgrade(em, values).catch(explainTakenAddress);
+  if (upgraded.length === 0) throw new Refusal('TRY_AGAIN');
+  return findUser(em, projectId, guestId);
 }
 
 /**
- * Sends the link that proves the address. Whoever registers an address, deletes the user and begins anew has it sent no
- * more often than anybody who asks for a link; SendVerificationEmail sends another one later.
+ * Sends the link that verifies the address. The hourly budget applies, so that registering, deleting the user and
+ * registering again sends no more mails than SendVerificationEmail does.
  */
-export async function sendFirstLink(
+async function sendFirstLink(
   { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
   em: EntityManager,
   user: User,
   now: Date,
 ): Promise<void> {
-  if (await mailBudget.takeOfHour(em, user.projectId, 'registration', user.emailKey!, now))
-    await userMail.send(em, 'email_verification', recipientOf(user), now);
+  const mail = { projectId: user.projectId, kind: 'registration', target: user.emailKey! };
+  if (!(await mailBudget.takeOfHour(em, mail, now))) return;
+  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, now);
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Milliseconds. Several times what the work takes, so that it seldom ends on either side of a step. */
+/** Milliseconds. Several times what the work takes, so that it rarely ends after one step for one address and after two for another. */
 const step = 50;
 
 /**
- * Does what must not tell whether an address is known, and answers at the next step since its beginning. Statements that are
- * the same take a few tenths of a millisecond longer where they find a row to write, which many calls add up to.
+ * Pads the time of the work to a multiple of 50 ms, whether it succeeds or fails, so that it does not reveal whether an
+ * address is registered. Identical statements take a few tenths of a millisecond longer when they find a row to write,
+ * which can be measured over many calls.
  */
 export async function padResponseTime<T>(work: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();

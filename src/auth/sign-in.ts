@@ -1,67 +1,247 @@
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
-import { rowOf } from '../database/insert.ts';
+import type { EventDraft } from '../audit/draft.ts';
+import { AuditEvent, auditRow } from '../audit/event.ts';
+import type { Autocommit } from '../database/autocommit.ts';
+import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { kindOfClient } from '../session/message.ts';
 import { evictSessions } from '../session/revocation.ts';
-import type { Session } from '../session/session.ts';
+import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
 import { sessionsPerUser } from '../session/session-opener.ts';
-import { refuseFor, waitOf } from '../throttle/failed-attempts.ts';
-import { type Checked, failed } from './check-password.ts';
-import { tellOfNewDevice } from './new-device.ts';
+import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
+import { emailKey } from '../user/email.ts';
+import { isBannedAt, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import type { AuthDeps, RegistrationSettings } from './deps.ts';
+import { signedInToMessage } from './message.ts';
+import { enqueueNewDeviceMail } from './new-device.ts';
+import { recipientOf } from './user-mail.ts';
 
-// Everything a sign-in writes and answers, in one statement.
-const signIn = statement<{ wait: number | null; sessions: number; summary: AccountSummary | null }>(
-  'user_sign_in',
-  `with wait as (select ${waitOf('$10', '$7::text[]', '$8::int[]', '$2')} as seconds),
-   signed_in as (
-     update users set last_sign_in_at = $2, password_hash = coalesce($4, password_hash)
-     where id = $1 and deleted_at is null and (banned_until is null or banned_until <= $2) and password_hash in ($3, $4)
-       and (select seconds from wait) is null
-     returning id, project_id
-   ), forgotten as (
-     delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any($9::text[])
-   ), opened as (
-     insert into sessions select s.* from signed_in, jsonb_populate_record(null::sessions, $5) s
-   ), noted as (
-     insert into audit_events select e.* from signed_in, jsonb_populate_record(null::audit_events, $6) e
-   ), told as (
-     ${tellOfNewDevice('signed_in', { user: '$1', session: '$5', mail: '$11' })}
-   )
-   select wait.seconds as wait, (select count(*) from sessions where user_id = $1 and revoked_at is null)::int as sessions,
-     ${accountSummaryOf('signed_in.id')} as summary from wait left join signed_in on true`,
-);
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'signIn'>;
 
-interface SignIn extends Omit<Checked, 'isKnown'> {
-  /** The new hash of the password, when the stored one is outdated. */
-  readonly rehashed: string | null;
-  readonly session: Session;
-  /** The row that tells of it. */
-  readonly event: string;
-  /** The row of the mail that tells the user, if the device is new. */
-  readonly notice: string | null;
+export function signIn(deps: AuthDeps): Methods {
+  const { now, passwords, opener, userMail, usage } = deps;
+  return {
+    async signIn({ email, password, kind }, context) {
+      const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
+      const isOutdated = passwords.isOutdated(checkedHash);
+      const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
+      const at = now();
+      const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
+      const opened = opener.draft(opening, at);
+      const { session } = opened;
+      // Before the transaction, since it parses the user agent and encrypts the mail.
+      const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
+      const summary = await change(context, (em) => {
+        const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
+        const event = auditRow(context, draft, at);
+        return recordSignIn(em, { user, checkedHash, newHash, counted, session, event, mail }, at);
+      });
+      user.lastSignInAt = at;
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
+    },
+  };
 }
 
-// Sign-ins of the same user that the count above cannot see yet.
-const unseen = 50;
+/** A password that was right, before the sign-in is recorded. */
+interface Checked {
+  readonly user: User;
+  /** The stored hash that the password matched. */
+  readonly checkedHash: string;
+  /** Whether the user has a live session from the client's network. */
+  readonly isKnownNetwork: boolean;
+  /** Where a failure would have been counted. */
+  readonly counted: CounterSet;
+}
 
 /**
- * Notes the sign-in on the user's row and opens the session, on the condition that the user is still who was checked:
- * while the hash was computed they may have been banned or deleted, or the password changed (another sign-in may also
- * have rehashed it, and then to the same). Holds the user's row until the transaction ends. Answers with the account the
- * user is in.
+ * The user with this address and password.
+ *
+ * Every path computes one hash at the current cost. Throws INVALID_CREDENTIALS for an unknown address and for a wrong
+ * password alike. Throws USER_BANNED and EMAIL_NOT_VERIFIED only after the right password, and USE_OAUTH_PROVIDER for a
+ * user without a password; with HIDE_REGISTRATION that is INVALID_CREDENTIALS as well. Throws OVER_REQUEST_RATE_LIMIT,
+ * without a hash and for any password, while there were too many failures.
  */
-export async function recordSignIn(
-  em: EntityManager,
-  { user, lane, rehashed, session, event, notice }: SignIn,
+async function checkPassword(
+  { passwords, passwordFailures, registration, now }: AuthDeps,
+  { email, password }: { email: string; password: string },
+  context: HandlerContext,
+): Promise<Checked> {
+  // While the hash queue is full most sign-ins are refused, and looking each up first would slow down refreshes.
+  passwords.requireRoom();
+  const key = emailKey(email);
+  const attempt = passwordFailures.attempt(projectOf(context), key, origin(context).address);
+  const { found, isKnownNetwork, wait } = await lookUp(autocommit(context), attempt, key, now());
+  refuseFor(wait, 'account');
+  if (!isKnownNetwork) passwordFailures.requireSharedRoom(attempt);
+  const matches = await passwords.matches(found?.passwordHash, password, context.signal);
+  const refusal = refusalOf(found, matches, registration, now());
+  if (refusal) {
+    await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
+    throw refusal;
+  }
+  const counted = isKnownNetwork ? attempt.knownNetwork : attempt.unknownNetwork;
+  return { user: userOf(found!), checkedHash: found!.passwordHash!, isKnownNetwork, counted };
+}
+
+function refusalOf(
+  found: UserRow | undefined,
+  matches: boolean,
+  { hideRegistration, requireVerifiedEmail }: RegistrationSettings,
   now: Date,
-): Promise<AccountSummary> {
-  const written = [rowOf(em, session), event, lane.keys, lane.limits, lane.forgiven, user.projectId, notice];
-  const [row] = await signIn(em, [user.id, now, user.passwordHash, rehashed, ...written]);
+): Refusal | undefined {
+  if (!found) return new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
+  if (found.passwordHash == null) return refusalWithoutPassword(found, hideRegistration);
+  if (!matches) return new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
+  // EMAIL_NOT_VERIFIED would reveal to somebody who has just registered the address that it was free.
+  if (hideRegistration && !found.emailVerifiedAt)
+    return new Refusal('INVALID_CREDENTIALS', { event: failed('email_not_verified', found) });
+  if (isBannedAt(found, now)) return new Refusal('USER_BANNED', { event: failed('banned', found) });
+  if (requireVerifiedEmail && !found.emailVerifiedAt)
+    return new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', found) });
+  return undefined;
+}
+
+function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refusal {
+  const event = failed('no_password', user);
+  if (hideRegistration) return new Refusal('INVALID_CREDENTIALS', { event });
+  return new Refusal('USE_OAUTH_PROVIDER', { event, metadata: { providers: '' } });
+}
+
+type LookedUp = { [Column in keyof UserRow]: UserRow[Column] | null } & {
+  isKnownNetwork: boolean;
+  wait: number | null;
+};
+
+interface LookUpValues {
+  readonly projectId: string;
+  readonly emailKey: string;
+  readonly network: string | null;
+  readonly knownKeys: readonly string[];
+  readonly unknownKeys: readonly string[];
+  /** Of the keys of either network, in the same order. */
+  readonly limits: readonly number[];
+  readonly now: Date;
+}
+
+// Hot: every sign-in begins with it. It returns one row whether or not the user exists. Only the user's fifty newest
+// sessions are compared, so that it is fast for everybody and its time does not reveal how many sessions there are.
+const look = statement<LookedUp, LookUpValues>(
+  'sign_in_look_up',
+  `select ${userColumns}, session_here.found is not null as "isKnownNetwork",
+     ${secondsUntilRoom('case when session_here.found then :knownKeys::text[] else :unknownKeys::text[] end', ':limits::int[]')} as wait
+   from (select 1) one
+   left join users u on u.project_id = :projectId and u.email_key = :emailKey and u.deleted_at is null
+   left join lateral (
+     select true as found from (
+       select s.project_id, s.created_at, s.address, s.impersonator_id from sessions s
+       where s.user_id = u.id and ${isRowLive('s')}
+       order by s.id desc limit 50) s
+     where case when s.address ~ '^[0-9a-f.:]+$' then s.address::inet <<= :network::inet and s.impersonator_id is null end
+       and ${isRevokedIndirectly('s')} is not true limit 1) session_here on true`,
+);
+
+async function lookUp(on: Autocommit, attempt: Attempt, key: string, now: Date) {
+  const { projectId, network, unknownNetwork, knownNetwork } = attempt;
+  const { keys: unknownKeys, limits } = columnsOf(unknownNetwork.counters);
+  const { keys: knownKeys } = columnsOf(knownNetwork.counters);
+  const [row] = await look(on, { projectId, emailKey: key, network, knownKeys, unknownKeys, limits, now });
+  const { isKnownNetwork, wait, ...user } = row!;
+  return { found: user.id === null ? undefined : (user as UserRow), isKnownNetwork, wait: wait ?? 0 };
+}
+
+interface Recorded {
+  readonly wait: number | null;
+  /** Sessions of the user that are not revoked, without the new one. */
+  readonly sessions: number;
+  /** Null when the sign-in was refused. */
+  readonly summary: AccountSummary | null;
+}
+
+interface RecordValues {
+  readonly userId: string;
+  readonly projectId: string;
+  readonly checkedHash: string;
+  readonly newHash: string | null;
+  readonly counterKeys: readonly string[];
+  readonly counterLimits: readonly number[];
+  readonly clearedKeys: readonly string[];
+  /** Rows as JSON. */
+  readonly session: string;
+  readonly event: string;
+  readonly mail: string | null;
+  readonly now: Date;
+}
+
+// Everything that a sign-in writes and returns, in one statement.
+const record = statement<Recorded, RecordValues>(
+  'user_sign_in',
+  `with wait as (select ${secondsUntilRoom(':counterKeys::text[]', ':counterLimits::int[]')} as seconds),
+   signed_in as (
+     update users u set last_sign_in_at = :now, password_hash = coalesce(:newHash, u.password_hash)
+     where u.id = :userId and ${mayActAt('u')} and u.password_hash in (:checkedHash, :newHash)
+       and (select seconds from wait) is null
+     returning u.id, u.project_id
+   ), cleared as (
+     delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
+   ), opened as (
+     ${insertRow(Session, ':session', 'signed_in')}
+   ), noted as (
+     ${insertRow(AuditEvent, ':event', 'signed_in')}
+   ), notified as (
+     ${enqueueNewDeviceMail('signed_in', { userId: ':userId', session: ':session', mail: ':mail' })}
+   )
+   select wait.seconds as wait, (select count(*) from sessions where user_id = :userId and revoked_at is null)::int as sessions,
+     case when signed_in.id is not null then ${accountSummaryOf(':userId')} end as summary from wait left join signed_in on true`,
+);
+
+interface SignIn extends Omit<Checked, 'isKnownNetwork'> {
+  /** Replaces the stored hash when that is outdated. */
+  readonly newHash: string | null;
+  readonly session: Session;
+  /** The audit event's row. */
+  readonly event: string;
+  /** The row of the mail about a new device. Null when none is sent. */
+  readonly mail: string | null;
+}
+
+// The count of sessions in the statement does not include those of parallel sign-ins.
+const uncountedSessions = 50;
+
+/**
+ * Updates the user's row and opens the session, if the user is still as they were checked: while the hash was computed
+ * they may have been banned or deleted, or the password may have been changed. A parallel sign-in that rehashed the
+ * password has stored the same hash. Locks the user's row until the transaction ends.
+ */
+async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date): Promise<AccountSummary> {
+  const { user, checkedHash, newHash, counted, session, event, mail } = signIn;
+  const { keys: counterKeys, limits: counterLimits } = columnsOf(counted.counters);
+  const [row] = await record(em, {
+    userId: user.id,
+    projectId: user.projectId,
+    checkedHash,
+    newHash,
+    counterKeys,
+    counterLimits,
+    clearedKeys: counted.clearedKeys,
+    session: rowOf(session),
+    event,
+    mail,
+    now,
+  });
   const { wait, sessions, summary } = row!;
-  // Those at once with it have used the counters up: its verdict must not be told either.
+  // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
   refuseFor(wait ?? 0, 'account');
   if (!summary) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
-  if (sessions > sessionsPerUser - unseen) await evictSessions(em, user.id, sessionsPerUser, now);
+  if (sessions > sessionsPerUser - uncountedSessions) await evictSessions(em, user.id, sessionsPerUser, now);
   return summary;
+}
+
+function failed(cause: string, user?: Pick<User, 'id'>): EventDraft {
+  return { action: 'auth.login_failed', userId: user?.id, cause };
 }

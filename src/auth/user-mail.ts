@@ -9,15 +9,27 @@ import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
 import type { UserRow } from '../user/user.ts';
 
-/** Somebody a one-time value is for, and where it goes. */
+/** A user to whom a one-time value is sent. */
 export interface Recipient extends Addressee {
   readonly userId: string;
 }
 
-/** Stands for whoever gets nothing: all work is done for them too, so that its absence cannot be seen. */
+/** The kinds of one-time values that have a mail of their own. */
+export type MailedKind = Exclude<OneTimeKind, 'registration_rejection'>;
+
+/** A one-time value to be mailed. */
+export interface ValueMail {
+  readonly kind: MailedKind;
+  /** Undefined sends nothing, at the same cost. */
+  readonly to: Recipient | undefined;
+  /** The nonce of a client that wants a code in the mail as well as the link. */
+  readonly clientNonce?: string | undefined;
+}
+
+/** The id of a user who does not exist. Statements run with it find nothing to write, but cost the same. */
 export const nobody = '00000000-0000-0000-0000-000000000000';
 
-/** Writes to users: one-time values with the mail that takes them there, and notices. */
+/** Mails to users: one-time values with the mail that holds them, and notices. Each is part of the caller's transaction. */
 export class UserMail {
   readonly #outbox: Outbox;
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
@@ -36,55 +48,57 @@ export class UserMail {
     this.#messages = messages;
   }
 
-  /** Nothing that is enqueued will ever leave. */
-  get areOff(): boolean {
+  /** Whether no mail is ever sent. */
+  get isOff(): boolean {
     return this.#outbox.isOff;
   }
 
-  /**
-   * Issues a value, voids the older ones of its kind and enqueues the mail, in the caller's transaction. With the nonce of
-   * the client that asks for it the mail also holds a code.
-   */
-  async send(
-    em: EntityManager,
-    kind: OneTimeKind,
-    to: Recipient | undefined,
-    now: Date,
-    clientNonce = '',
-  ): Promise<void> {
-    const { projectId, userId, email } = to ?? emptyRecipient;
+  /** Issues a value, voids the older ones of its kind and enqueues the mail. */
+  async send(em: EntityManager, { kind, to = emptyRecipient, clientNonce }: ValueMail, now: Date): Promise<void> {
+    const { projectId, userId, email } = to;
     const lifetime = this.#lifetimes[kind];
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    await this.#outbox.enqueue(em, this.#wordsFor(kind, to ?? emptyRecipient, { ...issued, code, lifetime }), now);
+    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, now) : undefined;
+    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime, rejection }), now);
   }
 
-  async tellPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+  async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.passwordChanged(to, now), now);
   }
 
-  async tellEmailChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+  async notifyEmailChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.emailChanged(to, now), now);
   }
 
-  async tellEmailChangeRequested(em: EntityManager, to: Addressee, now: Date): Promise<void> {
+  async notifyEmailChangeRequested(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.emailChangeNotice(to), now);
   }
 
-  /** The row of the mail about a sign-in, for the statement that opens the session. Null where there is no mail. */
-  draftNewDevice(em: EntityManager, to: Addressee, { address, userAgent }: Session, now: Date): string | null {
-    const seen = { at: now, address, device: deviceName(userAgent) };
-    return this.#outbox.draft(em, this.#messages.newDevice(to, seen), now);
-  }
-
-  /** Nobody is told at the same cost. */
-  async tellAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
+  /** Without a recipient it sends nothing, at the same cost. */
+  async notifyAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
+    // The mail to a free address has this value, so the response time would reveal its absence. For nobody none is issued.
+    await this.#issueRejection(em, emptyRecipient, now);
     const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
     await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
   }
 
-  #wordsFor(kind: OneTimeKind, ...to: Parameters<Messages['verification']>) {
+  /** The row of the mail about a sign-in, for the statement that opens the session. Null where mail is off. */
+  draftNewDevice(to: Addressee, { address, userAgent }: Session, now: Date): string | null {
+    const seen = { at: now, address, device: deviceName(userAgent) };
+    return this.#outbox.draft(this.#messages.newDevice(to, seen), now);
+  }
+
+  /** The value of the second link in a verification mail, for an owner of the address who did not register. */
+  async #issueRejection(em: EntityManager, { projectId, userId, email }: Recipient, now: Date): Promise<string> {
+    const kind = 'registration_rejection';
+    const lifetime = this.#lifetimes[kind];
+    const draft = { projectId, userId, kind, target: emailKey(email), lifetime, isSecond: true } as const;
+    return (await issue(em, draft, now)).raw;
+  }
+
+  #messageOf(kind: MailedKind, ...to: Parameters<Messages['verification']>) {
     switch (kind) {
       case 'email_verification':
         return this.#messages.verification(...to);
@@ -100,7 +114,7 @@ export class UserMail {
 
 const emptyRecipient: Recipient = { userId: nobody, projectId: nobody, email: '', name: '', locale: '' };
 
-/** Where a user's own mail goes. */
+/** A user as the recipient of mail to their own address. */
 export function recipientOf({ id, projectId, email, name, locale }: UserRow): Recipient {
   return { userId: id, projectId, email: email ?? '', name, locale };
 }

@@ -6,7 +6,7 @@ import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `gatehouse audit verify`: follows every project's chain. Throws with the first event or seal that is wrong. */
+/** `gatehouse audit verify`: verifies the chain of every project. Throws with the first invalid event or seal. */
 export async function manageAudit(orm: MikroORM, config: Config, args: readonly string[], terminal: Terminal) {
   if (args[0] !== 'verify' || args.length > 1)
     throw new Error(`there is no 'audit ${args.join(' ')}'; there is audit verify`);
@@ -15,7 +15,7 @@ export async function manageAudit(orm: MikroORM, config: Config, args: readonly 
     keys: new MasterKeys(config.masterKeys),
     oldestKept: oldestKept(config.auditRetention, now()),
     progress: ({ project, events, sequence }) =>
-      terminal.progress(`${project}: ${events} events in ${sequence} seals are good`),
+      terminal.progress(`${project}: ${events} events in ${sequence} seals are valid`),
   });
   for (const { project, fault, events, sequence, unsealed, hash } of chains)
     if (!fault)

@@ -2,7 +2,7 @@ import { createContextValues } from '@connectrpc/connect';
 import { defaultProjectId } from '../project/project.ts';
 import { kCaller, kOrigin, kProject } from '../rpc/context.ts';
 
-/** Who acts in the audit trail when a command does it: nobody the service could know. */
+/** The caller in the audit trail for actions of a command: the service does not know the person. */
 export function commandLine(command: string) {
   const values = createContextValues()
     .set(kProject, defaultProjectId)

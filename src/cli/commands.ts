@@ -17,7 +17,7 @@ import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Runs the command that the command line names. Throws with a sentence for people. */
+/** Runs the named command. Throws an error whose message is a sentence for people. */
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
   if (command === 'serve') return serveUntilStopped(loaded);
   if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
@@ -43,7 +43,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
     await database.close();
     throw error;
   });
-  // Before this a signal simply ends the process. Before the ready line, for whoever waits for that may signal at once.
+  // Until here a signal simply ends the process. Race: a supervisor may send a signal as soon as it reads the ready line.
   stopOnSignals(log, async () => {
     await server.stop();
     await database.close();
@@ -68,7 +68,7 @@ async function serveAlone(config: Config, { orm }: Database, log: Logger) {
   return { ...server, stop };
 }
 
-/** The primary only migrates and watches: its workers have connections of their own. */
+/** The primary migrates and supervises; its workers open their own connections. */
 async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, log: Logger) {
   await orm.close(true);
   return startPrimary({ config, embeddedUrl, log });
@@ -90,11 +90,12 @@ async function serveAsWorker(config: Config, id: number): Promise<void> {
 
 async function openTraces({ traces: wanted }: Config, log: Logger) {
   const traces = wanted && (await startTraceExport(wanted.serviceName));
-  if (wanted && !traces) log.warn('no traces are exported: npm install @opentelemetry/sdk-node');
+  if (wanted && !traces)
+    log.warn('no traces are exported: @opentelemetry/sdk-node is not installed (docs/operations.md)');
   return traces;
 }
 
-/** The same for work that may take long: the timeouts of calls do not apply. */
+/** Runs work that may take long, without the timeouts of calls. */
 function withPatience(config: Config, work: (orm: MikroORM, config: Config) => Promise<void>): Promise<void> {
   const patient = { ...config, database: { ...config.database, statementTimeout: 0 } };
   return withDatabase(patient, (orm) => work(orm, patient));
@@ -115,7 +116,7 @@ type Database = Awaited<ReturnType<typeof openDatabase>>;
 /** Opens the configured database, or the embedded one, with its migrations run. */
 async function openDatabase(config: Config, log: (line: string) => void) {
   const { url, ...options } = config.database;
-  // While workers are restarted there is one more.
+  // During a rolling restart there is one worker more.
   const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
   const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
   const embeddedUrl = embedded?.url('postgres');
@@ -132,7 +133,7 @@ async function openDatabase(config: Config, log: (line: string) => void) {
   }
 }
 
-// In a deployment the database often comes up after us.
+// In a deployment the database often starts after the service.
 async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
   for (let tried = 1; ; tried++) {
     try {
@@ -154,7 +155,7 @@ let progressAt = Number.NEGATIVE_INFINITY;
 const terminal: Terminal = {
   print,
   progress(line) {
-    // A line that is written over for a person; for a log, one every five seconds.
+    // On a terminal the line is overwritten; in a log a line is written every five seconds.
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
     else if (performance.now() - progressAt > 5000) {
       process.stderr.write(`${line}\n`);

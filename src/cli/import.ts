@@ -13,12 +13,12 @@ const batch = 500;
 const longest = 65_536;
 
 /**
- * `gatehouse import FILE|-`: creates a user of each line. Users who are there already are passed over, so after a stop
- * the same file is imported again. Lines that cannot be taken are told in a file beside it, by number and reason; then it
- * throws, and the process ends with 1.
+ * `gatehouse import FILE|-`: creates a user from each line. Existing users are skipped, so an interrupted import can be run
+ * again. The numbers of invalid lines and their reasons are written to a file beside the import; then this throws, and the
+ * process exits with 1.
  */
 export async function importFile(orm: MikroORM, config: Config, [file]: readonly string[], terminal: Terminal) {
-  if (!file) throw new Error('say what to import: gatehouse import FILE, or - for what comes in');
+  if (!file) throw new Error('name the file to import: gatehouse import FILE, or - for stdin');
   const { now } = await openClock(orm, config.clockOffset);
   const report = file === '-' ? 'import.refused.jsonl' : `${file}.refused.jsonl`;
   const run = new ImportRun({ orm, now, plan: config.accounts.trialPlan }, report);
@@ -29,13 +29,13 @@ export async function importFile(orm: MikroORM, config: Config, [file]: readonly
   }
   await run.finish();
   terminal.print(run.summary);
-  if (run.refused > 0) throw new Error(`${run.refused} lines were refused; ${report} says which, and why`);
+  if (run.refused > 0) throw new Error(`${run.refused} lines were refused; ${report} has their numbers and reasons`);
 }
 
 interface Deps {
   readonly orm: MikroORM;
   readonly now: Clock;
-  /** What the accounts of the new users are called to be on, without being subscribed to it. */
+  /** The plan stored for the accounts of the new users, without a subscription. */
   readonly plan: string;
 }
 
@@ -44,13 +44,13 @@ class ImportRun {
   readonly #deps: Deps;
   readonly #reportPath: string;
   #report: WriteStream | undefined;
-  /** Read and not yet sent, with the numbers of their lines. */
+  /** Users to be created with the next batch, with the numbers of their lines. */
   #waiting = new Map<User, number>();
-  /** Those that the lines of this file name. */
+  /** The ids named by the lines so far. */
   readonly #ids = new Set<string>();
   #lines = 0;
   #created = 0;
-  #passedOver = 0;
+  #existing = 0;
 
   constructor(deps: Deps, reportPath: string) {
     this.#deps = deps;
@@ -58,7 +58,7 @@ class ImportRun {
   }
 
   get summary(): string {
-    return `${this.#lines} lines: ${this.#created} users created, ${this.#passedOver} there already, ${this.refused} refused`;
+    return `${this.#lines} lines: ${this.#created} users created, ${this.#existing} already existed, ${this.refused} refused`;
   }
 
   async take(line: Line): Promise<void> {
@@ -85,12 +85,12 @@ class ImportRun {
     const { created, refused } = await importUsers(orm, [...waiting.keys()], options, now());
     for (const { user, why } of refused) this.#refuse(waiting.get(user)!, why);
     this.#created += created;
-    this.#passedOver += waiting.size - created - refused.length;
+    this.#existing += waiting.size - created - refused.length;
   }
 
   #refuse(line: number, reason: string): void {
     this.refused++;
-    // A report holds addresses of nobody, but whoever can read the import may be the only one who should read it.
+    // The report contains no addresses. Still, only the owner may read it, as with the import itself.
     this.#report ??= createWriteStream(this.#reportPath, { mode: 0o600 });
     this.#report.write(`${JSON.stringify({ line, reason })}\n`);
   }

@@ -5,8 +5,7 @@ import type { Config } from '../config/config.ts';
 import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
-import { prepareInstallation } from '../session/installation.ts';
-import { listSigningKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
+import { listKeys, prepareInstallation, revokeKey, rotateKeys } from '../session/key-ring.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,10 +22,10 @@ export async function manageKeys(
   if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
   else if (action === 'revoke') {
     if (!id || !(await revoke(orm, keys, id, now())))
-      throw new Error('say which key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
+      throw new Error('name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
   } else if (action !== 'list')
     throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
-  for (const each of await listSigningKeys(orm))
+  for (const each of await listKeys(orm.em.fork()))
     terminal.print(
       `${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`,
     );

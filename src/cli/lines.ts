@@ -1,13 +1,13 @@
-/** A line of a file, or why it is none. */
+/** A line of a file, or the reason why it is invalid. */
 export type Line = { readonly text: string } | { readonly why: string };
 
 /**
- * The lines of a file of JSON lines. They end with a newline and with nothing else: node:readline would also split at
- * U+2028 and U+2029, which stand in JSON as they are. Of a line that is too long no more is kept than may be, so that a
- * file without a newline fills no memory.
+ * The lines of a file of JSON lines, split at newlines only: node:readline would also split at U+2028 and U+2029, which
+ * JSON strings may contain. At most `longest` bytes of a line are kept, so that a file without newlines does not exhaust
+ * the memory.
  */
 export async function* readLines(input: AsyncIterable<Buffer>, longest: number): AsyncGenerator<Line> {
-  const line = new Gathered(longest);
+  const line = new LineBuffer(longest);
   for await (const chunk of input) {
     let from = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
@@ -23,7 +23,7 @@ export async function* readLines(input: AsyncIterable<Buffer>, longest: number):
 const newline = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-class Gathered {
+class LineBuffer {
   length = 0;
   readonly #longest: number;
   #parts: Buffer[] = [];

@@ -6,6 +6,7 @@ import { Autocommit } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
 import { defaultProjectId } from '../project/project.ts';
+import { Operator, recordOperator } from '../user/operator.ts';
 import { findByEmail, lockUser, User, type UserRow } from '../user/user.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
@@ -13,8 +14,8 @@ import type { Terminal } from './terminal.ts';
 const roles = { grant: 'operator', revoke: 'engineer' } as const;
 
 /**
- * `gatehouse admin grant EMAIL [--unverified]`, `admin revoke EMAIL` and `admin list`: who may call AdminService. Also how
- * there is a first one.
+ * `gatehouse admin grant EMAIL [--unverified]`, `admin revoke EMAIL` and `admin list`: manages the operators, who may call
+ * AdminService. The first operator is created this way.
  */
 export async function manageOperators(
   orm: MikroORM,
@@ -26,33 +27,36 @@ export async function manageOperators(
   if (action === 'grant' || action === 'revoke') {
     const { now } = await openClock(orm, config.clockOffset);
     const found = email && (await findByEmail(new Autocommit(orm), defaultProjectId, email));
-    if (!found) throw new Error(`say whose role it is by their address: gatehouse admin ${action} EMAIL`);
+    if (!found) throw new Error(`name a user by their address: gatehouse admin ${action} EMAIL`);
     const mustBeVerified = action === 'grant' && !args.includes('--unverified');
     await setRole(orm, found, { action, mustBeVerified }, now());
   } else if (action !== 'list')
     throw new Error(`there is no 'admin ${action}'; there are grant EMAIL, revoke EMAIL and list`);
-  const operators = await orm.em.fork().find(User, { systemRole: 'operator', deletedAt: null }, { orderBy: { id: 1 } });
+  const em = orm.em.fork();
+  const ids = (await em.find(Operator, {})).map(({ userId }) => userId);
+  const operators = await em.find(User, { id: { $in: ids } }, { orderBy: { id: 1 } });
   for (const { id, email, emailVerifiedAt } of operators)
     terminal.print(`${id}  ${email ?? ''}${emailVerifiedAt ? '' : '  (not verified)'}`);
 }
 
-interface Wish {
+interface RoleChange {
   readonly action: keyof typeof roles;
   readonly mustBeVerified: boolean;
 }
 
-function setRole(orm: MikroORM, found: UserRow, { action, mustBeVerified }: Wish, now: Date): Promise<void> {
+function setRole(orm: MikroORM, found: UserRow, { action, mustBeVerified }: RoleChange, now: Date): Promise<void> {
   return transact(orm, async (em) => {
     const user = await lockUser(em, defaultProjectId, found.id);
-    // Anybody can register an address that is not theirs, and wait until it is made an operator's.
+    // Attack: an attacker registers somebody else's address and waits until its user is made an operator.
     if (mustBeVerified && !(user.emailVerifiedAt && user.emailKey === found.emailKey))
       throw new Error(
-        `${found.email} is not verified: user ${user.id} registered it on ${user.createdAt.toISOString()}, and has not ` +
-          'shown to read its mail. Have them verify it, or add --unverified if you know that it is them',
+        `${found.email} is not verified: user ${user.id} registered it on ${user.createdAt.toISOString()}, but has ` +
+          'not proved to own it. Ask them to verify it, or add --unverified if you know that it is their user',
       );
     if (user.systemRole === roles[action]) return;
     user.systemRole = roles[action];
     user.updatedAt = now;
+    await recordOperator(em, user);
     const context = commandLine(`admin ${action}`) as HandlerContext;
     audit(em, context, { action: `user.${action}_operator`, userId: user.id }, now);
   });

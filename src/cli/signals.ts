@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 
 /**
- * Stops once on SIGTERM or SIGINT and ends with 0. Ctrl-C under npm arrives twice, from the terminal and from npm, so a
- * repeat is heeded only after a second: then somebody is in a hurry.
+ * Stops on SIGTERM or SIGINT and exits with 0. A second signal ends the process immediately, but only after one second:
+ * under npm, Ctrl-C arrives twice, from the terminal and from npm.
  */
 export function stopOnSignals(log: Logger, stop: () => Promise<void>): void {
   let stoppingSince: number | undefined;

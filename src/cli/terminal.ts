@@ -1,7 +1,7 @@
-/** What a command says to whom. */
+/** The output of a command. */
 export interface Terminal {
   /** A line of the result. */
   readonly print: (line: string) => void;
-  /** How far it is; replaced by the next one where a person watches, else said now and then. */
+  /** The progress so far. On a terminal the next one replaces it; otherwise it is written now and then. */
   readonly progress: (line: string) => void;
 }

@@ -4,7 +4,7 @@ import type { Settings } from './setting.ts';
 
 export const accounts = {
   REQUIRE_INVITE_CODE: {
-    sentence: 'Whether registering takes an invite code, unless SELF_SERVE_ENABLED is on.',
+    sentence: 'Whether registration requires an invite code. SELF_SERVE_ENABLED=on overrides it.',
     reads: onOff,
     default: 'off',
     example: 'on',
@@ -16,13 +16,13 @@ export const accounts = {
     example: 'on',
   },
   TRIAL_PLAN: {
-    sentence: 'The plan that a new account tries out.',
+    sentence: 'Plan of the trial that every new account gets.',
     reads: planName,
     default: 'pro',
     example: 'team',
   },
   TRIAL_DAYS: {
-    sentence: 'How long a new account tries it out; 0 for no trial.',
+    sentence: 'Length of the trial of a new account. 0 gives no trial.',
     reads: wholeNumber(0, 3650, 'days'),
     default: '14',
     example: '30',
@@ -31,24 +31,25 @@ export const accounts = {
 
 export const usage = {
   USAGE: {
-    sentence: 'Whether usage is counted and referrals are redeemed.',
+    sentence: 'Whether usage is counted and referral codes can be redeemed.',
     reads: onOff,
     default: 'on',
     example: 'off',
   },
-  QUOTA_ANONYMOUS: quota('a guest, or somebody who has not signed in,', '1000'),
+  QUOTA_ANONYMOUS: quota('a guest or a client without a user', '1000'),
   QUOTA_FREE: quota('a user without an active subscription', '2500'),
   QUOTA_PAID: quota('a user with an active subscription', '10000'),
   REFERRAL_BONUS: {
-    sentence: 'How much more a month both sides of a referral may use.',
+    sentence: 'Units that a referral adds to the monthly quota of both users.',
     reads: wholeNumber(0, 1_000_000_000),
     default: '500',
     example: '250',
   },
   BILLING_WEBHOOK_SECRETS: {
-    sentence: 'The secrets one of which signs the webhooks of the billing system; several while they are rotated.',
+    sentence:
+      "Secrets that verify the signatures of the billing system's webhooks. List several while they are rotated.",
     reads: webhookSecrets,
-    otherwise: 'none, and no billing event is taken',
+    otherwise: 'none; billing events are refused',
     example: 'whsec_$(openssl rand -base64 32)',
     secret: true,
   },
@@ -56,7 +57,7 @@ export const usage = {
 
 function quota<const T extends string>(whom: string, units: T) {
   return {
-    sentence: `How much ${whom} may use in a month.`,
+    sentence: `Units that ${whom} may use in a month.`,
     reads: wholeNumber(0, 1_000_000_000),
     default: units,
     example: units,

@@ -1,9 +1,9 @@
-// Real variables of other programs that only look like a misspelt one of ours.
+// Variables of other programs that look like a misspelt one of ours.
 const others = new Set(['HTTP_HOST', 'HTTPS_PORT', 'GRPC_HOST', 'SMTP_PORT', 'FTP_PORT', 'TCP_PORT']);
 
-/** The known name that `name` is probably meant to be, or undefined when it is known itself or nothing like one. */
-export function findNearMiss(name: string, known: readonly string[]): string | undefined {
-  // Anything else in a name could forge a line of the log.
+/** The known name that `name` probably means. Undefined when it is known itself, or similar to none. */
+export function findClosestName(name: string, known: readonly string[]): string | undefined {
+  // Attack: other characters in a name could forge a line of the log.
   if (known.includes(name) || others.has(name) || !/^[\w.-]{4,64}$/.test(name)) return undefined;
   const written = name.toUpperCase();
   return [0, 1, 2]
@@ -16,7 +16,7 @@ function allowedEdits(name: string, edits: number): number {
   return name.length < 8 ? Math.min(edits, 1) : edits;
 }
 
-/** Whether so many insertions, deletions, substitutions and swaps of neighbours make `a` into `b`. */
+/** Whether `edits` insertions, deletions, substitutions and swaps of neighbours turn `a` into `b`. */
 function isWithin(edits: number, a: string, b: string): boolean {
   if (a === b || edits === 0 || Math.abs(a.length - b.length) > edits) return a === b;
   if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));

@@ -1,4 +1,4 @@
-/** One setting that is wrong: what was found (of a secret only its shape), what is allowed, and a line that would do. */
+/** One invalid setting: what was found (only the length of a secret), what is allowed, and a valid example. */
 export interface Fault {
   readonly variable: string;
   readonly found: string;
@@ -6,12 +6,12 @@ export interface Fault {
   readonly example: string;
 }
 
-/** Everything that is wrong with the settings, at once. The message is for people and holds no secret. */
+/** All faults of the configuration together. The message is for people and contains no secret. */
 export class ConfigFaults extends Error {
   override name = 'ConfigFaults';
   readonly faults: readonly Fault[];
 
-  /** The notices come along, because a misspelt name often explains a missing setting. */
+  /** The message contains the notices, because a misspelt name often explains a missing setting. */
   constructor(faults: readonly Fault[], notices: readonly string[] = []) {
     const count = faults.length === 1 ? '1 setting is wrong' : `${faults.length} settings are wrong`;
     super([`Gatehouse cannot start: ${count}.`, ...faults.map(formatFault), ...notices].join('\n\n'));

@@ -1,25 +1,26 @@
 import { availableParallelism } from 'node:os';
-import { findNearMiss } from './closest-name.ts';
+import { findClosestName } from './closest-name.ts';
 import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
-import { type Complaint, findComplaints } from './rules.ts';
+import type { Complaint } from './rule.ts';
+import { findComplaints } from './rules.ts';
 import { type Setting, type SettingName, settings, type Values } from './schema.ts';
 
 export { ConfigFaults } from './config-faults.ts';
 
-/** Everything the service is told from outside, frozen. Times are seconds. */
+/** The configuration of this process, frozen. Times are in seconds. */
 export type Config = Frozen<ReturnType<typeof arrange> & { traces: ReturnType<typeof readTracing> }>;
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** What the operator should know although the service starts. */
+  /** Warnings for the operator. */
   readonly notices: readonly string[];
 }
 
 /**
- * The configuration of this process. Outside production, secrets that are not set are read from DATA_DIR, generated at
- * the first start. Throws ConfigFaults.
+ * Reads the environment of this process. Outside production, secrets that are not set are generated at the first start and
+ * kept in DATA_DIR. Throws ConfigFaults.
  */
 export function loadConfig(): LoadedConfig {
   const given = readConfig(process.env);
@@ -29,7 +30,7 @@ export function loadConfig(): LoadedConfig {
   return { config, notices: [...notices, ...made.notices] };
 }
 
-/** Reads the settings from `env` and the files it names. Throws ConfigFaults with all that is wrong, never a part. */
+/** Reads the settings from `env` and the files it names. Throws ConfigFaults with all faults together. */
 export function readConfig(env: Environment): LoadedConfig {
   const readings = (Object.keys(settings) as SettingName[]).map((name) => readSetting(name, env));
   const values = Object.fromEntries(readings.map(({ name, value }) => [name, value])) as Partial<Values>;
@@ -52,12 +53,12 @@ function complain({ name, found }: Reading, complaints: readonly Complaint[]): F
     }));
 }
 
-/** Gives the values their place, and those that depend on others their default. */
+/** Arranges the values, with defaults for those that depend on others. */
 function arrange(values: Values) {
   const production = values.NODE_ENV === 'production';
   const workers = values.WORKERS;
   const publicUrl = values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`;
-  // Settings speak of the replica. What this returns is for one process of it.
+  // Settings are per replica. The configuration is for one process of it.
   const share = (all: number) => Math.max(1, Math.floor(all / workers));
   return {
     environment: values.NODE_ENV,
@@ -67,7 +68,7 @@ function arrange(values: Values) {
     host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
     grpcPort: values.GRPC_PORT,
     httpPort: values.HTTP_PORT,
-    /** Undefined for none. */
+    /** Undefined: no admin port. */
     adminPort: values.ADMIN_PORT,
     publicUrl,
     ...arrangeGateway(values, production),
@@ -89,11 +90,11 @@ function arrange(values: Values) {
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
-    /** Days; undefined for ever. */
+    /** In days; undefined keeps all events. */
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
-    /** Where the pages are that links lead to: the application's or, where it has none, the service's own. */
+    /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
     frontendUrl: values.FRONTEND_URL ?? publicUrl,
     ownPages: values.FRONTEND_URL === undefined,
     mail: arrangeMail(values),
@@ -119,7 +120,7 @@ function arrangeAccounts(values: Values) {
       trialPlan: values.TRIAL_PLAN,
       trialDays: values.TRIAL_DAYS,
     },
-    /** Undefined where usage is off. */
+    /** Undefined when usage is off. */
     usage: values.USAGE ? { anonymous, free, paid, bonus } : undefined,
     billingSecrets: values.BILLING_WEBHOOK_SECRETS ?? [],
   };
@@ -165,6 +166,7 @@ function arrangeMail(values: Values) {
     perHour: values.MAIL_HOURLY_LIMIT,
     lifetimes: {
       email_verification: values.VERIFICATION_LIFETIME,
+      registration_rejection: values.VERIFICATION_LIFETIME,
       password_reset: values.PASSWORD_RESET_LIFETIME,
       email_change: values.EMAIL_CHANGE_LIFETIME,
       magic_link: values.MAGIC_LINK_LIFETIME,
@@ -173,13 +175,13 @@ function arrangeMail(values: Values) {
 }
 
 /**
- * Undefined unless OpenTelemetry's own variables, which its SDK reads itself, say where traces go. With the name they go
- * under when the variables do not give one.
+ * Undefined unless OpenTelemetry's own variables name a destination for traces; its SDK reads them itself. `serviceName`
+ * is undefined when the variables contain a name.
  */
 function readTracing(env: Environment): { serviceName: string | undefined } | undefined {
   if (env.OTEL_SDK_DISABLED?.toLowerCase() === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
-  const telling = ['OTEL_TRACES_EXPORTER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
-  if (!telling.some((name) => env[name])) return undefined;
+  const destinations = ['OTEL_TRACES_EXPORTER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+  if (!destinations.some((name) => env[name])) return undefined;
   const isNamed = env.OTEL_SERVICE_NAME || /\bservice\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
   return { serviceName: isNamed ? undefined : 'gatehouse' };
 }
@@ -194,7 +196,7 @@ function findMisspelt(env: Environment): string[] {
   const entries: [string, Setting][] = Object.entries(settings);
   const known = entries.flatMap(([name, { secret }]) => (secret ? [name, `${name}_FILE`] : [name]));
   return Object.keys(env).flatMap((name) => {
-    const meant = env[name] && findNearMiss(name, known);
+    const meant = env[name] && findClosestName(name, known);
     return meant ? `${name} is not a setting; did you mean ${meant}?` : [];
   });
 }

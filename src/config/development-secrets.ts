@@ -14,7 +14,7 @@ import {
 import { dirname, join } from 'node:path';
 import { ConfigFaults, type Fault } from './config-faults.ts';
 
-/** What was given; an empty list is filled from a file of dataDir. */
+/** The configured keys; an empty list is filled from a file in dataDir. */
 interface Given {
   readonly dataDir: string;
   readonly masterKeys: readonly unknown[];
@@ -26,7 +26,7 @@ interface Kind {
   readonly file: string;
   readonly generate: () => string;
   readonly shape: RegExp;
-  /** The variable's value for what the file holds. */
+  /** Converts the file's content to the variable's value. */
   readonly toSetting: (text: string) => string;
   readonly inProduction: string;
 }
@@ -57,8 +57,9 @@ interface DevelopmentSecrets {
 }
 
 /**
- * The secrets that were not given, from files in the data directory that only their owner can read. A missing one is
- * generated, once even when two processes start together. Throws ConfigFaults when a file cannot be trusted or made.
+ * Reads the secrets that were not configured from files in the data directory that only their owner can read. A missing
+ * file is generated, only once even when two processes start together. Throws ConfigFaults when a file cannot be trusted or
+ * created.
  */
 export function readDevelopmentSecrets({ dataDir, masterKeys, serviceKeys }: Given): DevelopmentSecrets {
   const missing = [...(masterKeys.length > 0 ? [] : [masterKey]), ...(serviceKeys.length > 0 ? [] : [serviceKey])];
@@ -83,14 +84,15 @@ function keep(kind: Kind, path: string): Kept {
     const created = createOnce(path, `${kind.generate()}\n`);
     const { mode, text } = readOnce(path);
     if (mode & 0o077) return refuse(kind, `${path} has mode ${mode.toString(8)}`, 'mode 600', `chmod 600 ${path}`);
-    if (!kind.shape.test(text)) return refuse(kind, `${path} does not hold what was generated`, 'the file as it was');
+    if (!kind.shape.test(text))
+      return refuse(kind, `${path} does not contain a generated secret`, 'the file as it was generated');
     return { text, notice: created ? announce(kind, path) : `${kind.variable} is not set: using ${path}` };
   } catch (thrown) {
     return refuse(kind, `${path} cannot be used (${(thrown as NodeJS.ErrnoException).code})`, 'a writable DATA_DIR');
   }
 }
 
-/** Whether this call made the file. It appears complete or not at all, and never replaces another's. */
+/** Returns whether this call created the file. Race: it appears complete or not at all, and replaces no other. */
 function createOnce(path: string, text: string): boolean {
   if (existsSync(path)) return false;
   const draft = `${path}.${randomBytes(8).toString('hex')}`;
@@ -109,7 +111,7 @@ function createOnce(path: string, text: string): boolean {
   }
 }
 
-/** Mode and text of one and the same file, whatever the path means a moment later. */
+/** Race: mode and text are of the same file, even if the path is replaced meanwhile. */
 function readOnce(path: string): { mode: number; text: string } {
   const file = openSync(path, 'r');
   try {

@@ -3,7 +3,7 @@ import { groups, type Setting } from './schema.ts';
 export interface SettingDescription {
   readonly name: string;
   readonly group: string;
-  /** In words where it depends on something else. */
+  /** In words where it depends on other settings. */
   readonly default: string;
   readonly secret: boolean;
   readonly description: string;
@@ -11,7 +11,7 @@ export interface SettingDescription {
   readonly example: string;
 }
 
-/** Every setting as people should know it, by group, straight from the schema. */
+/** Every setting of the schema, by group. */
 export function describeSettings(): SettingDescription[] {
   return Object.entries(groups).flatMap(([group, members]) =>
     Object.entries<Setting>(members).map(([name, setting]) => ({
@@ -29,15 +29,16 @@ export function describeSettings(): SettingDescription[] {
 const usage = `Usage: gatehouse [serve|migrate|keys|admin|audit|import] [--help]
 
   serve    runs the service (default)
-  migrate  brings the database's schema up to date and exits
-  keys     shows and rotates the keys that sign access tokens
-  admin    admin grant EMAIL makes an operator of who has verified the address, with --unverified of
-           whoever registered it; admin revoke EMAIL ends that, admin list shows them
-  audit    audit verify follows the chain of seals and names the first event that is wrong
-  import   import FILE creates users of JSON lines, with the hashes of another system; - reads stdin
+  migrate  migrates the database schema and exits
+  keys     manages the keys that sign access tokens: keys list, keys rotate [--force],
+           keys revoke KEY-ID
+  admin    manages operators: admin list, admin grant EMAIL [--unverified], admin revoke EMAIL;
+           without --unverified the user must have verified the address
+  audit    audit verify checks the audit trail and names the first event that fails the check
+  import   import FILE creates users from JSON lines, with their password hashes; - reads stdin
 
-Settings are environment variables; an empty one counts as not set. A secret may stand in a file
-instead, named by the variable with _FILE behind it.`;
+Settings are environment variables; an empty one counts as not set. A secret can be read from a file
+instead: the variable NAME_FILE then names the file.`;
 
 /** What `gatehouse --help` prints: at most 100 columns. */
 export function helpText(): string {

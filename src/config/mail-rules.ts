@@ -1,4 +1,4 @@
-import type { Rule } from './rules.ts';
+import type { Rule } from './rule.ts';
 
 export const mailRules: readonly Rule[] = [
   ({ MAIL_MODE, SMTP_URL }) =>
@@ -9,13 +9,13 @@ export const mailRules: readonly Rule[] = [
     HIDE_REGISTRATION &&
     AUTO_CONFIRM_EMAIL && {
       variable: 'AUTO_CONFIRM_EMAIL',
-      why: 'with HIDE_REGISTRATION=on nobody may be signed in by registering',
+      why: 'with HIDE_REGISTRATION=on registering must not sign in',
       allowed: 'off, together with HIDE_REGISTRATION=on',
       example: 'AUTO_CONFIRM_EMAIL=off',
     },
 ];
 
-/** Mail that silently goes nowhere locks people out: production has to say what becomes of it. */
+/** Without mail users are locked out, so production must configure it explicitly. */
 export const mailRulesOfProduction: readonly Rule[] = [
   ({ MAIL_MODE, SMTP_URL }) =>
     MAIL_MODE === undefined &&
@@ -36,7 +36,7 @@ export const mailRulesOfProduction: readonly Rule[] = [
     (MAIL_MODE ?? (SMTP_URL && 'smtp')) === 'smtp' &&
     MAIL_FROM?.address.endsWith('@localhost') && {
       variable: 'MAIL_FROM',
-      why: 'nobody takes mail from there',
+      why: 'mail servers refuse mail from localhost',
       allowed: 'an address of your domain',
     },
 

@@ -10,7 +10,7 @@ const smtpUrl = z
   .transform(readSmtpUrl)
   .refine(({ host }) => host.length > 0, 'without a host')
   .describe(
-    'smtp://user:password@host:port (STARTTLS, which only a local host may lack), smtps:// (TLS) or smtp-insecure:// (TLS only where it is offered), special characters percent-encoded',
+    'smtp://user:password@host:port (STARTTLS, optional on a local host only), smtps:// (TLS) or smtp-insecure:// (TLS where the server offers it), special characters percent-encoded',
   );
 
 function readSmtpUrl(text: string) {
@@ -39,57 +39,58 @@ const pageUrl = z
   .regex(/^https?:\/\/[^\s/?#\\@]+(\/[^\s?#\\]*)?$/, 'not an address without user, query and fragment')
   .refine(URL.canParse, 'not a URL')
   .transform((text) => new URL(text).href.replace(/\/+$/, ''))
-  .describe('an absolute http or https URL, with a path or without; no query, fragment or user');
+  .describe('an absolute http or https URL, optionally with a path; no query, fragment or user');
 
 export const mail = {
   MAIL_MODE: {
     sentence:
-      'What becomes of mail: sent over SMTP_URL, kept for /dev/mail of ADMIN_PORT (never in production), or not made at all.',
+      'What happens to mail: smtp sends it through SMTP_URL, capture shows it at /dev/mail of ADMIN_PORT (never in production), off creates none.',
     reads: choice('smtp', 'capture', 'off'),
-    otherwise: 'smtp with SMTP_URL, else capture outside production; production must say',
+    otherwise: 'smtp with SMTP_URL, else capture; production must set one of the two',
     example: 'off',
   },
   SMTP_URL: {
-    sentence: 'The server that takes our mail.',
+    sentence: 'The server that mail is sent through.',
     reads: smtpUrl,
     otherwise: 'none',
     example: 'smtps://gatehouse:password@mail.example.com',
     secret: true,
   },
   MAIL_FROM: {
-    sentence: 'The sender of our mail.',
+    sentence: 'Sender of the mail.',
     reads: sender,
     default: 'no-reply@localhost',
     example: 'Example <no-reply@example.com>',
   },
   FRONTEND_URL: {
     sentence:
-      'The pages that links lead to: /verify-email, /reset-password, /magic-link and /confirm-email-change below it, with ?token=, and /invite with ?account_invite_code=.',
+      "Base URL of the application's pages for links in mail: /verify-email, /reject-registration, /reset-password, /magic-link and /confirm-email-change with ?token=, and /invite with ?account_invite_code=.",
     reads: pageUrl,
     otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',
   },
   MAIL_LOCALE: {
     sentence:
-      'The language of mail to users who have chosen none, or one we have no texts in, and of our pages for browsers alike.',
+      "Language of mail and of the service's own pages for users and browsers that choose no supported language.",
     reads: choice('en', 'de'),
     default: 'en',
     example: 'de',
   },
   MAIL_TEMPLATES: {
-    sentence: 'A folder with texts of your own, as en/password_reset.txt; those it lacks are ours.',
+    sentence:
+      'Directory of your own mail texts, such as en/password_reset.txt. Built-in texts are used where it has none.',
     reads: path,
     otherwise: 'none',
     example: '/etc/gatehouse/mail',
   },
   MAIL_GAP: {
-    sentence: 'How long nobody is sent a second mail of the same kind that anyone may ask for.',
+    sentence: 'Minimum time between two mails of one kind to one address, for kinds that anyone may request.',
     reads: duration('0s', '1h'),
     default: '60s',
     example: '2m',
   },
   MAIL_HOURLY_LIMIT: {
-    sentence: 'How many mails of one kind that anyone may ask for one address is sent in an hour.',
+    sentence: 'Maximum number of mails of one kind to one address in an hour, for kinds that anyone may request.',
     reads: wholeNumber(1, 1000),
     default: '10',
     example: '5',
@@ -99,20 +100,20 @@ export const mail = {
   EMAIL_CHANGE_LIFETIME: valueLifetime('the link that confirms a new address', '24h'),
   MAGIC_LINK_LIFETIME: valueLifetime('the link that signs in', '10m'),
   EMAIL_VERIFICATION: {
-    sentence: 'Whether addresses are verified by mail. Always with HIDE_REGISTRATION.',
+    sentence: 'Whether new e-mail addresses are verified by mail. Always on with HIDE_REGISTRATION.',
     reads: onOff,
     default: 'on',
     example: 'off',
   },
   REQUIRE_VERIFIED_EMAIL: {
-    sentence: 'Whether somebody whose address is not verified is refused at sign-in.',
+    sentence: 'Whether a sign-in is refused until the e-mail address is verified.',
     reads: onOff,
     default: 'off',
     example: 'on',
   },
   HIDE_REGISTRATION: {
     sentence:
-      'Whether nobody is told that an address is registered: Register then always answers the same and the mail tells the rest. Nobody signs in with a password before they have proved the address.',
+      'Whether responses hide which addresses are registered. Register then always returns the same, the outcome is sent by mail, and a password works only after the address is verified.',
     reads: onOff,
     default: 'off',
     example: 'on',
@@ -121,7 +122,7 @@ export const mail = {
 
 function valueLifetime<const T extends string>(what: string, usual: T) {
   return {
-    sentence: `How long ${what} is good, from when it was sent.`,
+    sentence: `Lifetime of ${what}, from the time the mail is sent.`,
     reads: duration('1s', '30d'),
     default: usual,
     example: usual,

@@ -14,45 +14,46 @@ import type { Settings } from './setting.ts';
 
 export const network = {
   GRPC_PORT: {
-    sentence: 'The port of the gRPC server; 0 takes any free one.',
+    sentence: 'Port of the gRPC server. 0 takes any free port.',
     reads: wholeNumber(0, 65_535),
     default: '50051',
     example: '50051',
   },
   HTTP_PORT: {
-    sentence: 'The port of the HTTP server; 0 takes any free one. It differs from GRPC_PORT.',
+    sentence: 'Port of the HTTP server. 0 takes any free port. Must differ from GRPC_PORT.',
     reads: wholeNumber(0, 65_535),
     default: '8080',
     example: '8080',
   },
   ADMIN_PORT: {
     sentence:
-      'The port of metrics and probes for operators; 0 takes any free one, off opens none. It differs from the other two.',
+      'Port of the metrics and probes for operators. 0 takes any free port, off opens none. Must differ from the other two.',
     reads: portOrOff,
     default: '9090',
     example: '9464',
   },
   BIND_ADDRESS: {
-    sentence: 'The address all servers listen on; outside production any but loopback needs DEV_EXPOSE=yes.',
+    sentence:
+      'Address that all servers listen on. Outside production, any other than loopback requires DEV_EXPOSE=yes.',
     reads: ipAddress,
     otherwise: '0.0.0.0 in production or with DEV_EXPOSE=yes, else 127.0.0.1',
     example: '127.0.0.1',
   },
   DEV_EXPOSE: {
-    sentence: 'Lets a service outside production listen beyond loopback; refused in production.',
+    sentence: 'Lets a service outside production listen beyond loopback. Refused in production.',
     reads: yesNo,
     default: 'no',
     example: 'yes',
   },
   PUBLIC_URL: {
-    sentence: 'The address people and token verifiers know the service by; production requires it, with https.',
+    sentence:
+      'Address of the service for browsers and for verifiers of access tokens: the issuer of tokens is below it. Required in production, with https.',
     reads: publicUrl,
     otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT',
     example: 'https://auth.example.com',
   },
   CORS_ORIGINS: {
-    sentence:
-      'The browser origins whose pages may call the service. In development pages of http://localhost may too, whatever their port.',
+    sentence: 'Origins of the web pages that may call the service. In development, pages of http://localhost may too.',
     reads: origins,
     otherwise: 'none',
     example: 'https://app.example.com,http://localhost:3000',
@@ -65,13 +66,13 @@ export const network = {
     example: 'refuse',
   },
   TRUSTED_PROXY_HOPS: {
-    sentence: 'How many proxies stand in front and append to X-Forwarded-For.',
+    sentence: 'Number of proxies in front of the service that append to X-Forwarded-For.',
     reads: wholeNumber(0, 10),
     default: '0',
     example: '1',
   },
   REFLECTION: {
-    sentence: 'Whether the gRPC server describes itself to tools such as grpcurl.',
+    sentence: 'Whether the gRPC server offers reflection, for tools such as grpcurl.',
     reads: onOff,
     otherwise: 'off in production, else on',
     example: 'on',
@@ -81,34 +82,34 @@ export const network = {
 export const tls = {
   TLS_CERT: {
     sentence:
-      'The certificate that both ports show, then its intermediates; with it both speak TLS only. Read again when it changes.',
+      'Certificate of both ports, followed by its intermediate certificates. Both ports then accept TLS only. The file is read again when it changes.',
     reads: pemFile('one certificate or more'),
     otherwise: 'none: no TLS',
     example: '/run/tls/tls.crt',
   },
   TLS_KEY: {
-    sentence: 'The private key of TLS_CERT.',
+    sentence: 'Private key of TLS_CERT.',
     reads: pemFile('a private key that is not encrypted'),
     otherwise: 'none',
     example: '/run/tls/tls.key',
   },
   TLS_CLIENT_CA: {
     sentence:
-      'The authorities whose client certificates are trusted; with it the gRPC port asks for one, the HTTP port never.',
+      'Authorities whose client certificates are trusted. The gRPC port then asks for a client certificate; the HTTP port never does.',
     reads: pemFile('one certificate or more'),
     otherwise: 'none: clients are not asked',
     example: '/run/tls/ca.crt',
   },
   CLIENT_CERTIFICATES: {
     sentence:
-      'Whether the gRPC port cuts off clients without a certificate of TLS_CLIENT_CA, or serves them as anybody.',
+      'Whether the gRPC port refuses clients without a certificate of TLS_CLIENT_CA (required) or serves them without an identity (optional).',
     reads: choice('required', 'optional'),
     otherwise: 'required with TLS_CLIENT_CA',
     example: 'optional',
   },
   SERVICE_CERTIFICATES: {
     sentence:
-      'The backends that may call as a service by their client certificate: a DNS or URI alternative name of it, or the common name of one that has no alternative names.',
+      'Backends that may call as a service with a client certificate, each by a DNS or URI alternative name of the certificate, or by the common name where it has no alternative names.',
     reads: certificateNames,
     otherwise: 'none',
     example: 'orders.internal,spiffe://example.com/billing',

@@ -39,8 +39,8 @@ export const portOrOff = z
 /** What a billing system may call a plan. */
 export const planName = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 userMail, digits, dots, hyphens and underscores')
-  .describe('1 to 64 userMail, digits, dots, hyphens and underscores');
+  .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not 1 to 64 letters, digits, dots, hyphens and underscores')
+  .describe('1 to 64 letters, digits, dots, hyphens and underscores');
 /** Whole days, or undefined for ever. */
 export const daysOrOff = z
   .string()
@@ -80,13 +80,13 @@ export const lifetime = z
   .pipe(z.tuple([lifetimePart, lifetimePart]))
   .transform(([idle, absolute]) => ({ idle, absolute }))
   .refine(({ idle, absolute }) => idle <= absolute, 'the idle limit is longer than the absolute one')
-  .describe('idle/absolute, two durations from 1s to 3650d, the first at most the second');
+  .describe('idle/absolute, two durations from 1s to 3650d, idle at most absolute');
 
 export const path = z
   .string()
   .refine((text) => !text.includes('\0'), 'holds a NUL character')
   .transform((text) => resolve(text))
-  .describe('a directory, from the working directory when relative');
+  .describe('a directory, absolute or relative to the working directory');
 
 /** The path of a file; rules say whether it is a good one. */
 export function pemFile(what: string) {
@@ -101,7 +101,7 @@ export const certificateNames = listOf(
     .regex(/^[^*"\\]*$/, 'holds a wildcard, a quote or a backslash; names match letter by letter'),
 )
   .refine(areUnique, 'a name stands there twice')
-  .describe('a comma list of names, each 1 to 64 characters, exactly as in the certificate; no wildcard');
+  .describe('a comma-separated list of names, each 1 to 64 characters, exactly as in the certificate; no wildcard');
 
 export const ipAddress = z
   .string()
@@ -126,7 +126,7 @@ export const origins = listOf(
     .string()
     .regex(originShape, 'not an exact origin')
     .refine(isCanonical, 'not as browsers write it (lower case, no default port)'),
-).describe('a comma list of exact origins scheme://host[:port]; no wildcard, no null, no trailing slash');
+).describe('a comma-separated list of exact origins scheme://host[:port]; no wildcard, no null, no trailing slash');
 
 /** Argon2id's parameters, memory in KiB. */
 export const hashCost = z
@@ -158,7 +158,7 @@ export const limits = listOf(limitEntry)
   .refine((list) => areUnique(list.map(({ key }) => key)), 'a method stands there twice')
   .transform((list) => Object.fromEntries(list.map(({ key, limit }) => [key, limit])))
   .describe(
-    'a comma list of Service.Method=N, Service.Method:session=N and *=N, N calls a minute (1 to 1000000) or off; of failed sign-ins AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
+    'a comma-separated list of Service.Method=N, Service.Method:session=N and *=N, where N is calls a minute (1 to 1000000) or off; for failed attempts AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
   );
 
 /** A comma list, spaces around an entry ignored; every wrong entry is named by its place. */

@@ -4,7 +4,7 @@ import { type Setting, type SettingName, settings } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a setting says and, in words that hold no secret, where it says so. */
+/** The value of a setting and, in words without secrets, its source. */
 export interface Reading {
   readonly name: SettingName;
   readonly found: string;
@@ -43,7 +43,7 @@ function findText(name: SettingName, setting: Setting, env: Environment): Source
 }
 
 function readSecretFile(variable: string, path: string): Source {
-  // Whoever puts the secret itself here must not read it in the log: secrets have a colon, paths hardly ever.
+  // The secret itself may be here by mistake, and must not be printed. Secrets contain a colon; paths hardly ever do.
   const file = path.includes(':') ? 'a path with a colon (the secret itself?)' : quote(path);
   const refuse = (why: string): Source => ({
     found: file,
@@ -66,7 +66,7 @@ export function exampleOf(name: SettingName): string {
   return `${name}=${settings[name].example}`;
 }
 
-/** As a line of plain ASCII; the user and password of a URL, and a key where its path should be, are hidden. */
+/** As a line of plain ASCII, without the user and password of a URL or a key in place of its path. */
 function quote(text: string): string {
   const shown = text.replace(/:\/\/.*@/s, '://***@').replace(/-----BEGIN.*/s, '-----BEGIN ***');
   const line = JSON.stringify(shown.length > 80 ? `${shown.slice(0, 77)}...` : shown);

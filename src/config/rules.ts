@@ -1,20 +1,9 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { mailRules, mailRulesOfProduction } from './mail-rules.ts';
-import type { SettingName, Values } from './schema.ts';
+import type { Complaint, Rule } from './rule.ts';
+import type { Values } from './schema.ts';
 import { tlsRules } from './tls-rules.ts';
 
-/** What is wrong with a setting although it reads well on its own. */
-export interface Complaint {
-  readonly variable: SettingName;
-  readonly why: string;
-  readonly allowed: string;
-  /** Where the setting's own example would not do. */
-  readonly example?: string;
-}
-
-export type Rule = (values: Partial<Values>) => Complaint | false | undefined;
-
-/** Rules between settings. One that could not be read is undefined here, and so is one that is not set. */
 const rules: readonly Rule[] = [
   ({ GRPC_PORT, HTTP_PORT }) =>
     HTTP_PORT !== 0 &&
@@ -38,7 +27,7 @@ const rules: readonly Rule[] = [
   ({ MASTER_KEYS = [], PASSWORD_PEPPER }) =>
     MASTER_KEYS.some(({ key }) => PASSWORD_PEPPER?.key.equals(key)) && {
       variable: 'PASSWORD_PEPPER',
-      why: 'the same secret for two purposes, it is a master key too',
+      why: 'the same secret for two purposes: it is also a master key',
       allowed: 'a key of its own',
     },
 
@@ -48,7 +37,7 @@ const rules: readonly Rule[] = [
     BIND_ADDRESS !== undefined &&
     !isLoopback(BIND_ADDRESS) && {
       variable: 'BIND_ADDRESS',
-      why: 'others could reach a service with development rules',
+      why: 'other machines could reach a service with development rules',
       allowed: 'a loopback address outside production, or any together with DEV_EXPOSE=yes',
     },
 
@@ -105,13 +94,13 @@ const productionRules: readonly Rule[] = [
   ...mailRulesOfProduction,
 ];
 
-/** Every rule between settings that is broken. */
+/** The complaints of all rules. */
 export function findComplaints(values: Partial<Values>): Complaint[] {
   const applied = values.NODE_ENV === 'production' ? [...rules, ...productionRules] : rules;
   return applied.map((rule) => rule(values)).filter((complaint) => complaint !== undefined && complaint !== false);
 }
 
-/** KiB by passes: ASVS 5.0, appendix C, after OWASP's Password Storage Cheat Sheet. */
+/** The minimum in KiB by the number of passes: ASVS 5.0, appendix C, and OWASP's Password Storage Cheat Sheet. */
 function leastMemory(passes: number): number {
   if (passes === 1) return 47_104;
   return passes === 2 ? 19_456 : 12_288;

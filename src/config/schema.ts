@@ -10,31 +10,31 @@ export type { Setting } from './setting.ts';
 
 const running = {
   NODE_ENV: {
-    sentence: 'Where the service runs; production refuses every shortcut made for development and tests.',
+    sentence: 'The environment. Production refuses the settings that exist for development and tests only.',
     reads: choice('development', 'test', 'production'),
     default: 'development',
     example: 'production',
   },
   WORKERS: {
-    sentence: 'How many processes of this machine serve the same ports, as one replica.',
+    sentence: 'Number of processes on this machine that serve the same ports as one replica.',
     reads: wholeNumber(1, 64),
     default: '1',
     example: '4',
   },
   DATA_DIR: {
-    sentence: 'Where the embedded database and the development secrets live.',
+    sentence: 'Directory of the embedded database and of the generated development secrets.',
     reads: path,
     default: '.data',
     example: '/var/lib/gatehouse',
   },
   LOG_LEVEL: {
-    sentence: 'The least important log lines that are written.',
+    sentence: 'Minimum level of the log lines that are written.',
     reads: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
     example: 'warn',
   },
   SHUTDOWN_DELAY: {
-    sentence: 'How long a stopping replica reports itself not ready before it refuses calls.',
+    sentence: 'How long a stopping replica reports that it is not ready before it refuses new calls.',
     reads: duration('0s', '1h'),
     otherwise: '5s in production, else 0s',
     example: '10s',
@@ -46,7 +46,7 @@ const running = {
     example: '25s',
   },
   CLOCK_OFFSET: {
-    sentence: 'Moves the clock of tests; refused in production.',
+    sentence: 'Shifts the clock, for tests. Refused in production.',
     reads: wholeNumber(-315_360_000, 315_360_000, 'seconds'),
     default: '0',
     example: '3600',
@@ -55,7 +55,7 @@ const running = {
 
 const database = {
   DATABASE_URL: {
-    sentence: 'The PostgreSQL database; without it an embedded one starts in DATA_DIR.',
+    sentence: 'The PostgreSQL database. Without it, an embedded PostgreSQL starts in DATA_DIR.',
     reads: databaseUrl,
     otherwise: 'embedded',
     example: 'postgres://gatehouse:password@localhost:5432/gatehouse',
@@ -63,13 +63,13 @@ const database = {
   },
   DATABASE_POOL_SIZE: {
     sentence:
-      'The most connections one replica opens, beside one per process for reads; WORKERS share them, two each at least.',
+      'Maximum number of database connections of one replica, not counting one per process for reads. Divided among WORKERS, at least two each.',
     reads: wholeNumber(1, 500),
-    otherwise: '10, or 5 for each of WORKERS where that is more',
+    otherwise: '10, or 5 per worker if that is more',
     example: '20',
   },
   DATABASE_STATEMENT_TIMEOUT: {
-    sentence: 'After how long the database gives up on a statement.',
+    sentence: 'How long a statement may run before the database cancels it.',
     reads: duration('1s', '1h'),
     default: '5s',
     example: '5s',
@@ -78,21 +78,23 @@ const database = {
 
 const secrets = {
   MASTER_KEYS: {
-    sentence: 'The keys that seal what the database holds; older ones still open. Production requires them.',
+    sentence:
+      'Keys that protect the secrets in the database. The first key protects new secrets; the others are kept to read older ones. Required in production.',
     reads: masterKeys,
     otherwise: 'generated in DATA_DIR outside production',
     example: 'first:$(openssl rand -base64 32)',
     secret: true,
   },
   SERVICE_KEYS: {
-    sentence: 'The backends that may call as a service, each by the SHA-256 of its key.',
+    sentence: 'Backends that may call as a service, each with the SHA-256 hash of its key.',
     reads: serviceKeys,
     otherwise: 'none in production, else generated in DATA_DIR',
     example: 'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64)',
     secret: true,
   },
   PASSWORD_PEPPER: {
-    sentence: 'A key mixed into every password hash; whoever sets it must keep it. Not one of MASTER_KEYS.',
+    sentence:
+      'A key mixed into every password hash. No password can be verified without it, so keep it safe. Must not be one of MASTER_KEYS.',
     reads: secretKey,
     otherwise: 'none',
     example: 'pepper:$(openssl rand -base64 32)',
@@ -102,45 +104,46 @@ const secrets = {
 
 const sessions = {
   ACCESS_TOKEN_LIFETIME: {
-    sentence: 'How long an access token is valid.',
+    sentence: 'Lifetime of an access token.',
     reads: wholeNumber(1, 86_400, 'seconds'),
     default: '3600',
     example: '900',
   },
   REFRESH_REUSE_INTERVAL: {
-    sentence: 'How long the refresh token just spent answers with its successor again, for lost replies and two tabs.',
+    sentence:
+      'How long the previous refresh token still returns its successor, for lost responses and concurrent tabs.',
     reads: wholeNumber(0, 60, 'seconds'),
     default: '10',
     example: '10',
   },
   SESSION_LIFETIME_WEB: sessionLifetime('a browser', '7d/30d'),
   SESSION_LIFETIME_NATIVE: sessionLifetime('a native app', '30d/90d'),
-  SESSION_LIFETIME_CLI: sessionLifetime('a command line', '30d/365d'),
+  SESSION_LIFETIME_CLI: sessionLifetime('a command-line tool', '30d/365d'),
   SESSION_LIFETIME_DEVICE: sessionLifetime('a device', '30d/365d'),
   SESSION_LIFETIME_SERVICE: sessionLifetime('a service', '30d/365d'),
 } as const satisfies Settings;
 
 const passwords = {
   PASSWORD_MIN_LENGTH: {
-    sentence: 'The fewest characters of a new password.',
+    sentence: 'Minimum number of characters of a new password.',
     reads: wholeNumber(6, 64),
     default: '8',
     example: '12',
   },
   PASSWORD_HASH_COST: {
-    sentence: 'The parameters of Argon2id; production refuses less than the OWASP minimum.',
+    sentence: 'Parameters of Argon2id. Production refuses values below the minimum that OWASP recommends.',
     reads: hashCost,
     default: 'm=19456,t=2,p=1',
     example: 'm=47104,t=1,p=1',
   },
   HASH_CONCURRENCY: {
-    sentence: 'How many passwords one replica hashes at once; its WORKERS share them, one each at least.',
+    sentence: 'Number of passwords that one replica hashes at the same time. Divided among WORKERS, at least one each.',
     reads: wholeNumber(1, 64),
-    otherwise: 'one less than the processors, at least 1',
+    otherwise: 'one less than the number of CPUs, at least 1',
     example: '4',
   },
   HASH_QUEUE: {
-    sentence: 'How many calls of one replica may wait for a hash before further ones are refused.',
+    sentence: 'Number of calls that may wait for a password hash in one replica. Further calls are refused.',
     reads: wholeNumber(0, 10_000),
     otherwise: '32 times HASH_CONCURRENCY',
     example: '128',
@@ -155,20 +158,21 @@ const admission = {
     example: 'off',
   },
   AUTO_CONFIRM_EMAIL: {
-    sentence: 'Whether a new e-mail address counts as verified without a mail.',
+    sentence: 'Whether a new e-mail address counts as verified without a verification mail.',
     reads: onOff,
     default: 'off',
     example: 'on',
   },
   LIMITS: {
     sentence:
-      "Replaces the contract's call budgets, each per caller or (:session) per session, and those of failures (docs/throttling.md).",
+      'Replaces rate limits of the contract: calls per address or, with :session, per session, and the limits of failed attempts (docs/throttling.md).',
     reads: limits,
-    otherwise: "the contract's",
+    otherwise: 'the limits of the contract',
     example: 'AuthService.SignIn=10,SessionService.Refresh:session=20',
   },
   MAX_IN_FLIGHT: {
-    sentence: 'How many calls one replica serves at once before it refuses further ones.',
+    sentence:
+      'Maximum number of calls that one replica serves at the same time. Further calls are refused. Divided among WORKERS.',
     reads: wholeNumber(1, 100_000),
     default: '512',
     example: '1024',
@@ -177,7 +181,8 @@ const admission = {
 
 const trail = {
   AUDIT_RETENTION: {
-    sentence: 'How many days audit events are kept; whole days are dropped, and off keeps them for good.',
+    sentence:
+      'Number of days that audit events are kept, or off to keep them for ever. Events are deleted by whole days.',
     reads: daysOrOff,
     default: '400',
     example: '730',
@@ -186,7 +191,7 @@ const trail = {
 
 function sessionLifetime<const T extends string>(client: string, limits: T) {
   return {
-    sentence: `How long a session of ${client} lives unused, and how long at all.`,
+    sentence: `Idle timeout and maximum lifetime of a session of ${client}.`,
     reads: lifetime,
     default: limits,
     example: limits,

@@ -23,7 +23,9 @@ export const secretKey = z
 export const masterKeys = listOf(secretKey)
   .refine((keys) => areUnique(keys.map(({ id }) => id)), 'an id stands there twice')
   .refine((keys) => areUnique(keys.map(({ key }) => key.toString('hex'))), 'a key stands there twice')
-  .describe('a comma list of id:base64, the active key first, each id 1 to 16 of a-z, 0-9, _ and -, each key 32 bytes');
+  .describe(
+    'a comma-separated list of id:base64, the active key first, each id 1 to 16 characters a-z, 0-9, _ or -, each key 32 random bytes',
+  );
 
 /**
  * Whether 32 bytes are surely not random: few distinct values, one half like the other, a constant step (0, 1, 2 ...),
@@ -55,7 +57,9 @@ const serviceKey = z
 export const serviceKeys = listOf(serviceKey)
   .refine((keys) => areUnique(keys.map(({ name }) => name)), 'a name stands there twice')
   .refine((keys) => areUnique(keys.map(({ digest }) => digest.toString('hex'))), 'a digest stands there twice')
-  .describe('a comma list of name:sha256, each name 1 to 64 of a-z, 0-9, _ and -, each digest 64 hexadecimal digits');
+  .describe(
+    'a comma-separated list of name:sha256, each name 1 to 64 characters a-z, 0-9, _ or -, each hash 64 hexadecimal digits',
+  );
 
 /** A key of Standard Webhooks: 24 to 64 bytes. */
 const webhookSecret = z
@@ -70,4 +74,4 @@ const webhookSecret = z
 
 export const webhookSecrets = listOf(webhookSecret)
   .refine((keys) => areUnique(keys.map((key) => key.toString('hex'))), 'a secret stands there twice')
-  .describe('a comma list of whsec_base64, each secret 24 to 64 random bytes');
+  .describe('a comma-separated list of whsec_base64, each secret 24 to 64 random bytes');

@@ -4,15 +4,15 @@ import type { z } from 'zod';
 export interface Setting {
   /** What it does. */
   readonly sentence: string;
-  /** Reads the text; its description says what is allowed. */
+  /** Parses the text; its description says what is allowed. */
   readonly reads: z.ZodType<unknown, string>;
-  /** As text, read like any other value. */
+  /** As text, parsed like any other value. */
   readonly default?: string;
-  /** The default in words, where there is none or it depends on something else. */
+  /** The default in words, where it depends on other settings or there is no value. */
   readonly otherwise?: string;
-  /** A value that would do; the shell may have to expand it. */
+  /** A valid value, which the shell may have to expand. */
   readonly example: string;
-  /** Never printed, and also read from the file that NAME_FILE names. */
+  /** A secret is never printed, and can be read from the file that NAME_FILE names. */
   readonly secret?: true;
 }
 

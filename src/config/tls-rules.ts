@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { findCertificateFault, findKeyFault, findPairFault } from '../crypto/pem.ts';
-import type { Complaint, Rule } from './rules.ts';
+import type { Complaint, Rule } from './rule.ts';
 
 type FileSetting = 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA';
 
-/** What the settings of TLS need of each other, and of the files they name. */
+/** Rules between the settings of TLS, and for the files they name. */
 export const tlsRules: readonly Rule[] = [
   fileRule('TLS_CERT', findCertificateFault, 'the path of a PEM file with the certificate, then its intermediates'),
   fileRule('TLS_KEY', findKeyFault, 'the path of a PEM file with a private key that is not encrypted'),
@@ -41,7 +41,7 @@ function neededRule(variable: Complaint['variable'], needed: FileSetting): Rule 
     values[variable] !== undefined &&
     values[needed] === undefined && {
       variable,
-      why: `of no use without ${needed}, no client is asked for a certificate`,
+      why: `without ${needed} no client is asked for a certificate`,
       allowed: `nothing, or a value together with ${needed}`,
     };
 }
@@ -54,7 +54,7 @@ function findFaultOfFile(file: string, findFault: (pem: string) => string | unde
   }
 }
 
-/** Of two files that are good on their own. */
+/** Undefined also when one of the files has a fault of its own. */
 function findFaultOfPair(cert: string, key: string): string | undefined {
   if (findFaultOfFile(cert, findCertificateFault) || findFaultOfFile(key, findKeyFault)) return undefined;
   return findPairFault(readFileSync(cert, 'utf8'), readFileSync(key, 'utf8'));

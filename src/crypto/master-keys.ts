@@ -15,10 +15,10 @@ export interface MasterKey {
 }
 
 /**
- * The installation's secrets, from MASTER_KEYS. The first seals and signs; the others still open and verify.
+ * The installation's secrets, from MASTER_KEYS. The first one encrypts and signs; all of them decrypt and verify.
  *
- * No master key is used itself: each purpose has a key of its own, derived with HKDF-SHA-256 (RFC 5869) from the
- * purpose's name, so that nothing made for one purpose means anything to another.
+ * No master key is used directly. Each purpose has a key of its own, derived with HKDF-SHA-256 (RFC 5869) from the name of
+ * the purpose, so that a value created for one purpose is invalid for every other.
  */
 export class MasterKeys {
   readonly #keys: ReadonlyMap<string, Buffer>;
@@ -44,7 +44,7 @@ export class MasterKeys {
     return derived;
   }
 
-  /** The same as a key object, which makes an HMAC four times as cheap as bytes do. */
+  /** The same as a key object, with which an HMAC takes a quarter of the time. */
   macKey(purpose: string, id = this.activeId): KeyObject | undefined {
     const known = this.#macKeys.get(purpose)?.get(id);
     if (known) return known;
@@ -56,18 +56,18 @@ export class MasterKeys {
     return key;
   }
 
-  /** HMAC-SHA-256 of what is too easily guessed to be stored as a plain hash. */
+  /** HMAC-SHA-256, for values that are too easily guessed to be stored as a plain hash. */
   mac(purpose: string, data: string): Buffer {
     return createHmac('sha256', this.macKey(purpose)!).update(data).digest();
   }
 
-  /** Whether it is the mac of `data`, under any of the keys. */
+  /** Whether `mac` is the MAC of `data` under any of the keys. */
   isMac(purpose: string, data: string, mac: Buffer): boolean {
     const macUnder = (id: string) => createHmac('sha256', this.macKey(purpose, id)!).update(data).digest();
     return [...this.#keys.keys()].some((id) => timingSafeEqual(macUnder(id), mac));
   }
 
-  /** Encrypts with AES-256-GCM. `about` is authenticated too, so that a sealed value opens only where it belongs. */
+  /** Encrypts with AES-256-GCM. `about` is authenticated as well, so that a value cannot be moved to another row. */
   seal(purpose: string, about: string, plain: Buffer): Buffer {
     const nonce = randomBytes(12);
     const cipher = createCipheriv('aes-256-gcm', this.derive(purpose)!, nonce).setAAD(Buffer.from(about));
@@ -76,7 +76,7 @@ export class MasterKeys {
     return Buffer.concat([Buffer.of(id.length), id, nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** Decrypts what `seal` made. Throws when the key is unknown or anything was altered. */
+  /** Decrypts a value of `seal`. Throws when the key is unknown or anything was altered. */
   open(purpose: string, about: string, sealed: Buffer): Buffer {
     const start = 1 + sealed[0]!;
     const id = sealed.toString('utf8', 1, start);
@@ -88,7 +88,7 @@ export class MasterKeys {
     return Buffer.concat([decipher.update(sealed.subarray(start + 28)), decipher.final()]);
   }
 
-  /** A value per key that tells whether two processes hold the same one, and nothing else about it. */
+  /** A value per key that shows whether two processes have the same key, and reveals nothing else. */
   checks(): Record<string, string> {
     const check = (id: string) => createHmac('sha256', this.derive('check', id)!).update('check').digest('base64url');
     return Object.fromEntries([...this.#keys.keys()].map((id) => [id, check(id)]));

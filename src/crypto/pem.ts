@@ -3,12 +3,12 @@ import { createSecureContext } from 'node:tls';
 
 const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** The certificates of a file that findCertificateFault has nothing against. */
+/** The certificates of a file in which findCertificateFault finds no fault. */
 export function certificatesIn(pem: string): X509Certificate[] {
   return (pem.match(certificatePattern) ?? []).map((block) => new X509Certificate(block));
 }
 
-/** What is wrong with a file of certificates, in words that quote nothing of it. Undefined when nothing is. */
+/** The fault of a file of certificates, in words that quote nothing of it. Undefined when it is valid. */
 export function findCertificateFault(pem: string): string | undefined {
   const blocks = pem.match(certificatePattern) ?? [];
   if (blocks.length !== pem.split('-----BEGIN CERTIFICATE-----').length - 1) return 'ends within a certificate';
@@ -17,16 +17,16 @@ export function findCertificateFault(pem: string): string | undefined {
   return bad < 0 ? undefined : `certificate ${bad + 1} of ${blocks.length} cannot be read`;
 }
 
-/** The same of the file of a private key. */
+/** The fault of the file of a private key. */
 export function findKeyFault(pem: string): string | undefined {
-  if (pem.includes('ENCRYPTED')) return 'is encrypted, and there is nowhere to say its passphrase';
+  if (pem.includes('ENCRYPTED')) return 'is encrypted, which is not supported';
   return succeeds(() => createPrivateKey(pem)) ? undefined : 'holds no private key in PEM';
 }
 
-/** What keeps these two, each good on its own, from serving together. */
+/** The fault of a certificate and a key that are both valid but do not work together. */
 export function findPairFault(cert: string, key: string): string | undefined {
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return 'not the key of the certificate';
-  // OpenSSL has opinions beyond that: about short keys and weak hashes, for example.
+  // OpenSSL has further requirements, for example on the length of keys and on hashes.
   const thrown = failureOf(() => createSecureContext({ cert, key }));
   return thrown && `OpenSSL refuses it together with the certificate (${thrown.code})`;
 }

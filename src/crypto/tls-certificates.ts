@@ -24,8 +24,8 @@ type Renewed = () => void;
 const dayMs = 86_400_000;
 
 /**
- * What the service shows of itself under TLS, and whom it trusts, as the files say. Renewed files are served from the
- * next handshake on; connections that are open stay. Files that do not work are reported, and what there was is kept.
+ * The TLS certificate of the service and the authorities it trusts, from files. Renewed files are used from the next
+ * handshake on; open connections stay. Invalid files are logged, and the previous ones stay in use.
  */
 export class Certificates {
   readonly #files: CertificateFiles;
@@ -41,7 +41,7 @@ export class Certificates {
     this.#current = current;
   }
 
-  /** Throws when the files cannot be served. Of a certificate that has expired it only warns: it may be renewed soon. */
+  /** Throws when the files are invalid. An expired certificate only causes a warning, because it may be renewed soon. */
   static async open(files: CertificateFiles, log: Logger, now: Date): Promise<Certificates> {
     const pem = await readPem(files);
     const fault = findFault(pem);
@@ -56,30 +56,30 @@ export class Certificates {
     return { cert: this.#current.cert, key: this.#current.key, minVersion: 'TLSv1.2' };
   }
 
-  /** The same with the authorities for clients, if there are any. */
+  /** The same, with the authorities for client certificates if there are any. */
   get mutualContext(): SecureContextOptions {
     return { ...this.context, ca: this.#current.clientCa };
   }
 
-  /** Whether there are authorities to check the certificates of clients with. */
+  /** Whether clients are asked for certificates. */
   get asksClients(): boolean {
     return this.#files.clientCa !== undefined;
   }
 
-  /** Days until the service's certificate, or the first of its intermediates, expires; negative when one has. */
+  /** Days until the service's certificate or one of its intermediates expires; negative when one has expired. */
   daysLeft(now: Date): number {
     const ends = certificatesIn(this.#current.cert).map(({ validToDate }) => validToDate.getTime());
     return (Math.min(...ends) - now.getTime()) / dayMs;
   }
 
-  /** Calls back whenever the contexts have changed. */
+  /** `renewed` is called whenever the contexts have changed. */
   onRenewal(renewed: Renewed): void {
     this.#listeners.push(renewed);
   }
 
   /**
-   * Looks at the files again. By content: a Kubernetes secret is swapped by a symlink, and a copy may keep its times.
-   * What is new is taken at the second look, because certificate and key are often written one after the other.
+   * Checks the files by content: a Kubernetes secret is replaced by a symlink, and a copy may keep its times. New content is
+   * used when the next check finds it unchanged, because certificate and key are often written one after the other.
    */
   async look(now: Date): Promise<void> {
     const found = await readPem(this.#files).catch((error: NodeJS.ErrnoException) => error);

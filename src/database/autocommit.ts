@@ -6,22 +6,22 @@ import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
-const pipes = new WeakMap<MikroORM, ReadPipeline>();
+const pipelines = new WeakMap<MikroORM, ReadPipeline>();
 
-/** Remembers the ORM's connections, for what goes past the ORM. The pipe ends with the pool. */
-export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipeline): void {
+/** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
+export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
   letCallsLeave(pool);
   pools.set(orm, pool);
-  if (!pipe) return;
-  pipes.set(orm, pipe);
+  if (!pipeline) return;
+  pipelines.set(orm, pipeline);
   const end = pool.end.bind(pool) as () => Promise<void>;
-  pool.end = (() => Promise.all([pipe.close(), end()])) as unknown as typeof pool.end;
+  pool.end = (() => Promise.all([pipeline.close(), end()])) as unknown as typeof pool.end;
 }
 
-/** Has reads take their turns on the pool like everything else. */
+/** Sends later reads over the pool, like all other statements. */
 export function closeReadPipeline(orm: MikroORM): void {
-  void pipes.get(orm)?.close();
-  pipes.delete(orm);
+  void pipelines.get(orm)?.close();
+  pipelines.delete(orm);
 }
 
 export function poolOf(orm: MikroORM): pg.Pool {
@@ -31,24 +31,25 @@ export function poolOf(orm: MikroORM): pg.Pool {
 }
 
 /**
- * Where a single statement runs that commits by itself: straight on the pool, at a third of the cost of going through the
- * ORM. When the signal is aborted the statement is cancelled in the database.
+ * Runs single statements that commit by themselves, directly on the pool, at a third of what they cost through the ORM.
+ * When the signal is aborted, the running statement is cancelled in the database.
  */
 export class Autocommit {
   readonly #pool: pg.Pool;
-  readonly #pipe: ReadPipeline | undefined;
+  readonly #pipeline: ReadPipeline | undefined;
   readonly signal: AbortSignal | undefined;
 
   constructor(orm: MikroORM, signal?: AbortSignal) {
     this.#pool = poolOf(orm);
-    this.#pipe = pipes.get(orm);
+    this.#pipeline = pipelines.get(orm);
     this.signal = signal;
   }
 
-  /** For a statement that changes nothing. It shares a connection with others of its kind while those are answered. */
+  /** For a statement that changes nothing. It shares one connection with other reads in flight. */
   async read<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
     this.signal?.throwIfAborted();
-    return ((await this.#pipe?.ask(name, text, values)) as Row[] | undefined) ?? this.send(name, text, () => values);
+    const rows = (await this.#pipeline?.ask(name, text, values)) as Row[] | undefined;
+    return rows ?? this.send(name, text, () => values);
   }
 
   /** The values are read once there is a connection: what they depend on may change during the wait. */
@@ -72,7 +73,7 @@ export class Autocommit {
       throw error;
     } finally {
       this.signal?.removeEventListener('abort', cancel);
-      // Given back earlier, the connection might have the next call's statement cancelled.
+      // Race: if the connection were returned earlier, the next call's statement might be cancelled.
       if (cancelling) await cancelling;
       client.release(broken);
     }

@@ -1,13 +1,13 @@
 import pg from 'pg';
 
-/** What a connection of a pool is opened with. The password is not enumerable there. */
+/** The options that a pool opens its connections with. Its `password` is not enumerable, so it is copied by name. */
 export function connectionOptions({ options }: pg.Pool): pg.ClientConfig {
   return { ...options, password: options.password } as pg.ClientConfig;
 }
 
 /**
- * Ends the statement that a connection waits for, or the whole connection, by way of another that is opened for it.
- * Whatever becomes of this, the statement itself will tell.
+ * Cancels the running statement of a connection, or ends the connection, over a second connection. Errors are ignored: the
+ * statement itself returns or fails.
  */
 export async function cancelQuery(
   client: object,
@@ -21,7 +21,7 @@ export async function cancelQuery(
     await messenger.query(`select ${means}($1)`, [processID]);
   } catch {
   } finally {
-    // Over a connection that has fallen silent this would wait for ever.
+    // On a connection that no longer responds, waiting for the end would take for ever.
     void messenger.end().catch(() => {});
   }
 }

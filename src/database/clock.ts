@@ -1,11 +1,11 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 
-/** Tells the time. Everything that compares or stores a time gets it from the one clock of its call. */
+/** Returns the current time. All code that compares or stores a time uses the clock of its call. */
 export type Clock = () => Date;
 
 /**
- * The process's clock set to the database's, so that all replicas agree: the offset is measured now and whenever
- * `adjust` is called. Half the round trip is taken off, so it is right to a millisecond or two.
+ * The process's clock, corrected by its offset to the database's clock so that all replicas agree. The offset is measured
+ * now and whenever `adjust` is called, less half the round trip: it is accurate to a millisecond or two.
  */
 export async function openClock(orm: MikroORM, offsetSeconds: number) {
   let offset = 0;

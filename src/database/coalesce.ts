@@ -1,41 +1,42 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { faultOf } from './sqlstate.ts';
 
-/** Answers for several items at once. An item that is not among the answers goes alone after all. */
-type Together<Item, Answer> = (items: readonly Item[]) => Promise<ReadonlyMap<Item, Answer>>;
+/** Runs several items in one statement. An item that is not among its results runs alone after all. */
+type Together<Item, Result> = (items: readonly Item[]) => Promise<ReadonlyMap<Item, Result>>;
 
-interface Waiting<Item, Answer> {
+interface Waiting<Item, Result> {
   readonly item: Item;
-  readonly resolve: (answers: ReadonlyMap<Item, Answer>) => void;
+  readonly resolve: (results: ReadonlyMap<Item, Result>) => void;
   readonly reject: (error: unknown) => void;
 }
 
 const itemsAtMost = 64;
+
 /**
- * Lets what comes at once go together. Who comes while nothing is under way goes alone, immediately. Who comes later leaves
- * in a batch: at the end of this turn of the event loop or, while another batch is away, when that is back. So nobody waits
- * for company, and the more come, the less each one costs: a statement, a commit and the system calls around them are
- * shared. A batch belongs to no call, and stands in no call's trace.
+ * Coalesces concurrent items into one statement. An item that finds nothing in flight runs alone, without delay. Items that
+ * arrive meanwhile form a batch: it is sent at the end of this turn of the event loop or, while another batch is in flight,
+ * when that one returns. Under load the items of a batch share one statement, one commit and the system calls around them.
+ * A batch belongs to no call, so its statement appears in no call's trace.
  */
-export class Coalescer<Item, Answer> {
-  readonly #together: Together<Item, Answer>;
+export class Coalescer<Item, Result> {
+  readonly #together: Together<Item, Result>;
   readonly #patience: number;
   readonly #outside = AsyncLocalStorage.snapshot();
-  readonly #waiting: Waiting<Item, Answer>[] = [];
+  readonly #waiting: Waiting<Item, Result>[] = [];
   #alone = 0;
-  #isAway = false;
+  #isSending = false;
 
-  /** After `patience` milliseconds the next batch waits no longer for the one before: its connection may be dead. */
-  constructor(together: Together<Item, Answer>, patience = 100) {
+  /** A batch waits at most `patience` milliseconds for the batch before it, whose connection may be dead. */
+  constructor(together: Together<Item, Result>, patience = 100) {
     this.#together = together;
     this.#patience = patience;
   }
 
-  /** The item's answer: from a batch, or from `alone`. Whatever a batch throws, each of its items throws. */
-  async take(item: Item, alone: () => Promise<Answer>): Promise<Answer> {
-    if (this.#alone > 0 || this.#isAway) {
-      const answers = await this.#join(item);
-      if (answers.has(item)) return answers.get(item)!;
+  /** The item's result: from a batch, or from `alone`. An error of a batch is thrown for each of its items. */
+  async take(item: Item, alone: () => Promise<Result>): Promise<Result> {
+    if (this.#alone > 0 || this.#isSending) {
+      const results = await this.#join(item);
+      if (results.has(item)) return results.get(item)!;
     }
     this.#alone++;
     try {
@@ -45,42 +46,40 @@ export class Coalescer<Item, Answer> {
     }
   }
 
-  #join(item: Item): Promise<ReadonlyMap<Item, Answer>> {
+  #join(item: Item): Promise<ReadonlyMap<Item, Result>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (this.#waiting.length === 1) setImmediate(() => this.#outside(() => this.#leave()));
+      if (this.#waiting.length === 1) setImmediate(() => void this.#outside(() => this.#sendAll()));
     });
   }
 
-  #leave(): void {
-    if (this.#isAway || this.#waiting.length === 0) return;
-    this.#isAway = true;
-    let isAwaited = true;
-    const next = (): void => {
-      if (!isAwaited) return;
-      isAwaited = this.#isAway = false;
-      this.#leave();
-    };
-    const timer = setTimeout(next, this.#patience);
-    void this.#answer(this.#waiting.splice(0, itemsAtMost)).then(() => {
-      clearTimeout(timer);
-      next();
-    });
+  async #sendAll(): Promise<void> {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    while (this.#waiting.length > 0) await this.#patiently(this.#send(this.#waiting.splice(0, itemsAtMost)));
+    this.#isSending = false;
   }
 
-  async #answer(leaving: readonly Waiting<Item, Answer>[]): Promise<void> {
+  async #patiently(sent: Promise<void>): Promise<void> {
+    const { promise: isOverdue, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#patience);
+    await Promise.race([sent, isOverdue]);
+    clearTimeout(timer);
+  }
+
+  async #send(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
-      const answers = await this.#together(leaving.map(({ item }) => item));
-      for (const { resolve } of leaving) resolve(answers);
+      const results = await this.#together(batch.map(({ item }) => item));
+      for (const { resolve } of batch) resolve(results);
     } catch (error) {
-      for (const { reject } of leaving) reject(error);
+      for (const { reject } of batch) reject(error);
     }
   }
 }
 
 /**
- * The rows of a shared statement; none when it lost to a concurrent transaction again and again. What was rolled back has
- * done nothing, so each of its items may still go alone, and those that conflict with nobody succeed.
+ * The rows of a shared statement. Undefined when it lost every retry against concurrent transactions: it was rolled back,
+ * so each of its items may still run alone.
  */
 export async function unlessInConflict<Rows>(send: () => Promise<Rows>): Promise<Rows | undefined> {
   try {

@@ -15,6 +15,7 @@ import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { RateLimit } from '../throttle/rate-limit-table.ts';
+import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
 
 const accounts = [
@@ -35,6 +36,7 @@ export const entities = [
   Project,
   ProjectSettings,
   User,
+  Operator,
   Session,
   SigningKey,
   AuditEvent,

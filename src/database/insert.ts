@@ -1,75 +1,96 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { type EntityManager, EntitySchema, JsonType, UnderscoreNamingStrategy } from '@mikro-orm/postgresql';
 import { statement } from './statement.ts';
 
+type EntityClass = abstract new () => object;
+type Values = Readonly<Record<string, unknown>>;
+
 interface Column {
-  /** Of the property. */
+  readonly property: string;
   readonly name: string;
-  readonly column: string;
   readonly isJson: boolean;
 }
 
-interface Insert {
-  readonly properties: readonly Column[];
-  readonly valuesOf: (entity: object) => unknown[];
-  readonly send: (em: EntityManager, values: unknown[]) => Promise<unknown[]>;
-  readonly sendIfFree: (em: EntityManager, values: unknown[]) => Promise<unknown[]>;
+interface Table {
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly send: (em: EntityManager, values: Values) => Promise<unknown[]>;
+  readonly sendIfFree: (em: EntityManager, values: Values) => Promise<unknown[]>;
 }
 
-const inserts = new Map<string, Insert>();
+const naming = new UnderscoreNamingStrategy();
+const tables = new Map<EntityClass, Table>();
 
 /**
- * Inserts one row at once, with every value bound.
- *
- * A flush would write the values into the SQL text, so that a refused insert leaves a password hash in the log of the
- * database. Entities without secrets are persisted as usual.
+ * Inserts one row immediately, by a prepared statement. Rows that nothing in the same transaction reads or refers to may
+ * be persisted instead; the flush inserts them at its end.
  */
 export async function insert(em: EntityManager, entity: object): Promise<void> {
-  const { valuesOf, send } = insertFor(em, entity.constructor.name);
-  await send(em, valuesOf(entity));
+  const { columns, send } = tableOf(entity.constructor as EntityClass);
+  await send(em, valuesOf(entity, columns));
 }
 
-/** The same, unless a row with one of its unique values is there. Tells whether it was inserted. */
+/** The same, unless a row with one of its unique values exists. Returns whether it was inserted. */
 export async function insertIfFree(em: EntityManager, entity: object): Promise<boolean> {
-  const { valuesOf, sendIfFree } = insertFor(em, entity.constructor.name);
-  return (await sendIfFree(em, valuesOf(entity))).length === 1;
+  const { columns, sendIfFree } = tableOf(entity.constructor as EntityClass);
+  return (await sendIfFree(em, valuesOf(entity, columns))).length === 1;
+}
+
+/** The row as one JSON value, for a statement with `insertRow` in its text. */
+export function rowOf(entity: object): string {
+  const row = entity as Values;
+  const { columns } = tableOf(entity.constructor as EntityClass);
+  return JSON.stringify(Object.fromEntries(columns.map(({ property, name }) => [name, textOf(row[property])])));
 }
 
 /**
- * The row as one JSON value, for a statement that inserts it along with other things by `jsonb_populate_record`, so that
- * the list of columns stands in one place only.
+ * SQL that inserts the row that `rowOf` wrote into the parameter `row`. Conditions may follow: they call the row `added`,
+ * and `from` adds further tables to it.
+ *
+ * The statement names its columns, so a column that the next version adds gets its default while this version still runs.
  */
-export function rowOf(em: EntityManager, entity: object): string {
-  const row = entity as Record<string, unknown>;
-  const { properties } = insertFor(em, entity.constructor.name);
-  return JSON.stringify(Object.fromEntries(properties.map(({ name, column }) => [column, textOf(row[name])])));
+export function insertRow(entity: EntityClass, row: string, from?: string): string {
+  return insertFrom(entity, `jsonb_populate_record(null::"${tableOf(entity).name}", ${row})`, from);
+}
+
+/** The same for a JSON array of such rows. */
+export function insertRows(entity: EntityClass, rows: string, from?: string): string {
+  return insertFrom(entity, `jsonb_populate_recordset(null::"${tableOf(entity).name}", ${rows})`, from);
+}
+
+function insertFrom(entity: EntityClass, source: string, from: string | undefined): string {
+  const { name, columns } = tableOf(entity);
+  const list = (prefix: string) => columns.map((each) => `${prefix}"${each.name}"`).join(', ');
+  return `insert into "${name}" (${list('')}) select ${list('added.')} from ${source} added${from ? `, ${from}` : ''}`;
+}
+
+/** Reads the entity's definition: the ORM's metadata does not exist yet when statements are defined. */
+function tableOf(entity: EntityClass): Table {
+  const known = tables.get(entity);
+  if (known) return known;
+  const { tableName: name, properties } = EntitySchema.REGISTRY.get(entity)!.meta;
+  const columns = Object.entries(properties).map(([property, definition]) => ({
+    property,
+    name: (definition as { fieldName?: string }).fieldName ?? naming.propertyToColumnName(property),
+    isJson: (definition.type as unknown) === JsonType,
+  }));
+  const list = columns.map((each) => `"${each.name}"`).join(', ');
+  const text = `insert into "${name}" (${list}) values (${columns.map(({ property }) => `:${property}`).join(', ')})`;
+  const table = {
+    name,
+    columns,
+    send: statement<object, Values>(`insert_${name}`, text),
+    sendIfFree: statement<object, Values>(`insert_${name}_if_free`, `${text} on conflict do nothing returning 1`),
+  };
+  tables.set(entity, table);
+  return table;
+}
+
+function valuesOf(entity: object, columns: readonly Column[]): Values {
+  const row = entity as Values;
+  const bound = ({ property, isJson }: Column) => (isJson ? JSON.stringify(row[property]) : (row[property] ?? null));
+  return Object.fromEntries(columns.map((each) => [each.property, bound(each)]));
 }
 
 function textOf(value: unknown): unknown {
   return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value;
-}
-
-function insertFor(em: EntityManager, entityName: string): Insert {
-  const known = inserts.get(entityName);
-  if (known) return known;
-  const meta = em.getMetadata().getByClassName(entityName as never);
-  const props = meta.props.filter((each) => each.persist !== false && each.fieldNames);
-  const columns = props.map((each) => `"${each.fieldNames[0]}"`).join(', ');
-  const places = props.map((_, index) => `$${index + 1}`).join(', ');
-  const properties = props.map(({ name, fieldNames, columnTypes }) => ({
-    name,
-    column: fieldNames[0]!,
-    isJson: columnTypes[0] === 'jsonb',
-  }));
-  const text = `insert into "${meta.tableName}" (${columns}) values (${places})`;
-  const made = {
-    properties,
-    valuesOf: (entity: object) => {
-      const row = entity as Record<string, unknown>;
-      return properties.map(({ name, isJson }) => (isJson ? JSON.stringify(row[name]) : (row[name] ?? null)));
-    },
-    send: statement(`insert_${meta.tableName}`, text),
-    sendIfFree: statement(`insert_${meta.tableName}_if_free`, `${text} on conflict do nothing returning "id"`),
-  };
-  inserts.set(entityName, made);
-  return made;
 }

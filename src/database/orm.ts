@@ -2,6 +2,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
 import { keepConnections } from './autocommit.ts';
+import { BindingDriver } from './binding-driver.ts';
 import { connectionOptions } from './cancel-query.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
@@ -10,13 +11,13 @@ import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
 
 export interface DatabaseOptions {
-  /** Connections at most. */
+  /** The maximum number of connections. */
   readonly poolSize?: number;
-  /** Seconds after which PostgreSQL ends a statement whatever the caller's deadline; 0 for never. */
+  /** Seconds after which PostgreSQL ends a statement, whatever the caller's deadline; 0 for never. */
   readonly statementTimeout?: number;
 }
 
-/** Connects to PostgreSQL 15 or newer. Nothing is read yet. */
+/** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. */
 export async function openOrm(
   url: string,
   { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
@@ -24,6 +25,7 @@ export async function openOrm(
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({
+      driver: BindingDriver,
       entities,
       clientUrl: url,
       extensions: [Migrator],
@@ -41,32 +43,32 @@ export async function openOrm(
           pool = made;
         },
       },
-      // The migrations write functions, too, and no entity speaks of those.
+      // The migrations create functions, which no entity describes.
       schemaGenerator: { ignoreRoutines: true },
       migrations: { migrationsList: migrations, tableName: 'migrations', snapshot: false, silent: true },
     }),
   );
-  orm.em.getConnection().getClient(); // makes the pool; the ORM's way to ask for it would connect, and wait for nobody
+  orm.em.getConnection().getClient(); // creates the pool; the ORM's own method would also connect
   keepConnections(orm, pool!, poolSize > 1 ? new ReadPipeline(connectionOptions(pool!)) : undefined);
   return orm;
 }
 
-/** Runs the pending migrations. Several replicas may start at once: an advisory lock lets one through at a time. */
+/** Runs the pending migrations. Several replicas may start at once: an advisory lock serializes them. */
 export async function migrate(orm: MikroORM): Promise<void> {
-  // Without the timeouts of calls, which would end a long migration, or the wait for another's. The migrator looks for
-  // its table over a second connection.
+  // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
+  // table over a second connection.
   const patient = await openOrm(orm.config.get('clientUrl')!, { poolSize: 2, statementTimeout: 0 });
   const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
     await lockInstallation(em);
-    // DDL that waits behind a long read would block every sign-in that comes after it.
+    // DDL that waits behind a long read would block every later sign-in.
     await em.execute(`set local lock_timeout = '5s'`);
     await patient.migrator.up({ transaction: em.getTransactionContext()! });
   });
   await run.finally(() => patient.close(true));
 }
 
-/** The database is there, but cannot be ours. */
+/** The database responds, but cannot be used. */
 class UnfitDatabase extends Error {
   override name = 'UnfitDatabase';
 }

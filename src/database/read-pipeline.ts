@@ -4,18 +4,18 @@ import { cancelQuery } from './cancel-query.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
-/** Milliseconds after which what goes in and does not come out is taken elsewhere. */
+/** Milliseconds without any response after which the connection is given up. */
 const patience = 100;
-/** Milliseconds until another connection is tried after one has failed. */
+/** Milliseconds until a new connection is opened after one has failed. */
 const pause = 1000;
 
 /**
- * One connection that many reads share: each is sent at once, without waiting for the answers to those before it. That
- * spares both sides most of their system calls, which cost more than finding a row.
+ * One connection that many reads share. Each read is sent immediately, without waiting for the responses before it, which
+ * saves both sides most of their system calls: those cost more than finding a row.
  *
- * It promises nothing. A read that gets no answer here, because it failed, because the connection broke, or because one
- * before it waits for a lock, is told so within `patience`, and its caller asks again over a connection of its own. So it
- * is for statements that change nothing, and nobody is worse off for having tried.
+ * A read may return no response: because it failed, because the connection broke, or because an earlier read waits for a
+ * lock. It then resolves to undefined within twice `patience`, and the caller sends it again over the pool. So only
+ * statements that change nothing may be sent this way.
  */
 export class ReadPipeline {
   readonly #options: pg.ClientConfig;
@@ -24,14 +24,14 @@ export class ReadPipeline {
   #isOpening = false;
   #openAgainAt = -Infinity;
   #isClosed = false;
-  #answered = 0;
+  #responses = 0;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(options: pg.ClientConfig) {
     this.#options = options;
   }
 
-  /** The rows, or undefined when there is no answer. */
+  /** The rows, or undefined when there is no response. */
   ask(name: string, text: string, values: readonly unknown[]): Promise<Rows | undefined> {
     const client = this.#client;
     if (!client) {
@@ -41,10 +41,10 @@ export class ReadPipeline {
     return new Promise((resolve) => {
       const giveUp = (): void => resolve(undefined);
       this.#waiting.add(giveUp);
-      this.#watch ??= this.#lookAfter(this.#answered);
-      this.#gather(client);
+      this.#watch ??= this.#checkLater(this.#responses);
+      this.#cork(client);
       const settle = (rows: Rows | undefined): void => {
-        this.#answered++;
+        this.#responses++;
         this.#waiting.delete(giveUp);
         resolve(rows);
       };
@@ -55,8 +55,8 @@ export class ReadPipeline {
     });
   }
 
-  /** Holds back what is sent in this turn of the event loop until its end: it leaves in one write. */
-  #gather(client: pg.Client): void {
+  /** Holds back the statements of this turn of the event loop until its end, so that they leave in one write. */
+  #cork(client: pg.Client): void {
     const stream = streamOf(client);
     if (stream.writableCorked > 0) return;
     stream.cork();
@@ -88,18 +88,18 @@ export class ReadPipeline {
     }
   }
 
-  /** Looks again and again, while there are reads under way, whether any has been answered meanwhile. */
-  #lookAfter(answeredBefore: number): NodeJS.Timeout {
-    // Whatever has arrived is read first: it may be this process that was slow.
-    const look = (): void => void setImmediate(() => this.#look(answeredBefore));
-    return setTimeout(look, patience).unref();
+  /** Checks repeatedly, while reads are in flight, that responses arrive. */
+  #checkLater(responsesBefore: number): NodeJS.Timeout {
+    // Data that has arrived is read first, because this process itself may have been slow.
+    const check = (): void => void setImmediate(() => this.#check(responsesBefore));
+    return setTimeout(check, patience).unref();
   }
 
-  #look(answeredBefore: number): void {
+  #check(responsesBefore: number): void {
     this.#watch = undefined;
     if (this.#waiting.size === 0) return;
-    if (this.#answered === answeredBefore) this.#destroy();
-    else this.#watch = this.#lookAfter(this.#answered);
+    if (this.#responses === responsesBefore) this.#destroy();
+    else this.#watch = this.#checkLater(this.#responses);
   }
 
   #destroy(): void {
@@ -107,7 +107,7 @@ export class ReadPipeline {
     this.#openAgainAt = performance.now() + pause;
     this.#abandon();
     if (!client) return;
-    // PostgreSQL would go on waiting, and then answer to nobody.
+    // Otherwise PostgreSQL would keep the backend waiting, for example for a lock.
     void cancelQuery(client, 'pg_terminate_backend', this.#options);
     streamOf(client).destroy();
   }

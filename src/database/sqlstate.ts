@@ -1,8 +1,8 @@
-/** What a failure of the database means for the call that met it. */
+/** What a failure of the database means for the call. */
 export type Fault = 'unavailable' | 'conflict' | 'timeout' | 'bad-input' | 'unique' | undefined;
 
 const unavailable = new Set([
-  '25006', // read only: we talk to a standby after a failover
+  '25006', // read only: connected to a standby after a failover
   '53100', // disk full
   '53200', // out of memory
   '53300', // too many connections
@@ -15,7 +15,7 @@ const unavailable = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
-  'ENOENT', // the socket of the embedded database is gone
+  'ENOENT', // the embedded database has no socket
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
@@ -25,7 +25,7 @@ const unavailable = new Set([
 // pg reports these without a code.
 const lostConnection = /Connection terminated|Client has encountered a connection error|timeout exceeded when trying/;
 
-/** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined: not the database's fault. */
+/** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined for other errors. */
 export function faultOf(error: unknown): Fault {
   for (const { code, message } of causesOf(error)) {
     if (unavailable.has(code) || code.startsWith('08') || lostConnection.test(message)) return 'unavailable';
@@ -38,8 +38,8 @@ export function faultOf(error: unknown): Fault {
 }
 
 /**
- * The SQLSTATE of a failure that lies in the values: wrong data, a broken constraint, a limit of the database. The same
- * statement fails with them each time, and passes with others.
+ * The SQLSTATE of a failure caused by the values: wrong data, a broken constraint, a limit of the database. With the same
+ * values the statement fails every time.
  */
 export function dataFaultOf(error: unknown): string | undefined {
   return causesOf(error).find(({ code }) => /^(22|23|54)\w{3}$/.test(code))?.code;

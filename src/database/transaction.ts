@@ -6,9 +6,9 @@ import { faultOf } from './sqlstate.ts';
 const attempts = 8;
 
 /**
- * Runs the closure in one transaction and commits it. On 40001 and 40P01 it begins anew with a fresh entity manager,
- * with growing jitter. Once `signal` is aborted a statement under way is cancelled and nothing commits any more. The
- * retries are counted under the name of the operation.
+ * Runs the closure in one transaction and commits it. On 40001 and 40P01 the closure runs again with a fresh entity
+ * manager, after a growing random wait. Once `signal` is aborted, the running statement is cancelled and nothing commits.
+ * Retries are counted under the name of the operation.
  */
 export function transact<T>(
   orm: MikroORM,
@@ -30,7 +30,7 @@ export function forkFor(orm: MikroORM, signal?: AbortSignal): EntityManager {
   return em;
 }
 
-/** The same for a query that does not go through the entity manager. */
+/** The same options for a query that bypasses the entity manager. */
 export function abortOptionsOf(em: EntityManager) {
   const signal = signals.get(em);
   return signal && { signal, ...cancelQuery };
@@ -51,7 +51,7 @@ async function attempt<T>(
     await em.commit();
     return result;
   } catch (error) {
-    // A rollback on a broken connection fails too; what broke it is the news.
+    // A rollback on a broken connection fails too; the first error is the one to report.
     await em.rollback().catch(() => {});
     throw error;
   }
@@ -59,10 +59,10 @@ async function attempt<T>(
 
 const retries = new Map<string, number>();
 
-/** How often each operation of this process began anew. */
+/** How often each operation of this process was repeated. */
 export const retryCounts: ReadonlyMap<string, number> = retries;
 
-/** Repeats what lost against a concurrent transaction. What still loses after the last attempt is thrown. */
+/** Repeats an operation that failed because of a concurrent transaction. Throws the failure of the last attempt. */
 export async function retryConflicts<T>(run: () => Promise<T>, operation: string, signal?: AbortSignal): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
@@ -76,20 +76,20 @@ export async function retryConflicts<T>(run: () => Promise<T>, operation: string
 }
 
 /**
- * Lets one transaction of the whole installation pass at a time, until it ends: migrations, the first keys and their
- * rotation must not meet. The number is "gatehouse".
+ * Takes the lock of the installation until the transaction ends. Migrations, the creation of the first keys and their
+ * rotation must not run at the same time. The number is "gatehouse".
  */
 export async function lockInstallation(em: EntityManager): Promise<void> {
-  // Under a stricter isolation the transaction would not see what was done while it waited.
+  // Under a stricter isolation the transaction would not see what was committed while it waited.
   await em.execute('set transaction isolation level read committed');
   await em.execute('select pg_advisory_xact_lock(?)', [0x6a7e4005e]);
 }
 
 const locks = { seals: 0x6a7e4005f, days: 0x6a7e40060 } as const;
 
-/** Takes a lock of the whole installation until the transaction ends. False when another replica has it. */
+/** Takes a lock of the installation until the transaction ends. False when another replica holds it. */
 export async function lockIfFree(em: EntityManager, what: keyof typeof locks): Promise<boolean> {
-  // As above: what the last holder has committed must be seen.
+  // As above: this transaction must see what the previous holder committed.
   await em.execute('set transaction isolation level read committed');
   const [row] = await em.execute<{ got: boolean }[]>('select pg_try_advisory_xact_lock(?) as got', [locks[what]]);
   return row!.got;

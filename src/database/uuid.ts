@@ -5,7 +5,7 @@ let counter = 0;
 
 /**
  * A version 7 UUID (RFC 9562, section 5.7): sorted by time, and monotonic within a millisecond through a 12-bit counter.
- * Good for keys, where neighbours share a page of the index; never a secret.
+ * For keys, because neighbours share a page of the index. Not for secrets.
  */
 export function uuidv7(now: Date): string {
   const bytes = randomFillSync(Buffer.allocUnsafe(16));

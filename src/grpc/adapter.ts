@@ -34,7 +34,7 @@ export interface GrpcOptions {
 
 type Call = ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
-/** Adds services to a grpc-js server. They run the interceptors that the Connect gateway runs. */
+/** Adds services to a grpc-js server, with the same interceptors as in the Connect gateway. */
 export function serveGrpc(server: Server, services: readonly ServiceImplSpec[], options: GrpcOptions): void {
   for (const { methods } of services) {
     const specs = Object.values(methods);
@@ -44,8 +44,8 @@ export function serveGrpc(server: Server, services: readonly ServiceImplSpec[], 
   }
 }
 
-// Messages pass grpc-js as bytes: what it cannot decode it would call INTERNAL. Every stream is served as a
-// bidirectional one, which looks the same on the wire.
+// grpc-js passes messages on as bytes: a message that it failed to decode would be INTERNAL. Every stream is served as
+// a bidirectional one, which is the same on the wire.
 function wireFormat({ kind, method }: MethodImplSpec) {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
@@ -64,14 +64,14 @@ function handlerOf(spec: MethodImplSpec, options: GrpcOptions) {
 
 function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Buffer, Buffer> {
   const invoke = chainOf(spec, options.interceptors);
-  return async (call, answer) => {
+  return async (call, respond) => {
     const context = contextOf(call, spec, options);
     try {
       const message = await invoke(decode(spec, call.request), context);
       call.sendMetadata(metadataFrom(context.responseHeader));
-      answer(null, encode(spec, message), metadataFrom(context.responseTrailer));
+      respond(null, encode(spec, message), metadataFrom(context.responseTrailer));
     } catch (thrown) {
-      answer(statusFrom(connectErrorOf(thrown), context.responseTrailer));
+      respond(statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
       context.close();
     }
@@ -127,7 +127,7 @@ function timeLeft(call: Call, most: number | undefined): number | undefined {
   return Number.isFinite(left) ? Math.min(left, most ?? left) : most;
 }
 
-// The peer comes with its port, an IPv6 one without brackets around the address.
+// getPeer returns address and port, with or without brackets around an IPv6 address.
 const socketAddress = perConnection((call: Call): string => {
   const peer = call.getPeer();
   const address = peer.slice(0, peer.lastIndexOf(':'));
@@ -148,7 +148,7 @@ function encode({ method }: MethodImplSpec, message: Message): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-// Behind our interceptors everything is a ConnectError; health and reflection have none.
+// The errors interceptor throws ConnectErrors only. Health and reflection run without interceptors.
 function connectErrorOf(thrown: unknown): ConnectError {
   return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
 }

@@ -13,18 +13,18 @@ interface CallInit {
 
 export interface CallContext extends HandlerContext {
   /**
-   * Lets the call's signal tell everybody who works for it that there is no need any more. Of a call that is closed
-   * already nobody is told: grpc-js reports every end as a cancellation, too.
+   * Aborts the signal of the call. Does nothing once the call is closed: grpc-js reports every end of a call as a
+   * cancellation too.
    */
   abort(reason: Reason): void;
-  /** The call has been answered: its timer and its ear for the shutdown are let go. */
+  /** Clears the timer of a call that has ended, and its listener for the shutdown. */
   close(): void;
 }
 
 /**
- * The context of one gRPC call, as Connect's implementations expect it, with one signal for all that can end it early.
- * Connect's own makes four signals a call and aborts the last of them at every end, which costs more than a look-up in
- * the database.
+ * The context of one gRPC call, as Connect's implementations expect it, with one signal for deadline, cancellation and
+ * shutdown. Connect's own context creates four signals per call and aborts one of them at every end, which costs more
+ * than a look-up in the database.
  */
 export function openCallContext({ method, requestHeader, values, timeoutMs, shutdownSignal }: CallInit): CallContext {
   const controller = new AbortController();

@@ -5,12 +5,12 @@ import { perConnection } from './connection.ts';
 type Call = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;
 
 /**
- * The names in the certificate that the client of a grpc-js call has shown, verified against TLS_CLIENT_CA; none without
- * one. They are its alternative names of the kinds DNS and URI; only of a certificate without any alternative name it is
- * the common name of its subject, since those who issue certificates look less closely at that.
+ * The names in the client certificate of a grpc-js call, verified against TLS_CLIENT_CA. Empty without a certificate.
+ * They are its alternative names of the kinds DNS and URI. The common name of the subject counts only in a certificate
+ * without alternative names: authorities verify it less strictly.
  */
 export const clientNames = perConnection((call: Call): readonly string[] => {
-  // Empty unless the connection is authorized, also where certificates are optional.
+  // grpc-js sets it on authorized connections only, also where client certificates are optional.
   const { sslPeerCertificate } = call.getAuthContext();
   return sslPeerCertificate ? namesIn(sslPeerCertificate) : [];
 });
@@ -21,14 +21,15 @@ function namesIn({ subject, subjectaltname }: PeerCertificate): readonly string[
   return names.filter(([kind, name]) => kind === (isUri(name) ? 'URI' : 'DNS')).map(([, name]) => name);
 }
 
-// So that a name of one kind is never taken for one of the other.
+// A name of one kind must not pass for a name of the other.
 function isUri(name: string): boolean {
   return name.includes('://');
 }
 
 /**
- * Node writes them as one line, `DNS:a, URI:b`, and a name with a comma or anything else that could end it in quotes, as
- * JSON: who splits at commas believes a name in a name (CVE-2021-44532). What does not read to its end has no names.
+ * Node writes the names as one line, `DNS:a, URI:b`, and quotes a name with a comma or another delimiter as JSON.
+ * Splitting at commas would accept a name inside a name (CVE-2021-44532). A line that does not parse to its end has no
+ * names.
  */
 function splitAlternativeNames(line: string): (readonly [kind: string, name: string])[] {
   const entry = /([^:,"]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;

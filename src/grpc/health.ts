@@ -3,7 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { type Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/grpc/health/v1/health_pb.ts';
 import { Refusal } from '../errors.ts';
 
-/** Whether the service can serve right now, as load balancers ask for it (the gRPC health checking protocol). */
+/** Whether the service can serve, for load balancers (the gRPC health checking protocol). */
 export class HealthState {
   readonly #names: ReadonlySet<string>;
   readonly #changes = new EventEmitter().setMaxListeners(0);
@@ -11,7 +11,7 @@ export class HealthState {
   #isServing = false;
   #isRetired = false;
 
-  /** `services` are the names that may be asked for; the empty name stands for the whole. */
+  /** `services` are the names that a check may ask for. The empty name is the server as a whole. */
   constructor(services: readonly string[]) {
     this.#names = new Set(['', ...services]);
   }
@@ -26,18 +26,18 @@ export class HealthState {
     this.#changes.emit('change');
   }
 
-  /** Has `hear` told of every change. */
-  onChange(hear: (isServing: boolean) => void): void {
-    this.#changes.on('change', () => hear(this.#isServing));
+  /** Calls the listener on every change. */
+  onChange(listener: (isServing: boolean) => void): void {
+    this.#changes.on('change', () => listener(this.#isServing));
   }
 
-  /** Not serving from now on, whatever anybody finds out meanwhile. */
+  /** Not serving from now on. A later `set(true)` is ignored. */
   retire(): void {
     this.#isRetired = true;
     this.set(false);
   }
 
-  /** Ends all watches: a client that watches for ever must not hold up a replica that stops. */
+  /** Ends all watches: an open watch must not delay the shutdown of a replica. */
   close(): void {
     this.#closing.abort();
   }

@@ -20,14 +20,14 @@ export function statusFrom(error: ConnectError, trailer = new Headers()): Status
 }
 
 /**
- * Gives the errors that grpc-js raises itself (bad gzip, a malformed timeout, an oversized message) our codes and
- * reasons. It calls some of them INTERNAL although the client caused them, and answers on its innermost call, which an
- * ordinary interceptor never sees: so that call's own method is replaced.
+ * Gives the errors that grpc-js raises itself (invalid gzip, a malformed timeout, an oversized message) the codes and
+ * reasons of this service. grpc-js calls some of them INTERNAL although the client caused them. It sends them on its
+ * innermost call, which an ordinary interceptor never sees, so the method of that call is replaced.
  */
 export const explainFaults: ServerInterceptor = (_method, call) => {
   const send = call.sendStatus.bind(call);
   call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent));
-  // Around it another call would only pass everything on.
+  // A wrapper around the call would only delegate to it.
   return call as ServerInterceptingCall;
 };
 

@@ -18,21 +18,21 @@ export interface GrpcServerOptions {
   readonly health: HealthState;
   readonly proxyHops: number;
   readonly shutdownSignal: AbortSignal;
-  /** Whether the server describes itself. */
+  /** Whether the server offers reflection. */
   readonly reflection: boolean;
-  /** Bytes of a request at most. */
+  /** Maximum size of a request in bytes. */
   readonly largestRequest: number;
 }
 
-/** The gRPC server with our services and, beside them, health and reflection, which need no caller. */
+/** The gRPC server with the services of the contract, and with health and reflection, which need no caller. */
 export function createGrpcServer(options: GrpcServerOptions): Server {
-  // It writes to stderr what it does not like of a call's metadata: a bearer with one wrong letter, for example.
+  // grpc-js writes invalid metadata of a call to stderr: an access token with one wrong character, for example.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': options.largestRequest,
     'grpc.max_concurrent_streams': 100,
-    // Clients come back after a while, and with them the balance between replicas.
+    // Clients connect again after this time, which spreads them over the replicas.
     'grpc.max_connection_age_ms': 30 * 60_000,
     'grpc.max_connection_age_grace_ms': 30_000,
     'grpc.keepalive_time_ms': 60_000,
@@ -52,7 +52,7 @@ function reflect(services: readonly DescService[]): ServiceImplSpec[] {
   return [serve(ServerReflection, v1), serve(ServerReflectionAlpha, v1alpha)];
 }
 
-/** Answers with the port it listens on. */
+/** Resolves with the port that the server listens on. */
 export function listenGrpc(
   server: Server,
   host: string,
@@ -65,8 +65,9 @@ export function listenGrpc(
 }
 
 /**
- * Lets the calls under way end, until the signal cuts them off. tryShutdown alone waits for as long as a client likes, and
- * forceShutdown of grpc-js 1.14 ends no connection when channelz is off: so we stop waiting as well.
+ * Waits for the calls in flight to end, until the signal is aborted. tryShutdown alone waits as long as a client keeps
+ * a call open, and forceShutdown of grpc-js 1.14 closes no connection when channelz is off, so the waiting ends as
+ * well.
  */
 export async function drainGrpc(server: Server, cutOff: AbortSignal): Promise<void> {
   const drained = Promise.withResolvers<void>();

@@ -7,13 +7,13 @@ export interface AdminOptions {
   /** In Prometheus's text format. */
   readonly scrape: () => Promise<string>;
   readonly isReady: () => boolean;
-  /** Shown under /dev/mail. Never in production. */
+  /** Served under /dev/mail. Undefined in production. */
   readonly inbox?: InboxView | undefined;
 }
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** A server of its own for whoever runs the service, on a port that no proxy leads to: metrics and probes. */
+/** The server for operators, on a port of its own that no proxy should lead to: metrics and probes. */
 export function createAdminServer({ scrape, isReady, inbox }: AdminOptions): Server {
   const routes = new Map<string, Route>([
     ...probes(isReady),

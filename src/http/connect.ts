@@ -28,10 +28,10 @@ export interface GatewayOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
-/** Answers a request, or says that its path is none of its own. */
+/** Handles a request. Returns false for a path that it does not serve. */
 export type Gateway = (req: IncomingMessage, res: ServerResponse) => boolean;
 
-/** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not spoken. */
+/** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not supported. */
 export function connectGateway(services: readonly ServiceImplSpec[], options: GatewayOptions): Gateway {
   const router = createConnectRouter({
     grpc: false,
@@ -48,30 +48,30 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
   const handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
   return (req, res) => {
     const handler = handlers.get(req.url?.split('?', 1)[0] ?? '');
-    if (handler) void answer(handler, req, res, options);
+    if (handler) void serve(handler, req, res, options);
     return handler !== undefined;
   };
 }
 
-async function answer(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
+async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
   const values = contextValuesOf(req, options.proxyHops);
   try {
     const request = universalRequestFromNodeRequest(req, res, undefined, values);
-    // The rest of a body that is too large is read and thrown away. Unread, it would hide that the client has gone.
+    // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
     const body = req.iterator({ destroyOnReturn: false });
     res.once('finish', () => req.resume());
     const response = await respond(handler, { ...request, body }, options.refusesUnknownFields);
     response.header?.set('x-request-id', values.get(kOrigin).requestId);
     await universalResponseToNodeResponse(response, res);
   } catch {
-    // The client has gone while it was read from or written to, or its Host header is no host.
+    // The client disconnected while the request was read or the response written, or the Host header is invalid.
     if (res.headersSent) return void res.destroy();
     const malformed = new Refusal('MALFORMED_REQUEST', { detail: 'the Host header is not a host' });
     res.writeHead(400, { 'content-type': 'application/json' }).end(refusalBody(malformed));
   }
 }
 
-/** Where a request comes from, for the interceptors. */
+/** The context values of a request, for the interceptors: its origin and the protocol. */
 export function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
   const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
   const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);

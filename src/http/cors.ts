@@ -26,8 +26,8 @@ const exposedHeaders = ['X-Request-Id', 'Retry-After'];
 const localhost = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/;
 
 /**
- * Lets the listed origins, and no others, read answers (the Fetch standard's CORS protocol). Never with credentials:
- * calls carry a bearer, not a cookie. Answers preflights and says so.
+ * Lets the listed origins, and no others, read responses (the CORS protocol of the Fetch standard). Never with
+ * credentials: calls carry a bearer token, not a cookie. Responds to a preflight request and returns true for it.
  */
 export function allowOrigins({ origins, allowsLocalhost, publicUrl, onRefused }: OriginRules) {
   const listed = new Set(origins);

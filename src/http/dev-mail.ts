@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { escapeHtml } from '../text/escape-html.ts';
 
-/** A mail that was kept instead of sent. */
+/** A mail that was stored instead of sent. */
 interface ShownMail {
   readonly id: string;
   readonly recipient: string;
@@ -12,7 +12,7 @@ interface ShownMail {
   readonly time: string;
 }
 
-/** The mails that a replica outside production keeps, newest first. */
+/** The mails that a replica outside production stores, newest first. */
 export interface InboxView {
   list(): readonly ShownMail[];
 }
@@ -21,11 +21,11 @@ const style =
   'body{font:16px/1.5 sans-serif;max-width:44em;margin:1em auto;padding:0 1em}li{margin:.8em 0}a{overflow-wrap:anywhere}pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}';
 
 /**
- * The inbox of development: a list of mails, and one mail with its links (`?id=`, and `&part=html` as its reader sees
- * it). The same as JSON for who asks for that.
+ * The inbox of development: a list of mails, or one mail with its links (`?id=`), or its HTML as the recipient sees it
+ * (`&part=html`). With `accept: application/json`, the same as JSON.
  */
 export function showInbox(inbox: InboxView, req: IncomingMessage, res: ServerResponse) {
-  // Otherwise a page anywhere could have its own name lead to this port, and read the links.
+  // DNS rebinding: a page on the internet could point its own name to this port and read the links.
   if (!isOwnName(req.headers.host ?? '')) return end(res, 403, 'text/plain', 'only under the name of this machine');
   const query = new URL(req.url ?? '', 'http://localhost').searchParams;
   const mails = inbox.list();
@@ -34,7 +34,7 @@ export function showInbox(inbox: InboxView, req: IncomingMessage, res: ServerRes
   if (id !== null && !mail) return end(res, 404, 'text/plain', 'no such mail');
   if (req.headers.accept?.includes('application/json'))
     return end(res, 200, 'application/json', JSON.stringify(mail ?? { mails }));
-  // Styles stand in the page itself; there is nothing else that it may load or run.
+  // The page contains its styles. It may load or run nothing else.
   const csp = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'";
   res.setHeader('content-security-policy', csp);
   if (mail && query.get('part') === 'html') return end(res, 200, 'text/html', mail.html);

@@ -7,16 +7,16 @@ import type { GatewayOptions } from './connect.ts';
 import { largestRequest } from './limits.ts';
 
 /**
- * Opens a transport for one request: calls by it come from where the request came from, and are given up when its client
- * has gone.
+ * Opens a transport for one request. Its calls have the origin of the request, and are cancelled when the client of the
+ * request disconnects.
  */
 export type CallOnBehalf = (values: ContextValues, gone: AbortSignal) => Transport;
 
 type Handlers = ReadonlyMap<string, UniversalHandler>;
 
 /**
- * Calls our own services without a network, through the same interceptors: limits count the browser's address, and the
- * audit trail has it.
+ * Calls the services of this process without a network, through the same interceptors: rate limits and the audit trail
+ * see the address of the browser.
  */
 export function inProcess(services: readonly ServiceImplSpec[], options: GatewayOptions): CallOnBehalf {
   const { interceptors, shutdownSignal } = options;
@@ -26,7 +26,7 @@ export function inProcess(services: readonly ServiceImplSpec[], options: Gateway
   return (values, gone) =>
     createTransport({
       httpClient: (request) => handle(handlers, request, values, gone),
-      // Read by nobody.
+      // Only the path after it is used.
       baseUrl: 'http://gatehouse',
       useBinaryFormat: true,
       interceptors: [],
@@ -47,12 +47,12 @@ async function handle(
 ) {
   const handler = handlers.get(new URL(url).pathname);
   if (!handler || !body) throw new Error(`no unary call of ours: ${method} ${url}`);
-  const answer = await handler({ httpVersion: '1.1', url, method, header, body, signal, contextValues });
-  const none = async function* (): AsyncGenerator<Uint8Array> {};
+  const response = await handler({ httpVersion: '1.1', url, method, header, body, signal, contextValues });
+  const empty = async function* (): AsyncGenerator<Uint8Array> {};
   return {
-    status: answer.status,
-    header: new Headers(answer.header),
-    body: answer.body ?? none(),
-    trailer: new Headers(answer.trailer),
+    status: response.status,
+    header: new Headers(response.header),
+    body: response.body ?? empty(),
+    trailer: new Headers(response.trailer),
   };
 }

@@ -3,19 +3,19 @@ import type { Server } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Answers with the port it listens on. */
+/** Resolves with the port that the server listens on. */
 export async function listenHttp(server: Server, host: string, port: number): Promise<number> {
   server.listen(port, host);
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
-/** Lets the calls under way end, until the signal cuts them off. */
+/** Waits for the calls in flight to end, until the signal is aborted. */
 export async function drainHttp(server: Server, cutOff: AbortSignal): Promise<void> {
   const force = () => setTimeout(() => server.closeAllConnections(), 100);
   cutOff.addEventListener('abort', force, { once: true });
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  // A connection that is kept alive becomes idle with its last answer, and would then stay for a minute.
+  // A kept-alive connection becomes idle with its last response, and would then stay open for a minute.
   const idle = setInterval(() => server.closeIdleConnections(), 50);
   await closed;
   clearInterval(idle);
@@ -23,13 +23,13 @@ export async function drainHttp(server: Server, cutOff: AbortSignal): Promise<vo
 }
 
 /**
- * Drains a server whose port others go on serving. A connection that is kept alive ends with its next answer, and not
- * while nothing is asked, when a question may be on its way: its sender would see a reset, and could not know whether
- * the call was made. Those that are not used for a second end as in any drain.
+ * Drains a server whose port other processes continue to serve. A kept-alive connection is closed with its next
+ * response. Closing it while it is idle could reset a request that is on its way, and the client could not know whether
+ * the call was made. Connections that stay idle for a second are closed as in any drain.
  */
 export async function handOverHttp(server: Server, cutOff: AbortSignal): Promise<void> {
   server.prependListener('request', (_, res) => res.setHeader('connection', 'close'));
-  // The close of an HTTP server would end them at once.
+  // http.Server.close would close idle connections at once.
   NetServer.prototype.close.call(server);
   await sleep(1000, undefined, { signal: cutOff }).catch(() => {});
   await drainHttp(server, cutOff);

@@ -4,19 +4,20 @@ import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
+import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins, type OriginRules } from './cors.ts';
 import { largestHeader } from './limits.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
-  /** Where links lead to that no application takes. */
+  /** Pages behind the links in mails, where no application has its own. */
   readonly pages?: Gateway | undefined;
   readonly cors: OriginRules;
   readonly version: string;
   readonly isReady: () => boolean;
   readonly jwks: () => object;
-  /** With them the server speaks TLS only. It never asks for those of clients, which are browsers. */
+  /** With certificates the server speaks TLS only. It requests no client certificates: its clients are browsers. */
   readonly certificates?: Certificates | undefined;
 }
 
@@ -26,17 +27,17 @@ const times = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 65_000,
-  // How often Node looks for connections over these times; by itself every 30 s.
+  // How often Node checks these timeouts. Its default is every 30 s.
   connectionsCheckingInterval: 1000,
 };
 
 /** One HTTP/1.1 server for everything that is not gRPC: RPCs as JSON, keys, probes. */
 export function createHttpServer(options: HttpOptions): Server {
-  const answerPreflight = allowOrigins(options.cors);
+  const handlePreflight = allowOrigins(options.cors);
   const routes = plainRoutes(options);
   const server = createPlainOrSecure(options.certificates, (req, res) => {
     setSecurityHeaders(res);
-    if (answerPreflight(req, res) || options.gateway(req, res) || options.pages?.(req, res)) return;
+    if (handlePreflight(req, res) || options.gateway(req, res) || options.pages?.(req, res)) return;
     const route = routes.get(req.url?.split('?', 1)[0] ?? '');
     if (!route) return sendRefusal(res, 404);
     if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
@@ -58,13 +59,14 @@ function createPlainOrSecure(certificates: Certificates | undefined, listener: R
 function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<string, Route> {
   return new Map<string, Route>([
     ...probes(isReady),
+    ['/', (res) => sendJson(res, 200, describeService(version))],
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
-    // Verifiers may keep the keys for five minutes: a standby key is published long before it signs.
+    // Verifiers may cache the keys for five minutes: a standby key is published longer than that before it signs.
     ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],
   ]);
 }
 
-/** Whether the process lives, and whether it can serve right now. */
+/** Whether the process is alive, and whether it can serve. */
 export function probes(isReady: () => boolean): [path: string, Route][] {
   return [
     ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
@@ -72,7 +74,7 @@ export function probes(isReady: () => boolean): [path: string, Route][] {
   ];
 }
 
-// On every answer, refusals included (OWASP ASVS 5.0, section 3.4).
+// On every response, errors included (OWASP ASVS 5.0, section 3.4).
 export function setSecurityHeaders(res: ServerResponse): void {
   res.setHeader('cache-control', 'no-store');
   res.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'");

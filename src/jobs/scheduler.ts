@@ -6,21 +6,21 @@ export interface Job {
   /** Milliseconds between the end of a run and the next. */
   readonly every: number;
   readonly run: () => Promise<unknown>;
-  /** Resolves when the next run should not wait that long. */
+  /** Resolves when the next run should start earlier. */
   readonly nudged?: () => Promise<void>;
 }
 
-/** Hears of every run that has ended, well or not. */
-type Ended = (name: string, isGood: boolean) => void;
+/** Called after every run. */
+type Ended = (name: string, hasSucceeded: boolean) => void;
 type CountJobs = (names: readonly string[]) => Ended;
 
-/** Runs jobs side by side, each again and again, until stopped. A run that fails is logged; the next one comes anyway. */
+/** Runs jobs concurrently, each repeatedly, until stopped. A failed run is logged and does not prevent the next one. */
 export function runInBackground(jobs: readonly Job[], log: Logger, count: CountJobs = () => () => {}) {
   const stopping = new AbortController();
   const ended = count(jobs.map(({ name }) => name));
   const loops = jobs.map((job) => repeat(job, stopping.signal, log, ended));
   return {
-    /** Lets the runs under way end. */
+    /** Waits for the running jobs to finish. */
     async stop(): Promise<void> {
       stopping.abort();
       await Promise.all(loops);
@@ -38,7 +38,7 @@ async function repeat(
   for (;;) {
     await pause(every, nudge, signal);
     if (signal.aborted) return;
-    // Asked for before the run: what comes while it runs may have come too late for it.
+    // Race: asked for before the run, because a nudge during the run may come too late for it.
     nudge = nudged?.();
     try {
       await run();
@@ -50,7 +50,7 @@ async function repeat(
   }
 }
 
-/** Until the time is over, somebody nudges, or everything stops. */
+/** Waits until the time is over, the job is nudged, or the scheduler stops. */
 async function pause(milliseconds: number, nudge: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
   const waiting = new AbortController();
   const over = sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]), ref: false });

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import path from 'node:path';
 import type { Delivery, OutgoingMail } from './delivery.ts';
 
-/** A mail that was kept instead of sent. */
+/** A mail that was captured instead of sent. */
 export interface KeptMail {
   readonly id: string;
   readonly recipient: string;
@@ -13,7 +13,7 @@ export interface KeptMail {
   readonly time: string;
 }
 
-/** For development and tests: the mails that would have been sent, newest first, for whoever opens /dev/mail. */
+/** For development and tests: the captured mails, newest first, as /dev/mail shows them. */
 export interface Inbox extends Delivery {
   list(): readonly KeptMail[];
 }
@@ -33,7 +33,7 @@ export function memoryInbox(): Inbox {
   };
 }
 
-/** Keeps mails in a folder that only its owner can read, so that all processes on this machine show the same. */
+/** Keeps mails in a folder that only its owner can read, so that all processes of this machine show the same mails. */
 export function folderInbox(folder: string): Inbox {
   const names = () =>
     readdirSync(folder)

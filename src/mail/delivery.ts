@@ -1,4 +1,4 @@
-/** A mail as it leaves. */
+/** A rendered mail. */
 export interface OutgoingMail {
   readonly id: string;
   readonly recipient: string;
@@ -8,23 +8,23 @@ export interface OutgoingMail {
   readonly createdAt: Date;
 }
 
-/** Takes mails to where they are read. */
+/** Delivers mails: to a mail server, or into the captured inbox. */
 export interface Delivery {
-  /** Resolves when somebody else is responsible for the mail. Throws DeliveryFault. */
+  /** Resolves when the mail was accepted. Throws DeliveryFault. */
   send(mail: OutgoingMail, signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
-/** Why a mail was not taken. Says nothing of whom it was for. */
+/** Why a mail was not accepted. Does not contain the recipient. */
 export class DeliveryFault extends Error {
   override name = 'DeliveryFault';
-  /** A status code of SMTP, or of the system. */
+  /** An SMTP status code, or the system's error code. */
   readonly code: string;
-  /** Trying again makes no sense. */
+  /** A further attempt would fail as well. */
   readonly isFinal: boolean;
 
   constructor(code: string, isFinal: boolean, cause?: unknown) {
-    super(`mail was not taken: ${code}`, { cause });
+    super(`mail was not accepted: ${code}`, { cause });
     this.code = code;
     this.isFinal = isFinal;
   }

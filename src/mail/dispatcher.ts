@@ -4,7 +4,7 @@ import { type Delivery, DeliveryFault } from './delivery.ts';
 import type { Claimed, Outbox } from './outbox.ts';
 import type { Templates } from './templates.ts';
 
-/** What a try came to. */
+/** The outcome of an attempt to send a mail. */
 export type MailOutcome = 'sent' | 'retried' | 'dead' | 'cancelled';
 
 interface Deps {
@@ -13,53 +13,53 @@ interface Deps {
   readonly delivery: Delivery;
   readonly autocommit: Autocommit;
   readonly now: Clock;
-  /** Hears of mails that were not taken. Nothing it is told is secret, or says whom a mail was for. */
+  /** Called when an attempt fails. Its argument contains neither secrets nor the recipient. */
   readonly onFault: (fault: { mail: string; kind: string; attempt: number; fault: string; isDead: boolean }) => void;
 }
 
 const batch = 20;
-/** Seconds after which a mail is anybody's again. Longer than a try may take. */
+/** Seconds after which another dispatcher may claim the mail. Longer than an attempt may take. */
 const lease = 120;
-/** Milliseconds that a try may take. */
+/** Milliseconds that an attempt may take. */
 const patience = 60_000;
-/** Tries of one mail: with the waits between them, about nine hours. */
+/** Attempts per mail; with the waits between them they take about nine hours. */
 const mostAttempts = 16;
-/** Milliseconds between two looks at the whole queue. */
-const betweenLooks = 1000;
+/** Milliseconds between two measurements of the queue. */
+const measureInterval = 1000;
 const firstPause = 30;
 const longestPause = 3600;
 
 /**
- * Sends what is in the outbox, at least once: a process that dies after the server took a mail and before that was
- * written down has it sent again, with the same Message-ID and the same link. Any number of dispatchers may run; a mail
- * is leased to one of them, and mails to one address leave one after the other, the oldest first.
+ * Sends the mails of the outbox, at least once. If a process dies after the server accepted a mail and before that is
+ * stored, the mail is sent again, with the same Message-ID and the same link. Any number of dispatchers may run: a mail is
+ * leased to one of them, and mails to one address are sent one after the other, the oldest first.
  */
 export class Dispatcher {
   readonly #deps: Deps;
   readonly #outcomes: Record<MailOutcome, number> = { sent: 0, retried: 0, dead: 0, cancelled: 0 };
   #queue = { length: 0, oldest: 0 };
-  #lookedAt = 0;
+  #measuredAt = 0;
   #isStopping = false;
 
   constructor(deps: Deps) {
     this.#deps = deps;
   }
 
-  /** How many tries of this process came to what. */
+  /** The attempts of this process by outcome. */
   get outcomes(): Readonly<Record<MailOutcome, number>> {
     return this.#outcomes;
   }
 
-  /** As of a second ago, or of the batch under way where that takes longer. */
+  /** At most a second old, or measured before the running batch. */
   get queue(): { readonly length: number; readonly oldest: number } {
     return this.#queue;
   }
 
-  /** Sends all that is due. */
+  /** Sends all mails that are due. */
   async run(): Promise<void> {
     const { outbox, autocommit, now } = this.#deps;
     for (;;) {
-      await this.#look();
+      await this.#measureIfDue();
       const claimed = this.#isStopping ? [] : await outbox.claim(autocommit, now(), later(now(), lease), batch);
       if (claimed.length === 0) break;
       await Promise.all(claimed.map((each) => this.#attempt(each)));
@@ -67,17 +67,17 @@ export class Dispatcher {
     this.#queue = await outbox.measure(autocommit, now());
   }
 
-  /** Between batches, too: a run that meets a long queue, or a server that keeps silent, takes hours. */
-  async #look(): Promise<void> {
+  /** Also between batches: with a long queue or a silent mail server a run takes hours. */
+  async #measureIfDue(): Promise<void> {
     const { outbox, autocommit, now } = this.#deps;
     const at = now();
-    if (Math.abs(at.getTime() - this.#lookedAt) < betweenLooks) return;
-    this.#lookedAt = at.getTime();
+    if (Math.abs(at.getTime() - this.#measuredAt) < measureInterval) return;
+    this.#measuredAt = at.getTime();
     this.#outcomes.cancelled += await outbox.cancelExpired(autocommit, at);
     this.#queue = await outbox.measure(autocommit, at);
   }
 
-  /** Begins no further batch. What is leased is sent by others. */
+  /** Starts no further batch. Mails still leased are sent by other dispatchers later. */
   stop(): void {
     this.#isStopping = true;
   }
@@ -85,9 +85,9 @@ export class Dispatcher {
   async #attempt(mail: Claimed): Promise<void> {
     const { outbox, templates, delivery, autocommit, now } = this.#deps;
     try {
-      const worded = templates.word(mail.kind, mail.locale, outbox.unseal(mail));
+      const rendered = templates.render(mail.kind, mail.locale, outbox.unseal(mail));
       const { id, recipient, created_at: createdAt } = mail;
-      await delivery.send({ id, recipient, createdAt, ...worded }, AbortSignal.timeout(patience));
+      await delivery.send({ id, recipient, createdAt, ...rendered }, AbortSignal.timeout(patience));
     } catch (thrown) {
       return this.#fail(mail, thrown);
     }
@@ -100,13 +100,13 @@ export class Dispatcher {
     const fault = (thrown instanceof DeliveryFault ? thrown.code : (thrown as Error).name).slice(0, 32);
     const isDead = mail.attempts >= mostAttempts || (thrown instanceof DeliveryFault && thrown.isFinal);
     onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, isDead });
-    if (isDead) await outbox.bury(autocommit, mail, now(), fault);
+    if (isDead) await outbox.giveUp(autocommit, mail, now(), fault);
     else await outbox.retryAt(autocommit, mail, later(now(), pauseAfter(mail.attempts)), fault);
     this.#outcomes[isDead ? 'dead' : 'retried']++;
   }
 }
 
-/** Doubles up to an hour; half of it is left to chance, so that what failed together does not come back together. */
+/** Doubles up to an hour. Half of it is random, so that mails that failed together are not retried together. */
 function pauseAfter(attempts: number): number {
   return Math.min(longestPause, firstPause * 2 ** (attempts - 1)) * (0.5 + Math.random() / 2);
 }

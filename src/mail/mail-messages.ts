@@ -1,6 +1,4 @@
-import { asWords } from './typed-name.ts';
-
-/** The mails there are. Each has a text of its name in every language. */
+/** The kinds of mail. Each has a text of its name in every language. */
 export type MailKind =
   | 'verification'
   | 'password_reset'
@@ -13,20 +11,22 @@ export type MailKind =
   | 'account_invite'
   | 'new_device';
 
-/** A mail before anybody has put it into words. */
+/** A mail before it is rendered. */
 export interface Message {
   readonly kind: MailKind;
   readonly projectId: string;
   readonly recipient: string;
-  /** A BCP 47 tag, or nothing: the language that the user has chosen. */
+  /** The language that the user has chosen: a BCP 47 tag, or empty. */
   readonly locale: string;
-  /** The one-time value, or the invitation, without which the mail is not sent. */
+  /** The one-time value or the invitation in the mail. The mail is cancelled when it is no longer valid. */
   readonly tokenId?: string;
-  /** What stands for the placeholders of the text. */
+  /** The user whose one-time value it is. */
+  readonly userId?: string;
+  /** The values of the text's placeholders. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** Whom a mail goes to. */
+/** The person a mail is sent to. */
 export interface Addressee {
   readonly projectId: string;
   readonly email: string;
@@ -34,35 +34,38 @@ export interface Addressee {
   readonly locale: string;
 }
 
-/** A one-time value on its way to who may use it. */
-export interface Passed {
+/** A one-time value to be mailed. */
+export interface MailedValue {
   readonly id: string;
+  readonly userId: string;
   readonly raw: string;
-  /** What stands for it where it cannot be clicked. */
+  /** A code that may be typed instead of opening the link. */
   readonly code?: string | undefined;
+  /** The value of the link for readers who did not register. */
+  readonly rejection?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
 
-/** An invitation into an account on its way to who may accept it. */
+/** An invitation into an account to be mailed. */
 interface Invitation {
   readonly id: string;
   readonly code: string;
-  /** What the account and who invites call themselves. */
+  /** The names of the account and of the inviting member. */
   readonly account: string;
   readonly inviter: string;
   readonly expiresAt: Date;
 }
 
-/** Where a sign-in came from. */
+/** The origin of a sign-in. */
 interface SeenDevice {
   readonly at: Date;
   readonly address: string;
-  /** As it names itself. */
+  /** As the client names itself. */
   readonly device: string;
 }
 
-/** Every mail with its own function. Links begin with what the configuration says, never with anything of a request. */
+/** One method per mail. Links begin with the configured URL, never with anything of a request. */
 export class Messages {
   readonly #frontendUrl: string;
 
@@ -70,29 +73,31 @@ export class Messages {
     this.#frontendUrl = frontendUrl;
   }
 
-  verification(to: Addressee, value: Passed): Message {
-    return this.#withLink('verification', 'verify-email', to, value);
+  verification(to: Addressee, value: MailedValue): Message {
+    const message = this.#withLink('verification', 'verify-email', to, value);
+    const reject_link = this.#linkTo('reject-registration', value.rejection ?? '');
+    return { ...message, variables: { ...message.variables, reject_link } };
   }
 
-  passwordReset(to: Addressee, value: Passed): Message {
+  passwordReset(to: Addressee, value: MailedValue): Message {
     return this.#withLink('password_reset', 'reset-password', to, value);
   }
 
-  magicLink(to: Addressee, value: Passed): Message {
+  magicLink(to: Addressee, value: MailedValue): Message {
     return this.#withLink('magic_link', 'magic-link', to, value);
   }
 
-  /** Goes to the new address. */
-  emailChange(to: Addressee, value: Passed): Message {
+  /** Sent to the new address. */
+  emailChange(to: Addressee, value: MailedValue): Message {
     return this.#withLink('email_change', 'confirm-email-change', to, value);
   }
 
-  /** Goes to the old address, which does not learn the new one: it may belong to who was locked out of it. */
+  /** Sent to the old address. It does not reveal the new one, because the user may have lost control of the old mailbox. */
   emailChangeNotice(to: Addressee): Message {
     return this.#plain('email_change_notice', to);
   }
 
-  /** Goes to the address that was left. */
+  /** Sent to the old address. */
   emailChanged(to: Addressee, at: Date): Message {
     return this.#plain('email_changed', to, { time: at.toISOString() });
   }
@@ -105,12 +110,12 @@ export class Messages {
     return this.#plain('already_registered', to);
   }
 
-  /** Whoever signs in chooses what their program is called. */
+  /** Attack: the client chooses the name of the device, so it is reduced to plain words. */
   newDevice(to: Addressee, { at, address, device }: SeenDevice): Message {
     return this.#plain('new_device', to, { time: at.toISOString(), address, device: asWords(device) || '-' });
   }
 
-  /** May go to somebody who has never heard of us: of the names in it no more is left than words. */
+  /** Attack: the mail may go to any address, so the names of the account and the inviter are reduced to plain words. */
   invitation(to: Addressee, { id, code, account, inviter, expiresAt }: Invitation): Message {
     const names = { account: asWords(account), inviter: asWords(inviter) };
     const more = { ...names, link: this.invitationLink(code), time: expiresAt.toISOString() };
@@ -121,9 +126,13 @@ export class Messages {
     return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
-  #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, code, lifetime }: Passed): Message {
-    const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
-    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id };
+  #withLink(kind: MailKind, page: string, to: Addressee, { id, userId, raw, code, lifetime }: MailedValue): Message {
+    const link = this.#linkTo(page, raw);
+    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id, userId };
+  }
+
+  #linkTo(page: string, raw: string): string {
+    return `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {
@@ -131,4 +140,25 @@ export class Messages {
     const site = new URL(this.#frontendUrl).host;
     return { kind, projectId, recipient, locale, variables: { site, email: recipient, name, ...more } };
   }
+}
+
+/** The longest name in a mail, in characters. */
+const longest = 64;
+
+// Also the spellings of a dot that NFKC does not turn into one.
+const joiningSigns = /[.。:/\\@]+(?=\p{DI}*[\p{L}\p{N}[+])/gu;
+
+/**
+ * A name chosen by a user, as it may appear in our mails: on one line, of limited length, and without anything that a mail
+ * program turns into a link. Attack: a user named `evil.example` would have us send other people a link to that site.
+ */
+function asWords(typed: string): string {
+  const words = typed
+    .normalize('NFKC')
+    .replace(/\p{Bidi_Control}/gu, '')
+    .replace(joiningSigns, ' ')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  const characters = [...words];
+  return characters.length > longest ? `${characters.slice(0, longest).join('')}…` : words;
 }

@@ -24,25 +24,25 @@ interface Deps {
   readonly autocommit: Autocommit;
   readonly now: Clock;
   readonly onFault: (fault: object) => void;
-  /** Undefined: this process keeps captured mails to itself. */
+  /** Undefined: captured mails are kept in the memory of this process. */
   readonly inboxFolder: string | undefined;
 }
 
-/** All of mail that one replica has: where mails are put, and who takes them away. */
-export interface Post {
+/** The mail of one replica: the outbox that takes mails, and the dispatcher that sends them. */
+export interface MailService {
   readonly outbox: Outbox;
   readonly dispatcher: Dispatcher | undefined;
   readonly inbox: Inbox | undefined;
-  /** Resolves soon after a mail was enqueued, for the job that sends it. */
+  /** Resolves soon after the next mail is enqueued, for the job that sends it. */
   nudged(): Promise<void>;
   close(): void;
 }
 
-/** Milliseconds in which the transaction that enqueued a mail has usually committed. If not, the next second does. */
+/** Milliseconds in which the transaction that enqueued a mail usually commits. Otherwise the job's next run sends it. */
 const commitTime = 15;
 
 /** Throws TemplateFault. */
-export function openMailService({ settings, inboxFolder, ...deps }: Deps): Post {
+export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailService {
   const templates = Templates.load(settings.locale, settings.templates);
   const nudges = new Nudges();
   const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());
@@ -57,7 +57,7 @@ export function openMailService({ settings, inboxFolder, ...deps }: Deps): Post 
   return { outbox, dispatcher, inbox, nudged: () => nudges.next(), close };
 }
 
-/** Where captured mails are kept below DATA_DIR. */
+/** The folder of captured mails in DATA_DIR. */
 export function inboxFolderIn(dataDir: string): string {
   return path.join(dataDir, 'mail');
 }

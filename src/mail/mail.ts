@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { Project } from '../project/project.ts';
 
-/** Queued mails wait for their turn; the others have left, will never leave, or have lost their purpose. */
+/** A dead mail was given up. A cancelled mail lost its purpose: its one-time value or invitation is no longer valid. */
 export type MailState = 'queued' | 'sent' | 'dead' | 'cancelled';
 
 const MailTable = defineEntity({
@@ -13,7 +13,9 @@ const MailTable = defineEntity({
     kind: p.string().length(32),
     recipient: p.string().length(254),
     locale: p.string().length(35),
+    // The one-time value or the invitation in the mail, and the user whose value it is.
     tokenId: p.uuid().nullable(),
+    userId: p.uuid().nullable(),
     sealed: p.blob().nullable().hidden(),
     state: p.string().length(16).$type<MailState>(),
     attempts: p.integer(),
@@ -43,16 +45,16 @@ const MailTable = defineEntity({
 });
 
 /**
- * One mail on its way. What it says is sealed until it has left and forgotten then, so that no link ever stands in the
- * database.
+ * One mail of the outbox. Its variables are encrypted until it was sent and deleted then, so that the database never holds
+ * a link in clear text.
  */
 export class Mail extends MailTable.class {}
 MailTable.setClass(Mail);
 
 /**
- * SQL for statements that end values or invitations, and call them `dead` and the time as named: their mails go no more,
- * and what those would have said is forgotten.
+ * SQL that cancels the queued mails of one-time values or invitations. `ended` is a table with their ids, for example a
+ * common table expression of the same statement.
  */
-export const cancelMails = (dead: string, now: string) =>
+export const cancelMails = (ended: string, now = ':now') =>
   `update mail_outbox set state = 'cancelled', ended_at = ${now}, sealed = null
-     where state = 'queued' and token_id in (select id from ${dead}) returning id`;
+     where state = 'queued' and token_id in (select id from ${ended}) returning id`;

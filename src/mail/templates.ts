@@ -7,12 +7,12 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** A mail that brings a code, too, has a text of its own. */
+/** A magic link with a code has a text of its own. */
 type TextName = MailKind | 'magic_code';
 
-/** What may stand in each text. */
+/** The placeholders that each text may have. */
 const placeholders: Readonly<Record<TextName, readonly string[]>> = {
-  verification: withLink,
+  verification: [...withLink, 'reject_link'],
   password_reset: withLink,
   magic_link: withLink,
   magic_code: [...withLink, 'code'],
@@ -28,11 +28,11 @@ const placeholders: Readonly<Record<TextName, readonly string[]>> = {
 interface Template {
   readonly subject: string;
   readonly text: string;
-  /** Made of the text where there is none. */
+  /** Undefined: generated from the text. */
   readonly html: string | undefined;
 }
 
-export interface Worded {
+export interface RenderedMail {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
@@ -40,14 +40,14 @@ export interface Worded {
 
 const ours = path.join(import.meta.dirname, 'templates');
 
-/** A text of the operator's that cannot be used. The replica does not start. */
+/** An operator's text that cannot be used. The replica does not start. */
 export class TemplateFault extends Error {
   override name = 'TemplateFault';
 }
 
 /**
- * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, an empty line and paragraphs;
- * `{{name}}` stands for a value, and nothing in a text is ever executed. Throws TemplateFault.
+ * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, an empty line and paragraphs.
+ * `{{name}}` is replaced by a value; a text has no other syntax. Throws TemplateFault.
  */
 export class Templates {
   readonly #templates: ReadonlyMap<string, Template>;
@@ -58,13 +58,13 @@ export class Templates {
     this.#locale = locale;
   }
 
-  /** `locale` is the language of those who have chosen none that there is a text in. */
+  /** `locale` is used for users who have chosen no language, or one without texts. */
   static load(locale: string, folder?: string): Templates {
-    if (folder && !existsSync(folder)) throw new TemplateFault(`MAIL_TEMPLATES names ${folder}, which is not there`);
+    if (folder && !existsSync(folder)) throw new TemplateFault(`MAIL_TEMPLATES names ${folder}, which does not exist`);
     return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale);
   }
 
-  word(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): Worded {
+  render(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): RenderedMail {
     const wanted = locale.toLowerCase().split(/[-_]/, 1)[0]!;
     const name = textOf(kind, variables);
     const language = this.#templates.has(`${wanted}/${name}`) ? wanted : this.#locale;
@@ -72,7 +72,7 @@ export class Templates {
     const values = inWords(variables, language);
     const escaped = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, escapeHtml(value)]));
     return {
-      // A value with a line break in it must not begin a header.
+      // Attack: a line break in a value would begin a header.
       subject: fill(subject, values).replace(/\p{Cc}+/gu, ' '),
       text: fill(text, values),
       html: html ? fill(html, escaped) : page(language, fill(subject, escaped), paragraphs(text, escaped)),
@@ -80,7 +80,7 @@ export class Templates {
   }
 }
 
-// Not a kind of its own: a replica of the version before would not know it, and sends the link alone.
+// Not a kind of its own, because a replica of the previous version would not know it.
 function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
   return kind === 'magic_link' && code ? 'magic_code' : kind;
 }
@@ -100,7 +100,9 @@ function readFolder(folder: string): [string, Template][] {
 function readTemplate(base: string): Template {
   const known = placeholders[path.basename(base) as TextName];
   if (!known)
-    throw new TemplateFault(`${base}: no mail of that name; there are ${Object.keys(placeholders).join(', ')}`);
+    throw new TemplateFault(
+      `${base}: there is no mail of that name; the names are ${Object.keys(placeholders).join(', ')}`,
+    );
   if (!existsSync(`${base}.txt`)) throw new TemplateFault(`${base}.txt is missing beside ${base}.html`);
   const [, subject, text] = /^Subject: ([^\r\n]+)\r?\n\r?\n(.+)$/s.exec(readFileSync(`${base}.txt`, 'utf8')) ?? [];
   if (!subject || !text)
@@ -119,10 +121,10 @@ function refuseMissing(base: string, text: string, known: readonly string[]): vo
 function refuseUnknown(base: string, text: string, known: readonly string[]): void {
   const unknown = [...text.matchAll(/\{\{(.*?)\}\}/gs)].map(([, name]) => name!).find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  throw new TemplateFault(`${base}: nothing stands for {{${unknown}}} there; it may hold ${known.join(', ')}`);
+  throw new TemplateFault(`${base}: {{${unknown}}} is unknown; the placeholders are ${known.join(', ')}`);
 }
 
-/** In one pass, so that a value with braces in it stays what it is. */
+/** In one pass, so that placeholders in a value are not replaced. */
 function fill(text: string, values: Readonly<Record<string, string>>): string {
   return text.replace(/\{\{(\w+)\}\}/g, (_, name) => values[name] ?? '');
 }
@@ -150,7 +152,7 @@ function paragraphs(text: string, escaped: Readonly<Record<string, string>>): st
   return text
     .trim()
     .split(/\r?\n\r?\n+/)
-    .map((each) => (each === '{{link}}' ? '<a href="{{link}}">{{link}}</a>' : escapeHtml(each)))
+    .map((each) => (/^\{\{(reject_)?link\}\}$/.test(each) ? `<a href="${each}">${each}</a>` : escapeHtml(each)))
     .map((each) => `<p>${fill(each, escaped)}</p>`)
     .join('\n');
 }

@@ -14,13 +14,13 @@ export interface Sender {
   readonly address: string;
 }
 
-/** Hands mails to a mail server, over a few connections that stay open. */
+/** Sends mails to a mail server, over a few connections that stay open. */
 export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
   const { scheme, host, port, auth } = server;
   const transport = createTransport({
     pool: true,
     maxConnections: 5,
-    // We try again ourselves, with the mail in the database meanwhile.
+    // The dispatcher retries, while the mail stays in the database.
     maxRequeues: 0,
     host,
     port: port ?? (scheme === 'smtps' ? 465 : 587),
@@ -34,8 +34,8 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  // nodemailer quotes local parts that it finds odd and spells domains anew. Whoever has proved an address has proved that
-  // one, as it is stored, and the header `To` is no more than words.
+  // nodemailer quotes unusual local parts and re-encodes domains. The envelope must have the address exactly as stored,
+  // because that is the one the user proved to own.
   transport.use('stream', ({ data, message }, done) => {
     message.getEnvelope = () => ({ from: from.address, to: [(data.to as { address: string }).address] });
     done();
@@ -44,18 +44,18 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
   return {
     async send({ id, recipient, subject, text, html, createdAt }, signal) {
       const mail = {
-        // A copy: nodemailer writes into it.
+        // A copy, because nodemailer modifies it.
         from: { ...from },
         to: { name: '', address: recipient },
-        // The same at every try, so that readers show a mail once that was taken twice.
+        // The same for every attempt, so that mail programs show a mail once that was accepted twice.
         messageId: `<${id}@${domain}>`,
         date: createdAt,
-        // No answers of machines (RFC 3834).
+        // Asks for no automatic replies (RFC 3834).
         headers: { 'Auto-Submitted': 'auto-generated' },
         subject,
         text,
         html,
-        // Whoever gives up takes the mail out of the queue, or ends its connection.
+        // When aborted, nodemailer removes the mail from its queue, or closes its connection.
         signal,
       };
       await transport.sendMail(mail).catch((error: unknown) => {
@@ -66,7 +66,7 @@ export function smtpDelivery(server: SmtpServer, from: Sender): Delivery {
   };
 }
 
-/** 5xx to the sender, the recipient or the text is final. Anything else, a login that fails too, may be better later. */
+/** 5xx for the sender, the recipient or the text is final. Other failures, such as of the login, may pass. */
 function toFault(thrown: unknown): DeliveryFault {
   const { code = 'UNKNOWN', responseCode } = thrown as { code?: string; responseCode?: number };
   const isOfMail = code === 'EENVELOPE' || code === 'EMESSAGE';

@@ -2,14 +2,14 @@ import { createHash, randomInt } from 'node:crypto';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import type { OneTimeKind } from './secret.ts';
-import { type CodeHashes, isOpen } from './token.ts';
+import type { OneTimeKey, OneTimeKind } from './secret.ts';
+import { type CodeHashes, isUsable } from './token.ts';
 
-/** How often one code may be tried, the right one included. */
+/** Attempts per code, the correct one included. */
 const mostTries = 5;
 const digits = 6;
 
-/** A code as somebody has typed it. */
+/** A code as it was typed, and what it was requested for. */
 export interface TypedCode {
   readonly projectId: string;
   readonly kind: OneTimeKind;
@@ -19,26 +19,32 @@ export interface TypedCode {
   readonly code: string;
 }
 
-interface Tried {
+interface Attempt {
   readonly userId: string;
-  /** Of the value that the code stands for. Undefined when it is another code. */
-  readonly hash: Buffer | undefined;
+  readonly projectId: string;
+  readonly kind: OneTimeKind;
+  readonly target: string;
+  readonly nonceHash: Buffer;
+  readonly now: Date;
 }
 
-// Counts before anything is compared, by itself: no call that fails later takes it back, and of any number of tries at
-// once five are compared. Only with the nonce of whoever asked for the code, so that nobody else can use the tries up.
-const tryCode = statement<{ userId: string; hash: Buffer; codeHash: Buffer }>(
+// Commits the count before the code is compared: a call that fails later does not undo it, and of any number of parallel
+// attempts five are compared. The nonce is part of the condition, so only the client that requested the code can use up
+// its attempts.
+const countAttempt = statement<{ hash: Buffer; codeHash: Buffer }, Attempt>(
   'one_time_try_code',
   `update one_time_tokens t set code_tries = coalesce(t.code_tries, 0) + 1 from users u
-   where u.project_id = $1 and u.email_key = $3 and t.nonce_hash = $4 and coalesce(t.code_tries, 0) < ${mostTries}
-     and ${isOpen('$1', '$5', '$2')} returning t.user_id as "userId", t.hash, t.code_hash as "codeHash"`,
+   where t.target = :target and t.nonce_hash = :nonceHash
+     and coalesce(t.code_tries, 0) < ${mostTries} and ${isUsable('t', 'u')}
+   returning t.hash, t.code_hash as "codeHash"`,
 );
 
 /**
- * Six digits that stand for a one-time value, for who reads the mail elsewhere than where they sign in.
+ * Six digits that stand for a one-time value, for users who read the mail on another device than the one they sign in on.
  *
- * A code is good only together with the nonce that the client sent when it asked for it (ASVS 5.0, 6.6.2), and for five
- * tries; the value itself outlives them. Stored is its HMAC: with the database alone a million hashes are no work.
+ * A code is accepted only together with the nonce that the client sent when it requested the code (ASVS 5.0, 6.6.2), and
+ * for five attempts. The value itself stays usable after them. The code is stored as an HMAC: a plain hash would be found
+ * by hashing all million codes.
  */
 export class MailedCodes {
   readonly #keys: MasterKeys;
@@ -55,13 +61,22 @@ export class MailedCodes {
     return { raw, codeHash, nonceHash: hashNonce(about.clientNonce) };
   }
 
-  /** Counts a try. Undefined when there is no such code, or it was tried too often. */
-  async try(autocommit: Autocommit, typed: TypedCode, now: Date): Promise<Tried | undefined> {
+  /**
+   * Counts an attempt on the code of this user, who has the address. Undefined when there is no such code, or it has had
+   * five attempts. Without a value when the code is wrong.
+   */
+  async try(
+    autocommit: Autocommit,
+    userId: string,
+    typed: TypedCode,
+    now: Date,
+  ): Promise<{ readonly value: OneTimeKey | undefined } | undefined> {
     const { projectId, target, kind, clientNonce } = typed;
-    const [row] = await tryCode(autocommit, [projectId, now, target, hashNonce(clientNonce), kind]);
+    const nonceHash = hashNonce(clientNonce);
+    const [row] = await countAttempt(autocommit, { userId, projectId, kind, target, nonceHash, now });
     if (!row) return undefined;
     const isRight = this.#keys.isMac('mailed code', described(typed), row.codeHash);
-    return { userId: row.userId, hash: isRight ? row.hash : undefined };
+    return { value: isRight ? { userId, hash: row.hash } : undefined };
   }
 }
 

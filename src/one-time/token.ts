@@ -1,11 +1,10 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
-import { rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { Project } from '../project/project.ts';
-import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from './secret.ts';
+import { mintOneTimeValue, type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
 
 const OneTimeTokenTable = defineEntity({
   name: 'OneTimeToken',
@@ -17,7 +16,7 @@ const OneTimeTokenTable = defineEntity({
     kind: p.string().length(32).$type<OneTimeKind>(),
     target: p.string().length(320),
     hash: p.blob().hidden(),
-    // Of the code in the same mail, if it has one. A replica of the version before knows nothing of them.
+    // Null for a mail without a code. A replica of the version before does not write them.
     nonceHash: p.blob().hidden().nullable(),
     codeHash: p.blob().hidden().nullable(),
     codeTries: p.smallint().nullable(),
@@ -28,7 +27,7 @@ const OneTimeTokenTable = defineEntity({
     usedAt: p.datetime(3).nullable(),
     voidedAt: p.datetime(3).nullable(),
   },
-  uniques: [{ name: 'one_time_tokens_hash', properties: ['projectId', 'hash'] }],
+  uniques: [{ name: 'one_time_tokens_hash', properties: ['projectId', 'userId', 'hash'] }],
   indexes: [
     {
       name: 'one_time_tokens_open',
@@ -41,16 +40,30 @@ const OneTimeTokenTable = defineEntity({
 });
 
 /**
- * A value that was sent to an address and does one thing once. Dies when it is used, when a newer one of its kind is
- * issued for the user, when the user's state changes, or in time.
+ * A value that was sent to an address and does one thing once. It can no longer be used once it is used or expired, a newer
+ * value of its kind is issued for the user, or a change of the user voids it.
  */
 export class OneTimeToken extends OneTimeTokenTable.class {}
 OneTimeTokenTable.setClass(OneTimeToken);
 
-/** How long a value lives that nobody has been sent yet. */
+/** The value `t` is neither used nor void. Of one kind a user has one such value: the index one_time_tokens_open. */
+const isPending = (t: string) => `${t}.used_at is null and ${t}.voided_at is null`;
+
+/**
+ * The value `t` of the user `u` can be used, for statements with the parameters userId, projectId, kind and now. A value proves the
+ * address it was sent to, so the address has to be the user's still. An email_change proves a new address, and checks it
+ * itself.
+ */
+export const isUsable = (t: string, u: string) =>
+  `${t}.user_id = :userId and ${t}.project_id = :projectId and ${t}.kind = :kind
+     and ${isPending(t)} and ${t}.expires_at > :now and ${u}.id = :userId
+     and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= :now)
+     and (${t}.kind = 'email_change' or ${u}.email_key = ${t}.target)`;
+
+/** Seconds until a value expires whose mail was not sent yet. */
 const unsentSeconds = 24 * 3600;
 
-/** What of a code is stored beside the value that it stands for. */
+/** The hashes of a code, stored beside the value that the code stands for. */
 export interface CodeHashes {
   readonly nonceHash: Buffer;
   readonly codeHash: Buffer;
@@ -58,139 +71,157 @@ export interface CodeHashes {
 
 export interface OneTimeDraft extends Partial<CodeHashes> {
   readonly projectId: string;
-  /** Somebody who does not exist is issued nothing. */
+  /** Nothing is issued for a user who does not exist. */
   readonly userId: string;
   readonly kind: OneTimeKind;
   /** The address, as emailKey spells it, that the value proves. */
   readonly target: string;
-  /** Seconds from the first mail that takes it to them. */
+  /** Seconds from the sending of the first mail with the value. */
   readonly lifetime: number;
+  /** The value is the second one of its mail. It outlives the first, whose lifetime begins with the mail. */
+  readonly isSecond?: boolean;
 }
 
 export interface Issued {
-  /** Of the row, whether or not there is one. */
+  /** The id of the row, also when none was inserted. */
   readonly id: string;
   /** The only copy. */
   readonly raw: string;
 }
 
-// Two at once: the index lets one of them in, and the other is not issued.
-const insertToken = statement<{ id: string }>(
+interface NewToken {
+  readonly id: string;
+  readonly projectId: string;
+  readonly userId: string;
+  readonly kind: OneTimeKind;
+  readonly target: string;
+  readonly hash: Buffer;
+  readonly nonceHash: Buffer | null;
+  readonly codeHash: Buffer | null;
+  readonly lifetimeSeconds: number;
+  readonly now: Date;
+  readonly expiresAt: Date;
+}
+
+// Of two at once, the index admits one. The other does not conflict but inserts nothing.
+const insertToken = statement<{ id: string }, NewToken>(
   'one_time_issue',
-  `with holder as (select id from users where id = $1 and deleted_at is null),
+  `with holder as (select id from users where id = :userId and deleted_at is null),
    voided as (
-     update one_time_tokens set voided_at = $2
-     where user_id = $1 and kind = $3 and used_at is null and voided_at is null returning id
-   ), cancelled as (${cancelMails('voided', '$2')})
-   insert into one_time_tokens
-   select t.* from holder, (select count(*) from voided) v, (select count(*) from cancelled) c,
-     jsonb_populate_record(null::one_time_tokens, $4) t
+     update one_time_tokens t set voided_at = :now
+     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} returning t.id
+   ), cancelled as (${cancelMails('voided', ':now')})
+   insert into one_time_tokens (id, project_id, user_id, kind, target, hash, nonce_hash, code_hash,
+     lifetime_seconds, created_at, expires_at)
+   select :id::uuid, :projectId::uuid, holder.id, :kind, :target::text, :hash::bytea, :nonceHash::bytea, :codeHash::bytea,
+     :lifetimeSeconds::int, :now, :expiresAt::timestamptz
+   from holder, (select count(*) from voided) v, (select count(*) from cancelled) c
    on conflict do nothing returning id`,
 );
 
 /**
- * Makes a value and voids the older ones of its kind.
+ * Issues a value and voids the older ones of its kind.
  *
- * For somebody who does not exist it costs the same and issues nothing; nor does it for the later of two calls at the
- * same moment. A mail with its id is then not sent either.
+ * For a user who does not exist the same statement runs and inserts nothing, as it does for the later of two calls at the
+ * same moment. A mail with the id of such a value is not sent either.
  */
 export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): Promise<Issued> {
-  const raw = mintOneTimeValue();
-  const { lifetime, ...rest } = draft;
-  const token = Object.assign(new OneTimeToken(), rest, {
-    id: uuidv7(now),
-    hash: hashOneTimeValue(draft.projectId, draft.kind, raw)!,
-    lifetimeSeconds: lifetime,
-    createdAt: now,
-    expiresAt: new Date(now.getTime() + unsentSeconds * 1000),
-  });
-  await insertToken(em, [draft.userId, now, draft.kind, rowOf(em, token)]);
-  return { id: token.id, raw };
+  const { projectId, userId, kind, target, lifetime, isSecond = false, nonceHash = null, codeHash = null } = draft;
+  const raw = mintOneTimeValue(userId);
+  const id = uuidv7(now);
+  const { hash } = readOneTimeValue(projectId, kind, raw)!;
+  const expiresAt = new Date(now.getTime() + (unsentSeconds + (isSecond ? lifetime : 0)) * 1000);
+  const hashes = { hash, nonceHash, codeHash };
+  await insertToken(em, { id, projectId, userId, kind, target, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
+  return { id, raw };
 }
 
-/** Whose value it was, and which address it proves. */
+/** The user of a value, and the address that it proves. */
 export interface Consumed {
   readonly user_id: string;
   readonly target: string;
 }
 
-/**
- * Whether the value `t` of the user `u` is good, for statements that have its project, its kind and the time as named. An
- * address that is not the user's any more is proved to no purpose; which one a change leads to its own code asks.
- */
-export const isOpen = (project: string, kind: string, now: string) =>
-  `t.project_id = ${project} and t.kind = ${kind}
-     and t.used_at is null and t.voided_at is null and t.expires_at > ${now} and u.id = t.user_id and u.deleted_at is null
-     and (u.banned_until is null or u.banned_until <= ${now}) and (t.kind = 'email_change' or u.email_key = t.target)`;
+interface Lookup extends OneTimeKey {
+  readonly projectId: string;
+  readonly kind: OneTimeKind;
+  readonly now: Date;
+}
 
-const use = statement<Consumed>(
+const use = statement<Consumed, Lookup>(
   'one_time_consume',
   `with used as (
-     update one_time_tokens t set used_at = $2 from users u
-     where t.hash = $3 and ${isOpen('$1', '$4', '$2')} and ($5::uuid is null or t.user_id = $5) returning t.id, t.user_id, t.target
-   ), cancelled as (${cancelMails('used', '$2')})
+     update one_time_tokens t set used_at = :now from users u
+     where t.hash = :hash and ${isUsable('t', 'u')}
+     returning t.id, t.user_id, t.target
+   ), cancelled as (${cancelMails('used', ':now')})
    select user_id, target from used`,
 );
 
-/** A value, or the hash of the one that a code stands for. */
-export type Presented = { readonly raw: string } | { readonly hash: Buffer };
+/** A value, or the key of the value that a code stands for. */
+export type Presented = { readonly raw: string } | OneTimeKey;
 
 /**
- * Uses a value up: of any number of calls with it one gets an answer. Undefined when it is used, void, expired, of
- * another kind or another project, of somebody else than `userId`, or of nobody.
+ * Uses a value: of any number of calls with it, one succeeds. Undefined for a value that is used, void, expired or unknown,
+ * or of another kind or project.
  */
 export async function consume(
   em: EntityManager,
   kind: OneTimeKind,
-  { projectId, userId, ...value }: { projectId: string; userId?: string | undefined } & Presented,
+  { projectId, ...value }: { projectId: string } & Presented,
   now: Date,
 ): Promise<Consumed | undefined> {
-  const hash = 'hash' in value ? value.hash : hashOneTimeValue(projectId, kind, value.raw);
-  if (!hash) return undefined;
-  const [row] = await use(em, [projectId, now, hash, kind, userId ?? null]);
+  const key = 'hash' in value ? value : readOneTimeValue(projectId, kind, value.raw);
+  if (!key) return undefined;
+  const { userId, hash } = key;
+  const [row] = await use(em, { userId, projectId, kind, hash, now });
   return row;
 }
 
 export interface Seen extends Consumed {
   readonly is_good: boolean;
+  /** Whether the user is more than a registration that waits for a proof of its address. */
+  readonly is_established: boolean;
   readonly email: string | null;
   readonly name: string;
 }
 
-const see = statement<Seen>(
+const see = statement<Seen, Lookup>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isOpen('$1', '$4', '$2')} as is_good
-   from one_time_tokens t join users u on u.id = t.user_id where t.project_id = $1 and t.hash = $3`,
+  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good,
+     (u.email_verified_at is not null or u.established_at is not null) as is_established
+   from one_time_tokens t join users u on u.id = :userId
+   where t.user_id = :userId and t.project_id = :projectId and t.hash = :hash`,
 );
 
-/** What there is to say of a value without using it. Undefined for one that was never issued, or is of another kind. */
+/** Reads a value without using it. Undefined for a value that was never issued or is of another kind. */
 export async function look(
   autocommit: Autocommit,
   kind: OneTimeKind,
   { projectId, raw }: { projectId: string; raw: string },
   now: Date,
 ): Promise<Seen | undefined> {
-  const hash = hashOneTimeValue(projectId, kind, raw);
-  if (!hash) return undefined;
-  const [row] = await see(autocommit, [projectId, now, hash, kind]);
+  const key = readOneTimeValue(projectId, kind, raw);
+  if (!key) return undefined;
+  const [row] = await see(autocommit, { ...key, projectId, kind, now });
   return row;
 }
 
-const voidOpen = statement<{ id: string }>(
+const voidPending = statement<{ id: string }, { userId: string; now: Date; kinds: readonly OneTimeKind[] | null }>(
   'one_time_void',
   `with voided as (
-     update one_time_tokens set voided_at = $2
-     where user_id = $1 and used_at is null and voided_at is null and ($3::text[] is null or kind = any($3)) returning id
-   ), cancelled as (${cancelMails('voided', '$2')})
+     update one_time_tokens t set voided_at = :now
+     where t.user_id = :userId and ${isPending('t')} and (:kinds::text[] is null or t.kind = any(:kinds)) returning t.id
+   ), cancelled as (${cancelMails('voided', ':now')})
    select id from voided`,
 );
 
-/** Voids the open values of a user, of all kinds or those named. */
+/** Voids the pending values of a user, of all kinds or of these. */
 export async function voidFor(
   em: EntityManager,
   userId: string,
   now: Date,
   kinds?: readonly OneTimeKind[],
 ): Promise<void> {
-  await voidOpen(em, [userId, now, kinds ?? null]);
+  await voidPending(em, { userId, now, kinds: kinds ?? null });
 }

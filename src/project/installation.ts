@@ -11,11 +11,11 @@ const InstallationTable = defineEntity({
   },
 });
 
-/** What all replicas on one database must agree on. One row. */
+/** The one row on which all replicas of a database must agree. */
 export class Installation extends InstallationTable.class {
   /**
-   * Refuses a replica that the database has outgrown, or whose master keys are not the ones the database was sealed
-   * with: it could read nothing, and what it wrote nobody else could read. New key ids are added to the record.
+   * Throws StartRefused for a replica that is older than the database allows, or that has other master keys: it could read
+   * no sealed value, and no other replica could read the values that it seals. Adds new key ids to the row.
    */
   admit(appVersion: number, keys: MasterKeys): void {
     if (this.minAppVersion > appVersion)
@@ -38,12 +38,12 @@ export class Installation extends InstallationTable.class {
 }
 InstallationTable.setClass(Installation);
 
-/** The replica must not serve. The message says why and what to do. */
+/** The replica must not serve. The message names the reason and the remedy. */
 export class StartRefused extends Error {
   override name = 'StartRefused';
 }
 
-/** Raised whenever an older replica could no longer run beside this one. Counted, not the version of the package. */
+/** Incremented when older replicas can no longer run beside this one. Not the version of the package. */
 export const appVersion = 1;
 
 /** Checks this replica against the database. Call it inside a transaction that holds the installation's lock. */

@@ -12,14 +12,14 @@ const ProjectTable = defineEntity({
   },
 });
 
-/** The tenant. Every other table carries its id first; an installation starts with one project, `default`. */
+/** The tenant. Every other table has its id. An installation starts with one project, `default`. */
 export class Project extends ProjectTable.class {}
 ProjectTable.setClass(Project);
 
-/** Made by the first migration, the same in every installation. */
+/** Created by the first migration, the same in every installation. */
 export const defaultProjectId = '00000000-0000-7000-8000-000000000001';
 
-/** Which project a `gatehouse-project` header names, by slug or id. Without one it is the default project. */
+/** The project that a `gatehouse-project` header names, by slug or id; the default project without a header. */
 export function selectProject(header: string | null): string {
   if (header === null || header === 'default' || header === defaultProjectId) return defaultProjectId;
   throw new Refusal('PROJECT_NOT_FOUND');

@@ -3,14 +3,14 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Project } from './project.ts';
 
-/** What can be changed while the service runs. The configuration says what holds until then. */
+/** The settings that UpdateSettings changes while the service runs. Until then those of the configuration hold. */
 export interface RuntimeSettings {
   readonly signUp: boolean;
   readonly autoConfirmEmail: boolean;
   readonly emailVerification: boolean;
 }
 
-/** What the configuration says of them. */
+/** The settings as configured. */
 export interface ConfiguredSettings extends RuntimeSettings {
   readonly hideRegistration: boolean;
 }
@@ -28,35 +28,38 @@ const ProjectSettingsTable = defineEntity({
   },
 });
 
-/** What of a project's settings differs from the configuration. */
+/** The settings of a project that differ from the configuration. */
 export class ProjectSettings extends ProjectSettingsTable.class {}
 ProjectSettingsTable.setClass(ProjectSettings);
 
-const read = statement<{ settings: Overrides }>(
+const read = statement<{ settings: Overrides }, { projectId: string }>(
   'project_settings',
-  'select settings from project_settings where project_id = $1',
+  'select settings from project_settings where project_id = :projectId',
 );
 
-// Both at once: of two updates side by side neither undoes the other's.
-const write = statement<{ settings: Overrides }>(
+// Merges in the statement, so that of two parallel updates neither undoes the other.
+const write = statement<
+  { settings: Overrides },
+  { projectId: string; set: string; reset: readonly string[]; now: Date }
+>(
   'project_settings_write',
-  `insert into project_settings as s (project_id, settings, updated_at) values ($1, $2::jsonb, $4)
-   on conflict (project_id) do update set settings = (s.settings || $2::jsonb) - $3::text[], updated_at = $4
+  `insert into project_settings as s (project_id, settings, updated_at) values (:projectId, :set::jsonb, :now)
+   on conflict (project_id) do update set settings = (s.settings || :set::jsonb) - :reset::text[], updated_at = :now
    returning settings`,
 );
 
-/** The settings that hold now: asked at each use, so that a change holds everywhere at once. */
+/** The settings that hold now. Read at each use, so that a change holds on all replicas at once. */
 export async function readSettings(
-  autocommit: Autocommit,
+  on: EntityManager | Autocommit,
   projectId: string,
   configured: ConfiguredSettings,
 ): Promise<RuntimeSettings> {
-  return override(configured, await readOverrides(autocommit, projectId));
+  return override(configured, await readOverrides(on, projectId));
 }
 
 /**
- * What holds. Where it is hidden who is registered, only a proved address lets anybody in: it is never confirmed without a
- * proof, and the mail that brings it cannot be switched off.
+ * The configuration with a project's overrides. With HIDE_REGISTRATION, only a user with a verified address may sign in: so
+ * no address is confirmed without a mail, and the mail cannot be switched off.
  */
 export function override(
   { signUp, autoConfirmEmail, emailVerification, hideRegistration }: ConfiguredSettings,
@@ -66,19 +69,19 @@ export function override(
   return hideRegistration ? { ...settings, autoConfirmEmail: false, emailVerification: true } : settings;
 }
 
-/** Those that differ from the configuration. */
-export async function readOverrides(autocommit: Autocommit, projectId: string): Promise<Overrides> {
-  const [row] = await read(autocommit, [projectId]);
+/** The settings that differ from the configuration. */
+export async function readOverrides(on: EntityManager | Autocommit, projectId: string): Promise<Overrides> {
+  const [row] = await read(on, { projectId });
   return row?.settings ?? {};
 }
 
-/** Sets some, and leaves others to the configuration again. Answers with all that differ from it then. */
+/** Overrides the settings in `set`, and removes the overrides of those in `reset`. Returns the remaining overrides. */
 export async function writeSettings(
   em: EntityManager,
   projectId: string,
   { set, reset }: { set: Overrides; reset: readonly (keyof RuntimeSettings)[] },
   now: Date,
 ): Promise<Overrides> {
-  const [row] = await write(em, [projectId, JSON.stringify(set), reset, now]);
+  const [row] = await write(em, { projectId, set: JSON.stringify(set), reset, now });
   return row!.settings;
 }

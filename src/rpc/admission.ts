@@ -1,7 +1,7 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
 
-/** Sheds calls beyond `most` in flight: better some refused at once than all of them late. */
+/** Refuses calls beyond `most` in flight with SERVER_BUSY, so that the calls it admits stay fast. */
 export function admission(most: number): Interceptor {
   let inFlight = 0;
   return (next) => async (req) => {

@@ -4,15 +4,15 @@ import { Refusal } from '../errors.ts';
 import { type Caller, kCaller, kCertificateNames, kProject } from './context.ts';
 import { policyOf } from './policy.ts';
 
-/** Finds out whom a bearer speaks for. Throws a Refusal for one that is not good. */
+/** Reads the caller that a bearer token identifies. Throws a Refusal for an invalid token. */
 export type ReadBearer = (bearer: string, req: AnyRequest) => Promise<Caller>;
 
 type AnyRequest = Parameters<ReturnType<Interceptor>>[0];
 
-/** Finds the backend that a verified client certificate with these names stands for. */
+/** Returns the backend that a verified client certificate with these names identifies. */
 export type ReadCertificate = (names: readonly string[]) => Caller | undefined;
 
-/** Finds the project a header names; without a header, the default one. */
+/** Returns the project that the `gatehouse-project` header names, or the default project without a header. */
 export type SelectProject = (header: string | null) => string;
 
 export interface AuthenticateOptions {
@@ -22,12 +22,11 @@ export interface AuthenticateOptions {
 }
 
 /**
- * Reads the caller from the Authorization header or, where that is missing, from the client's certificate, and from
- * nowhere else, and settles the call's project: it is the caller's, and a `gatehouse-project` header that says otherwise
- * is refused.
+ * Reads the caller from the Authorization header or, without that header, from the client certificate. The project of
+ * the call is the caller's. A `gatehouse-project` header that names another project is refused.
  *
- * A bad bearer is kept as the refusal it is: the policy, or the method that asks for its caller, throws it. It is never
- * passed over for a certificate.
+ * The refusal of an invalid bearer token takes the place of the caller. The policy throws it, or the method when it
+ * asks for its caller. The certificate is not read instead.
  */
 export function authenticate({ readBearer, readCertificate, selectProject }: AuthenticateOptions): Interceptor {
   return (next) => async (req) => {
@@ -46,8 +45,8 @@ export function authenticate({ readBearer, readCertificate, selectProject }: Aut
   };
 }
 
-// A certificate is on every call of its connection, also on those that a backend makes for somebody who has no bearer
-// (yet): they must be told to authenticate, and may register.
+// A connection has one certificate for all of its calls, also for calls that a backend makes for a user without an
+// access token. Such a call must not act as the backend: it fails with AUTHENTICATION_REQUIRED or registers a user.
 function admitsBackends({ access, admitsServices }: Policy): boolean {
   return admitsServices || (access !== Access.PUBLIC && access !== Access.USER);
 }

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
 
-/** Where a call came from, as the trusted part of its path tells. */
+/** Where a call came from, as trusted proxies report it. */
 export interface Origin {
   readonly requestId: string;
   /** The client's network address; behind trusted proxies the one they report. */
@@ -12,7 +12,7 @@ export interface Origin {
   readonly userAgent: string;
 }
 
-/** A signed-in user, as the database knows them at this moment. */
+/** A signed-in user, in the current state of the database. */
 export interface UserCaller {
   readonly kind: 'user';
   readonly projectId: string;
@@ -20,13 +20,13 @@ export interface UserCaller {
   readonly sessionId: string;
   readonly isGuest: boolean;
   readonly mustChangePassword: boolean;
-  /** May call what is for operators. */
+  /** May call the methods for operators. */
   readonly isOperator: boolean;
   /** Has a verified second factor, in this session or not. */
   readonly hasFactor: boolean;
   /** The operator who acts as this user. */
   readonly impersonatorId: string | undefined;
-  /** The lower of what the token says and what the session has. */
+  /** The lower one of the assurance levels of the access token and its session. */
   readonly aal: number;
   readonly authenticatedAt: Date;
 }
@@ -61,7 +61,7 @@ export const kCaller = createContextKey<Caller | Refusal | undefined>(undefined,
 export const kProject = createContextKey('', { description: 'project id' });
 /** The protocol a call came by, as OpenTelemetry names it. */
 export const kSystem = createContextKey<'grpc' | 'connectrpc'>('grpc', { description: 'rpc system' });
-/** What a call did that its answer does not tell, and operators count: `replayed`, or the action of an audit event. */
+/** An outcome for the metrics that the response does not show: `replayed`, or the action of an audit event. */
 export const kRemark = createContextKey<string | undefined>(undefined, { description: 'remark' });
 /** Set while the call is traced. */
 export const kTraceId = createContextKey<string | undefined>(undefined, { description: 'trace id' });
@@ -76,12 +76,12 @@ export function projectOf({ values }: HandlerContext): string {
   return values.get(kProject);
 }
 
-/** The user who calls. Throws AUTHENTICATION_REQUIRED, or what is wrong with the bearer, when there is none. */
+/** The user who calls. Throws AUTHENTICATION_REQUIRED without a bearer token, and the refusal of an invalid one. */
 export function caller(context: HandlerContext): UserCaller {
   return callerIfAny(context) ?? refuse(new Refusal('AUTHENTICATION_REQUIRED'));
 }
 
-/** The user who calls a method that works without one too. A bearer that is sent must be good. */
+/** The user who calls, or undefined without a bearer token. Throws the refusal of an invalid one. */
 export function callerIfAny({ values }: HandlerContext): UserCaller | undefined {
   const found = values.get(kCaller);
   if (found instanceof Refusal) throw found;
@@ -89,7 +89,7 @@ export function callerIfAny({ values }: HandlerContext): UserCaller | undefined 
   return found;
 }
 
-/** Whoever calls a method whose policy lets in users and backends. */
+/** The caller of a method whose policy admits users and backends. */
 export function anyCaller({ values }: HandlerContext): Caller {
   const found = values.get(kCaller);
   if (!found || found instanceof Refusal) throw found ?? new Refusal('AUTHENTICATION_REQUIRED');
@@ -101,22 +101,22 @@ export function reads(context: HandlerContext): EntityManager {
   return work(context).reads;
 }
 
-/** Where the call's single statements run that commit by themselves: the hot paths, each named in its own file. */
+/** Runs single statements that commit by themselves, for hot paths. */
 export function autocommit(context: HandlerContext): Autocommit {
   return work(context).autocommit;
 }
 
 /**
- * Runs the call's one transaction and answers with what the closure returns, once committed.
+ * Runs the call's one transaction. Returns what the closure returned, after the commit.
  *
  * The closure may run more than once: a serialization failure or a deadlock (40001, 40P01) repeats it on a fresh entity
- * manager. So it holds database work only: no hashing, no mail, no call to anyone. Nothing commits after the deadline.
+ * manager. So it contains database work only: no hashing, no mail, no remote call. Nothing commits after the deadline.
  */
 export function change<T>(context: HandlerContext, closure: (em: EntityManager) => Promise<T>): Promise<T> {
   return work(context).change(closure);
 }
 
-/** Notes what the call did, for those who count. */
+/** Notes an outcome of the call for the metrics. */
 export function remark({ values }: HandlerContext, what: string): void {
   values.set(kRemark, what);
 }

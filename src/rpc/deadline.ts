@@ -1,11 +1,11 @@
 import type { Interceptor } from '@connectrpc/connect';
 
-/** How long a call may take when its client does not say, and at most, in milliseconds. The transports set it. */
+/** The default and the longest timeout of a call, in milliseconds. The transports set it. */
 export const longestCall = 30_000;
 
 /**
- * Answers when the deadline has come or the client has gone, whatever the method is doing. The method's own work is cut
- * off by the same signal: its statement is cancelled and it commits nothing more.
+ * Ends a call at its deadline or when its client cancels it, without waiting for the method. The same signal stops the
+ * work of the method: its statement is cancelled in the database, and it commits nothing more.
  */
 export function deadline(): Interceptor {
   return (next) => async (req) => {

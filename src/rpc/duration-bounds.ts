@@ -12,8 +12,8 @@ interface Bounds {
 const known = new WeakMap<DescMessage, readonly Bounds[]>();
 
 /**
- * The message without those durations that are plainly within their bounds, so that protovalidate need not look at them:
- * it does so by way of CEL, at the cost of half an introspection. What remains is for it to judge, and to word.
+ * The message without the durations that are within their bounds, for protovalidate to check the rest. It checks a
+ * duration with CEL, which costs half as much as an introspection.
  */
 export function setAsideDurations(schema: DescMessage, message: Message): Message {
   if (!known.has(schema)) known.set(schema, schema.fields.flatMap(boundsOf));
@@ -25,7 +25,7 @@ export function setAsideDurations(schema: DescMessage, message: Message): Messag
   return rest;
 }
 
-/** Of a duration that has two inclusive bounds and no other rule. */
+/** The bounds of a duration field with two inclusive bounds and no other rule. */
 function boundsOf(field: DescField): Bounds[] {
   if (field.message?.typeName !== 'google.protobuf.Duration' || field.fieldKind !== 'message') return [];
   const rules = hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined;
@@ -36,7 +36,7 @@ function boundsOf(field: DescField): Bounds[] {
 }
 
 function isWithin(duration: Duration, { least, most }: Bounds): boolean {
-  // One with signs that differ, or with too many nanoseconds, is none.
+  // Seconds and nanoseconds of different signs, or too many nanoseconds, are an invalid duration.
   if (duration.seconds < 0n || duration.nanos < 0 || duration.nanos > 999_999_999) return false;
   const length = durationMs(duration);
   return length > least && length < most;

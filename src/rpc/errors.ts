@@ -13,7 +13,7 @@ import { kOrigin } from './context.ts';
 
 export const errorDomain = 'gatehouse';
 
-/** SessionMutex whatever a call threw into what its client may see. What is nobody's deliberate no goes to the log. */
+/** Converts everything that a call throws into an error for its client. An unexpected error is INTERNAL, and logged. */
 export function errors(logBug: (cause: unknown, requestId: string) => void): Interceptor {
   return (next) => async (req) => {
     try {
@@ -26,11 +26,11 @@ export function errors(logBug: (cause: unknown, requestId: string) => void): Int
   };
 }
 
-/** The refusal behind anything thrown. */
+/** The refusal for anything that was thrown. */
 export function toRefusal(thrown: unknown): Refusal {
   if (thrown instanceof Refusal) return thrown;
   if (thrown instanceof ConnectError) return new Refusal(reasonOfCode(thrown.code), { cause: thrown });
-  // A client that hangs up aborts the call's signal without saying why.
+  // A client that disconnects aborts the call's signal without a reason.
   if (thrown instanceof DOMException && thrown.name === 'AbortError') return new Refusal('CANCELED', { cause: thrown });
   const reason = reasonOfFault(thrown);
   return new Refusal(reason, { cause: thrown, ...(reason === 'DATABASE_UNAVAILABLE' && { retryAfter: 1 }) });
@@ -51,8 +51,8 @@ function reasonOfFault(thrown: unknown): Reason {
 }
 
 /**
- * The reason for an error that a transport raised before or beside our own code. A body that cannot be read is the
- * client's doing, though the libraries call it internal.
+ * The reason for an error that a transport library raised. The libraries call an unreadable body an internal error; it
+ * is an error of the client.
  */
 export function reasonOfCode(code: Code): Reason {
   switch (code) {
@@ -72,7 +72,7 @@ export function reasonOfCode(code: Code): Reason {
   }
 }
 
-/** The error as it goes over the wire: google.rpc.ErrorInfo always, the other details where they fit, each once. */
+/** The error as it is sent: always with google.rpc.ErrorInfo, and with each other detail, where it applies, once. */
 export function toConnectError(refusal: Refusal): ConnectError {
   const { metadata = {}, retryAfter, fields } = refusal.options;
   const error = new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal);
@@ -92,11 +92,13 @@ function stepUp({ required_aal, current_aal }: Record<string, string>) {
   return { type: 'ASSURANCE_LEVEL', subject: required_aal!, description: `the session is at ${current_aal}` };
 }
 
-/** What the log may hold of a bug: no message of a database error, since MikroORM writes the statement's values into it. */
+/**
+ * What is logged of a bug. The message of a database error is left out: MikroORM writes the statement's values into it.
+ */
 export function describeBug(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { type: typeof thrown };
   const { name, stack = '', cause, code, constraint, table } = thrown as Error & Record<string, string | undefined>;
-  // A statement of several lines may hold one that looks like a frame.
+  // A line of an SQL statement in the message may look like a stack frame.
   const frames = stack
     .replace(thrown.message, () => '')
     .split('\n')

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { clientAddress } from './client-address.ts';
+import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
 import type { Origin } from './context.ts';
 
 const requestIdPattern = /^[A-Za-z0-9._-]{8,64}$/;
 
-/** Reads where a call comes from: the same from gRPC metadata as from HTTP headers. */
+/** Reads the origin of a call, from gRPC metadata and HTTP headers alike. */
 export function readOrigin(header: (name: string) => string | null, socketAddress: string, proxyHops: number): Origin {
   const requestId = header('x-request-id');
   return {
@@ -12,4 +12,31 @@ export function readOrigin(header: (name: string) => string | null, socketAddres
     address: clientAddress(socketAddress, header('x-forwarded-for'), proxyHops),
     userAgent: (header('user-agent') ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, 512),
   };
+}
+
+const mapped = new BlockList();
+mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
+
+/**
+ * The client's network address. Behind `hops` trusted proxies it is the entry of X-Forwarded-For that the outermost of
+ * them wrote, counted from the right: the client itself can write anything further left.
+ */
+function clientAddress(socketAddress: string, forwardedFor: string | null, hops: number): string {
+  const own = plain(socketAddress);
+  if (hops === 0 || !forwardedFor) return own;
+  const entries = forwardedFor.split(',').map((each) => each.trim());
+  const reported = entries.at(-hops) ?? entries[0]!;
+  return isIP(unbracketed(reported)) ? plain(unbracketed(reported)) : own;
+}
+
+function plain(address: string): string {
+  if (!address.includes(':')) return address;
+  const bare = address.replace(/%.*$/, '');
+  if (!isIPv6(bare)) return bare;
+  const short = new SocketAddress({ address: bare, family: 'ipv6' }).address;
+  return mapped.check(short, 'ipv6') ? short.slice(short.lastIndexOf(':') + 1) : short;
+}
+
+function unbracketed(entry: string): string {
+  return entry.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
 }

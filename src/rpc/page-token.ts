@@ -1,37 +1,61 @@
-import { createHash } from 'node:crypto';
+import { clone, type DescMethod, type Message, toBinary } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { Refusal } from '../errors.ts';
+import { kCaller, projectOf } from './context.ts';
+
+const purpose = 'page token';
+const macBytes = 32;
+
+/** What every request of a list has, next to the fields that filter it. */
+export interface ListRequest extends Message {
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
 
 /**
- * Where the next page of a list begins, bound to what the list was asked for: with another filter it would lead to a
- * place that means nothing there. What it says is no secret, and a made up one leads nowhere the caller could not go.
+ * Page tokens: the position of a page's last item, and a MAC over it and the list it is a position in. The list is the
+ * method, the project, the caller, and all fields of the request but those about pages, so a token is of no use for any
+ * other list, and only the service can create one. A position is not encrypted: it is an id, a time or an address of an
+ * item that the caller may list.
  */
-export function writePageToken(filter: readonly unknown[], position: readonly string[]): string {
-  return Buffer.from(JSON.stringify([digestOf(filter), ...position])).toString('base64url');
-}
+export class PageTokens {
+  readonly #keys: MasterKeys;
 
-/** Throws PAGE_TOKEN_INVALID unless it was written for this filter, and each part of the position fits its pattern. */
-export function readPageToken(
-  token: string,
-  filter: readonly unknown[],
-  patterns: readonly Pick<RegExp, 'test'>[],
-): string[] {
-  const [digest, ...position] = parse(token);
-  const fits = position.length === patterns.length && patterns.every((each, index) => each.test(position[index]!));
-  if (digest !== digestOf(filter) || !fits) throw new Refusal('PAGE_TOKEN_INVALID');
-  return position;
-}
+  constructor(keys: MasterKeys) {
+    this.#keys = keys;
+  }
 
-function parse(token: string): string[] {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(token, 'base64url').toString());
-    return Array.isArray(parts) && parts.every((each) => typeof each === 'string') ? parts : [];
-  } catch {
-    return [];
+  write(context: HandlerContext, request: ListRequest, position: string): string {
+    const mac = this.#keys.mac(purpose, boundTo(context, request, position));
+    return Buffer.concat([mac, Buffer.from(position)]).toString('base64url');
+  }
+
+  /** The position that `write` was given for the same list. Throws PAGE_TOKEN_INVALID for any other token. */
+  read(context: HandlerContext, request: ListRequest): string {
+    const bytes = Buffer.from(request.pageToken, 'base64url');
+    const [mac, position] = [bytes.subarray(0, macBytes), bytes.toString('utf8', macBytes)];
+    const isWhole = mac.length === macBytes && bytes.toString('base64url') === request.pageToken;
+    if (!isWhole || !this.#keys.isMac(purpose, boundTo(context, request, position), mac))
+      throw new Refusal('PAGE_TOKEN_INVALID');
+    return position;
   }
 }
 
-function digestOf(filter: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(filter)).digest('base64url').slice(0, 11);
+function boundTo(context: HandlerContext, request: ListRequest, position: string): string {
+  const { method } = context;
+  const list = `${method.parent.typeName}/${method.name}`;
+  return JSON.stringify([list, projectOf(context), callerName(context), filterOf(method, request), position]);
 }
 
-export const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+function callerName({ values }: HandlerContext): string {
+  const caller = values.get(kCaller);
+  if (!caller || caller instanceof Refusal) return '';
+  return caller.kind === 'user' ? `user ${caller.userId}` : `service ${caller.name}`;
+}
+
+/** The whole request without its page, so that no list can forget a field. */
+function filterOf({ input }: DescMethod, request: ListRequest): string {
+  const filter = Object.assign(clone(input, request), { pageSize: 0, pageToken: '' });
+  return Buffer.from(toBinary(input, filter, { writeUnknownFields: false })).toString('base64');
+}

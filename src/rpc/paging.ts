@@ -1,25 +1,63 @@
-import { Refusal } from '../errors.ts';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import { type ListRequest, PageTokens } from './page-token.ts';
 
-/** One page of a list sorted by the id under `key`: asks for one row more than the page has, to see whether it is the last. */
-export async function pageOf<Key extends string, Row extends Readonly<Record<Key, string>>>(
-  { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken: string },
-  key: Key,
-  list: (page: { after: string | undefined; limit: number }) => Promise<Row[]>,
-): Promise<{ rows: Row[]; nextPageToken: string }> {
-  const limit = pageSize || 20;
-  const found = await list({ after: pageToken ? readPageToken(pageToken) : undefined, limit: limit + 1 });
-  const rows = found.slice(0, limit);
-  return { rows, nextPageToken: found.length > limit ? writePageToken(rows.at(-1)![key]) : '' };
+/** How many items a page has when the request does not say, and at most. */
+export interface PageSizes {
+  readonly usual: number;
+  readonly most: number;
 }
 
-/** Where the next page of a list sorted by id begins: the last id of this one. Says nothing that the list did not. */
-function writePageToken(lastId: string): string {
-  return Buffer.from(lastId.replaceAll('-', ''), 'hex').toString('base64url');
+/** What a statement that lists items needs to know. */
+export interface Page {
+  /** The position of the last item of the page before. Undefined for the first page. */
+  readonly after: string | undefined;
+  readonly limit: number;
 }
 
-/** Throws PAGE_TOKEN_INVALID for anything `writePageToken` does not write. */
-function readPageToken(token: string): string {
-  const hex = Buffer.from(token, 'base64url').toString('hex');
-  if (hex.length !== 32 || writePageToken(hex) !== token) throw new Refusal('PAGE_TOKEN_INVALID');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+interface OpenPage extends Page {
+  /** The token of the page behind this position, in the same list. */
+  readonly tokenFor: (position: string) => string;
+}
+
+/** What the items of a list are sorted by, and the sizes of its pages where they are not the usual ones. */
+interface List<Key> {
+  readonly key: Key;
+  readonly sizes?: PageSizes;
+}
+
+const usualSizes: PageSizes = { usual: 20, most: 100 };
+
+/** Reads which page a request of a list asks for, and writes the token of the next one. For the lists of all services. */
+export class Paging {
+  readonly #tokens: PageTokens;
+
+  constructor(keys: MasterKeys) {
+    this.#tokens = new PageTokens(keys);
+  }
+
+  /** The page of a request. A size above the maximum is the maximum (AIP-158). Throws PAGE_TOKEN_INVALID. */
+  open(context: HandlerContext, request: ListRequest, { usual, most }: PageSizes): OpenPage {
+    return {
+      after: request.pageToken ? this.#tokens.read(context, request) : undefined,
+      limit: Math.min(request.pageSize || usual, most),
+      tokenFor: (position) => this.#tokens.write(context, request, position),
+    };
+  }
+
+  /**
+   * One page of a list whose items are sorted by a unique `key`. Asks `list` for one more than the page has, to see
+   * whether another page follows.
+   */
+  async pageOf<Key extends string, Row extends Readonly<Record<Key, string | null | undefined>>>(
+    context: HandlerContext,
+    request: ListRequest,
+    { key, sizes = usualSizes }: List<Key>,
+    list: (page: Page) => Promise<Row[]>,
+  ): Promise<{ rows: Row[]; nextPageToken: string }> {
+    const { after, limit, tokenFor } = this.open(context, request, sizes);
+    const found = await list({ after, limit: limit + 1 });
+    const rows = found.slice(0, limit);
+    return { rows, nextPageToken: found.length > limit ? tokenFor(rows.at(-1)![key]!) : '' };
+  }
 }

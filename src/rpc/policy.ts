@@ -6,26 +6,26 @@ import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { type Caller, kCaller, type UserCaller } from './context.ts';
 
-// By the options they were read from.
+// Keyed by the options that they were read from.
 const policies = new WeakMap<object, Policy | undefined>();
 
-/** What the contract says of a method. Undefined for the methods of foreign services: health and reflection. */
+/** The policy of a method in the contract. Undefined for the methods of health and reflection. */
 export function policyOf(method: DescMethod): Policy | undefined {
   const { options } = method.proto;
   if (!options) return undefined;
-  // Every call asks, and reading an option decodes it anew.
+  // Every call reads its policy, and getOption decodes it each time.
   if (!policies.has(options)) policies.set(options, hasOption(method, policy) ? getOption(method, policy) : undefined);
   return policies.get(options);
 }
 
-/** Throws unless every method declares its access: one that forgot would be open. */
+/** Throws unless every method declares its access: a method without a policy would be open to everybody. */
 export function requirePolicies(methods: readonly DescMethod[]): void {
   const missing = methods.filter((each) => (policyOf(each)?.access ?? Access.UNSPECIFIED) === Access.UNSPECIFIED);
   if (missing.length > 0)
     throw new Error(`no policy on ${missing.map((each) => `${each.parent.typeName}.${each.name}`).join(', ')}`);
 }
 
-/** Lets a call pass only to the callers its method's policy admits. */
+/** Refuses a call whose caller is not admitted by the policy of the method. */
 export function enforcePolicy(now: Clock): Interceptor {
   return (next) => (req) => {
     const rules = policyOf(req.method);
@@ -39,29 +39,43 @@ function isReadOnly(method: DescMethod): boolean {
 }
 
 function admit(rules: Policy, caller: Caller | Refusal | undefined, reads: boolean, now: Date): void {
-  // Whoever acts as another may look, and do nothing in their name that is not named for it.
+  // An operator who acts as a user may only read, and call what the policy admits for impersonation.
   if (isImpersonated(caller) && !reads && !rules.admitsImpersonation) throw new Refusal('IMPERSONATION_NOT_ALLOWED');
-  if (rules.access === Access.PUBLIC) return;
+  if (rules.access === Access.PUBLIC) {
+    admitOptional(rules, caller);
+    return;
+  }
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (caller.kind === 'service' && rules.admitsServices) return;
-  if (!isNamed(rules.access, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (!hasAccess(rules.access, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
   if (caller.kind === 'user') admitUser(rules, caller, now);
+}
+
+/** A public method that reads an access token is closed to users who must change their password, too. */
+function admitOptional(rules: Policy, caller: Caller | Refusal | undefined): void {
+  // The method decides itself about an invalid credential: SignOut with a refresh token needs none.
+  if (!caller || caller instanceof Refusal || caller.kind !== 'user') return;
+  requireOwnPassword(rules, caller);
+}
+
+function requireOwnPassword(rules: Policy, caller: UserCaller): void {
+  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
 }
 
 function isImpersonated(caller: Caller | Refusal | undefined): boolean {
   return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.impersonatorId;
 }
 
-function isNamed(access: Access, caller: Caller): boolean {
+function hasAccess(access: Access, caller: Caller): boolean {
   if (access === Access.ADMIN) return caller.kind === 'service' || caller.isOperator;
   return (access === Access.USER) === (caller.kind === 'user');
 }
 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
-  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
-  // An operator who has a second factor must have shown it.
+  requireOwnPassword(rules, caller);
+  // An operator who has a second factor must have used it in this session.
   const asksForTwo = rules.minAssurance === AssuranceLevel.AAL2 || (rules.access === Access.ADMIN && caller.hasFactor);
   if (asksForTwo && caller.aal < 2)
     throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${caller.aal}` } });

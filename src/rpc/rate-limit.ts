@@ -1,17 +1,17 @@
-import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
 import { networkOf } from '../throttle/client-network.ts';
+import { limitKey } from '../throttle/configured-limits.ts';
 import { kOrigin } from './context.ts';
 import { policyOf } from './policy.ts';
 
-/** Takes one call from a budget per minute. Answers with the seconds to wait, 0 when the call may pass. */
+/** Takes one call from a budget per minute. Returns the seconds to wait, or 0 when the call may proceed. */
 export type Take = (key: string, perMinute: number) => Promise<number>;
 
-/** The budget of one method: the contract's number unless the operator set another. Undefined is no limit. */
+/** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
 export type LimitOf = (key: string, byContract: number) => number | undefined;
 
-/** Holds each network address to the method's calls per minute. IPv6 addresses count by their /64. */
+/** Limits the calls per minute of each network address to a method. IPv6 addresses are counted by their /64. */
 export function rateLimit(take: Take, limitOf: LimitOf): Interceptor {
   return (next) => async (req) => {
     const key = limitKey(req.method);
@@ -22,9 +22,4 @@ export function rateLimit(take: Take, limitOf: LimitOf): Interceptor {
     }
     return next(req);
   };
-}
-
-/** How LIMITS names a method: `AuthService.SignIn`. */
-export function limitKey(method: DescMethod): string {
-  return `${method.parent.name}.${method.name}`;
 }

@@ -1,7 +1,7 @@
 import type { DescService } from '@bufbuild/protobuf';
 import { type ConnectRouter, createServiceImplSpec, type ServiceImpl, type ServiceImplSpec } from '@connectrpc/connect';
 
-/** Pairs a service with its implementation. A method left out does not compile. */
+/** Pairs a service with its implementation. A missing method does not compile. */
 export function serve<Service extends DescService>(service: Service, impl: ServiceImpl<Service>): ServiceImplSpec {
   return createServiceImplSpec<Service>(service, impl);
 }

@@ -15,7 +15,7 @@ const failures: readonly number[] = [
   status.DATA_LOSS,
 ];
 
-/** Whether the service failed, and not the caller: those that OpenTelemetry's conventions call a server's errors. */
+/** Whether a status is an error of the server and not of the caller, by OpenTelemetry's conventions. */
 export function isFailure(code: Code): boolean {
   return failures.includes(code);
 }

@@ -1,19 +1,20 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
+import { type Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Refusal } from '../errors.ts';
 import { kCaller, kOrigin, kTraceId } from './context.ts';
+import { statusName } from './status.ts';
 
-/** Counts calls. It is told of every one, so it has about a microsecond. */
+/** Counts calls. It runs on every call, so it has about a microsecond. */
 export interface CallCounter {
   began(): void;
-  /** The code is 0 for a call that was answered. */
+  /** The code is 0 for a call that succeeded. */
   ended(method: DescMethod, values: ContextValues, seconds: number, code: Code | 0, refusal?: Refusal): void;
 }
 
-/** Writes one line per call: who called what, how it ended and how long it took. Never what was said. */
+/** Logs one line per call: caller, method, status and duration. Never the contents of a request or response. */
 export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
-  // Nothing in these lines comes from a request's body, and looking for secrets costs more than writing them.
+  // No value in these lines comes from the body of a request, and redaction costs more than writing the line.
   const lines = log.child({}, { redact: [] });
   return (next) => async (req) => {
     const startedAt = performance.now();
@@ -28,7 +29,7 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
       lines.info({
         requestId,
         method: `${req.service.typeName}/${req.method.name}`,
-        code: codeName(code),
+        code: statusName(code),
         ...(refusal && { reason: refusal.reason }),
         ...(traceId && { traceId }),
         ms: Math.round(ms * 100) / 100,
@@ -49,8 +50,4 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
       throw error;
     }
   };
-}
-
-function codeName(code: Code | 0): string {
-  return code === 0 ? 'ok' : Code[code]!.replace(/(?!^)([A-Z])/g, '_$1').toLowerCase();
 }

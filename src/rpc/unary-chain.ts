@@ -10,8 +10,8 @@ interface ContextualRequest extends UnaryRequest {
 }
 
 /**
- * A unary method behind its interceptors. The chain is put together here, once; Connect's own helper does it anew for
- * each call, and copies the context as well. So interceptors hand on the request they were given, as all of ours do.
+ * A unary method with its interceptors. The chain is built once; Connect's own helper builds it for each call and
+ * copies the context too. In return, every interceptor must pass on the request object that it was given.
  */
 export function chainOf({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]) {
   const innermost = async (req: ContextualRequest): Promise<UnaryResponse> => {

@@ -9,10 +9,11 @@ import { Refusal } from '../errors.ts';
 import { kRemark, kWork, type Work } from './context.ts';
 
 /**
- * One call, one unit of work: at most one transaction, begun by the method's `change` and committed at its end.
+ * Gives each call one unit of work: at most one transaction, which the method's `change` begins and commits.
  *
- * When the method refuses, what it had changed is rolled back, and what the refusal must leave behind is committed in a
- * short transaction of its own, deadline or not: a counted failure that an impatient client could undo would not count.
+ * A refusal rolls the transaction back. The refusal's `remember` and `event` are then committed in a short transaction
+ * of their own, also after the deadline: otherwise a client could undo the count of a failed attempt by cancelling the
+ * call.
  */
 export function unitOfWork(orm: MikroORM, now: Clock): Interceptor {
   return (next) => async (req) => {
@@ -44,11 +45,11 @@ function openWork(orm: MikroORM, signal: AbortSignal, method: string): Work {
 }
 
 async function remember(orm: MikroORM, values: ContextValues, { options }: Refusal, now: Date): Promise<void> {
-  const { remember: leaveBehind, event } = options;
-  if (!leaveBehind && !event) return;
+  const { remember: keep, event } = options;
+  if (!keep && !event) return;
   await transact(orm, async (em) => {
-    const isNews = (await leaveBehind?.(em)) !== false;
-    if (event && isNews) auditFailure(em, { values }, event, now);
-    values.set(kRemark, isNews ? event?.action : undefined);
+    const isNew = (await keep?.(em)) !== false;
+    if (event && isNew) auditFailure(em, { values }, event, now);
+    values.set(kRemark, isNew ? event?.action : undefined);
   });
 }

@@ -1,4 +1,4 @@
-import { create, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { create, type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
@@ -10,8 +10,8 @@ import { describeViolation } from './violation-text.ts';
 const validator = createValidator();
 
 /**
- * Checks the request against the rules in its proto, and every string in it for characters that have no business there.
- * Throws INVALID_ARGUMENT with the fields that are wrong; never with what they held.
+ * Checks the request against the rules in its proto, and every string in it for forbidden characters. Throws
+ * INVALID_ARGUMENT with the invalid fields, never with their values.
  */
 export function validate(): Interceptor {
   return (next) => (req) => {
@@ -20,14 +20,14 @@ export function validate(): Interceptor {
   };
 }
 
-/** Compiles the rules of requests, which takes tens of milliseconds, before the first call has to wait for it. */
+/** Compiles the rules of these requests, so that the first call does not wait tens of milliseconds for it. */
 export function prepareRules(requests: readonly DescMessage[]): void {
   for (const each of requests) validator.validate(each, create(each));
 }
 
 function check(schema: DescMessage, message: Message): void {
   const fields: FieldViolation[] = [];
-  findStrangeStrings(schema, message, '', fields);
+  findForbiddenText(schema, message, '', fields);
   if (fields.length === 0) {
     const result = validator.validate(schema, setAsideDurations(schema, message));
     if (result.kind === 'valid') return;
@@ -46,24 +46,24 @@ interface Rule {
 }
 
 /**
- * C0 and C1 controls, lone surrogates and U+FFFD, the mark of bytes that were no text: two different wrong byte strings
- * would otherwise be one password, and PostgreSQL cannot store a NUL.
+ * C0 and C1 controls, lone surrogates, and U+FFFD, which replaces bytes that are not UTF-8: two different invalid byte
+ * strings would otherwise be the same password. PostgreSQL cannot store a NUL.
  */
 const text: Rule = { refuses: /\p{Cc}|\p{Cs}|\ufffd/u, description: 'must be text without control characters' };
 
-/** What is shown to others, or compared with what somebody has read. */
+/** For text that is shown to other people, or compared with text that somebody has read. */
 const shownText: Rule = {
   refuses: new RegExp(`${text.refuses.source}|${unseen.source}`, 'u'),
   description: 'must be text without control characters and characters that nobody sees',
 };
 
-/** A password may hold what its user types, and metadata are the business of applications. */
+/** A password may contain all that a user types, and metadata all that an application stores. */
 function ruleOf({ name, message }: DescField): Rule {
   return name.includes('password') || message?.typeName === StructSchema.typeName ? text : shownText;
 }
 
-// Walks the message itself: protobuf's reflection costs as much as the rest of the check.
-function findStrangeStrings(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
+// Reads the properties directly: protobuf's reflection costs as much as the rest of the check.
+function findForbiddenText(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
   for (const field of schema.fields) {
     const value = fieldValue(field, message);
     const place = { schema: field.message, path: path + field.name, rule: ruleOf(field) };
@@ -84,17 +84,27 @@ interface Place {
   readonly rule: Rule;
 }
 
-/** Into a scalar, a message, a list, or a map or a Struct, whose keys are texts as well. */
+/** Looks into a scalar, a message, a list, or a map or a Struct, whose keys are texts as well. */
 function lookInto(value: unknown, place: Place, found: FieldViolation[]): void {
-  const { schema, path, rule } = place;
-  if (typeof value === 'string') {
-    if (rule.refuses.test(value)) found.push({ field: path, description: rule.description });
-  } else if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
-  else if (Array.isArray(value)) for (const each of value) lookInto(each, place, found);
-  else if ('$typeName' in value) findStrangeStrings(schema!, value as Message, `${path}.`, found);
-  else
-    for (const [key, each] of Object.entries(value)) {
-      lookInto(key, { ...place, schema: undefined }, found);
-      lookInto(each, place, found);
-    }
+  if (typeof value === 'string') checkText(value, place, found);
+  else if (Array.isArray(value)) lookIntoEach(value, place, found);
+  else if (hasMessage(place, value)) findForbiddenText(place.schema!, value, `${place.path}.`, found);
+  else if (isMap(value)) lookIntoEach(Object.entries(value).flat(), place, found);
+}
+
+function lookIntoEach(values: readonly unknown[], place: Place, found: FieldViolation[]): void {
+  for (const each of values) lookInto(each, place, found);
+}
+
+function checkText(value: string, { path, rule }: Place, found: FieldViolation[]): void {
+  if (rule.refuses.test(value)) found.push({ field: path, description: rule.description });
+}
+
+/** A Struct is a plain object, in which `$typeName` is a key like any other and must not hide what stands beside it. */
+function hasMessage({ schema }: Place, value: unknown): value is Message {
+  return schema !== undefined && schema.typeName !== StructSchema.typeName && isMessage(value, schema);
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
 }

@@ -6,13 +6,13 @@ import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 
 /** One typed client per service of the contract. A call that fails rejects with a ConnectError. */
 export interface Clients {
-  /** Registers people, signs them in, and says who the caller is. */
+  /** Registers users, signs them in, and returns the calling user. */
   readonly auth: Client<typeof AuthService>;
-  /** Refreshes, lists, ends and introspects sessions. */
+  /** Refreshes, lists, revokes and introspects sessions. */
   readonly sessions: Client<typeof SessionService>;
-  /** Keeps accounts, their members and invitations, and counts usage. */
+  /** Manages accounts, their members and invitations, and counts usage. */
   readonly accounts: Client<typeof AccountService>;
-  /** Manages users. For backends: every method takes a service key as its bearer. */
+  /** Manages users. For backends: every method takes a service key as its bearer token. */
   readonly admin: Client<typeof AdminService>;
 }
 

@@ -10,29 +10,29 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { type Reason, reasons } from './reasons.ts';
 
-/** What a session has to reach before the call is let through, and what it has reached. */
+/** The assurance level that a call requires, and the level of its session. */
 export interface StepUp {
   readonly required: AssuranceLevel;
   readonly current: AssuranceLevel;
 }
 
 /**
- * Why the service refused the call. A deadline or a cancellation has its reason also when it was noticed on this side.
- * Undefined for what is no error of the service, and for a reason younger than this SDK: `error.code` then says enough.
+ * Why the service refused the call. A deadline or a cancellation has a reason also when the client noticed it.
+ * Undefined for other errors, and for a reason that is newer than this SDK: use `error.code` then.
  */
 export function reasonOf(error: unknown): Reason | undefined {
   const reason = errorInfoOf(error)?.reason ?? localReasonOf(error);
   return reasons.find((each) => each === reason);
 }
 
-/** The facts that come with the reason, as the contract names them for the method. Empty when there are none. */
+/** The metadata of the reason, as the contract documents it for the method. Empty without metadata. */
 export function metadataOf(error: unknown): Readonly<Record<string, string>> {
   return errorInfoOf(error)?.metadata ?? {};
 }
 
 /**
- * The fields of the request that were wrong, by their TypeScript names (`currentPassword`, `settings.signUp`), each with
- * sentences for people: `Must be an e-mail address.` Empty when the error is not about fields.
+ * The invalid fields of the request by their TypeScript names (`currentPassword`, `settings.signUp`), each with sentences
+ * for people: `Must be an e-mail address.` Empty when the error is not about fields.
  */
 export function fieldErrors(error: unknown): Readonly<Record<string, readonly string[]>> {
   const fields: Record<string, string[]> = Object.create(null);
@@ -54,13 +54,13 @@ function sentenceOf(description: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 }
 
-/** In how many seconds, possibly a fraction, trying again makes sense. Undefined when the service did not say. */
+/** Seconds to wait before a retry, possibly a fraction. Undefined when the service does not say. */
 export function retryAfter(error: unknown): number | undefined {
   const delay = detailsOf(error, RetryInfoSchema)[0]?.retryDelay;
   return delay && durationMs(delay) / 1000;
 }
 
-/** The assurance levels of an INSUFFICIENT_AAL: have the user add a factor, then call again. Undefined for all else. */
+/** The levels of an INSUFFICIENT_AAL: the user must verify a factor before a retry. Undefined for other errors. */
 export function stepUpOf(error: unknown): StepUp | undefined {
   if (reasonOf(error) !== 'INSUFFICIENT_AAL') return undefined;
   const { required_aal, current_aal } = metadataOf(error);

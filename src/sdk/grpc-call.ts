@@ -13,8 +13,8 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(ConnectError.from(signal.reason, Code.Canceled));
     const { path, encode, decode } = wireFormat<I, O>(method);
-    // Both are filled as they arrive; the trailer does so right after the message.
-    const answered = { header: new Headers(), trailer: new Headers() };
+    // Both are filled as they arrive: the trailer right after the message.
+    const received = { header: new Headers(), trailer: new Headers() };
     const call = client.makeUnaryRequest(
       path,
       encode,
@@ -25,17 +25,17 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
       (failure, value) => {
         signal.removeEventListener('abort', cancel);
         if (failure) reject(connectErrorFrom(failure));
-        else resolve({ stream: false, service: method.parent, method, ...answered, message: value! });
+        else resolve({ stream: false, service: method.parent, method, ...received, message: value! });
       },
     );
     const cancel = () => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    call.on('metadata', (metadata) => copy(headersFrom(metadata), answered.header));
-    call.on('status', ({ metadata }) => copy(headersFrom(metadata), answered.trailer));
+    call.on('metadata', (metadata) => copy(headersFrom(metadata), received.header));
+    call.on('status', ({ metadata }) => copy(headersFrom(metadata), received.trailer));
   });
 }
 
-/** How grpc-js is to send and read the messages of a method. */
+/** How grpc-js encodes and decodes the messages of a method. */
 export function wireFormat<I extends DescMessage, O extends DescMessage>(method: DescMethod) {
   return {
     path: `/${method.parent.typeName}/${method.name}`,

@@ -7,14 +7,14 @@ export interface TlsOptions {
   readonly cert?: string | Uint8Array;
   /** The private key of `cert`, in PEM. */
   readonly key?: string | Uint8Array;
-  /** The name that the service's certificate has to bear. Default: the host of the address. */
+  /** The name that the service's certificate must contain. Default: the host of the address. */
   readonly serverName?: string;
 }
 
 export interface ChannelAddress {
   /**
-   * Where the service is: `host:port`. All addresses that DNS has for the host share the calls, round robin. Or any other
-   * name that grpc-js resolves: `ipv4:10.0.0.1:50051,10.0.0.2:50051`, `unix:/run/gatehouse.sock`.
+   * The address of the service: `host:port`. Calls are spread round robin over all addresses that DNS has for the host.
+   * Or any other name that grpc-js resolves: `ipv4:10.0.0.1:50051,10.0.0.2:50051`, `unix:/run/gatehouse.sock`.
    */
   readonly address: string;
   /** Default true. `false` sends tokens and passwords in the clear: only for loopback, and for meshes that encrypt. */
@@ -23,18 +23,18 @@ export interface ChannelAddress {
 
 const channelOptions: ChannelOptions = {
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-  // What DNS has to say about the service, in TXT records, is nobody's business but its operator's.
+  // TXT records in DNS must not configure the client.
   'grpc.service_config_disable_resolution': 1,
-  // A connection that a NAT or a load balancer has forgotten is noticed within 70 s, also when no call waits for it.
+  // Detects a connection that a NAT or a load balancer has dropped within 70 s, also while no call is in flight.
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 1,
-  // A replica that restarts is found again in time for the second try of a call.
+  // Reconnects to a restarted replica in time for the second attempt of a call.
   'grpc.initial_reconnect_backoff_ms': 250,
   'grpc.max_reconnect_backoff_ms': 10_000,
 };
 
-/** A grpc-js client that connects at its first call. What it keeps open does not keep the process running. */
+/** A grpc-js client that connects at its first call. Its open connections do not keep the process running. */
 export function openChannel({ address, tls = true }: ChannelAddress): Client {
   const { serverName } = typeof tls === 'object' ? tls : {};
   return new Client(address, credentialsFrom(tls), {

@@ -4,7 +4,7 @@ import type { Metadata, ServiceError } from '@grpc/grpc-js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { headersFrom } from '../grpc/metadata.ts';
 
-/** What grpc-js failed with, as the error that Connect's clients throw, with the details that came along. */
+/** Converts an error of grpc-js into the error that Connect's clients throw, with its details. */
 export function connectErrorFrom(failure: unknown): ConnectError {
   if (!isServiceError(failure)) return ConnectError.from(failure);
   const { code, details, metadata } = failure;
@@ -18,7 +18,7 @@ function isServiceError(failure: unknown): failure is ServiceError {
   return failure instanceof Error && 'code' in failure && 'details' in failure && 'metadata' in failure;
 }
 
-// Details that cannot be read are left out: the code alone is still worth more than an error about the error.
+// Unreadable details are left out: the code alone is more useful than an error about the error.
 function detailsIn(metadata: Metadata): ConnectError['details'] {
   const [bytes] = metadata.get('grpc-status-details-bin');
   if (!(bytes instanceof Uint8Array)) return [];

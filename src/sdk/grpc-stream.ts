@@ -9,8 +9,9 @@ import { connectErrorFrom } from './grpc-error.ts';
 type Call<I extends DescMessage, O extends DescMessage> = ClientDuplexStream<MessageShape<I>, MessageShape<O>>;
 
 /**
- * One streaming call of any kind over grpc-js: on the wire they all look like the bidirectional one. Resolves when the
- * headers are there. Leaving the loop over the answers, like aborting the request's signal, cancels the call.
+ * One streaming call of any kind over grpc-js: on the wire every stream looks like a bidirectional one. Resolves when
+ * the headers have arrived. Leaving the loop over the responses cancels the call, and so does aborting the request's
+ * signal.
  */
 export async function callStream<I extends DescMessage, O extends DescMessage>(
   client: Client,
@@ -23,16 +24,16 @@ export async function callStream<I extends DescMessage, O extends DescMessage>(
   const cancel = () => call.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   call.on('status', () => signal.removeEventListener('abort', cancel));
-  const answered = { header: new Headers(), trailer: new Headers() };
-  call.on('status', ({ metadata }) => copy(headersFrom(metadata), answered.trailer));
-  const answers = answersOf(call);
+  const received = { header: new Headers(), trailer: new Headers() };
+  call.on('status', ({ metadata }) => copy(headersFrom(metadata), received.trailer));
+  const responses = responsesOf(call);
   void send(call, message);
-  copy(await headersOf(call), answered.header);
-  return { stream: true, service: method.parent, method, ...answered, message: answers };
+  copy(await headersOf(call), received.header);
+  return { stream: true, service: method.parent, method, ...received, message: responses };
 }
 
-/** Listens at once: an error that comes before anybody iterates would otherwise end the process. */
-function answersOf<I extends DescMessage, O extends DescMessage>(call: Call<I, O>): AsyncIterable<MessageShape<O>> {
+/** Listens at once: an error before the first iteration would otherwise end the process. */
+function responsesOf<I extends DescMessage, O extends DescMessage>(call: Call<I, O>): AsyncIterable<MessageShape<O>> {
   let failure: unknown;
   call.on('error', (error) => {
     failure = error;
@@ -66,7 +67,7 @@ async function send<I extends DescMessage, O extends DescMessage>(
     for await (const message of messages) if (!call.write(message)) await once(call, 'drain');
     call.end();
   } catch {
-    // Either the call has failed, and says so to whoever reads it, or the messages have.
+    // Either the call has failed, and reading its responses throws the error, or iterating the messages has.
     call.cancel();
   }
 }

@@ -21,8 +21,8 @@ import { callStream } from './grpc-stream.ts';
 type AnyCall = ReturnType<Interceptor>;
 
 /**
- * A Connect transport over a grpc-js client, for every kind of method. Calls end after the timeout they are given, and
- * without one by themselves, and fail with nothing but a ConnectError. The first interceptor is the outermost.
+ * A Connect transport over a grpc-js client, for every kind of method. A call without a timeout has no deadline. A call
+ * fails with a ConnectError only. The first interceptor is the outermost.
  */
 export function createGrpcTransport(client: Client, interceptors: readonly Interceptor[]): Transport {
   const intercept = (call: AnyCall) => interceptors.reduceRight((next, each) => each(next), call);
@@ -44,7 +44,7 @@ export function createGrpcTransport(client: Client, interceptors: readonly Inter
   };
 }
 
-// What an interceptor throws, or grpc-js before there is a call: the channel is closed, a header is not ASCII.
+// For errors of an interceptor, or of grpc-js before a call starts: the channel is closed, a header is not ASCII.
 function rethrow(thrown: unknown): never {
   throw ConnectError.from(thrown);
 }

@@ -8,19 +8,19 @@ export type { TlsOptions } from './grpc-channel.ts';
 export * from './surface.ts';
 
 export interface GatehouseOptions extends ChannelAddress, CallDefaults {
-  /** Run around every try of a call, the first one outermost: for logs and traces. */
+  /** Run around every attempt of a call, the first one outermost: for logs and traces. */
   readonly interceptors?: readonly Interceptor[];
 }
 
 export interface Gatehouse extends Clients {
-  /** Lets go of the connections when the calls under way have ended. Further calls fail. */
+  /** Closes the connections after the calls in flight have ended. Further calls fail. */
   close(): void;
 }
 
 /**
- * The service's clients over gRPC, for backends on Node: one per process and service will do, for any number of calls at
- * once. It connects at the first call, shares the calls out to all replicas, goes on with those that are left when one
- * stops, and does not keep the process running.
+ * The service's clients over gRPC, for backends on Node. One per process is enough for any number of parallel calls. It
+ * connects at the first call, spreads the calls over all replicas, continues with the others when one stops, and does
+ * not keep the process running.
  */
 export function createGatehouse(options: GatehouseOptions): Gatehouse {
   const client = openChannel(options);

@@ -1,6 +1,6 @@
 /**
- * Every reason for which this version of the service refuses a call, in the order of its own table (src/errors.ts). A
- * list of its own, so that the SDK carries nothing of the service along; test/sdk/sdk.test.ts fails when the two differ.
+ * Every reason for which this version of the service refuses a call, in the order of the table in src/errors.ts. The
+ * list is a copy, so that the SDK contains no code of the service; test/sdk/sdk.test.ts fails when the two differ.
  */
 export const reasons = [
   'AUTHENTICATION_REQUIRED',
@@ -95,5 +95,5 @@ export const reasons = [
   'INTERNAL',
 ] as const;
 
-/** Why the service refused a call. Stable: a reason is never given another meaning. */
+/** Why the service refused a call. The meaning of a reason never changes. */
 export type Reason = (typeof reasons)[number];

@@ -5,19 +5,19 @@ import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { retryAfter } from './error-details.ts';
 
 export interface CallDefaults {
-  /** How long a call may take in all, in milliseconds, when it does not say so itself. Default 10 000; 0 for no end. */
+  /** Timeout in milliseconds of a call that sets none, all attempts included. Default 10 000; 0 for no timeout. */
   readonly timeoutMs?: number;
-  /** How often a call is tried at most, the first time included. Default 4; 1 for no second try. */
+  /** Maximum attempts of a call, the first one included. Default 4; 1 for no retries. */
   readonly maxAttempts?: number;
 }
 
-/** Milliseconds before the second try, doubled before each further one. Half of it is left to chance. */
+/** Milliseconds before the second attempt, doubled before each further one. Up to half of it is random. */
 const firstPause = 250;
 
 /**
- * Gives every unary call a deadline, and tries again what found the service unavailable: only methods that change
- * nothing, never sooner than the service asked for (RetryInfo), and only as long as the deadline has not come by then.
- * Whatever fails for good is thrown as it was. Streams have no deadline but their own, and are never repeated.
+ * Gives every unary call a deadline, and retries a call that found the service unavailable: only for methods that
+ * change nothing, never sooner than the service asked for (RetryInfo), and only within the deadline. The last error is
+ * thrown unchanged. Streams get no default deadline and are never retried.
  */
 export function withRetries(transport: Transport, defaults: CallDefaults): Transport {
   return {
@@ -39,7 +39,7 @@ export function withRetries(transport: Transport, defaults: CallDefaults): Trans
   };
 }
 
-/** Whether the method may be called twice where it was meant once. Introspect is no GET only because it takes a token. */
+/** Whether a retry is safe. Introspect changes nothing, and is not marked so only to keep its token out of URLs. */
 function isSafe(method: DescMethod): boolean {
   return method.idempotency === Idempotency.NO_SIDE_EFFECTS || method === SessionService.method.introspect;
 }
@@ -52,7 +52,7 @@ function timeLeft(end: number): number | undefined {
   return Number.isFinite(end) ? Math.max(1, Math.ceil(end - performance.now())) : undefined;
 }
 
-// What the service asked for comes on top: everybody else was asked to wait as long.
+// Added to the wait that the service asked for, since it asked all clients for the same one.
 function pauseAfter(attempt: number, error: unknown): number {
   const backoff = firstPause * 2 ** (attempt - 1) * (0.5 + Math.random() / 2);
   return backoff + (retryAfter(error) ?? 0) * 1000;

@@ -1,4 +1,4 @@
-/* What both entry points offer beside createGatehouse: messages and enums of the contract, errors, and call options. */
+/* What both entry points export besides createGatehouse: messages and enums of the contract, errors, call options. */
 export { type CallOptions, type Client, Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 export * from '../../gen/gatehouse/v1/account_pb.ts';
 export * from '../../gen/gatehouse/v1/admin_pb.ts';

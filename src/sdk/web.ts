@@ -6,9 +6,9 @@ import { type CallDefaults, withRetries } from './retry.ts';
 export * from './surface.ts';
 
 export interface GatehouseOptions extends CallDefaults {
-  /** Where the service is: `https://auth.example.org`, or a path of the page's own origin that leads there. */
+  /** The URL of the service: `https://auth.example.org`, or a path of the page's own origin that is forwarded to it. */
   readonly baseUrl: string;
-  /** Run around every try of a call, the first one outermost: for logs and traces. */
+  /** Run around every attempt of a call, the first one outermost: for logs and traces. */
   readonly interceptors?: readonly Interceptor[];
   /** Instead of the global fetch. */
   readonly fetch?: typeof globalThis.fetch;
@@ -17,17 +17,17 @@ export interface GatehouseOptions extends CallDefaults {
 export type Gatehouse = Clients;
 
 /**
- * The service's clients as JSON over fetch (the Connect protocol), for browsers and everything else that has fetch. From
- * another origin it works where the service lists that origin in CORS_ORIGINS.
+ * The service's clients as JSON over fetch (the Connect protocol), for browsers and other runtimes with fetch. A page
+ * of another origin needs that origin in the service's CORS_ORIGINS.
  */
 export function createGatehouse({ baseUrl, interceptors = [], fetch, ...defaults }: GatehouseOptions): Gatehouse {
-  // Looked up at each call: pages replace the global one, to trace or to test.
+  // Read at each call: a page may replace the global fetch, to trace or to test.
   const send: typeof globalThis.fetch = (...request) => (fetch ?? globalThis.fetch)(...request).catch(explain);
   const transport = createConnectTransport({ baseUrl, interceptors: [...interceptors], fetch: send });
   return createClients(withRetries(transport, defaults));
 }
 
-// fetch says TypeError to whatever kept it from the answer: no network, nobody there, an origin that is not allowed.
+// fetch throws a TypeError for every failure before a response: no network, no server, an origin that is not allowed.
 function explain(cause: unknown): never {
   if (!(cause instanceof TypeError)) throw cause;
   throw new ConnectError('the service cannot be reached', Code.Unavailable, undefined, undefined, cause);

@@ -4,7 +4,7 @@ import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { AuthenticationMethod } from './session.ts';
 
-/** What an access token says, once its signature and its times are good. */
+/** The claims of an access token whose signature and times were verified. */
 export interface AccessClaims {
   readonly userId: string;
   readonly sessionId: string;
@@ -13,7 +13,7 @@ export interface AccessClaims {
   readonly expiresAt: Date;
 }
 
-/** The parts of a session and its user that go into its access tokens. */
+/** What the tokens of a session are made of: parts of the session and of its user. */
 export interface TokenSubject {
   readonly id: string;
   readonly user_id: string;
@@ -25,23 +25,28 @@ export interface TokenSubject {
   readonly system_role: string;
   /** The operator who acts as the user. */
   readonly impersonator_id: string | null;
-  /** Tokens end here at the latest. */
+  /** The latest expiry of an access token: the end of an impersonation. */
   readonly expires_by: Date | null;
+  readonly must_change_password: boolean;
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
+
+/** The columns of a TokenSubject, of the session `s` and its user `u`. */
+export const subjectColumns = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+     u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
 
 const audience = 'authenticated';
 // Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
 
-/** Makes and reads access tokens: JWTs signed with ES256, with the claims that Supabase's clients expect, and a `jti`. */
+/** Issues and verifies access tokens: JWTs signed with ES256, with the claims that Supabase's clients expect, and a `jti`. */
 export class AccessTokens {
   readonly #ring: KeyRing;
   readonly #issuer: string;
   readonly lifetime: number;
-  // A token is verified once; its times, and whether its session lives, are looked at on every call.
+  // The signature of a token is verified once. Its times and the state of its session are checked on every call.
   readonly #verified = new Map<string, { claims: AccessClaims; kid: string }>();
 
   constructor(ring: KeyRing, options: { issuer: string; lifetime: number }) {
@@ -70,7 +75,7 @@ export class AccessTokens {
       amr: subject.amr,
       session_id: subject.id,
       is_anonymous: subject.is_anonymous,
-      // For those who read the token. Here the database is asked, at every call.
+      // For other services. This service reads the role from the database on every call.
       ...(subject.system_role === 'operator' && { gatehouse_role: 'operator' }),
       // RFC 8693, section 4.1.
       ...(subject.impersonator_id && { act: { sub: subject.impersonator_id } }),
@@ -80,8 +85,8 @@ export class AccessTokens {
   }
 
   /**
-   * Reads a token. Throws TOKEN_INVALID unless one of our live keys signed it as an access token for this audience, and
-   * TOKEN_EXPIRED after its end. Whether the session lives is for the caller to ask.
+   * Verifies a token. Throws TOKEN_INVALID unless a key of this installation that is not revoked signed it as an access
+   * token for this audience, and TOKEN_EXPIRED after its expiry. The state of the session is not checked.
    */
   async read(token: string, now: Date): Promise<AccessClaims> {
     const claims = await this.#verify(token);
@@ -92,11 +97,11 @@ export class AccessTokens {
 
   async #verify(token: string): Promise<AccessClaims> {
     const known = this.#verified.get(token);
-    // A key that was revoked meanwhile is no longer in the ring.
+    // A key that was revoked since then is no longer in the ring.
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
     const kid = parsed?.header.kid;
-    // The algorithm is ours, never the header's; keys come from the ring alone: no jku, x5u or jwk is looked at
+    // The algorithm is fixed and never taken from the header. Keys come from the ring: jku, x5u and jwk are ignored
     // (RFC 8725, section 3).
     const fits = parsed && headerFits(parsed.header) && typeof kid === 'string';
     const key = fits ? await this.#ring.verifier(kid) : undefined;
@@ -134,7 +139,7 @@ function isUuid(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
 }
 
-// Seconds up to the year 9999: past what a Date can hold a time would be neither before nor after another.
+// Seconds up to the year 9999. A time that a Date cannot hold is NaN, and every comparison with it is false.
 function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= 253_402_300_799;
 }

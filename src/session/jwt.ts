@@ -7,7 +7,8 @@ const halfOrder = order / 2n;
 /**
  * Signs a JWT with ES256 (RFC 7515, RFC 7518 section 3.4).
  *
- * By hand because it is the hot path: node:crypto with a key object costs half of WebCrypto. A test lets jose verify it.
+ * Not with a library because it is a hot path: node:crypto with a key object costs half of WebCrypto. A test verifies
+ * the tokens with jose.
  */
 export function signJwt(header: object, payload: object, key: KeyObject): string {
   const input = `${encode(header)}.${encode(payload)}`;
@@ -21,7 +22,7 @@ export interface ParsedJwt {
   readonly signature: Buffer;
 }
 
-/** Takes a compact JWS apart. Undefined unless it is spelled in the one canonical way. */
+/** Parses a compact JWS. Undefined unless its base64url is canonical. */
 export function parseJwt(token: string): ParsedJwt | undefined {
   const [header, payload, signature, ...rest] = token.split('.');
   if (!header || !payload || !signature || rest.length > 0) return undefined;
@@ -31,8 +32,8 @@ export function parseJwt(token: string): ParsedJwt | undefined {
 }
 
 /**
- * Checks an ES256 signature. Refuses any s above half the order: with (r, s) also (r, n - s) verifies, and a token that
- * has two spellings slips past whatever remembers tokens.
+ * Verifies an ES256 signature. Refuses any s above half the order: with (r, s) also (r, n - s) verifies, and a list of
+ * tokens would miss the second spelling.
  */
 export function signatureIsGood({ input, signature }: ParsedJwt, key: KeyObject): boolean {
   if (signature.length !== 64 || sOf(signature) > halfOrder) return false;
@@ -40,8 +41,8 @@ export function signatureIsGood({ input, signature }: ParsedJwt, key: KeyObject)
 }
 
 /**
- * The 64 bytes of r and s, s in the lower half, from the DER that OpenSSL writes: 30 length 02 length r 02 length s. Asked
- * for the 64 bytes, Node takes three times as long to sign.
+ * The 64 bytes of r and s, s in the lower half, from the DER that OpenSSL writes: 30 length 02 length r 02 length s.
+ * With the 64 bytes as its own output format, Node takes three times as long to sign.
  */
 function signatureOf(der: Buffer): Buffer {
   const startOfS = 6 + der[3]!;
@@ -53,7 +54,7 @@ function signatureOf(der: Buffer): Buffer {
   return signature;
 }
 
-/** A DER number is as short as it can be, but has a zero in front where it would look negative. */
+/** A DER number has no leading zeros, except for one where it would otherwise be negative. */
 function copyNumber(from: Buffer, to: Buffer): void {
   const bytes = from.subarray(-32);
   bytes.copy(to, 32 - bytes.length);

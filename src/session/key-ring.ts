@@ -5,6 +5,7 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
+import { joinInstallation } from '../project/installation.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
 
 export interface Signer {
@@ -12,13 +13,13 @@ export interface Signer {
   readonly privateKey: KeyObject;
 }
 
-/** How old a replica's picture of the keys may get: a revoked key is refused everywhere after this many milliseconds. */
+/** Milliseconds between two reads of the keys: after this time a revoked key is refused by every replica. */
 export const keyRefreshInterval = 5_000;
 
-/** How long, in milliseconds, those who verify tokens may go on with a key set they have fetched. */
+/** Milliseconds for which verifiers may cache the key set. */
 export const jwksCacheTime = 300_000;
 
-/** The signing keys as this replica last saw them. */
+/** The signing keys as this replica last read them. */
 export class KeyRing {
   readonly #orm: MikroORM;
   readonly #keys: MasterKeys;
@@ -44,21 +45,21 @@ export class KeyRing {
     return { keys: this.#jwks };
   }
 
-  /** In which state each key is, and since when; revoked ones are not read. */
+  /** The state of each key, and since when. Revoked keys are left out. */
   states(): readonly { state: SigningKeyState; since: Date }[] {
     return this.#states;
   }
 
   /**
-   * The public key of a `kid`. An unknown one asks the database, at most once per refresh interval however many unknown
-   * ids arrive, since anyone can make them up.
+   * The public key of a `kid`. An unknown `kid` reads the database, at most once per refresh interval: anyone can send
+   * made-up ids.
    */
   async verifier(kid: string): Promise<KeyObject | undefined> {
     if (!this.#verifiers.has(kid) && performance.now() - this.#readAt > keyRefreshInterval) await this.reload();
     return this.#verifiers.get(kid);
   }
 
-  /** Reads the keys anew. When the database cannot be reached, the last picture stays in use. */
+  /** Reads the keys again. While the database cannot be reached, the keys of the last read stay in use. */
   reload(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
@@ -80,15 +81,24 @@ export class KeyRing {
   }
 }
 
-/** Makes the first keys of an installation: one that signs and one that stands by. */
-export async function ensureSigningKeys(em: EntityManager, keys: MasterKeys, now: Date): Promise<void> {
+/** Checks that this replica fits its database, and creates the first signing keys. One replica at a time. */
+export function prepareInstallation(orm: MikroORM, keys: MasterKeys, now: Date): Promise<void> {
+  return transact(orm, async (em) => {
+    await lockInstallation(em);
+    await joinInstallation(em, keys);
+    await ensureSigningKeys(em, keys, now);
+  });
+}
+
+/** Creates the first keys of an installation: one that signs and one on standby. */
+async function ensureSigningKeys(em: EntityManager, keys: MasterKeys, now: Date): Promise<void> {
   for (const state of ['active', 'standby'] as const)
     if (!(await em.findOne(SigningKey, { state }))) await insert(em, await SigningKey.create(keys, state, now));
 }
 
 /**
- * Puts the standby key to work, retires the active one, and makes a new standby. Tokens signed before stay good until
- * they expire. Throws KEY_TOO_YOUNG, unless forced, while verifiers may hold a key set without the standby key.
+ * Activates the standby key, retires the active one and creates a new standby key. Earlier tokens stay valid until they
+ * expire. Throws KEY_TOO_YOUNG, unless forced, while verifiers may have cached a key set without the standby key.
  */
 export async function rotateKeys(
   em: EntityManager,
@@ -99,16 +109,16 @@ export async function rotateKeys(
   const standby = await em.findOneOrFail(SigningKey, { state: 'standby' });
   const wait = (standby.stateChangedAt.getTime() + jwksCacheTime - now.getTime()) / 1000;
   if (wait > 0 && !force) throw new Refusal('KEY_TOO_YOUNG', { retryAfter: Math.ceil(wait) });
-  await change(em, { state: 'active' }, 'retired', now);
-  await change(em, { state: 'standby' }, 'active', now);
+  await setState(em, { state: 'active' }, 'retired', now);
+  await setState(em, { state: 'standby' }, 'active', now);
   await insert(em, await SigningKey.create(keys, 'standby', now));
 }
 
-/** Refuses everything a key ever signed. The active and the standby key are replaced. False when there is no such key. */
+/** Invalidates every token that a key signed. An active or standby key is replaced. False when no key has this id. */
 export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
   await lockInstallation(em);
-  const found = await change(em, { id }, 'revoked', now);
-  if (!(await em.findOne(SigningKey, { state: 'active' }))) await change(em, { state: 'standby' }, 'active', now);
+  const found = await setState(em, { id }, 'revoked', now);
+  if (!(await em.findOne(SigningKey, { state: 'active' }))) await setState(em, { state: 'standby' }, 'active', now);
   await ensureSigningKeys(em, keys, now);
   return found;
 }
@@ -117,20 +127,7 @@ export function listKeys(em: EntityManager): Promise<SigningKey[]> {
   return em.findAll(SigningKey, { orderBy: { createdAt: 1 } });
 }
 
-/** The same for whoever is not called: the command line. */
-export function rotateSigningKey(orm: MikroORM, keys: MasterKeys, now: Date, force = false): Promise<void> {
-  return transact(orm, (em) => rotateKeys(em, keys, { force, now }));
-}
-
-export function revokeSigningKey(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
-  return transact(orm, (em) => revokeKey(em, keys, id, now));
-}
-
-export function listSigningKeys(orm: MikroORM): Promise<SigningKey[]> {
-  return listKeys(orm.em.fork());
-}
-
-async function change(
+async function setState(
   em: EntityManager,
   which: { id: string } | { state: SigningKey['state'] },
   state: SigningKey['state'],

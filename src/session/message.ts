@@ -17,7 +17,7 @@ export function kindToMessage(kind: SessionKind): Kind {
   return kinds[kind];
 }
 
-/** The kind a client may choose for itself: a browser unless it says it is an app. */
+/** The kind that a client may choose for its session: web unless it asks for native. */
 export function kindOfClient(kind: Kind): 'web' | 'native' {
   return kind === Kind.NATIVE ? 'native' : 'web';
 }
@@ -52,11 +52,11 @@ export function sessionToMessage(session: ShownSession, currentId?: string): Mes
 const names = new Map<string, string>();
 const rememberedAtMost = 1000;
 
-/** "Firefox on Linux" for a browser; the product name for anything else that names itself. */
+/** "Firefox on Linux" for a browser, the product name for other programs. */
 export function deviceName(userAgent: string): string {
   const known = names.get(userAgent);
   if (known !== undefined) return known;
-  // Few programs make most calls, and taking a name apart costs a third of reading the session.
+  // A few programs make most calls, and parsing a user agent costs a third of reading the session.
   if (names.size >= rememberedAtMost) names.clear();
   const name = describeProgram(userAgent);
   names.set(userAgent, name);

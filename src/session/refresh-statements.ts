@@ -1,75 +1,136 @@
 import { anyOf, statement } from '../database/statement.ts';
-import type { TokenSubject } from './access-token.ts';
-import { endedAbove } from './session.ts';
+import { mayActAt } from '../user/user.ts';
+import { subjectColumns, type TokenSubject } from './access-token.ts';
+import { endOf, isLive } from './session.ts';
 
-/** A session whose refresh token was good, with what its next tokens say. */
-export interface Rotated extends TokenSubject {
-  readonly must_change_password: boolean;
-  /** Whether the token had been used a moment ago. */
-  readonly is_replay?: boolean;
-}
-
-/** What tokens are made of, from a session `s` and its user `u`. */
-export const subject = `s.id, s.user_id, s.aal, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
-     u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
-
-interface Values {
-  readonly id: string;
-  readonly project: string;
-  readonly generation: string;
-  readonly hash: string;
+/** A refresh token as it was presented, and the client that presented it. */
+export interface PresentedToken {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly projectId: string;
+  readonly generation: number;
+  readonly secretHash: Buffer;
   readonly address: string;
   readonly userAgent: string;
 }
 
-/** What a refresh does to session `s`, its condition in the write: of any number of calls with one token one wins. */
-const rotation = ({ id, project, generation, hash, address, userAgent }: Values) => ({
+/** The rotation of session `s`, its condition in the write: of any number of calls with one token one rotates it. */
+const rotation = (token: Readonly<Record<keyof PresentedToken, string>>) => ({
   set: `generation = s.generation + 1,
-   refreshed_at = $1,
-   idle_expires_at = least($1::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
-   refresh_window_at = case when s.refresh_window_at <= $1::timestamptz - interval '1 minute' then $1 else s.refresh_window_at end,
-   refresh_count = case when s.refresh_window_at <= $1::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
-   address = ${address},
-   user_agent = ${userAgent}`,
-  where: `s.id = ${id} and s.project_id = ${project} and s.generation = ${generation} and s.secret_hash = ${hash}
-   and s.revoked_at is null and s.idle_expires_at > $1 and s.expires_at > $1
-   and (s.refresh_count < $2 or s.refresh_window_at <= $1::timestamptz - interval '1 minute')
-   and u.id = s.user_id and u.deleted_at is null and (u.banned_until is null or u.banned_until <= $1)
-   and ${endedAbove('$1')} is not true`,
+   refreshed_at = :now,
+   idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
+   refresh_window_at = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then :now else s.refresh_window_at end,
+   refresh_count = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
+   address = ${token.address},
+   user_agent = ${token.userAgent}`,
+  where: `s.user_id = ${token.userId} and s.id = ${token.sessionId} and s.project_id = ${token.projectId}
+   and s.generation = ${token.generation} and s.secret_hash = ${token.secretHash}
+   and ${isLive('s')}
+   and (s.refresh_count < :perMinute or s.refresh_window_at <= :now::timestamptz - interval '1 minute')
+   and u.id = ${token.userId} and ${mayActAt('u')}`,
 });
 
-const one = rotation({ id: '$3', project: '$4', generation: '$5', hash: '$6', address: '$7', userAgent: '$8' });
+const one = rotation({
+  userId: ':userId',
+  sessionId: ':sessionId',
+  projectId: ':projectId',
+  generation: ':generation',
+  secretHash: ':secretHash',
+  address: ':address',
+  userAgent: ':userAgent',
+});
+
+interface RotationBounds {
+  readonly now: Date;
+  readonly perMinute: number;
+}
 
 /** Hot, and the whole of a refresh. Exported as text for the bench, which measures what the database can bear. */
-export const rotationSql = `update sessions s
+export const rotateSql = `update sessions s
  set ${one.set}
  from users u
  where ${one.where}
- returning ${subject}`;
+ returning ${subjectColumns}`;
 
-export const rotate = statement<Rotated>('session_rotate', rotationSql);
+export const rotateOne = statement<TokenSubject, RotationBounds & PresentedToken>('session_rotate', rotateSql);
 
 const each = rotation({
-  id: 'p.id',
-  project: 'p.project_id',
+  userId: 'p.user_id',
+  sessionId: 'p.session_id',
+  projectId: 'p.project_id',
   generation: 'p.generation',
-  hash: 'p.secret_hash',
+  secretHash: 'p.secret_hash',
   address: 'p.address',
   userAgent: 'p.user_agent',
 });
 
-// Hot: many at once. It passes over rows that are locked, so no session holds up others, and no two of these each other.
-export const rotateAll = statement<Rotated>(
+/** Several presented tokens, as the columns of an `unnest`. */
+interface TokenColumns {
+  readonly userIds: readonly string[];
+  readonly sessionIds: readonly string[];
+  readonly projectIds: readonly string[];
+  readonly generations: readonly number[];
+  readonly secretHashes: readonly Buffer[];
+  readonly addresses: readonly string[];
+  readonly userAgents: readonly string[];
+}
+
+export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
+  return {
+    userIds: tokens.map(({ userId }) => userId),
+    sessionIds: tokens.map(({ sessionId }) => sessionId),
+    projectIds: tokens.map(({ projectId }) => projectId),
+    generations: tokens.map(({ generation }) => generation),
+    secretHashes: tokens.map(({ secretHash }) => secretHash),
+    addresses: tokens.map(({ address }) => address),
+    userAgents: tokens.map(({ userAgent }) => userAgent),
+  };
+}
+
+// Hot: many at once. Locked rows are skipped: no session delays the others, and two of these statements cannot deadlock.
+export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>(
   'session_rotate_all',
   `with presented as (
-   select * from unnest((select $3::uuid[]), $4::uuid[], $5::int[], $6::bytea[], $7::text[], $8::text[])
-     as p (id, project_id, generation, secret_hash, address, user_agent)
+   select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.address, t.user_agent
+   from unnest((select :userIds::uuid[]), :sessionIds::uuid[], :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
+     :addresses::text[], :userAgents::text[]) as t (user_id, session_id, project_id, generation, secret_hash, address, user_agent)
  ), free as (
-   select id from sessions where id = ${anyOf('$3')} for no key update skip locked
+   select id from sessions where user_id = ${anyOf(':userIds')} and id = ${anyOf(':sessionIds')}
+   for no key update skip locked
  )
  update sessions s
  set ${each.set}
  from users u, presented p, free
- where free.id = p.id and ${each.where}
- returning ${subject}`,
+ where free.id = p.session_id and ${each.where}
+ returning ${subjectColumns}`,
+);
+
+/** The session of a token that was not rotated: enough to say why, and to give the successor to a replay. */
+export interface NotRotated extends TokenSubject {
+  readonly generation: number;
+  readonly same_secret: boolean;
+  /** Null while the session is live. */
+  readonly ended: 'revoked' | 'expired' | null;
+  readonly revoke_reason: string | null;
+  readonly seconds_since_refresh: number;
+  readonly seconds_of_window: number;
+}
+
+type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash'> & { readonly now: Date };
+
+export const findSession = statement<NotRotated, Lookup>(
+  'session_refreshed',
+  `select ${subjectColumns}, s.generation, s.secret_hash = :secretHash as same_secret, s.revoke_reason,
+     ${endOf('s', 'u')} as ended,
+     extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
+     extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
+   from sessions s join users u on u.id = :userId
+   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,
+);
+
+/** Revokes the session of a reused token. No row when it is revoked already. */
+export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId'>>(
+  'session_burn',
+  `update sessions set revoked_at = :now, revoke_reason = 'refresh_reuse'
+   where user_id = :userId and id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,
 );

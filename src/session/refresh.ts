@@ -1,143 +1,190 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
-import { statement } from '../database/statement.ts';
+import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
-import { type Rotated, rotate, rotateAll, subject } from './refresh-statements.ts';
-import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { endedAbove } from './session.ts';
-import { SessionMutex } from './session-mutex.ts';
+import { autocommit, origin, projectOf, remark } from '../rpc/context.ts';
+import type { TokenSubject } from './access-token.ts';
+import {
+  columnsOf,
+  findSession,
+  type NotRotated,
+  type PresentedToken,
+  revokeReused,
+  rotateMany,
+  rotateOne,
+} from './refresh-statements.ts';
+import { hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
+import type { SessionOpener } from './session-opener.ts';
 
 export interface RotationRules {
-  /** Seconds in which a token that was just used may be used again. */
+  /** Seconds after a refresh in which the token that it used may be used again. */
   readonly reuseInterval: number;
-  /** Refreshes a session may make in a minute. */
-  readonly perMinute: number;
+  /** Refreshes of one session per minute. Undefined for no limit. */
+  readonly perMinute: number | undefined;
 }
 
-interface Presented {
-  readonly token: RefreshToken;
-  readonly projectId: string;
-  readonly address: string;
-  readonly userAgent: string;
+interface RefreshDeps {
+  readonly now: Clock;
+  readonly keys: MasterKeys;
+  readonly opener: SessionOpener;
+  readonly shared: Autocommit;
+  readonly rotationRules: RotationRules;
 }
 
-interface Candidate {
-  readonly sessionId: string;
-  /** As the statements want them: session, project, generation, hash, address and program. */
-  readonly values: readonly unknown[];
+/** Exchanges a refresh token for its successor and a new access token. */
+export function refreshMethod({ now, keys, opener, shared, rotationRules }: RefreshDeps) {
+  const rotation = new TokenRotation(shared, rotationRules, now);
+  return {
+    async refresh({ refreshToken }, context) {
+      const projectId = projectOf(context);
+      const token = readRefreshToken(keys, projectId, refreshToken);
+      if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
+      const { address, userAgent } = origin(context);
+      const { userId, sessionId, generation } = token;
+      const secretHash = hashSessionSecret(token.secret);
+      const presented = { userId, sessionId, projectId, generation, secretHash, address, userAgent };
+      const { subject, isReplay } = await rotation.rotate(autocommit(context), presented);
+      if (isReplay) remark(context, 'replayed');
+      return { tokens: opener.tokensFor(subject, projectId, successorOf(token), now()) };
+    },
+  } satisfies Partial<ServiceImpl<typeof SessionService>>;
+}
+
+/** What the tokens of a rotation are made of. */
+interface Rotated {
+  readonly subject: TokenSubject;
+  /** The token was used a moment ago, and this call gets the same successor. */
+  readonly isReplay: boolean;
+}
+
+/** A token that waits for a statement. */
+interface Candidate extends PresentedToken {
   readonly signal: AbortSignal | undefined;
 }
 
-interface Found extends Rotated {
-  readonly generation: number;
-  readonly same_secret: boolean;
-  readonly ended: 'revoked' | 'expired' | null;
-  readonly revoke_reason: string | null;
-  readonly seconds_since: number;
-  readonly window_seconds: number;
-}
+const unlimited = 2 ** 31 - 1;
 
-const find = statement<Found>(
-  'session_refreshed',
-  `select ${subject}, true as is_replay, s.generation, s.secret_hash = $3 as same_secret, s.revoke_reason,
-     case when s.revoked_at is not null or u.deleted_at is not null or u.banned_until > $4 or ${endedAbove('$4')} then 'revoked'
-          when s.idle_expires_at <= $4 or s.expires_at <= $4 then 'expired' end as ended,
-     extract(epoch from $4::timestamptz - s.refreshed_at)::float8 as seconds_since,
-     extract(epoch from $4::timestamptz - s.refresh_window_at)::float8 as window_seconds
-   from sessions s join users u on u.id = s.user_id
-   where s.id = $1 and s.project_id = $2`,
-);
-
-const burn = statement<{ id: string }>(
-  'session_burn',
-  `update sessions set revoked_at = $3, revoke_reason = 'refresh_reuse'
-   where id = $1 and secret_hash = $2 and revoked_at is null returning id`,
-);
-
-/** Uses refresh tokens. */
-export class Rotations {
-  readonly #rules: RotationRules;
+/** Rotates refresh tokens. */
+export class TokenRotation {
+  readonly #reuseInterval: number;
+  readonly #perMinute: number;
   readonly #now: Clock;
-  readonly #turns = new SessionMutex();
-  readonly #batch: Coalescer<Candidate, Rotated | undefined>;
+  readonly #mutex = new SessionMutex();
+  readonly #coalescer: Coalescer<Candidate, TokenSubject | undefined>;
 
-  /** For how many milliseconds batches wait for each other is the batch's business, except in tests. */
-  constructor(autocommit: Autocommit, rules: RotationRules, now: Clock, patience?: number) {
-    this.#rules = rules;
+  /** `patience` is the Coalescer's, and given by tests only. */
+  constructor(
+    shared: Autocommit,
+    { reuseInterval, perMinute = unlimited }: RotationRules,
+    now: Clock,
+    patience?: number,
+  ) {
+    this.#reuseInterval = reuseInterval;
+    this.#perMinute = perMinute;
     this.#now = now;
-    this.#batch = new Coalescer<Candidate, Rotated | undefined>((all) => this.#rotateAll(autocommit, all), patience);
+    this.#coalescer = new Coalescer<Candidate, TokenSubject | undefined>(
+      (candidates) => this.#rotateMany(shared, candidates),
+      patience,
+    );
   }
 
   /**
-   * Moves the token's session on by one generation, or finds that the token was used a moment ago and may have the same
-   * successor again (a lost answer, two tabs). Either way the token's successor is the token to hand out.
+   * Moves the token's session on by one generation, or finds that the token was used within the reuse interval (a lost
+   * response, two tabs). In both cases the token's successor is the token to return.
    *
-   * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and ends the session, RFC 9700 section 4.14.2), _SUPERSEDED,
+   * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and revokes the session, RFC 9700 section 4.14.2), _SUPERSEDED,
    * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
    */
-  use(autocommit: Autocommit, presented: Presented): Promise<Rotated> {
-    return this.#turns.take(presented.token.sessionId, () => this.#use(autocommit, presented));
+  rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated> {
+    return this.#mutex.run(presented.sessionId, () => this.#rotate(autocommit, presented));
   }
 
-  async #use(autocommit: Autocommit, presented: Presented): Promise<Rotated> {
-    const { token, projectId } = presented;
-    const secretHash = hashSessionSecret(token.secret);
-    const values = [token.sessionId, projectId, token.generation, secretHash, presented.address, presented.userAgent];
+  async #rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated> {
     const now = this.#now();
-    const fresh = await this.#batch.take(
-      { sessionId: token.sessionId, values, signal: autocommit.signal },
-      async () => {
-        const [row] = await rotate(autocommit, [now, this.#rules.perMinute, ...values]);
-        return row;
-      },
-    );
-    if (fresh) return fresh;
-    const [found] = await find(autocommit, [token.sessionId, projectId, secretHash, now]);
-    return judge(found, token, this.#rules, now);
+    const subject = await this.#coalescer.take({ ...presented, signal: autocommit.signal }, async () => {
+      const [row] = await rotateOne(autocommit, { now, perMinute: this.#perMinute, ...presented });
+      return row;
+    });
+    if (subject) return { subject, isReplay: false };
+    const [session] = await findSession(autocommit, { now, ...presented });
+    return { subject: judge(session, presented, this.#reuseInterval, now), isReplay: true };
   }
 
-  async #rotateAll(autocommit: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, Rotated>> {
-    const bySession = new Map(all.filter(isStaying).map((each) => [each.sessionId, each]));
+  async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, TokenSubject>> {
+    const bySession = new Map(all.filter(isWaiting).map((each) => [each.sessionId, each]));
     if (bySession.size === 0) return new Map();
     const rows = await unlessInConflict(() =>
-      rotateAll(autocommit, () => {
-        // A call that left while the statement waited for its connection was answered DEADLINE_EXCEEDED.
-        const staying = [...bySession.values()].filter(isStaying);
-        const columns = all[0]!.values.map((_, n) => staying.map(({ values }) => values[n]));
-        return [this.#now(), this.#rules.perMinute, ...columns];
+      rotateMany(shared, () => {
+        // A call that was aborted while the statement waited for its connection has failed with DEADLINE_EXCEEDED.
+        const columns = columnsOf([...bySession.values()].filter(isWaiting));
+        return { now: this.#now(), perMinute: this.#perMinute, ...columns };
       }),
     );
     return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
 }
 
-function isStaying({ signal }: Candidate): boolean {
+function isWaiting({ signal }: Candidate): boolean {
   return !signal?.aborted;
 }
 
-/** Why the rotation did not happen. Answers only for a replay that is allowed. */
-function judge(found: Found | undefined, token: RefreshToken, rules: RotationRules, now: Date): Rotated {
-  if (!found || token.generation > found.generation) throw new Refusal('REFRESH_TOKEN_INVALID');
-  const age = found.generation - token.generation;
-  if (found.ended) throw new Refusal(reasonOfEnd(found, age));
-  if (!found.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
-  // Another replica's clock may be ahead; an interval of 0 is none all the same.
-  if (age === 1 && Math.max(0, found.seconds_since) < rules.reuseInterval) return found;
-  if (age > 0) throw reuse(found, token, now);
-  // The token is the current one of a live session, so only its budget can have kept it from rotating.
-  throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - found.window_seconds)) });
+/** Why the rotation did not happen. Returns only for a replay that is allowed. */
+function judge(
+  session: NotRotated | undefined,
+  presented: PresentedToken,
+  reuseInterval: number,
+  now: Date,
+): TokenSubject {
+  if (!session || presented.generation > session.generation) throw new Refusal('REFRESH_TOKEN_INVALID');
+  const age = session.generation - presented.generation;
+  if (session.ended) throw new Refusal(reasonOfEnd(session, age));
+  if (!session.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
+  // The clock of the replica that refreshed may be ahead: a negative age counts as 0, so an interval of 0 allows no replay.
+  if (age === 1 && Math.max(0, session.seconds_since_refresh) < reuseInterval) return session;
+  if (age > 0) throw reuse(presented, now);
+  // The current token of a live session: only the session's budget can have kept it from rotating.
+  throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - session.seconds_of_window)) });
 }
 
-function reasonOfEnd({ ended, revoke_reason, same_secret }: Found, age: number) {
+function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotated, age: number) {
   if (ended === 'expired') return 'SESSION_EXPIRED';
   return revoke_reason === 'refresh_reuse' && same_secret && age > 0 ? 'REFRESH_TOKEN_ALREADY_USED' : 'SESSION_REVOKED';
 }
 
-// Two parties hold tokens of one session and one of them is a thief: nobody can tell which, so the session ends for both.
-function reuse(found: Found, token: RefreshToken, now: Date): Refusal {
+// Two parties hold tokens of one session. One of them is a thief, and nothing shows which, so the session is revoked.
+function reuse({ userId, sessionId, secretHash }: PresentedToken, now: Date): Refusal {
   return new Refusal('REFRESH_TOKEN_ALREADY_USED', {
-    remember: async (em) => (await burn(em, [found.id, hashSessionSecret(token.secret), now])).length > 0,
-    event: { action: 'auth.refresh_reuse', userId: found.user_id, sessionId: found.id },
+    remember: async (em) => (await revokeReused(em, { userId, sessionId, secretHash, now })).length > 0,
+    event: { action: 'auth.refresh_reuse', userId, sessionId },
   });
+}
+
+/**
+ * Runs the refreshes of one session one after the other.
+ *
+ * A statement that waits for the lock of a row holds a connection, so a hundred refreshes of one session would leave no
+ * connection for other sessions. Here all but the first wait in memory. When the first fails because the row stays locked
+ * or the database is down, those behind it fail at once: each of them would wait as long again.
+ */
+class SessionMutex {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  run<T>(sessionId: string, work: () => Promise<T>): Promise<T> {
+    const mine = this.#last.get(sessionId)?.then(work) ?? work();
+    const done = mine.then(() => {}, throwOutage);
+    this.#last.set(sessionId, done);
+    const leave = (): void => {
+      if (this.#last.get(sessionId) === done) this.#last.delete(sessionId);
+    };
+    done.then(leave, leave);
+    return mine;
+  }
+}
+
+function throwOutage(error: unknown): void {
+  if (faultOf(error) === 'unavailable') throw error;
 }

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { endedAbove } from './session.ts';
+import { isLive, isRowLive } from './session.ts';
 
 export type RevokeReason =
   | 'sign_out'
@@ -15,70 +15,104 @@ export type RevokeReason =
   | 'mailbox_unproved'
   | 'operator';
 
-const revokeMany = statement<{ id: string }>(
+interface Revocation {
+  readonly userId: string;
+  readonly now: Date;
+  readonly reason: RevokeReason;
+  readonly only: string | null;
+  readonly except: string | null;
+}
+
+const revokeMany = statement<{ id: string }, Revocation>(
   'sessions_revoke',
-  `update sessions set revoked_at = $2, revoke_reason = $3
-   where (user_id = $1 or impersonator_id = $1 and $4::uuid is null)
-     and revoked_at is null and idle_expires_at > $2 and expires_at > $2
-     and ($4::uuid is null or id = $4) and ($5::uuid is null or id <> $5)
-   returning id`,
+  `update sessions s set revoked_at = :now, revoke_reason = :reason
+   where s.user_id = :userId and ${isRowLive('s')}
+     and (:only::uuid is null or s.id = :only) and (:except::uuid is null or s.id <> :except)
+   returning s.id`,
 );
 
-const revokeByToken = statement<{ id: string; user_id: string }>(
-  'session_revoke_by_token',
-  `update sessions set revoked_at = $4, revoke_reason = 'sign_out'
-   where id = $1 and project_id = $2 and secret_hash = $3 and revoked_at is null
-   returning id, user_id`,
-);
-
-const evictOldest = statement<{ id: string }>(
-  'sessions_evict',
-  `update sessions set revoked_at = $2, revoke_reason = 'session_limit'
-   where id in (select id from sessions where user_id = $1 and revoked_at is null order by id desc offset $3)
-   returning id`,
+// The sessions are in the rows of other users.
+const revokeImpersonated = statement<{ id: string }, Omit<Revocation, 'only' | 'except'>>(
+  'sessions_revoke_impersonated',
+  `update sessions s set revoked_at = :now, revoke_reason = :reason
+   where s.impersonator_id = :userId and ${isRowLive('s')} returning s.id`,
 );
 
 /**
- * Ends live sessions of a user, all or those named, and tells which. Unless it is one, the sessions end as well in which
- * they act as others: whoever has stolen an operator's session must not keep those that were opened with it. Once the
- * transaction has committed no refresh, no call and no introspection of them succeeds on any replica: each asks the row.
+ * Revokes live sessions of a user, all of them, `only` one or all `except` one, and returns their ids. Unless `only` one is
+ * revoked, the sessions in which the user acts as others are revoked too: a thief of an operator's session must not keep
+ * those that were opened with it. Once the transaction has committed, no refresh, call or introspection of these sessions
+ * succeeds on any replica: each reads the row.
  */
 export async function revokeSessions(
   em: EntityManager,
-  which: { userId: string; only?: string; except?: string },
+  { userId, only, except }: { userId: string; only?: string; except?: string },
   reason: RevokeReason,
   now: Date,
 ): Promise<string[]> {
-  const rows = await revokeMany(em, [which.userId, now, reason, which.only ?? null, which.except ?? null]);
+  const rows = await revokeMany(em, { userId, now, reason, only: only ?? null, except: except ?? null });
+  if (!only) rows.push(...(await revokeImpersonated(em, { userId, now, reason })));
   return rows.map((each) => each.id);
 }
 
-interface Own {
+const revokeByToken = statement<
+  { id: string; user_id: string },
+  { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
+>(
+  'session_revoke_by_token',
+  `update sessions set revoked_at = :now, revoke_reason = 'sign_out'
+   where user_id = :userId and id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
+   returning id, user_id`,
+);
+
+/** Revokes the session of a refresh token of any generation. Undefined when it is revoked already or does not exist. */
+export async function revokeByRefreshToken(
+  em: EntityManager,
+  projectId: string,
+  { userId, sessionId, secret }: RefreshToken,
+  now: Date,
+) {
+  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
+  return row;
+}
+
+const revokeOldest = statement<{ id: string }, { userId: string; now: Date; keep: number }>(
+  'sessions_evict',
+  `update sessions set revoked_at = :now, revoke_reason = 'session_limit'
+   where user_id = :userId
+     and id in (select id from sessions where user_id = :userId and revoked_at is null order by id desc offset :keep)
+   returning id`,
+);
+
+/** Revokes the oldest sessions of a user beyond `keep`. The caller holds the user's row, so parallel sign-ins queue up. */
+export async function evictSessions(em: EntityManager, userId: string, keep: number, now: Date): Promise<void> {
+  await revokeOldest(em, { userId, now, keep });
+}
+
+const revokeAllOfProject = statement<{ id: string }, { projectId: string; now: Date }>(
+  'project_end_sessions',
+  'update projects set sessions_since = greatest(sessions_since, :now) where id = :projectId returning id',
+);
+
+/** Revokes every session of a project that exists now, by one write: each look at a session compares with this time. */
+export async function revokeSessionsOfProject(em: EntityManager, projectId: string, now: Date): Promise<void> {
+  await revokeAllOfProject(em, { projectId, now });
+}
+
+interface OwnSession {
   readonly userId: string;
   readonly sessionId: string;
 }
 
-const findLive = statement<{ id: string }>(
+const findLive = statement<{ id: string }, OwnSession & { now: Date }>(
   'session_live',
-  `select id from sessions s where id = $1 and user_id = $2 and revoked_at is null and idle_expires_at > $3
-     and expires_at > $3 and ${endedAbove('$3')} is not true`,
+  `select s.id from sessions s where s.id = :sessionId and s.user_id = :userId and ${isLive('s')}`,
 );
 
 /**
- * Looks at a session once more, when its user is locked: who ends sessions for good locks the user first. Throws
- * SESSION_REVOKED when it has ended.
+ * Throws SESSION_REVOKED unless the session is still live. For transactions that hold the user's lock, which every
+ * revocation for good takes first.
  */
-export async function requireLive(em: EntityManager, { userId, sessionId }: Own, now: Date): Promise<void> {
-  if ((await findLive(em, [sessionId, userId, now])).length === 0) throw new Refusal('SESSION_REVOKED');
-}
-
-/** Ends the session of a refresh token, however often that was used since. Undefined when there was nothing to end. */
-export async function revokeByRefreshToken(em: EntityManager, projectId: string, token: RefreshToken, now: Date) {
-  const [row] = await revokeByToken(em, [token.sessionId, projectId, hashSessionSecret(token.secret), now]);
-  return row;
-}
-
-/** Ends the oldest sessions of a user beyond `keep`. The caller holds the user's row, so parallel sign-ins queue up. */
-export async function evictSessions(em: EntityManager, userId: string, keep: number, now: Date): Promise<void> {
-  await evictOldest(em, [userId, now, keep]);
+export async function requireLive(em: EntityManager, { userId, sessionId }: OwnSession, now: Date): Promise<void> {
+  if ((await findLive(em, { sessionId, userId, now })).length === 0) throw new Refusal('SESSION_REVOKED');
 }

@@ -1,32 +1,37 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { type Rotated, subject } from './refresh-statements.ts';
+import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { hashSessionSecret, newSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { endedAbove } from './session.ts';
+import { isLive } from './session.ts';
 
-// The generation goes on: those of older tokens are then never above it, and they are known as replaced.
-const renew = statement<Rotated & { generation: number }>(
+interface Renewal {
+  readonly sessionId: string;
+  readonly userId: string;
+  readonly now: Date;
+  readonly secretHash: Buffer;
+}
+
+// The generation stays: no older token is then above it, and each is recognized as superseded.
+const renew = statement<TokenSubject & { generation: number }, Renewal>(
   'session_renew',
   `update sessions s
-   set secret_hash = $4, refreshed_at = $3,
-     idle_expires_at = least($3::timestamptz + s.idle_seconds * interval '1 second', s.expires_at)
+   set secret_hash = :secretHash, refreshed_at = :now,
+     idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at)
    from users u
-   where s.id = $1 and s.user_id = $2 and u.id = s.user_id
-     and s.revoked_at is null and s.idle_expires_at > $3 and s.expires_at > $3
-     and ${endedAbove('$3')} is not true
-   returning ${subject}, s.generation`,
+   where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')}
+   returning ${subjectColumns}, s.generation`,
 );
 
-/** A session whose tokens were replaced on purpose. */
+/** A session with a new secret, and its new refresh token. */
 export interface Renewed {
-  readonly subject: Rotated;
+  readonly subject: TokenSubject;
   readonly refreshToken: RefreshToken;
 }
 
 /**
- * Gives a live session a new secret: it goes on under the same id, and every refresh token that it had is
- * REFRESH_TOKEN_SUPERSEDED. Throws SESSION_REVOKED when it has ended meanwhile.
+ * Gives a live session a new secret. The session keeps its id, and every earlier refresh token of it is
+ * REFRESH_TOKEN_SUPERSEDED. Throws SESSION_REVOKED when the session is no longer live.
  */
 export async function renewSession(
   em: EntityManager,
@@ -34,8 +39,8 @@ export async function renewSession(
   now: Date,
 ): Promise<Renewed> {
   const secret = newSessionSecret();
-  const [row] = await renew(em, [sessionId, userId, now, hashSessionSecret(secret)]);
+  const [row] = await renew(em, { sessionId, userId, now, secretHash: hashSessionSecret(secret) });
   if (!row) throw new Refusal('SESSION_REVOKED');
   const { generation, ...subject } = row;
-  return { subject, refreshToken: { sessionId, generation, secret } };
+  return { subject, refreshToken: { userId, sessionId, generation, secret } };
 }

@@ -13,7 +13,7 @@ import { type Lifetime, Session, type SessionKind } from './session.ts';
 
 type TokensInit = MessageInitShape<typeof TokensSchema>;
 
-/** A session just opened, and the only copy of its first refresh token. */
+/** A new session, and the only copy of its first refresh token. */
 export interface Opened {
   readonly session: Session;
   readonly refreshToken: RefreshToken;
@@ -25,16 +25,16 @@ interface Opening {
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
   readonly origin: Origin;
-  /** The operator who acts as the user. Such a session does not outlive its hour. */
+  /** The operator who acts as the user. Such a session expires after an hour. */
   readonly impersonatorId?: string;
 }
 
-/** Live sessions one user may have. The oldest end when more are opened, so that rows cannot pile up. */
+/** Sessions that one user may have at once. Opening more revokes the oldest, so rows cannot pile up. */
 export const sessionsPerUser = 200;
 
 const impersonation: Lifetime = { idle: 3600, absolute: 3600 };
 
-/** Opens sessions and hands out their tokens. */
+/** Opens sessions and issues their tokens. */
 export class SessionOpener {
   readonly #keys: MasterKeys;
   readonly #access: AccessTokens;
@@ -53,7 +53,7 @@ export class SessionOpener {
     return opened;
   }
 
-  /** A session that somebody else inserts. */
+  /** A session that its caller inserts. */
   draft({ user, kind, method, origin, impersonatorId }: Opening, now: Date): Opened {
     const secret = newSessionSecret();
     const session = Session.open(
@@ -70,12 +70,12 @@ export class SessionOpener {
       },
       now,
     );
-    return { session, refreshToken: { sessionId: session.id, generation: 0, secret } };
+    return { session, refreshToken: { userId: user.id, sessionId: session.id, generation: 0, secret } };
   }
 
-  /** The tokens of a session that was just opened. */
+  /** The first tokens of a session. */
   tokensOf({ session, refreshToken }: Opened, user: User, now: Date): TokensInit {
-    const subject = {
+    const subject: TokenSubject = {
       id: session.id,
       user_id: user.id,
       aal: session.aal,
@@ -86,19 +86,15 @@ export class SessionOpener {
       system_role: user.systemRole,
       impersonator_id: session.impersonatorId ?? null,
       expires_by: session.impersonatorId ? session.expiresAt : null,
+      must_change_password: user.mustChangePassword,
       app_metadata: user.appMetadata,
       user_metadata: user.userMetadata,
     };
-    return this.tokensFor(subject, user.projectId, refreshToken, user.mustChangePassword, now);
+    return this.tokensFor(subject, user.projectId, refreshToken, now);
   }
 
-  tokensFor(
-    subject: TokenSubject,
-    projectId: string,
-    refreshToken: RefreshToken,
-    mustChangePassword: boolean,
-    now: Date,
-  ): TokensInit {
+  /** A new access token for the session, and the refresh token. */
+  tokensFor(subject: TokenSubject, projectId: string, refreshToken: RefreshToken, now: Date): TokensInit {
     const { token, expiresAt } = this.#access.issue(subject, now);
     return {
       accessToken: token,
@@ -106,7 +102,7 @@ export class SessionOpener {
       tokenType: 'bearer',
       expiresIn: durationFromMs(expiresAt.getTime() - Math.floor(now.getTime() / 1000) * 1000),
       expireTime: timestampFromDate(expiresAt),
-      mustChangePassword,
+      mustChangePassword: subject.must_change_password,
     };
   }
 }

@@ -1,19 +1,18 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import type { Autocommit } from '../database/autocommit.ts';
-import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
-import { User } from '../user/user.ts';
+import { isOperatorAt } from '../user/operator.ts';
+import { mayActAt, User } from '../user/user.ts';
 
 export type SessionKind = 'web' | 'native' | 'cli' | 'device' | 'service';
 
-/** Seconds a session lasts without a refresh, and at all. */
+/** Seconds until a session expires: after its last refresh, and after it was opened. */
 export interface Lifetime {
   readonly idle: number;
   readonly absolute: number;
 }
 
-/** One way in which the session's user proved who they are. */
+/** One authentication of the session's user. */
 export interface AuthenticationMethod {
   readonly method: string;
   /** Seconds since 1970, as the `amr` claim has it. */
@@ -45,7 +44,7 @@ const SessionTable = defineEntity({
     revokeReason: p.string().length(32).nullable(),
     impersonatorId: p.uuid().nullable(),
   },
-  // Nothing a refresh changes is indexed: the row is then rewritten within its page (HOT), see the first migration.
+  // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
     {
       name: 'sessions_live',
@@ -76,7 +75,7 @@ export interface SessionDraft {
   readonly userAgent: string;
 }
 
-/** One signed-in client. Ends when it idles too long, at its absolute end, or earlier when revoked. */
+/** One signed-in client. It expires without refreshes or at its absolute limit, and may be revoked before. */
 export class Session extends SessionTable.class {
   static open({ method, lifetime, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
@@ -100,7 +99,7 @@ function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);
 }
 
-/** What of a session its owner is shown. */
+/** The part of a session that is shown to its user. */
 export type ShownSession = Pick<
   Session,
   | 'id'
@@ -117,35 +116,39 @@ export type ShownSession = Pick<
   | 'impersonatorId'
 >;
 
-/** The columns of a ShownSession, for statements that call the table `s`. */
+/** The columns of a ShownSession, of the session `s`. */
 export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
      s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId"`;
 
-/**
- * Whether a session ended with more than itself, for statements that call the table `s` and the time as named: all of its
- * project's were ended, or an operator opened it who is none any more.
+/*
+ * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.
  */
-export const endedAbove = (now: string) =>
-  `(s.created_at <= (select sessions_since from projects where id = s.project_id)
-     or s.impersonator_id is not null and not exists (select from users o where o.id = s.impersonator_id
-       and o.system_role = 'operator' and o.deleted_at is null and (o.banned_until is null or o.banned_until <= ${now})))`;
 
-// Hot: pages through the partial index on the user's live sessions.
-const list = statement<ShownSession>(
-  'sessions_list',
-  `select ${shownColumns} from sessions s
-   where s.user_id = $1 and s.revoked_at is null and s.idle_expires_at > $2 and s.expires_at > $2
-     and ${endedAbove('$2')} is not true and ($3::uuid is null or s.id < $3)
-   order by s.id desc limit $4`,
-);
+const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
 
-/** The user's live sessions, newest first, from behind the one named. */
-export function listSessions(
-  autocommit: Autocommit,
-  userId: string,
-  page: { after: string | undefined; limit: number },
-  now: Date,
-): Promise<ShownSession[]> {
-  return list(autocommit, [userId, now, page.after ?? null, page.limit]);
-}
+/**
+ * The row of `s` itself is neither revoked nor expired. For statements that revoke: a session that is only revoked
+ * indirectly is live again when its operator's ban ends, unless its own row is revoked too.
+ */
+export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null and ${isUnexpired(s, now)}`;
+
+/**
+ * `s` is revoked by a change elsewhere: all sessions of its project were revoked, or the operator who opened it to act
+ * as its user is no longer an operator. Null means no.
+ */
+export const isRevokedIndirectly = (s: string, now = ':now') =>
+  `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
+     or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
+
+/** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
+export const isLive = (s: string, now = ':now') =>
+  `${isRowLive(s, now)} and ${isRevokedIndirectly(s, now)} is not true`;
+
+/**
+ * How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null.
+ */
+export const endOf = (s: string, u: string, now = ':now') =>
+  `case when ${s}.revoked_at is not null or not (${mayActAt(u, now)})
+            or ${isRevokedIndirectly(s, now)} then 'revoked'
+          when not (${isUnexpired(s, now)}) then 'expired' end`;

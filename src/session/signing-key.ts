@@ -18,7 +18,7 @@ const SigningKeyTable = defineEntity({
     createdAt: p.datetime(3),
     stateChangedAt: p.datetime(3),
   },
-  // The partial index is the rule: whoever rotates, there is never a second active key.
+  // The partial index enforces the rule: there is never a second active key, nor a second standby key.
   indexes: [
     {
       name: 'signing_keys_active',
@@ -29,10 +29,10 @@ const SigningKeyTable = defineEntity({
 });
 
 /**
- * A key that signs access tokens. Its id, the `kid` of the tokens, is the RFC 7638 thumbprint of its public half.
+ * A key that signs access tokens. Its id, the `kid` of the tokens, is the RFC 7638 thumbprint of its public key.
  *
- * standby: published, so that verifiers know it before its first use. active: signs. retired: signs no more, what it
- * signed still verifies. revoked: nothing it signed is accepted any longer.
+ * standby: published, so that verifiers know it before its first use. active: signs. retired: signs no longer, its
+ * tokens still verify. revoked: its tokens are rejected.
  */
 export class SigningKey extends SigningKeyTable.class {
   static async create(keys: MasterKeys, state: SigningKeyState, now: Date): Promise<SigningKey> {

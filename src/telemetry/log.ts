@@ -13,13 +13,13 @@ const secretNames = [
   'serviceKeys',
 ];
 
-/** Milliseconds for which a line may wait for others. */
+/** Milliseconds that a line may wait for others. */
 const flushInterval = 50;
 
 /**
- * JSON lines on stdout. We log facts about calls and never their contents; should somebody log an object that holds a
- * secret all the same, these names are blacked out. Written without waiting, and to the end when the process exits.
- * The lines of a worker say which it is.
+ * JSON lines on stdout. Lines describe calls but never contain their contents; as a second defence these names of
+ * properties are redacted. Lines are written asynchronously, and flushed when the process exits. The lines of a worker
+ * contain its number.
  */
 export function openLog(level: string, worker?: number): Logger {
   const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
@@ -29,9 +29,9 @@ export function openLog(level: string, worker?: number): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths, censor: '[redacted]' },
   };
-  // Workers share a pipe, and what is longer may be torn apart there (PIPE_BUF).
+  // Workers share a pipe, where longer writes may be interleaved (PIPE_BUF).
   const maxWrite = worker === undefined ? 16_384 : 4096;
-  // Under load, lines leave together: a write for each costs more than an introspection.
+  // Under load, lines are written together: one write per line costs more than an introspection.
   const destination = pino.destination({ dest: 1, sync: false, minLength: maxWrite / 2, maxWrite });
   setInterval(() => destination.flush(), flushInterval).unref();
   return pino(options, destination);

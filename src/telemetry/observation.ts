@@ -22,7 +22,7 @@ interface Watched {
   readonly trail: AuditTrail;
 }
 
-/** What operators see of a replica: its metrics and, where they go somewhere, its traces. */
+/** The metrics of a replica and, if they are exported, its traces. */
 export class Observation {
   readonly metrics: Metrics;
   readonly #orm: MikroORM;
@@ -35,18 +35,18 @@ export class Observation {
     timeWaits(poolOf(orm), (seconds) => this.metrics.resources.poolWaits.observe(seconds));
     if (!tracer) return;
     traceStatements(tracer, poolOf(orm));
-    // Spans are made of what goes over the pool.
+    // Only statements over the pool get spans.
     closeReadPipeline(orm);
   }
 
-  /** For Passwords: times every hash, and traces those of traced calls. */
+  /** For Passwords: times every hash, and traces the hashes of traced calls. */
   readonly aroundHash: AroundHash = (hash) => {
     const tracer = this.#tracer;
     const { timeHash } = this.metrics.resources;
     return tracer ? inSpan(tracer, 'hash password', {}, () => timeHash(hash)) : timeHash(hash);
   };
 
-  /** Has the metrics show these, too, at every scrape. */
+  /** Adds the state of these to the metrics; it is read at every scrape. */
   watch({ health, passwords, ring, certificates, trail }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({

@@ -1,11 +1,12 @@
-/** The network that budgets of calls count by: an IPv4 address, or the /64 of an IPv6 address, which is one customer's. */
+/** The network that calls are counted by: an IPv4 address, or the /64 of an IPv6 address, which one customer has. */
 export function networkOf(address: string): string {
   return address.includes(':') ? `${expand(address).slice(0, 4).join(':')}::/64` : address;
 }
 
 /**
- * The networks that one who is out to guess may have many of: the /24 of an IPv4 address, the least that is routed by
- * itself, or the /48 of an IPv6 address, the most that one site is given (RFC 6177).
+ * The network that failed attempts are counted by, since one attacker may have many addresses: the /24 of an IPv4 address,
+ * the smallest network that is routed by itself, or the /48 of an IPv6 address, the largest that one site is given
+ * (RFC 6177).
  */
 export function neighborhoodOf(address: string): string {
   if (address.includes(':')) return `${expand(address).slice(0, 3).join(':')}::/48`;

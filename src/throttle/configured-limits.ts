@@ -1,27 +1,44 @@
-import type { FailureLimits } from './failed-attempts.ts';
+import { type DescMethod, getOption } from '@bufbuild/protobuf';
+import { policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 
-/** A method's calls per minute, or none. `off` lifts a limit that the contract sets. */
+/** A number per minute or of failures. `off` removes a limit of the contract. */
 export type LimitSetting = number | 'off';
+
+/** How many failed attempts are admitted, as FailureLimits in policy.proto defines them. Undefined is no limit. */
+export interface FailureLimits {
+  readonly perAccount?: number | undefined;
+  readonly consecutive?: number | undefined;
+  readonly perNetwork?: number | undefined;
+  readonly perProject?: number | undefined;
+}
 
 /**
  * The limits in force: the contract's numbers, overridden by LIMITS. Keys are `Service.Method`, with `:session` for the
- * budget of one session, and with the names below for failed calls; `*` stands for all that are not named.
+ * budget of one session and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
+ * keys that LIMITS does not name.
  */
-export class Limits {
+export class ConfiguredLimits {
   readonly #settings: Readonly<Record<string, LimitSetting>>;
 
   constructor(settings: Readonly<Record<string, LimitSetting>>) {
     this.#settings = settings;
   }
 
-  /** Calls per minute, or undefined for no limit. A method without a default has one only where it is named. */
+  /** The number in force, undefined for no limit. Where the contract has none (0), only LIMITS can set one by its key. */
   limitOf(key: string, byContract: number): number | undefined {
     const setting = this.#settings[key] ?? (byContract > 0 ? (this.#settings['*'] ?? byContract) : 'off');
     return setting === 'off' ? undefined : setting;
   }
 
-  /** How many calls may fail. */
-  failuresOf(key: string, byContract: Readonly<Record<keyof FailureLimits, number>>): FailureLimits {
+  /** Calls of the method per minute and session. */
+  perSession(method: DescMethod): number | undefined {
+    return this.limitOf(`${limitKey(method)}:session`, getOption(method, policy).perSessionPerMinute);
+  }
+
+  /** Failed attempts at the method. */
+  failuresOf(method: DescMethod): FailureLimits {
+    const key = limitKey(method);
+    const byContract = getOption(method, policy).failureLimits!;
     return {
       perAccount: this.limitOf(`${key}:account`, byContract.perAccount),
       consecutive: this.limitOf(`${key}:consecutive`, byContract.consecutive),
@@ -30,13 +47,22 @@ export class Limits {
     };
   }
 
-  /** What LIMITS calls the numbers above. */
-  static failureKeys(key: string): string[] {
-    return ['account', 'consecutive', 'network', 'project'].map((name) => `${key}:${name}`);
+  /** Throws when LIMITS has a key that none of these methods has. */
+  requireKnown(methods: readonly DescMethod[]): void {
+    const known = [...methods.map(limitKey), ...methods.flatMap(failureKeys)];
+    const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:session$/, ''));
+    const unknown = Object.keys(this.#settings).filter((key) => !isKnown(key));
+    if (unknown.length > 0)
+      throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
   }
+}
 
-  /** Names in LIMITS that no method bears. */
-  unknownKeys(known: ReadonlySet<string>): string[] {
-    return Object.keys(this.#settings).filter((key) => key !== '*' && !known.has(key.replace(/:session$/, '')));
-  }
+/** The key of a method in LIMITS: `AuthService.SignIn`. */
+export function limitKey(method: DescMethod): string {
+  return `${method.parent.name}.${method.name}`;
+}
+
+function failureKeys(method: DescMethod): string[] {
+  if (!getOption(method, policy).failureLimits) return [];
+  return ['account', 'consecutive', 'network', 'project'].map((name) => `${limitKey(method)}:${name}`);
 }

@@ -4,37 +4,37 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import type { Budgets } from './call-budget.ts';
+import type { CallBudgets } from './call-budget.ts';
 import { neighborhoodOf, networkOf } from './client-network.ts';
+import type { FailureLimits } from './configured-limits.ts';
+import { addToWindow } from './rate-limit-table.ts';
 
-/** How many failures are admitted, as the contract's FailureLimits says. Undefined is any number. */
-export interface FailureLimits {
-  readonly perAccount?: number | undefined;
-  readonly consecutive?: number | undefined;
-  readonly perNetwork?: number | undefined;
-  readonly perProject?: number | undefined;
+/** A counter of failures in the table rate_limits. */
+interface Counter {
+  readonly key: string;
+  /** The number of failures that uses it up. */
+  readonly limit: number;
+  /** It is reset so many seconds after its last failure. */
+  readonly seconds: number;
 }
 
-/** The counters that a guess counts in, and the number at which each is used up. */
-export interface Lane {
-  readonly keys: readonly string[];
-  readonly limits: readonly number[];
-  /** How long after its last failure a counter begins anew. */
-  readonly seconds: readonly number[];
-  /** What a success is told to forget: what was counted here, and on the account without a success between. */
-  readonly forgiven: readonly string[];
+/** The counters that a failure counts in. */
+export interface CounterSet {
+  readonly counters: readonly Counter[];
+  /** The counters that a success clears: these, and the failures in a row from either kind of network. */
+  readonly clearedKeys: readonly string[];
 }
 
-/** One try of a password or a code for one address, before anybody knows whether either exists. */
-export interface Guess {
+/** One try of a password or a code for one address, before it is known whether either exists. */
+export interface Attempt {
   readonly projectId: string;
-  /** Where it comes from, as PostgreSQL writes networks. Null when that cannot be told. */
+  /** The client's network as PostgreSQL writes it. Null when its address is not known. */
   readonly network: string | null;
-  /** The counters of those who come from nowhere the user has been. */
-  readonly strangers: Lane;
-  /** Those of a network that the user has a session from. */
-  readonly known: Lane;
-  /** The counters of strangers that are about no account. */
+  /** Counts failures from networks where the user has no session. */
+  readonly unknownNetwork: CounterSet;
+  /** Counts failures from this network, for when the user has a session there. */
+  readonly knownNetwork: CounterSet;
+  /** Budgets of failures from unknown networks that concern no single account. */
   readonly shared: readonly { readonly budget: 'network' | 'project'; readonly key: string; readonly limit: number }[];
 }
 
@@ -42,74 +42,73 @@ const quarterHour = 15 * 60;
 const thirtyDays = 30 * 86_400;
 
 /**
- * Seconds until none of the counters is used up any more, null when none is, for statements that have the project, the
- * keys, their limits and the time as named.
+ * SQL: the seconds until none of the counters is used up, null when none is now. `keys` and `limits` are arrays; the
+ * statement's parameters include `:projectId` and `:now`.
  */
-export const waitOf = (project: string, keys: string, limits: string, now: string) =>
-  `(select max(extract(epoch from r.window_ends_at - ${now}))::float8 from unnest(${keys}, ${limits}) as b(key, most)
-     join rate_limits r on r.project_id = ${project} and r.key = b.key
-     where r.hits >= b.most and r.window_ends_at > ${now})`;
+export const secondsUntilRoom = (keys: string, limits: string) =>
+  `(select max(extract(epoch from r.window_ends_at - :now))::float8 from unnest(${keys}, ${limits}) as c(key, most)
+     join rate_limits r on r.project_id = :projectId and r.key = c.key
+     where r.hits >= c.most and r.window_ends_at > :now)`;
 
-const ask = statement<{ wait: number | null }>(
-  'guess_wait',
-  `select ${waitOf('$1', '$2::text[]', '$3::int[]', '$4')} as wait`,
+const readWait = statement<
+  { wait: number | null },
+  { projectId: string; keys: readonly string[]; limits: readonly number[]; now: Date }
+>('failed_attempts_wait', `select ${secondsUntilRoom(':keys::text[]', ':limits::int[]')} as wait`);
+
+const deleteCounters = statement<{ key: string }, { projectId: string; keys: readonly string[] }>(
+  'failed_attempts_clear',
+  'delete from rate_limits where project_id = :projectId and key = any(:keys::text[]) returning key',
 );
 
-const forget = statement<{ key: string }>(
-  'guess_forget',
-  'delete from rate_limits where project_id = $1 and key = any($2::text[]) returning key',
-);
-
-// In the order of their keys, so that of two guesses at once none waits for the other's second row.
-const count = statement<{ key: string; hits: number }>(
-  'guess_count',
+// In the order of their keys, so that two attempts at once never wait for each other's second row.
+const countFailure = statement<
+  { key: string; hits: number },
+  { projectId: string; keys: readonly string[]; seconds: readonly number[]; now: Date }
+>(
+  'failed_attempts_count',
   `insert into rate_limits as r (project_id, key, window_ends_at, hits)
-   select $1, b.key, $3::timestamptz + b.seconds * interval '1 second', 1
-   from unnest($2::text[], $4::int[]) as b(key, seconds) order by b.key
-   on conflict (project_id, key) do update set
-     hits = case when r.window_ends_at <= $3 then 1 else r.hits + 1 end, window_ends_at = excluded.window_ends_at
+   select :projectId, c.key, :now::timestamptz + c.seconds * interval '1 second', 1
+   from unnest(:keys::text[], :seconds::int[]) as c(key, seconds) order by c.key
+   ${addToWindow('sliding')}
    returning key, hits`,
 );
 
-/** What is guessed. Each has counters of its own: whoever is kept from trying one may still try the other. */
-export type Guessed = 'password' | 'own password' | 'code';
-
-// Those of passwords have had these names since before there was anything else to guess.
-const names: Readonly<Record<Guessed, { soon: string; late: string; shared: string }>> = {
-  password: { soon: 'guess', late: 'guesses', shared: 'failures' },
-  // By whoever is signed in already, perhaps with a stolen token. Of a user, not of an address.
-  'own password': { soon: 'own', late: 'own guesses', shared: 'own failures' },
-  code: { soon: 'code', late: 'codes', shared: 'wrong codes' },
-};
+/** Each kind of attempt has its own counters: too many wrong codes do not affect sign-ins by password. */
+export type AttemptKind =
+  | 'password'
+  /** By a signed-in user, perhaps with a stolen token. Counted by user, not by address. */
+  | 'own password'
+  | 'code';
 
 /**
- * Bounds how often passwords or codes are guessed, and locks nobody out. What follows is of passwords; auth/magic-link-code.ts
- * says what is different for codes.
+ * Limits how often passwords or codes are tried, without locking anybody out. The rules below are those of passwords;
+ * auth/magic-link-code.ts has those of codes.
  *
- * Whoever comes from a network that the user has a session from is bound by counters of their own; those of strangers,
- * which anybody can use up, do not touch them. A failure is counted after the hash, and its verdict is given only when
- * the counters had room for it: of any number of guesses at once as many learn something as are admitted. All of it is
- * the same for addresses that nobody has, under a keyed hash, so that the table is no list of who was tried.
+ * Anybody can use up the counters of unknown networks. An attempt from a network where the user has a session is
+ * therefore counted and limited separately. A failure is counted after the hash, and the verdict is returned only if the
+ * counters had room: of parallel attempts, no more learn a verdict than are admitted. Addresses without a user are
+ * counted in the same way, under a keyed hash, so that the table does not list who was tried.
  */
 export class FailedAttempts {
+  readonly #kind: AttemptKind;
   readonly #keys: MasterKeys;
-  readonly #budgets: Budgets;
+  readonly #budgets: CallBudgets;
   readonly #limits: FailureLimits;
-  readonly #names: (typeof names)[Guessed];
 
-  constructor(guessed: Guessed, keys: MasterKeys, budgets: Budgets, limits: FailureLimits) {
-    this.#names = names[guessed];
+  constructor(kind: AttemptKind, keys: MasterKeys, budgets: CallBudgets, limits: FailureLimits) {
+    this.#kind = kind;
     this.#keys = keys;
     this.#budgets = budgets;
     this.#limits = limits;
   }
 
-  /** A guess at the address, as emailKey spells it, from a client's address. */
-  of(projectId: string, email: string, address: string): Guess {
+  /** An attempt from a client's address. The subject is an e-mail address as emailKey spells it, or a user's id. */
+  attempt(projectId: string, subject: string, address: string): Attempt {
     const network = isIP(address) ? networkOf(address) : null;
-    const { soon, late, lateKnown } = this.#namesOf(email);
+    const { recent, streak, streakOnKnownNetworks } = this.#namesOf(subject);
     const { perNetwork, perProject } = this.#limits;
-    const failures = `${this.#names.shared} ${projectId}`;
+    const failures = `${this.#kind} failures ${projectId}`;
+    const recentHere = `${recent} ${network}`;
     const shared = [
       { budget: 'network', key: `${failures} ${neighborhoodOf(address)}`, limit: perNetwork },
       { budget: 'project', key: failures, limit: perProject },
@@ -117,80 +116,98 @@ export class FailedAttempts {
     return {
       projectId,
       network,
-      strangers: this.#laneOf(soon, late, [soon, late, lateKnown]),
-      known: this.#laneOf(`${soon} ${network}`, lateKnown, [`${soon} ${network}`, late, lateKnown]),
-      shared: shared.flatMap((each) => (each.limit === undefined ? [] : [{ ...each, limit: each.limit }])),
+      unknownNetwork: this.#counterSet({ recent, streak, cleared: [recent, streak, streakOnKnownNetworks] }),
+      knownNetwork: this.#counterSet({
+        recent: recentHere,
+        streak: streakOnKnownNetworks,
+        cleared: [recentHere, streak, streakOnKnownNetworks],
+      }),
+      shared: shared.flatMap(({ limit, ...rest }) => (limit === undefined ? [] : [{ ...rest, limit }])),
     };
   }
 
-  /** The keys of all that is counted for an address. */
-  keysOf(email: string): string[] {
-    return Object.values(this.#namesOf(email));
+  /** The keys of the counters that a new password or a success by mail clears. */
+  keysOf(subject: string): string[] {
+    return Object.values(this.#namesOf(subject));
   }
 
-  /** Throws OVER_REQUEST_RATE_LIMIT while strangers have failed as often as they may, wherever they wanted in. */
-  requireCalm({ shared }: Guess): void {
+  /** Throws OVER_REQUEST_RATE_LIMIT while the client's network or the project has had too many failures. */
+  requireSharedRoom({ shared }: Attempt): void {
     for (const { budget, key } of shared) refuseFor(this.#budgets.waitOf(key), budget);
   }
 
-  /** Counts a failure. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it, and no verdict is to be given. */
-  async count(autocommit: Autocommit, guess: Guess, isKnown: boolean, now: Date): Promise<void> {
-    const wait = await this.countOnAccount(autocommit, guess, isKnown ? guess.known : guess.strangers, now);
-    if (!isKnown) await this.takeOfStrangers(guess);
+  /** Counts a failure. Throws OVER_REQUEST_RATE_LIMIT when the counters had no room: the verdict must stay hidden. */
+  async count(autocommit: Autocommit, attempt: Attempt, now: Date, isKnownNetwork: boolean): Promise<void> {
+    const wait = await this.countOnAccount(autocommit, attempt, now, isKnownNetwork);
+    if (!isKnownNetwork) await this.takeShared(attempt);
     refuseFor(wait, 'account');
   }
 
-  /** Counts a failure of the account's, and answers with the seconds to wait when there was no room for it. */
-  async countOnAccount(on: Autocommit, { projectId }: Guess, lane: Lane, now: Date): Promise<number> {
-    const { keys, limits, seconds } = lane;
-    const counted = keys.length === 0 ? [] : await count(on, [projectId, keys, now, seconds]);
+  /** Counts a failure on the account alone. Returns the seconds to wait when the counters had no room, and else 0. */
+  async countOnAccount(
+    autocommit: Autocommit,
+    { projectId, knownNetwork, unknownNetwork }: Attempt,
+    now: Date,
+    isKnownNetwork = false,
+  ): Promise<number> {
+    const { counters } = isKnownNetwork ? knownNetwork : unknownNetwork;
+    if (counters.length === 0) return 0;
+    const { keys, seconds } = columnsOf(counters);
+    const counted = await countFailure(autocommit, { projectId, keys, seconds, now });
     const hitsOf = new Map(counted.map(({ key, hits }) => [key, hits]));
-    return Math.max(0, ...seconds.filter((_, n) => hitsOf.get(keys[n]!)! > limits[n]!));
+    const exceeded = counters.filter(({ key, limit }) => hitsOf.get(key)! > limit);
+    return Math.max(0, ...exceeded.map((each) => each.seconds));
   }
 
-  /** Counts a failure of strangers. Throws OVER_REQUEST_RATE_LIMIT when there was no room for it. */
-  async takeOfStrangers({ shared }: Guess): Promise<void> {
+  /** Counts a failure on the network and the project. Throws OVER_REQUEST_RATE_LIMIT when either had no room. */
+  async takeShared({ shared }: Attempt): Promise<void> {
     for (const { budget, key, limit } of shared) refuseFor(await this.#budgets.take(key, limit), budget);
   }
 
-  /** It was counted beforehand, and was none. */
-  giveBack({ shared }: Guess): void {
+  /** Takes back what `takeShared` counted: the attempt was no failure. */
+  giveBackShared({ shared }: Attempt): void {
     for (const { key } of shared) this.#budgets.giveBack(key);
   }
 
-  /** Seconds until the account's counters have room for one more failure of strangers, 0 when they have. */
-  async waitOf(on: Autocommit, { projectId, strangers }: Guess, now: Date): Promise<number> {
-    const [row] = await ask(on, [projectId, strangers.keys, strangers.limits, now]);
+  /** Seconds until the account's counters of unknown networks have room for a failure, 0 when they have room. */
+  async waitOf(autocommit: Autocommit, { projectId, unknownNetwork }: Attempt, now: Date): Promise<number> {
+    const { keys, limits } = columnsOf(unknownNetwork.counters);
+    const [row] = await readWait(autocommit, { projectId, keys, limits, now });
     return row!.wait ?? 0;
   }
 
-  /** Forgets all that was counted for the address. */
-  async forget(em: EntityManager, projectId: string, email: string): Promise<void> {
-    await forget(em, [projectId, this.keysOf(email)]);
+  /** Deletes the counters of an address. Recent failures from single known networks stay counted. */
+  async clear(em: EntityManager, projectId: string, subject: string): Promise<void> {
+    await deleteCounters(em, { projectId, keys: this.keysOf(subject) });
   }
 
-  #laneOf(soon: string, late: string, forgiven: readonly string[]): Lane {
+  #counterSet({ recent, streak, cleared }: { recent: string; streak: string; cleared: string[] }): CounterSet {
     const { perAccount, consecutive } = this.#limits;
-    const all = [
-      { key: soon, limit: perAccount, seconds: quarterHour },
-      { key: late, limit: consecutive, seconds: thirtyDays },
-    ].flatMap(({ limit, ...rest }) => (limit === undefined ? [] : [{ limit, ...rest }]));
-    return {
-      keys: all.map(({ key }) => key),
-      limits: all.map(({ limit }) => limit),
-      seconds: all.map(({ seconds }) => seconds),
-      forgiven: all.length > 0 ? forgiven : [],
-    };
+    const counters = [
+      { key: recent, limit: perAccount, seconds: quarterHour },
+      { key: streak, limit: consecutive, seconds: thirtyDays },
+    ].flatMap(({ limit, ...rest }) => (limit === undefined ? [] : [{ ...rest, limit }]));
+    return { counters, clearedKeys: counters.length > 0 ? cleared : [] };
   }
 
-  #namesOf(email: string) {
-    const { soon, late } = this.#names;
-    const name = this.#keys.mac('guesses', email).toString('base64url');
-    return { soon: `${soon} ${name}`, late: `${late} ${name}`, lateKnown: `${late} ${name} known` };
+  /** The keys of an address's counters: of the last quarter of an hour, and of failures in a row by kind of network. */
+  #namesOf(subject: string) {
+    const hash = this.#keys.mac('failed attempts', subject).toString('base64url');
+    const streak = `${this.#kind} streak ${hash}`;
+    return { recent: `${this.#kind} recent ${hash}`, streak, streakOnKnownNetworks: `${streak} known` };
   }
 }
 
-/** Throws when there is a time to wait. */
+/** Counters as arrays, as statements take them. */
+export function columnsOf(counters: readonly Counter[]) {
+  return {
+    keys: counters.map(({ key }) => key),
+    limits: counters.map(({ limit }) => limit),
+    seconds: counters.map(({ seconds }) => seconds),
+  };
+}
+
+/** Throws OVER_REQUEST_RATE_LIMIT when there are seconds to wait. */
 export function refuseFor(seconds: number, budget: 'account' | 'network' | 'project'): void {
   if (seconds > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: seconds, budget });
 }

@@ -2,40 +2,49 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
+import { addToWindow } from './rate-limit-table.ts';
 
 export interface MailLimits {
-  /** Seconds between two things of one kind. */
+  /** Seconds between two mails of one kind to one address. */
   readonly gap: number;
-  /** Things of one kind in an hour. */
+  /** Mails of one kind to one address in an hour. */
   readonly perHour: number;
 }
 
-// The hour counts only what the gap let pass: asking again and again does not use it up.
-const take = statement<{ wait: number }>(
-  'target_budget_take',
+/** A mail that may be sent, as it is counted. */
+export interface CountedMail {
+  readonly projectId: string;
+  /** Each kind has its own budget. */
+  readonly kind: string;
+  /** The address, as emailKey spells it. */
+  readonly target: string;
+}
+
+// The hour counts only what the gap admits: repeated requests within the gap do not use the hour up.
+const take = statement<
+  { wait: number },
+  { projectId: string; gapKey: string; hourKey: string; gap: number; perHour: number; now: Date }
+>(
+  'mail_budget_take',
   `with gap as (
      insert into rate_limits as r (project_id, key, window_ends_at, hits)
-     values ($1, $2, $4::timestamptz + $5 * interval '1 second', 1)
-     on conflict (project_id, key) do update set
-       hits = case when r.window_ends_at <= $4 then 1 else least(r.hits + 1, 1000000) end,
-       window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
+     values (:projectId, :gapKey, :now::timestamptz + :gap * interval '1 second', 1)
+     ${addToWindow('fixed')}
      returning hits, window_ends_at
    ), hour as (
      insert into rate_limits as r (project_id, key, window_ends_at, hits)
-     select $1::uuid, $3, $4::timestamptz + interval '1 hour', 1 from gap where hits = 1
-     on conflict (project_id, key) do update set
-       hits = case when r.window_ends_at <= $4 then 1 else r.hits + 1 end,
-       window_ends_at = case when r.window_ends_at <= $4 then excluded.window_ends_at else r.window_ends_at end
+     select :projectId::uuid, :hourKey, :now::timestamptz + interval '1 hour', 1 from gap where hits = 1
+     ${addToWindow('fixed')}
      returning hits, window_ends_at
    )
    select extract(epoch from case
-     when hour.hits is null then gap.window_ends_at - $4 when hour.hits > $6 then hour.window_ends_at - $4
+     when hour.hits is null then gap.window_ends_at - :now when hour.hits > :perHour then hour.window_ends_at - :now
      else interval '0' end)::float8 as wait from gap left join hour on true`,
 );
 
 /**
- * How often something reaches one address that anyone may name. Counted whether or not the address is known, so that
- * nothing is told by it, and under a keyed hash, so that the table is no list of who was asked for.
+ * How many mails one address is sent. Anybody may name any address, so known and unknown addresses are counted alike, and
+ * under a keyed hash, so that the table does not list them.
  */
 export class MailBudget {
   readonly #keys: MasterKeys;
@@ -46,44 +55,30 @@ export class MailBudget {
     this.#limits = limits;
   }
 
-  /** Whether one more of `kind` may reach the address, as emailKey spells it. */
-  async take(
-    on: EntityManager | Autocommit,
-    projectId: string,
-    kind: string,
-    target: string,
-    now: Date,
-  ): Promise<boolean> {
-    return (await this.takeOrWait(on, projectId, kind, target, now)) === 0;
+  /** Counts a mail. Returns whether it may be sent. */
+  async take(on: EntityManager | Autocommit, mail: CountedMail, now: Date): Promise<boolean> {
+    return (await this.takeOrWait(on, mail, now)) === 0;
   }
 
-  /** The same for what happens once of itself: however soon after another, and in the hour no more often. */
-  async takeOfHour(on: EntityManager, projectId: string, kind: string, target: string, now: Date): Promise<boolean> {
-    return (await this.#take(on, projectId, kind, target, now, 0)) === 0;
+  /** Counts a mail. Returns 0 when it may be sent, and else the seconds to wait. */
+  takeOrWait(on: EntityManager | Autocommit, mail: CountedMail, now: Date): Promise<number> {
+    return this.#take(on, mail, now, this.#limits.gap);
   }
 
-  /** The same, answered with the seconds until one may. */
-  async takeOrWait(
-    on: EntityManager | Autocommit,
-    projectId: string,
-    kind: string,
-    target: string,
-    now: Date,
-  ): Promise<number> {
-    return this.#take(on, projectId, kind, target, now, this.#limits.gap);
+  /** Counts a mail that is sent without being asked for: the hour limits it, the gap does not. */
+  async takeOfHour(on: EntityManager, mail: CountedMail, now: Date): Promise<boolean> {
+    return (await this.#take(on, mail, now, 0)) === 0;
   }
 
   async #take(
     on: EntityManager | Autocommit,
-    projectId: string,
-    kind: string,
-    target: string,
+    { projectId, kind, target }: CountedMail,
     now: Date,
     gap: number,
   ): Promise<number> {
-    const { perHour } = this.#limits;
-    const name = this.#keys.mac('target budget', target).toString('base64url');
-    const [row] = await take(on, [projectId, `${kind} ${name}`, `mail ${kind} ${name}`, now, gap, perHour]);
+    const name = `${kind} ${this.#keys.mac('mail budget', target).toString('base64url')}`;
+    const values = { projectId, gapKey: `mail gap ${name}`, hourKey: `mail hour ${name}`, gap, now };
+    const [row] = await take(on, { ...values, perHour: this.#limits.perHour });
     return row!.wait;
   }
 }

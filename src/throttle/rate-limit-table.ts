@@ -15,36 +15,48 @@ const RateLimitTable = defineEntity({
   indexes: [{ name: 'rate_limits_expiry', properties: ['windowEndsAt'] }],
 });
 
-/** How often something was done in the current window. One row per method and address, shared by all replicas. */
+/** A counter of what its key names, in the current window: calls, failed attempts or mails. Shared by all replicas. */
 export class RateLimit extends RateLimitTable.class {}
 RateLimitTable.setClass(RateLimit);
 
+/**
+ * SQL: the end of an insert into `rate_limits as r` that counts. Hits are added to the key's window while it lasts; after
+ * its end the inserted row begins a new one. A fixed window has the end that its first hit gave it. A sliding window ends
+ * later with every hit.
+ */
+export const addToWindow = (window: 'fixed' | 'sliding', now = ':now') => {
+  const hasEnded = `r.window_ends_at <= ${now}`;
+  const keptEnd = `case when ${hasEnded} then excluded.window_ends_at else r.window_ends_at end`;
+  // Above the largest integer the statement would fail, and the call with it.
+  return `on conflict (project_id, key) do update set
+     hits = case when ${hasEnded} then excluded.hits else least(r.hits::bigint + excluded.hits, 2147483647) end,
+     window_ends_at = ${window === 'fixed' ? keptEnd : 'excluded.window_ends_at'}`;
+};
+
 export interface Window {
-  /** Calls counted in this window, the ones just taken included. */
+  /** Calls counted in this window, those just counted included. */
   readonly hits: number;
   /** Seconds until the window ends. */
   readonly remaining: number;
 }
 
-// Hot: one upsert counts and tells, so that of parallel calls exactly as many pass as the budget has left.
-const count = statement<Window>(
+interface Hits {
+  readonly projectId: string;
+  readonly key: string;
+  readonly hits: number;
+}
+
+// Hot: one upsert counts and returns the count, so of parallel calls exactly as many pass as the budget has left.
+const count = statement<Window, Hits & { now: Date }>(
   'rate_limit_count',
   `insert into rate_limits as r (project_id, key, window_ends_at, hits)
-   values ($1, $2, $3::timestamptz + interval '1 minute', $4)
-   on conflict (project_id, key) do update set
-     hits = case when r.window_ends_at <= $3 then excluded.hits else r.hits + excluded.hits end,
-     window_ends_at = case when r.window_ends_at <= $3 then excluded.window_ends_at else r.window_ends_at end
-   returning hits, extract(epoch from window_ends_at - $3)::float8 as remaining`,
+   values (:projectId, :key, :now::timestamptz + interval '1 minute', :hits)
+   ${addToWindow('fixed')}
+   returning hits, extract(epoch from window_ends_at - :now)::float8 as remaining`,
 );
 
-/** Takes `hits` from the budget of `key` in the window of one minute that is running or begins now. */
-export async function countHits(
-  autocommit: Autocommit,
-  projectId: string,
-  key: string,
-  hits: number,
-  now: Date,
-): Promise<Window> {
-  const [window] = await count(autocommit, [projectId, key, now, hits]);
+/** Adds hits to the current window of one minute of a key. The first hit begins the window. */
+export async function countHits(autocommit: Autocommit, hits: Hits, now: Date): Promise<Window> {
+  const [window] = await count(autocommit, { ...hits, now });
   return window!;
 }

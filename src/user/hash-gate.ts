@@ -1,10 +1,10 @@
 import { Refusal } from '../errors.ts';
 
 /**
- * Lets a few hashes run at a time and a bounded number wait, and refuses the rest at once.
+ * Runs a few hashes at a time, lets a bounded number of calls wait, and refuses the rest at once.
  *
- * More hashes in flight than cores make all of them slower, and a queue without a bound goes on hashing for callers that
- * have left. So a caller that is gone when its turn comes is skipped.
+ * More hashes than cores would slow all of them down. An unbounded queue would hash for calls that were cancelled long
+ * ago, so a call that is cancelled while it waits leaves the queue.
  */
 export class HashGate {
   readonly #slots: number;
@@ -17,18 +17,18 @@ export class HashGate {
     this.#queueLimit = queueLimit;
   }
 
-  /** How much of it is taken. */
+  /** How many hashes run and wait, and how many may wait. */
   get load() {
     return { running: this.#running, waiting: this.#waiting.length, limit: this.#queueLimit };
   }
 
-  /** Throws OVER_CAPACITY when whoever came now would be refused: for those who would look something up before. */
+  /** Throws OVER_CAPACITY when `pass` would. For callers that would otherwise look something up first. */
   requireRoom(): void {
     if (this.#running >= this.#slots && this.#waiting.length >= this.#queueLimit)
       throw new Refusal('OVER_CAPACITY', { retryAfter: 1 });
   }
 
-  /** Throws OVER_CAPACITY with a time to come back when the queue is full, and the signal's reason when it is aborted. */
+  /** Runs the work in a slot. Throws OVER_CAPACITY when the queue is full, and the signal's reason when it is aborted. */
   async pass<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
     if (this.#running >= this.#slots) await this.#queue(signal);
@@ -41,7 +41,7 @@ export class HashGate {
     }
   }
 
-  /** Resolves once a slot was handed over; it counts as running from then on. */
+  /** Resolves when a slot was handed over to this call. `#running` already counts it. */
   #queue(signal: AbortSignal): Promise<void> {
     this.requireRoom();
     return new Promise((resolve, reject) => {

@@ -2,27 +2,27 @@ import { createCipheriv, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import argon2 from 'argon2';
 
-/** Whether these bytes make the hash. */
+/** Whether the hash was made of this password. */
 type Check = (password: Buffer) => Promise<boolean>;
 
-/** A hash of another system that a password can be checked against, or why not. */
+/** A hash of another system: how to check a password against it, or why that is not possible. */
 type Read = { readonly check: Check } | { readonly why: string };
 
 const prefix = 'imported:';
 
-/** How a hash of another system is stored: as it came, and marked, until the first sign-in makes it anew. */
+/** A hash of another system as it is stored: unchanged behind a prefix, until the first sign-in replaces it. */
 export function markImported(hash: string): string {
   return prefix + hash;
 }
 
-/** Reads a stored hash that was marked. Undefined for one of our own. */
+/** Reads a stored hash that has the prefix. Undefined for a hash of our own. */
 export function readMarked(stored: string): Read | undefined {
   return stored.startsWith(prefix) ? readImported(stored.slice(prefix.length)) : undefined;
 }
 
 /**
- * Reads a hash of another system. Refused are forms that are not known, damaged ones, and those that would take longer
- * than about a second or more than 256 MiB: whoever signs in must not be able to keep the service from others.
+ * Reads a hash of another system. Unknown forms and damaged hashes are refused. So are hashes that take more than about a
+ * second or 256 MiB to check: sign-ins with them could make the service unavailable to others.
  */
 export function readImported(hash: string): Read {
   for (const [form, read] of forms) {
@@ -32,10 +32,7 @@ export function readImported(hash: string): Read {
   return { why: 'the form is not known' };
 }
 
-/**
- * Checks a password against it: the bytes as typed first, since other systems hash those, and the NFKC form after them
- * where that is another.
- */
+/** Checks the bytes as typed, which other systems hash, and then the NFKC form if it differs. */
 export async function matchesImported(check: Check, password: string): Promise<boolean> {
   const normal = password.normalize('NFKC');
   if (await check(Buffer.from(password))) return true;
@@ -48,7 +45,7 @@ const tooCostly: Read = { why: 'the cost is too high' };
 const damaged: Read = { why: 'it is damaged' };
 const b64 = '[A-Za-z0-9+/.]+={0,2}';
 
-// The algorithm and its parameters stand first in all of them, then the salt and the hash.
+// Each form names the algorithm and its parameters first, then the salt and the hash.
 const forms: readonly [RegExp, Reader][] = [
   [/^\$argon2id?\$v=19\$(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
   [/^\$2[aby]\$(?<cost>\d\d)\$[./A-Za-z0-9]{53}$/, readBcrypt],
@@ -94,7 +91,7 @@ function readScrypt({ ln, r: r$, p: p$, salt, tag }: Record<string, string | und
   return compare(tag, (password, length) => deriveScrypt(password, bytesOf(salt), length, { N, r, p }));
 }
 
-/** Firebase's: the key of the project, encrypted with AES-256-CTR under what scrypt makes of the password. */
+/** Firebase's form: the project's key, encrypted with AES-256-CTR under a key that scrypt derives from the password. */
 function readFirebase({ n, r: r$, separator, key, salt, tag }: Record<string, string | undefined>): Read {
   const [N, r] = [2 ** Number(n), Number(r$)];
   if (N < 2 || r < 1) return damaged;
@@ -120,12 +117,12 @@ function readPbkdf2({ sha, rounds, salt, text, tag }: Record<string, string | un
 
 function compare(tag: string | undefined, derive: (password: Buffer, length: number) => Promise<Buffer>): Read {
   const expected = bytesOf(tag);
-  // Less could be hit by chance; more nobody makes.
+  // Shorter hashes could match by chance; no system makes longer ones.
   if (expected.length < 16 || expected.length > 128) return damaged;
   return {
     check: async (password) => {
-      const made = await derive(password, expected.length);
-      return made.length === expected.length && timingSafeEqual(made, expected);
+      const derived = await derive(password, expected.length);
+      return derived.length === expected.length && timingSafeEqual(derived, expected);
     },
   };
 }
@@ -141,7 +138,7 @@ function isTooLarge(N: number, r: number, p: number): boolean {
   return 128 * N * r > 268_435_456 || N * r * p > 4_194_304;
 }
 
-/** Some write base64 with a dot for the plus. */
+/** Some systems write base64 with a dot in place of the plus. */
 function bytesOf(text = ''): Buffer {
   return Buffer.from(text.replaceAll('.', '+'), 'base64');
 }

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
+import { SystemRole, type UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import type { User } from './user.ts';
 
 export function userToMessage(user: User, now: Date): MessageInitShape<typeof UserSchema> {
@@ -16,9 +16,18 @@ export function userToMessage(user: User, now: Date): MessageInitShape<typeof Us
     timezone: user.timezone,
     locale: user.locale,
     pendingEmail: user.pendingEmail ?? '',
-    role: user.systemRole,
+    role: systemRoleToMessage(user.systemRole),
     createTime: timestampFromDate(user.createdAt),
     ...(user.lastSignInAt && { lastSignInTime: timestampFromDate(user.lastSignInAt) }),
     ...(user.bannedUntil && user.isBanned(now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
   };
+}
+
+export function systemRoleToMessage(role: string): SystemRole {
+  return role === 'operator' ? SystemRole.OPERATOR : SystemRole.ENGINEER;
+}
+
+/** Of a role that the validation has accepted. */
+export function systemRoleOf(role: SystemRole): 'engineer' | 'operator' {
+  return role === SystemRole.OPERATOR ? 'operator' : 'engineer';
 }

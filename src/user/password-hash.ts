@@ -11,7 +11,7 @@ export interface HashCost {
   readonly parallelism: number;
 }
 
-/** A secret kept outside the database that goes into every hash. */
+/** A secret that is kept outside the database and is part of every hash. */
 export interface Pepper {
   readonly id: string;
   readonly key: Buffer;
@@ -37,7 +37,7 @@ export const deriveWithArgon2: Derive = (password, salt, cost, pepper) =>
     ...(pepper && { secret: pepper }),
   });
 
-/** The faster of the hashers that are installed: `@node-rs/argon2` takes a third of the CPU time of `argon2`. */
+/** The faster of the installed implementations: `@node-rs/argon2` takes a third of the CPU time of `argon2`. */
 export async function fastestDerive(): Promise<Derive> {
   const rust = await import('@node-rs/argon2').catch(() => undefined);
   if (!rust) return deriveWithArgon2;
@@ -45,13 +45,12 @@ export async function fastestDerive(): Promise<Derive> {
     rust.hashRaw(password, { algorithm: 2, outputLen: 32, salt, ...cost, ...(pepper && { secret: pepper }) });
 }
 
-/** A new hash as a PHC string, parameters in the order that libargon2 and its bindings accept. */
+/** A new hash as a PHC string, with the parameters in the order that libargon2 and its bindings accept. */
 export async function hashWith(
   derive: Derive,
   password: Buffer,
   cost: HashCost,
-  pepper?: Pepper,
-  salt: Buffer = randomBytes(16),
+  { pepper, salt = randomBytes(16) }: { pepper?: Pepper | undefined; salt?: Buffer } = {},
 ): Promise<string> {
   const tag = await derive(password, salt, cost, pepper?.key);
   const keyId = pepper ? `,keyid=${base64(Buffer.from(pepper.id))}` : '';
@@ -60,20 +59,20 @@ export async function hashWith(
 }
 
 /**
- * The salt for making a hash anew. It comes from the old hash, so that sign-ins side by side arrive at the same new one
- * and none of them finds the hash it has checked replaced by another.
+ * The salt of a hash that replaces an outdated one. It is derived from the old hash, so that parallel sign-ins compute the
+ * same new hash, and none of them fails because another one replaced the hash that it checked.
  */
 export function saltAfter(stored: string): Buffer {
   return createHash('sha256').update(stored).digest().subarray(0, 16);
 }
 
-/** Whether a password can be checked against this hash: it is not damaged, not foreign, and its pepper is known. */
+/** Whether a password can be checked against this hash: it is one of ours, not damaged, and its pepper is known. */
 export function isReadable(stored: string, pepper?: Pepper): boolean {
   const parsed = parse(stored);
   return parsed !== undefined && (parsed.pepperId === undefined || parsed.pepperId === pepper?.id);
 }
 
-/** Whether the password makes this hash. False too for a hash that cannot be read. */
+/** Whether the hash was made of this password. False for a hash that cannot be read. */
 export async function verifyWith(derive: Derive, stored: string, password: Buffer, pepper?: Pepper): Promise<boolean> {
   const parsed = parse(stored);
   if (!parsed || !isReadable(stored, pepper)) return false;
@@ -81,7 +80,7 @@ export async function verifyWith(derive: Derive, stored: string, password: Buffe
   return parsed.tag.length === tag.length && timingSafeEqual(parsed.tag, tag);
 }
 
-/** Whether a stored hash was made at another cost, or with another pepper, than hashes are made now. */
+/** Whether a stored hash has another cost or another pepper than new hashes have. */
 export function isOutdated(stored: string, cost: HashCost, pepper?: Pepper): boolean {
   const parsed = parse(stored);
   if (!parsed || parsed.pepperId !== pepper?.id) return true;
@@ -93,7 +92,7 @@ export function isOutdated(stored: string, cost: HashCost, pepper?: Pepper): boo
 }
 
 const phc = /^\$argon2id\$v=19\$([a-z0-9=,+/]+)\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{43})$/i;
-// A stored hash must not make the service work for minutes, whoever wrote it.
+// Checking a stored hash must not take minutes, even if somebody tampered with it.
 const most: HashCost = { memoryCost: 1_048_576, timeCost: 20, parallelism: 16 };
 
 function parse(stored: string): Parsed | undefined {

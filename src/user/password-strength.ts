@@ -1,14 +1,15 @@
 export type Weakness = 'too_short' | 'common' | 'context';
 
-// Ten megabytes, which a replica where nobody chooses a password does without.
+// Ten megabytes, loaded when the first password is chosen.
 let common: Promise<ReadonlySet<string>> | undefined;
 
 /**
  * Why a password must not be chosen. Length is counted in code points; there are no rules of composition
  * (SP 800-63B-4 section 3.1.1.2).
  *
- * It is common when it stands, whatever its case, in the list of the most used passwords, also with digits and marks
- * put around it; it is context when little is left of it once the words an attacker tries first are taken away.
+ * A password is `common` when the list of the most used passwords has it, in any case and also without the digits and
+ * marks around it. It is `context` when hardly any letters are left after removing the words that an attacker tries first:
+ * the product's name and the words given here.
  */
 export async function weaknessesOf(
   password: string,

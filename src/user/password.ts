@@ -15,24 +15,24 @@ import {
 import { weaknessesOf } from './password-strength.ts';
 
 export interface PasswordRules {
-  /** Code points a new password must have at least. */
+  /** The least number of code points of a new password. */
   readonly minLength: number;
   readonly cost: HashCost;
   readonly pepper?: Pepper | undefined;
-  /** Hashes at a time. */
+  /** How many hashes run at a time. */
   readonly hashConcurrency: number;
-  /** Callers that may wait for their turn. */
+  /** How many calls may wait for a hash. */
   readonly hashQueue: number;
 }
 
-/** Runs a hash whose turn has come: for who times or traces it. */
+/** Wraps each hash while it runs, for example to time or trace it. */
 export type AroundHash = <T>(hash: () => Promise<T>) => Promise<T>;
 
 /**
  * Makes and checks password hashes, a few at a time.
  *
- * Passwords are normalised to NFKC first (SP 800-63B-4 section 3.1.1.2), so that one that was typed on another keyboard
- * is the same password, and nothing else is done to them: no trimming, no truncation.
+ * Passwords are normalised to NFKC first (SP 800-63B-4 section 3.1.1.2), so that the same password typed on another
+ * keyboard matches. They are neither trimmed nor truncated.
  */
 export class Passwords {
   readonly #rules: PasswordRules;
@@ -51,13 +51,18 @@ export class Passwords {
 
   static async open(rules: PasswordRules, around: AroundHash = (hash) => hash()): Promise<Passwords> {
     const derive = await fastestDerive();
-    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, rules.pepper);
+    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper: rules.pepper });
     return new Passwords(rules, derive, decoy, around);
   }
 
-  /** How many hashes run, how many wait for their turn, and how many may. */
+  /** How many hashes run, how many calls wait, and how many may wait. */
   get load() {
     return this.#gate.load;
+  }
+
+  /** The least number of code points of a new password. */
+  get minLength(): number {
+    return this.#rules.minLength;
   }
 
   /** Throws OVER_CAPACITY when a password could not be checked now. */
@@ -77,30 +82,31 @@ export class Passwords {
 
   hash(password: string, signal: AbortSignal): Promise<string> {
     const { cost, pepper } = this.#rules;
-    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper), signal);
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper }), signal);
   }
 
-  /** Hashes a password that has just matched `stored` at today's cost. */
+  /** Hashes a password at the current cost. It has just matched `stored`, which the new hash replaces. */
   rehash(stored: string, password: string, signal: AbortSignal): Promise<string> {
     const { cost, pepper } = this.#rules;
-    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, pepper, saltAfter(stored)), signal);
+    const salt = saltAfter(stored);
+    return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper, salt }), signal);
   }
 
   /**
-   * Checks a password. Without a stored hash that can be read a decoy is checked, so that an unknown address takes as
-   * long as a wrong password: either way exactly one hash at the current cost. A hash that another system made costs what
-   * it costs, until the first sign-in has made it anew.
+   * Checks a password. Without a readable stored hash a decoy is checked, so that an unknown address takes as long as a
+   * wrong password: either way exactly one hash is computed at the current cost. A hash of another system has its own cost
+   * until the first sign-in replaces it.
    */
   async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
     const { pepper } = this.#rules;
     const imported = stored ? readMarked(stored) : undefined;
     if (imported && 'check' in imported) return this.#inTurn(() => matchesImported(imported.check, password), signal);
     const against = stored && isReadable(stored, pepper) ? stored : this.#decoy;
-    const good = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
-    return good && against === stored;
+    const matches = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
+    return matches && against === stored;
   }
 
-  /** Takes the hash of another system over. Throws HASH_NOT_SUPPORTED with the reason. */
+  /** The hash of another system as it is stored. Throws HASH_NOT_SUPPORTED with the reason. */
   takeOver(hash: string): string {
     const read = readImported(hash);
     if ('why' in read) throw new Refusal('HASH_NOT_SUPPORTED', { metadata: { why: read.why } });
@@ -111,7 +117,7 @@ export class Passwords {
     return this.#gate.pass(() => this.#around(hash), signal);
   }
 
-  /** Whether a hash should be made anew, now that the password is at hand. */
+  /** Whether a stored hash should be replaced by one at the current cost. */
   isOutdated(stored: string): boolean {
     return isOutdated(stored, this.#rules.cost, this.#rules.pepper);
   }

@@ -1,10 +1,11 @@
 import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
+import { insert } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
-import { emailKey } from './email.ts';
+import { emailKey, explainTakenAddress } from './email.ts';
 
 export type Metadata = Record<string, unknown>;
 
@@ -17,6 +18,8 @@ const UserTable = defineEntity({
     email: p.string().length(254).nullable(),
     emailKey: p.string().length(320).nullable(),
     emailVerifiedAt: p.datetime(3).nullable(),
+    // A replica of the version before does not write it.
+    establishedAt: p.datetime(3).nullable(),
     passwordHash: p.text().nullable().hidden(),
     mustChangePassword: p.boolean().default(false),
     name: p.string().length(200).default(''),
@@ -58,14 +61,14 @@ export interface Registration {
   readonly projectId: string;
   readonly email: string;
   readonly name: string;
-  /** A PHC string, or null for someone who does not sign in with a password. */
+  /** A PHC string, or null for a user without a password. */
   readonly passwordHash: string | null;
-  /** Whether the mailbox counts as proved. */
+  /** Whether the address counts as verified. */
   readonly emailVerified?: boolean;
   readonly mustChangePassword?: boolean;
 }
 
-/** Someone who may sign in: a person, or a guest until they register. */
+/** A person who may sign in, or a guest who has not registered yet. */
 export class User extends UserTable.class {
   static guest(projectId: string, now: Date): User {
     const user = new User();
@@ -99,9 +102,15 @@ export class User extends UserTable.class {
     return user;
   }
 
-  /** Gives the user another address, not verified yet. */
-  moveTo(email: string, key: string): void {
-    if (key !== this.emailKey) this.emailVerifiedAt = null;
+  /**
+   * Gives the user another address, which is not verified yet. From then on the user is established: no registration that
+   * the owner of the address could reject.
+   */
+  moveTo(email: string, key: string, now: Date): void {
+    if (key !== this.emailKey) {
+      this.emailVerifiedAt = null;
+      this.establishedAt = now;
+    }
     this.email = email;
     this.emailKey = key;
     this.pendingEmail = null;
@@ -111,28 +120,34 @@ export class User extends UserTable.class {
     return isBannedAt(this, now);
   }
 
-  /** Null lifts the ban. */
+  /** Bans the user until a time. Null lifts the ban. */
   ban(until: Date | null, now: Date): void {
     this.bannedUntil = until;
     this.updatedAt = now;
   }
 
-  /** Frees the address for a new user. The row stays, so that the audit trail keeps its subject. */
+  /** Deletes the user's data and frees the address. The row stays, since audit events refer to it. */
   delete(now: Date): void {
     this.email = null;
     this.emailKey = null;
     this.emailVerifiedAt = null;
     this.passwordHash = null;
+    this.pendingEmail = null;
+    this.currentAccountId = null;
+    this.appMetadata = {};
+    this.clearProfile();
+    this.updatedAt = now;
+    this.deletedAt = now;
+  }
+
+  /** Removes what users say of themselves. */
+  clearProfile(): void {
     this.name = '';
     this.phone = '';
     this.jobTitle = '';
     this.timezone = '';
-    this.pendingEmail = null;
-    this.currentAccountId = null;
-    this.appMetadata = {};
+    this.locale = '';
     this.userMetadata = {};
-    this.updatedAt = now;
-    this.deletedAt = now;
   }
 }
 UserTable.setClass(User);
@@ -141,58 +156,81 @@ export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date
   return bannedUntil != null && now < bannedUntil;
 }
 
-/** The end of a ban that has none: a timestamp every client can hold. */
+/** SQL: whether a ban that is stored in `u` is not in force at a time. */
+export const isUnbannedAt = (u: string, now = ':now') => `(${u}.banned_until is null or ${u}.banned_until <= ${now})`;
+
+/**
+ * SQL: whether the user `u` may act at a time: exists (an outer join may have found none), and is neither deleted nor
+ * banned.
+ */
+export const mayActAt = (u: string, now = ':now') =>
+  `(${u}.id is not null and ${u}.deleted_at is null and ${isUnbannedAt(u, now)})`;
+
+/** The end of a ban without an end: a timestamp that every client can represent. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
-/** The columns of a User, for statements that call the table `u`. */
+/** SQL: the columns of a User, for statements that call the table `u`. */
 export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_key as "emailKey",
-     u.email_verified_at as "emailVerifiedAt", u.password_hash as "passwordHash",
+     u.email_verified_at as "emailVerifiedAt", u.established_at as "establishedAt", u.password_hash as "passwordHash",
      u.must_change_password as "mustChangePassword", u.name, u.is_anonymous as "isAnonymous", u.phone,
      u.job_title as "jobTitle", u.timezone, u.locale, u.pending_email as "pendingEmail", u.role,
      u.system_role as "systemRole", u.current_account_id as "currentAccountId", u.app_metadata as "appMetadata",
      u.user_metadata as "userMetadata", u.banned_until as "bannedUntil", u.last_sign_in_at as "lastSignInAt",
      u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
 
-const byEmail = statement<User>(
+/** A user's columns, without the methods. */
+export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
+
+const byEmail = statement<UserRow, { projectId: string; key: string }>(
   'user_by_email',
-  `select ${userColumns} from users u where u.project_id = $1 and u.email_key = $2 and u.deleted_at is null`,
+  `select ${userColumns} from users u where u.project_id = :projectId and u.email_key = :key and u.deleted_at is null`,
 );
 
-/** What `byEmail` finds: a user's columns, without the verbs. */
-export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
-
-/** The user with this address, whatever its spelling. */
+/** The user with this address in any spelling. */
 export async function findByEmail(
   autocommit: Autocommit,
   projectId: string,
   email: string,
 ): Promise<UserRow | undefined> {
-  const [row] = await byEmail(autocommit, [projectId, emailKey(email)]);
+  const [row] = await byEmail(autocommit, { projectId, key: emailKey(email) });
   return row;
 }
 
-/** Takes a tenth of a millisecond, which an unknown address would not: so only once the password was right. */
+/**
+ * The user of a row. Takes a tenth of a millisecond, which an unknown address does not cost: before the password has
+ * matched, this call would reveal that the address is known.
+ */
 export function userOf(row: UserRow): User {
   return Object.assign(new User(), row);
 }
 
-/** Reads a user that is not deleted, or throws USER_NOT_FOUND. */
+/**
+ * Creates a registered user. Of any number of calls with one address one succeeds, and the others throw
+ * EMAIL_ALREADY_REGISTERED.
+ */
+export async function createUser(em: EntityManager, registration: Registration, now: Date): Promise<User> {
+  const user = User.register(registration, now);
+  await insert(em, user).catch(explainTakenAddress);
+  return user;
+}
+
+/** Reads a user. Throws USER_NOT_FOUND for a user who does not exist or is deleted. */
 export async function findUser(em: EntityManager, projectId: string, id: string): Promise<User> {
   return (await em.findOne(User, { id, projectId, deletedAt: null })) ?? missing();
 }
 
 /**
- * Reads a user and keeps the row locked until the transaction ends.
+ * Reads a user and locks the row until the transaction ends. Throws USER_NOT_FOUND.
  *
- * Sign-in writes the same row before it opens a session. So whoever locks the user, changes their state and then ends
- * their sessions leaves no session behind that was opened on the old state.
+ * A sign-in writes the same row before it opens a session. A transaction that locks the user, changes their state and then
+ * revokes their sessions therefore misses no session that was opened with the old state.
  */
 export async function lockUser(em: EntityManager, projectId: string, id: string): Promise<User> {
   const lockMode = LockMode.PESSIMISTIC_WRITE;
   return (await em.findOne(User, { id, projectId, deletedAt: null }, { lockMode })) ?? missing();
 }
 
-/** The same for several, in one order: two calls would each wait for the other. Those who are deleted are left out. */
+/** The same for several users, always in the order of their ids, which prevents deadlocks. Skips deleted users. */
 export async function lockUsers(
   em: EntityManager,
   projectId: string,

@@ -1,16 +1,16 @@
-import type { Told } from '../telemetry/metrics/exposition.ts';
+import type { MetricData } from '../telemetry/metrics/exposition.ts';
 
 export interface Ports {
   readonly grpcPort: number;
   readonly httpPort: number;
 }
 
-/** What a worker tells the primary. */
+/** A message from a worker to the primary. */
 export type FromWorker =
   | ({ readonly kind: 'ready' } & Ports)
   | { readonly kind: 'failed'; readonly sentence: string }
   | { readonly kind: 'health'; readonly isServing: boolean }
-  | { readonly kind: 'metrics'; readonly metrics: readonly Told[] };
+  | { readonly kind: 'metrics'; readonly metrics: readonly MetricData[] };
 
-/** What the primary tells a worker. */
+/** A message from the primary to a worker. */
 export type ToWorker = { readonly kind: 'scrape' } | { readonly kind: 'stop'; readonly isReplaced: boolean };

@@ -1,35 +1,35 @@
 import { AggregatorRegistry, type Registry } from 'prom-client';
-import { Exposition, type Told, toldBy } from '../telemetry/metrics/exposition.ts';
+import { dataOf, Exposition, type MetricData } from '../telemetry/metrics/exposition.ts';
 import { processMetrics } from '../telemetry/metrics/runtime.ts';
 
-/** What the workers of a replica count, as one. */
-export class CrewMetrics {
+/** The metrics of all workers of a replica together. */
+export class WorkerMetrics {
   readonly #own = new Exposition();
-  #departed: readonly Told[] = [];
+  #ofEnded: readonly MetricData[] = [];
   deaths = 0;
 
-  /** `live` is how many workers serve. */
+  /** `live` returns the number of running workers. */
   constructor(live: () => number) {
-    this.#own.gauge('gatehouse_workers', 'Workers that have started and not ended.', 'sum', live);
-    this.#own.counter('gatehouse_worker_deaths_total', 'Workers that ended unasked.', () => this.deaths);
+    this.#own.gauge('gatehouse_workers', 'Running workers.', 'sum', live);
+    this.#own.counter('gatehouse_worker_deaths_total', 'Workers that ended unexpectedly.', () => this.deaths);
   }
 
   /**
-   * Keeps what an ended worker has counted: a sum that fell would look to Prometheus like a restart, and all that the
-   * others have ever counted like new.
+   * Keeps the counters of an ended worker. Without them the sums would fall, which Prometheus takes for a restart: it would
+   * add all that the other workers have ever counted a second time.
    */
-  depart(metrics: readonly Told[]): void {
-    const lasting = metrics.filter(({ type }) => type !== 'gauge');
-    this.#departed = merge(this.#departed, lasting).getMetricsAsArray() as unknown as Told[];
+  keepEnded(metrics: readonly MetricData[]): void {
+    const counters = metrics.filter(({ type }) => type !== 'gauge');
+    this.#ofEnded = merge(this.#ofEnded, counters).getMetricsAsArray() as unknown as MetricData[];
   }
 
-  /** In Prometheus's text format. Asks for those of the workers last: one that departs meanwhile would count twice. */
-  async scrape(workers: () => readonly (readonly Told[])[]): Promise<string> {
-    const own = [await this.#own.tell(), await toldBy(processMetrics())];
-    return merge(...workers(), this.#departed, ...own).metrics();
+  /** In Prometheus's text format. Race: `workers` is read last, because a worker that ends meanwhile would count twice. */
+  async scrape(workers: () => readonly (readonly MetricData[])[]): Promise<string> {
+    const own = [await this.#own.toData(), await dataOf(processMetrics())];
+    return merge(...workers(), this.#ofEnded, ...own).metrics();
   }
 }
 
-function merge(...all: (readonly Told[])[]): Registry {
+function merge(...all: (readonly MetricData[])[]): Registry {
   return AggregatorRegistry.aggregate([...all]);
 }

@@ -1,23 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Ports } from './messages.ts';
-import { CrewMetrics } from './metrics.ts';
+import { WorkerMetrics } from './metrics.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkerPoolOptions {
   readonly size: number;
-  /** What the workers are told beyond our own environment. */
+  /** Added to the environment of the workers. */
   readonly env: Readonly<Record<string, string>>;
   /** Seconds that a worker may take to stop, before it is killed. */
   readonly patience: { readonly leaving: number; readonly replaced: number };
   readonly log: Logger;
 }
 
-/** The workers of one replica: started together, replaced when they die, restarted one by one. */
+/** The workers of one replica: started together, replaced when they end unexpectedly, restarted one by one. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #workers = new Set<WorkerProcess>();
-  readonly #metrics = new CrewMetrics(() => this.#live.length);
+  readonly #metrics = new WorkerMetrics(() => this.#live.length);
   #deathsInARow = 0;
   #isStopping = false;
   #restarting: Promise<void> = Promise.resolve();
@@ -31,12 +31,12 @@ export class WorkerPool {
     return [...this.#workers].filter(({ isReady }) => isReady);
   }
 
-  /** Whether one worker at least can serve: the kernel gives every connection to some worker that listens. */
+  /** Whether at least one worker is ready: the kernel gives every connection to a worker that listens. */
   get isServing(): boolean {
     return !this.#isStopping && this.#live.some(({ isServing }) => isServing);
   }
 
-  /** All or none: when one cannot start, the others end and it throws why. */
+  /** Starts all workers. If one cannot start, the others are ended and its error is thrown. */
   async start(): Promise<Ports> {
     const workers = Array.from({ length: this.#options.size }, () => this.#fork());
     try {
@@ -49,14 +49,14 @@ export class WorkerPool {
     }
   }
 
-  /** Replaces every worker, each when its successor serves. Asked again meanwhile, it does so once more. */
+  /** Replaces every worker once its successor serves. A request during a restart causes one more restart. */
   restart(): void {
     if (this.#isRestartDue) return;
     this.#isRestartDue = true;
     this.#restarting = this.#restarting.then(() => this.#replaceAll());
   }
 
-  /** All at once: the whole replica leaves, and who listens longer only gets more calls to finish. */
+  /** Stops all workers at once: a worker that listened longer would only receive more calls. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     const { leaving } = this.#options.patience;
@@ -78,17 +78,17 @@ export class WorkerPool {
     );
     worker.ended.then(async ({ code, signal }) => {
       this.#workers.delete(worker);
-      this.#metrics.depart(worker.metrics);
-      if (worker.isTold || this.#isStopping) return;
+      this.#metrics.keepEnded(worker.metrics);
+      if (worker.isStopping || this.#isStopping) return;
       this.#metrics.deaths++;
-      this.#options.log.error({ worker: id, pid, code, signal }, 'a worker has died');
-      await this.#heal(worker.seconds);
+      this.#options.log.error({ worker: id, pid, code, signal }, 'a worker has ended unexpectedly');
+      await this.#replace(worker.seconds);
     });
     return worker;
   }
 
-  /** At once for a worker that has died after a while; those that die young are replaced ever more slowly. */
-  async #heal(lived: number): Promise<void> {
+  /** Immediately, or after a wait that doubles while workers end within ten seconds of their start. */
+  async #replace(lived: number): Promise<void> {
     this.#deathsInARow = lived > 10 ? 0 : this.#deathsInARow + 1;
     if (this.#deathsInARow > 1) await sleep(Math.min(30_000, 125 * 2 ** this.#deathsInARow));
     if (!this.#isStopping && this.#workers.size < this.#options.size) this.#fork();
@@ -104,7 +104,7 @@ export class WorkerPool {
       try {
         await this.#fork().ready;
       } catch (error) {
-        log.error({ reason: (error as Error).message }, 'a new worker could not start; those that serve go on');
+        log.error({ reason: (error as Error).message }, 'a new worker could not start; the running workers continue');
         return;
       }
       await old.stop(true, patience.replaced);

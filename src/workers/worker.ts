@@ -2,46 +2,46 @@ import cluster from 'node:cluster';
 import type { RunningServer } from '../server.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 
-/** The number of this process among the workers of its primary; undefined when it is none. */
+/** The number of this worker. Undefined when this process is not a worker. */
 export function workerId(): number | undefined {
   return cluster.worker?.id;
 }
 
 /**
- * Only the primary stops its workers. Ctrl-C reaches them too, and so does what systemd sends to the whole group; were
- * they to heed it, nobody would wait for their calls.
+ * Only the primary stops its workers. Ctrl-C and the signals of systemd reach the whole process group: without this,
+ * workers would end before their calls are finished.
  */
 export function leaveSignalsToPrimary(): void {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 }
 
-/** For the primary to end with, when this worker is one of its first. */
+/** Sends the error to the primary, which ends with it when this worker is one of its first. */
 export async function reportFailure(error: unknown): Promise<never> {
-  await tell({ kind: 'failed', sentence: (error as Error).message });
+  await send({ kind: 'failed', sentence: (error as Error).message });
   process.exit(1);
 }
 
-/** Serves until the primary has it stop. Without a primary Node ends a worker by itself. */
+/** Serves until the primary stops this worker. Node ends a worker whose primary has ended. */
 export function serveForPrimary(server: RunningServer, stopTraces: () => Promise<void>): void {
   const { grpcPort, httpPort, health, metrics } = server;
-  const tellMetrics = async () => tell({ kind: 'metrics', metrics: await metrics.tell() });
+  const sendMetrics = async () => send({ kind: 'metrics', metrics: await metrics.toData() });
   const stop = async (isReplaced: boolean) => {
     await server.stop({ isReplaced });
     await stopTraces();
-    await tellMetrics();
+    await sendMetrics();
   };
   process.on('message', (message: ToWorker) => {
-    if (message.kind === 'scrape') return void tellMetrics();
+    if (message.kind === 'scrape') return void sendMetrics();
     stop(message.isReplaced).then(
       () => process.exit(0),
       () => process.exit(1),
     );
   });
-  health.onChange((isServing) => tell({ kind: 'health', isServing }));
-  tell({ kind: 'ready', grpcPort, httpPort });
+  health.onChange((isServing) => send({ kind: 'health', isServing }));
+  send({ kind: 'ready', grpcPort, httpPort });
 }
 
-/** Resolves when the message is on its way, or nobody is there to read it. */
-function tell(message: FromWorker): Promise<void> {
+/** Resolves when the message was sent, or when the primary has ended. */
+function send(message: FromWorker): Promise<void> {
   return new Promise((resolve) => process.send!(message, () => resolve()));
 }

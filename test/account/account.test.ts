@@ -11,7 +11,7 @@ const { OWNER, ADMIN, MEMBER, VIEWER } = AccountRole;
 const carol = { email: 'carol@example.org', password: 'a long enough phrase', name: 'Carol' };
 const nobody = '01900000-0000-7000-8000-000000000000';
 
-/** Ada owns the account; Bob and Carol are in it in these roles, and have accounts of their own. */
+/** Ada owns the account. Bob and Carol are members in these roles, and have accounts of their own. */
 async function startWithThree(
   roles: [bob: AccountRole, carol: AccountRole],
   options: Parameters<typeof start>[0] = {},
@@ -29,7 +29,7 @@ async function startWithThree(
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('an account of others looks like one that is not there', async () => {
+  test('an account looks unknown to users who are not its members', async () => {
     const service = await start();
     const { account } = await service.welcome(ada);
     const { as, user } = await service.welcome(bob);
@@ -55,7 +55,7 @@ describe.each(wires)('over %s', (wire) => {
         });
   });
 
-  test('members see the account and each other, and owners and admins rename it', async () => {
+  test('members read the account and list its members; owners and admins rename it', async () => {
     const { service, owner, bob, carol, accountId } = await startWithThree([ADMIN, VIEWER]);
     const { accounts } = service.clients(wire);
     const { members } = await accounts.listMembers({ accountId }, carol.as);
@@ -77,7 +77,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('nobody grants more than they have, or touches who is not below them', async () => {
+  test('an admin changes members and viewers only, into roles below admin; members and viewers change nobody', async () => {
     const { service, owner, bob, carol, accountId } = await startWithThree([ADMIN, MEMBER]);
     const { accounts } = service.clients(wire);
     const dave = await service.welcome({ email: 'dave@example.org', password: 'a long enough phrase' });
@@ -115,7 +115,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(account).toMatchObject({ role: MEMBER, ownerId: dave.user.id });
   });
 
-  test('the last owner neither leaves nor steps down', async () => {
+  test('the last owner can neither leave nor step down', async () => {
     const { service, owner, bob, accountId } = await startWithThree([ADMIN, MEMBER]);
     const { accounts } = service.clients(wire);
     const own = { accountId, userId: owner.user.id };
@@ -134,7 +134,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(account!.ownerId).toBe(bob.user.id);
   });
 
-  test('an owner who is banned is none to leave the account to, and is not the one who answers for it', async () => {
+  test("a banned owner does not count as another owner, and does not become the account's owner_id", async () => {
     const { service, owner, accountId, ...others } = await startWithThree([OWNER, OWNER]);
     const { accounts, admin } = service.clients(wire);
     const own = { accountId, userId: owner.user.id };
@@ -153,7 +153,7 @@ describe.each(wires)('over %s', (wire) => {
     await accounts.removeMember({ accountId, userId: others.bob.user.id }, as);
   });
 
-  test('an owner leaves an account to one whose ban has ended', async () => {
+  test("an owner can leave when another owner's ban has ended", async () => {
     const { service, owner, accountId, ...others } = await startWithThree([OWNER, MEMBER]);
     const { accounts, admin } = service.clients(wire);
     await admin.banUser({ userId: others.bob.user.id, duration: { seconds: 60n } }, asService);
@@ -165,7 +165,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['removeMember', 'updateMember'] as const)(
-    'of two owners who give up at once one stays one (%s)',
+    'of two owners who step down in parallel one stays an owner (%s)',
     async (method) => {
       const barrier = new Barrier(method === 'removeMember' ? 'RemoveMember' : 'UpdateMember');
       const inner = [barrier.interceptor()];
@@ -185,12 +185,12 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('who leaves their only account has a new one of their own, without another trial', async () => {
+  test('a user who leaves their only account owns a new one, without another trial', async () => {
     const service = await start();
     const { accounts, auth } = service.clients(wire);
     const { account, as } = await service.welcome(ada);
     const draft = { accountId: account.id, email: bob.email, role: MEMBER };
-    const { accountInviteCode } = await accounts.createAccountInvite(draft, as);
+    const { accountInviteCode } = await accounts.createAccountInvite(draft, asService);
     await auth.register({ ...bob, accountInviteCode });
     const joined = await service.signIn(bob);
     expect(joined.account.id).toBe(account.id);
@@ -204,7 +204,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('a user switches between their accounts, and who is taken out of one is in another', async () => {
+  test('a user switches between their accounts, and is in another one when they are removed from the current one', async () => {
     const { service, owner, bob, accountId } = await startWithThree([MEMBER, MEMBER]);
     const { accounts, auth } = service.clients(wire);
     const current = async () => (await auth.getMe({}, bob.as)).account!.account!.id;
@@ -220,7 +220,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['another', 'that'])(
-    'who is taken out of an account while they switch to it is not in it: from %s account',
+    'a user who is removed from an account while they switch to it is not in it: from %s account',
     async (from) => {
       const pause = new Pause('RemoveMember', 'commit');
       const inner = [pause.interceptor()];
@@ -239,7 +239,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('a backend adds members in any role, but no guest, and nobody twice', async () => {
+  test('a backend adds users in any role, but no guests, and no user twice', async () => {
     const service = await start();
     const { accounts } = service.clients(wire);
     const { account } = await service.welcome(ada);
@@ -257,7 +257,7 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalWithoutTrace(service.database, call)).reason).toBe(reason);
   });
 
-  test('a deleted user is in no account; one whose last owner goes waits for a backend', async () => {
+  test('a deleted user is in no account, and an account without an owner gets one from a backend', async () => {
     const { service, owner, bob, carol, accountId } = await startWithThree([ADMIN, MEMBER]);
     const { accounts, admin } = service.clients(wire);
     await admin.deleteUser({ userId: carol.user.id }, asService);
@@ -269,7 +269,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await accounts.getAccount({ accountId }, bob.as)).account!.ownerId).toBe(dave.user.id);
   });
 
-  test('deleting a user while they accept an invitation leaves no member behind', async () => {
+  test('deleting a user while they accept an invitation leaves no membership behind', async () => {
     const service = await start({ replicas: 2 });
     for (let round = 0; round < 5; round++) {
       const host = await service.welcome({ ...ada, email: `host${round}@example.org` });
@@ -277,13 +277,13 @@ describe.each(wires)('over %s', (wire) => {
       await service.database.query('update users set email_verified_at = now() where id = $1', [guest.user.id]);
       const { accounts } = service.clients(wire);
       const draft = { accountId: host.account.id, email: guest.user.email, role: MEMBER };
-      const { accountInviteCode } = await accounts.createAccountInvite(draft, host.as);
+      const { accountInviteCode } = await accounts.createAccountInvite(draft, asService);
       await together(async (i) => {
         const { accounts, admin } = service.clients(wire, i);
         if (i === 0) await admin.deleteUser({ userId: guest.user.id }, asService);
         else await accounts.acceptAccountInvite({ accountInviteCode }, guest.as);
       }, 4);
     }
-    // G9 looks for members that are deleted.
+    // The check after every test finds a deleted user who is still a member.
   });
 });

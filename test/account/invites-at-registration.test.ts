@@ -3,10 +3,12 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AccountRole, SubscriptionStatus } from '../../gen/gatehouse/v1/account_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Joining } from '../../src/account/invites/joining.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { User } from '../../src/user/user.ts';
+import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, together } from '../support/race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
@@ -16,18 +18,19 @@ const day = 86_400_000;
 const gate = { REQUIRE_INVITE_CODE: 'on' };
 
 async function inviteInto(service: TestService, email: string, role: AccountRole = AccountRole.MEMBER) {
-  const host = await service.welcome({ email: 'host@example.org', password: 'a host of languages', name: 'Host' });
+  const person = { email: 'host@example.org', password: 'a host of languages', name: 'Host', emailVerified: true };
+  const host = await service.welcome(person);
   const { accounts } = service.clients('json');
-  const made = await accounts.createAccountInvite({ accountId: host.account.id, email, role }, host.as);
-  return { ...made, host };
+  await accounts.createAccountInvite({ accountId: host.account.id, email, role }, host.as);
+  return { accountInviteCode: await tokenFor(service, email), host };
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('who registers owns a new account that is named after them and on trial', async () => {
+  test('a new user owns an account that is named after them and on trial', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { user, account } = await auth.register(ada);
-    expect(user!.role).toBe('engineer');
+    expect(user!.role).toBe(SystemRole.ENGINEER);
     expect(account!.account).toMatchObject({
       name: "Ada's Account",
       role: AccountRole.OWNER,
@@ -42,7 +45,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.getMe({}, as)).account).toEqual(account);
   });
 
-  test('a guest has no account until they register, and whom a backend creates has one', async () => {
+  test('a guest has no account until they register, and a user whom a backend creates has one', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const guest = await service.guest();
@@ -52,7 +55,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await service.welcome({ ...bob, name: '' })).account).toMatchObject({ name: "bob's Account" });
   });
 
-  test('with the gate on, registering takes a code, unless people may serve themselves', async () => {
+  test('with REQUIRE_INVITE_CODE registering takes a code, unless SELF_SERVE_ENABLED is on', async () => {
     const closed = await start({ env: gate });
     const { auth } = closed.clients(wire);
     const refusal = await refusalWithoutTrace(closed.database, () => auth.register(ada));
@@ -65,33 +68,36 @@ describe.each(wires)('over %s', (wire) => {
     await open.clients(wire).auth.register(ada);
   });
 
-  test.each([{}, gate])('an invite code works once, in any letter case, and bad ones are refused (%o)', async (env) => {
-    const service = await start({ env });
-    const { auth, admin } = service.clients(wire);
-    await admin.createInviteCode({ code: 'Spring-26' }, asService);
-    await admin.createInviteCode({ code: 'old-code', lifetime: { seconds: 60n } }, asService);
-    service.pass(61);
-    const bad = (inviteCode: string) =>
-      refusalWithoutTrace(service.database, () => auth.register({ ...bob, inviteCode }));
-    const { user } = await auth.register({ ...ada, inviteCode: ' spring-26' });
-    expect(await bad('SPRING-26')).toMatchObject({
-      reason: 'INVITE_CODE_USED',
-      message: 'Invite code has already been used',
-    });
-    expect(await bad('old-code')).toMatchObject({
-      reason: 'INVITE_CODE_EXPIRED',
-      message: 'Invite code has expired',
-    });
-    expect(await bad('never-was')).toMatchObject({ reason: 'INVALID_INVITE_CODE', message: 'Invalid invite code' });
-    const { inviteCodes } = await admin.listInviteCodes({}, asService);
-    expect(inviteCodes.map(({ code, usedBy }) => [code, usedBy])).toEqual([
-      ['OLD-CODE', ''],
-      ['SPRING-26', user!.id],
-    ]);
-    expect(timestampDate(inviteCodes[1]!.useTime!).getTime()).toBeLessThanOrEqual(service.now().getTime());
-  });
+  test.each([{}, gate])(
+    'an invite code works once, in any letter case, and other codes are refused (%o)',
+    async (env) => {
+      const service = await start({ env });
+      const { auth, admin } = service.clients(wire);
+      await admin.createInviteCode({ code: 'Spring-26' }, asService);
+      await admin.createInviteCode({ code: 'old-code', lifetime: { seconds: 60n } }, asService);
+      service.pass(61);
+      const bad = (inviteCode: string) =>
+        refusalWithoutTrace(service.database, () => auth.register({ ...bob, inviteCode }));
+      const { user } = await auth.register({ ...ada, inviteCode: ' spring-26' });
+      expect(await bad('SPRING-26')).toMatchObject({
+        reason: 'INVITE_CODE_USED',
+        message: 'Invite code has already been used',
+      });
+      expect(await bad('old-code')).toMatchObject({
+        reason: 'INVITE_CODE_EXPIRED',
+        message: 'Invite code has expired',
+      });
+      expect(await bad('never-was')).toMatchObject({ reason: 'INVALID_INVITE_CODE', message: 'Invalid invite code' });
+      const { inviteCodes } = await admin.listInviteCodes({}, asService);
+      expect(inviteCodes.map(({ code, usedBy }) => [code, usedBy])).toEqual([
+        ['OLD-CODE', ''],
+        ['SPRING-26', user!.id],
+      ]);
+      expect(timestampDate(inviteCodes[1]!.useTime!).getTime()).toBeLessThanOrEqual(service.now().getTime());
+    },
+  );
 
-  test('the plan of an invite code is active at once, or on trial for as long as the code says', async () => {
+  test('the plan of an invite code is active at once, or on trial for as many days as the code has', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { inviteCode: granted } = await admin.createInviteCode({ assignedPlan: 'team' }, asService);
@@ -107,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(Math.abs(left - 14 * day)).toBeLessThan(60_000);
   });
 
-  test('who is invited joins that account in that role, and no new one is opened', async () => {
+  test('an invited user joins the account in the role of the invitation, and no new account is opened', async () => {
     const service = await start({ env: gate });
     const { auth, admin } = service.clients(wire);
     const { inviteCode } = await admin.createInviteCode({ code: 'not-needed' }, asService);
@@ -126,7 +132,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query('select from invite_codes where used_at is not null')).toEqual([]);
   });
 
-  test('an invitation that is unknown, used, revoked, expired or for somebody else is told so', async () => {
+  test('an invitation that is unknown, used, revoked, expired or for another address is refused with that reason', async () => {
     const service = await start();
     const { auth, accounts } = service.clients(wire);
     const { accountInviteCode, host } = await inviteInto(service, ada.email);
@@ -141,10 +147,10 @@ describe.each(wires)('over %s', (wire) => {
     });
     const accountId = host.account.id;
     const draft = { accountId, email: bob.email, role: AccountRole.VIEWER };
-    const revoked = await accounts.createAccountInvite(draft, host.as);
+    const revoked = await accounts.createAccountInvite(draft, asService);
     await accounts.revokeAccountInvite({ accountId, inviteId: revoked.invite!.id }, host.as);
     expect(await bad(revoked.accountInviteCode, bob)).toMatchObject(unknown);
-    const expiring = await accounts.createAccountInvite(draft, host.as);
+    const expiring = await accounts.createAccountInvite(draft, asService);
     await auth.register({ ...ada, accountInviteCode });
     expect(await bad(accountInviteCode)).toMatchObject({
       code: Code.FailedPrecondition,
@@ -158,7 +164,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('what is wrong with an invite is told before the address is, and a failed registration uses up nothing', async () => {
+  test('a refused code is reported before a taken address, and a failed registration uses up no code', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { accountInviteCode } = await inviteInto(service, ada.email);
@@ -174,7 +180,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each([{}, { assignedPlan: 'team' }])(
-    'of many who register with one code at once one does (%o)',
+    'of parallel registrations with one code one succeeds (%o)',
     async (plan) => {
       const barrier = new Barrier('Register');
       const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
@@ -190,7 +196,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('of many who register with one invitation at once one does', async () => {
+  test('of parallel registrations with one invitation one succeeds', async () => {
     const barrier = new Barrier('Register');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     const { accountInviteCode } = await inviteInto(service, ada.email);
@@ -204,7 +210,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a display code that is taken is replaced by another, without a trace of the first', async () => {
+test('a display code that is taken is replaced by another, without a trace of the first one', async () => {
   const service = await start();
   const { account } = await service.welcome();
   const orm = await openOrm(service.database.url);
@@ -226,13 +232,13 @@ test('a display code that is taken is replaced by another, without a trace of th
   expect(codes).toEqual([]);
 });
 
-test('a trial of no days is none', async () => {
+test('with TRIAL_DAYS=0 a new account has no trial', async () => {
   const service = await start({ env: { TRIAL_DAYS: '0', TRIAL_PLAN: 'basic' } });
   const { account } = await service.welcome();
   expect(account.subscription).toMatchObject({ plan: 'basic', status: SubscriptionStatus.CANCELED });
 });
 
-test('an invite code that exists is not made again, and a trial belongs to a plan', async () => {
+test('an invite code that exists is refused, and so is a trial without a plan', async () => {
   const service = await start();
   for (const wire of wires) {
     const { admin } = service.clients(wire);

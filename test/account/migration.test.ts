@@ -13,7 +13,7 @@ const many = 2000;
 
 const idOf = (n: number) => `019a0000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
 
-/** A database as it was on the day before there were accounts. */
+/** A database from before the migration that adds accounts. */
 async function databaseBeforeAccounts(): Promise<TestDatabase> {
   const database = await createDatabase();
   await database.query('drop schema public cascade');
@@ -29,7 +29,7 @@ async function migrateNow({ url }: TestDatabase): Promise<void> {
   await migrate(orm).finally(() => orm.close(true));
 }
 
-/** What an old user had, beyond an id. Whoever has no address is a guest or has deleted themselves. */
+/** The columns of an old user, next to the id. A user without an address is a guest or deleted. */
 interface OldUser {
   readonly email?: string;
   readonly name?: string;
@@ -64,7 +64,7 @@ async function insertOld({ query }: TestDatabase, users: readonly OldUser[], fir
   );
 }
 
-test('who registered before there were accounts owns one each; guests and who is gone own none', async () => {
+test('the migration gives every registered user an account of their own, and none to guests and deleted users', async () => {
   const database = await databaseBeforeAccounts();
   const crowd = Array.from(
     { length: many },
@@ -96,9 +96,9 @@ test('who registered before there were accounts owns one each; guests and who is
 });
 
 test.each(wires)(
-  'over %s an old user signs in, is the owner of the account, and may have another beside it',
+  'over %s a user from before the migration signs in, owns the account, and can join another one',
   async (wire) => {
-    // Somebody's hash as the service makes it.
+    // A hash as the service computes it.
     const donor = await start();
     await donor.clients('json').admin.createUser(ada, asService);
     const [{ password_hash: passwordHash }] = (await donor.database.query<{ password_hash: string }>(

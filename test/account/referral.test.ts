@@ -20,7 +20,7 @@ async function limitOf(service: TestService, { as }: { as: object }): Promise<nu
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('a code stays the same, and who redeems it gets as much more as who gave it', async () => {
+  test('a referral code stays the same, and both sides of a referral get the bonus', async () => {
     const service = await start({ env: { FRONTEND_URL: 'https://app.example.com' } });
     const { accounts } = service.clients(wire);
     const [giver, taker] = [await service.welcome(ada), await service.welcome(bob)];
@@ -36,7 +36,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toEqual([{ user_id: taker.user.id }]);
   });
 
-  test('an unknown code, one’s own, a second one, that of whom one has brought, and one that is worn out are refused', async () => {
+  test("an unknown code, one's own, a second one, a mutual one and one that was redeemed five times are refused", async () => {
     const service = await start();
     const { accounts, admin } = service.clients(wire);
     const [giver, taker, third] = [await someone(service), await someone(service), await someone(service)];
@@ -64,7 +64,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refused(taker.code, third)).reason).toBe('REFERRAL_CODE_NOT_FOUND');
   });
 
-  test('of many redemptions by one user at once one counts', async () => {
+  test('of parallel redemptions by one user one counts', async () => {
     const barrier = new Barrier('RedeemReferral');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     const givers = [await someone(service), await someone(service)];
@@ -83,7 +83,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(limits.toSorted()).toEqual([2500, 3000, 3000]);
   });
 
-  test('of many who redeem one code at once five do', async () => {
+  test('of parallel redemptions of one code five succeed', async () => {
     const barrier = new Barrier('RedeemReferral');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     const giver = await someone(service);
@@ -99,7 +99,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await limitOf(service, giver)).toBe(5000);
   });
 
-  test('two who redeem each other’s codes at once do not both', async () => {
+  test("of two users who redeem each other's codes in parallel one succeeds", async () => {
     const barrier = new Barrier('RedeemReferral');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     for (let round = 0; round < 5; round++) {

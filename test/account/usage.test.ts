@@ -23,7 +23,7 @@ async function subscribe(service: TestService, accountId: string, status: string
 const numbers = ({ usage, limit, subscriptionActive }: Usage) => [Number(usage), Number(limit), subscriptionActive];
 
 describe.each(wires)('over %s', (wire) => {
-  test('limits are 1000 for a fingerprint, 2500 for a user and 10000 for one who has subscribed', async () => {
+  test('limits are 1000 for a fingerprint, 2500 for a user and 10000 with an active subscription', async () => {
     const service = await start();
     const { accounts } = service.clients(wire);
     const { as, account } = await service.welcome();
@@ -38,7 +38,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await usage(accounts.getUsage({}, as))).toEqual([0, 2500, false]);
   });
 
-  test('a sign-in and GetMe say what was used and when the count begins anew', async () => {
+  test('SignIn and GetMe return what was used and when the count is reset', async () => {
     const service = await start({ env: quotas });
     const { accounts, auth } = service.clients(wire);
     const { as, user } = await service.welcome();
@@ -52,7 +52,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await accounts.getUsage({ subject }, asService)).usage).toEqual(usage);
   });
 
-  test('all of an amount is consumed or nothing, and only consuming is refused', async () => {
+  test('an amount is consumed as a whole or refused, and reading is never refused', async () => {
     const service = await start({ env: quotas });
     const { accounts, auth, sessions } = service.clients(wire);
     const { as, tokens } = await service.welcome();
@@ -70,7 +70,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.signOut({ refreshToken: tokens.refreshToken });
   });
 
-  test('who has subscribed is never refused, and all is counted', async () => {
+  test('with an active subscription no amount is refused, and all of it is counted', async () => {
     const service = await start({ env: quotas });
     const { accounts } = service.clients(wire);
     const { as, account } = await service.welcome();
@@ -85,7 +85,7 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 
-  test('the subscription of the account a user is in counts, whoever pays for it', async () => {
+  test('the subscription of the current account counts, whichever member pays for it', async () => {
     const service = await start({ env: quotas });
     const { accounts } = service.clients(wire);
     const host = await service.welcome(ada);
@@ -103,7 +103,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(accounts.consumeUsage({ amount: 1 }, guest.as))).reason).toBe('QUOTA_EXCEEDED');
   });
 
-  test('an account that a user does not belong to grants them nothing, though they were said to be in it', async () => {
+  test('an account that a user is no member of does not raise their limit, even when their row names it', async () => {
     const service = await start({ env: quotas });
     const { accounts, auth } = service.clients(wire);
     const host = await service.welcome(ada);
@@ -120,7 +120,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['a user', 'a fingerprint'])(
-    'of many who consume at once exactly those pass there is room for: %s',
+    'of parallel calls exactly as many consume as the quota has room for: %s',
     async (who) => {
       const service = await start({ env: quotas, replicas: 2 });
       const { as } = await service.welcome();
@@ -145,7 +145,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('a call that finds no month begun has its room, though another begins it before this one has looked', async () => {
+  test('a first call of the month consumes, even when another call begins the month between its statements', async () => {
     const proxy = await startProxy();
     const service = await start({ env: { ...quotas, DATABASE_POOL_SIZE: '3' }, databaseUrl: proxy.url });
     const { accounts } = service.clients(wire);
@@ -158,7 +158,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(Number((await late).usage!.usage)).toBe(2);
   });
 
-  test('what a fingerprint uses is not counted against the user, nor the other way round', async () => {
+  test('the usage of a fingerprint and the usage of a user are counted apart', async () => {
     const service = await start({ env: quotas });
     const { accounts } = service.clients(wire);
     const { as, user } = await service.welcome();
@@ -176,7 +176,7 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalOf(call())).reason).toBe('QUOTA_EXCEEDED');
   });
 
-  test('a user speaks of themselves only, and a backend says of whom it speaks', async () => {
+  test('a user may not name a subject, and a backend has to', async () => {
     const service = await start();
     const { accounts } = service.clients(wire);
     const { as } = await service.welcome(ada);
@@ -193,7 +193,7 @@ describe.each(wires)('over %s', (wire) => {
       ).toEqual(['fingerprint']);
   });
 
-  test('after the reset the count begins anew, and the day of the month is kept', async () => {
+  test('after the reset the count begins at zero, and the day of the month is kept', async () => {
     const service = await start({ env: quotas });
     const { accounts } = service.clients(wire);
     const noon = new Date(Date.UTC(service.now().getUTCFullYear() + 1, 0, 31, 12));
@@ -215,7 +215,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await consume(1)).toEqual([1, `${year}-06-30`]);
   });
 
-  test('where usage is off nothing is counted, redeemed or told', async () => {
+  test('with USAGE off nothing is counted, redeemed or returned', async () => {
     const service = await start({ env: { USAGE: 'off' } });
     const { accounts, auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -238,7 +238,7 @@ describe.each(wires)('over %s', (wire) => {
 const time = fc.date({ min: new Date('1970-01-01'), max: new Date('9000-01-01'), noInvalidDate: true });
 const lastDay = (at: Date) => new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1, 0)).getUTCDate();
 
-test('months from any day on end on that day, or on the last of a month that has none, and none is skipped', () => {
+test("months end on the anchor's day, or on the last day of a month that lacks it, and no month is skipped", () => {
   fc.assert(
     fc.property(time, fc.nat({ max: 40 }), (anchor, count) => {
       let end = anchor;
@@ -254,7 +254,7 @@ test('months from any day on end on that day, or on the last of a month that has
   );
 });
 
-test('any moment lies in one month: its end is after it, and the end before is not', () => {
+test('every moment lies in one month, whose end is after it', () => {
   fc.assert(
     fc.property(time, fc.nat({ max: 100 * 366 * 86_400_000 }), (anchor, later) => {
       const now = new Date(anchor.getTime() + later);

@@ -9,7 +9,7 @@ import { bearer, start, wires } from '../support/start.ts';
 const nobody = '01900000-0000-7000-8000-000000000000';
 
 describe.each(wires)('over %s', (wire) => {
-  test('a service creates users as it likes, also where nobody may register', async () => {
+  test('a service creates users, also where SIGN_UP is off', async () => {
     const service = await start({ env: { SIGN_UP: 'off' } });
     const { admin } = service.clients(wire);
     const { user } = await admin.createUser({ ...ada, emailVerified: true }, asService);
@@ -24,7 +24,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(withoutPassword).toMatchObject({ email: bob.email, emailVerified: false, name: '' });
   });
 
-  test('only the bearer of a service key may', async () => {
+  test('only a service key or an operator may call AdminService', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const { as, tokens, user } = await service.welcome();
@@ -45,7 +45,7 @@ describe.each(wires)('over %s', (wire) => {
         expect(await refusalWithoutTrace(service.database, () => call(options))).toMatchObject({ code, reason });
   });
 
-  test('a service key opens nothing that is a user’s', async () => {
+  test('a service key is refused by methods for users', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { session } = await service.welcome();
@@ -58,7 +58,7 @@ describe.each(wires)('over %s', (wire) => {
       expect(await refusalOf(call())).toMatchObject({ code: Code.PermissionDenied, reason: 'CALLER_NOT_ALLOWED' });
   });
 
-  test('a user who must change the password signs in with that flag, and may do nothing else until then', async () => {
+  test('a user who must change the password signs in, and may call nothing else until they have changed it', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     await admin.createUser({ ...ada, mustChangePassword: true }, asService);
@@ -82,7 +82,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.signOut({}, as);
   });
 
-  test('a ban ends every session at once, and lets nobody in but who waits', async () => {
+  test('a ban revokes every session at once, and refuses sign-ins until it ends', async () => {
     const service = await start({ replicas: 2 });
     const { auth, sessions, admin } = service.clients(wire);
     const { user, tokens, as } = await service.welcome();
@@ -118,7 +118,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
   });
 
-  test('a ban without an end lasts until it is lifted, and the sessions it ended stay ended', async () => {
+  test('a ban without an end lasts until it is lifted, and the sessions that it revoked stay revoked', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const { user, tokens } = await service.welcome();
@@ -147,7 +147,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalWithoutTrace(service.database, upgrade)).reason).toBe('SESSION_REVOKED');
   });
 
-  test('deleting a user ends everything at once, and forgets what was known of them', async () => {
+  test('deleting a user revokes all sessions at once, and deletes their personal data', async () => {
     const service = await start({ replicas: 2 });
     const { admin } = service.clients(wire);
     const { user, tokens } = await service.welcome();
@@ -173,7 +173,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('a deleted user’s address registers again, as somebody new with none of the old rights', async () => {
+  test("the address of a deleted user can be registered again, by a new user without the old one's rights", async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const old = await service.welcome();
@@ -190,7 +190,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toEqual([{ action: 'auth.register' }, { action: 'auth.login_failed' }]);
   });
 
-  test('a user who is not there is not found, and an id that is none is a bad request', async () => {
+  test('an unknown user is not found, and a malformed id is a bad request', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     for (const call of [admin.getUser, admin.banUser, admin.unbanUser, admin.deleteUser]) {

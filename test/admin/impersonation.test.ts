@@ -1,6 +1,8 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { ActorKind, AuditResult } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { partsOf } from '../support/forge.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob, grace } from '../support/people.ts';
@@ -27,7 +29,7 @@ async function banShortly(service: TestService, userId: string): Promise<void> {
   await admin.unbanUser({ userId }, asService);
 }
 
-/** ada, whom the operator grace acts as. */
+/** The operator grace acts as ada. */
 async function acting(service: TestService, wire: (typeof wires)[number] = 'json') {
   const operator = await service.operator();
   const own = await service.welcome(ada);
@@ -36,7 +38,7 @@ async function acting(service: TestService, wire: (typeof wires)[number] = 'json
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('an operator sees what the user sees, in a session that says whose it is and in tokens that do', async () => {
+  test('an operator reads what the user reads, in a session and with tokens that name the operator', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const { operator, own, tokens, session, as } = await acting(service, wire);
@@ -55,11 +57,29 @@ describe.each(wires)('over %s', (wire) => {
     expect(state).toMatchObject({ userId: own.user.id, impersonatorId: operator.user.id });
     const { events } = await admin.listAuditEvents({ action: 'user.impersonate' }, operator.as);
     expect(events).toMatchObject([
-      { actorKind: 'user', actorId: operator.user.id, userId: own.user.id, sessionId: session.id, result: 'SUCCESS' },
+      {
+        actorKind: ActorKind.USER,
+        actorId: operator.user.id,
+        userId: own.user.id,
+        sessionId: session.id,
+        result: AuditResult.SUCCESS,
+      },
     ]);
   });
 
-  test('it may change nothing of the user, and not act as an operator', async () => {
+  test('the response has the account summary that GetMe returns to the user, and none for a guest', async () => {
+    const service = await start();
+    const { auth, admin } = service.clients(wire);
+    const operator = await service.operator();
+    const own = await service.welcome(ada);
+    const { account } = await admin.impersonateUser({ userId: own.user.id }, operator.as);
+    expect(account!.account!.id).toBe(own.account.id);
+    expect(account).toEqual((await auth.getMe({}, own.as)).account);
+    const guest = await service.guest();
+    expect((await admin.impersonateUser({ userId: guest.user.id }, operator.as)).account).toBeUndefined();
+  });
+
+  test('an impersonated session may change nothing, and may not call AdminService', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const { own, as } = await acting(service, wire);
@@ -78,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(admin.getSettings({}, as))).reason).toBe('CALLER_NOT_ALLOWED');
   });
 
-  test('it ends within the hour, however often it is refreshed, and no token outlasts it', async () => {
+  test('an impersonated session ends within an hour, however often it is refreshed, and no token outlasts it', async () => {
     const service = await start({ env: { ACCESS_TOKEN_LIFETIME: '3000' } });
     const { sessions, auth } = service.clients(wire);
     const { tokens } = await acting(service, wire);
@@ -93,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(auth.getMe({}, bearer(next!)))).code).toBe(16);
   });
 
-  test('it ends with the role of the operator, and the user can end it', async () => {
+  test("an impersonated session ends with the operator's role, and the user can revoke it", async () => {
     const service = await start();
     const { sessions, auth, admin } = service.clients(wire);
     const { operator, own, tokens, session, as } = await acting(service, wire);
@@ -101,7 +121,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.revokeSession({ sessionId: second.session!.id }, own.as);
     expect((await refusalOf(auth.getMe({}, bearer(second.tokens!)))).reason).toBe('SESSION_REVOKED');
     await auth.getMe({}, as);
-    await admin.updateUser({ userId: operator.user.id, role: 'engineer' }, asService);
+    await admin.updateUser({ userId: operator.user.id, role: SystemRole.ENGINEER }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('SESSION_REVOKED');
     expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
     expect((await sessions.introspect({ token: tokens.accessToken }, asService)).active).toBe(false);
@@ -109,7 +129,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(listed.map(({ id }) => id)).not.toContain(session.id);
   });
 
-  test('signing out ends it alone, whatever the scope, and the operator is the actor', async () => {
+  test('SignOut ends only the impersonated session, whatever the scope, and its audit event names the operator', async () => {
     const service = await start();
     const { sessions, auth, admin } = service.clients(wire);
     const { operator, own, as } = await acting(service, wire);
@@ -127,7 +147,7 @@ describe.each(wires)('over %s', (wire) => {
     ['signing out everywhere else', ({ clients }, { as }) => clients(wire).sessions.signOut(others, as)],
     ['an operator', ({ clients }, { user }) => clients(wire).admin.revokeUserSessions(sessionsOf(user.id), asService)],
     ['a ban, also one that is lifted', (service, { user }) => banShortly(service, user.id)],
-  ])('it ends when %s ends the sessions of the operator', async (_, end) => {
+  ])("an impersonated session ends when %s ends the operator's sessions", async (_, end) => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { operator, own, tokens, as } = await acting(service, wire);
@@ -137,7 +157,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.getMe({}, own.as);
   });
 
-  test('it stays when the operator ends one session of their own', async () => {
+  test('an impersonated session stays when the operator revokes one session of their own', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { operator, as } = await acting(service, wire);
@@ -147,7 +167,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.getMe({}, as);
   });
 
-  test('nobody acts as an operator, as somebody banned or gone, and no service key as anybody', async () => {
+  test('impersonating an operator or a banned or deleted user is refused, and so is impersonation with a service key', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const operator = await service.operator();
@@ -167,7 +187,7 @@ describe.each(wires)('over %s', (wire) => {
 test.each<[what: string, end: (service: TestService, as: Operator) => Promise<unknown>]>([
   ['signs out everywhere', ({ clients }, { as }) => clients('json').sessions.signOut(everywhere, as)],
   ['sets a new password', (service) => resetPassword(service)],
-])('no call of a stolen session opens another while the operator %s', async (_, end) => {
+])('a stolen session of an operator opens no other session while the operator %s', async (_, end) => {
   const pause = new Pause('ImpersonateUser');
   const service = await start({ inner: [pause.interceptor()] });
   const operator = await service.operator();
@@ -181,7 +201,7 @@ test.each<[what: string, end: (service: TestService, as: Operator) => Promise<un
   expect((await call).reason).toBe('SESSION_REVOKED');
 });
 
-test('whoever acts as somebody at the moment when the operator signs out everywhere is signed out as well', async () => {
+test('a session that is opened for an operator who is signing out everywhere is revoked as well', async () => {
   const pause = new Pause('ImpersonateUser', 'commit');
   const service = await start({ inner: [pause.interceptor()] });
   const { admin, sessions, auth } = service.clients('grpc');

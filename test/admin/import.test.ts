@@ -22,10 +22,10 @@ const refusalsIn = (report: string) =>
     .split('\n')
     .map((each) => JSON.parse(each));
 
-/** JSON of an object that many levels deep. */
+/** JSON of an object of that many levels. */
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
-test('gatehouse import creates a user of each line, who signs in with the password they had', async () => {
+test('gatehouse import creates a user per line, who signs in with their old password', async () => {
   const service = await start();
   const line = {
     id: '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f',
@@ -41,7 +41,7 @@ test('gatehouse import creates a user of each line, who signs in with the passwo
   const { again } = importing(service, [line, '', { email: bob.email }]);
   expect(await again()).toMatchObject({
     code: 0,
-    stdout: '3 lines: 2 users created, 0 there already, 0 refused\n',
+    stdout: '3 lines: 2 users created, 0 already existed, 0 refused\n',
   });
   const { user } = await service.signIn(ada);
   expect(user).toMatchObject({ id: line.id, email: 'Ada@Example.org', emailVerified: true, name: 'Ada', locale: 'en' });
@@ -54,22 +54,22 @@ test('gatehouse import creates a user of each line, who signs in with the passwo
   expect(events[0]).toMatchObject({ actor_kind: 'service', actor_id: 'command line', user_agent: 'gatehouse import' });
 });
 
-test('an import started again passes over who is there, and changes nothing of theirs', async () => {
+test('an import that is run again skips existing users, and changes nothing of theirs', async () => {
   const service = await start();
   const { admin } = service.clients('grpc');
   await admin.createUser(ada, asService);
   const lines = Array.from({ length: 1200 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
   const { again } = importing(service, [...lines, { email: ada.email, name: 'Mallory' }, lines[0]]);
-  expect((await again()).stdout).toBe('1202 lines: 1200 users created, 2 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('1202 lines: 1200 users created, 2 already existed, 0 refused\n');
   const before = await service.database.checksums();
-  expect((await again()).stdout).toBe('1202 lines: 0 users created, 1202 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('1202 lines: 0 users created, 1202 already existed, 0 refused\n');
   expect(await service.database.checksums()).toEqual(before);
   await service.signIn(ada);
   const [events] = await service.database.query('select count(*)::int as count from audit_events');
   expect(events!.count, 'one event a user, and those of ada').toBe(1202);
 });
 
-test('lines that cannot be taken are told by number and reason, without what they held, and the others are taken', async () => {
+test('invalid lines are reported by number and reason, without their content, and the others are imported', async () => {
   const service = await start();
   const wrong: Record<string, unknown> = {
     'not JSON': '{"email": ',
@@ -85,13 +85,13 @@ test('lines that cannot be taken are told by number and reason, without what the
   };
   const { again, report } = importing(service, [...Object.values(wrong), { email: bob.email }]);
   const ended = await again();
-  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 there already, 9 refused\n' });
-  expect(ended.stderr).toContain(`9 lines were refused; ${report} says which, and why`);
+  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 already existed, 9 refused\n' });
+  expect(ended.stderr).toContain(`9 lines were refused; ${report} has their numbers and reasons`);
   expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
 });
 
-test('no line stops an import: each that cannot be taken is told once, and all others are taken', async () => {
+test('no line stops an import: each invalid one is reported once, and all others are imported', async () => {
   const service = await start();
   const id = '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f';
   const deep = (levels: number) => `{"email":"x@example.org","app_metadata":${nested(levels)}}`;
@@ -120,30 +120,33 @@ test('no line stops an import: each that cannot be taken is told once, and all o
   const { again, report } = importing(service, [good[0], ...wrong.map(([, line]) => line), ...good.slice(1)]);
   const ended = await again();
   expect(ended.stdout).toBe(
-    `${good.length + wrong.length} lines: ${good.length} users created, 0 there already, ${wrong.length} refused\n`,
+    `${good.length + wrong.length} lines: ${good.length} users created, 0 already existed, ${wrong.length} refused\n`,
   );
   expect(refusalsIn(report)).toEqual(wrong.map(([reason], index) => ({ line: index + 2, reason })));
   const [row] = await service.database.query('select name, user_metadata from users where id = $1', [id]);
   expect(row).toEqual({ name: 'Line\u2028Separator', user_metadata: { note: 'one\ntwo\u2029three' } });
 });
 
-test('what only the database refuses is found among the others, which are taken', async () => {
+test('a line that only the database refuses is found, and the others are imported', async () => {
   const service = await start();
   await service.database.query(`alter table users add constraint tested check (name <> 'Mallory')`);
   const lines = Array.from({ length: 700 }, (_, n) => ({ email: `user-${n}@example.org`, name: `User ${n}` }));
   for (const n of [0, 311, 312, 699]) lines[n]!.name = 'Mallory';
   const { again, report } = importing(service, lines);
-  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 there already, 4 refused\n');
+  expect((await again()).stdout).toBe('700 lines: 696 users created, 0 already existed, 4 refused\n');
   const reason = 'the database does not take it (SQLSTATE 23514)';
   expect(refusalsIn(report)).toEqual([1, 312, 313, 700].map((line) => ({ line, reason })));
   await service.database.query('alter table users drop constraint tested');
-  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 there already, 0 refused\n');
+  expect((await again()).stdout).toBe('700 lines: 4 users created, 696 already existed, 0 refused\n');
 });
 
-test('a file that is not there, and none at all, are told in a sentence', async () => {
+test('a missing file, and a missing argument, are reported in a sentence', async () => {
   const service = await start();
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  expect(await run(['import'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('say what to import') });
+  expect(await run(['import'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('name the file to import'),
+  });
   expect(await run(['import', '/nonexistent/users'], env)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('ENOENT'),

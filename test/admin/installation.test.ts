@@ -1,12 +1,13 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
+import { SettingName, SigningKeyState } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('a setting that is changed holds on every replica at once, until it is reset', async () => {
+  test('a changed setting holds on every replica at once, until it is reset', async () => {
     const service = await start({ replicas: 2 });
     const { admin, auth } = service.clients(wire);
     const there = service.clients(wire, 1).auth;
@@ -18,16 +19,16 @@ describe.each(wires)('over %s', (wire) => {
     const after = await admin.updateSettings({ settings: { autoConfirmEmail: true } }, asService);
     expect(after).toMatchObject({ settings: { signUp: false, autoConfirmEmail: true } });
     for (const each of [auth, there]) expect((await refusalOf(each.register(ada))).reason).toBe('SIGN_UP_DISABLED');
-    await admin.updateSettings({ reset: ['sign_up'] }, asService);
+    await admin.updateSettings({ reset: [SettingName.SIGN_UP] }, asService);
     expect((await there.register(ada)).tokens).toBeDefined();
-    const { overrides } = await admin.updateSettings({ reset: ['auto_confirm_email'] }, asService);
+    const { overrides } = await admin.updateSettings({ reset: [SettingName.AUTO_CONFIRM_EMAIL] }, asService);
     expect(overrides).toMatchObject({});
     expect((await auth.register(bob)).tokens).toBeUndefined();
     const { events } = await admin.listAuditEvents({ action: 'settings.update' }, asService);
     expect(events).toHaveLength(4);
   });
 
-  test('where verification by mail is switched off none is sent, on any replica, until it is on again', async () => {
+  test('with email_verification off no verification mail is sent, on any replica, until it is on again', async () => {
     const service = await start({ replicas: 2 });
     const { admin, auth } = service.clients(wire);
     const there = service.clients(wire, 1).auth;
@@ -45,13 +46,13 @@ describe.each(wires)('over %s', (wire) => {
     await there.register(ada);
     expect(await service.database.query(queue)).toEqual(before);
     await auth.verifyEmail({ token: sentBefore });
-    await admin.updateSettings({ reset: ['email_verification'] }, asService);
+    await admin.updateSettings({ reset: [SettingName.EMAIL_VERIFICATION] }, asService);
     expect((await there.getEmailVerificationStatus({})).enabled).toBe(true);
     await auth.sendVerificationEmail({ email: ada.email });
     await tokenFor(service, ada.email);
   });
 
-  test('where registrations are hidden no setting lets an address do without a proof', async () => {
+  test('with HIDE_REGISTRATION no setting lets an unverified address sign in', async () => {
     const service = await start({ env: { HIDE_REGISTRATION: 'on' } });
     const { admin, auth } = service.clients(wire);
     const { settings } = await admin.updateSettings(
@@ -65,7 +66,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn(ada);
   });
 
-  test('keys rotate once verifiers can know the next one, and are revoked by their id', async () => {
+  test('a key rotates once verifiers can have the next one, and is revoked by its id', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -73,7 +74,7 @@ describe.each(wires)('over %s', (wire) => {
     const shown = ['$typeName', 'algorithm', 'createTime', 'id', 'state', 'stateTime'];
     for (const each of await list()) expect(Object.keys(each).sort(), 'no private half').toEqual(shown);
     const before = await list();
-    expect(before.map(({ state }) => state).sort()).toEqual(['active', 'standby']);
+    expect(before.map(({ state }) => state).sort()).toEqual([SigningKeyState.STANDBY, SigningKeyState.ACTIVE]);
     const tooSoon = await refusalWithoutTrace(service.database, () => admin.rotateSigningKey({}, asService));
     expect(tooSoon).toMatchObject({ code: 9, reason: 'KEY_TOO_YOUNG' });
     expect(tooSoon.retryAfter).toBeGreaterThan(290);
@@ -81,12 +82,12 @@ describe.each(wires)('over %s', (wire) => {
     const { keys } = await admin.rotateSigningKey({}, asService);
     const stateOf = (kid: string) => keys.find(({ id }) => id === kid)!.state;
     expect(before.map(({ id, state }) => [state, stateOf(id)]).sort()).toEqual([
-      ['active', 'retired'],
-      ['standby', 'active'],
+      [SigningKeyState.STANDBY, SigningKeyState.ACTIVE],
+      [SigningKeyState.ACTIVE, SigningKeyState.RETIRED],
     ]);
     await auth.getMe({}, as);
-    const kid = before.find(({ state }) => state === 'active')!.id;
-    await admin.revokeSigningKey({ signingKeyId: kid }, asService);
+    const { id: signingKeyId } = before.find(({ state }) => state === SigningKeyState.ACTIVE)!;
+    await admin.revokeSigningKey({ signingKeyId }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('TOKEN_INVALID');
     expect((await refusalOf(admin.revokeSigningKey({ signingKeyId: 'x'.repeat(43) }, asService))).reason).toBe(
       'SIGNING_KEY_NOT_FOUND',
@@ -149,7 +150,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a page by action looks at ten thousand events, and goes on from there', async () => {
+test('a page by action examines ten thousand events, and the next page continues behind them', async () => {
   const service = await start();
   const { admin } = service.clients('json');
   await service.guest();

@@ -1,6 +1,7 @@
 // @serializable
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
+import { ActorKind, AuditResult } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { mailsTo, tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, together } from '../support/race.ts';
@@ -10,7 +11,7 @@ import { bearer, start, wires } from '../support/start.ts';
 const newPassword = 'the second difference';
 
 describe.each(wires)('over %s', (wire) => {
-  test('an operator has a user sent the mail that sets a new password, and learns nothing of its link', async () => {
+  test('an operator sends a user a password-reset mail, and the response does not hold its link', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const operator = await service.operator();
@@ -27,16 +28,16 @@ describe.each(wires)('over %s', (wire) => {
     const { events } = await admin.listAuditEvents({ action: 'user.send_password_reset' }, operator.as);
     expect(events).toMatchObject([
       {
-        actorKind: 'user',
+        actorKind: ActorKind.USER,
         actorId: operator.user.id,
         userId: user.id,
-        result: 'SUCCESS',
+        result: AuditResult.SUCCESS,
         sessionId: operator.session.id,
       },
     ]);
   });
 
-  test('a backend has it sent to somebody without a password, who sets their first', async () => {
+  test('a backend sends it to a user without a password, who sets their first one', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { user } = await admin.createUser({ email: ada.email }, asService);
@@ -44,10 +45,10 @@ describe.each(wires)('over %s', (wire) => {
     await auth.resetPassword({ token: await tokenFor(service, ada.email), newPassword });
     await service.signIn({ ...ada, password: newPassword });
     const { events } = await admin.listAuditEvents({ action: 'user.send_password_reset' }, asService);
-    expect(events).toMatchObject([{ actorKind: 'service', actorId: 'backend', userId: user!.id }]);
+    expect(events).toMatchObject([{ actorKind: ActorKind.SERVICE, actorId: 'backend', userId: user!.id }]);
   });
 
-  test('a newer link voids the older one, whoever asked for it', async () => {
+  test('a newer link voids the older one, by whichever method it was sent', async () => {
     const service = await start({ env: { MAIL_GAP: '0s' } });
     const { admin, auth } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -59,7 +60,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await auth.verifyResetToken({ token: newer })).toMatchObject({ valid: true, email: ada.email });
   });
 
-  test('nobody else may, and who cannot be reached is refused for what it is', async () => {
+  test('other callers are refused, and so are users who cannot be reached, with the reason', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const operator = await service.operator();
@@ -87,7 +88,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query('select from mail_outbox')).toEqual([]);
   });
 
-  test('an address is sent no more than its budget, and the operator is told when to come back', async () => {
+  test('an address receives no more mails than its budget, and the refusal says when to retry', async () => {
     const service = await start({ env: { MAIL_HOURLY_LIMIT: '3' } });
     const { admin, auth } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -98,7 +99,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(tooSoon.retryAfter).toBeGreaterThan(30);
     expect(tooSoon.retryAfter).toBeLessThanOrEqual(60);
     for (let n = 0; n < 2; n++) {
-      // One that had not left would be taken back for the next.
+      // A mail that has not been sent would be cancelled for the next one.
       await mailsTo(service, ada.email);
       service.pass(61);
       await ask();
@@ -112,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await mailsTo(service, ada.email)).toHaveLength(4);
   });
 
-  test('of many operators who ask at once one has it sent', async () => {
+  test('of parallel calls for one user one sends the mail', async () => {
     const barrier = new Barrier('SendPasswordReset');
     const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
     const { user } = await service.welcome(ada);
@@ -125,7 +126,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await mailsTo(service, ada.email)).toHaveLength(1);
   });
 
-  test('where there is no mail it is said so, instead of letting somebody wait for one', async () => {
+  test('with MAIL_MODE off the call is refused', async () => {
     const service = await start({ env: { MAIL_MODE: 'off' } });
     const { user } = await service.welcome(ada);
     const ask = () => service.clients(wire).admin.sendPasswordReset({ userId: user.id }, asService);

@@ -5,7 +5,7 @@ import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('users are listed page by page, each once, without those who are deleted', async () => {
+  test('users are listed page by page, each once, without deleted users', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     for (let n = 0; n < 7; n++) await admin.createUser({ email: `user-${n}@example.org` }, asService);
@@ -22,7 +22,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(seen).toEqual([...Array.from({ length: 7 }, (_, n) => `user-${n}@example.org`), guest.user.id]);
   });
 
-  test('users are found by the beginning of their address, by all of it, and by their ban', async () => {
+  test('users are found by the prefix of their address, by the whole address, and by their ban', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const emails = ['Ada@example.org', 'adam@example.org', 'ad_a@example.org', 'bob@example.org', 'ad%@example.org'];
@@ -51,7 +51,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('an update changes what it names and nothing else, and never a password', async () => {
+  test('an update changes the fields that it names and nothing else, and never a password', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { user, as } = await service.welcome(ada);
@@ -80,7 +80,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toHaveLength(6);
   });
 
-  test('an address that is moved away from is told, and what was sent there is void', async () => {
+  test('a change of address is reported to the old address by mail, and links that were sent there are void', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -101,7 +101,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: false });
   });
 
-  test('a guest is given no address, and stays one', async () => {
+  test('a guest gets no address by UpdateUser, and stays a guest', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { user, as } = await service.guest();
@@ -114,7 +114,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await admin.updateUser({ userId: user.id, name: 'Guest' }, asService)).user!.name).toBe('Guest');
   });
 
-  test('metadata is merged by its top keys, bounded, and takes no key that is dangerous to whoever reads it', async () => {
+  test('metadata is merged by its top-level keys, is limited in size, and refuses keys that are dangerous to readers', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -130,9 +130,34 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalOf(update(nested(33)))).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['app_metadata'] });
     for (const key of ['constructor', 'prototype'])
       expect(await refusalOf(update({ list: [{ [key]: 1 }] }))).toMatchObject({ code: 3, fields: ['app_metadata'] });
+    // What stands beside a key of protobuf's own is checked as well.
+    for (const bell of [{ note: '\u0007' }, { '\u0007': 1 }])
+      expect(await refusalOf(update({ nested: { $typeName: 'google.protobuf.Struct', ...bell } }))).toMatchObject({
+        code: 3,
+        fields: ['app_metadata'],
+      });
   });
 
-  test("all sessions of a user end at once, or all of the project's, and new ones live", async () => {
+  test('responses of AdminService hold both metadata of a user, and those of AuthService do not', async () => {
+    const service = await start();
+    const { admin, auth } = service.clients(wire);
+    const { user } = await service.welcome(ada);
+    const userId = user.id;
+    const metadata = { appMetadata: { plan: 'gold' }, userMetadata: { theme: { dark: true } } };
+    expect((await admin.getUser({ userId }, asService)).user).toMatchObject({ appMetadata: {}, userMetadata: {} });
+    expect(await admin.updateUser({ userId, ...metadata }, asService)).toMatchObject({ user: metadata, ...metadata });
+    const { users } = await admin.listUsers({}, asService);
+    const { user: banned } = await admin.banUser({ userId, duration: { seconds: 1n } }, asService);
+    const { user: unbanned } = await admin.unbanUser({ userId }, asService);
+    const { user: read } = await admin.getUser({ userId }, asService);
+    for (const each of [...users, banned, unbanned, read]) expect(each).toMatchObject(metadata);
+    const { user: created } = await admin.createUser(bob, asService);
+    expect(created).toMatchObject({ appMetadata: {}, userMetadata: {} });
+    for (const each of [user, (await auth.getMe({}, (await service.signIn(ada)).as)).user!])
+      expect([each.appMetadata, each.userMetadata]).toEqual([undefined, undefined]);
+  });
+
+  test('all sessions of a user, or of the project, are revoked at once, and new ones live', async () => {
     const service = await start({ replicas: 2 });
     const { admin, auth, sessions } = service.clients(wire);
     const one = await service.welcome(ada);

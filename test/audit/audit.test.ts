@@ -24,7 +24,7 @@ async function eventsOf({ database }: TestService): Promise<Row[]> {
   return database.query<Row>('select * from audit_events order by id');
 }
 
-/** The rows that were added by what `act` does. */
+/** The rows that `act` adds. */
 async function eventsFrom(service: TestService, act: () => Promise<unknown>): Promise<Row[]> {
   const before = await eventsOf(service);
   await act();
@@ -37,7 +37,7 @@ const byUser = (id: string) => ({ ...done, actor_kind: 'user', actor_id: id, use
 const byService = { ...done, actor_kind: 'service', actor_id: 'backend', session_id: null };
 
 describe.each(wires)('over %s', (wire) => {
-  test('each event has one row that says who, to whom, where, when and in which call', async () => {
+  test('each event has one row with the actor, the user concerned, the address, the time and the call', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
     const { auth } = service.clients(wire);
     service.pass(-86_400);
@@ -57,7 +57,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(Math.abs(rows[0]!.at.getTime() - service.now().getTime())).toBeLessThan(10_000);
   });
 
-  test('signing in is recorded whether it works or not, with the true cause that the caller is not told', async () => {
+  test('sign-ins and failed sign-ins are recorded, with the true cause that the response does not reveal', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { user } = await admin.createUser(ada, asService);
@@ -87,7 +87,7 @@ describe.each(wires)('over %s', (wire) => {
     ]);
   });
 
-  test('signing out and revoking are recorded with the session that ended or did it', async () => {
+  test('signing out and revoking are recorded with the session that was revoked', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { user, session, as } = await service.welcome();
@@ -107,7 +107,7 @@ describe.each(wires)('over %s', (wire) => {
     ]);
   });
 
-  test('a refresh token used again too late is recorded, though the call fails; good refreshes are not', async () => {
+  test('reuse of an old refresh token is recorded although the call fails; successful refreshes are not recorded', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { user, session, tokens } = await service.welcome();
@@ -121,7 +121,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await eventsFrom(service, () => refusalOf(refresh())), 'it happened once').toEqual([]);
   });
 
-  test('what a service does to a user is recorded under the name of its key', async () => {
+  test('an action of a service on a user is recorded under the name of its key', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     let userId = '';
@@ -140,7 +140,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(JSON.stringify(await eventsOf(service))).not.toContain(serviceKey);
   });
 
-  test('guests are recorded, and that they register', async () => {
+  test('the sign-up of a guest and their registration are recorded', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const guest = await service.guest();
@@ -155,7 +155,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('what is only read, and what was refused as bad, leaves no row', async () => {
+  test('reads and invalid requests are not recorded', async () => {
     const service = await start();
     const { auth, sessions, admin } = service.clients(wire);
     const { user, session, tokens, as } = await service.welcome();
@@ -174,7 +174,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await eventsFrom(service, read)).toEqual([]);
   });
 
-  test('what cannot be recorded does not happen', async () => {
+  test('an action that cannot be recorded is rolled back', async () => {
     const service = await start({ env: { DATABASE_STATEMENT_TIMEOUT: '1s' } });
     const { auth, sessions } = service.clients(wire);
     const { as } = await service.welcome();
@@ -202,7 +202,7 @@ test('the trail is neither changed nor deleted nor truncated, not even by the ow
   expect(await eventsOf(service)).toEqual(before);
 });
 
-test('no row holds a secret, and no password is stored but as argon2id', async () => {
+test('no row holds a secret, and passwords are stored only as argon2id hashes', async () => {
   const service = await start();
   const { auth, sessions } = service.clients('json');
   const { tokens } = await service.welcome();

@@ -16,7 +16,7 @@ async function ormOf(service: TestService) {
   return orm;
 }
 
-/** Seals what there is, and waits for the replicas to have nothing left. */
+/** Seals all queued events, and waits until the replicas have none left. */
 async function sealAll(service: TestService): Promise<void> {
   const orm = await ormOf(service);
   const left = async () => {
@@ -31,7 +31,7 @@ async function verify(service: TestService, oldestKept?: string): Promise<Chain>
   return chain!;
 }
 
-/** Changes the database as only somebody can who may switch its triggers off. */
+/** Changes the database with triggers switched off, as an attacker with that privilege would. */
 async function tamper({ database }: TestService, ...statements: string[]): Promise<void> {
   await database.query('set session_replication_role = replica');
   for (const each of statements) await database.query(each);
@@ -50,7 +50,7 @@ async function trailOf(service: TestService) {
   return events.map(({ id }) => id);
 }
 
-test('replicas seal every event within seconds, each once, and the chain holds', async () => {
+test('replicas seal every event once within seconds, and the chain is valid', async () => {
   const service = await start({ replicas: 2 });
   await Promise.all(Array.from({ length: 12 }, () => service.guest()));
   const unsealed = () => service.database.query('select id from audit_unsealed');
@@ -65,7 +65,7 @@ test('replicas seal every event within seconds, each once, and the chain holds',
   expect(chain.fault).toBeUndefined();
 });
 
-test('an event that commits after younger ones were sealed is sealed later, not passed over', async () => {
+test('an event that commits after later ones were sealed is sealed afterwards, not skipped', async () => {
   const service = await start();
   const release = await service.database.hold(
     `insert into audit_events (id, project_id, at, action, result, actor_kind, address, user_agent, request_id)
@@ -76,14 +76,14 @@ test('an event that commits after younger ones were sealed is sealed later, not 
   await sealAll(service);
   expect(await verify(service)).toMatchObject({ events: 2, unsealed: 0 });
   await release();
-  expect(await verify(service), 'committed, and waiting').toMatchObject({ events: 2, unsealed: 1 });
+  expect(await verify(service), 'committed, and not sealed yet').toMatchObject({ events: 2, unsealed: 1 });
   await sealAll(service);
   const chain = await verify(service);
   expect(chain).toMatchObject({ events: 3, unsealed: 0 });
   expect(chain.fault).toBeUndefined();
 });
 
-test('whoever writes an event waits neither for a seal under way nor for one that cannot be made', async () => {
+test('writing an event waits neither for a running seal nor for one that cannot be created', async () => {
   const service = await start();
   await service.welcome();
   const release = await service.database.hold('select pg_advisory_xact_lock($1)', [0x6a7e4005f]);
@@ -100,12 +100,12 @@ const update = (what: string, id: string) => `update audit_events set ${what} wh
 
 test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]) => string]>([
   ['altered', (ids) => [update(`cause = 'nothing'`, ids[3]!)], (ids) => `event ${ids[3]} .* was altered`],
-  ['told of another user', (ids) => [update('user_id = id', ids[1]!)], (ids) => `event ${ids[1]} .* was altered`],
+  ['given another user', (ids) => [update('user_id = id', ids[1]!)], (ids) => `event ${ids[1]} .* was altered`],
   ['removed', (ids) => [`delete from audit_events where id = '${ids[2]}'`], (ids) => `event ${ids[2]} .* was removed`],
   [
-    'dated otherwise',
+    'given another time',
     (ids) => [update(`at = at - interval '1 hour'`, ids[4]!)],
-    (ids) => `event ${ids[4]} .* was removed or dated otherwise`,
+    (ids) => `event ${ids[4]} .* was removed or its time was changed`,
   ],
   [
     'reordered',
@@ -116,12 +116,12 @@ test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]
     (ids) => `event ${ids[0]} .* was altered`,
   ],
   [
-    'added past the chain',
+    'added without a seal',
     (ids) => [
       `insert into audit_events select p.* from audit_events e, jsonb_populate_record(null::audit_events,
          to_jsonb(e) || '{"id": "01900000-0000-7000-8000-000000000001"}') p where e.id = '${ids[0]}'`,
     ],
-    () => 'event 01900000-0000-7000-8000-000000000001 .* was added past the chain',
+    () => 'event 01900000-0000-7000-8000-000000000001 .* was added without a seal',
   ],
   [
     'removed before it was sealed',
@@ -131,7 +131,7 @@ test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]
     ],
     () => 'event 01900000-0000-7000-8000-000000000001 .* was removed',
   ],
-])('an event that was %s is named', async (_, sql, fault) => {
+])('verification names an event that was %s', async (_, sql, fault) => {
   const service = await start();
   const ids = await trailOf(service);
   expect((await verify(service)).fault).toBeUndefined();
@@ -143,17 +143,17 @@ test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]
 test.each<[what: string, sql: string, fault: RegExp]>([
   ['was altered', `update audit_seals set events = events || events where sequence = 1`, /seal 1 .*was altered/],
   [
-    'was made anew without the master key',
+    'was rebuilt without the master key',
     `update audit_seals set hash = sha256(previous_hash || events) where sequence = 2`,
     /seal 2 .*was altered/,
   ],
   ['is missing', 'delete from audit_seals where sequence = 1', /seal 1 is missing/],
   [
-    'stands in the place of another',
+    'was moved to the place of another',
     'update audit_seals a set previous_hash = b.previous_hash, events = b.events, hash = b.hash from audit_seals b where a.sequence = 1 and b.sequence = 3',
     /seal 1 does not follow the one before it/,
   ],
-])('a seal that %s is named', async (_, sql, fault) => {
+])('verification names a seal that %s', async (_, sql, fault) => {
   const service = await start();
   await trailOf(service);
   await service.guest();
@@ -169,7 +169,7 @@ test('seals are neither changed nor deleted nor truncated', async () => {
     await expect(service.database.query(sql), sql).rejects.toMatchObject({ code: '42501' });
 });
 
-test('gatehouse audit verify tells how far the chain goes, and ends with 1 and the first event that is wrong', async () => {
+test('gatehouse audit verify prints the head of the chain, and exits with 1 and the first invalid event', async () => {
   const service = await start();
   const ids = await trailOf(service);
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };

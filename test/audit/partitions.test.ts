@@ -16,7 +16,7 @@ async function ormOf({ database }: TestService) {
   return orm;
 }
 
-/** How many events stand in which partition. */
+/** The number of events in each partition. */
 async function placesOf({ database }: TestService): Promise<Record<string, number>> {
   const rows = await database.query<{ part: string; count: number }>(
     'select tableoid::regclass::text as part, count(*)::int as count from audit_events group by 1 order by 1',
@@ -34,7 +34,7 @@ async function partsOf({ database }: TestService): Promise<string[]> {
   return rows.map(({ part }) => part);
 }
 
-test.each(wires)('over %s a sign-in is recorded on any day, also on one that nobody has prepared', async (wire) => {
+test.each(wires)('over %s a sign-in is recorded on any day, even one without a partition', async (wire) => {
   const service = await start();
   const { auth } = service.clients(wire);
   const today = service.now();
@@ -52,7 +52,7 @@ test.each(wires)('over %s a sign-in is recorded on any day, also on one that nob
   });
 });
 
-test('the partitions of a week are there before it begins, and again after a run on any later day', async () => {
+test('the partitions of the next week are created in advance, on any day the job runs', async () => {
   const service = await start();
   const orm = await ormOf(service);
   const today = service.now();
@@ -67,7 +67,7 @@ test('the partitions of a week are there before it begins, and again after a run
   expect(await partsOf(service)).toEqual([...before, ...week(later)].sort());
 });
 
-test('what was dated outside of all days moves to days of its own, and keeps its place in the chain', async () => {
+test('events in the default partition move to partitions of their days, and the chain stays valid', async () => {
   const service = await start();
   const orm = await ormOf(service);
   const keys = new MasterKeys(service.config.masterKeys);
@@ -89,10 +89,10 @@ test('what was dated outside of all days moves to days of its own, and keeps its
   expect(chain!.fault).toBeUndefined();
   service.pass(1000 * 86_400);
   await auth.signUpAnonymous({});
-  expect((await placesOf(service)).audit_events_default, 'the default is there again').toBe(1);
+  expect((await placesOf(service)).audit_events_default, 'the default partition exists again').toBe(1);
 });
 
-test('no partition lets its rows be changed, deleted or truncated, whatever day it was made on', async () => {
+test('no partition allows its rows to be changed, deleted or truncated, whenever it was created', async () => {
   const service = await start();
   const orm = await ormOf(service);
   service.pass(40 * 86_400);
@@ -103,7 +103,7 @@ test('no partition lets its rows be changed, deleted or truncated, whatever day 
       await expect(service.database.query(sql), sql).rejects.toMatchObject({ code: '42501' });
 });
 
-test('days beyond the retention are dropped whole, and the rest is verified from the last seal that is kept', async () => {
+test('days beyond the retention are dropped whole, and the rest is verified from the first seal that is kept', async () => {
   const service = await start();
   const orm = await ormOf(service);
   const keys = new MasterKeys(service.config.masterKeys);
@@ -128,18 +128,18 @@ test('days beyond the retention are dropped whole, and the rest is verified from
   };
   expect(await verify(2)).toMatchObject({ events: 3, sequence: 5 });
   expect((await verify(2)).fault).toBeUndefined();
-  expect((await verify(undefined)).fault, 'where nothing may be gone').toBe('seal 1 is missing');
+  expect((await verify(undefined)).fault, 'without a retention').toBe('seal 1 is missing');
   await keepPartitions(orm, 1, new Date(days[4]!.getTime() + 90 * dayMs));
   expect(await placesOf(service)).toEqual({});
   await auth.signUpAnonymous({});
   await expect.poll(() => sealEvents(orm, keys, service.now())).toBe(0);
-  expect(await service.database.query('select sequence from audit_seals order by 1'), 'the chain goes on').toEqual([
+  expect(await service.database.query('select sequence from audit_seals order by 1'), 'the chain continues').toEqual([
     { sequence: 5 },
     { sequence: 6 },
   ]);
 });
 
-test('whoever keeps the partitions gives up rather than have sign-ins wait behind a long read', async () => {
+test('changing partitions gives up soon, so that sign-ins do not wait behind a long read', async () => {
   const service = await start();
   const orm = await ormOf(service);
   service.pass(40 * 86_400);

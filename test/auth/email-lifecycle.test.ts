@@ -9,7 +9,7 @@ import { start, type TestService, wires } from '../support/start.ts';
 
 const countess = 'countess@example.org';
 
-/** Ada signed in, her change to the countess's address pending, and the link that confirms it. */
+/** Signs ada in, requests a change to the countess's address and reads the token of its link. */
 async function pendingChange(service: TestService, env = { email: countess }) {
   const { auth } = service.clients('json');
   const { as, user } = await service.welcome();
@@ -18,7 +18,7 @@ async function pendingChange(service: TestService, env = { email: countess }) {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('registering sends one mail with a link, which verifies the address once', async () => {
+  test('registering sends one mail, and its link verifies the address once', async () => {
     const service = await start({ env: { FRONTEND_URL: 'https://app.example.org/account/' } });
     const { auth } = service.clients(wire);
     const { user, tokens } = await auth.register(ada);
@@ -50,8 +50,8 @@ describe.each(wires)('over %s', (wire) => {
 
   test.each([
     ['verification is off', { EMAIL_VERIFICATION: 'off' }],
-    ['addresses count as verified', { AUTO_CONFIRM_EMAIL: 'on' }],
-  ])('registering sends no mail where %s', async (_, env) => {
+    ['addresses are confirmed automatically', { AUTO_CONFIRM_EMAIL: 'on' }],
+  ])('registering sends no mail when %s', async (_, env) => {
     const service = await start({ env });
     const { auth } = service.clients(wire);
     await auth.register(ada);
@@ -61,7 +61,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.getSettings({})).emailVerificationEnabled).toBe(status.enabled);
   });
 
-  test('the link is sent again to who asks for it and has not verified the address', async () => {
+  test('a user whose address is not verified can have the link sent again', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     await auth.register(ada);
@@ -81,7 +81,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(auth.sendVerificationEmail({}))).reason).toBe('AUTHENTICATION_REQUIRED');
   });
 
-  test('who asks for an address gets one answer, and only one that is known and not verified gets a mail', async () => {
+  test('the response is the same for every address, and only a registered and unverified one gets a mail', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     await admin.createUser(ada, asService);
@@ -92,7 +92,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(mails).toEqual([1, 0, 0]);
   });
 
-  test('nothing is sent to verify an address where that is switched off', async () => {
+  test('while verification is off no link can be requested', async () => {
     const service = await start({ env: { EMAIL_VERIFICATION: 'off' } });
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -104,7 +104,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('where addresses must be verified, the right password alone does not sign in', async () => {
+  test('where addresses must be verified, the right password alone does not sign the user in', async () => {
     const service = await start({ env: { REQUIRE_VERIFIED_EMAIL: 'on' } });
     const { auth } = service.clients(wire);
     await auth.register(ada);
@@ -117,7 +117,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn(ada);
   });
 
-  test('where addresses must be verified, a guest who registers signs in anew, once theirs is', async () => {
+  test('where addresses must be verified, the sessions of a guest who registers are revoked until they sign in with a verified address', async () => {
     const service = await start({ env: { REQUIRE_VERIFIED_EMAIL: 'on' } });
     const { auth, sessions } = service.clients(wire);
     const guest = await service.guest();
@@ -130,7 +130,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await service.signIn(ada)).user.id).toBe(guest.user.id);
   });
 
-  test('a new address is pending until its link is opened; both addresses hear of it, the old one not which it is', async () => {
+  test('a new address is pending until its link is used; the notice to the old address does not contain it', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { as, user, token } = await pendingChange(service);
@@ -153,7 +153,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(actions.map(({ action }) => action)).toEqual(['auth.email_change.request', 'auth.email_change.complete']);
   });
 
-  test('an address is changed only with the password, and not to one that is taken', async () => {
+  test('an address is changed only with the password, and only to one that is free', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { as } = await service.welcome();
@@ -183,7 +183,7 @@ describe.each(wires)('over %s', (wire) => {
       );
   });
 
-  test('an address that was taken meanwhile is not given away, and nothing changes', async () => {
+  test('an address that was taken meanwhile is refused, and nothing changes', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { as, token } = await pendingChange(service);
@@ -193,7 +193,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.getMe({}, as)).user).toMatchObject({ email: ada.email, pendingEmail: countess });
   });
 
-  test('links of other kinds, of other users and of a change that was withdrawn change no address', async () => {
+  test('links of other kinds, of other users and of a withdrawn change do not change the address', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { as, token } = await pendingChange(service);
@@ -214,7 +214,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('links to an address that was left verify nothing and reset nothing, and only the confirmed one is mailed', async () => {
+  test('after a change the links to the old address are void, and a pending address gets no other mail', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { token } = await pendingChange(service);
@@ -234,7 +234,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test.each(wires)('over %s: of twenty calls with one link one verifies the address', async (wire) => {
+test.each(wires)('over %s: of twenty calls with one link one succeeds', async (wire) => {
   const barrier = new Barrier('VerifyEmail');
   const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
   await service.clients('json').auth.register(ada);
@@ -246,7 +246,7 @@ test.each(wires)('over %s: of twenty calls with one link one verifies the addres
     expect((await refusalOf(Promise.reject(error))).reason).toBe('VERIFICATION_TOKEN_USED_OR_EXPIRED');
 });
 
-test('of two users who confirm the same address at once one gets it', async () => {
+test('of two users who confirm the same address at once one succeeds', async () => {
   const barrier = new Barrier('ConfirmEmailChange');
   const service = await start({ replicas: 2, inner: [barrier.interceptor()], env: { MAIL_GAP: '0s' } });
   const { auth } = service.clients('json');
@@ -267,7 +267,7 @@ test('of two users who confirm the same address at once one gets it', async () =
   expect(owners).toHaveLength(1);
 });
 
-test.each(wires)('over %s: a link is dead when the address changes after it was looked at', async (wire) => {
+test.each(wires)('over %s: a link is refused when the address changes after the link was looked at', async (wire) => {
   const service = await start();
   const { auth } = service.clients(wire);
   const { user } = await service.welcome();
@@ -280,7 +280,7 @@ test.each(wires)('over %s: a link is dead when the address changes after it was 
     await service.database.query(move, [user.id, ada.email]);
     const commit = await service.database.hold(move, [user.id, countess]);
     const refusal = refusalOf(call());
-    // The value has been consumed by now: what it waits for is the user's row.
+    // By now the call has consumed the value and waits for the user's row.
     await service.database.blocked(1);
     await commit();
     return (await refusal).reason;

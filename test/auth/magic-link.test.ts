@@ -15,13 +15,14 @@ async function linkOf(service: TestService, email = ada.email) {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('a link signs in once, at the first level and by its own method, and refreshes', async () => {
+  test('a link signs in once, at assurance level 1 with the method magiclink, and the session can be refreshed', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     await service.clients('json').admin.createUser({ ...ada, emailVerified: true }, asService);
     const token = await linkOf(service);
     expect((await lastMail(service, ada.email)).link).toContain('/magic-link?token=');
-    const { user, tokens, session } = await auth.signInWithMagicLink({ token, kind: SessionKind.NATIVE });
+    const { user, tokens, session, account } = await auth.signInWithMagicLink({ token, kind: SessionKind.NATIVE });
+    expect(account!.account!.ownerId).toBe(user!.id);
     expect(user).toMatchObject({ email: ada.email, emailVerified: true });
     expect(session).toMatchObject({
       aal: AssuranceLevel.AAL1,
@@ -38,7 +39,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn(ada);
   });
 
-  test('no link signs in after its time, after a newer one, or when it was sent for something else', async () => {
+  test('a link is refused when it has expired, after a newer one, and when it was sent for another purpose', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     await auth.register(ada);
@@ -58,23 +59,22 @@ describe.each(wires)('over %s', (wire) => {
     await auth.verifyEmail({ token: verification });
   });
 
-  test('everybody who asks for a link is answered the same; one mail goes to who is known, and nobody is registered', async () => {
+  test('the response is the same for every address; only a registered user who is not banned gets a mail, and no user is created', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     await admin.createUser({ email: ada.email }, asService);
     const { user } = await admin.createUser(bob, asService);
     await admin.banUser({ userId: user!.id }, asService);
     const addresses = [ada.email, 'unknown@example.org', bob.email];
-    const answers = [];
-    for (const email of addresses) answers.push(await auth.requestMagicLink({ email }));
-    for (const email of addresses) answers.push(await auth.requestMagicLink({ email }));
-    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    const responses = [];
+    for (const email of [...addresses, ...addresses]) responses.push(await auth.requestMagicLink({ email }));
+    for (const response of responses) expect(response).toEqual(responses[0]);
     const mails = await Promise.all(addresses.map(async (each) => (await mailsTo(service, each)).length));
     expect(mails).toEqual([1, 0, 0]);
     expect(await service.database.query('select 1 from users')).toHaveLength(2);
   });
 
-  test('whoever first proves a mailbox leaves nothing to who registered it before', async () => {
+  test('the first proof of a mailbox revokes the sessions, the password and the pending change of an earlier registration', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     // An attacker registers Ada's address, signs in and waits.
@@ -98,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn({ email: ada.email, password: 'a second difference' });
   });
 
-  test('whose address was proved before keeps password and sessions when a link signs in', async () => {
+  test('a user whose address was verified before keeps the password and the sessions', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     await service.clients('json').admin.createUser({ ...ada, emailVerified: true }, asService);

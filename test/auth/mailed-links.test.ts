@@ -14,7 +14,7 @@ const pathOf = (method: string) => `/gatehouse.v1.AuthService/${method}`;
 
 interface Link {
   readonly method: string;
-  /** Has it sent, to this address or to the one that it answers with. */
+  /** Requests it for this address. Returns the address that it is sent to, if that is another one. */
   readonly ask: (service: TestService, email: string) => Promise<string | undefined>;
   readonly use: (auth: Clients['auth'], token: string) => Promise<unknown>;
 }
@@ -48,7 +48,7 @@ const links: readonly Link[] = [
   },
 ];
 
-/** Somebody of their own for each kind of link, and the token they were sent. */
+/** Creates a user for each kind of link, requests it and reads its token. */
 async function sendAll(service: TestService) {
   const { admin } = service.clients('json');
   const sent: { link: Link; token: string }[] = [];
@@ -61,7 +61,7 @@ async function sendAll(service: TestService) {
   return sent;
 }
 
-/** What a scanner of mail, or a browser that looks ahead, does with an address. */
+/** Fetches a URL as a mail scanner or a prefetching browser does. */
 async function visit(service: TestService, wire: Wire, verb: 'GET' | 'HEAD', path: string, token: string) {
   const { grpcPort, httpPort } = service.replicas[0]!;
   const message = encodeURIComponent(JSON.stringify({ token, newPassword }));
@@ -77,14 +77,14 @@ async function visit(service: TestService, wire: Wire, verb: 'GET' | 'HEAD', pat
 const { typeName } = ResetPasswordRequestSchema;
 
 describe.each(wires)('over %s', (wire) => {
-  test('whoever only visits a method with a link uses nothing up, however often', async () => {
+  test('GET and HEAD requests with a token do not use it up', async () => {
     const service = await start();
     const sent = await sendAll(service);
     for (const { link, token } of sent)
       for (const verb of ['GET', 'HEAD', 'GET', 'HEAD'] as const) {
-        const told = await visit(service, wire, verb, pathOf(link.method), token);
-        if (wire === 'json') expect(told, `${verb} ${link.method}`).toBe(405);
-        else expect(told, `${verb} ${link.method}`).not.toBe(0);
+        const status = await visit(service, wire, verb, pathOf(link.method), token);
+        if (wire === 'json') expect(status, `${verb} ${link.method}`).toBe(405);
+        else expect(status, `${verb} ${link.method}`).not.toBe(0);
       }
     const used = 'select kind from one_time_tokens where used_at is not null or voided_at is not null';
     expect(await service.database.query(used)).toEqual([]);
@@ -92,7 +92,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query(used)).toHaveLength(links.length);
   });
 
-  test('a reset is of whose link it is, whoever else the call names', async () => {
+  test('a reset changes the password of the token’s user, even if the request names another user', async () => {
     const service = await start();
     const { as } = await service.welcome(bob);
     await service.clients('json').admin.createUser(ada, asService);
@@ -107,7 +107,7 @@ describe.each(wires)('over %s', (wire) => {
       }
       await service.clients(wire).auth.resetPassword({ token, newPassword }, as);
     } else {
-      // Two fields that the message does not have: numbers 3 and 4, of type string.
+      // Two string fields that the message does not have: numbers 3 and 4.
       const named = [bob.email, user.id].map((value, n) =>
         Buffer.from([26 + 8 * n, value.length, ...Buffer.from(value)]),
       );
@@ -124,7 +124,22 @@ describe.each(wires)('over %s', (wire) => {
     await service.clients(wire).auth.getMe({}, as);
   });
 
-  test('nothing that we sign or seal for one purpose is good for another', async () => {
+  test("no token with another user's id is accepted, and the token of the user still is", async () => {
+    const service = await start();
+    const { auth } = service.clients(wire);
+    const { user } = await service.welcome(bob);
+    for (const { link, token } of await sendAll(service)) {
+      const random = Buffer.from(token.slice('ghot_'.length), 'base64url').subarray(16);
+      const bytes = Buffer.concat([Buffer.from(user.id.replaceAll('-', ''), 'hex'), random]);
+      const forged = `ghot_${bytes.toString('base64url')}`;
+      expect(forged).toHaveLength(token.length);
+      const refusal = await refusalOf(link.use(auth, forged));
+      expect(refusal.reason, link.method).toMatch(/^(VERIFICATION_TOKEN_INVALID|RESET_TOKEN_INVALID|OTP_EXPIRED)$/);
+      await link.use(auth, token);
+    }
+  });
+
+  test('no token is accepted for another purpose than its own', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { as, tokens } = await service.welcome();
@@ -153,7 +168,7 @@ describe.each(wires)('over %s', (wire) => {
     for (const [purpose, value] of Object.entries(values)) await takers[purpose]!(value);
   });
 
-  test('a password of ten million bytes is refused before anybody asks whose it is', async () => {
+  test('a password of ten million bytes is refused before the user is looked up', async () => {
     const service = await start({ env: { LIMITS: 'AuthService.SignIn=off' } });
     await service.clients('json').admin.createUser(ada, asService);
     const seen = [];

@@ -16,7 +16,7 @@ const subject = 'A new sign-in to your account';
 
 type Wire = (typeof wires)[number];
 
-/** Calls from a place, with a program. Over gRPC a program is a channel of its own, and the library adds its own name. */
+/** Calls from an address with a user agent. Over gRPC each user agent needs its own channel, and the library adds its name. */
 function callsFrom(service: TestService, wire: Wire, address: string, userAgent: string) {
   const options = { headers: { 'x-forwarded-for': address, ...(wire === 'json' && { 'user-agent': userAgent }) } };
   if (wire === 'json') return { ...service.clients(wire), options };
@@ -27,7 +27,7 @@ function callsFrom(service: TestService, wire: Wire, address: string, userAgent:
   return { ...clientsOver(transport), options };
 }
 
-/** A service that is told where its callers are, and Ada. */
+/** A service behind a trusted proxy, with ada as a user. */
 async function startWithAda(wire: Wire, options: StartOptions = {}) {
   const service = await start({ ...options, env: { TRUSTED_PROXY_HOPS: '1', MAIL_GAP: '0s', ...options.env } });
   const { user } = await service.clients(wire).admin.createUser(ada, asService);
@@ -51,15 +51,15 @@ async function startWithAda(wire: Wire, options: StartOptions = {}) {
 
 describe.each(wires)('over %s', (wire) => {
   test.each(['signIn', 'follow'] as const)(
-    'after %s from another place with another program the user is told of time, address and program, once',
+    'after %s from another address with another user agent the user gets one mail with time, address and program',
     async (way) => {
       const { service, notices, ...ada } = await startWithAda(wire);
       await ada[way](home, firefox);
-      expect(await notices(), 'the first is silent').toEqual([]);
+      expect(await notices(), 'no mail about the first').toEqual([]);
       await ada[way](home, safari);
       await ada[way](away, firefox);
       await ada[way](home, firefox);
-      expect(await notices(), 'known by the one or the other').toEqual([]);
+      expect(await notices(), 'known by address or by user agent').toEqual([]);
       const { session } = await ada[way]('203.0.113.9', 'curl/8.5.0');
       const [notice, ...others] = await notices();
       expect(others).toEqual([]);
@@ -68,7 +68,7 @@ describe.each(wires)('over %s', (wire) => {
       const at = new Date(Number(session!.createTime!.seconds) * 1000);
       const time = new Intl.DateTimeFormat('en', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' }).format(at);
       expect(notice!.text).toContain(`Time: ${time} UTC\n`);
-      expect(notice!.link, 'no link, nobody shall get used to one').toBe('');
+      expect(notice!.link, 'no link, so that users do not learn to click on one').toBe('');
       await ada[way]('203.0.113.9', 'another');
       await ada[way]('203.0.113.10', 'curl/8.5.0');
       expect(await notices()).toHaveLength(1);
@@ -76,7 +76,7 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('sessions that have ended are remembered while they are kept, and those that were swept are not', async () => {
+  test('revoked sessions count as known devices until their rows are deleted', async () => {
     const { service, signIn, notices } = await startWithAda(wire);
     const first = await signIn(home, firefox);
     const { sessions } = service.clients(wire);
@@ -90,22 +90,22 @@ describe.each(wires)('over %s', (wire) => {
     expect(await notices()).toHaveLength(1);
     await service.database.query('delete from sessions');
     await signIn('203.0.113.9', 'curl/8.5.0');
-    expect(await notices(), 'a first one again').toHaveLength(1);
+    expect(await notices(), 'the first one again').toHaveLength(1);
   });
 
-  test('what an operator did in the name of the user makes no device of theirs', async () => {
+  test('a session in which an operator acts as the user is not a device of the user', async () => {
     const { service, user, from, signIn, notices } = await startWithAda(wire);
     const operator = await service.operator();
     const { admin, options } = from(away, firefox);
     const headers = { ...options.headers, ...operator.as.headers };
     await admin.impersonateUser({ userId: user.id }, { headers });
     await signIn(home, 'curl/8.5.0');
-    expect(await notices(), 'the first of their own').toEqual([]);
+    expect(await notices(), 'the first session of their own').toEqual([]);
     await signIn(away, firefox);
     expect(await notices()).toHaveLength(1);
   });
 
-  test('the session of a registration counts, and so does that of a guest who registers', async () => {
+  test('the session of a registration is a known device, and so is that of a guest who registers', async () => {
     const env = { AUTO_CONFIRM_EMAIL: 'on' };
     const { service, user, from, signIn, notices } = await startWithAda(wire, { env });
     await service.clients(wire).admin.deleteUser({ userId: user.id }, asService);
@@ -114,14 +114,14 @@ describe.each(wires)('over %s', (wire) => {
     const elsewhere = from(away, firefox).options.headers;
     await auth.register(ada, { headers: { ...elsewhere, ...bearer(guest.tokens!).headers } });
     await signIn(home, safari);
-    expect(await notices(), 'where the guest was').toEqual([]);
+    expect(await notices(), 'the address of the guest').toEqual([]);
     await signIn(away, 'Firefox on Mars');
-    expect(await notices(), 'where they registered').toEqual([]);
+    expect(await notices(), 'the address of the registration').toEqual([]);
     await signIn('203.0.113.9', 'curl/8.5.0');
     expect(await notices()).toHaveLength(1);
   });
 
-  test('what a program calls itself is only words in it, and in the language of the user', async () => {
+  test('the mail contains the user agent as plain words, in the user’s language', async () => {
     const { service, signIn, notices } = await startWithAda(wire);
     await signIn(home, firefox);
     await service.database.query(`update users set locale = 'de'`);
@@ -131,7 +131,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(notice!.text).toContain(`Adresse: ${away}\n`);
   });
 
-  test('a refused sign-in tells nobody, nor does any where there is no mail', async () => {
+  test('a refused sign-in sends no mail, and MAIL_MODE=off enqueues none', async () => {
     const { signIn, notices } = await startWithAda(wire);
     await signIn(home, firefox);
     const wrong = { ...ada, password: 'a wrong one' };
@@ -144,7 +144,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('programs that do not say what they are are not taken for one another', async () => {
+test('two clients without a user agent are not the same device', async () => {
   const { signIn, notices } = await startWithAda('json');
   await signIn(home, '');
   expect((await signIn(home, '')).session!.userAgent).toBe('');
@@ -154,9 +154,9 @@ test('programs that do not say what they are are not taken for one another', asy
   expect(notice!.text).toContain('Program: -\n');
 });
 
-// Under the stricter isolation one of them may begin anew.
+// With serializable transactions one of the calls may be repeated, which costs further statements.
 test.skipIf(process.env.ISOLATION)(
-  'a sign-in costs as many statements with a new device as with a known one',
+  'a sign-in costs the same statements with a new device as with a known one',
   async () => {
     const proxy = await startProxy();
     const { signIn, notices } = await startWithAda('grpc', { databaseUrl: proxy.url });
@@ -172,7 +172,7 @@ test.skipIf(process.env.ISOLATION)(
   },
 );
 
-test('who changes address within the network of a live session is on no new device, and beyond it is', async () => {
+test('another address within the network of a live session is not a new device', async () => {
   const { signIn, notices } = await startWithAda('json');
   await signIn('2001:db8:0:1::1', firefox);
   await signIn('2001:db8:0:1:89ab:cdef:1234:5678', safari);

@@ -1,12 +1,27 @@
+import { toJsonString } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
+import { GetMeResponseSchema } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { mailsTo, tokenFor } from '../support/inbox.ts';
 import { ada, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('only the fields that are sent change, and an update that changes nothing leaves no trace', async () => {
+  test('GetMe returns the caller without any trace of the password hash', async () => {
+    const service = await start();
+    const { auth } = service.clients(wire);
+    const { user, as } = await service.welcome();
+    const response = await auth.getMe({}, as);
+    expect(response.user).toEqual(user);
+    expect(toJsonString(GetMeResponseSchema, response)).not.toMatch(/argon2|hash/i);
+    expect(await refusalOf(auth.getMe({}))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason: 'AUTHENTICATION_REQUIRED',
+    });
+  });
+
+  test('only the fields that are sent change, and an update that changes nothing writes nothing', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -41,7 +56,7 @@ describe.each(wires)('over %s', (wire) => {
     ['email', 'a@example.org,b@example.org'],
     ['email', '"a" <b@example.org>'],
     ['email', 'no address'],
-  ])('no profile has the %s %s', async (field, value) => {
+  ])('%s cannot be set to %s', async (field, value) => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -49,7 +64,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(refusal).toMatchObject({ code: Code.InvalidArgument, reason: 'INVALID_ARGUMENT', fields: [field] });
   });
 
-  test('who deletes themselves is gone: every way in is shut, every link is dead and the address is free', async () => {
+  test('after a user has deleted themselves every sign-in and link is refused, and the address is free', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { as, tokens, user } = await service.welcome();
@@ -83,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(rows).toEqual([{ user_id: user.id }]);
   });
 
-  test('only who signed in less than ten minutes ago is deleted', async () => {
+  test('DeleteMe requires a sign-in within the last ten minutes', async () => {
     const service = await start();
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -93,7 +108,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.deleteMe({}, fresh.as);
   });
 
-  test('the settings say which ways in there are', async () => {
+  test('GetSettings returns which ways to sign in are on', async () => {
     const open = await start();
     const shut = await start({ env: { SIGN_UP: 'off', AUTO_CONFIRM_EMAIL: 'on', PASSWORD_MIN_LENGTH: '12' } });
     const providers = { google: false, github: false, azure: false, gitlab: false, bitbucket: false, discord: false };

@@ -23,13 +23,15 @@ const production = {
   MAIL_MODE: 'off',
 };
 
-/** Whatever runs on this directory, the database's processes included. */
+/** The processes on this directory, including those of the database. */
 function processesOn(dir: string): string[] {
   const all = execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' }).split('\n');
   return all.filter((line) => line.includes(dir));
 }
 
-test('on its embedded database the service keeps every promise, however it ends', { timeout: 60_000 }, async () => {
+test('with the embedded database every acknowledged write survives any end of the process', {
+  timeout: 60_000,
+}, async () => {
   const dir = newDataDir();
   const env = { DATA_DIR: dir, AUTO_CONFIRM_EMAIL: 'on', SERVICE_KEYS: '' };
   const promises: { email: string; refreshToken: string }[] = [];
@@ -59,7 +61,7 @@ test('on its embedded database the service keeps every promise, however it ends'
   }
 });
 
-/** Told to stop while it starts, it leaves nobody behind. */
+/** Stopped during its start, it leaves no process behind. */
 async function interruptStart(env: { DATA_DIR: string }): Promise<void> {
   const starting = launch(['serve'], env);
   await expect.poll(() => processesOn(env.DATA_DIR).length, { timeout: 10_000, interval: 50 }).toBeGreaterThan(1);
@@ -67,7 +69,7 @@ async function interruptStart(env: { DATA_DIR: string }): Promise<void> {
   await expect.poll(() => processesOn(env.DATA_DIR), { timeout: 10_000 }).toEqual([]);
 }
 
-test('in development all of it is for this machine, its owner and one process: secrets, ports and directory', async () => {
+test('in development the ports are local, the secrets private, and the data directory in use by one process', async () => {
   const dir = newDataDir();
   const service = await serve({ DATA_DIR: dir, SERVICE_KEYS: '' });
   const read = (name: string) => readFileSync(path.join(dir, name), 'utf8').trim();
@@ -87,7 +89,7 @@ test('in development all of it is for this machine, its owner and one process: s
     expect(stdout + stderr).not.toContain(secret);
 });
 
-/** Nobody beyond this machine can connect. */
+/** Other machines cannot connect. */
 async function expectLoopback(ready: Record<'grpc' | 'http' | 'admin', string>): Promise<void> {
   const others = Object.values(networkInterfaces()).flatMap((each) => each!.filter(({ internal }) => !internal));
   for (const { address } of others.filter(({ family }) => family === 'IPv4'))
@@ -95,7 +97,7 @@ async function expectLoopback(ready: Record<'grpc' | 'http' | 'admin', string>):
       await expect(fetch(`http://${address}:${listening.split(':').at(-1)}/livez`)).rejects.toThrow('fetch failed');
 }
 
-/** For people: no stack, no class name, and it says something. */
+/** A message for people, without a stack or the name of a class. */
 function expectSentence(text: string): void {
   expect(text.trim()).not.toBe('');
   expect(text).not.toMatch(/^\s+at |node:internal|[A-Z]\w+Error:/m);
@@ -113,8 +115,8 @@ describe('the command line', () => {
   test.each([
     [['sevre'], `there is no command 'sevre'`],
     [['--verbose'], `Unknown option '--verbose'`],
-    [['keys', 'revoke', `-${'a'.repeat(42)}`], 'say which key to revoke'],
-  ])('%j is refused with a sentence that says what there is', async (args, sentence) => {
+    [['keys', 'revoke', `-${'a'.repeat(42)}`], 'name the key to revoke'],
+  ])('%j is refused with a helpful sentence', async (args, sentence) => {
     const database = await createDatabase();
     const { code, stderr, stdout } = await run(args, { DATABASE_URL: database.url, MASTER_KEYS });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -122,7 +124,7 @@ describe('the command line', () => {
     expectSentence(stderr);
   });
 
-  test('migrate makes the tables', async () => {
+  test('migrate creates the tables', async () => {
     const database = await createDatabase();
     const env = { DATABASE_URL: database.url, MASTER_KEYS };
     await database.query('drop schema public cascade');
@@ -132,7 +134,7 @@ describe('the command line', () => {
     expect(await database.query('select slug from projects')).toEqual([{ slug: 'default' }]);
   });
 
-  test('keys shows the signing keys, puts the next one to work and takes one out of use', async () => {
+  test('keys lists, rotates and revokes the signing keys', async () => {
     const database = await createDatabase();
     const keys = async (...args: string[]) => {
       const { code, stdout, stderr } = await run(['keys', ...args], { DATABASE_URL: database.url, MASTER_KEYS });
@@ -153,8 +155,8 @@ describe('the command line', () => {
   });
 });
 
-describe('a configuration that is wrong', () => {
-  test('is refused with all its faults at once, without a word of its secrets, and with exit code 78', async () => {
+describe('an invalid configuration', () => {
+  test('is refused with all its faults together, no part of a secret, and exit code 78', async () => {
     const secret = 'hunter2-hunter2';
     const faulty = { GRPC_PORT: 'none', SHUTDOWN_GRACE: 'soon', MASTER_KEYS: secret, PASSWORD_PEPPER: secret };
     const { code, stdout, stderr } = await run([], { ...faulty, DATABASE_URL: 'mysql://u:hunter2@db/x' });
@@ -164,7 +166,7 @@ describe('a configuration that is wrong', () => {
     expectSentence(stderr);
   });
 
-  test('in production a missing key and every weak one is told, and nothing has been started', async () => {
+  test('in production missing and weak keys are reported before anything is started', async () => {
     const dir = newDataDir();
     const production = { NODE_ENV: 'production', DATA_DIR: dir, PASSWORD_HASH_COST: '' };
     const missing = await run(['serve'], { ...production, PUBLIC_URL: '' });
@@ -182,8 +184,8 @@ describe('a configuration that is wrong', () => {
   });
 });
 
-describe('on a database of its own', () => {
-  test('a fresh one holds no account, no session and no key that anybody else could know', async () => {
+describe('with an external database', () => {
+  test('a new installation has no users, no sessions and no predictable keys', async () => {
     const database = await createDatabase();
     const env = { DATABASE_URL: database.url, MASTER_KEYS, SERVICE_KEYS: '', PASSWORD_HASH_COST: '' };
     const { clients } = await serve({ ...env, ...production });
@@ -199,7 +201,7 @@ describe('on a database of its own', () => {
       ).toBe('INVALID_CREDENTIALS');
   });
 
-  test('it waits for one that comes up later', async () => {
+  test('the service waits for a database that starts later', async () => {
     const database = await createDatabase();
     const proxy = await startProxy();
     await proxy.refuse();
@@ -214,7 +216,7 @@ describe('on a database of its own', () => {
     expect((await starting.end()).code).toBe(0);
   });
 
-  test('a port that is taken is named in the sentence it ends with', async () => {
+  test('a port in use is named in the error message', async () => {
     const database = await createDatabase();
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');

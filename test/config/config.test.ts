@@ -4,7 +4,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { describeSettings } from '../../src/config/help.ts';
 import { faultsOf, faulty, key, production, read } from '../support/config-fixtures.ts';
 
-test('nothing set is a service for development, on loopback', () => {
+test('without settings the service is for development, on loopback', () => {
   const { config, notices } = readConfig({});
   expect(notices).toEqual([]);
   expect(config).toMatchObject({
@@ -40,7 +40,7 @@ test('nothing set is a service for development, on loopback', () => {
   expect(config.passwords.hashQueue).toBe(32 * config.passwords.hashConcurrency);
 });
 
-test('what is said of a replica is shared by its workers, and never exceeded', () => {
+test('the limits of a replica are divided among its workers and never exceeded', () => {
   const env = { DATABASE_POOL_SIZE: '21', HASH_CONCURRENCY: '10', HASH_QUEUE: '30', MAX_IN_FLIGHT: '1000' };
   const { database, passwords, maxInFlight } = read({ ...env, WORKERS: '4' });
   expect({ ...database, ...passwords, maxInFlight }).toMatchObject({
@@ -58,7 +58,7 @@ test('what is said of a replica is shared by its workers, and never exceeded', (
   expect(faulty({ ...env, WORKERS: '11' })).toEqual(['DATABASE_POOL_SIZE']);
 });
 
-test('the default session lifetimes are those of decision E10', () => {
+test('each kind of session has its own default lifetimes', () => {
   const days = (idle: number, absolute: number) => ({ idle: idle * 86_400, absolute: absolute * 86_400 });
   expect(read({}).sessionLifetimes).toEqual({
     web: days(7, 30),
@@ -156,7 +156,7 @@ test.each([
   for (const text of texts) expect({ [text]: faulty({ [name]: text }) }).toEqual({ [text]: [name] });
 });
 
-test('all faults come at once, each with what was found, what is allowed and an example', () => {
+test('all faults are reported together, each with the value found, the allowed values and an example', () => {
   const thrown = faultsOf({ GRPC_PORT: 'abc', SIGN_UP: 'maybe', ...production, DEV_EXPOSE: 'yes' });
   expect(thrown.faults).toEqual([
     {
@@ -176,19 +176,19 @@ test('all faults come at once, each with what was found, what is allowed and an 
   for (const fault of thrown.faults) for (const part of Object.values(fault)) expect(thrown.message).toContain(part);
 });
 
-test('a fault stays on its line, whatever the value holds', () => {
+test('a fault stays on one line, whatever the value contains', () => {
   const [fault] = faultsOf({ PUBLIC_URL: `https://ada:hunter2@a/\n\u001b[31m\u2028\u009b${'x'.repeat(900)}` }).faults;
   expect(fault?.found).toMatch(/^[ -~]{1,200}$/);
   expect(fault?.found).not.toContain('hunter2');
 });
 
-test('both servers cannot have one port, unless it is any free one', () => {
+test('the two servers need different ports, unless a port is 0', () => {
   expect(faulty({ GRPC_PORT: '8080' })).toEqual(['HTTP_PORT']);
   expect(faulty({ GRPC_PORT: '9000', HTTP_PORT: '9000' })).toEqual(['HTTP_PORT']);
   expect(read({ GRPC_PORT: '0', HTTP_PORT: '0' })).toMatchObject({ grpcPort: 0, httpPort: 0 });
 });
 
-test('the admin port is neither of the others, unless it is any free one or none', () => {
+test('the admin port differs from the other two, unless it is 0 or off', () => {
   expect(faulty({ ADMIN_PORT: '50051' })).toEqual(['ADMIN_PORT']);
   expect(faulty({ ADMIN_PORT: '8080' })).toEqual(['ADMIN_PORT']);
   expect(faulty({ HTTP_PORT: '9090' })).toEqual(['ADMIN_PORT']);
@@ -206,7 +206,7 @@ describe('traces', () => {
     [{ OTEL_TRACES_EXPORTER: 'console', OTEL_RESOURCE_ATTRIBUTES: 'service.namespace=a' }, 'gatehouse'],
     [{ ...endpoint, OTEL_SERVICE_NAME: 'auth' }, undefined],
     [{ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: 'a=b,service.name=auth' }, undefined],
-  ])('go where %j says, under our name unless it gives another', (env, serviceName) => {
+  ])('are exported with %j, under the name gatehouse unless another is set', (env, serviceName) => {
     expect(readConfig(env)).toMatchObject({ config: { traces: { serviceName } }, notices: [] });
   });
 
@@ -215,7 +215,7 @@ describe('traces', () => {
     { ...endpoint, OTEL_SDK_DISABLED: 'true' },
     { ...endpoint, OTEL_TRACES_EXPORTER: 'none' },
     { OTEL_EXPORTER_OTLP_ENDPOINT: '' },
-  ])('go nowhere with %j', (env) => {
+  ])('are not exported with %j', (env) => {
     expect(read(env).traces).toBeUndefined();
   });
 });
@@ -238,11 +238,11 @@ describe('in production', () => {
     expect(read({ ...production, BIND_ADDRESS: '10.0.0.1' }).host).toBe('10.0.0.1');
   });
 
-  test('the embedded database is allowed, and a notice says what it cannot do', () => {
+  test('the embedded database is allowed, with a notice about its limits', () => {
     expect(readConfig(production).notices).toEqual([expect.stringContaining('DATABASE_URL is not set')]);
   });
 
-  test('master keys and a public URL are required, and the misspelt name that explains it is told', () => {
+  test('master keys and a public URL are required, and a misspelt name is reported with the fault', () => {
     const thrown = faultsOf({ NODE_ENV: 'production', MASTER_KEY: key('first') });
     expect(thrown.faults.map(({ variable }) => variable)).toEqual(['PUBLIC_URL', 'MASTER_KEYS', 'SMTP_URL']);
     expect(thrown.message).toContain('MASTER_KEY is not a setting; did you mean MASTER_KEYS?');
@@ -256,7 +256,7 @@ describe('in production', () => {
     ['PASSWORD_HASH_COST', 'm=19455,t=2,p=1'],
     ['PASSWORD_HASH_COST', 'm=12287,t=3,p=1'],
     ['PASSWORD_HASH_COST', 'm=12287,t=20,p=1'],
-  ])('%s=%s is refused, and elsewhere allowed', (name, text) => {
+  ])('%s=%s is refused, but allowed outside production', (name, text) => {
     expect(faulty({ ...production, [name]: text })).toEqual([name]);
     expect(() => readConfig({ [name]: text })).not.toThrow();
   });
@@ -266,7 +266,7 @@ describe('in production', () => {
   });
 });
 
-describe('a name that is nearly ours', () => {
+describe('a misspelt name', () => {
   test.each([
     ['GRCP_PORT', 'GRPC_PORT'],
     ['grpc_port', 'GRPC_PORT'],
@@ -280,7 +280,7 @@ describe('a name that is nearly ours', () => {
     ['LIMTIS', 'LIMITS'],
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
     ['ACESS_TOKEN_LIFTIME', 'ACCESS_TOKEN_LIFETIME'],
-  ])('%s gives a notice', (written, meant) => {
+  ])('%s causes a notice', (written, meant) => {
     expect(readConfig({ [written]: '1' }).notices).toEqual([`${written} is not a setting; did you mean ${meant}?`]);
   });
 
@@ -290,11 +290,11 @@ describe('a name that is nearly ours', () => {
     'NODE_OPTIONS NODE_PATH NODE_NO_WARNINGS NODE_EXTRA_CA_CERTS npm_config_cache npm_package_name npm_lifecycle_event',
     'LOG_FILE LOG_FORMAT LOG_DIR LOG_PATH PGHOST PGPORT PGUSER PGDATA DB_URL REDIS_URL BASE_URL DIGITS LISTS SIGNER',
     'KUBERNETES_PORT KUBERNETES_SERVICE_PORT GATEHOUSE_PORT VITEST VITEST_MODE MODE DEV PROD SSR TEST',
-  ])('no false alarm for %s', (names) => {
+  ])('%s causes no notice', (names) => {
     expect(readConfig(Object.fromEntries(names.split(' ').map((name) => [name, 'x']))).notices).toEqual([]);
   });
 
-  test('a name cannot write a line of the log', () => {
+  test('a name cannot forge a line of the log', () => {
     expect(readConfig({ 'GRPC_POR\n': 'x' }).notices).toEqual([]);
   });
 });

@@ -21,7 +21,7 @@ describe('development secrets', () => {
     return loadConfig();
   }
 
-  test('are generated once, for their owner alone, and every start says so', () => {
+  test('are generated once, readable by their owner only, and every start says so', () => {
     const dataDir = join(makeDirectory(), 'deep', 'data');
     const first = load(dataDir);
     expect(first.notices).toEqual([
@@ -39,7 +39,7 @@ describe('development secrets', () => {
     ]);
   });
 
-  test('include a service key whose file holds what a caller sends', () => {
+  test('include a service key, whose file contains the key that a caller sends', () => {
     const dataDir = makeDirectory();
     const [entry] = load(dataDir).config.serviceKeys;
     expect(readFileSync(join(dataDir, 'service-key'), 'utf8')).toMatch(/^ghs_[A-Za-z0-9_-]{43}\n$/);
@@ -49,7 +49,7 @@ describe('development secrets', () => {
     ]);
   });
 
-  test('are not made for what was given', () => {
+  test('are not generated for configured keys', () => {
     const dataDir = makeDirectory();
     const { config, notices } = load(dataDir, { MASTER_KEYS_FILE: writeSecret(key('mine')) });
     expect(config.masterKeys.map(({ id }) => id)).toEqual(['mine']);
@@ -57,14 +57,14 @@ describe('development secrets', () => {
     expect(readdirSync(dataDir)).toEqual(['service-key']);
   });
 
-  test('are neither made nor read in production', () => {
+  test('are neither generated nor read in production', () => {
     const dataDir = makeDirectory();
     load(dataDir);
     expect(() => load(dataDir, { NODE_ENV: 'production', PUBLIC_URL: 'https://a.example' })).toThrow(ConfigFaults);
     expect(load(dataDir, production).config.serviceKeys).toEqual([]);
   });
 
-  test('that others can read are refused, all of them, with the cure', () => {
+  test('that other users can read are all refused, with the remedy', () => {
     const dataDir = makeDirectory();
     load(dataDir);
     const files = ['master-key', 'service-key'].map((file) => join(dataDir, file));
@@ -76,14 +76,14 @@ describe('development secrets', () => {
     );
   });
 
-  test('that were altered are refused without being told', () => {
+  test('that were altered are refused without being printed', () => {
     const dataDir = makeDirectory();
     writeFileSync(join(dataDir, 'master-key'), 'HuSh7', { mode: 0o600 });
-    expect(() => load(dataDir)).toThrow(/master-key does not hold what was generated/);
+    expect(() => load(dataDir)).toThrow(/master-key does not contain a generated secret/);
     expect(() => load(dataDir)).not.toThrow(/HuSh7/);
   });
 
-  test('that cannot be made are a fault', () => {
+  test('that cannot be created are a fault', () => {
     const file = writeSecret('not a directory');
     expect(() => load(join(file, 'data'))).toThrow(/cannot be used \(ENOTDIR\)/);
   });

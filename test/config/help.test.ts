@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { describeSettings, helpText } from '../../src/config/help.ts';
+import { groups } from '../../src/config/schema.ts';
 import { makeDirectory, mountCertificates, production } from '../support/config-fixtures.ts';
 
 test('every example is accepted, after the shell has expanded it', () => {
@@ -41,19 +42,21 @@ function runTool(cwd: string, ...args: string[]): string {
   }
 }
 
-test('the table in README.md is written between its markers, and its staleness is noticed', () => {
+test('the tables in docs/configuration.md are written between their markers, and their staleness is noticed', () => {
   const cwd = makeDirectory();
-  const readme = join(cwd, 'README.md');
-  expect(runTool(cwd, '--check')).toContain('no README.md');
-  writeFileSync(readme, '# Gatehouse\n');
+  mkdirSync(join(cwd, 'docs'));
+  const document = join(cwd, 'docs/configuration.md');
+  expect(runTool(cwd, '--check')).toContain('no docs/configuration.md');
+  writeFileSync(document, '# Configuration\n');
   expect(runTool(cwd, '--check')).toContain('has no <!-- config:begin -->');
-  writeFileSync(readme, '# Gatehouse\n\n<!-- config:begin -->\nold\n<!-- config:end -->\n\nThe end.\n');
+  writeFileSync(document, '# Configuration\n\n<!-- config:begin -->\nold\n<!-- config:end -->\n\nThe end.\n');
   expect(runTool(cwd, '--check')).toContain('run: npm run generate');
   expect(runTool(cwd)).toBe('');
   expect(runTool(cwd, '--check')).toBe('');
-  const rows = readFileSync(readme, 'utf8').split('\n');
+  const rows = readFileSync(document, 'utf8').split('\n');
   expect(rows.filter((row) => row.startsWith('| `'))).toHaveLength(describeSettings().length);
+  expect(rows.filter((row) => row.startsWith('## '))).toEqual(Object.keys(groups).map((group) => `## ${group}`));
   // A cell's own bars are escaped, or GitHub cuts the row there.
   for (const row of rows.filter((row) => row.startsWith('|'))) expect(row.match(/(?<!\\)\|/g)).toHaveLength(6);
-  expect([rows[0], rows.at(-2)]).toEqual(['# Gatehouse', 'The end.']);
+  expect([rows[0], rows.at(-2)]).toEqual(['# Configuration', 'The end.']);
 });

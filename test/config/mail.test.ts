@@ -9,7 +9,7 @@ const smtp = {
   FRONTEND_URL: 'https://app.example.com',
 };
 
-test('production says what becomes of mail: a server, or nothing, but never an inbox', () => {
+test('production requires a mail server or MAIL_MODE=off, and refuses to capture mail', () => {
   expect(faulty(silent)).toEqual(['SMTP_URL']);
   expect(read(smtp).mail).toMatchObject({ mode: 'smtp' });
   expect(read({ ...silent, MAIL_MODE: 'off' }).mail.mode).toBe('off');
@@ -18,7 +18,7 @@ test('production says what becomes of mail: a server, or nothing, but never an i
   expect(faulty({ ...silent, SMTP_URL: smtp.SMTP_URL })).toEqual(['MAIL_FROM']);
 });
 
-test('outside production mail is kept unless there is a server', () => {
+test('outside production mail is captured unless there is a server', () => {
   expect(read({}).mail.mode).toBe('capture');
   expect(read({ SMTP_URL: 'smtp://localhost:1025' }).mail.mode).toBe('smtp');
   expect(faulty({ MAIL_MODE: 'smtp' })).toEqual(['SMTP_URL']);
@@ -28,7 +28,7 @@ test.each([
   ['smtp://mail.example.com', { scheme: 'smtp', host: 'mail.example.com', port: undefined, auth: undefined }],
   ['smtps://u:p%40ss@h:465', { scheme: 'smtps', host: 'h', port: 465, auth: { user: 'u', pass: 'p@ss' } }],
   ['smtp-insecure://[::1]:80/', { scheme: 'smtp-insecure', host: '::1', port: 80, auth: undefined }],
-])('%s is read as a mail server', (SMTP_URL, server) => {
+])('%s names a mail server', (SMTP_URL, server) => {
   expect(read({ SMTP_URL }).mail.smtp).toEqual(server);
 });
 
@@ -47,17 +47,17 @@ test.each([
   ['FRONTEND_URL', 'https://app.example.com/#x'],
   ['MAIL_LOCALE', 'fr'],
   ['MAGIC_LINK_LIFETIME', '0s'],
-])('%s=%s is refused, and what it held is not told where it is secret', (variable, value) => {
+])('%s=%s is refused, without printing a secret value', (variable, value) => {
   const faults = faultsOf({ [variable]: value });
   expect(faults.faults.map((each) => each.variable)).toEqual([variable]);
   if (value.length > 8 && variable === 'SMTP_URL') expect(faults.message).not.toContain(value);
 });
 
-test('who hides registrations signs nobody in by registering', () => {
+test('HIDE_REGISTRATION and AUTO_CONFIRM_EMAIL exclude each other', () => {
   expect(faulty({ HIDE_REGISTRATION: 'on', AUTO_CONFIRM_EMAIL: 'on' })).toEqual(['AUTO_CONFIRM_EMAIL']);
 });
 
-test('a sender has a name or none', () => {
+test('a sender may have a name', () => {
   expect(read({ MAIL_FROM: 'Ada & Co <ada@example.org>' }).mail.from).toEqual({
     name: 'Ada & Co',
     address: 'ada@example.org',

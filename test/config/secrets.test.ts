@@ -36,7 +36,7 @@ describe('secrets', () => {
     expect(faulty({ MASTER_KEYS: text })).toEqual(['MASTER_KEYS']);
   });
 
-  test('random master keys are never taken for guessable ones', () => {
+  test('random master keys are never refused as guessable', () => {
     for (let i = 0; i < 500; i++) expect(() => readConfig({ MASTER_KEYS: key('a') })).not.toThrow();
   });
 
@@ -63,7 +63,7 @@ describe('secrets', () => {
     expect(faulty({ SERVICE_KEYS: text })).toEqual(['SERVICE_KEYS']);
   });
 
-  test('webhook secrets are as Standard Webhooks spells them', () => {
+  test('webhook secrets have the form of Standard Webhooks', () => {
     const secrets = [randomBytes(24), randomBytes(64)];
     const text = secrets.map((each) => `whsec_${each.toString('base64')}`).join(', ');
     expect(read({ BILLING_WEBHOOK_SECRETS: text }).billingSecrets).toEqual(secrets);
@@ -86,7 +86,7 @@ describe('secrets', () => {
     expect(faulty({ BILLING_WEBHOOK_SECRETS: text })).toEqual(['BILLING_WEBHOOK_SECRETS']);
   });
 
-  test('a master key is no pepper, because one secret has one purpose', () => {
+  test('a master key cannot be the pepper, because one secret has one purpose', () => {
     const master = key('first');
     expect(faulty({ MASTER_KEYS: master, PASSWORD_PEPPER: master.replace('first', 'p') })).toEqual(['PASSWORD_PEPPER']);
     expect(read({ MASTER_KEYS: master, PASSWORD_PEPPER: key('p') }).passwords.pepper?.id).toBe('p');
@@ -98,30 +98,30 @@ describe('secrets', () => {
     ['MASTER_KEYS', key('first')],
     ['SERVICE_KEYS', `billing:${digest('ghs_1')}`],
     ['PASSWORD_PEPPER', key('p')],
-  ])('%s may stand in a file, with one newline behind it', (name, text) => {
+  ])('%s may be in a file, followed by one newline', (name, text) => {
     for (const end of ['', '\n', '\r\n'])
       expect(read({ [`${name}_FILE`]: writeSecret(text + end) })).toEqual(read({ [name]: text }));
   });
 
-  test('a variable and its file together are refused', () => {
+  test('a variable and its _FILE together are refused', () => {
     const file = writeSecret(key('first'));
     expect(faulty({ MASTER_KEYS: key('first'), MASTER_KEYS_FILE: file })).toEqual(['MASTER_KEYS']);
   });
 
   test.each([
-    ['is not there', '/nowhere/at-all', /"\/nowhere\/at-all": cannot be read \(ENOENT\)/],
+    ['does not exist', '/nowhere/at-all', /"\/nowhere\/at-all": cannot be read \(ENOENT\)/],
     ['is a directory', tmpdir(), /cannot be read \(EISDIR\)/],
     ['is no path', 'a\0b', /cannot be read/],
-  ])('a secret file that %s is refused by its path', (_, path, message) => {
+  ])('a secret file that %s is refused, and its path is named', (_, path, message) => {
     expect(faultsOf({ DATABASE_URL_FILE: path }).message).toMatch(message);
   });
 
-  test('an empty secret file is refused, never taken for a secret that is not set', () => {
+  test('an empty secret file is refused, not ignored', () => {
     expect(faulty({ DATABASE_URL_FILE: writeSecret('\n') })).toEqual(['DATABASE_URL_FILE']);
   });
 });
 
-describe('a secret is never told', () => {
+describe('a secret is never printed', () => {
   const hush = 'HuSh7';
   const around = fc.tuple(fc.string(), fc.string()).map(([before, after]) => before + hush + after);
   const shaped = fc.oneof(
@@ -140,7 +140,7 @@ describe('a secret is never told', () => {
     ...Object.fromEntries(secrets.map(({ name }) => [`${name}_FILE`, sometimes(shaped.map((text) => `x:${text}`))])),
   });
 
-  test('whatever the variables hold, they are read or refused together, and no message holds a part of a secret', () => {
+  test('with any values of the variables together, no message contains a part of a secret', () => {
     const check = (env: Record<string, string | undefined>) => {
       try {
         expect(readConfig(env).notices.join()).not.toContain(hush);
@@ -152,7 +152,7 @@ describe('a secret is never told', () => {
     fc.assert(fc.property(environments, check), { numRuns: 500 });
   });
 
-  test('one setting at a time, too', () => {
+  test('with any value of one setting', () => {
     const check = (name: string, text: string) => {
       try {
         readConfig({ [name]: text });
@@ -163,7 +163,7 @@ describe('a secret is never told', () => {
     fc.assert(fc.property(fc.constantFrom(...names), fc.string({ unit: 'binary' }), check), { numRuns: 1000 });
   });
 
-  test('not when a secret file holds it', () => {
+  test('when it is in a file', () => {
     const { message } = faultsOf({ MASTER_KEYS_FILE: writeSecret(`first:${hush}`) });
     expect(message).toContain('MASTER_KEYS\n');
     expect(message).not.toContain(hush);

@@ -8,20 +8,20 @@ const file = (name: string) => join(import.meta.dirname, '../support/certificate
 const pair = { TLS_CERT: file('server.pem'), TLS_KEY: file('server.key') };
 const mutual = { ...pair, TLS_CLIENT_CA: file('authority.pem') };
 
-test('with a certificate and its key there is TLS, and people know the service by https', () => {
+test('a certificate with its key enables TLS, and the public URL is https', () => {
   const tls = { cert: pair.TLS_CERT, key: pair.TLS_KEY, clientCa: undefined };
   expect(read(pair)).toMatchObject({ tls, publicUrl: 'https://localhost:8080' });
   expect(read({ ...pair, PUBLIC_URL: 'http://auth.example' }).publicUrl).toBe('http://auth.example');
 });
 
-test('where client certificates are trusted they are required, unless it is said otherwise', () => {
+test('client certificates are required when an authority is configured, unless they are optional', () => {
   const { tls } = mountCertificates();
   expect(read(tls).tls).toMatchObject({ clientCa: tls.TLS_CLIENT_CA, requireClientCertificates: true });
   expect(read({ ...tls, CLIENT_CERTIFICATES: 'required' }).tls?.requireClientCertificates).toBe(true);
   expect(read({ ...tls, CLIENT_CERTIFICATES: 'optional' }).tls?.requireClientCertificates).toBe(false);
 });
 
-test('the names of backends keep their order and their userMail', () => {
+test('the names of backends keep their order and their case', () => {
   const names = ['orders.internal', 'spiffe://example.com/ns/a/sa/Billing', 'legacy-backend'];
   expect(read({ ...mutual, SERVICE_CERTIFICATES: names.join(', ') }).serviceCertificates).toEqual(names);
 });
@@ -52,7 +52,7 @@ test.each<[what: string, env: Record<string, string>, variables: string[]]>([
   expect(faulty(env)).toEqual(variables);
 });
 
-describe('a file that cannot be served is a fault that names it and says what would do', () => {
+describe('an unusable file is a fault with its path, the allowed content and an example', () => {
   const half = () => writeSecret(readFileSync(pair.TLS_CERT, 'utf8').slice(0, 300));
   const garbled = () => writeSecret('-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
   const encrypted = () => {
@@ -62,7 +62,7 @@ describe('a file that cannot be served is a fault that names it and says what wo
   };
 
   test.each<[what: string, env: () => Record<string, string>, variable: string, why: string]>([
-    ['is not there', () => ({ ...pair, TLS_CERT: '/nowhere' }), 'TLS_CERT', 'cannot be read (ENOENT)'],
+    ['does not exist', () => ({ ...pair, TLS_CERT: '/nowhere' }), 'TLS_CERT', 'cannot be read (ENOENT)'],
     ['is a directory', () => ({ ...pair, TLS_KEY: '/' }), 'TLS_KEY', 'cannot be read (EISDIR)'],
     ['is a key', () => ({ ...pair, TLS_CERT: pair.TLS_KEY }), 'TLS_CERT', 'holds no certificate in PEM'],
     ['is a certificate', () => ({ ...pair, TLS_KEY: pair.TLS_CERT }), 'TLS_KEY', 'holds no private key in PEM'],
@@ -92,7 +92,7 @@ describe('a file that cannot be served is a fault that names it and says what wo
     ]);
   });
 
-  test('a key where its path should be is not told', () => {
+  test('a key given instead of its path is not printed', () => {
     const key = readFileSync(pair.TLS_KEY, 'utf8');
     const { message } = faultsOf({ ...pair, TLS_KEY: key });
     expect(message).toContain('"-----BEGIN ***": cannot be read');

@@ -178,7 +178,7 @@ test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are shed at once, with a ti
 
 const post = `POST ${signUpAnonymous} HTTP/1.1`;
 const json = 'Content-Type: application/json';
-/** DOS-09: each may hide a second request from one of two servers in a row. */
+/** Request smuggling: each of these may hide a second request from one of two servers in a row. */
 const ambiguous: Record<string, string> = {
   'a length and chunks': `${post}\r\nHost: x\r\n${json}\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   'chunks and a length': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n`,

@@ -41,15 +41,17 @@ test.each(ways)(
       for (const field of method.input.fields) {
         const value = sample.request[field.jsonName];
         const good = typeof value === 'string' ? value : '';
-        // The names of an enum are the contract's, and no value of the request.
+        // The values of an enum are names of the contract, not values of the request.
         const secret = field.fieldKind === 'enum' ? '' : good;
-        for (const bad of badValues(field, good)) {
+        const tryBad = async (bad: Bad) => {
           cases++;
           const seen = await send(method, sample, field, bad);
           const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
           if (quotes || !isRefused(seen, field, bad))
             deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
-        }
+        };
+        // At once, so that the reads which authenticate them share round trips: half the time.
+        await Promise.all(badValues(field, good).map(tryBad));
       }
     expect(deviations).toEqual([]);
     expect(cases).toBeGreaterThan(200);
@@ -145,6 +147,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AuthService.SignIn password': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.SignInWithMagicLink token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
+    'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',

@@ -148,7 +148,7 @@ test('a second signal at once changes nothing, for Ctrl-C under npm comes twice;
 });
 
 test('clients that know another replica see none of their calls fail while one stops', async () => {
-  const service = await start({ replicas: 2, skipChecks: ['G5'] });
+  const service = await start({ replicas: 2, skipChecks: ['health'] });
   const address = `ipv4:${service.replicas.map(({ grpcPort }) => `127.0.0.1:${grpcPort}`).join(',')}`;
   const seen = { ok: 0, failed: [] as string[] };
   let isOver = false;
@@ -187,7 +187,7 @@ async function listenForGoaway(url: string): Promise<() => Promise<number>> {
 }
 
 test('an HTTP connection that is kept alive ends with its last answer, and does not hold up the end', async () => {
-  const service = await start({ env: { SHUTDOWN_GRACE: '10s' }, skipChecks: ['G5'] });
+  const service = await start({ env: { SHUTDOWN_GRACE: '10s' }, skipChecks: ['health'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const port = service.replicas[0]!.httpPort;
   const call = () =>
@@ -214,7 +214,7 @@ test('an HTTP connection that is kept alive ends with its last answer, and does 
 });
 
 test('who watches the health of the service hears at once that it goes', async () => {
-  const service = await start({ env: { SHUTDOWN_GRACE: '1s' }, skipChecks: ['G5'] });
+  const service = await start({ env: { SHUTDOWN_GRACE: '1s' }, skipChecks: ['health'] });
   const seen: Status[] = [];
   const watching = (async () => {
     for await (const { status } of service.clients('grpc').health.watch({})) seen.push(status);

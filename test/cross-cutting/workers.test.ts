@@ -19,7 +19,7 @@ const calls = 'rpc_server_call_duration_seconds_count';
 
 type Service = Awaited<ReturnType<typeof serve>>;
 
-/** Two workers on a database of the test's own, through a proxy that can hold their statements. */
+/** Two workers on their own database, through a proxy that can hold their statements. */
 async function serveTwo(env: Record<string, string> = {}) {
   const database = await createDatabase();
   const proxy = await startProxy();
@@ -49,7 +49,7 @@ const outcomeOf = (call: Promise<unknown>) =>
     (error) => reasonOf(error) ?? String(error),
   );
 
-/** Calls over both transports, four at a time, until told to end; each client keeps its connection. */
+/** Calls over both transports, four at a time, until stopped; each client keeps its connection. */
 function callSteadily({ ready }: Service, retries: RegExp | undefined) {
   const seen = { ok: 0, lost: [] as string[] };
   let isOver = false;
@@ -64,7 +64,7 @@ function callSteadily({ ready }: Service, retries: RegExp | undefined) {
       const outcome = await signUp(call);
       if (outcome === 'ok') seen.ok++;
       else seen.lost.push(outcome);
-      await sleep(20); // leaves most of the machine to the worker that starts
+      await sleep(20); // leaves most of the CPU to the starting worker
     }
   };
   const clients = Array.from({ length: 2 }, () => {
@@ -88,10 +88,10 @@ function callSteadily({ ready }: Service, retries: RegExp | undefined) {
   return { seen, end };
 }
 
-// Each starts several processes, which compete for the cores of this machine.
+// Each test starts several processes, which compete for the CPUs.
 vi.setConfig({ testTimeout: 60_000 });
 
-test('several processes serve the same ports, look like one replica, and one that dies is replaced', async () => {
+test('several workers serve the same ports as one replica, and a worker that ends is replaced', async () => {
   const service = await serveTwo({ MAX_IN_FLIGHT: '100' });
   expect(service.ready).toMatchObject({ workers: 2, database: 'external' });
   expect(service.log().filter(({ msg }) => msg === 'ready')).toHaveLength(1);
@@ -113,21 +113,21 @@ test('several processes serve the same ports, look like one replica, and one tha
   expect(scraped.value(calls, { rpc_method: 'gatehouse.v1.AuthService/SignUpAnonymous' })).toBe(made);
   expect(scraped.value('gatehouse_workers')).toBe(2);
   expect(scraped.value('gatehouse_ready'), 'one replica').toBe(1);
-  expect(scraped.value('gatehouse_signing_keys', { state: 'active' }), 'of which there is one').toBe(1);
+  expect(scraped.value('gatehouse_signing_keys', { state: 'active' }), 'not one per worker').toBe(1);
   expect(scraped.value('gatehouse_database_pool_limit'), 'of the replica').toBe(30);
   expect(scraped.value('gatehouse_database_pool_connections'), 'two workers have more than one').toBeGreaterThan(1);
 
   await killOne(service);
 });
 
-/** It is replaced, no call of a client that tries again is lost, and no sum falls. */
+/** Kills a worker: it is replaced, retried calls succeed, and no counter decreases. */
 async function killOne(service: Awaited<ReturnType<typeof serveTwo>>): Promise<void> {
   const steady = callSteadily(service, /UNAVAILABLE|unavailable|fetch failed|ECONNRESET/);
   await expect.poll(() => steady.seen.ok, { timeout: 10_000 }).toBeGreaterThan(50);
   const before = workersOf(service);
   const counted = (await service.scrape()).value(calls)!;
   process.kill(before[0]!, 'SIGKILL');
-  await expect.poll(() => service.log().some(({ msg }) => msg === 'a worker has died')).toBe(true);
+  await expect.poll(() => service.log().some(({ msg }) => msg === 'a worker has ended unexpectedly')).toBe(true);
   const after = await service.scrape();
   expect(after.value('gatehouse_worker_deaths_total')).toBe(1);
   expect(after.value(calls)).toBeGreaterThanOrEqual(counted);
@@ -142,7 +142,7 @@ async function killOne(service: Awaited<ReturnType<typeof serveTwo>>): Promise<v
   expect(n).toBeGreaterThanOrEqual(ok);
 }
 
-test('a rolling restart loses no call, though nobody tries again, and counts on', async () => {
+test('a rolling restart loses no call, even without retries, and counters keep their values', async () => {
   const service = await serveTwo({ SHUTDOWN_DELAY: '1s' });
   const before = workersOf(service);
   const steady = callSteadily(service, undefined);
@@ -158,16 +158,16 @@ test('a rolling restart loses no call, though nobody tries again, and counts on'
   const { ok, lost } = await steady.end();
   expect(lost).toEqual([]);
   expect([...readiness], 'as a balancer sees it').toEqual([200]);
-  expect(Math.min(...live), 'a new one first').toBe(2);
+  expect(Math.min(...live), 'the new worker starts first').toBe(2);
   expect(workersOf(service)).toHaveLength(2);
   expect(living(before)).toEqual([]);
   const scraped = await service.scrape();
   const answered = { rpc_method: 'gatehouse.v1.AuthService/SignUpAnonymous', rpc_response_status_code: 'OK' };
-  expect(scraped.value(calls, answered), 'by those that left, too').toBe(ok);
+  expect(scraped.value(calls, answered), 'includes calls of the ended workers').toBe(ok);
   expect(scraped.value('gatehouse_worker_deaths_total')).toBe(0);
 });
 
-test('told to stop, it is unready at once, finishes its calls and ends with 0, whoever gets the signal too', async () => {
+test('on a signal to the whole group it is unready immediately, finishes its calls and exits with 0', async () => {
   const service = await serveTwo({ SHUTDOWN_DELAY: '1s', SHUTDOWN_GRACE: '10s' });
   const workers = workersOf(service);
   for (const pid of workers) for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.kill(pid, signal);
@@ -183,7 +183,7 @@ test('told to stop, it is unready at once, finishes its calls and ends with 0, w
   expect((await service.get('/livez')).status, 'during the delay').toBe(200);
   await sleep(1500 - (performance.now() - told));
   await expect(service.get('/livez'), 'after the delay').rejects.toThrow('fetch failed');
-  expect((await service.scrape()).value('gatehouse_calls_in_flight'), 'it can be watched').toBe(2);
+  expect((await service.scrape()).value('gatehouse_calls_in_flight'), 'metrics are served during the shutdown').toBe(2);
   for (const each of underWay) each.held.letGo();
   for (const each of underWay) expect(await each.outcome).toBe('ok');
   expect(await service.ended).toEqual({ code: 0, signal: null });
@@ -192,7 +192,7 @@ test('told to stop, it is unready at once, finishes its calls and ends with 0, w
   expect(service.log().at(-1)).toMatchObject({ msg: 'stopped' });
 });
 
-test('with its embedded database all of it ends together, told or killed, and nothing promised is gone', async () => {
+test('stopped or killed, it ends together with its embedded database, and acknowledged writes are kept', async () => {
   const dir = newDataDir();
   const env = { DATA_DIR: dir, WORKERS: '2', MASTER_KEYS: '', SERVICE_KEYS: '', AUTO_CONFIRM_EMAIL: 'on' };
   const first = await serve(env);
@@ -208,14 +208,14 @@ test('with its embedded database all of it ends together, told or killed, and no
   expect([...living(secondWorkers), ...runningOn(dir)]).toEqual([]);
 });
 
-test('a port that is taken is named in the one sentence that it ends with, and nobody is left', async () => {
+test('a port in use is named in the only line of output, and no process remains', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   onTestFinished(() => void taken.close());
   const port = `${(taken.address() as { port: number }).port}`;
   const refused = async (name: string, env: Record<string, string> = {}) => {
     const dir = newDataDir();
-    // The second argument means nothing to it, and has ps tell its processes from others.
+    // The second argument has no effect; it identifies these processes in the output of ps.
     const starting = launch(['serve', dir], { DATA_DIR: dir, MASTER_KEYS, WORKERS: '2', [name]: port, ...env });
     expect(await starting.ended, name).toEqual({ code: 1, signal: null });
     expect(starting.output.stderr).toMatch(new RegExp(`^[^\\n]*EADDRINUSE[^\\n]* 127.0.0.1:${port}[^\\n]*\\n$`));
@@ -227,7 +227,7 @@ test('a port that is taken is named in the one sentence that it ends with, and n
   await refused('ADMIN_PORT', { DATABASE_URL });
 });
 
-test('workers that cannot start are tried ever more slowly, while those that can serve; one that hangs is not waited for', async () => {
+test('workers that cannot start are retried with growing waits while others serve, and a scrape does not wait for a hanging worker', async () => {
   const file = path.join(newDataDir(), '../master-keys');
   writeFileSync(file, MASTER_KEYS);
   const service = await serveTwo({ MASTER_KEYS: '', MASTER_KEYS_FILE: file, SHUTDOWN_GRACE: '0s' });
@@ -237,7 +237,7 @@ test('workers that cannot start are tried ever more slowly, while those that can
   expect(workersOf(service)).toHaveLength(2);
   process.kill(workersOf(service)[0]!, 'SIGKILL');
   const deaths = () =>
-    service.log().flatMap(({ msg, time }) => (msg === 'a worker has died' ? Date.parse(`${time}`) : []));
+    service.log().flatMap(({ msg, time }) => (msg === 'a worker has ended unexpectedly' ? Date.parse(`${time}`) : []));
   await expect.poll(deaths, { timeout: 10_000 }).toHaveLength(4);
   const [, , third, fourth] = deaths();
   expect(fourth! - third!).toBeGreaterThanOrEqual(1000);

@@ -11,7 +11,7 @@ const hour = 3_600_000;
 
 afterEach(() => void vi.useRealTimers());
 
-/** Sets the clock of this process, but not the database's, wrong by so many milliseconds. It goes on. */
+/** Shifts the clock of this process, but not the database's, by so many milliseconds. */
 function missetClock(by: number): void {
   const right = performance.timeOrigin + performance.now();
   vi.useFakeTimers({ toFake: ['Date'], now: right + by, shouldAdvanceTime: true });
@@ -33,7 +33,7 @@ async function open(offsetSeconds = 0) {
   return { ...clock, proxy, error };
 }
 
-// What the queries of a busy machine may take.
+// The time that queries may take on a busy machine.
 const tolerance = 150;
 
 describe('the clock', () => {
@@ -41,13 +41,13 @@ describe('the clock', () => {
     ['right', 0],
     ['an hour fast', hour],
     ['a day slow', -24 * hour],
-  ])('tells the time of the database when that of the process is %s', async (_, by) => {
+  ])('returns the time of the database when the clock of the process is %s', async (_, by) => {
     missetClock(by);
     const { error } = await open();
     expect(Math.abs(await error())).toBeLessThan(tolerance);
   });
 
-  test('follows when the clock of the process is set, at the next adjustment', async () => {
+  test('follows at the next adjustment when the clock of the process is changed', async () => {
     const { error, adjust } = await open();
     missetClock(-hour);
     expect(Math.abs((await error()) + hour)).toBeLessThan(tolerance);
@@ -55,27 +55,27 @@ describe('the clock', () => {
     expect(Math.abs(await error())).toBeLessThan(tolerance);
   });
 
-  test('is right over a slow connection too: half of the time an answer takes is taken off', async () => {
+  test('is accurate over a slow connection, because half of the round trip is subtracted', async () => {
     const { error, adjust, proxy } = await open();
     proxy.delay = 400;
     await adjust();
     expect(Math.abs(await error())).toBeLessThan(tolerance);
   });
 
-  test('stays as it was when the database cannot be asked', async () => {
+  test('keeps its offset when the database does not respond', async () => {
     const { error, adjust, proxy } = await open();
     await proxy.refuse();
     await expect(adjust()).rejects.toThrow();
     expect(Math.abs(await error())).toBeLessThan(tolerance);
   });
 
-  test('can be moved as a whole, for tests', async () => {
+  test('can be shifted for tests', async () => {
     const { error } = await open(7200);
     expect(Math.abs((await error()) - 2 * hour)).toBeLessThan(tolerance);
   });
 });
 
-test('a replica on a machine whose clock is a day fast stores, issues and judges by the time of the database', async () => {
+test('a replica whose clock is a day fast stores, issues and checks times by the clock of the database', async () => {
   const database = await createDatabase();
   missetClock(24 * hour);
   const { admin, auth, sessions } = await startReplica(database);

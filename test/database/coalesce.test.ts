@@ -4,7 +4,7 @@ import { Coalescer, unlessInConflict } from '../../src/database/coalesce.ts';
 
 type Answers = ReadonlyMap<number, string>;
 
-/** A batch whose answers come when the test says so. Whoever goes alone is answered when `first` is called. */
+/** A coalescer whose batches return when the test calls `answer`. Items that run alone return when `first` is called. */
 function makeBatch(patience = 60_000) {
   const left: { items: readonly number[]; answer: (answers: Answers) => void; fail: (error: Error) => void }[] = [];
   const batch = new Coalescer<number, string>((items) => {
@@ -20,7 +20,7 @@ function makeBatch(patience = 60_000) {
 
 const together = (...items: number[]) => new Map(items.map((item) => [item, `${item} together`]));
 
-test('who comes first goes alone and at once; who comes meanwhile goes together', async () => {
+test('the first item runs alone immediately; items that arrive meanwhile run together', async () => {
   const { left, takeAll, first } = makeBatch();
   const [one, two, three] = takeAll(1, 2, 3);
   await turn();
@@ -34,7 +34,7 @@ test('who comes first goes alone and at once; who comes meanwhile goes together'
   expect(left).toHaveLength(1);
 });
 
-test('who comes while a batch is away waits for the next, however many they are; one holds 64', async () => {
+test('items that arrive while a batch is in flight wait for the next one, 64 at most in each', async () => {
   const { left, takeAll } = makeBatch();
   takeAll(0, 1);
   await turn();
@@ -51,7 +51,7 @@ test('who comes while a batch is away waits for the next, however many they are;
   expect(await Promise.all(later)).toEqual(Array.from({ length: 70 }, (_, n) => `${n + 2} together`));
 });
 
-test('an item that its batch has no answer for goes alone', async () => {
+test('an item without a result from its batch runs alone', async () => {
   const { left, takeAll, first } = makeBatch();
   const [, two, three] = takeAll(1, 2, 3);
   await turn();
@@ -60,7 +60,7 @@ test('an item that its batch has no answer for goes alone', async () => {
   expect(await Promise.all([two, three])).toEqual(['2 alone', '3 together']);
 });
 
-test('a batch that fails does so for each of its items, and for no other', async () => {
+test('a failing batch fails for each of its items, and for no others', async () => {
   const { left, takeAll } = makeBatch();
   const [, two, three] = takeAll(1, 2, 3);
   await turn();
@@ -73,7 +73,7 @@ test('a batch that fails does so for each of its items, and for no other', async
   expect(await four).toBe('4 together');
 });
 
-test('a batch that does not come back is not waited for', async () => {
+test('the next batch does not wait for one that does not return in time', async () => {
   const { left, takeAll } = makeBatch(300);
   const [, two] = takeAll(1, 2);
   await turn();
@@ -83,7 +83,7 @@ test('a batch that does not come back is not waited for', async () => {
   await expect.poll(() => left.length).toBe(2);
   left[1]!.answer(together(3));
   expect(await three).toBe('3 together');
-  // Back after all: it does not let the next one go a second time.
+  // The late batch returns: that does not send the next batch a second time.
   const [four] = takeAll(4);
   await turn();
   left[0]!.answer(together(2));
@@ -97,7 +97,7 @@ test('a batch that does not come back is not waited for', async () => {
   expect(await Promise.all([four, five])).toEqual(['4 together', '5 together']);
 });
 
-test('a shared statement that lost to others has no rows for anybody, and any other fault is thrown', async () => {
+test('a shared statement that lost to concurrent transactions has no rows, and any other error is thrown', async () => {
   const failing = (code: string) => unlessInConflict(() => Promise.reject(Object.assign(new Error(code), { code })));
   expect(await failing('40001')).toBeUndefined();
   expect(await failing('40P01')).toBeUndefined();

@@ -14,7 +14,7 @@ import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
 const signUpAnonymous = '/gatehouse.v1.AuthService/SignUpAnonymous';
 
-/** A call, the row that it has to write, and what stands in the database as long as it has not happened. */
+/** A call, the row it has to write, and a query of the state before the call. */
 interface WaitingCall {
   readonly method: DescMethodUnary;
   readonly request: JsonObject;
@@ -59,7 +59,7 @@ const calls: Record<string, (service: TestService) => Promise<WaitingCall>> = {
 };
 
 describe.each(wires)('over %s', (wire) => {
-  test.each(Object.keys(calls))('%s is answered at its deadline, and does not happen later', async (name) => {
+  test.each(Object.keys(calls))('%s returns at its deadline and does not take effect later', async (name) => {
     const service = await start();
     const call = await calls[name]!(service);
     const before = await service.database.query(call.state);
@@ -72,10 +72,10 @@ describe.each(wires)('over %s', (wire) => {
     await sleep(150);
     expect(await service.database.query(call.state)).toEqual(before);
     expect(await sendWithDeadline(service, wire, call, 5000)).toBe(undefined);
-    expect(await service.database.query(call.state), 'nothing else was in its way').not.toEqual(before);
+    expect(await service.database.query(call.state), 'the call succeeds without the lock').not.toEqual(before);
   });
 
-  test.each(Object.keys(calls))('%s does not happen when its caller hangs up', async (name) => {
+  test.each(Object.keys(calls))('%s does not take effect when its caller disconnects', async (name) => {
     const service = await start();
     const call = await calls[name]!(service);
     const before = await service.database.query(call.state);
@@ -91,7 +91,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await service.database.query(call.state)).toEqual(before);
   });
 
-  test('a caller who hangs up at any moment leaves all of a call behind or nothing', async () => {
+  test('a call whose caller disconnects at any moment takes effect completely or not at all', async () => {
     const service = await start();
     const { as } = await service.welcome();
     const others = await Promise.all(Array.from({ length: crowd * 2 }, () => service.signIn()));
@@ -112,7 +112,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a deadline that has passed before the call begins keeps it from beginning', async () => {
+test('a call whose deadline has already passed does not start', async () => {
   const service = await start();
   const grpc = rawGrpc(service);
   const before = await service.database.checksums();
@@ -125,7 +125,7 @@ test('a deadline that has passed before the call begins keeps it from beginning'
   expect(await service.database.checksums()).toEqual(before);
 });
 
-test('a deadline that is none is malformed, and one beyond 30 s counts as 30 s', async () => {
+test('an invalid deadline is malformed, and one above 30 s is shortened', async () => {
   const service = await start();
   const grpc = rawGrpc(service);
   const before = await service.database.checksums();
@@ -169,7 +169,7 @@ function hold({ database }: TestService, { row: [table, id] }: WaitingCall): Pro
   return database.hold(`select 1 from ${table} where id = $1 for update`, [id]);
 }
 
-/** The reason for which the service refuses the call. No client watches the deadline here. */
+/** The reason of the refusal. The client does not enforce the deadline here. */
 async function sendWithDeadline(
   service: TestService,
   wire: Wire,
@@ -196,7 +196,7 @@ function overJson({ replicas }: TestService, timeout: string) {
   return send(replicas[0]!.httpPort, { path: signUpAnonymous, body: '{}', headers });
 }
 
-/** Fails unless every statement that waited for a lock has been cancelled within half a second. */
+/** Fails unless every statement waiting for a lock is cancelled within half a second. */
 async function nobodyWaits({ database }: TestService): Promise<void> {
   const waiting = async () => {
     const sql = `select count(*)::int as count from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`;

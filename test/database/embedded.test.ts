@@ -45,8 +45,8 @@ afterAll(async () => {
 });
 
 describe.concurrent('the embedded database', () => {
-  // First, for it waits long while the others run.
-  test('stops once however often it is asked, and by force when it hangs for ten seconds', {
+  // First, because it waits long while the others run.
+  test('stops once however often stop is called, and by force when it hangs for ten seconds', {
     timeout: 60_000,
   }, async () => {
     const dir = usedDirectory();
@@ -60,7 +60,7 @@ describe.concurrent('the embedded database', () => {
     await database.stop();
   });
 
-  test('is the PostgreSQL of node_modules, and keeps its data from one start to the next', async () => {
+  test('is the PostgreSQL of node_modules, and keeps its data between starts', async () => {
     const dir = path.join(newDirectory(), `a "b", c%20d'ü`);
     {
       await using database = await start(dir, {});
@@ -73,7 +73,7 @@ describe.concurrent('the embedded database', () => {
     expect(statSync(dir).mode & 0o777).toBe(0o700);
   });
 
-  test('is reached only through a socket in a private directory', async () => {
+  test('is reachable only through a socket in a private directory', async () => {
     await using database = await start(usedDirectory(), { fast: true, maxConnections: 17 });
     const settings = `select current_setting('listen_addresses') as addresses, current_setting('max_connections') as most,
       current_setting('timezone') as zone, current_setting('server_encoding') as encoding`;
@@ -86,7 +86,7 @@ describe.concurrent('the embedded database', () => {
   });
 
   test.for(['SIGTERM', 'SIGINT', 'SIGKILL', 'process.exit'])(
-    'an app that dies of %s takes it along, and the next start has every write that was acknowledged',
+    'ends with an app that ends by %s, and the next start has every acknowledged write',
     async (death) => {
       const dir = usedDirectory();
       const write = `await client.query('create table written (id int)');
@@ -106,7 +106,7 @@ describe.concurrent('the embedded database', () => {
     },
   );
 
-  test('does not see the Ctrl-C that its app sees, so that calls under way can finish', async () => {
+  test('does not receive the Ctrl-C of its app, so that running calls finish', async () => {
     const finish = `process.on('SIGINT', async () => {
         await new Promise((resolve) => setTimeout(resolve, 300));
         console.log('still', (await client.query('select 42 as answer')).rows[0].answer);
@@ -123,14 +123,14 @@ describe.concurrent('the embedded database', () => {
     expect(app.output).toContain('still 42\nstopped');
   });
 
-  test('does not keep an app alive that has nothing left to do', async () => {
+  test('does not keep an idle app alive', async () => {
     const dir = usedDirectory();
     const app = runApp(dir, 'await client.end();');
     expect(await app.ended).toEqual([0, null]);
     await until(() => processesOf(dir).length === 0);
   });
 
-  test('is refused to a second Gatehouse at once, naming the first and the cures', async () => {
+  test('is refused to a second Gatehouse immediately, with the first process and the remedies', async () => {
     const dir = usedDirectory();
     const app = runApp(dir, stay);
     await says(app, 'ready');
@@ -141,7 +141,7 @@ describe.concurrent('the embedded database', () => {
     for (const word of [`process ${app.pid})`, 'DATA_DIR', 'DATABASE_URL']) expect(error.message).toContain(word);
   });
 
-  test('is won by exactly one of three that start at once on a new directory', async () => {
+  test('is started by exactly one of three processes that start at once on a new directory', async () => {
     const dir = newDirectory();
     const rivals = [1, 2, 3].map(() => runApp(dir, stay));
     await Promise.all(rivals.map((app) => until(() => app.output !== '')));
@@ -151,7 +151,7 @@ describe.concurrent('the embedded database', () => {
       expect(app.output).toContain(`in use by another Gatehouse (process ${winners[0]?.pid})`);
   });
 
-  test('waits for a predecessor that nobody owns any more, and ends it', async () => {
+  test('ends an orphaned predecessor and waits for it', async () => {
     const dir = usedDirectory();
     const app = runApp(dir, `await client.query('create table kept as select 1 as id'); console.log('kept'); ${stay}`);
     await says(app, 'kept');
@@ -177,7 +177,7 @@ describe.concurrent('the embedded database', () => {
     expect(await isUp(database.url('postgres'))).toBe(true);
   });
 
-  test.for(['dead', 'unrelated'])('does not mind a postmaster.pid left behind whose process is %s', async (state) => {
+  test.for(['dead', 'unrelated'])('starts despite a leftover postmaster.pid whose process is %s', async (state) => {
     const dir = usedDirectory();
     const { uid, gid } = statSync(path.join(dir, 'postgres'));
     const sleeper = spawn('sleep', [state === 'dead' ? '0' : '60'], { uid, gid });
@@ -194,7 +194,7 @@ describe.concurrent('the embedded database', () => {
     }
   });
 
-  test('starts anew where the first start was killed half-way', async () => {
+  test('starts again after the first start was killed half-way', async () => {
     const dir = newDirectory();
     const app = runApp(dir, stay);
     const drafts = () => readdirSync(dir).filter((name) => name.startsWith('postgres.new-'));
@@ -207,7 +207,7 @@ describe.concurrent('the embedded database', () => {
     expect(await isUp(database.url('postgres'))).toBe(true);
   });
 
-  test('puts its socket elsewhere when the path is too long, but never into a directory that others prepared', async () => {
+  test('puts its socket elsewhere when the path is too long, but never into a directory of another user', async () => {
     const dir = path.join(newDirectory(), 'x'.repeat(100));
     mkdirSync(path.dirname(dir));
     execFileSync('cp', ['-a', template, dir]);
@@ -228,7 +228,7 @@ describe.concurrent('the embedded database', () => {
     }
   });
 
-  test('that cannot start says what PostgreSQL said', async () => {
+  test('reports the output of a PostgreSQL that cannot start', async () => {
     const dir = usedDirectory();
     appendFileSync(path.join(dir, 'postgres/postgresql.conf'), 'nonsense = 1\n');
     await expect(start(dir)).rejects.toMatchObject({
@@ -238,7 +238,7 @@ describe.concurrent('the embedded database', () => {
     expect(processesOf(dir)).toEqual([]);
   });
 
-  test('that is not installed says how to get it', async () => {
+  test('reports how to install a missing PostgreSQL', async () => {
     const code = `Object.defineProperty(process, 'arch', { value: 'mips' });
       const { startEmbeddedPostgres } = await import(${JSON.stringify(import.meta.resolve('../../src/database/embedded/postgres.ts'))});
       await startEmbeddedPostgres('/nonexistent/data').catch((error) => console.log(error.reason, error.message));`;
@@ -246,7 +246,7 @@ describe.concurrent('the embedded database', () => {
     expect(stdout).toMatch(/^NOT_INSTALLED .*-mips.*npm install --include=optional.*DATABASE_URL/);
   });
 
-  test('tells of crashes, and never of what a client sent', async () => {
+  test('logs crashes, and nothing that a client sent', async () => {
     const lines: string[] = [];
     await using database = await start(usedDirectory(), { fast: true, log: (line) => lines.push(line) });
     const run = (sql: string) => query(database.url('postgres'), sql).catch((error) => error);
@@ -265,7 +265,7 @@ describe.concurrent('the embedded database', () => {
     expect(lines.join('\n')).not.toContain('hunter');
   });
 
-  // These need two users, hence root, and a checkout that both may read.
+  // These need root, and a checkout that another user may read.
   describe.runIf(nobodyMayRead(import.meta.filename))('with more users than one', () => {
     test('runs for an ordinary user, then for root, then for that user again', async () => {
       const dir = newDirectory();
@@ -278,7 +278,7 @@ describe.concurrent('the embedded database', () => {
       expect(statSync(path.join(dir, 'postgres')).uid).toBe(statSync(dir).uid);
     });
 
-    test('says whose the directory is when root has started there before', async () => {
+    test('names the owner of the directory after a first start as root', async () => {
       const dir = usedDirectory();
       const app = runApp(dir, '', { asNobody: true });
       await app.ended;
@@ -289,7 +289,7 @@ describe.concurrent('the embedded database', () => {
   });
 });
 
-test('the links between shared libraries are made once and then left alone', () => {
+test('the links between shared libraries are created once', () => {
   const dir = path.join(root, 'package');
   mkdirSync(path.join(dir, 'native/lib'), { recursive: true });
   writeFileSync(path.join(dir, 'native/lib/libpq.so.5.18'), 'library');

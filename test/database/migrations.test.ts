@@ -11,7 +11,7 @@ import { launch, run } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { start } from '../support/start.ts';
 
-/** Everything of the schema that SQL can tell, in one text. */
+/** The whole schema as lines of text. */
 async function schemaOf({ query }: TestDatabase): Promise<string[]> {
   const rows = await query<{ line: string }>(`
     with ours as (select * from pg_class where relnamespace = 'public'::regnamespace and not relispartition)
@@ -41,7 +41,7 @@ async function createEmptyDatabase(isolation = 'read committed'): Promise<TestDa
   return database;
 }
 
-/** Opens the database, migrates it and serves, as the process does. */
+/** Opens and migrates the database and serves, like the command. */
 async function startReplica(url: string) {
   const { config } = readConfig({ ...testEnv, DATABASE_POOL_SIZE: '2' });
   const orm = await openOrm(url, config.database);
@@ -52,7 +52,7 @@ async function startReplica(url: string) {
 }
 
 describe('the migrations', () => {
-  test('make the tables that the entities describe', async () => {
+  test('create the tables that the entities describe', async () => {
     const database = await createDatabase();
     const orm = await openOrm(database.url);
     onTestFinished(() => orm.close(true));
@@ -79,7 +79,7 @@ describe('the migrations', () => {
     },
   );
 
-  test('leave nothing half done when the process is killed among them, and the next start makes it whole', async () => {
+  test('are rolled back when the process is killed, and run again at the next start', async () => {
     const database = await createEmptyDatabase();
     const proxy = await startProxy();
     const { MASTER_KEYS } = testEnv;
@@ -95,7 +95,7 @@ describe('the migrations', () => {
     expect(await schemaOf(database)).toEqual(await schemaOf(await createDatabase()));
   });
 
-  test('wait for another process that migrates, however long that takes', async () => {
+  test('wait for a migration of another process, however long it takes', async () => {
     const database = await createEmptyDatabase();
     const release = await database.hold('select pg_advisory_xact_lock($1)', [0x6a7e4005e]);
     const orm = await openOrm(database.url, { statementTimeout: 1, poolSize: 1 });
@@ -109,12 +109,12 @@ describe('the migrations', () => {
 });
 
 describe('a refresh', () => {
-  test('rewrites the row of its session within the page, and touches no index', async () => {
+  test('rewrites the row of its session within its page, and changes no index', async () => {
     const service = await start();
     const { sessions } = service.clients('grpc');
     const guests = await Promise.all(Array.from({ length: 20 }, () => service.guest()));
     await service.database.query('select pg_stat_reset()');
-    // One after the other: a page is cleaned for its next row only while nobody looks at the old ones.
+    // One after the other: a page is pruned only when no transaction can see its old rows.
     for (const { tokens } of guests)
       for (let i = 0, token = tokens.refreshToken; i < 25; i++) {
         const { tokens: next } = await sessions.refresh({ refreshToken: token });
@@ -126,18 +126,18 @@ describe('a refresh', () => {
       );
       return row!;
     };
-    // A backend hands in its statistics when it ends.
+    // A backend reports its statistics when it ends.
     await service.database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'gatehouse'`,
     );
     await expect.poll(async () => (await updates()).all).toBe(500);
-    // All of them on a machine with nothing else to do; a transaction that is slow keeps old versions on their page.
+    // All of them on an idle machine; a slow transaction keeps old versions on their page.
     expect((await updates()).hot).toBeGreaterThanOrEqual(450);
   });
 });
 
 describe('the tables', () => {
-  test('of sessions keeps room on its pages; that of rate limits writes no log', async () => {
+  test('of sessions keeps room on its pages; that of rate limits is unlogged', async () => {
     const { query } = await createDatabase();
     const storage = await query(
       `select relname, relpersistence, reloptions from pg_class where relname in ('sessions', 'rate_limits', 'users') order by 1`,
@@ -149,7 +149,7 @@ describe('the tables', () => {
     ]);
   });
 
-  test('have a project in each row, first in every key that is not a surrogate', async () => {
+  test('have a project in each row, as the first column of every natural key', async () => {
     const { query } = await createDatabase();
     const without = await query(`
       select tablename from pg_tables t where schemaname = 'public' and not exists (
@@ -168,7 +168,7 @@ describe('the tables', () => {
     for (const { definition } of natural) expect(definition).toMatch(/\(project_id, /);
   });
 
-  test('number their rows in the order of time, so that new ones share a page of the index', async () => {
+  test('have ids in order of time, so that new rows share pages of the index', async () => {
     const service = await start();
     const ids: string[] = [];
     for (let i = 0; i < 30; i++) ids.push((await service.guest()).user.id);

@@ -6,12 +6,12 @@ import { statement } from '../../src/database/statement.ts';
 import { createDatabase } from '../support/database.ts';
 import { startProxy } from '../support/proxy.ts';
 
-const number = statement<{ n: number; backend: number }>(
+const number = statement<{ n: number; backend: number }, { n: number }>(
   'test_number',
-  'select $1::int as n, pg_backend_pid() as backend',
+  'select :n::int as n, pg_backend_pid() as backend',
 );
-const users = statement<{ count: number }>('test_users', 'select count(*)::int from users');
-const bad = statement<{ n: number }>('test_bad', 'select 1 / $1::int as n');
+const users = statement<{ count: number }, object>('test_users', 'select count(*)::int from users');
+const bad = statement<{ n: number }, { n: number }>('test_bad', 'select 1 / :n::int as n');
 
 async function openPipe(poolSize = 5) {
   const database = await createDatabase();
@@ -20,39 +20,39 @@ async function openPipe(poolSize = 5) {
   onTestFinished(() => orm.close(true));
   const autocommit = new Autocommit(orm);
   const numbers = async (count: number) => {
-    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(autocommit, [n])));
+    const rows = await Promise.all(Array.from({ length: count }, (_, n) => number(autocommit, { n })));
     expect(rows.map(([row]) => row!.n)).toEqual(Array.from({ length: count }, (_, n) => n));
     return new Set(rows.map(([row]) => row!.backend));
   };
-  // The first finds no pipe, and has it opened.
+  // The first read finds no pipeline, and opens it.
   await numbers(1);
   await expect.poll(() => proxy.connections).toBe(poolSize > 1 ? 2 : 1);
   await sleep(50);
   return { database, proxy, autocommit, numbers };
 }
 
-test('fifty reads at once share one connection, and each gets its own answer', async () => {
+test('fifty concurrent reads share one connection, and each receives its own rows', async () => {
   const { numbers, proxy } = await openPipe();
   expect((await numbers(50)).size).toBe(1);
   expect(proxy.connections).toBe(2);
 });
 
-test('where there is one connection there is no other for reads', async () => {
+test('a pool of one connection has no pipeline', async () => {
   const { numbers, proxy } = await openPipe(1);
   expect((await numbers(20)).size).toBe(1);
   expect(proxy.connections).toBe(1);
 });
 
-test('a read that fails does so with its own error, and those around it do not', async () => {
+test('a failing read throws its own error, and concurrent reads succeed', async () => {
   const { autocommit, numbers } = await openPipe();
-  const [failure] = await Promise.all([bad(autocommit, [0]).catch((error) => error), numbers(20), numbers(20)]);
+  const [failure] = await Promise.all([bad(autocommit, { n: 0 }).catch((error) => error), numbers(20), numbers(20)]);
   expect(failure).toMatchObject({ code: '22012' });
 });
 
-test('a read that waits for a lock holds up nobody for long, and is answered in the end', async () => {
+test('a read that waits for a lock does not delay others for long, and returns in the end', async () => {
   const { database, autocommit, numbers, proxy } = await openPipe();
   const release = await database.hold('lock table users in access exclusive mode');
-  const waiting = users(autocommit, []);
+  const waiting = users(autocommit, {});
   await database.blocked(1);
   const startedAt = performance.now();
   expect((await numbers(20)).size).toBeGreaterThan(1);
@@ -62,7 +62,7 @@ test('a read that waits for a lock holds up nobody for long, and is answered in 
   expect(proxy.statements.filter(({ name }) => name === 'test_users')).toHaveLength(2);
 });
 
-test('when its connection breaks under twenty reads all of them are answered over others', async () => {
+test('when the connection breaks during twenty reads, all of them return over the pool', async () => {
   const { proxy, numbers } = await openPipe();
   const reached = proxy.hold('before', ({ name }) => name === 'test_number');
   const answers = numbers(20);
@@ -70,7 +70,7 @@ test('when its connection breaks under twenty reads all of them are answered ove
   expect((await answers).size).toBeGreaterThan(1);
 });
 
-test('after a break it comes back by itself', async () => {
+test('the pipeline reopens after its connection broke', async () => {
   const { proxy, numbers } = await openPipe();
   proxy.reset();
   await expect

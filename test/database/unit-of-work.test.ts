@@ -13,7 +13,7 @@ import { start, type TestService } from '../support/start.ts';
 
 type Closure = (em: EntityManager) => Promise<unknown>;
 
-/** Wraps the closure of a method's one transaction, and counts how often the method ran. */
+/** Wraps the closure of a method's transaction, and counts the runs of the method. */
 function intercept(method: string, wrap: (closure: Closure, em: EntityManager, attempt: number) => Promise<unknown>) {
   const seen = { calls: 0, managers: [] as EntityManager[] };
   const interceptor: Interceptor = (next) => (req) => {
@@ -36,7 +36,7 @@ function intercept(method: string, wrap: (closure: Closure, em: EntityManager, a
 const lose: Closure = (em) => em.execute(`do $$ begin raise exception using errcode = '40001'; end $$`);
 
 describe('a call', () => {
-  test('has at most one transaction, whichever method it calls, and ends it before it answers', async () => {
+  test('has at most one transaction, whatever the method, and ends it before it returns', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
     await keepTrailUnsealed(service);
@@ -45,14 +45,14 @@ describe('a call', () => {
       await call();
       const sent = ofCalls(proxy.statements.slice(before)).map(({ text }) => text);
       const ends = sent.filter((text) => /^(begin|commit|rollback)$/.test(text)).join(' ');
-      // Under the stricter isolation a transaction may meet one of the background, and begin anew.
+      // Under serializable isolation a transaction may conflict with a job and run again.
       const once = process.env.ISOLATION ? /^((begin (commit|rollback) )*begin commit)?$/ : /^(begin commit)?$/;
       expect(ends, name).toMatch(once);
       if (ends) expect(sent.at(-1), name).toBe('commit');
     });
   });
 
-  test('needs one connection at a time, whichever method it calls: a pool of one serves them all', async () => {
+  test('needs one connection at a time, whatever the method: a pool of one is enough', async () => {
     const proxy = await startProxy();
     const env = { DATABASE_POOL_SIZE: '1', LIMITS: '*=50', AUTO_CONFIRM_EMAIL: 'on' };
     const service = await start({ databaseUrl: proxy.url, env });
@@ -64,10 +64,10 @@ describe('a call', () => {
       most = Math.max(most, proxy.connections);
     });
     const methods = service.replicas[0]!.app.services.flatMap((each) => each.service.methods.map(({ name }) => name));
-    // Two services have a GetSettings.
+    // GetSettings exists in two services.
     expect([...called].sort(), 'methods.ts calls every method').toEqual([...new Set(methods)].sort());
     expect(most).toBe(1);
-    // What a refusal leaves behind is written after the method's own connection was given back.
+    // The rows of a refusal are written after the method's own connection was returned.
     await service.welcome({ email: 'edith@example.org', password: 'an evening of cards' });
     const { sessions, auth } = service.clients('json');
     const refused = await refusalOf(auth.signIn({ email: 'edith@example.org', password: 'not her password' }));
@@ -80,7 +80,7 @@ describe('a call', () => {
     expect(proxy.connections).toBe(1);
   });
 
-  test('that refuses takes back all it had written', async () => {
+  test('that is refused rolls back all its writes', async () => {
     const { inner } = intercept('CreateUser', async (closure, em) => {
       await closure(em);
       await em.flush();
@@ -106,7 +106,7 @@ describe('a call', () => {
   });
 });
 
-describe('what a refusal must leave behind', () => {
+describe('the write that a refusal must leave behind', () => {
   test('is committed although the call fails: the audit row of a wrong password', async () => {
     const service = await start();
     const { user } = await service.welcome(ada);
@@ -116,7 +116,7 @@ describe('what a refusal must leave behind', () => {
     expect(events).toEqual([{ action: 'auth.login_failed', cause: 'wrong_password', user_id: user.id }]);
   });
 
-  test('is committed although the deadline passes meanwhile: a session that was found stolen ends', async () => {
+  test('is committed although the deadline passes meanwhile: a session is revoked after reuse', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url });
     const { tokens, session } = await service.welcome(ada);
@@ -133,7 +133,7 @@ describe('what a refusal must leave behind', () => {
     await expect.poll(() => failures(service)).toMatchObject([{ action: 'auth.refresh_reuse' }]);
   });
 
-  test('is all there or not at all, and when it cannot be written the call says so', async () => {
+  test('is complete or missing, and when it fails the call fails', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url });
     const { tokens, session } = await service.welcome(ada);
@@ -150,8 +150,8 @@ describe('what a refusal must leave behind', () => {
   });
 });
 
-describe('a transaction that loses against another', () => {
-  test('runs again with a fresh entity manager, while the method and its hash are not repeated', async () => {
+describe('a transaction that conflicts with another', () => {
+  test('runs again with a fresh entity manager, without repeating the method and its hash', async () => {
     const { inner, seen } = intercept('Register', async (closure, em, attempt) => {
       const answer = await closure(em);
       if (attempt < 3) await lose(em);
@@ -170,7 +170,7 @@ describe('a transaction that loses against another', () => {
     expect(await database.query('select action from audit_events')).toEqual([{ action: 'auth.register' }]);
   });
 
-  test('is given up after eight attempts with growing pauses: ABORTED, and nothing is there', async () => {
+  test('fails after eight attempts with growing waits: ABORTED, and nothing is committed', async () => {
     const times: number[] = [];
     const { inner, seen } = intercept('CreateUser', async (closure, em) => {
       times.push(performance.now());
@@ -199,7 +199,7 @@ describe('a transaction that loses against another', () => {
     expect(seen.managers.length).toBe(attempts);
   });
 
-  test('wins in the end when it was a deadlock: a neighbour locks sessions first, BanUser users first', async () => {
+  test('succeeds in the end after a deadlock: another transaction locks sessions first, BanUser users first', async () => {
     const { inner, seen } = intercept('BanUser', (closure, em) => closure(em));
     const proxy = await startProxy();
     const service = await start({ inner, databaseUrl: proxy.url });
@@ -208,7 +208,7 @@ describe('a transaction that loses against another', () => {
     const revoking = proxy.hold('before', 'sessions_revoke');
     const ban = service.clients('grpc').admin.banUser({ userId: user.id }, asService);
     const held = await revoking;
-    await query(`set deadlock_timeout = '1min'`); // so that the neighbour is not the one to give way
+    await query(`set deadlock_timeout = '1min'`); // so that the other transaction is not the one to be aborted
     await query('begin');
     await query('update sessions set aal = aal where id = $1', [session.id]);
     const crossing = query('update users set name = name where id = $1', [user.id]);
@@ -217,7 +217,7 @@ describe('a transaction that loses against another', () => {
     await query('commit');
     await ban;
     expect(seen.calls).toBe(1);
-    // Where the machine is busy it may lose twice.
+    // On a busy machine it may lose twice.
     expect(seen.managers.length).toBeGreaterThan(1);
     expect(await query('select revoke_reason from sessions')).toEqual([{ revoke_reason: 'banned' }]);
     expect(await query(`select action from audit_events where action = 'user.ban'`)).toHaveLength(1);
@@ -225,7 +225,7 @@ describe('a transaction that loses against another', () => {
 });
 
 describe('after the deadline', () => {
-  test('nothing commits: not what waited for the database', async () => {
+  test('a call that waited for the database does not commit', async () => {
     const proxy = await startProxy();
     const { clients, database } = await start({ databaseUrl: proxy.url });
     const inserted = proxy.hold('after', 'insert_users');
@@ -237,7 +237,7 @@ describe('after the deadline', () => {
     expect(await database.query('select * from users')).toEqual([]);
   });
 
-  test('nothing commits: not what a method did that pays no heed', async () => {
+  test('a method that ignores its signal does not commit', async () => {
     const ended = Promise.withResolvers<void>();
     const { inner } = intercept('CreateUser', async (closure, em) => {
       await closure(em);
@@ -267,7 +267,7 @@ describe('after the deadline', () => {
   });
 });
 
-/** A deadline that only the server knows of, so that the answer is the server's. */
+/** A deadline that only the server enforces, so that the error is the server's. */
 function within(milliseconds: number, { headers } = { headers: {} }) {
   return { headers: { ...headers, 'connect-timeout-ms': `${milliseconds}` } };
 }
@@ -276,7 +276,7 @@ function failures({ database }: TestService) {
   return database.query(`select action, cause, user_id from audit_events where result = 'FAILURE'`);
 }
 
-/** How many connections wait for a lock. */
+/** The number of connections waiting for a lock. */
 async function waiting({ database }: TestService): Promise<number> {
   const [row] = await database.query<{ n: number }>(
     `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,

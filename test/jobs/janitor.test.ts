@@ -21,7 +21,7 @@ async function open(database: TestDatabase): Promise<MikroORM & { deletions: () 
   });
 }
 
-/** So many limits and sessions that ended so long ago. */
+/** Inserts limits and sessions that ended `ago`. */
 async function litter({ query }: TestDatabase, count: number, ago: string): Promise<void> {
   await query(
     `insert into rate_limits select ${project}, gen_random_uuid(), now() - interval '${ago}', 1 from generate_series(1, ${count})`,
@@ -44,7 +44,7 @@ async function left({ query }: TestDatabase) {
   return row!;
 }
 
-test('the janitor removes what ended long ago, at most five hundred rows at a time, and nothing else', async () => {
+test('the janitor deletes only rows that ended long ago, at most five hundred at a time', async () => {
   const database = await createDatabase();
   await litter(database, 1200, '31 days');
   await litter(database, 10, '29 days');
@@ -57,11 +57,11 @@ test('the janitor removes what ended long ago, at most five hundred rows at a ti
   expect(await sweep(orm, new Date())).toBe(0);
 });
 
-test('the janitor waits for no lock: it leaves what others hold for its next round', async () => {
+test('the janitor waits for no lock: it skips locked rows until its next run', async () => {
   const database = await createDatabase();
   await litter(database, 20, '31 days');
   const orm = await open(database);
-  const release = await database.hold('select from sessions order by id limit 5 for update');
+  const release = await database.hold('select 1 from sessions order by id limit 5 for update');
   expect(await sweep(orm, new Date())).toBe(35);
   expect(await left(database)).toEqual({ limits: 0, sessions: 5 });
   await release();
@@ -77,13 +77,13 @@ test('the janitors of several replicas share the work', async () => {
   expect(await left(database)).toEqual({ limits: 0, sessions: 0 });
 });
 
-test('a session that has expired is refused everywhere, whether its row is still there or not', async () => {
+test('an expired session is refused everywhere, whether its row still exists or not', async () => {
   const service = await start();
   const { tokens, session, as } = await service.welcome(ada);
   const { sessions, auth } = service.clients('grpc');
   const orm = await open(service.database);
   const isKept = async () =>
-    (await service.database.query('select from sessions where id = $1', [session.id])).length === 1;
+    (await service.database.query('select 1 from sessions where id = $1', [session.id])).length === 1;
   const expectRefused = async (reason: string) => {
     expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe(reason);
     expect((await refusalOf(auth.getMe({}, as))).reason).toMatch(/^(TOKEN|SESSION)_EXPIRED$/);

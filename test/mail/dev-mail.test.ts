@@ -15,7 +15,7 @@ async function startWithMail() {
   return { service, mail, open };
 }
 
-test('the inbox of development lists mails and shows each with its link, without a script', async () => {
+test('/dev/mail lists captured mails and shows each with its link, without a script', async () => {
   const { mail, open } = await startWithMail();
   const list = await open('/dev/mail');
   expect([list.status, list.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
@@ -31,7 +31,7 @@ test('the inbox of development lists mails and shows each with its link, without
   }
 });
 
-test('a mail can be read as JSON, and one that is not there is not found', async () => {
+test('a mail is also served as JSON, and an unknown id is 404', async () => {
   const { mail, open } = await startWithMail();
   const { json } = await open(`/dev/mail?id=${mail.id}`, { accept: 'application/json' });
   expect(json).toMatchObject({ id: mail.id, recipient: ada.email, subject: mail.subject });
@@ -39,7 +39,7 @@ test('a mail can be read as JSON, and one that is not there is not found', async
   expect((await open('/dev/mail', {}, 'POST')).status).toBe(404);
 });
 
-test('a page of somebody else cannot read the inbox under a name of its own', async () => {
+test('another site cannot read the inbox under a host name of its own', async () => {
   const { open } = await startWithMail();
   for (const host of ['evil.example', 'evil.example:9090', 'localhost.evil.example'])
     expect((await open('/dev/mail', { host })).status, host).toBe(403);
@@ -47,7 +47,7 @@ test('a page of somebody else cannot read the inbox under a name of its own', as
     expect((await open('/dev/mail', { host })).status, host).toBe(200);
 });
 
-test('where mail is sent or off there is no inbox, and it is on no port that others reach', async () => {
+test('/dev/mail exists only when mail is captured, and only on the admin port', async () => {
   const { service } = await startWithMail();
   expect((await send(service.replicas[0]!.httpPort, { method: 'GET', path: '/dev/mail' })).status).toBe(404);
   const others: Record<string, string>[] = [{ MAIL_MODE: 'off' }, { SMTP_URL: 'smtp://127.0.0.1:9' }];

@@ -25,7 +25,7 @@ const rowsOf = ({ database }: TestService) =>
 const statesOf = async (service: TestService) => (await rowsOf(service)).map(({ state }) => state);
 const patiently = { timeout: 8000 };
 
-/** A service whose mail goes to a real mail server. */
+/** A service that sends its mail to a real mail server. */
 async function startWithSink(options: Parameters<typeof start>[0] = {}) {
   const sink = await startSink();
   const service = await start({ ...options, env: { ...sink.env, ...options.env } });
@@ -38,7 +38,7 @@ async function startWithSink(options: Parameters<typeof start>[0] = {}) {
   return { sink, service, known, askReset };
 }
 
-test('a mail reaches exactly whom it is for, from whom the settings say, as text and as HTML', async () => {
+test('a mail reaches its recipient alone, with the configured sender, as text and as HTML', async () => {
   const { sink, service, known, askReset } = await startWithSink();
   await known();
   await askReset();
@@ -50,7 +50,7 @@ test('a mail reaches exactly whom it is for, from whom the settings say, as text
     to: [{ address: ada.email }],
     subject: 'Reset your password',
   });
-  const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{32}(?=\s)/.exec(mail!.parsed.text!)![0];
+  const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{56}(?=\s)/.exec(mail!.parsed.text!)![0];
   expect(mail!.parsed.html).toContain(`<a href="${link}">`);
   expect(mail!.parsed.text).toContain('1 hour');
   expect(mail!.raw).toMatch(/^Auto-Submitted: auto-generated\r$/m);
@@ -64,7 +64,7 @@ test.each<[what: string, mode: SinkMode]>([
   ['refuses it for now', { rcpt: 451 }],
   ['refuses its text for now', { data: 452 }],
   ['hangs up before it has taken it', 'drop untaken'],
-])('a mail is tried again, with the same Message-ID and link, when the server %s', async (_, mode) => {
+])('a mail is sent again, with the same Message-ID and link, when the server %s', async (_, mode) => {
   const { sink, service, known, askReset } = await startWithSink();
   await known();
   sink.state.mode = mode;
@@ -78,7 +78,7 @@ test.each<[what: string, mode: SinkMode]>([
   await expect.poll(() => statesOf(service)).toEqual(['sent']);
 });
 
-test('a mail whose receipt is lost arrives twice and is the same, and its link works', async () => {
+test('a mail whose acknowledgement is lost arrives twice, with the same id and a valid link', async () => {
   const { sink, service, known, askReset } = await startWithSink();
   await known();
   sink.state.mode = 'drop';
@@ -93,7 +93,7 @@ test('a mail whose receipt is lost arrives twice and is the same, and its link w
   expect(await service.clients('json').auth.verifyResetToken({ token })).toMatchObject({ valid: true });
 });
 
-test('a mail that the server refuses for good is buried at once, says nothing any more and is counted', async () => {
+test('a mail that the server refuses permanently is given up immediately, loses its content and is counted', async () => {
   const { sink, service, known, askReset } = await startWithSink();
   await known();
   sink.state.mode = { rcpt: 550 };
@@ -107,7 +107,7 @@ test('a mail that the server refuses for good is buried at once, says nothing an
   expect(line).not.toContain('ada');
 });
 
-test('the caller waits for no mail server: not for one that is down, and not for one that keeps silent', async () => {
+test('a call waits for no mail server, whether it is down or silent', async () => {
   const { sink, service, known, askReset } = await startWithSink();
   const down = await start({ env: { SMTP_URL: 'smtp://127.0.0.1:9' } });
   await known();
@@ -123,7 +123,7 @@ test('the caller waits for no mail server: not for one that is down, and not for
   expect((await scrape(down.replicas[0]!)).value('gatehouse_mail_queue_length')).toBe(1);
 });
 
-test("a link's time begins when its mail leaves, be it hours later", async () => {
+test("a link's lifetime begins when its mail is sent, even hours later", async () => {
   const { sink, service, known, askReset } = await startWithSink();
   const { auth } = service.clients('json');
   await known();
@@ -140,7 +140,7 @@ test("a link's time begins when its mail leaves, be it hours later", async () =>
   expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: false });
 });
 
-test('a mail whose link has died is not sent', async () => {
+test('a mail is not sent when its link is no longer valid', async () => {
   const { sink, service, known, askReset } = await startWithSink();
   await known();
   await known(bob);
@@ -148,10 +148,10 @@ test('a mail whose link has died is not sent', async () => {
   await askReset();
   await askReset(bob.email);
   await expect.poll(async () => (await rowsOf(service)).every(({ fault }) => fault), patiently).toBe(true);
-  // Ada asks for a newer one. Bob's waits for a day, and then nobody could use it.
+  // Ada's link is replaced by a newer one. Bob's mail waits for a day, until his link has expired.
   service.pass(61);
   await askReset();
-  // Each has been tried, and none is on its way, with a lease of two minutes, when the server changes its mind.
+  // Both attempts have failed and no mail is leased any longer when the server accepts mail again.
   const tried = `select max(attempts) = 2 and bool_and(fault is not null and due_at < $1::timestamptz + interval '1 minute') as all
     from mail_outbox where state = 'queued'`;
   await expect.poll(() => service.database.query(tried, [service.now()]), patiently).toEqual([{ all: true }]);
@@ -162,7 +162,7 @@ test('a mail whose link has died is not sent', async () => {
   expect(sink.mails[0]!.to).toEqual([ada.email]);
 });
 
-test('mails to one address leave in their order, and those to others do not wait for them', async () => {
+test('mails to one address are sent in order, and mails to others do not wait for them', async () => {
   const { sink, service, known } = await startWithSink();
   const { auth } = service.clients('json');
   await known();
@@ -183,7 +183,7 @@ test('mails to one address leave in their order, and those to others do not wait
   ]);
 });
 
-test('two replicas send each of many mails once', async () => {
+test('two replicas send each of many mails exactly once', async () => {
   const { sink, service, known } = await startWithSink({ replicas: 2 });
   const people = Array.from({ length: 2 * crowd }, (_, n) => ({ email: `p${n}@example.org`, password: ada.password }));
   for (const each of people) await known(each);
@@ -196,7 +196,7 @@ test('two replicas send each of many mails once', async () => {
   expect(sink.mails.flatMap(({ to }) => to).toSorted()).toEqual(people.map(({ email }) => email).toSorted());
 });
 
-test('a dispatcher that dies after the server took a mail costs one duplicate, and no mail is lost', async () => {
+test('a dispatcher that dies after the server accepted a mail causes one duplicate, and no mail is lost', async () => {
   const sink = await startSink();
   const service = await start({ env: { ...sink.env, MAIL_MODE: 'smtp', SMTP_URL: 'smtp://127.0.0.1:9' } });
   const { auth, admin } = service.clients('json');
@@ -222,7 +222,7 @@ test('a dispatcher that dies after the server took a mail costs one duplicate, a
   expect(sink.mails.length).toBeLessThanOrEqual(2);
 });
 
-/** What a dispatcher of another process on the same database works with. */
+/** The dependencies of a dispatcher of another process on the same database. */
 async function openDispatcher({ database, config, now }: TestService, port: number) {
   const orm = await openOrm(database.url);
   onTestFinished(() => orm.close(true));
@@ -235,7 +235,7 @@ async function openDispatcher({ database, config, now }: TestService, port: numb
   };
 }
 
-test('a mail is given up after sixteen tries', async () => {
+test('a mail is given up after sixteen attempts', async () => {
   const { sink, service, known, askReset } = await startWithSink({ env: { PASSWORD_RESET_LIFETIME: '1h' } });
   await known();
   sink.state.mode = { rcpt: 451 };
@@ -249,7 +249,7 @@ test('a mail is given up after sixteen tries', async () => {
   expect(sink.state.tries).toBe(16);
 }, 40_000);
 
-test('with MAIL_MODE=off nothing is queued, and everybody is answered the same', async () => {
+test('with MAIL_MODE=off no mail is queued, and the responses are the same', async () => {
   const service = await start({ env: { MAIL_MODE: 'off' } });
   const { auth } = service.clients('json');
   await service.welcome();

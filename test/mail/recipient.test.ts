@@ -8,7 +8,7 @@ import { start, wires } from '../support/start.ts';
 
 const patiently = { timeout: 8000 };
 
-/** All that the contract lets in, and that a library may be tempted to quote, to fold, to decode or to resolve. */
+/** Addresses that the contract allows and that a library might quote, fold, decode or resolve. */
 const odd = [
   'Ada.Lovelace@Example.ORG',
   '.ada@example.org',
@@ -31,7 +31,7 @@ const odd = [
   `${'a'.repeat(64)}@example.org`,
 ];
 
-/** Lists, names, comments, quotes, and what begins a header once it is decoded. */
+/** Lists, names, comments, quotes, and texts that begin a header after decoding. */
 const none = [
   'a@x.com,b@y.com',
   'a@x.com;b@y.com',
@@ -67,7 +67,7 @@ const none = [
 ];
 
 describe.each(wires)('over %s', (wire) => {
-  test('a mail server is told exactly the address that is stored, byte for byte, however odd', async () => {
+  test('a mail server receives exactly the stored address, byte for byte, however unusual', async () => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { admin, auth } = service.clients(wire);
@@ -83,7 +83,7 @@ describe.each(wires)('over %s', (wire) => {
     await expect.poll(() => sink.mails.length, patiently).toBe(odd.length);
   });
 
-  test('what is more, or other, than one address is refused wherever one is named, and nothing is sent', async () => {
+  test('every field for an address refuses anything but a single address, and no mail is sent', async () => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { admin, auth, accounts } = service.clients(wire);

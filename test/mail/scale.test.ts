@@ -18,7 +18,7 @@ const patiently = { timeout: 15_000 };
 
 const idOf = ({ parsed }: TakenMail) => /^<([0-9a-f-]{36})@/.exec(parsed.messageId!)![1]!;
 
-/** The ids of the mails that each address got, in the order of their coming. */
+/** The ids of the mails by address, in order of arrival. */
 function arrivals(mails: readonly TakenMail[]): Map<string, string[]> {
   const byAddress = Map.groupBy(mails, ({ to }) => to[0]!);
   return new Map([...byAddress].map(([address, each]) => [address, each.map(idOf)]));
@@ -30,7 +30,7 @@ function idsFor(address: string): string[] {
   return [mailIdOf(first), mailIdOf(first + 1)];
 }
 
-/** How many milliseconds the slowest of these calls took. */
+/** The duration of the slowest of these calls in milliseconds. */
 async function slowestOf(calls: readonly (() => Promise<unknown>)[]): Promise<number> {
   let slowest = 0;
   for (const call of calls) {
@@ -41,7 +41,7 @@ async function slowestOf(calls: readonly (() => Promise<unknown>)[]): Promise<nu
   return slowest;
 }
 
-test('with ten thousand mails queued nobody waits for the server, and when it is back they leave, for each address in order', async () => {
+test('with ten thousand queued mails no call waits for the mail server, and once it is back each address gets its mails in order', async () => {
   const sink = await startSink();
   const service = await start({ env: { ...sink.env, MAIL_GAP: '0s', MAIL_HOURLY_LIMIT: '1000' } });
   await service.clients('json').admin.createUser(ada, asService);
@@ -54,7 +54,7 @@ test('with ten thousand mails queued nobody waits for the server, and when it is
   expect(await slowestOf(asking)).toBeLessThan(2000);
   const told = async () => (await scrape(service.replicas[0]!)).value('gatehouse_mail_queue_length');
   expect(sink.mails).toEqual([]);
-  expect(await told(), 'while it hangs').toBe(10_000);
+  expect(await told(), 'while the mail server hangs').toBe(10_000);
 
   sink.state.mode = 'take';
   sink.hangUp();
@@ -62,12 +62,12 @@ test('with ten thousand mails queued nobody waits for the server, and when it is
   expect(await slowestOf(asking)).toBeLessThan(2000);
   await expect.poll(told, patiently).toBeLessThan(10_000);
   const seen = arrivals(sink.mails);
-  // What hung is due again in half a minute, behind the others, and so are those that follow it.
+  // The mails whose attempt hung are due again in half a minute, and so are later mails to the same addresses.
   expect(seen.size).toBeGreaterThan(200);
   for (const [address, ids] of seen) expect(ids, address).toEqual(idsFor(address).slice(0, ids.length));
 }, 60_000);
 
-test('the next mails are found among ten thousand, and many that have left, by reading some rows for each', async () => {
+test('claiming mails reads a few rows for each, among ten thousand queued and many sent mails', async () => {
   const database = await createDatabase();
   const orm = await openOrm(database.url);
   onTestFinished(() => orm.close(true));
@@ -92,7 +92,7 @@ test('the next mails are found among ten thousand, and many that have left, by r
   }
 });
 
-test('a process that is killed after the server took its mails has them sent twice at most, and loses none', async () => {
+test('mails of a killed process are sent at most twice, and none is lost', async () => {
   const sink = await startSink();
   const database = await createDatabase();
   const proxy = await startProxy();
@@ -111,16 +111,16 @@ test('a process that is killed after the server took its mails has them sent twi
     database.query<{ id: string; attempts: number }>(`select id, attempts from mail_outbox where state = 'queued'`);
   await expect.poll(async () => (await queued()).every(({ attempts }) => attempts === 1), patiently).toBe(true);
   const unmarked = (await queued()).map(({ id }) => id);
-  expect(unmarked.length, 'those that the dead process had sent').toBeGreaterThan(0);
+  expect(unmarked.length, 'mails that the killed process had sent').toBeGreaterThan(0);
   const taken = sink.mails.map(idOf);
-  expect(taken.toSorted(), 'leased: nobody else touches them').toEqual([...new Set(taken)].toSorted());
+  expect(taken.toSorted(), 'leased: no other process sends them').toEqual([...new Set(taken)].toSorted());
   await database.query(`update mail_outbox set due_at = due_at - interval '2 minutes' where state = 'queued'`);
   await expect.poll(queued, patiently).toEqual([]);
 
   const counts = new Map([...Map.groupBy(sink.mails, idOf)].map(([id, copies]) => [id, copies.length]));
-  expect(counts.size, 'none is lost').toBe(people.length);
+  expect(counts.size, 'no mail is lost').toBe(people.length);
   for (const [id, count] of counts) expect(count).toBeLessThanOrEqual(unmarked.includes(id) ? 2 : 1);
-  expect(Math.max(...counts.values()), 'or nobody was killed in time').toBe(2);
+  expect(Math.max(...counts.values()), 'or the process was killed too late').toBe(2);
   for (const copies of Map.groupBy(sink.mails, idOf).values())
     expect(new Set(copies.map(({ parsed }) => parsed.text)).size).toBe(1);
   for (const wire of wires) {

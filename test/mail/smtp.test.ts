@@ -5,7 +5,7 @@ import { ada } from '../support/people.ts';
 import { startSink } from '../support/smtp-sink.ts';
 
 const sender = { name: '', address: 'no-reply@gatehouse.test' };
-const letter = {
+const mail = {
   id: '019a0000-0000-7000-8000-000000000001',
   recipient: ada.email,
   subject: 's',
@@ -14,22 +14,22 @@ const letter = {
   createdAt: new Date(0),
 };
 
-test('a try ends in time when the server keeps silent, and that is not final', async () => {
+test('an attempt times out when the server is silent, and may be repeated', async () => {
   const sink = await startSink();
   sink.state.mode = 'hang';
   const delivery = smtpDelivery({ scheme: 'smtp', host: '127.0.0.1', port: sink.port, auth: undefined }, sender);
   onTestFinished(() => delivery.close());
-  const sent = delivery.send(letter, AbortSignal.timeout(200)).catch((error: unknown) => error);
+  const sent = delivery.send(mail, AbortSignal.timeout(200)).catch((error: unknown) => error);
   expect(await sent).toMatchObject({ code: 'TIMEOUT', isFinal: false });
 });
 
-test('a mail that was given up while others were ahead of it does not leave later', async () => {
+test('a mail that was aborted while it waited behind others is not sent later', async () => {
   const sink = await startSink();
   sink.state.mode = 'hang';
   const delivery = smtpDelivery({ scheme: 'smtp', host: '127.0.0.1', port: sink.port, auth: undefined }, sender);
   onTestFinished(() => delivery.close());
   const send = (n: number, signal: AbortSignal) =>
-    delivery.send({ ...letter, id: `${n}`, recipient: `p${n}@example.org` }, signal).catch((error: unknown) => error);
+    delivery.send({ ...mail, id: `${n}`, recipient: `p${n}@example.org` }, signal).catch((error: unknown) => error);
   const ahead = new AbortController();
   const busy = Array.from({ length: 5 }, (_, n) => send(n, ahead.signal));
   await expect.poll(() => sink.state.tries).toBe(5);
@@ -47,12 +47,12 @@ test('a mail that was given up while others were ahead of it does not leave late
 test.each([
   ['offers no TLS', {}],
   ['shows a certificate that nobody trusts', { startTls: true }],
-])('a server elsewhere that %s is given nothing', async (_, options) => {
+])('a remote server that %s receives no mail', async (_, options) => {
   const sink = await startSink(options);
-  // Resolved to loopback like any name, and not known to be local.
+  // 127.1 leads to this machine, but is not recognized as local.
   const delivery = smtpDelivery({ scheme: 'smtp', host: '127.1', port: sink.port, auth: undefined }, sender);
   onTestFinished(() => delivery.close());
-  const sent = delivery.send(letter, AbortSignal.timeout(5000)).catch((error: unknown) => error);
+  const sent = delivery.send(mail, AbortSignal.timeout(5000)).catch((error: unknown) => error);
   expect(await sent).toBeInstanceOf(DeliveryFault);
   expect(await sent).toMatchObject({ isFinal: false });
   expect(sink.mails).toEqual([]);

@@ -10,7 +10,7 @@ import { start } from '../support/start.ts';
 
 const patiently = { timeout: 8000 };
 
-test('users are written to in their language, and those whose language we do not have in the default one', async () => {
+test('users receive mails in their language, or in the default one when there are no texts in theirs', async () => {
   const service = await start({ env: { MAIL_LOCALE: 'de', MAIL_GAP: '0s' } });
   const { auth } = service.clients('json');
   const { as } = await service.welcome();
@@ -34,7 +34,7 @@ function folderWith(files: Record<string, string>): string {
   return folder;
 }
 
-test('an operator has texts of their own, in which a name is never more than a name', async () => {
+test('an operator supplies texts, and values in them are only text', async () => {
   const folder = folderWith({
     'en/password_reset.txt': 'Subject: Hello {{name}}\n\nDear {{name}}\n\n{{link}}\n',
     'fr/magic_link.txt': 'Subject: Votre lien\n\n{{link}}\n',
@@ -64,11 +64,11 @@ test.each<[fault: string, files: Record<string, string>, sentence: RegExp]>([
   ['no subject', { 'en/magic_link.txt': 'no\n\n{{link}}' }, /Subject/],
   ['the name of no mail', { 'en/magic.txt': 'Subject: s\n\nno' }, /no mail of that name/],
   ['HTML alone', { 'en/magic_link.html': '{{link}}' }, /magic_link\.txt is missing/],
-])('no replica starts with texts that have %s', (_, files, sentence) => {
+])('a replica does not start with texts that have %s', (_, files, sentence) => {
   expect(() => Templates.load('en', folderWith(files))).toThrow(sentence);
 });
 
-test('every mail has a text in every language, without a word that was not filled in', () => {
+test('every mail has a text in every language, and no placeholder remains in it', () => {
   const templates = Templates.load('en');
   const values = {
     site: 's',
@@ -92,17 +92,17 @@ test('every mail has a text in every language, without a word that was not fille
   ];
   for (const kind of [...kinds, 'password_changed', 'already_registered', 'account_invite', 'new_device'] as const)
     for (const locale of ['en', 'de']) {
-      const { subject, text, html } = templates.word(kind as 'verification', locale, values);
+      const { subject, text, html } = templates.render(kind as 'verification', locale, values);
       for (const each of [subject, text, html]) expect(each, `${locale} ${kind}`).not.toMatch(/\{\{|undefined|NaN/);
       expect(html).toContain(`<html lang="${locale}">`);
     }
 });
 
-test.each(['en', 'de'])('a mail with a code beside its link has a text of its own in %s', (locale) => {
+test.each(['en', 'de'])('a magic link with a code has a text of its own in %s', (locale) => {
   const values = { site: 's', email: 'e', link: 'http://l', lifetime: '600' };
   const templates = Templates.load('en');
   const [plain, coded] = [values, { ...values, code: '012345' }].map((each) =>
-    templates.word('magic_link', locale, each),
+    templates.render('magic_link', locale, each),
   );
   for (const each of [coded!.text, coded!.html]) {
     expect(each).toContain('012345');
@@ -112,13 +112,13 @@ test.each(['en', 'de'])('a mail with a code beside its link has a text of its ow
   expect(plain!.subject).not.toBe(coded!.subject);
 });
 
-test.each(['../../etc', 'en;q=1', 'EN_us', '', 'xx', 'constructor'])('the locale %s leads to a text', (locale) => {
+test.each(['../../etc', 'en;q=1', 'EN_us', '', 'xx', 'constructor'])('the locale %s selects a text', (locale) => {
   const values = { site: 's', email: 'e', name: 'n' };
-  expect(Templates.load('en').word('already_registered', locale, values).subject).toBe('You already have an account');
+  expect(Templates.load('en').render('already_registered', locale, values).subject).toBe('You already have an account');
 });
 
 test('a value cannot begin a header', async () => {
   const templates = Templates.load('en', folderWith({ 'en/magic_link.txt': 'Subject: For {{name}}\n\n{{link}}' }));
   const values = { name: 'x\r\nBcc: eve@example.org', link: 'http://l', site: '', email: '' };
-  expect(templates.word('magic_link', 'en', values).subject).toBe('For x Bcc: eve@example.org');
+  expect(templates.render('magic_link', 'en', values).subject).toBe('For x Bcc: eve@example.org');
 });

@@ -8,7 +8,7 @@ import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { sweep } from '../../src/jobs/janitor.ts';
 import { MailedCodes } from '../../src/one-time/code.ts';
-import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from '../../src/one-time/secret.ts';
+import { mintOneTimeValue, type OneTimeKind, readOneTimeValue } from '../../src/one-time/secret.ts';
 import { consume, issue, look, type OneTimeDraft, voidFor } from '../../src/one-time/token.ts';
 import { defaultProjectId as projectId } from '../../src/project/project.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -45,13 +45,13 @@ function ways(orm: MikroORM) {
   return {
     issue: (draft: Partial<OneTimeDraft> = {}, now = noon) =>
       transact(orm, (em) => issue(em, { ...forAda, ...draft }, now)),
-    consume: (kind: OneTimeKind, raw: string, now = noon, userId?: string) =>
-      transact(orm, (em) => consume(em, kind, { projectId, raw, userId }, now)),
+    consume: (kind: OneTimeKind, raw: string, now = noon) =>
+      transact(orm, (em) => consume(em, kind, { projectId, raw }, now)),
     look: (kind: OneTimeKind, raw: string, now = noon) => look(new Autocommit(orm), kind, { projectId, raw }, now),
   };
 }
 
-test('a value works once, for its kind, and looking at it does not use it', async () => {
+test('a value works once and for its kind only, and looking at it does not use it', async () => {
   const { orm } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -65,7 +65,7 @@ test('a value works once, for its kind, and looking at it does not use it', asyn
   expect(await look('password_reset', raw)).toMatchObject({ is_good: false });
 });
 
-test('of twenty calls with one value one uses it', async () => {
+test('of twenty calls with one value, one uses it', async () => {
   const { orm, database } = await prepare();
   const { issue, consume } = ways(orm);
   const { raw } = await issue();
@@ -76,7 +76,7 @@ test('of twenty calls with one value one uses it', async () => {
   expect(used).toHaveLength(1);
 });
 
-test('of twenty values of one kind issued at once to one user one is good', async () => {
+test('of twenty values of one kind that are issued at once to one user, one can be used', async () => {
   const { orm, database } = await prepare();
   const { issue, look } = ways(orm);
   const { answers } = await together(() => issue());
@@ -86,7 +86,7 @@ test('of twenty values of one kind issued at once to one user one is good', asyn
   expect(open).toHaveLength(1);
 });
 
-test('a newer value of a kind voids the older one of that user, and no other', async () => {
+test('a newer value voids the older one of its kind and user, and no other', async () => {
   const { orm } = await prepare();
   const { issue, look } = ways(orm);
   const old = await issue();
@@ -103,7 +103,7 @@ test('a newer value of a kind voids the older one of that user, and no other', a
     expect(await isGood(kind, value)).toBe(true);
 });
 
-test('voiding ends the kinds that are named, or all, and only of that user', async () => {
+test('voidFor voids the values of the named kinds, or of all kinds, of that user only', async () => {
   const { orm } = await prepare();
   const { issue, look } = ways(orm);
   const values = await Promise.all(kinds.map(async (kind) => [kind, await issue({ kind })] as const));
@@ -119,7 +119,7 @@ test('voiding ends the kinds that are named, or all, and only of that user', asy
   expect((await look('password_reset', bobs.raw))!.is_good).toBe(true);
 });
 
-test('a value that nobody was sent lasts a day, and expires without a janitor', async () => {
+test('a value whose mail was not sent expires after a day, without the janitor', async () => {
   const { orm, database } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -135,7 +135,7 @@ test.each<[what: string, sql: string]>([
   ['was deleted', `update users set deleted_at = '2026-01-01'`],
   ['is banned', `update users set banned_until = '2030-01-01'`],
   ['has another address by now', `update users set email_key = 'other-' || id`],
-])('a value is no good to somebody who %s', async (_, sql) => {
+])('a value cannot be used by a user who %s', async (_, sql) => {
   const { orm, database } = await prepare();
   const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
@@ -144,20 +144,34 @@ test.each<[what: string, sql: string]>([
   expect(await consume('password_reset', raw)).toBeUndefined();
 });
 
-test('a value is no good in the hands of another user or in another project', async () => {
+test('a value cannot be used in the name of another user or in another project', async () => {
   const { orm } = await prepare();
-  const { issue, consume } = ways(orm);
+  const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
-  expect(await consume('password_reset', raw, noon, bob)).toBeUndefined();
+  const bytes = Buffer.from(raw.slice(5), 'base64url');
+  const inBobsName = Buffer.concat([Buffer.from(bob.replaceAll('-', ''), 'hex'), bytes.subarray(16)]);
+  const forged = `ghot_${inBobsName.toString('base64url')}`;
+  expect(await look('password_reset', forged)).toBeUndefined();
+  expect(await consume('password_reset', forged)).toBeUndefined();
+  // The address of an email_change is not compared with the user's.
+  const change = await issue({ kind: 'email_change' });
+  const { hash } = readOneTimeValue(projectId, 'email_change', change.raw)!;
+  const inTheNameOf = (userId: string) =>
+    transact(orm, (em) => consume_(em, { projectId, userId, hash }, 'email_change'));
+  expect(await inTheNameOf(bob)).toBeUndefined();
+  expect(await inTheNameOf(ada)).toBeDefined();
   const elsewhere = { projectId: '019a0000-0000-7000-8000-00000000000c', raw };
   expect(await transact(orm, (em) => consume_(em, elsewhere))).toBeUndefined();
-  expect(await consume('password_reset', raw, noon, ada)).toBeDefined();
+  expect(await consume('password_reset', raw)).toBeDefined();
 });
 
-const consume_ = (em: Parameters<typeof consume>[0], value: { projectId: string; raw: string }) =>
-  consume(em, 'password_reset', value, noon);
+const consume_ = (
+  em: Parameters<typeof consume>[0],
+  value: Parameters<typeof consume>[2],
+  kind: OneTimeKind = 'password_reset',
+) => consume(em, kind, value, noon);
 
-test('nobody and deleted users are issued nothing, at the same number of statements', async () => {
+test('unknown and deleted users are issued nothing, with the same number of statements', async () => {
   const { orm, database } = await prepare();
   const { issue } = ways(orm);
   await issue({ userId: '00000000-0000-0000-0000-000000000000' });
@@ -166,31 +180,32 @@ test('nobody and deleted users are issued nothing, at the same number of stateme
   expect(await database.query('select 1 from one_time_tokens')).toEqual([]);
 });
 
-test('values are 192 random bits, never repeat, and only their hash is stored', async () => {
+test('values name their user before 208 random bits, never repeat, and are stored as a hash only', async () => {
   const { orm, database } = await prepare();
   const { raw } = await ways(orm).issue();
-  expect(raw).toMatch(/^ghot_[\w-]{32}$/);
+  expect(raw).toMatch(/^ghot_[\w-]{56}$/);
+  expect(readOneTimeValue(projectId, 'magic_link', raw)!.userId).toBe(ada);
   const dump = await database.dump();
   for (const spelling of [raw, raw.slice(5), Buffer.from(raw).toString('hex')]) expect(dump).not.toContain(spelling);
-  const many = new Set(Array.from({ length: 100_000 }, mintOneTimeValue));
+  const many = new Set(Array.from({ length: 100_000 }, () => mintOneTimeValue(ada).slice(5 + 24)));
   expect(many.size).toBe(100_000);
   const counts = new Map<string, number>();
   for (const each of [...many].slice(0, 10_000))
-    for (const letter of each.slice(5)) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+    for (const letter of each) counts.set(letter, (counts.get(letter) ?? 0) + 1);
   expect(counts.size).toBe(64);
-  // Five deviations of a fair die with 64 faces.
+  // Five standard deviations of a fair die with 64 faces.
   for (const count of counts.values()) expect(Math.abs(count - 5000)).toBeLessThan(5 * Math.sqrt(5000));
 });
 
-test('nothing but what was minted is looked up, and each kind has a hash of its own', () => {
-  const raw = mintOneTimeValue();
+test('only texts of the minted form are looked up, and a value has another hash for each kind', () => {
+  const raw = mintOneTimeValue(ada);
   for (const garbage of ['', 'x', 'ghot_', `${raw}A`, raw.slice(0, -1), ` ${raw}`, raw.toUpperCase(), `ghr_${raw}`])
-    expect(hashOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
-  const hashes = new Set(kinds.map((kind) => hashOneTimeValue(projectId, kind, raw)!.toString('hex')));
+    expect(readOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
+  const hashes = new Set(kinds.map((kind) => readOneTimeValue(projectId, kind, raw)!.hash.toString('hex')));
   expect(hashes.size).toBe(kinds.length);
 });
 
-test('a code means something under the keys that it was made with alone, also once a newer key is the first', async () => {
+test('a code is accepted under the master key that it was minted with only, also after a newer key became the first', async () => {
   const { orm } = await prepare();
   const [old, newer] = ['old', 'newer'].map((id) => ({ id, key: createHash('sha256').update(id).digest() })) as [
     MasterKey,
@@ -200,12 +215,12 @@ test('a code means something under the keys that it was made with alone, also on
   const { raw: code, ...hashes } = new MailedCodes(new MasterKeys([old])).mint(asked);
   await ways(orm).issue({ kind: 'magic_link', ...hashes });
   const tryUnder = (...keys: MasterKey[]) =>
-    new MailedCodes(new MasterKeys(keys)).try(new Autocommit(orm), { ...asked, code }, noon);
-  expect(await tryUnder(newer)).toEqual({ userId: ada, hash: undefined });
-  expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
+    new MailedCodes(new MasterKeys(keys)).try(new Autocommit(orm), ada, { ...asked, code }, noon);
+  expect(await tryUnder(newer)).toEqual({ value: undefined });
+  expect(await tryUnder(newer, old)).toEqual({ value: { userId: ada, hash: expect.any(Buffer) } });
 });
 
-test('codes are six digits, each as frequent as the other, in every place', () => {
+test('codes are six digits, and all digits are equally frequent in every place', () => {
   const codes = new MailedCodes(new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 7) }]));
   const asked = { projectId, kind: 'magic_link', target: '', clientNonce: '' } as const;
   const counts = new Map<string, number>();
@@ -216,11 +231,11 @@ test('codes are six digits, each as frequent as the other, in every place', () =
       counts.set(`${place} ${digit}`, (counts.get(`${place} ${digit}`) ?? 0) + 1);
   }
   expect(counts.size).toBe(60);
-  // Six deviations: one run in ten million would meet them by chance.
+  // Six standard deviations: one run in ten million fails by chance.
   for (const count of counts.values()) expect(Math.abs(count - 2000)).toBeLessThan(6 * Math.sqrt(1800));
 });
 
-test('the janitor removes values a week after they expired, and mails a week after they left', async () => {
+test('the janitor deletes values a week after they expired, and mails a week after they were sent', async () => {
   const { orm, database } = await prepare();
   const { issue } = ways(orm);
   await issue();

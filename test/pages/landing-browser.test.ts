@@ -67,7 +67,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
   });
 
   test.each(['light', 'dark'] as const)(
-    'pages can be read, %s, with long words and large userMail',
+    'pages can be read, %s, with long words and large letters',
     async (colorScheme) => {
       const { service, link } = await forgotten();
       const page = await openBrowser(service, { colorScheme, locale: 'de-AT' });

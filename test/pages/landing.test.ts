@@ -24,7 +24,7 @@ describe.each(wires)('for clients over %s', (wire) => {
   test('opening the link that verifies an address changes nothing, however often and by whatever; its button does', async () => {
     const { service, user, visit, link } = await registered();
     const { auth } = service.clients(wire);
-    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{32}$/);
+    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{56}$/);
     const before = await service.database.checksums();
     for (const method of ['GET', 'GET', 'HEAD', 'HEAD'])
       expect((await visit.open(link.path, {}, method)).status, method).toBe(200);
@@ -77,7 +77,7 @@ describe.each(wires)('for clients over %s', (wire) => {
       ['', /^Enter a new password\.$/],
       ['xqzvwk7', /^This password is too short\. It needs at least 8 characters\.$/],
       ['password', /many people use/],
-      ['ada@example.org', /too close to your name/],
+      ['ada@example.org', /too similar to your name/],
       ['a'.repeat(1025), /cannot be used/],
       ['with a \u0007 bell', /cannot be used/],
     ];
@@ -107,7 +107,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     const magic = await linkTo(service);
     const invite = await accounts.createAccountInvite(
       { accountId: account.id, email: bob.email, role: AccountRole.MEMBER },
-      as,
+      asService,
     );
     const referral = await accounts.getReferral({}, as);
     await mailsTo(service, bob.email);
@@ -115,7 +115,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     const links: [path: string, heading: string][] = [
       [magic.path, 'This link opens in the application'],
       [pathOfLink(invite.link), 'Accept this invitation in the application'],
-      [pathOfLink(referral.link), 'This recommendation counts in the application'],
+      [pathOfLink(referral.link), 'Use this referral in the application'],
     ];
     for (const [path, heading] of links) {
       expect(await visit.open(path), path).toMatchObject({ status: 200, heading, form: undefined });
@@ -132,13 +132,20 @@ describe.each(wires)('for clients over %s', (wire) => {
 test('where an application has pages of its own, links lead there and the service has none', async () => {
   const { visit, link, service } = await registered({ FRONTEND_URL: 'https://app.example.org/' });
   const { token } = link;
-  for (const path of ['/verify-email', '/reset-password', '/confirm-email-change', '/magic-link', '/invite', '/'])
+  for (const path of [
+    '/verify-email',
+    '/reset-password',
+    '/confirm-email-change',
+    '/magic-link',
+    '/invite',
+    '/reject-registration',
+  ])
     for (const method of ['GET', 'HEAD', 'POST']) {
       const answer =
         method === 'POST' ? await visit.post(path, { token }) : await visit.open(`${path}?token=${token}`, {}, method);
       expect(answer.status, `${method} ${path}`).toBe(404);
     }
-  expect((await visit.open('/?referral_code=x')).status).toBe(404);
+  expect((await visit.open('/?referral_code=x')).json).toMatchObject({ name: 'gatehouse' });
   await service.clients('json').auth.verifyEmail({ token });
 });
 

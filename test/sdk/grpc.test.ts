@@ -28,7 +28,7 @@ describe('replicas', () => {
     expect(counted).toBeLessThanOrEqual(12);
   });
 
-  test('that are left take the calls of one that stops, and no read fails', async () => {
+  test('take over the calls of one that stops, and no read fails', async () => {
     const service = await start();
     const { tokens } = await service.welcome();
     const { replica } = await startReplica(service.database);
@@ -45,7 +45,7 @@ describe('replicas', () => {
 });
 
 describe('a client', () => {
-  test('that is closed finishes the calls under way, and makes no further ones', async () => {
+  test('that is closed finishes its calls in flight, and accepts no further ones', async () => {
     const service = await start({ inner: [(next) => (req) => sleep(300).then(() => next(req))] });
     const gatehouse = openNode(bothOf(service.replicas[0]!));
     const last = gatehouse.auth.signUpAnonymous({});
@@ -55,7 +55,7 @@ describe('a client', () => {
     expect((await failureOf(gatehouse.auth.signUpAnonymous({}))).error.rawMessage).toMatch(/shut down/);
   });
 
-  test('that cannot send a header says so by a ConnectError', async () => {
+  test('that cannot send a header throws a ConnectError', async () => {
     const { auth } = openNode('localhost:1');
     const { error } = await failureOf(auth.getMe({}, { headers: { 'x-name': 'Zoë' } }));
     expect(error.rawMessage).toMatch(/illegal characters/);
@@ -73,7 +73,7 @@ describe('a client', () => {
 });
 
 describe('with TLS', () => {
-  test('the service is trusted by the authority that is named, and by no other', async () => {
+  test('only a service with a certificate of the given authority is trusted', async () => {
     const { ca, address } = await serveTls();
     const { auth } = openNode(address, { tls: { ca } });
     expect((await auth.signUpAnonymous({})).user!.isAnonymous).toBe(true);
@@ -83,14 +83,14 @@ describe('with TLS', () => {
     }
   });
 
-  test('the certificate must bear the name of the address, or the name that is given', async () => {
+  test('the certificate must contain the host of the address, or the given name', async () => {
     const { ca, address } = await serveTls({ host: 'gatehouse.test' });
     const { error } = await failureOf(openNode(address, { tls: { ca } }).auth.signUpAnonymous({}));
     expect(error.code).toBe(Code.Unavailable);
     await openNode(address, { tls: { ca, serverName: 'gatehouse.test' } }).auth.signUpAnonymous({});
   });
 
-  test('a client shows its own certificate where one is asked for', async () => {
+  test('a client sends its own certificate where one is requested', async () => {
     const { ca, key, address } = await serveTls({ asksForCertificate: true });
     await openNode(address, { tls: { ca, key, cert: ca } }).auth.signUpAnonymous({});
     const { error } = await failureOf(openNode(address, { tls: { ca } }).auth.signUpAnonymous({}));
@@ -99,7 +99,7 @@ describe('with TLS', () => {
 });
 
 describe('streams', () => {
-  test('give their messages one by one, and end when the reader has enough', async () => {
+  test('yield their messages one by one, and end when the reader stops', async () => {
     const service = await start();
     const health = healthOf(service.replicas[0]!.grpcPort);
     const seen: Status[] = [];
@@ -110,7 +110,7 @@ describe('streams', () => {
     expect(seen).toEqual([Status.SERVING]);
   });
 
-  test('end with their deadline, or when they are aborted', async () => {
+  test('end at their deadline, or when they are aborted', async () => {
     const service = await start();
     const health = healthOf(service.replicas[0]!.grpcPort);
     const read = async (options: { timeoutMs?: number; signal?: AbortSignal }) => {
@@ -121,7 +121,7 @@ describe('streams', () => {
     expect((await failureOf(read({ signal: AbortSignal.abort() }))).error.code).toBe(Code.Canceled);
   });
 
-  test('fail with the code they were refused with, also before the first message', async () => {
+  test('fail with the code of their refusal, also before the first message', async () => {
     const health = healthOf(1);
     const read = async () => {
       for await (const _ of health.watch({})) expect.fail('no message');
@@ -140,7 +140,7 @@ function healthOf(port: number) {
   return createClient(Health, createGrpcTransport(channel, []));
 }
 
-/** The service once more, behind TLS at localhost, with a certificate that is its own authority. */
+/** A second replica, behind TLS at localhost, with a self-signed certificate. */
 async function serveTls({ host = 'localhost', asksForCertificate = false } = {}) {
   const { replicas } = await start();
   const { services, interceptors } = replicas[0]!.app;

@@ -21,23 +21,23 @@ afterAll(() => consumer?.remove());
 const compile = (project: string, ...options: string[]) =>
   run('tsc', ['-p', `tsconfig.${project}.json`, ...options], consumer.app);
 
-/** The Nodes at hand that a consumer may have. */
+/** The installed versions of Node that a consumer may have. */
 const nodes = [process.execPath, '/usr/bin/node', '/usr/local/bin/node'].filter((each) => existsSync(each));
 
 describe('the package', () => {
-  test('holds the SDK, the protos, the licence and the page about it, and is small', () => {
+  test('contains the SDK, the protos, the licence and its documentation, and is small', () => {
     const files = globSync('**/*', { cwd: consumer.installed }).filter((each) => path.extname(each) !== '');
     const places = new Set(files.map((each) => path.dirname(each).split('/').slice(0, 2).join('/')));
-    expect([...places].sort()).toEqual(['.', 'gen/gatehouse', 'gen/google', 'proto/gatehouse', 'src/rpc', 'src/sdk']);
-    expect(files.filter((each) => each.startsWith('src/rpc/'))).toEqual(
-      ['d.ts', 'js'].map((each) => `src/rpc/grpc-metadata.${each}`),
+    expect([...places].sort()).toEqual(['.', 'gen/gatehouse', 'gen/google', 'proto/gatehouse', 'src/grpc', 'src/sdk']);
+    expect(files.filter((each) => each.startsWith('src/grpc/'))).toEqual(
+      ['d.ts', 'js'].map((each) => `src/grpc/metadata.${each}`),
     );
     expect(existsSync(path.join(consumer.installed, 'LICENSE'))).toBe(true);
     expect(readFileSync(path.join(consumer.installed, 'README.md'), 'utf8')).toMatch(/^# The SDK$/m);
     expect(statSync(consumer.tarball).size).toBeLessThan(90_000);
   });
 
-  test('depends on four packages, in ranges that the versions tested here begin', () => {
+  test('depends on four packages, in ranges that begin with the versions tested here', () => {
     const names = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-web', '@grpc/grpc-js'] as const;
     const { dependencies } = packageJson;
     expect(consumer.manifest).toMatchObject({ name: packageJson.name, version: packageJson.version, type: 'module' });
@@ -46,14 +46,14 @@ describe('the package', () => {
     );
   });
 
-  test('carries no field rules and no policies to clients', () => {
+  test('contains no field rules and no policies', () => {
     const code = globSync('**/*.js', { cwd: consumer.installed }).map((each) =>
       readFileSync(path.join(consumer.installed, each), 'utf8'),
     );
     expect(code.filter((each) => /protovalidate|PolicySchema/.test(each))).toEqual([]);
   });
 
-  test('is right by publint, and its types by Are The Types Wrong', async () => {
+  test('passes publint, and its types pass Are The Types Wrong', async () => {
     const { messages } = await publint({ pkgDir: consumer.installed, pack: false, strict: true });
     expect(messages).toEqual([]);
     await run('attw', [consumer.tarball, '--profile', 'esm-only', '--no-color']);
@@ -61,11 +61,11 @@ describe('the package', () => {
 });
 
 describe('a backend', () => {
-  test('compiles also where the types of libraries are checked', async () => {
+  test('compiles, also with the types of libraries checked', async () => {
     await compile('backend', '--noEmit', '--skipLibCheck', 'false', '--lib', 'es2022,dom');
   });
 
-  test.each(nodes)('runs on %s, and ends by itself', async (node) => {
+  test.each(nodes)('runs on %s, and exits by itself', async (node) => {
     const { replicas } = await start();
     const args = ['built/backend.js', `localhost:${replicas[0]!.grpcPort}`, serviceKey];
     expect(JSON.parse(await run(node, args, consumer.app))).toEqual({
@@ -77,7 +77,7 @@ describe('a backend', () => {
 });
 
 describe('a page', () => {
-  test('is one bundle without anything of Node, and works where there is none', async () => {
+  test('is one bundle without Node modules, and works without Node', async () => {
     const { code, imports, modules } = await bundle('built/page.js');
     expect(imports).toEqual([]);
     expect(modules.filter((each) => /@grpc|protovalidate|^node:/.test(each))).toEqual([]);
@@ -95,7 +95,7 @@ describe('a page', () => {
 });
 
 describe('the code of docs/sdk.md', () => {
-  test('compiles and does what it says', async () => {
+  test('compiles and does what the text says', async () => {
     const service = await start();
     const { grpcPort, httpPort } = service.replicas[0]!;
     const [backend, page] = readExamples((text) =>
@@ -117,7 +117,7 @@ describe('the code of docs/sdk.md', () => {
   });
 });
 
-/** The globals of Node, hidden from what is in the bundle. */
+/** The globals of Node, which are hidden from the bundle. */
 const intro = 'const [process, Buffer, global, require, setImmediate] = [];';
 
 async function bundle(input: string) {
@@ -134,7 +134,7 @@ function readExamples(adapt: (text: string) => string): string[] {
   return [...blocks].map((each) => adapt(each[1]!));
 }
 
-/** Compiles an example as that project would, and gives what it exports. */
+/** Compiles an example as that project would, and returns its exports. */
 async function compileExample(project: string, text: string) {
   const name = `example-${project}`;
   const settings = JSON.parse(readFileSync(path.join(consumer.app, `tsconfig.${project}.json`), 'utf8'));

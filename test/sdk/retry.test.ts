@@ -10,7 +10,7 @@ import { ada, serviceKey } from '../support/people.ts';
 import { entries, failureOf, open } from '../support/sdk-entries.ts';
 import { start } from '../support/start.ts';
 
-/** Refuses the first calls of every method, and notes when each came. */
+/** Refuses the first calls of every method, and records the time of each. */
 class Refusing {
   readonly calls: { readonly method: string; readonly at: number }[] = [];
   first = 0;
@@ -38,7 +38,7 @@ async function prepare(entry: (typeof entries)[number], options: Parameters<type
 }
 
 describe.each(entries)('through gatehouse/%s', (entry) => {
-  test('a read that finds the service busy is tried again, after a pause that grows', async () => {
+  test('a read that finds the service busy is retried, after a growing pause', async () => {
     const { auth, as, refusing } = await prepare(entry);
     refusing.refuse(2, 'SERVER_BUSY');
     expect((await auth.getMe({}, as)).user!.email).toBe(ada.email);
@@ -48,7 +48,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(third! - first!).toBeLessThan(2000);
   });
 
-  test('an introspection is tried again, though it is no read by name', async () => {
+  test('an introspection is retried, although it is not marked as a read', async () => {
     const { sessions, tokens, refusing } = await prepare(entry);
     refusing.refuse(1, 'DATABASE_UNAVAILABLE');
     const seen = await sessions.introspect({ token: tokens.accessToken }, withBearer(serviceKey));
@@ -56,7 +56,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(refusing.calls).toHaveLength(2);
   });
 
-  test('what changes anything is tried once', async () => {
+  test('a call that changes something is not retried', async () => {
     const { auth, sessions, admin, tokens, as, refusing } = await prepare(entry);
     refusing.refuse(100, 'SERVER_BUSY');
     const { error } = await failureOf(auth.signIn(ada));
@@ -70,7 +70,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(methods).toEqual(['SignIn', 'Register', 'SignUpAnonymous', 'Refresh', 'SignOut', 'CreateUser']);
   });
 
-  test('what fails otherwise is tried once', async () => {
+  test('a call that fails otherwise is not retried', async () => {
     const { auth, as, refusing } = await prepare(entry);
     for (const reason of ['TRY_AGAIN', 'OVER_REQUEST_RATE_LIMIT', 'SESSION_REVOKED'] as const) {
       refusing.refuse(100, reason, { retryAfter: 0.1 });
@@ -79,21 +79,21 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     }
   });
 
-  test('four tries are enough', async () => {
+  test('a call has four attempts', async () => {
     const { auth, as, refusing } = await prepare(entry);
     refusing.refuse(100, 'SHUTTING_DOWN');
     expect(reasonOf((await failureOf(auth.getMe({}, as))).error)).toBe('SHUTTING_DOWN');
     expect(refusing.calls).toHaveLength(4);
   });
 
-  test('one try only, when asked for', async () => {
+  test('with maxAttempts 1 there is no retry', async () => {
     const { auth, as, refusing } = await prepare(entry, { maxAttempts: 1 });
     refusing.refuse(100, 'SERVER_BUSY');
     await failureOf(auth.getMe({}, as));
     expect(refusing.calls).toHaveLength(1);
   });
 
-  test('no try comes sooner than the service asked for', async () => {
+  test('no retry comes sooner than the service asked for', async () => {
     const { auth, as, refusing } = await prepare(entry);
     refusing.refuse(1, 'SERVER_BUSY', { retryAfter: 0.7 });
     await auth.getMe({}, as);
@@ -101,7 +101,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(second! - first!).toBeGreaterThan(820);
   });
 
-  test('a call does not wait for a try that its deadline forbids', async () => {
+  test('a call does not wait for a retry after its deadline', async () => {
     const { auth, as, refusing } = await prepare(entry, { timeoutMs: 2000 });
     refusing.refuse(100, 'SERVER_BUSY', { retryAfter: 30 });
     const { error, after } = await failureOf(auth.getMe({}, as));
@@ -110,7 +110,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(refusing.calls).toHaveLength(1);
   });
 
-  test('the deadline is that of all tries together', async () => {
+  test('the deadline covers all attempts together', async () => {
     const { auth, as, refusing } = await prepare(entry, { timeoutMs: 1000, maxAttempts: 100 });
     refusing.refuse(100, 'SERVER_BUSY');
     const { error, after } = await failureOf(auth.getMe({}, as));
@@ -128,7 +128,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(refusing.calls).toHaveLength(1);
   });
 
-  test('where nobody listens, a read is tried again and a change is not', async () => {
+  test('without a server, a read is retried and a change is not', async () => {
     const tries: string[] = [];
     const count: Interceptor = (next) => async (req) => {
       tries.push(req.method.name);
@@ -143,7 +143,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
   });
 });
 
-test('a call has ten seconds, unless something else was said', async () => {
+test('a call has a timeout of ten seconds by default', async () => {
   const timeouts: (number | undefined)[] = [];
   const fail = (...[, , timeoutMs]: Parameters<Transport['unary']>) => {
     timeouts.push(timeoutMs);
@@ -152,7 +152,7 @@ test('a call has ten seconds, unless something else was said', async () => {
   const transport = { unary: fail, stream: fail } as unknown as Transport;
   const { auth } = createClients(withRetries(transport, {}));
   for (const options of [{}, { timeoutMs: 50 }, { timeoutMs: 0 }]) await failureOf(auth.getMe({}, options));
-  // What getting there took is off already.
+  // Less the time that the call took to arrive.
   const [long, short, none] = timeouts;
   expect(long).toBeGreaterThan(9_000);
   expect(long).toBeLessThanOrEqual(10_000);

@@ -17,6 +17,7 @@ import {
   retryAfter,
   type Session,
   SessionKind,
+  type SystemRole,
   stepUpOf,
   type User,
   withBearer,
@@ -26,7 +27,7 @@ import { entries, failureOf, open } from '../support/sdk-entries.ts';
 import { start } from '../support/start.ts';
 
 describe.each(entries)('through gatehouse/%s', (entry) => {
-  test('a person signs in, is known by the bearer, and signs out', async () => {
+  test('a user signs in, is identified by the access token, and signs out', async () => {
     const service = await start();
     const { auth, sessions, admin } = open(entry, service.replicas[0]!);
     const created = await admin.createUser(ada, withBearer(serviceKey));
@@ -44,7 +45,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(reasonOf((await failureOf(auth.getMe({}, asAda))).error)).toBe('SESSION_REVOKED');
   });
 
-  test('a refusal has a code, a reason and a sentence, and nothing else that does not fit', async () => {
+  test('a refusal has a code, a reason and a sentence, and only details that apply', async () => {
     const service = await start();
     const { auth } = open(entry, service.replicas[0]!);
     const { error } = await failureOf(auth.signIn({ email: ada.email, password: 'wrong' }));
@@ -56,7 +57,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(stepUpOf(error)).toBeUndefined();
   });
 
-  test('wrong fields are named, each with what is wrong', async () => {
+  test('invalid fields are named, each with its violations', async () => {
     const service = await start();
     const { auth } = open(entry, service.replicas[0]!);
     const { error } = await failureOf(auth.register({ email: 'nobody', password: '', name: 'N'.repeat(201) }));
@@ -84,8 +85,8 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
       phone: ['Must have no characters but digits, spaces and + ( ) . / -.'],
       timezone: ['Must have no characters but letters, digits and _ + / -.'],
     });
-    expect(await errorsOf(admin.listUsers({ pageSize: 1000 }, asService))).toEqual({
-      pageSize: ['Must be from 0 to 200.'],
+    expect(await errorsOf(admin.listUsers({ pageSize: -1 }, asService))).toEqual({
+      pageSize: ['Must be at least 0.'],
     });
     expect(await errorsOf(admin.createInviteCode({ code: '!' }, asService))).toEqual({
       code: ['Must be 6 to 64 characters of letters, digits and -.'],
@@ -93,13 +94,13 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(await errorsOf(admin.createInviteCode({ trialDurationDays: 1 }, asService))).toEqual({
       trialDurationDays: ['Only together with assignedPlan.'],
     });
-    expect(await errorsOf(admin.updateUser({ userId: 'x', role: 'king' }, asService))).toEqual({
+    expect(await errorsOf(admin.updateUser({ userId: 'x', role: 9 as SystemRole }, asService))).toEqual({
       userId: ['Must be a UUID.'],
-      role: ['Must be one of engineer, operator.'],
+      role: ['Must be one of SYSTEM_ROLE_ENGINEER, SYSTEM_ROLE_OPERATOR.'],
     });
   });
 
-  test('a call too many says in how many seconds to come back', async () => {
+  test('a call over the rate limit has the seconds to wait', async () => {
     const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
     const { auth } = open(entry, service.replicas[0]!);
     await service.welcome();
@@ -109,7 +110,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(retryAfter(error)).toBeLessThanOrEqual(60);
   });
 
-  test('an assurance level that is too low says which one is required', async () => {
+  test('a refusal for the assurance level has the required level', async () => {
     const metadata = { required_aal: 'aal2', current_aal: 'aal1' };
     const service = await start({ inner: [refuse('GetMe', new Refusal('INSUFFICIENT_AAL', { metadata }))] });
     const { as } = await service.guest();
@@ -170,14 +171,14 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
 });
 
 describe('reasons', () => {
-  test('are those of the service, all of them, in its order', () => {
+  test('are all reasons of the service, in its order', () => {
     const table = readFileSync('src/errors.ts', 'utf8').match(/^const refusals = \{$.*?^\}/ms)![0];
     const names = [...table.matchAll(/^ {2}([A-Z_]+): \[\s*Code\./gm)].map((each) => each[1]);
     expect(reasons).toEqual(names);
     expectTypeOf<Reason>().toEqualTypeOf<ReasonOfService>();
   });
 
-  test('are none where the service gave none', () => {
+  test('are undefined for other errors', () => {
     expect(reasonOf(new Error('no'))).toBeUndefined();
     expect(reasonOf(undefined)).toBeUndefined();
     expect(reasonOf(new ConnectError('no', Code.Unavailable))).toBeUndefined();
@@ -187,7 +188,7 @@ describe('reasons', () => {
   });
 });
 
-test('a bearer comes on top of other options, and leaves them as they were', () => {
+test('withBearer adds to other options, and does not change them', () => {
   const options = { timeoutMs: 50, headers: { 'x-request-id': 'request-of-ada' } };
   const { timeoutMs, headers } = withBearer('secret', options);
   expect(timeoutMs).toBe(50);

@@ -12,7 +12,7 @@ import { bearer, start, wires } from '../support/start.ts';
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-test('an access token has the claims that Supabase clients expect, and a jti of its own', async () => {
+test('an access token has the claims that Supabase clients expect, and a unique jti', async () => {
   const service = await start();
   const { tokens, user, session } = await service.welcome();
   const { header, claims } = partsOf(tokens.accessToken);
@@ -45,7 +45,7 @@ test('an access token has the claims that Supabase clients expect, and a jti of 
   expect(new Set([jti, ...more.map((each) => partsOf(each.tokens.accessToken).claims.jti)]).size).toBe(21);
 });
 
-test('jose verifies our tokens with the keys of the JWKS endpoint', async () => {
+test('jose verifies access tokens with the keys of the JWKS endpoint', async () => {
   const service = await start();
   const { tokens, user } = await service.welcome();
   const keys = createRemoteJWKSet(new URL(`http://127.0.0.1:${service.replicas[0]!.httpPort}/.well-known/jwks.json`));
@@ -59,7 +59,7 @@ test('jose verifies our tokens with the keys of the JWKS endpoint', async () => 
   expect(payload.sub).toBe(user.id);
 });
 
-test('ACCESS_TOKEN_LIFETIME is the difference between exp and iat, and what expires_in says', async () => {
+test('ACCESS_TOKEN_LIFETIME is the difference between exp and iat, and expires_in', async () => {
   const service = await start({ env: { ACCESS_TOKEN_LIFETIME: '120' } });
   const { tokens } = await service.welcome();
   const { exp, iat } = partsOf(tokens.accessToken).claims as { exp: number; iat: number };
@@ -72,7 +72,7 @@ test('ACCESS_TOKEN_LIFETIME is the difference between exp and iat, and what expi
 });
 
 describe.each(wires)('over %s', (wire) => {
-  test('an access token ends when its lifetime does, to the second', async () => {
+  test('an access token expires at the second of its exp', async () => {
     const service = await start({ env: { ACCESS_TOKEN_LIFETIME: '60' } });
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -82,7 +82,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await refusalOf(auth.getMe({}, as))).toMatchObject({ reason: 'TOKEN_EXPIRED', code: 16 });
   });
 
-  test('an access token is no refresh token, a refresh token no access token', async () => {
+  test('an access token is not accepted as a refresh token, nor a refresh token as an access token', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -92,7 +92,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalWithoutTrace(service.database, called)).reason).toBe('TOKEN_INVALID');
   });
 
-  test('no token that we did not sign as an access token is one', async () => {
+  test('only tokens that the service signed as access tokens are accepted', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const calls = countCalls();
@@ -110,12 +110,12 @@ describe.each(wires)('over %s', (wire) => {
     const { user: me } = await auth.getMe({}, bearer({ accessToken: resign(service, tokens.accessToken, {}) }));
     expect(me!.id, 'signed like that, unchanged, it is a good token').toBe(user.id);
     const soon = Math.floor(service.now().getTime() / 1000) + 20;
-    // Another replica's clock may be ahead by that much.
+    // The clock of another replica may be ahead by that much.
     await auth.getMe({}, bearer({ accessToken: resign(service, tokens.accessToken, { claims: { iat: soon } }) }));
   });
 
-  test('what the database says of session and user outweighs what an older token says', async () => {
-    const service = await start({ skipChecks: ['G9'] });
+  test('the state of session and user in the database takes precedence over the claims of an older token', async () => {
+    const service = await start({ skipChecks: ['orphans'] });
     const { auth, sessions } = service.clients(wire);
     const { tokens, as, user } = await service.welcome();
     const strong = resign(service, tokens.accessToken, { claims: { aal: 'aal2' } });
@@ -133,7 +133,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('tokens with unknown key ids ask the database for keys at most once in five seconds', async () => {
+test('tokens with unknown key ids make a replica read the keys at most once in five seconds', async () => {
   const { url: databaseUrl, statements } = await startProxy();
   const service = await start({ databaseUrl });
   const { sessions } = service.clients('grpc');
@@ -158,7 +158,7 @@ function refusalReason(error: unknown) {
   return refusalOf(Promise.reject(error)).then((each) => each.reason);
 }
 
-/** A server somewhere else, which must not be called. */
+/** Another server, which must not be called. */
 function countCalls() {
   let calls = 0;
   const server = http.createServer((_, res) => {

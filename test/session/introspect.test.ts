@@ -17,7 +17,7 @@ function stale(seconds: number) {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('introspection tells whose token it is and what is true of its session now', async () => {
+  test('introspection returns the user of a token and the current state of its session', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     await service.welcome();
@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
-  test('whatever is wrong with a token, the answer is that it is not active and nothing else', async () => {
+  test('an invalid token of any kind is reported as inactive, and nothing else is reported', async () => {
     const service = await start({ env: { ACCESS_TOKEN_LIFETIME: '600' } });
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -86,8 +86,8 @@ describe.each(wires)('over %s', (wire) => {
     ['has a deleted user', `update users set deleted_at = now()`],
     ['is somebody else’s', `update sessions set user_id = (select id from users where email = '${bob.email}')`],
     ['is no more', `delete from sessions`],
-  ])('a token is not active once its session %s', async (_, sql) => {
-    const service = await start({ skipChecks: ['G9'] });
+  ])('a token is inactive once its session %s', async (_, sql) => {
+    const service = await start({ skipChecks: ['orphans'] });
     const { sessions } = service.clients(wire);
     await service.clients('json').admin.createUser(bob, asService);
     const { tokens } = await service.welcome();
@@ -100,7 +100,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('a session speaks for its own user only, also from memory', async () => {
+  test('a token with the session of another user is inactive, also when the session is remembered', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -112,7 +112,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(auth.getMe({}, bearer({ accessToken: token })))).reason).toBe('SESSION_REVOKED');
   });
 
-  test('only a service may ask', async () => {
+  test('only a backend may introspect', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens, as } = await service.welcome();
@@ -125,7 +125,7 @@ describe.each(wires)('over %s', (wire) => {
       expect(await refusalOf(sessions.introspect({ token }, options))).toMatchObject({ code, reason });
   });
 
-  test('asked anew, every replica sees a revocation at once, also when it has answered from memory before', async () => {
+  test('without max_staleness every replica sees a revocation at once, also when it remembers the session', async () => {
     const service = await start({ replicas: 2 });
     const { tokens } = await service.welcome();
     const token = tokens.accessToken;
@@ -137,7 +137,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await sessions.introspect({ token, ...stale(0) }, asService)).toEqual(inactive);
   });
 
-  test('an answer from memory is never older than asked for', async () => {
+  test('a remembered state is never older than max_staleness', async () => {
     const service = await start({ replicas: 2 });
     const { tokens } = await service.welcome();
     const token = tokens.accessToken;
@@ -151,7 +151,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await sessions.introspect({ token, ...stale(5) }, asService)).toEqual(inactive);
   });
 
-  test('memory outlives no token, and does not answer when the clock was set back', async () => {
+  test('a remembered state is not used for an expired token, nor after the clock was set back', async () => {
     const service = await start({ env: { ACCESS_TOKEN_LIFETIME: '3' } });
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -166,7 +166,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await sessions.introspect({ token: next!.accessToken, ...stale(5) }, asService)).toEqual(inactive);
   });
 
-  test('nobody may ask for an answer older than five seconds, or from the future', async () => {
+  test('max_staleness is between zero and five seconds', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();

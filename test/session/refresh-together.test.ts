@@ -6,8 +6,8 @@ import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { Refusal } from '../../src/errors.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
-import { Rotations } from '../../src/session/refresh.ts';
-import { readRefreshToken } from '../../src/session/refresh-token.ts';
+import { TokenRotation } from '../../src/session/refresh.ts';
+import { hashSessionSecret, readRefreshToken } from '../../src/session/refresh-token.ts';
 import { asService } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
@@ -15,7 +15,7 @@ import { start, type TestService, wires } from '../support/start.ts';
 
 type Guest = Awaited<ReturnType<TestService['guest']>>;
 
-/** A service with guests, where whoever refreshes now finds a refresh under way and goes with others. */
+/** A service with guests, where refreshes find one in flight and are coalesced. */
 async function startBusy(count: number) {
   const proxy = await startProxy();
   const service = await start({ databaseUrl: proxy.url, env: { LIMITS: 'SessionService.Refresh:session=10,*=off' } });
@@ -25,7 +25,7 @@ async function startBusy(count: number) {
   const refresh = (refreshToken: string, signal?: AbortSignal) =>
     service.clients('grpc').sessions.refresh({ refreshToken }, signal ? { signal } : {});
   const batches = () => proxy.statements.filter(({ name }) => name === 'session_rotate_all').length;
-  /** Until the answer is called for, one refresh is under way. */
+  /** Keeps one refresh in flight until the returned function is called. */
   const occupy = async () => {
     const reached = proxy.hold('before', 'session_rotate');
     const occupant = refresh(tokens.refreshToken);
@@ -67,7 +67,7 @@ test.each(wires)(
   },
 );
 
-test('what is wrong with one token is said to whoever sent it, and stops nobody who refreshes with them', async () => {
+test('an invalid token in a batch fails its own call only', async () => {
   const { service, guests, refresh, batches, occupy, generations } = await startBusy(7);
   const [fine, revoked, banned, replayed, old, busy, alsoFine] = guests.map(({ session, user, tokens }) => ({
     id: session.id,
@@ -103,10 +103,10 @@ test('what is wrong with one token is said to whoever sent it, and stops nobody 
   expect([fine, replayed, busy, alsoFine].map((each) => after.get(each!.id))).toEqual([1, 1, 0, 1]);
 });
 
-test('a session whose row is locked holds up nobody who refreshes with it', async () => {
+test('a locked session does not delay the others of its batch', async () => {
   const { service, guests, refresh, batches, occupy } = await startBusy(6);
   const [locked, ...others] = guests.map(({ tokens, session }) => ({ token: tokens.refreshToken, id: session.id }));
-  const unlock = await service.database.hold('select from sessions where id = $1 for update', [locked!.id]);
+  const unlock = await service.database.hold('select 1 from sessions where id = $1 for update', [locked!.id]);
   const release = await occupy();
   let isAnswered = false;
   const late = refresh(locked!.token).finally(() => {
@@ -120,16 +120,17 @@ test('a session whose row is locked holds up nobody who refreshes with it', asyn
   await release();
 });
 
-test('the token of a caller who has left before the statement did is not used', async () => {
+test('the token of a call that was cancelled before the statement was sent is not used', async () => {
   const { service, proxy, guests, generations } = await startBusy(3);
   const orm = await openOrm(proxy.url(service.database));
   onTestFinished(() => orm.close(true));
-  const rotations = new Rotations(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
+  const rotation = new TokenRotation(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
   const keys = new MasterKeys(service.config.masterKeys);
   const use = ({ tokens }: Guest, signal?: AbortSignal) => {
-    const token = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
-    return rotations.use(new Autocommit(orm, signal), {
-      token,
+    const { secret, ...token } = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;
+    return rotation.rotate(new Autocommit(orm, signal), {
+      ...token,
+      secretHash: hashSessionSecret(secret),
       projectId: defaultProjectId,
       address: '192.0.2.1',
       userAgent: '',
@@ -152,7 +153,7 @@ test('the token of a caller who has left before the statement did is not used', 
   expect([alone, ahead, behind].map(({ session }) => after.get(session.id))).toEqual([1, 1, 0]);
 });
 
-test('look-ups that go together answer each caller for the session that was asked for', async () => {
+test('coalesced look-ups return to each caller the session that was asked for', async () => {
   const service = await start();
   await service.welcome();
   const own = await Promise.all(Array.from({ length: 4 }, () => service.signIn()));

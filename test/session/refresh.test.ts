@@ -12,7 +12,7 @@ import { bearer, start, wires } from '../support/start.ts';
 const hour = 3600;
 
 describe.each(wires)('over %s', (wire) => {
-  test('each refresh gives a new pair of the same session, and adds no row', async () => {
+  test('each refresh returns new tokens of the same session, and adds no row', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { tokens, session, user } = await service.welcome();
@@ -27,7 +27,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(rows).toEqual([{ generation: 3 }]);
   });
 
-  test('a refresh tells where and when the session was last seen', async () => {
+  test('a refresh updates the address, the device name and the time of the session', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
     const { sessions } = service.clients(wire);
     const { tokens, session } = await service.welcome();
@@ -44,7 +44,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(seen.expireTime).toEqual(session.expireTime);
   });
 
-  test('a token presented again within the interval gives the same successor, however often', async () => {
+  test('a token presented again within the interval returns the same successor, any number of times', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { tokens, session } = await service.welcome();
@@ -63,7 +63,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('a token presented again after the interval ends the session, although the call fails', async () => {
+  test('a token presented again after the interval revokes the session, although the call fails', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { tokens, session } = await service.welcome();
@@ -87,7 +87,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: other.tokens.refreshToken });
   });
 
-  test('a token two generations old ends the session at once', async () => {
+  test('a token two generations old revokes the session at once', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -102,7 +102,7 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalOf(sessions.refresh({ refreshToken }))).reason).toBe(reason);
   });
 
-  test('without an interval a token works once, also when the next call’s clock is behind', async () => {
+  test('with an interval of 0 a token works once, also when the clock of the next call is behind', async () => {
     const service = await start({ env: { REFRESH_REUSE_INTERVAL: '0' } });
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -113,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     );
   });
 
-  test('an answer that was lost on the way can be had again, and later it is too late', async () => {
+  test('a lost response can be repeated within the interval, and revokes the session after it', async () => {
     const done = Promise.withResolvers<void>();
     const lose: Interceptor = (next) => async (req) => {
       const answer = await next(req);
@@ -139,7 +139,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(sessions.refresh({ refreshToken: next.refreshToken }))).reason).toBe('SESSION_REVOKED');
   });
 
-  test('a session that idles too long ends; refreshed in time it lives on, but not past its absolute end', async () => {
+  test('a session expires when it is not refreshed in time, and at its absolute limit in any case', async () => {
     const service = await start({ env: { SESSION_LIFETIME_WEB: '10m/1h', ACCESS_TOKEN_LIFETIME: '7200' } });
     const { auth, sessions } = service.clients(wire);
     const idle = await service.welcome();
@@ -165,13 +165,13 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('refreshes that wait for a locked session end soon, and leave connections for everybody else', async () => {
+test('refreshes that wait for a locked session fail soon, and leave connections for other calls', async () => {
   const service = await start({ env: { DATABASE_POOL_SIZE: '10' } });
   const { sessions } = service.clients('json');
   const { auth, health } = service.clients('grpc');
   const { tokens, session } = await service.welcome();
   const other = await service.welcome(bob);
-  const release = await service.database.hold('select from sessions where id = $1 for update', [session.id]);
+  const release = await service.database.hold('select 1 from sessions where id = $1 for update', [session.id]);
   const since = performance.now();
   const waiting = Array.from({ length: 100 }, () =>
     sessions.refresh({ refreshToken: tokens.refreshToken }).then(() => 'OK', reasonOf),

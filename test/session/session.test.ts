@@ -44,7 +44,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await sessions.getSession({ sessionId: newest!.id }, bearer(second.tokens!))).session!.current).toBe(true);
   });
 
-  test('another user sees none of them, and to them each is a session that does not exist', async () => {
+  test('the sessions of another user are not listed, and each is SESSION_NOT_FOUND', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { session, tokens } = await service.welcome();
@@ -59,7 +59,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: tokens.refreshToken });
   });
 
-  test('a session that was revoked can do nothing more, and the others go on', async () => {
+  test('a revoked session is refused everywhere, and the other sessions stay live', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const kept = await service.welcome();
@@ -76,7 +76,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: kept.tokens.refreshToken });
   });
 
-  test('the current session is ended by signing out, not by its id', async () => {
+  test('the current session cannot be revoked by its id, only by signing out', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { session, as } = await service.welcome();
@@ -91,7 +91,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['idle_expires_at', 'expires_at'])(
-    'a session past its %s is neither listed, nor read, nor revoked',
+    'a session after its %s is neither listed, nor read, nor revoked',
     async (end) => {
       const service = await start();
       const { sessions } = service.clients(wire);
@@ -106,8 +106,8 @@ describe.each(wires)('over %s', (wire) => {
     },
   );
 
-  test('a session id is no credential, nor is one next to it', async () => {
-    const service = await start({ skipChecks: ['G7'] });
+  test('neither a session id nor an adjacent id is a credential', async () => {
+    const service = await start({ skipChecks: ['secrets'] });
     const { auth, sessions } = service.clients(wire);
     const { session, as } = await service.welcome();
     const [listed] = (await sessions.listSessions({}, as)).sessions;
@@ -121,7 +121,7 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalOf(sessions.getSession({ sessionId }, as))).code).toBe(Code.InvalidArgument);
   });
 
-  test('pages follow each other without gap or repetition, also while sessions come and go', async () => {
+  test('pages have no gaps and no repetitions, also while sessions are opened and revoked', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { as, session } = await service.welcome();
@@ -140,11 +140,9 @@ describe.each(wires)('over %s', (wire) => {
     expect(seen.map((each) => each.id)).toEqual(ids);
     expect(seen.map((each) => each.current)).toEqual([false, false, false, false, true]);
     expect(idsOf(await sessions.listSessions({ pageSize: 1 }, as))).toHaveLength(1);
-    for (const pageSize of [-1, 101])
-      expect((await refusalOf(sessions.listSessions({ pageSize }, as))).fields).toEqual(['page_size']);
   });
 
-  test('a page token opens nobody else’s list, and what is none is refused', async () => {
+  test('a page token does not open the list of another user, and an invalid one is refused', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { as } = await service.welcome();
@@ -152,8 +150,7 @@ describe.each(wires)('over %s', (wire) => {
     const other = await service.welcome(bob);
     const { nextPageToken: pageToken } = await sessions.listSessions({ pageSize: 1 }, as);
     expect(pageToken).not.toBe('');
-    for (const session of (await sessions.listSessions({ pageToken }, other.as)).sessions)
-      expect(session.userId).toBe(other.user.id);
+    expect((await refusalOf(sessions.listSessions({ pageToken }, other.as))).reason).toBe('PAGE_TOKEN_INVALID');
     const garbage = [
       'x',
       'garbage',
@@ -168,10 +165,11 @@ describe.each(wires)('over %s', (wire) => {
         code: Code.InvalidArgument,
         reason: 'PAGE_TOKEN_INVALID',
       });
-    expect((await refusalOf(sessions.listSessions({ pageToken: 'A'.repeat(65) }, as))).fields).toEqual(['page_token']);
+    const tooLong = sessions.listSessions({ pageToken: 'A'.repeat(1025) }, as);
+    expect((await refusalOf(tooLong)).fields).toEqual(['page_token']);
   });
 
-  test('guests have a session too, and can look at it', async () => {
+  test('a guest has a session, and can read it', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const guest = await service.guest();
@@ -182,7 +180,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('a session bears the name of the client that opened it', async () => {
+test('a session shows the device name of the client that opened it', async () => {
   const service = await start();
   const { as } = await service.welcome();
   const { auth, sessions } = service.clients('json');
@@ -201,21 +199,22 @@ test.each([
   ['gatehouse-cli/1.2 (linux)', 'gatehouse-cli on Linux'],
   ['grpc-node-js/1.14.7', 'grpc-node-js'],
   ['(', '('],
-])('the client that calls itself %j is named %j', (userAgent, name) => {
+])('the user agent %j has the device name %j', (userAgent, name) => {
   expect(deviceName(userAgent)).toBe(name);
 });
 
-test('a user has so many sessions at most: one more ends the oldest', async () => {
+test('a user has a limited number of sessions: one more revokes the oldest', async () => {
   const service = await start();
   const { sessions } = service.clients('grpc');
   const ended = await service.welcome();
   await sessions.signOut({}, ended.as);
   const { session, user, tokens } = await service.signIn();
   const other = await service.welcome(bob);
+  const copied = `project_id, user_id, kind, aal, amr, generation, secret_hash, user_agent, address, created_at, refreshed_at,
+    idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count`;
   await service.database.query(
-    `insert into sessions select ('01900000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, project_id, user_id, kind, aal, amr,
-       generation, secret_hash, user_agent, address, created_at, refreshed_at, idle_seconds, idle_expires_at, expires_at,
-       refresh_window_at, refresh_count, revoked_at, revoke_reason
+    `insert into sessions (id, ${copied})
+     select ('01900000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, ${copied}
      from sessions, generate_series(1, $2) as i where id = $1`,
     [session.id, sessionsPerUser - 1],
   );
@@ -238,7 +237,7 @@ test('a user has so many sessions at most: one more ends the oldest', async () =
   await sessions.refresh({ refreshToken: other.tokens.refreshToken });
 });
 
-test('of many users on few connections each sees only itself', async () => {
+test('many users who share few connections each see only their own data', async () => {
   const service = await start({ env: { DATABASE_POOL_SIZE: '3', MAX_IN_FLIGHT: '1000' } });
   const { auth, sessions } = service.clients('grpc');
   const guests: Awaited<ReturnType<typeof service.guest>>[] = [];

@@ -12,7 +12,7 @@ import { bearer, start, type TestService, wires } from '../support/start.ts';
 const { LOCAL, GLOBAL, OTHERS } = SignOutScope;
 const otherProjectId = '00000000-0000-7000-8000-000000000002';
 
-/** Ada at three clients, and Bob at one. */
+/** Ada has sessions on three clients, Bob on one. */
 async function crowdOf(service: TestService) {
   const here = await service.welcome();
   return { here, there: await service.signIn(), elsewhere: await service.signIn(), other: await service.welcome(bob) };
@@ -43,7 +43,7 @@ describe.each(wires)('over %s', (wire) => {
     ['all the user’s sessions', GLOBAL, ['other']],
     ['this session only', LOCAL, ['there', 'elsewhere', 'other']],
     ['all the user’s sessions but this one', OTHERS, ['here', 'other']],
-  ])('signing out with a bearer ends %s', async (_, scope, alive) => {
+  ])('signing out with an access token revokes %s', async (_, scope, alive) => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const clients = await crowdOf(service);
@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await survivors(service, clients)).toEqual(alive);
   });
 
-  test('signing out others ends the sessions of command lines and devices too', async () => {
+  test('signing out the others revokes the sessions of command lines and devices too', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const clients = await crowdOf(service);
@@ -63,7 +63,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await survivors(service, clients)).toEqual(['here', 'other']);
   });
 
-  test('after signing out every replica refuses both tokens at once', async () => {
+  test('after signing out, every replica refuses both tokens at once', async () => {
     const service = await start({ replicas: 2 });
     const { tokens, as } = await service.welcome();
     for (const replica of [0, 1]) {
@@ -84,7 +84,7 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 
-  test('signing out again with the same bearer is refused as the end of the session', async () => {
+  test('signing out again with the same access token is SESSION_REVOKED', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { as } = await service.welcome();
@@ -98,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('a refresh token signs its own session out, again and again, and needs no bearer', async () => {
+  test('a refresh token signs its session out without an access token, any number of times', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const clients = await crowdOf(service);
@@ -107,11 +107,11 @@ describe.each(wires)('over %s', (wire) => {
     expect(await sessions.signOut({ refreshToken })).toEqual(answer);
     expect(await sessions.signOut({ refreshToken, scope: LOCAL })).toEqual(answer);
     expect(await survivors(service, clients)).toEqual(['there', 'elsewhere', 'other']);
-    const events = await service.database.query(`select from audit_events where action = 'auth.logout'`);
+    const events = await service.database.query(`select 1 from audit_events where action = 'auth.logout'`);
     expect(events, 'only the first ended anything').toHaveLength(1);
   });
 
-  test('a refresh token that was used since signs its session out all the same', async () => {
+  test('a refresh token that was used before signs its session out too', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens } = await service.welcome();
@@ -122,7 +122,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(refusal.reason).toBe('SESSION_REVOKED');
   });
 
-  test('whatever the refresh token and whatever the bearer, the answer is the same, and nobody is signed out by it', async () => {
+  test('an invalid refresh token gets the usual response whatever the bearer token, and signs nobody out', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const clients = await crowdOf(service);
@@ -151,7 +151,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await survivors(service, clients)).toEqual(['there', 'elsewhere', 'other']);
   });
 
-  test('a refresh token ends no more than its own session, and a scope that does not exist nothing', async () => {
+  test('a refresh token revokes only its own session, and an unknown scope revokes nothing', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     const { tokens, as } = await service.welcome();
@@ -164,7 +164,7 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.refresh({ refreshToken: tokens.refreshToken });
   });
 
-  test('without a refresh token it takes the bearer of a user', async () => {
+  test('without a refresh token SignOut requires the access token of a user', async () => {
     const service = await start();
     const { sessions } = service.clients(wire);
     for (const [options, code, reason] of [
@@ -178,7 +178,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('a guest can sign out, and is then gone', async () => {
+  test('a guest can sign out, and cannot come back', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);
     const { as, tokens } = await service.guest();
@@ -187,7 +187,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
   });
 
-  test('what ended first is what is remembered', async () => {
+  test('the first revocation of a session keeps its time and reason', async () => {
     const service = await start();
     const { sessions, admin } = service.clients(wire);
     const { user, tokens } = await service.welcome();

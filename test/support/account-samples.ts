@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { CallOptions } from '@connectrpc/connect';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
@@ -8,7 +9,10 @@ type Person = { email: string; password: string; name: string };
 type Requests = Record<string, () => JsonObject | Promise<JsonObject>>;
 
 /** Ada's account has Bob in it, and she is in his; both exist. Her address is verified. */
-export async function accountSamples(service: TestService, newcomer: () => Person) {
+export async function accountSamples(
+  service: TestService,
+  { operator, newcomer }: { operator: { as: CallOptions }; newcomer: () => Person },
+) {
   const { user, account, as } = await service.signIn(ada);
   const { user: other, account: others } = await service.signIn(bob);
   const { accounts, admin } = service.clients('json');
@@ -49,7 +53,7 @@ export async function accountSamples(service: TestService, newcomer: () => Perso
     'AccountService.AcceptAccountInvite': async () => {
       const host = await service.welcome(newcomer());
       const draft = { accountId: host.account.id, email: ada.email, role: AccountRole.MEMBER };
-      return { accountInviteCode: (await accounts.createAccountInvite(draft, host.as)).accountInviteCode };
+      return { accountInviteCode: (await accounts.createAccountInvite(draft, asService)).accountInviteCode };
     },
     'AccountService.GetUsage': () => ({}),
     'AccountService.ConsumeUsage': () => ({ amount: 1 }),
@@ -67,7 +71,7 @@ export async function accountSamples(service: TestService, newcomer: () => Perso
     'AdminService.ListInviteCodes': async () => {
       await admin.createInviteCode({}, asService);
       await admin.createInviteCode({}, asService);
-      const { nextPageToken } = await admin.listInviteCodes({ pageSize: 1 }, asService);
+      const { nextPageToken } = await admin.listInviteCodes({ pageSize: 1 }, operator.as);
       return { pageSize: 1, pageToken: nextPageToken };
     },
   };

@@ -50,7 +50,16 @@ const wrongTypesOf = {
   time: ['1', 'true', '""', '"abc"', '"2026-13-01T00:00:00Z"', '"10000-01-01T00:00:00Z"', ...wrongTypes],
   map: ['1', 'true', '"x"', '[]', '[null]', ...dangerousMaps],
   record: ['1', 'true', '"x"', '[]', '{"signUp":1}', '{"signUp":"yes"}'],
-  list: ['1', 'true', '"sign_up"', '[1]', '[null]', `["${canary}"]`, '{"0":"sign_up"}'],
+  list: [
+    '1',
+    'true',
+    '"SETTING_NAME_SIGN_UP"',
+    '[0]',
+    '[99]',
+    '[null]',
+    `["${canary}"]`,
+    '{"0":"SETTING_NAME_SIGN_UP"}',
+  ],
 };
 const noNumbers = [
   '1e400',
@@ -63,7 +72,7 @@ const noNumbers = [
   '1.5',
   '9223372036854775808',
 ];
-const badNumbers = ['-1', '2147483648', '-2147483649', '1000000000', '"9223372036854775808"', ...noNumbers];
+const badNumbers = ['-1', '2147483648', '-2147483649', '"9223372036854775808"', ...noNumbers];
 const badDurations = [
   'abc',
   '',
@@ -84,7 +93,7 @@ export function badJson(field: DescField, sample: string): Bad[] {
     case 'text':
       return [...spell(wrongTypesOf.text), ...badTexts(field, sample)];
     case 'number':
-      return spell([...wrongTypesOf.number, ...badNumbers]);
+      return spell([...wrongTypesOf.number, ...badNumbers, ...(isCoerced(field) ? [] : ['1000000000'])]);
     case 'truth':
       return spell(wrongTypesOf.truth);
     case 'choice':
@@ -98,6 +107,11 @@ export function badJson(field: DescField, sample: string): Bad[] {
     default:
       return spell(wrongTypesOf[kindOf(field)]);
   }
+}
+
+/** A size above the maximum is the maximum. */
+function isCoerced({ name }: DescField): boolean {
+  return name === 'page_size';
 }
 
 function spell(values: readonly string[]): Bad[] {
@@ -159,7 +173,7 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
     case 'number':
       return [
         ...always,
-        ...[-1, -(2 ** 31), 2 ** 31 - 1].map((each) => ({
+        ...[-1, -(2 ** 31), ...(isCoerced(field) ? [] : [2 ** 31 - 1])].map((each) => ({
           what: `${each}`,
           bytes: encode((to) => to.int32(each), WireType.Varint),
         })),

@@ -1,6 +1,8 @@
+import { SigningKeyState } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
-import { lastMail, tokenFor } from './inbox.ts';
+import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -82,14 +84,14 @@ export async function callEveryMethod(
   const { id: userId } = created.user!;
   await step('GetUser', () => admin.getUser({ userId }, asService));
   const { user: future } = await step('CreateUser (operator)', () => admin.createUser(grace, asService));
-  const grant = { userId: future!.id, role: 'operator' };
+  const grant = { userId: future!.id, role: SystemRole.OPERATOR };
   await step('UpdateUser (operator)', () => admin.updateUser(grant, asService));
   const operator = { as: bearerOf(await step('SignIn (operator)', () => auth.signIn(grace))) };
   await step('ListUsers', () => admin.listUsers({}, asService));
   await step('ListUsers (prefix)', () => admin.listUsers({ emailPrefix: 'ada' }, asService));
   await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));
   await step('UpdateUser', () => admin.updateUser({ userId, name: 'Ada' }, operator.as));
-  await step('UpdateUser (role)', () => admin.updateUser({ userId, role: 'engineer' }, operator.as));
+  await step('UpdateUser (role)', () => admin.updateUser({ userId, role: SystemRole.ENGINEER }, operator.as));
   await step('SendPasswordReset', () => admin.sendPasswordReset({ userId }, operator.as));
   await step('ImpersonateUser', () => admin.impersonateUser({ userId }, operator.as));
   await step('RevokeUserSessions', () =>
@@ -98,8 +100,8 @@ export async function callEveryMethod(
   await step('GetSettings (admin)', () => admin.getSettings({}, asService));
   await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
   const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
-  const kid = keys.find(({ state }) => state === 'standby')!.id;
-  await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId: kid }, asService));
+  const { id: signingKeyId } = keys.find(({ state }) => state === SigningKeyState.STANDBY)!;
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId }, asService));
   await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
   await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
   await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));
@@ -132,6 +134,11 @@ async function callMailed(
   await step('SendVerificationEmail', () => auth.sendVerificationEmail({ email: eve.email }));
   const verifying = await tokenFor(service, eve.email);
   await step('VerifyEmail', () => auth.verifyEmail({ token: verifying }));
+  const mallory = { ...eve, email: 'mallory@example.org' };
+  await admin.createUser(mallory, asService);
+  await auth.sendVerificationEmail({ email: mallory.email });
+  const { token: rejecting } = await rejectionLinkFor(service, mallory.email);
+  await step('RejectRegistration', () => auth.rejectRegistration({ token: rejecting }));
   await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
   await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
   const resetting = await tokenFor(service, email);

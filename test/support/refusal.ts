@@ -46,7 +46,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
 // What a refused call may leave behind.
 const counters = ['audit_events', 'rate_limits'];
 
-/** The same, and G4: the refused call has changed no row but counters and audit. */
+/** The same. Fails the test as well when the refused call has changed a row other than counters and audit events. */
 export async function refusalWithoutTrace(database: TestDatabase, call: () => Promise<unknown>): Promise<SeenRefusal> {
   // Mails of calls before leave by themselves.
   const waiting = `select id from mail_outbox where state = 'queued'`;
@@ -55,6 +55,6 @@ export async function refusalWithoutTrace(database: TestDatabase, call: () => Pr
   const refusal = await refusalOf(call());
   const after = await database.checksums();
   for (const sums of [before, after]) for (const table of counters) delete sums[table];
-  expect(after, 'G4: a refused call changes nothing').toEqual(before);
+  expect(after, 'a refused call changes nothing').toEqual(before);
   return refusal;
 }

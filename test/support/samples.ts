@@ -3,7 +3,7 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
-import { tokenFor } from './inbox.ts';
+import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
@@ -28,7 +28,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const { sessions } = service.clients('json');
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
-  const accounts = await accountSamples(service, newcomer);
+  const accounts = await accountSamples(service, { operator, newcomer });
   const { admin, auth } = service.clients('json');
   /** Somebody new, and the token of the mail that `ask` has them sent. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -57,6 +57,12 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AuthService.GetEmailVerificationStatus': () => ({}),
     'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
     'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
+    'AuthService.RejectRegistration': async () => {
+      const { email } = newcomer();
+      await admin.createUser({ email }, asService);
+      await auth.sendVerificationEmail({ email });
+      return { token: (await rejectionLinkFor(service, email)).token };
+    },
     'AuthService.ConfirmEmailChange': async () => {
       const { email } = newcomer();
       const other = await service.welcome(newcomer());
@@ -106,7 +112,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.SendPasswordReset': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
     'AdminService.GetSettings': () => ({}),
-    'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['auto_confirm_email'] }),
+    'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] }),
     'AdminService.ListSigningKeys': () => ({}),
     'AdminService.RotateSigningKey': async () => {
       await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);

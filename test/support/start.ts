@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Client, type ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import type { Tracer } from '@opentelemetry/api';
@@ -7,15 +8,15 @@ import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService, type Tokens } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
-import { Ledger } from './checks.ts';
+import { type Check, Ledger } from './checks.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { ada, asService, grace, testEnv } from './people.ts';
-import { send } from './raw-http.ts';
 
 export type Wire = 'grpc' | 'json';
 export const wires = ['grpc', 'json'] as const;
@@ -32,7 +33,7 @@ export interface StartOptions {
   /** Where the replicas find the database, when not straight. */
   readonly databaseUrl?: (database: TestDatabase) => string;
   /** Leaves out the checks that a test breaks on purpose. */
-  readonly skipChecks?: readonly ('G2' | 'G5' | 'G7' | 'G9')[];
+  readonly skipChecks?: readonly Check[];
 }
 
 export interface Clients {
@@ -43,6 +44,8 @@ export interface Clients {
   readonly health: Client<typeof Health>;
 }
 
+const { config: usual } = readConfig(testEnv);
+
 export type TestService = Awaited<ReturnType<typeof start>>;
 
 /**
@@ -50,17 +53,19 @@ export type TestService = Awaited<ReturnType<typeof start>>;
  * has finished, the checks that hold after everything (checks.ts) run, and all is stopped.
  */
 export async function start(options: StartOptions = {}) {
-  const database = await createDatabase();
   const ledger = new Ledger();
   const time = testClock();
   const { config } = readConfig({ ...testEnv, ...options.env });
+  const { databaseUrl, tracer } = options;
+  const isWarm = !databaseUrl && !tracer && isDeepStrictEqual(config.database, usual.database);
+  const database = await createDatabase({ isWarm });
   const replicas: RunningServer[] = [];
   for (let i = 0; i < (options.replicas ?? 1); i++) {
-    const orm = await openOrm(options.databaseUrl?.(database) ?? database.url, config.database);
+    const orm = isWarm
+      ? await database.lendOrm(config.database)
+      : await openOrm(databaseUrl?.(database) ?? database.url, config.database);
     const log = pino({ level: config.logLevel }, { write: (line: string) => ledger.log(line) });
-    replicas.push(
-      await startServer({ config, orm, log, clock: time.now, tracer: options.tracer, inner: options.inner ?? [] }),
-    );
+    replicas.push(await startServer({ config, orm, log, clock: time.now, tracer, inner: options.inner ?? [] }));
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];
@@ -68,7 +73,7 @@ export async function start(options: StartOptions = {}) {
   const transport = (wire: Wire, replica = 0): Transport => wiring[replica % wiring.length]!.transports[wire];
   onTestFinished(async () => {
     try {
-      for (const { adminPort } of replicas) ledger.metrics.push(await scrapeIfUp(adminPort));
+      for (const { metrics } of replicas) ledger.metrics.push(await metrics.scrape());
       await ledger.check(database, wiring[0]!.grpc.health, options.skipChecks ?? []);
     } finally {
       for (const each of wiring) each.close();
@@ -76,16 +81,6 @@ export async function start(options: StartOptions = {}) {
     }
   });
   return { database, ledger, config, replicas, clients, transport, ...time, ...acquaintances(clients('json')) };
-}
-
-/** Some tests stop their replicas themselves. */
-async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
-  if (adminPort === undefined) return '';
-  const scraped = send(adminPort, { method: 'GET', path: '/metrics' });
-  return scraped.then(
-    ({ text }) => text,
-    () => '',
-  );
 }
 
 /** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
@@ -104,7 +99,7 @@ function acquaintances({ auth, admin }: Clients) {
     /** Somebody who may do what operators may. */
     async operator(person: { email: string; password: string } = grace) {
       const { user } = await admin.createUser(person, asService);
-      await admin.updateUser({ userId: user!.id, role: 'operator' }, asService);
+      await admin.updateUser({ userId: user!.id, role: SystemRole.OPERATOR }, asService);
       return signIn(person);
     },
     async guest() {

@@ -1,10 +1,10 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { CrewMetrics } from '../../src/workers/metrics.ts';
+import { WorkerMetrics } from '../../src/workers/metrics.ts';
 import { Scrape, scrape } from '../support/scrape.ts';
 import { start } from '../support/start.ts';
 
-/** The queries of dashboards, and of rules, where each stands on a line of its own. */
+/** The queries of dashboards and rules. Each rule has its query on one line. */
 function queriesIn(file: string): string[] {
   const text = readFileSync(file, 'utf8');
   if (!file.endsWith('.json')) return [...text.matchAll(/^ +expr: (.+)$/gm)].map(([, query]) => query!);
@@ -21,7 +21,7 @@ const words = new Set(
    group_left instance`.split(/\s+/),
 );
 
-/** What remains of a query without its matchers, ranges, groupings, numbers and functions. */
+/** The names in a query: matchers, ranges, groupings, numbers and functions are removed. */
 function metricsIn(query: string): string[] {
   const bare = query
     .replace(/\{[^}]*\}|\[[^\]]*\]|"[^"]*"/g, ' ')
@@ -30,15 +30,15 @@ function metricsIn(query: string): string[] {
   return [...bare.matchAll(/[a-zA-Z_:][\w:]*/g)].map(([word]) => word).filter((word) => !words.has(word));
 }
 
-/** The metrics of a replica, those included that only one of several workers has. */
+/** The metrics of a replica, including those of a replica with several workers. */
 async function exportedTypes(): Promise<ReadonlyMap<string, string>> {
   const service = await start();
   const { types } = await scrape(service.replicas[0]!);
-  const crew = new Scrape(await new CrewMetrics(() => 2).scrape(() => []));
-  return new Map([...types, ...crew.types]);
+  const workers = new Scrape(await new WorkerMetrics(() => 2).scrape(() => []));
+  return new Map([...types, ...workers.types]);
 }
 
-test('dashboards and alert rules ask only for metrics that a replica exports', async () => {
+test('dashboards and alert rules query only metrics that a replica exports', async () => {
   const types = await exportedTypes();
   const suffixes = { histogram: ['_bucket', '_sum', '_count'], counter: [''], gauge: [''] };
   const exported = new Set([...types].flatMap(([name, type]) => suffixes[type as 'gauge'].map((end) => name + end)));
@@ -54,7 +54,7 @@ test('dashboards and alert rules ask only for metrics that a replica exports', a
   }
 });
 
-test('every alert rule says how bad it is and what has happened', () => {
+test('every alert rule has a severity and a description', () => {
   const text = readFileSync('deploy/prometheus/gatehouse.rules.yaml', 'utf8');
   const rules = text.split(/^ +- alert: /m).slice(1);
   expect(rules.length).toBeGreaterThan(15);
@@ -66,7 +66,7 @@ test('every alert rule says how bad it is and what has happened', () => {
   }
 });
 
-test('every metric of our own is on the dashboard', async () => {
+test('every metric of the service is on the dashboard', async () => {
   const types = await exportedTypes();
   const dashboard = readFileSync('deploy/grafana/gatehouse.json', 'utf8');
   const ours = [...types.keys()].filter((name) => /^(gatehouse|rpc)_/.test(name));

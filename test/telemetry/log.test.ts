@@ -13,7 +13,7 @@ import { start, type TestService, wires } from '../support/start.ts';
 type Line = Record<string, unknown>;
 
 describe.each(wires)('over %s', (wire) => {
-  test('each call leaves one line: which, whose, from where, how it ended and how long it took', async () => {
+  test('each call writes one line with method, caller, address, status and duration', async () => {
     const service = await start();
     const { as, user, session } = await service.welcome(ada);
     const { auth, sessions, admin } = service.clients(wire);
@@ -30,28 +30,28 @@ describe.each(wires)('over %s', (wire) => {
     const all = { level: 30, time: expect.anything(), ms: expect.any(Number), address: '127.0.0.1' };
     const ours = { userId: user.id, sessionId: session.id };
     const expected = [
-      { requestId: 'call-number-1', method: 'gatehouse.v1.AuthService/GetMe', code: 'ok', ...ours },
-      { requestId: 'call-number-2', method: 'gatehouse.v1.AdminService/GetUser', code: 'ok', service: 'backend' },
+      { requestId: 'call-number-1', method: 'gatehouse.v1.AuthService/GetMe', code: 'OK', ...ours },
+      { requestId: 'call-number-2', method: 'gatehouse.v1.AdminService/GetUser', code: 'OK', service: 'backend' },
       {
         requestId: 'call-number-3',
         method: 'gatehouse.v1.AuthService/SignIn',
-        code: 'unauthenticated',
+        code: 'UNAUTHENTICATED',
         reason: 'INVALID_CREDENTIALS',
       },
       {
         requestId: 'call-number-4',
         method: 'gatehouse.v1.SessionService/GetSession',
-        code: 'invalid_argument',
+        code: 'INVALID_ARGUMENT',
         reason: 'INVALID_ARGUMENT',
         ...ours,
       },
       {
         requestId: 'call-number-5',
         method: 'gatehouse.v1.AuthService/GetMe',
-        code: 'unauthenticated',
+        code: 'UNAUTHENTICATED',
         reason: 'AUTHENTICATION_REQUIRED',
       },
-      { requestId: 'call-number-6', method: 'gatehouse.v1.AuthService/SignUpAnonymous', code: 'ok' },
+      { requestId: 'call-number-6', method: 'gatehouse.v1.AuthService/SignUpAnonymous', code: 'OK' },
     ];
     const lines = linesOf(service).slice(since);
     const { pid: _, hostname: __, ...first } = lines[0]!;
@@ -62,7 +62,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('no line, down to trace, holds a credential or an address, whatever was refused', async () => {
+test('no line, down to trace, contains a credential or an e-mail address, whatever was refused', async () => {
   const service = await start({ env: { AUTO_CONFIRM_EMAIL: 'on' } });
   const { httpPort } = service.replicas[0]!;
   const secrets = new Set([ada.email, bob.email, ada.password, bob.password, 'Ada', serviceKey, 'wrong-kestrel']);
@@ -85,7 +85,7 @@ test('no line, down to trace, holds a credential or an address, whatever was ref
   expectNone(service.ledger.lines.join(''), secrets);
 });
 
-test('when the database fails the log says in which call and how, and not with what', async () => {
+test('when the database fails, the log has the call and the SQLSTATE, but no values', async () => {
   const service = await start();
   const { httpPort } = service.replicas[0]!;
   await service.welcome(ada);
@@ -104,7 +104,7 @@ test('when the database fails the log says in which call and how, and not with w
     {
       requestId: `request-of-${method}`,
       method: `gatehouse.v1.AuthService/${method}`,
-      code: 'internal',
+      code: 'INTERNAL',
       reason: 'INTERNAL',
     },
   ]);
@@ -120,7 +120,7 @@ test('when the database fails the log says in which call and how, and not with w
   ]);
 });
 
-test('a bug in a method is logged with its message and its place, and told to nobody', async () => {
+test('a bug in a method is logged with its message and its place, and no response reveals it', async () => {
   const failing: Interceptor = (next) => (req) => {
     if (req.method.name === 'GetMe') throw new TypeError('this is a bug');
     return next(req);
@@ -143,7 +143,7 @@ test('a bug in a method is logged with its message and its place, and told to no
   expect(bugs).toMatchObject(Array(2).fill({ level: 50, bug: { name: 'TypeError', message: 'this is a bug' } }));
 });
 
-test('of a failed query a description keeps no word, also where one error caused another', () => {
+test('the description of a failed query contains no text of it, even in a chain of causes', () => {
   const values = `insert into users values ('${ada.email}', '$argon2id$secret')\n    at ${ada.email} (${ada.password}:1:1)`;
   const failed = Object.assign(new Error(values), {
     name: 'error',
@@ -168,7 +168,7 @@ test('of a failed query a description keeps no word, also where one error caused
     expect(describeBug(thrown)).toEqual({ type: typeof thrown });
 });
 
-test('the log blacks out what bears the name of a secret, should somebody log it all the same', () => {
+test('the log redacts properties with the name of a secret', () => {
   const script = `
     const { openLog } = await import('${process.cwd()}/src/telemetry/log.ts');
     const secrets = Object.fromEntries(['password', 'accessToken', 'refreshToken', 'token', 'authorization', 'secret', 'secretHash', 'passwordHash', 'masterKeys', 'serviceKeys'].map((name) => [name, 'kestrel']));
@@ -185,7 +185,7 @@ test('the log blacks out what bears the name of a secret, should somebody log it
   });
 });
 
-test('a whole process writes no secret to stdout or stderr, whatever it is sent', async () => {
+test('a process writes no secret to stdout or stderr, whatever it receives', async () => {
   const database = await createDatabase();
   const { MASTER_KEYS, SERVICE_KEYS } = testEnv;
   const process = await serve({ DATABASE_URL: database.url, LOG_LEVEL: 'trace', MASTER_KEYS, SERVICE_KEYS });

@@ -6,9 +6,10 @@ import { describe, expect, test, vi } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { openOrm } from '../../src/database/orm.ts';
+import { transact } from '../../src/database/transaction.ts';
 import { runInBackground } from '../../src/jobs/scheduler.ts';
 import { kSystem } from '../../src/rpc/context.ts';
-import { rotateSigningKey } from '../../src/session/key-ring.ts';
+import { rotateKeys } from '../../src/session/key-ring.ts';
 import { Metrics } from '../../src/telemetry/metrics/metrics.ts';
 import { callEveryMethod } from '../support/methods.ts';
 import { ada, asService, bob } from '../support/people.ts';
@@ -20,7 +21,7 @@ import { bearer, start, wires } from '../support/start.ts';
 const calls = 'rpc_server_call_duration_seconds';
 
 describe.each(wires)('over %s', (wire) => {
-  test('each call is counted and timed once, under its method, its transport and how it ended', async () => {
+  test('each call is counted and timed once, by method, transport and status', async () => {
     const made = new Map<string, number>();
     const count: Interceptor = (next) => async (req) => {
       const answer = await next(req);
@@ -51,7 +52,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('sign-ins are counted by how they ended, in truth', async () => {
+test('sign-ins are counted by their true outcome', async () => {
   const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=6' } });
   const { auth, admin } = service.clients('json');
   const { user } = await service.welcome(ada);
@@ -83,7 +84,7 @@ test('sign-ins are counted by how they ended, in truth', async () => {
   expect(limited).toMatchObject({ 'gatehouse.v1.AuthService/SignIn': 2, 'gatehouse.v1.AuthService/Register': 0 });
 });
 
-test('refreshes are counted by their result, and reuse once for each session it ends', async () => {
+test('refreshes are counted by result, and reuse once for each revoked session', async () => {
   const service = await start({ env: { LIMITS: '*=off,SessionService.Refresh:session=3' } });
   const { sessions } = service.clients('grpc');
   const refresh = async (refreshToken: string) => (await sessions.refresh({ refreshToken })).tokens!.refreshToken;
@@ -92,7 +93,7 @@ test('refreshes are counted by their result, and reuse once for each session it 
   expect(await refresh(tokens.refreshToken)).toBe(second);
   const third = await refresh(second);
   await refusalOf(refresh(await refresh(third)));
-  // The oldest token comes back three times, and twice its session has ended already.
+  // The oldest token is used three times; the last two times its session is already revoked.
   for (let i = 0; i < 3; i++) await refusalOf(refresh(tokens.refreshToken));
   await refusalOf(refresh('nonsense'));
   const left = await service.signIn();
@@ -116,7 +117,7 @@ test('refreshes are counted by their result, and reuse once for each session it 
   expect(scraped.value('gatehouse_refresh_reuse_detected_total')).toBe(1);
 });
 
-test('calls under way are counted, and those that are shed meanwhile', async () => {
+test('calls in progress are counted, and so are calls refused because of MAX_IN_FLIGHT', async () => {
   const pause = new Pause('Register');
   const service = await start({ env: { MAX_IN_FLIGHT: '1' }, inner: [pause.interceptor()] });
   const { auth } = service.clients('grpc');
@@ -132,8 +133,8 @@ test('calls under way are counted, and those that are shed meanwhile', async () 
   expect((await scrape(service.replicas[0]!)).value('gatehouse_calls_in_flight')).toBe(0);
 });
 
-test('hashes under way and those waiting for their turn are shown, and how long each took', async () => {
-  const env = { HASH_CONCURRENCY: '1', HASH_QUEUE: '3', PASSWORD_HASH_COST: 'm=32768,t=3,p=1' };
+test('running and waiting hashes are shown, and their duration', async () => {
+  const env = { HASH_CONCURRENCY: '1', HASH_QUEUE: '3', PASSWORD_HASH_COST: 'm=65536,t=6,p=1' };
   const service = await start({ env });
   const { auth } = service.clients('grpc');
   const signingIn = together(() => auth.signIn(ada), 4);
@@ -150,7 +151,7 @@ test('hashes under way and those waiting for their turn are shown, and how long 
   expect(await loads()).toEqual([0, 0]);
 });
 
-test('the pool tells how many connections it has, who waits for one, and how long', async () => {
+test('the pool shows its connections, the waiting queries and the duration of the waits', async () => {
   const service = await start({ env: { DATABASE_POOL_SIZE: '1' } });
   const { user, as } = await service.welcome(ada);
   const release = await service.database.hold('select 1 from users where id = $1 for update', [user.id]);
@@ -173,7 +174,7 @@ test('the pool tells how many connections it has, who waits for one, and how lon
   expect(scraped.value('gatehouse_database_pool_wait_seconds_count')).toBeGreaterThan(atMost50ms);
 });
 
-test('transactions that begin anew are counted under their operation', async () => {
+test('repeated transactions are counted by operation', async () => {
   vi.stubEnv('ISOLATION', 'serializable');
   const barrier = new Barrier('SignIn');
   const service = await start({ inner: [barrier.interceptor()] });
@@ -187,7 +188,7 @@ test('transactions that begin anew are counted under their operation', async () 
   expect(retries.SignIn).toBeGreaterThan(0);
 });
 
-test('signing keys are shown by state, and since when they are in it', async () => {
+test('signing keys are shown by state, with the age of the oldest in each', async () => {
   const service = await start();
   const [replica] = service.replicas;
   service.pass(3600);
@@ -195,7 +196,8 @@ test('signing keys are shown by state, and since when they are in it', async () 
   expect(before.by('state', 'gatehouse_signing_keys')).toEqual({ standby: 1, active: 1, retired: 0 });
   expect(before.value('gatehouse_signing_key_age_seconds', { state: 'active' })).toBeCloseTo(3600, -2);
   const orm = await openOrm(service.database.url);
-  await rotateSigningKey(orm, new MasterKeys(service.config.masterKeys), service.now(), true);
+  const keys = new MasterKeys(service.config.masterKeys);
+  await transact(orm, (em) => rotateKeys(em, keys, { force: true, now: service.now() }));
   await orm.close(true);
   await replica!.ring.reload();
   const after = await scrape(replica!);
@@ -203,7 +205,7 @@ test('signing keys are shown by state, and since when they are in it', async () 
   expect(after.value('gatehouse_signing_key_age_seconds', { state: 'active' })).toBeLessThan(60);
 });
 
-test('background jobs tell when they last succeeded, and how often they failed', async () => {
+test('background jobs show the time of their last success and the number of failures', async () => {
   const metrics = new Metrics('1.2.3', () => new Date(1_800_000_000_000));
   const fail = () => Promise.reject(new Error('not today'));
   const jobs = runInBackground(
@@ -222,7 +224,7 @@ test('background jobs tell when they last succeeded, and how often they failed',
   expect(scraped.value('gatehouse_job_failures_total', { name: 'bad' })).toBeGreaterThan(1);
 });
 
-test('the process, its event loop and the version are there', async () => {
+test('the metrics include the process, its event loop and the version', async () => {
   const service = await start();
   const scraped = await scrape(service.replicas[0]!);
   expect(scraped.value('gatehouse_build_info', { version: packageJson.version })).toBe(1);
@@ -233,7 +235,7 @@ test('the process, its event loop and the version are there', async () => {
   expect(scraped.types.get('nodejs_gc_duration_seconds')).toBe('histogram');
 });
 
-test('LOG-02: whoever calls and whatever they send, the labels are those of our own code and contract', async () => {
+test('labels contain only names of the code and the contract, whatever callers send', async () => {
   const service = await start();
   const canary = 'canary.7f3a@example.org';
   const { auth, sessions } = service.clients('grpc');

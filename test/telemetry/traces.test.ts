@@ -25,7 +25,7 @@ const below = (parent: ReadableSpan) =>
 const named = (name: string) => spans.find((each) => each.name === name)!;
 
 describe.each(wires)('over %s', (wire) => {
-  test('each call is one span, with its transaction, its statements and its hash below', async () => {
+  test('each call is one span, with its transaction, statements and hash as children', async () => {
     const service = await start({ tracer });
     await service.clients(wire).admin.createUser(ada, asService);
     spans.splice(0);
@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(new Set(spans.map((each) => each.spanContext().traceId))).toHaveLength(1);
   });
 
-  test('a statement that calls share stands in the trace of none of them', async () => {
+  test('a statement shared by several calls is in no trace', async () => {
     const proxy = await startProxy();
     const service = await start({ tracer, databaseUrl: proxy.url });
     const guests = [await service.guest(), await service.guest(), await service.guest()];
@@ -74,7 +74,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(spans.filter(({ name }) => name === 'session_rotate_all')).toEqual([]);
   });
 
-  test("a caller's trace goes on in the call, and its id stands in the line of the log", async () => {
+  test("a call continues the caller's trace, and its log line has the trace id", async () => {
     const service = await start({ tracer });
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const call = (traceparent: string) => {
@@ -96,12 +96,12 @@ describe.each(wires)('over %s', (wire) => {
       expect(begun!.spanContext().traceId, wrong).not.toBe(traceId);
     }
     await call(`00-${traceId}-00f067aa0ba902b7-00`);
-    expect(served('SignIn'), 'the caller does not want it kept').toEqual([]);
+    expect(served('SignIn'), 'the caller did not sample it').toEqual([]);
     expect(JSON.parse(service.ledger.lines.at(-1)!)).toMatchObject({ traceId });
   });
 });
 
-test('a refusal that the caller had coming is no error of the span; an outage and a bug are', async () => {
+test('a span has an error after an outage or a bug, but not after a refusal', async () => {
   const fail: Record<string, () => Error> = {
     Introspect: () => new Refusal('SERVER_BUSY', { retryAfter: 1 }),
     SignUpAnonymous: () => new Error('a bug that says canary-7f3a'),
@@ -130,7 +130,7 @@ test('a refusal that the caller had coming is no error of the span; an outage an
   expect(everythingIn(spans)).not.toContain('canary');
 });
 
-test('G3: a span tells neither who called nor what was sent', async () => {
+test('a span contains neither the caller nor the request', async () => {
   const service = await start({ tracer });
   await callEveryMethod(service, 'grpc');
   await refusalOf(service.clients('json').auth.signIn({ email: ada.email, password: 'a wrong one' }));
@@ -138,7 +138,7 @@ test('G3: a span tells neither who called nor what was sent', async () => {
   expect(everythingIn(spans)).not.toMatch(/@|a difference|a wrong|[0-9a-f]{8}-[0-9a-f]{4}-|127\.0\.0\.1|eyJ|ghs_/);
 });
 
-test('without a tracer no line of the log has a trace, whatever the caller sends', async () => {
+test('without a tracer no log line has a trace id, whatever the caller sends', async () => {
   const service = await start();
   const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
   await refusalOf(service.clients('grpc').auth.signIn(ada, { headers }));
@@ -150,16 +150,18 @@ describe('a process', () => {
   const { MASTER_KEYS } = testEnv;
   const collector = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' };
 
-  test('that is told where traces go, without the means to send them, says so once and serves', async () => {
+  test('with a destination for traces but without the SDK warns once and serves', async () => {
     const { url } = await createDatabase();
     const service = await serve({ DATABASE_URL: url, MASTER_KEYS, ...collector });
     await service.clients.grpc.admin.createUser(ada, asService);
     const notices = service.log().filter(({ msg }) => /traces/.test(msg ?? ''));
-    expect(notices.map(({ msg }) => msg)).toEqual(['no traces are exported: npm install @opentelemetry/sdk-node']);
+    expect(notices.map(({ msg }) => msg)).toEqual([
+      'no traces are exported: @opentelemetry/sdk-node is not installed (docs/operations.md)',
+    ]);
     expect(await service.end()).toEqual({ code: 0, signal: null });
   });
 
-  test('that has them sends traces under its name, and at the end what is left', async () => {
+  test('with the SDK exports traces under its name, and the remaining ones at its end', async () => {
     const { url } = await createDatabase();
     const NODE_OPTIONS = `--import=${new URL('../support/otel-sdk.ts', import.meta.url)}`;
     const service = await serve({ DATABASE_URL: url, MASTER_KEYS, NODE_OPTIONS, ...collector });

@@ -6,7 +6,7 @@ import { crowd, together } from '../support/race.ts';
 import { reasonOf, refusalOf, refusalWithoutTrace, type SeenRefusal } from '../support/refusal.ts';
 import { bearer, type Clients, start, type TestService, wires } from '../support/start.ts';
 
-/** The contract's own numbers: what is not named has them. */
+/** The contract's numbers apply to all methods but this one. */
 const contract = { LIMITS: 'AuthService.SignUpAnonymous=off' };
 
 type Call = (clients: Clients, count: number) => Promise<unknown>;
@@ -15,8 +15,8 @@ const register: Call = ({ auth }, count) => auth.register({ ...ada, email: `ada$
 const wrongPassword: Call = ({ auth }) => auth.signIn({ ...ada, password: 'a wrong password' });
 
 /**
- * The refusal of the call that goes beyond the budget. Those before may fail, but not for the budget. All but the first
- * come when 40 seconds of the minute are over.
+ * The refusal of the first call beyond the budget. The calls before may fail, but not because of the budget. All but the
+ * first are made after 40 seconds of the minute.
  */
 async function overspend(service: TestService, call: Call, limit: number, clients: (count: number) => Clients) {
   for (let count = 1; count <= limit; count++) {
@@ -37,8 +37,8 @@ function expectOverLimit(refusal: SeenRefusal): void {
 describe.each(wires)('over %s', (wire) => {
   test.each([
     ['fourth registration', register, 3],
-    ['sixth sign-in, though all before failed,', wrongPassword, 5],
-  ])('the %s within a minute is refused, on every replica, until the minute is over', async (_, call, limit) => {
+    ['sixth sign-in, even after five failures,', wrongPassword, 5],
+  ])('the %s within a minute is refused on every replica until the minute has ended', async (_, call, limit) => {
     const service = await start({ env: contract, replicas: 2 });
     const refusal = await overspend(service, call, limit, (count) => service.clients(wire, count));
     expectOverLimit(refusal);
@@ -53,14 +53,14 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 
-  test('a right password does not help once the budget is spent', async () => {
+  test('the right password is refused as well once the budget is used up', async () => {
     const service = await start({ env: contract });
     await service.clients('json').admin.createUser(ada, asService);
     await overspend(service, wrongPassword, 5, () => service.clients(wire));
     expectOverLimit(await refusalOf(service.clients(wire).auth.signIn(ada)));
   });
 
-  test('the eleventh refresh of a session within a minute is refused, on every replica, and the session goes on', async () => {
+  test('the eleventh refresh of a session within a minute is refused on every replica, and the session stays live', async () => {
     const service = await start({ env: contract, replicas: 2 });
     const guest = await service.guest();
     let { tokens } = guest;
@@ -75,7 +75,7 @@ describe.each(wires)('over %s', (wire) => {
       const eleventh = () => refresh(tokens.refreshToken, replica);
       expectOverLimit(await refusalWithoutTrace(service.database, eleventh));
     }
-    expect((await refresh(parent)).refreshToken, 'a replay costs nothing').toBe(tokens.refreshToken);
+    expect((await refresh(parent)).refreshToken, 'a replay is not counted').toBe(tokens.refreshToken);
     const { tokens: others } = await service.guest();
     await refresh(others.refreshToken);
     service.pass(60);
@@ -83,7 +83,7 @@ describe.each(wires)('over %s', (wire) => {
     expectOverLimit(await refusalOf(refresh(tokens.refreshToken)));
   });
 
-  test('each network has its own budget, and a client cannot make itself another', async () => {
+  test('each network has its own budget, and a client cannot choose another one', async () => {
     const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=2', TRUSTED_PROXY_HOPS: '1' } });
     const { auth } = service.clients(wire);
     const from = (forwardedFor: string) => {
@@ -101,7 +101,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await from('2001:db8:1:3::1')).toBe(wrong);
   });
 
-  test('without a trusted proxy X-Forwarded-For is nobody’s address', async () => {
+  test('without a trusted proxy X-Forwarded-For is ignored', async () => {
     const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=2' } });
     const { auth } = service.clients(wire);
     const reasons: (string | undefined)[] = [];
@@ -112,7 +112,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(reasons).toEqual(['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS', 'OVER_REQUEST_RATE_LIMIT']);
   });
 
-  test('a method that is not named in the contract has a budget where the operator names it', async () => {
+  test('a method without a budget in the contract has one when LIMITS names it', async () => {
     const service = await start({ env: { LIMITS: 'AuthService.GetMe=2,AuthService.SignIn=off' } });
     const { auth } = service.clients(wire);
     const { as } = await service.welcome();
@@ -124,7 +124,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
-test('of parallel sign-ins over two replicas exactly as many are looked at as the budget has left', async () => {
+test('of parallel sign-ins over two replicas exactly as many are checked as the budget has left', async () => {
   const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=4' }, replicas: 2 });
   await service.clients('json').admin.createUser(bob, asService);
   const { errors } = await together((i) => wrongPassword(service.clients(i % 4 < 2 ? 'grpc' : 'json', i), i));
@@ -133,6 +133,36 @@ test('of parallel sign-ins over two replicas exactly as many are looked at as th
   expect(reasons.filter((each) => each === 'OVER_REQUEST_RATE_LIMIT')).toHaveLength(crowd - 4);
 });
 
-test('no replica starts with a limit for a method that does not exist', async () => {
+test.each<
+  [method: 'requestPasswordReset' | 'resetPassword' | 'changePassword' | 'sendVerificationEmail', limit: number]
+>([
+  ['requestPasswordReset', 3],
+  ['resetPassword', 5],
+  ['changePassword', 5],
+  ['sendVerificationEmail', 3],
+])('%s is held to %i calls a minute, on all replicas together', async (method, limit) => {
+  const service = await start({ replicas: 2, env: { LIMITS: 'AuthService.SignIn=1000' } });
+  const { as } = await service.welcome();
+  const call = (n: number) => {
+    const { auth } = service.clients('json', n);
+    if (method === 'requestPasswordReset') return auth.requestPasswordReset({ email: `p${n}@example.org` });
+    if (method === 'resetPassword')
+      return auth.resetPassword({ token: 'nonsense', newPassword: 'the second difference' });
+    if (method === 'changePassword')
+      return auth.changePassword({ currentPassword: 'wrong', newPassword: 'the second difference' }, as);
+    return auth.sendVerificationEmail({}, as);
+  };
+  const reasonOf = (n: number) =>
+    call(n).then(
+      () => 'ok',
+      async (error) => (await refusalOf(Promise.reject(error))).reason,
+    );
+  for (let n = 0; n < limit; n++) expect(await reasonOf(n)).not.toBe('OVER_REQUEST_RATE_LIMIT');
+  expect(await reasonOf(limit)).toBe('OVER_REQUEST_RATE_LIMIT');
+  service.pass(61);
+  expect(await reasonOf(0)).not.toBe('OVER_REQUEST_RATE_LIMIT');
+});
+
+test('no replica starts with a limit for an unknown method', async () => {
   await expect(start({ env: { LIMITS: 'AuthService.SignOn=5' } })).rejects.toThrow('AuthService.SignOn');
 });

@@ -1,8 +1,17 @@
 // @serializable
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
-import { dead, mailed, makeNonce, openToCodes, triesOf, unknown, unlimitedCalls, wrong } from '../support/codes.ts';
-import { stranger } from '../support/failed-attempts.ts';
+import {
+  mailed,
+  makeNonce,
+  otherCode,
+  refused,
+  startForCodes,
+  triesOf,
+  unknownEmail,
+  unlimitedCalls,
+} from '../support/codes.ts';
+import { unknownAddress } from '../support/failed-attempts.ts';
 import { keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -20,91 +29,91 @@ const perProject = 60;
 
 const over = 'OVER_REQUEST_RATE_LIMIT';
 const quarterHour = 15 * 60;
-/** Leases of blocks, which are taken now and then, aside. */
+/** Without the budgets that are leased in blocks, which cost a statement now and then. */
 const codesAlone = `${unlimitedCalls},AuthService.SignInWithMagicLink:network=off,AuthService.SignInWithMagicLink:project=off`;
-/** Codes tried at once. Under the stricter isolation all but one of those that meet begin anew. */
+/** Codes tried in parallel. With serializable transactions all but one of those that conflict are repeated. */
 const volley = process.env.ISOLATION ? 8 : 50;
 
 describe.each(wires)('over %s', (wire) => {
-  test('of all codes there are, tried at once, five are looked at, and then the right one is none either', async () => {
-    const { service, ask, type, auth } = await openToCodes(wire, { env: { LIMITS: '*=off' } });
-    const nonce = await ask();
+  test('of many codes tried at once five are compared, and then the right code is refused too', async () => {
+    const { service, requestCode, tryCode, auth } = await startForCodes(wire, { env: { LIMITS: '*=off' } });
+    const nonce = await requestCode();
     const { code, token } = await mailed(service);
     const { answers } = await together(
-      (n) => type(wrong(code, n + 1), nonce, { from: stranger(n), replica: n }),
+      (n) => tryCode(otherCode(code, n + 1), nonce, { from: unknownAddress(n), replica: n }),
       volley,
     );
-    expect(new Set(answers)).toEqual(new Set([dead]));
+    expect(new Set(answers)).toEqual(new Set([refused]));
     expect(await triesOf(service)).toEqual([{ tries: perCode }]);
-    expect(await type(code, nonce, { from: stranger(60) })).toBe(dead);
+    expect(await tryCode(code, nonce, { from: unknownAddress(60) })).toBe(refused);
     await auth.signInWithMagicLink({ token });
   });
 
-  test('the fifth try may be the right one, and a sixth is none', async () => {
+  test('the right code is accepted as the fifth try, and refused as the sixth', async () => {
     for (const tries of [perCode - 1, perCode]) {
-      const { service, ask, type } = await openToCodes(wire, { env: { LIMITS: '*=off' } });
-      const nonce = await ask();
+      const { service, requestCode, tryCode } = await startForCodes(wire, { env: { LIMITS: '*=off' } });
+      const nonce = await requestCode();
       const { code } = await mailed(service);
-      for (let n = 0; n < tries; n++) expect(await type(wrong(code, n + 1), nonce)).toBe(dead);
-      expect(await type(code, nonce)).toBe(tries < perCode ? 'OK' : dead);
+      for (let n = 0; n < tries; n++) expect(await tryCode(otherCode(code, n + 1), nonce)).toBe(refused);
+      expect(await tryCode(code, nonce)).toBe(tries < perCode ? 'OK' : refused);
     }
   });
 
-  test('nobody uses up tries but who has asked for the code', async () => {
-    const { service, ask, type } = await openToCodes(wire);
-    const nonce = await ask();
+  test('only the client that requested the code can use up its tries', async () => {
+    const { service, requestCode, tryCode } = await startForCodes(wire);
+    const nonce = await requestCode();
     const { code } = await mailed(service);
     for (let n = 0; n < 2 * perCode; n++)
-      expect(await type(n % 2 ? code : wrong(code), makeNonce(), { from: stranger(n) })).toBe(dead);
+      expect(await tryCode(n % 2 ? code : otherCode(code), makeNonce(), { from: unknownAddress(n) })).toBe(refused);
     expect(await triesOf(service)).toEqual([{ tries: null }]);
-    expect(await type(code, nonce)).toBe('OK');
+    expect(await tryCode(code, nonce)).toBe('OK');
   });
 
-  test('new codes do not make the count begin anew, and a link forgets it', async () => {
-    const { service, ask, type, auth } = await openToCodes(wire);
-    const first = await ask();
+  test('new codes do not reset the count of wrong ones, and a sign-in by link does', async () => {
+    const { service, requestCode, tryCode, auth } = await startForCodes(wire);
+    const first = await requestCode();
     const { code } = await mailed(service);
     for (let n = 0; n < perAccount; n++)
-      expect(await type(wrong(code, n + 1), first, { from: stranger(n) })).toBe(dead);
+      expect(await tryCode(otherCode(code, n + 1), first, { from: unknownAddress(n) })).toBe(refused);
     service.pass(61);
-    const second = await ask();
+    const second = await requestCode();
     const { code: other, token } = await mailed(service);
-    expect(await type(other, second, { from: stranger(9) }), 'the right one').toBe(dead);
-    expect(await triesOf(service), 'is not even tried').toEqual([{ tries: perCode }, { tries: null }]);
+    expect(await tryCode(other, second, { from: unknownAddress(9) }), 'the right one').toBe(refused);
+    expect(await triesOf(service), 'is not compared').toEqual([{ tries: perCode }, { tries: null }]);
     await auth.signInWithMagicLink({ token });
     service.pass(61);
-    const third = await ask();
-    expect(await type((await mailed(service)).code, third)).toBe('OK');
+    const third = await requestCode();
+    expect(await tryCode((await mailed(service)).code, third)).toBe('OK');
   });
 
-  test('after fifty wrong codes without a success there is none for a month, however slowly they came', async () => {
-    const { service, ask, type, auth } = await openToCodes(wire);
+  test('after fifty wrong codes in a row every code is refused for a month, however slowly they were tried', async () => {
+    const { service, requestCode, tryCode, auth } = await startForCodes(wire);
     for (let round = 0; round < consecutive / perCode; round++) {
-      const nonce = await ask();
+      const nonce = await requestCode();
       const { code } = await mailed(service);
-      for (let n = 0; n < perCode; n++) expect(await type(wrong(code, n + 1), nonce)).toBe(dead);
+      for (let n = 0; n < perCode; n++) expect(await tryCode(otherCode(code, n + 1), nonce)).toBe(refused);
       service.pass(quarterHour + 1);
     }
     service.pass(29 * 86_400);
-    const late = await ask();
+    const late = await requestCode();
     const { code, token } = await mailed(service);
-    expect(await type(code, late)).toBe(dead);
-    expect((await auth.signIn(ada)).session, 'a password is another matter').toBeDefined();
+    expect(await tryCode(code, late)).toBe(refused);
+    expect((await auth.signIn(ada)).session, 'passwords still work').toBeDefined();
     await auth.signInWithMagicLink({ token });
     service.pass(61);
-    const nonce = await ask();
-    expect(await type((await mailed(service)).code, nonce)).toBe('OK');
+    const nonce = await requestCode();
+    expect(await tryCode((await mailed(service)).code, nonce)).toBe('OK');
   });
 
-  test('nothing tells an address that nobody has from one that somebody has', async () => {
-    const { service, ask, enter } = await openToCodes(wire);
+  test('refusals do not reveal whether an address is registered', async () => {
+    const { service, requestCode, signIn } = await startForCodes(wire);
     const seen = [];
-    for (const [n, email] of [ada.email, unknown].entries()) {
-      const nonce = await ask(makeNonce(), email);
-      const code = email === unknown ? '123456' : wrong((await mailed(service)).code);
+    for (const [n, email] of [ada.email, unknownEmail].entries()) {
+      const nonce = await requestCode(makeNonce(), email);
+      const code = email === unknownEmail ? '123456' : otherCode((await mailed(service)).code);
       const refusals = [];
       for (let i = 0; i < perAccount + 2; i++)
-        refusals.push(await refusalOf(enter(code, nonce, { email, from: stranger(n) })));
+        refusals.push(await refusalOf(signIn(code, nonce, { email, from: unknownAddress(n) })));
       seen.push(refusals);
     }
     expect(seen[0]).toEqual(seen[1]);
@@ -112,35 +121,37 @@ describe.each(wires)('over %s', (wire) => {
     expect(JSON.stringify(keys)).not.toMatch(/example\.org/);
   });
 
-  test('neighbors who try codes are refused together, links aside', async () => {
-    const { service, ask, type, auth } = await openToCodes(wire);
-    const nonce = await ask();
+  test('neighboring addresses share one limit of wrong codes, and links still work', async () => {
+    const { service, requestCode, tryCode, auth } = await startForCodes(wire);
+    const nonce = await requestCode();
     const { code, token } = await mailed(service);
     for (let n = 0; n < perNetwork; n++)
-      expect(await type('000000', makeNonce(), { email: `p${n}@example.org`, from: `203.0.113.${n}` })).toBe(dead);
-    expect(await type('000000', nonce, { email: unknown, from: '203.0.113.99' })).toBe(over);
-    expect(await type(code, nonce, { from: '203.0.113.7' }), 'the right one').toBe(over);
+      expect(await tryCode('000000', makeNonce(), { email: `p${n}@example.org`, from: `203.0.113.${n}` })).toBe(
+        refused,
+      );
+    expect(await tryCode('000000', nonce, { email: unknownEmail, from: '203.0.113.99' })).toBe(over);
+    expect(await tryCode(code, nonce, { from: '203.0.113.7' }), 'the right one').toBe(over);
     await auth.signInWithMagicLink({ token }, { headers: { 'x-forwarded-for': '203.0.113.7' } });
     service.pass(61);
-    const other = await ask();
-    expect(await type((await mailed(service)).code, other)).toBe('OK');
+    const other = await requestCode();
+    expect(await tryCode((await mailed(service)).code, other)).toBe('OK');
   });
 
-  test('whoever tries codes of many from very many addresses trips the breaker, and locks nobody out', async () => {
-    const { service, ask, type, enter, auth } = await openToCodes(wire);
-    const nonce = await ask();
+  test('wrong codes for many users from very many addresses reach the project’s limit, and lock nobody out', async () => {
+    const { service, requestCode, tryCode, signIn, auth } = await startForCodes(wire);
+    const nonce = await requestCode();
     const { code, token } = await mailed(service);
     const miss = (n: number, replica: number) =>
-      type('000000', makeNonce(), { email: `p${n}@example.org`, from: stranger(n), replica });
+      tryCode('000000', makeNonce(), { email: `p${n}@example.org`, from: unknownAddress(n), replica });
     const answers: unknown[] = [];
     for (let n = 0; n < perProject + 20; n += 8)
       answers.push(...(await together((i) => miss(n + i, i % 2), 8)).answers);
-    // A replica may hold a few that it has leased, and closes when it is refused more.
-    for (let n = 100; (await miss(n, 0)) !== over; n++) answers.push(dead);
-    const told = answers.filter((each) => each === dead).length;
-    expect(told).toBeGreaterThan(perProject / 2);
-    expect(told).toBeLessThanOrEqual(perProject);
-    const refusal = await refusalWithoutTrace(service.database, () => enter(code, nonce));
+    // A replica may still have a few leased attempts. It refuses all when it cannot lease more.
+    for (let n = 100; (await miss(n, 0)) !== over; n++) answers.push(refused);
+    const compared = answers.filter((each) => each === refused).length;
+    expect(compared).toBeGreaterThan(perProject / 2);
+    expect(compared).toBeLessThanOrEqual(perProject);
+    const refusal = await refusalWithoutTrace(service.database, () => signIn(code, nonce));
     expect(refusal).toMatchObject({ code: Code.ResourceExhausted, reason: over });
     expect(refusal.retryAfter).toBeLessThanOrEqual(60);
     const counts = (await scrape(service.replicas[0]!)).by('result', 'gatehouse_codes_refused_total');
@@ -148,86 +159,97 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signInWithMagicLink({ token });
     await auth.signIn(ada);
     service.pass(61);
-    const other = await ask();
-    expect(await type((await mailed(service)).code, other), 'a minute later').toBe('OK');
+    const other = await requestCode();
+    expect(await tryCode((await mailed(service)).code, other), 'a minute later').toBe('OK');
   });
 
-  test('in one volley, right codes among them, no more are compared than the project has left', async () => {
+  test('of parallel attempts no more codes are compared than the project has left', async () => {
     const most = 5;
     const LIMITS = `${unlimitedCalls},AuthService.SignInWithMagicLink:project=${most}`;
-    const { service, ask, type } = await openToCodes(wire, { env: { LIMITS } });
-    const nonce = await ask();
+    const { service, requestCode, tryCode } = await startForCodes(wire, { env: { LIMITS } });
+    const nonce = await requestCode();
     const { code } = await mailed(service);
     const { answers } = await together(
-      (n) => type(code, n === volley - 1 ? nonce : makeNonce(), { from: stranger(n) }),
+      (n) => tryCode(code, n === volley - 1 ? nonce : makeNonce(), { from: unknownAddress(n) }),
       volley,
     );
-    expect(answers.filter((each) => each !== over).length).toBeLessThanOrEqual(most);
-    expect(await triesOf(service), 'not even tried').toEqual([{ tries: null }]);
+    expect(answers.filter((each) => each === refused).length).toBeLessThanOrEqual(most);
+    // The right code is in the last call. Repeated transactions can let it overtake others, and then there may be room.
+    const hasRoom = process.env.ISOLATION && answers.at(-1) === 'OK';
+    expect(await triesOf(service), 'not compared without room').toEqual([{ tries: hasRoom ? 1 : null }]);
+    if (!hasRoom) expect(answers.at(-1)).toBe(over);
   });
 
-  test('right codes use up nothing, however many they are', async () => {
+  test('right codes do not count as failures', async () => {
     const LIMITS = `${unlimitedCalls},AuthService.SignInWithMagicLink:network=1`;
-    const { service, ask, type } = await openToCodes(wire, { env: { LIMITS, MAIL_GAP: '0s' } });
+    const { service, requestCode, tryCode } = await startForCodes(wire, { env: { LIMITS, MAIL_GAP: '0s' } });
     for (let n = 0; n < perAccount + 2; n++) {
-      const nonce = await ask();
-      expect(await type((await mailed(service)).code, nonce)).toBe('OK');
+      const nonce = await requestCode();
+      expect(await tryCode((await mailed(service)).code, nonce)).toBe('OK');
     }
   });
 });
 
-test('a right code is none when others have used the counter of its address up by then', async () => {
-  const { service, ask, type } = await openToCodes('json');
-  const nonce = await ask();
+test('the right code is refused when parallel attempts have used up its address’s counter', async () => {
+  const { service, requestCode, tryCode } = await startForCodes('json');
+  const nonce = await requestCode();
   const { code } = await mailed(service);
-  expect(await type(wrong(code), nonce)).toBe(dead);
-  // As if they came between the look at the counter and the try.
+  expect(await tryCode(otherCode(code), nonce)).toBe(refused);
+  // As if they came between the read of the counter and the try.
   await service.database.query(
     `create function others() returns trigger language plpgsql as
-     $$ begin update rate_limits set hits = ${perAccount} where key like 'code %'; return new; end $$`,
+     $$ begin update rate_limits set hits = ${perAccount} where key like 'code recent %'; return new; end $$`,
   );
   await service.database.query(
     'create trigger others before update on one_time_tokens for each row execute function others()',
   );
-  expect(await type(code, nonce)).toBe(dead);
+  expect(await tryCode(code, nonce)).toBe(refused);
   await service.database.query('drop trigger others on one_time_tokens');
   expect(await triesOf(service)).toEqual([{ tries: 2 }]);
 });
 
 test('a try stays counted when the call fails afterwards', async () => {
-  const { service, ask, enter } = await openToCodes('json');
-  const nonce = await ask();
+  const { service, requestCode, signIn } = await startForCodes('json');
+  const nonce = await requestCode();
   const { code } = await mailed(service);
   await service.database.query(
     `create function fail() returns trigger language plpgsql as
      $$ begin raise exception 'the disk is full' using errcode = '53100'; end $$`,
   );
   await service.database.query('create trigger fail before insert on sessions execute function fail()');
-  expect((await refusalOf(enter(code, nonce))).code).toBe(Code.Unavailable);
+  expect((await refusalOf(signIn(code, nonce))).code).toBe(Code.Unavailable);
   expect(await triesOf(service)).toEqual([{ tries: 1 }]);
-  const counted = `select key from rate_limits where hits = 1 and key like 'code%'`;
+  const counted = `select key from rate_limits where hits = 1 and key ~ '^code (recent|streak) '`;
   expect(await service.database.query(counted)).toHaveLength(2);
 });
 
-// Under the stricter isolation one of them may begin anew.
-test.skipIf(process.env.ISOLATION)('a wrong code costs the same statements whoever has the address', async () => {
-  const proxy = await startProxy();
-  const { service, ask, type } = await openToCodes('grpc', {
-    databaseUrl: proxy.url,
-    replicas: 1,
-    env: { LIMITS: codesAlone },
-  });
-  const nonces = [await ask(), await ask(makeNonce(), unknown)] as const;
-  const { code } = await mailed(service);
-  await keepTrailUnsealed(service);
-  const namesDuring = async (nonce: string, email: string) => {
-    const before = proxy.statements.length;
-    expect(await type(wrong(code), nonce, { email })).toBe(dead);
-    return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text.slice(0, 24));
-  };
-  const known = await namesDuring(nonces[0], ada.email);
-  expect(known.slice(0, 3)).toEqual(['guess_wait', 'one_time_try_code', 'guess_count']);
-  expect(await namesDuring(nonces[1], unknown)).toEqual(known);
-  for (let n = 1; n < perAccount; n++) await namesDuring(nonces[0], ada.email);
-  expect(await namesDuring(nonces[0], ada.email), 'after too many').toEqual(known);
-});
+// With serializable transactions one of the calls may be repeated, which costs further statements.
+test.skipIf(process.env.ISOLATION)(
+  'a wrong code costs the same statements for known and unknown addresses',
+  async () => {
+    const proxy = await startProxy();
+    const { service, requestCode, tryCode } = await startForCodes('grpc', {
+      databaseUrl: proxy.url,
+      replicas: 1,
+      env: { LIMITS: codesAlone },
+    });
+    const nonces = [await requestCode(), await requestCode(makeNonce(), unknownEmail)] as const;
+    const { code } = await mailed(service);
+    await keepTrailUnsealed(service);
+    const namesDuring = async (nonce: string, email: string) => {
+      const before = proxy.statements.length;
+      expect(await tryCode(otherCode(code), nonce, { email })).toBe(refused);
+      return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text.slice(0, 24));
+    };
+    const known = await namesDuring(nonces[0], ada.email);
+    expect(known.slice(0, 4)).toEqual([
+      'user_by_email',
+      'failed_attempts_wait',
+      'one_time_try_code',
+      'failed_attempts_count',
+    ]);
+    expect(await namesDuring(nonces[1], unknownEmail)).toEqual(known);
+    for (let n = 1; n < perAccount; n++) await namesDuring(nonces[0], ada.email);
+    expect(await namesDuring(nonces[0], ada.email), 'after too many').toEqual(known);
+  },
+);

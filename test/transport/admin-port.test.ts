@@ -6,7 +6,7 @@ import { start } from '../support/start.ts';
 
 const get = (port: number | undefined, path: string, method = 'GET') => send(port!, { method, path });
 
-test('the admin port has metrics and probes, and nothing else', async () => {
+test('the admin port serves metrics and probes, and nothing else', async () => {
   const [replica] = (await start()).replicas;
   const { adminPort, httpPort } = replica!;
   const metrics = await get(adminPort, '/metrics');
@@ -21,7 +21,7 @@ test('the admin port has metrics and probes, and nothing else', async () => {
   expect((await get(httpPort, '/metrics')).status, 'the public port has no metrics').toBe(404);
 });
 
-test('every answer of the admin port has the security headers', async () => {
+test('every response of the admin port has the security headers', async () => {
   const [replica] = (await start()).replicas;
   for (const path of ['/metrics', '/livez', '/nothing'])
     expect((await get(replica!.adminPort, path)).headers, path).toMatchObject({
@@ -31,12 +31,12 @@ test('every answer of the admin port has the security headers', async () => {
     });
 });
 
-test('with ADMIN_PORT=off there is none', async () => {
+test('with ADMIN_PORT=off there is no admin port', async () => {
   const [replica] = (await start({ env: { ADMIN_PORT: 'off' } })).replicas;
   expect(replica!.adminPort).toBeUndefined();
 });
 
-test('a replica that drains can be watched until the end', async () => {
+test('the admin port serves until a draining replica has stopped', async () => {
   const service = await start({ replicas: 2, env: { SHUTDOWN_DELAY: '1s' } });
   const leaving = service.replicas[1]!;
   const stopped = leaving.stop();

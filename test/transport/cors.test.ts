@@ -30,7 +30,7 @@ const strangers = [
   '',
 ];
 
-test('pages of listed origins may ask, with the methods and headers that our clients use, and without credentials', async () => {
+test('pages of listed origins may call, with the methods and headers of our clients, and without credentials', async () => {
   const service = await start({ env });
   for (const origin of [app, other]) {
     const answer = await preflight(service, origin);
@@ -47,7 +47,7 @@ test('pages of listed origins may ask, with the methods and headers that our cli
   }
 });
 
-test('pages of other origins get no leave, neither by preflight nor with the answer', async () => {
+test('pages of other origins are not allowed, neither by a preflight nor by a response', async () => {
   const service = await start({ env });
   const { as } = await service.welcome();
   for (const origin of strangers) {
@@ -111,7 +111,7 @@ test('of any number of refused origins ten are logged in a minute', () => {
   expect(logged).toHaveLength(11);
 });
 
-test('no header but Origin makes an origin', async () => {
+test('no header but Origin is read as the origin', async () => {
   const service = await start({ env });
   const { as } = await service.welcome();
   const hints = {
@@ -127,7 +127,7 @@ test('no header but Origin makes an origin', async () => {
   });
 });
 
-test('listed pages can read errors too, and caches keep the answers for two origins apart', async () => {
+test('pages of listed origins can read errors too, and caches keep the responses for two origins apart', async () => {
   const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn=1' } });
   await service.welcome();
   const credentials = JSON.stringify({ email: ada.email, password: ada.password });
@@ -158,7 +158,7 @@ test('listed pages can read errors too, and caches keep the answers for two orig
   ]);
 });
 
-test('CORS_ORIGINS takes whole origins only: no wildcard, no path, no null', () => {
+test('CORS_ORIGINS accepts complete origins only: no wildcard, no path, no null', () => {
   for (const wrong of [
     '*',
     'https://*.example.com',
@@ -173,7 +173,7 @@ test('CORS_ORIGINS takes whole origins only: no wildcard, no path, no null', () 
     expect(() => readConfig({ ...testEnv, CORS_ORIGINS: wrong }), wrong).toThrow('CORS_ORIGINS');
 });
 
-test('what a form or a beacon can send across origins reaches no method', async () => {
+test('requests that a form or a beacon can send across origins reach no method', async () => {
   const service = await start({ env });
   await service.welcome();
   const before = await service.database.checksums();
@@ -201,7 +201,7 @@ test('what a form or a beacon can send across origins reaches no method', async 
   expect(await service.database.checksums()).toEqual(before);
 });
 
-test('no answer sets a cookie, and no cookie is read', async () => {
+test('no response sets a cookie, and no cookie is read', async () => {
   const service = await start({ env });
   await service.welcome();
   const credentials = JSON.stringify({ email: ada.email, password: ada.password });

@@ -14,7 +14,7 @@ const tooLarge = { status: 429, code: 'resource_exhausted', reason: 'REQUEST_TOO
 const notSupported = { code: 'unimplemented', reason: 'ENCODING_NOT_SUPPORTED' };
 
 describe('a body', () => {
-  test('that is not what the method takes is refused, never an internal error', async () => {
+  test('that the method cannot read is refused, never an internal error', async () => {
     const service = await start();
     const { as } = await service.welcome();
     const before = await service.database.checksums();
@@ -30,7 +30,7 @@ describe('a body', () => {
     expect(await service.database.checksums()).toEqual(before);
   });
 
-  test('of more than 64 KiB is refused, however it is sent, and one of 64 KiB is read', async () => {
+  test('of more than 64 KiB is refused however it is sent, and one of 64 KiB is read', async () => {
     const service = await start();
     const body = (length: number) => JSON.stringify({ email: ada.email, password: ada.password }).padEnd(length);
     const post = (text: string | Buffer, headers = {}) => send(portOf(service), { path: signIn, body: text, headers });
@@ -45,7 +45,7 @@ describe('a body', () => {
       expect(await read).toMatchObject({ status: 401, reason: 'INVALID_CREDENTIALS' });
   });
 
-  test('in an encoding that we do not speak is refused as not implemented, a damaged one as malformed', async () => {
+  test('in an unsupported encoding is unimplemented, and a damaged one malformed', async () => {
     const service = await start();
     const body = Buffer.from(JSON.stringify({ email: ada.email, password: ada.password }));
     const post = (text: Buffer, headers: object) =>
@@ -96,7 +96,7 @@ const wrongBodies: Record<string, string | Buffer> = {
   HTML: '<script>alert(1)</script>',
 };
 
-test('a field that stands twice, in one spelling or in two, is refused', async () => {
+test('a field that occurs twice, in one spelling or in two, is refused', async () => {
   const service = await start();
   await service.welcome();
   const twice = [
@@ -108,7 +108,7 @@ test('a field that stands twice, in one spelling or in two, is refused', async (
   expect(await send(portOf(service), { path: '/gatehouse.v1.SessionService/SignOut', body })).toMatchObject(malformed);
 });
 
-test('the bearer is read from the Authorization header, and from nowhere else', async () => {
+test('the bearer token is read from the Authorization header, and from nowhere else', async () => {
   const service = await start();
   const { as, tokens } = await service.welcome();
   const token = tokens.accessToken;
@@ -136,7 +136,7 @@ test('the bearer is read from the Authorization header, and from nowhere else', 
   expect(json.user.email).toBe(ada.email);
 });
 
-test('GET works for methods without side effects only, other verbs for none, and 405 says what does', async () => {
+test('GET works for methods without side effects only, other verbs for no method, and 405 lists the allowed ones', async () => {
   const service = await start();
   const { as } = await service.welcome();
   const port = portOf(service);
@@ -171,11 +171,10 @@ test('GET works for methods without side effects only, other verbs for none, and
   }
 });
 
-test('what is not there is a 404 with a reason, and quotes nothing of the request', async () => {
+test('an unknown path is a 404 with a reason, and quotes nothing of the request', async () => {
   const service = await start();
   const notFound = { status: 404, code: 'unimplemented', reason: 'METHOD_NOT_FOUND' };
   const paths = [
-    '/',
     '/gatehouse.v1.AuthService/Nothing',
     '/gatehouse.v1.NoService/SignIn',
     `${signIn}/`,
@@ -201,7 +200,7 @@ test('what is not there is a 404 with a reason, and quotes nothing of the reques
   });
 });
 
-test('a Host header that is no host makes the request malformed, any host that is one does not matter', async () => {
+test('an invalid Host header makes a request malformed, and any valid host is accepted', async () => {
   const service = await start();
   for (const host of ['a b', '[::1', '<script>', 'a:b:c', 'x:99999', '%'])
     expect(await send(portOf(service), { path: getMe, body: '{}', headers: { host } }), host).toMatchObject(malformed);
@@ -211,7 +210,7 @@ test('a Host header that is no host makes the request malformed, any host that i
     });
 });
 
-test('every answer, an error too, tells browsers to keep, guess, frame and refer nothing', async () => {
+test('every response, errors included, forbids caching, sniffing, framing and referrers', async () => {
   const service = await start({ env: { LIMITS: 'AuthService.SignIn=1', CORS_ORIGINS: 'https://app.example' } });
   const { as } = await service.welcome();
   const ask = (status: number, path: string, more: object = {}) => ({ status, path, body: '{}', ...more });
@@ -225,7 +224,7 @@ test('every answer, an error too, tells browsers to keep, guess, frame and refer
     ask(400, getMe, { body: '{' }),
     ask(401, getMe),
     ask(403, '/gatehouse.v1.AdminService/GetUser', { headers: as.headers }),
-    ask(404, '/'),
+    ask(404, '/nothing'),
     ask(405, signIn, { method: 'GET' }),
     ask(415, signIn, { headers: { 'content-type': 'text/plain' } }),
     ask(429, signIn, { body: JSON.stringify({ email: ada.email, password: ada.password }) }),
@@ -245,7 +244,7 @@ test('every answer, an error too, tells browsers to keep, guess, frame and refer
   }
 });
 
-test('an answer bears the request id that was sent when that is one, else a new one', async () => {
+test('a response has the request id of the request if that is valid, or else a new one', async () => {
   const service = await start();
   const idOf = async (id: string) => {
     const answer = await send(portOf(service), { path: getMe, body: '{}', headers: { 'x-request-id': id } });

@@ -18,7 +18,7 @@ const credentials = toBinary(
 );
 const zipped = { 'grpc-encoding': 'gzip' };
 
-test('a message that cannot be read is the caller’s fault, and says so with a reason', async () => {
+test('an unreadable message is an error of the client, with a reason', async () => {
   const service = await start();
   const grpc = clientOf(service);
   const whole = gzipSync(credentials);
@@ -45,7 +45,7 @@ test('a message that cannot be read is the caller’s fault, and says so with a 
   expect((await grpc.call(signIn, frame(whole, { flag: 1 }), zipped)).code, 'good gzip').toBe(0);
 });
 
-test('a message of more than 64 KiB is refused before it is read, also when it was small on the way or only says so', async () => {
+test('a message of more than 64 KiB is refused before it is read, also by its decompressed or its claimed size', async () => {
   const service = await start();
   const grpc = clientOf(service);
   const large = (length: number) => Buffer.concat([credentials, Buffer.of(0x7a), varint(length), Buffer.alloc(length)]);
@@ -62,7 +62,7 @@ test('a message of more than 64 KiB is refused before it is read, also when it w
   expect(await grpc.call(signIn, frame(large(60_000)))).toMatchObject({ reason: 'INVALID_CREDENTIALS' });
 });
 
-test('what we do not speak or do not serve is unimplemented', async () => {
+test('unknown encodings, services and methods are unimplemented', async () => {
   const service = await start();
   const grpc = clientOf(service);
   for (const encoding of ['br', 'snappy', 'gzip, gzip', 'x'.repeat(100)])
@@ -115,7 +115,7 @@ test('a call with more than 64 KiB of metadata is refused, and the calls beside 
   await service.clients('grpc').auth.getMe({}, as);
 });
 
-test('headers that claim to know the caller make nobody of anybody', async () => {
+test('headers that claim an identity are ignored', async () => {
   const service = await start();
   const { user, tokens } = await service.welcome(ada);
   const { user: other } = await service.welcome(bob);
@@ -147,7 +147,7 @@ test('headers that claim to know the caller make nobody of anybody', async () =>
   expect(body.includes(other.id)).toBe(false);
 });
 
-test('the answer bears the request id that was sent when that is one, else a new one, on errors too', async () => {
+test('a response has the request id of the request if that is valid, or else a new one, also an error', async () => {
   const service = await start();
   const { tokens } = await service.welcome();
   const grpc = clientOf(service);

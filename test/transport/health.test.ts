@@ -9,7 +9,7 @@ import { start, type TestService } from '../support/start.ts';
 
 const names = ['', ...services.map((each) => each.typeName)];
 
-test('health is told of the whole and of each service, and of nothing else', async () => {
+test('a health check names the whole server or one of its services, and nothing else', async () => {
   const service = await start();
   const { health } = service.clients('grpc');
   for (const name of names) expect((await health.check({ service: name })).status, name).toBe(Status.SERVING);
@@ -22,7 +22,7 @@ test('health is told of the whole and of each service, and of nothing else', asy
   expect(await probes(service)).toEqual({ livez: 200, readyz: 200 });
 });
 
-test('a watcher hears at once how it is, and then of every change; a service without a database is alive, not ready', async () => {
+test('a watch sends the current status and then every change; without a database a replica is alive but not ready', async () => {
   const proxy = await startProxy();
   const service = await start({ databaseUrl: proxy.url });
   const { health } = service.clients('grpc');
@@ -46,7 +46,7 @@ test('a watcher hears at once how it is, and then of every change; a service wit
   expect(heard['gatehouse.v1.Nothing'], 'unknown is an answer here, and may change').toEqual([Status.SERVICE_UNKNOWN]);
 });
 
-test('a replica that stops tells its watchers, then ends their streams: they do not hold it up', async () => {
+test('a replica that stops sends its watches the status, then ends them, and is not delayed by them', async () => {
   const service = await start({ replicas: 2, env: { SHUTDOWN_DELAY: '1s' } });
   const { health } = service.clients('grpc', 1);
   const heard: Status[] = [];

@@ -23,7 +23,7 @@ const codeOf = (call: Promise<unknown>) =>
 const shown = (socket: TLSSocket | Error) => (socket as TLSSocket).getPeerCertificate().fingerprint256;
 
 describe('with a certificate', () => {
-  test('both ports speak TLS 1.2 and 1.3, nothing older, and the log says for how long', async () => {
+  test('both ports speak TLS 1.2 and 1.3, nothing older, and the log has the expiry of the certificate', async () => {
     const service = await startSecurely();
     expect((await service.grpc().health.check({})).status).toBe(Status.SERVING);
     expect((await service.json().auth.signUpAnonymous({})).session).toBeDefined();
@@ -49,7 +49,7 @@ describe('with a certificate', () => {
     ]);
   });
 
-  test('who speaks anything else to them is cut off, and nobody else is harmed', async () => {
+  test('a client that speaks another protocol is disconnected, and other clients are not affected', async () => {
     const service = await startSecurely();
     const old = service.grpc();
     await old.health.check({});
@@ -75,14 +75,14 @@ describe('where client certificates are required', () => {
     const service = await startMutually();
     const call = service.grpc(name || undefined).auth.signUpAnonymous({});
     expect(await codeOf(call)).toBe(Code.Unavailable);
-    // Not even the settings of HTTP/2 are told.
+    // Not even the settings of HTTP/2 are sent.
     const options = { ALPNProtocols: ['h2'], ...(name && pairOf(name)) };
     expect(await heardBy(service.grpcPort, options)).toBe('');
     expect(await service.database.query('select id from sessions')).toEqual([]);
     expect((await service.json().auth.signUpAnonymous({})).session, 'browsers are not asked').toBeDefined();
   });
 
-  test('a listed name is a backend, by whichever kind of name', async () => {
+  test('a listed name of any kind identifies a backend', async () => {
     const service = await startMutually();
     await service.grpc('backend').admin.createUser(ada);
     const { tokens } = await service.json().auth.signIn({ email: ada.email, password: ada.password });
@@ -94,7 +94,7 @@ describe('where client certificates are required', () => {
     expect(actors).toEqual([{ kind: 'service', id: 'spiffe://gatehouse.test/backend' }]);
   });
 
-  test('a name that is not listed, or only looks as if it were, is nobody, whatever headers it sends', async () => {
+  test('a name that is not listed, or only looks like a listed one, identifies nobody, whatever headers are sent', async () => {
     const service = await startMutually();
     const headers = Object.fromEntries(
       ['x-client-cert', 'x-forwarded-client-cert', 'x-ssl-client-s-dn', 'x-service-name', 'ssl-client-subject-dn'].map(
@@ -109,7 +109,7 @@ describe('where client certificates are required', () => {
     expect((await clients[0]!.auth.signUpAnonymous({})).session, 'what is public is').toBeDefined();
   });
 
-  test('a bearer wins, a bad one too', async () => {
+  test('a bearer token takes precedence, also an invalid one', async () => {
     const service = await startMutually();
     const { sessions, auth } = service.grpc('backend');
     const token = (await auth.signUpAnonymous({})).tokens!.accessToken;
@@ -120,7 +120,7 @@ describe('where client certificates are required', () => {
     expect((await service.grpc('unlisted').sessions.introspect({ token }, asService)).active).toBe(true);
   });
 
-  test('where users and backends may call, a certificate makes a backend, which names its subject, and a bearer a user', async () => {
+  test('where users and backends may call, a certificate identifies a backend, which names its subject, and an access token a user', async () => {
     const service = await startMutually();
     const { accounts, auth } = service.grpc('backend');
     const subject = { case: 'fingerprint', value: 'machine-1' } as const;
@@ -131,7 +131,7 @@ describe('where client certificates are required', () => {
     expect(await refusalOf(service.grpc('unlisted').accounts.getUsage({ subject }))).toMatchObject(nobody);
   });
 
-  test('a backend that calls for somebody else is not taken for the caller', async () => {
+  test('a backend that calls on behalf of a user without an access token is not the caller', async () => {
     const { auth } = (await startMutually()).grpc('backend');
     expect(await refusalOf(auth.getMe({}))).toMatchObject(nobody);
     const { tokens } = await auth.signUpAnonymous({});
@@ -139,7 +139,7 @@ describe('where client certificates are required', () => {
     expect((await auth.register({ ...ada })).user).toMatchObject({ email: ada.email });
   });
 
-  test('no session is resumed: each handshake looks at the certificate', async () => {
+  test('no TLS session is resumed: each handshake verifies the certificate', async () => {
     const service = await startMutually();
     const sessions: Buffer[] = [];
     const options = { ...pairOf('backend'), ALPNProtocols: ['h2'] };
@@ -153,7 +153,7 @@ describe('where client certificates are required', () => {
   });
 });
 
-test('where client certificates are optional, only a verified one makes a backend', async () => {
+test('where client certificates are optional, only a verified one identifies a backend', async () => {
   const service = await startMutually({ CLIENT_CERTIFICATES: 'optional' });
   const { tokens } = await service.grpc().auth.signUpAnonymous({});
   const token = tokens!.accessToken;
@@ -163,8 +163,8 @@ test('where client certificates are optional, only a verified one makes a backen
     expect((await service.grpc(name).sessions.introspect({ token })).active, name).toBe(true);
 });
 
-describe('files that change', () => {
-  test('are served from the next handshake on, and no call is dropped', async () => {
+describe('changed files', () => {
+  test('apply from the next handshake on, and no call fails', async () => {
     const service = await startSecurely();
     const seen: string[] = [];
     const old = service.grpc(undefined, ({ fingerprint256 }) => seen.push(fingerprint256));
@@ -195,7 +195,7 @@ describe('files that change', () => {
     ['half written', { 'tls.crt': pem('renewed.pem').subarray(0, 300) }, 'TLS_CERT ends within a certificate'],
     ['of another key', { 'tls.crt': pem('renewed.pem') }, 'TLS_KEY not the key of the certificate'],
     ['expired', { 'tls.crt': pem('expired.pem'), 'tls.key': pem('expired.key') }, 'TLS_CERT has expired'],
-  ])('that are %s change nothing until they are good', async (_, files, fault) => {
+  ])('that are %s change nothing until they are valid', async (_, files, fault) => {
     const service = await startSecurely();
     const before = await fingerprintsOf(service);
     service.secret.put(files);
@@ -212,7 +212,7 @@ describe('files that change', () => {
     ]);
   });
 
-  test('name the authorities for clients anew', async () => {
+  test('replace the authorities for clients', async () => {
     const service = await startMutually();
     const old = service.grpc('legacy');
     const token = (await old.auth.signUpAnonymous({})).tokens!.accessToken;
@@ -225,7 +225,7 @@ describe('files that change', () => {
   });
 });
 
-/** What each of the ports shows a new client. */
+/** The certificate that each port shows to a new client. */
 async function fingerprintsOf({ grpcPort, httpPort }: { grpcPort: number; httpPort: number }): Promise<string[]> {
   const sockets = await Promise.all([shakeHands(grpcPort, { ALPNProtocols: ['h2'] }), shakeHands(httpPort)]);
   const found = sockets.map(shown);
@@ -233,13 +233,13 @@ async function fingerprintsOf({ grpcPort, httpPort }: { grpcPort: number; httpPo
   return found;
 }
 
-/** Looks at the files more often than the service does by itself. */
+/** Reads the files more often than the service does by itself. */
 async function lookUntil({ certificates }: { certificates?: Certificates | undefined }, isDone: () => boolean) {
   const look = () => certificates!.look(new Date()).then(isDone);
   await expect.poll(look, { timeout: 5000, interval: 20 }).toBe(true);
 }
 
-/** All that a client hears until it is cut off. */
+/** All that a client receives until it is disconnected. */
 async function heardBy(port: number, options: ConnectionOptions): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority, ...options });
   let heard = '';
@@ -249,7 +249,7 @@ async function heardBy(port: number, options: ConnectionOptions): Promise<string
   return heard;
 }
 
-/** Calls again and again, ten times at once, until stopped. */
+/** Repeats ten parallel calls until stopped. */
 function keepCalling(call: () => Promise<unknown>) {
   let stopped = false;
   const result = { calls: 0, failed: [] as unknown[] };

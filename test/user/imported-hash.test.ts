@@ -9,7 +9,7 @@ import { start, wires } from '../support/start.ts';
 const firebaseKey = 'jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==';
 const firebase = `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${firebaseKey}$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==`;
 
-/** Hashes that others published together with the password, or that other programs made. */
+/** Published hashes with their passwords, and hashes that other programs made. */
 const known: Record<string, [password: string, hash: string]> = {
   "bcrypt of Openwall's test suite": ['U*U', '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'],
   'bcrypt as $2b$': ['U*U', '$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'],
@@ -23,7 +23,7 @@ const known: Record<string, [password: string, hash: string]> = {
     'passwd',
     '$pbkdf2-sha256$1$c2FsdA$VawEblbjCJ/sFpHCJUS2BflBhSFt3gRl5oudV8INrLxJypzM8Xm2RZkWZLOdd.8xfHG4RbHjC9UJESBB06GXgw',
   ],
-  'pbkdf2-sha512, the vector everybody has': [
+  'pbkdf2-sha512, a common test vector': [
     'password',
     '$pbkdf2-sha512$i=1$c2FsdA$hn9wzxreAs/zdSWZo6U9xK80x6ZpgVrl1RNVThyM8lLALUcKKFoFAbrZmb/pQ8CPBQI119aLHaVeY/c7YKV/zg',
   ],
@@ -58,7 +58,7 @@ describe('a hash of another system', () => {
     const typed = 'ﬁnal grade';
     expect(await matches(await bcrypt(typed, 4), typed)).toBe(true);
     expect(await matches(await bcrypt('final grade', 4), typed)).toBe(true);
-    expect(await matches(await bcrypt(typed, 4), 'final grade'), 'the other way nobody can go').toBe(false);
+    expect(await matches(await bcrypt(typed, 4), 'final grade'), 'but not the other way round').toBe(false);
   });
 
   test.each([
@@ -83,7 +83,7 @@ describe('a hash of another system', () => {
 });
 
 describe.each(wires)('over %s', (wire) => {
-  test('a user comes with the hash of another system, signs in with the password, and has one of ours from then on', async () => {
+  test('a user who was created with the hash of another system signs in, and the hash is replaced by one of ours', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const stored = async () => (await service.database.query('select password_hash from users'))[0]!.password_hash;
@@ -98,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await stored(), 'once').toBe(ours);
   });
 
-  test('a hash that cannot be taken over is refused with the reason, and so is one next to a password', async () => {
+  test('a hash that is not supported is refused with the reason, and a hash beside a password is refused', async () => {
     const service = await start();
     const { admin } = service.clients(wire);
     const create = (passwordHash: string, password = '') =>

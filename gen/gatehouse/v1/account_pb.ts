@@ -14,37 +14,37 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/account.proto.
  */
 export const file_gatehouse_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("ChpnYXRlaG91c2UvdjEvYWNjb3VudC5wcm90bxIMZ2F0ZWhvdXNlLnYxIsoBCgxTdWJzY3JpcHRpb24SDAoEcGxhbhgBIAEoCRIwCgZzdGF0dXMYAiABKA4yIC5nYXRlaG91c2UudjEuU3Vic2NyaXB0aW9uU3RhdHVzEj0KGWN1cnJlbnRfcGVyaW9kX3N0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKF2N1cnJlbnRfcGVyaW9kX2VuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLXAQoHQWNjb3VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDGRpc3BsYXlfY29kZRgDIAEoCRIQCghvd25lcl9pZBgEIAEoCRInCgRyb2xlGAUgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEjAKDHN1YnNjcmlwdGlvbhgGIAEoCzIaLmdhdGVob3VzZS52MS5TdWJzY3JpcHRpb24SLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo4BCgZNZW1iZXISDwoHdXNlcl9pZBgBIAEoCRINCgVlbWFpbBgCIAEoCRIMCgRuYW1lGAMgASgJEicKBHJvbGUYBCABKA4yGS5nYXRlaG91c2UudjEuQWNjb3VudFJvbGUSLQoJam9pbl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKrAgoNQWNjb3VudEludml0ZRIKCgJpZBgBIAEoCRINCgVlbWFpbBgCIAEoCRInCgRyb2xlGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEhIKCmludml0ZXJfaWQYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthY2NlcHRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIncKBVVzYWdlEg0KBXVzYWdlGAEgASgDEg0KBWxpbWl0GAIgASgDEhsKE3N1YnNjcmlwdGlvbl9hY3RpdmUYAyABKAgSMwoPbmV4dF9yZXNldF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCg5BY2NvdW50U3VtbWFyeRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQSIgoFdXNhZ2UYAiABKAsyEy5nYXRlaG91c2UudjEuVXNhZ2UiMQoRR2V0QWNjb3VudFJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQEiPAoSR2V0QWNjb3VudFJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudCJQChNMaXN0QWNjb3VudHNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiWAoUTGlzdEFjY291bnRzUmVzcG9uc2USJwoIYWNjb3VudHMYASADKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTgoUVXBkYXRlQWNjb3VudFJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIASI/ChVVcGRhdGVBY2NvdW50UmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50IjQKFFN3aXRjaEFjY291bnRSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBIj8KFVN3aXRjaEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQibQoSTGlzdE1lbWJlcnNSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBEhwKCXBhZ2Vfc2l6ZRgCIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAyABKAlCB7pIBHICGEAiVQoTTGlzdE1lbWJlcnNSZXNwb25zZRIlCgdtZW1iZXJzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLk1lbWJlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkihAEKEEFkZE1lbWJlclJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGQoHdXNlcl9pZBgCIAEoCUIIukgFcgOwAQESNwoEcm9sZRgDIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZUIOukgLggEIGAEYAhgDGAQiOQoRQWRkTWVtYmVyUmVzcG9uc2USJAoGbWVtYmVyGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLk1lbWJlciKHAQoTVXBkYXRlTWVtYmVyUmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABARIZCgd1c2VyX2lkGAIgASgJQgi6SAVyA7ABARI3CgRyb2xlGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlQg66SAuCAQgYARgCGAMYBCI8ChRVcGRhdGVNZW1iZXJSZXNwb25zZRIkCgZtZW1iZXIYASABKAsyFC5nYXRlaG91c2UudjEuTWVtYmVyIk4KE1JlbW92ZU1lbWJlclJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGQoHdXNlcl9pZBgCIAEoCUIIukgFcgOwAQEiFgoUUmVtb3ZlTWVtYmVyUmVzcG9uc2UijAEKGkNyZWF0ZUFjY291bnRJbnZpdGVSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBEhkKBWVtYWlsGAIgASgJQgq6SAdyBRj+AWABEjUKBHJvbGUYAyABKA4yGS5nYXRlaG91c2UudjEuQWNjb3VudFJvbGVCDLpICYIBBhgCGAMYBCKFAQobQ3JlYXRlQWNjb3VudEludml0ZVJlc3BvbnNlEisKBmludml0ZRgBIAEoCzIbLmdhdGVob3VzZS52MS5BY2NvdW50SW52aXRlEhsKE2FjY291bnRfaW52aXRlX2NvZGUYAiABKAkSDAoEbGluaxgDIAEoCRIOCgZtYWlsZWQYBCABKAgidAoZTGlzdEFjY291bnRJbnZpdGVzUmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABARIcCglwYWdlX3NpemUYAiABKAVCCbpIBhoEGGQoABIbCgpwYWdlX3Rva2VuGAMgASgJQge6SARyAhhAImMKGkxpc3RBY2NvdW50SW52aXRlc1Jlc3BvbnNlEiwKB2ludml0ZXMYASADKAsyGy5nYXRlaG91c2UudjEuQWNjb3VudEludml0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaUmV2b2tlQWNjb3VudEludml0ZVJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGwoJaW52aXRlX2lkGAIgASgJQgi6SAVyA7ABASIdChtSZXZva2VBY2NvdW50SW52aXRlUmVzcG9uc2UiRQoaQWNjZXB0QWNjb3VudEludml0ZVJlcXVlc3QSJwoTYWNjb3VudF9pbnZpdGVfY29kZRgBIAEoCUIKukgHcgUQARiAASJFChtBY2NlcHRBY2NvdW50SW52aXRlUmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50ImwKD0dldFVzYWdlUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEjEKC2ZpbmdlcnByaW50GAIgASgJQhq6SBdyFRiAATIQXltBLVphLXowLTlfLV0rJEgAQgkKB3N1YmplY3QiNgoQR2V0VXNhZ2VSZXNwb25zZRIiCgV1c2FnZRgBIAEoCzITLmdhdGVob3VzZS52MS5Vc2FnZSKNAQoTQ29uc3VtZVVzYWdlUmVxdWVzdBIbCgZhbW91bnQYASABKAVCC7pICBoGGMCEPSgBEhsKB3VzZXJfaWQYAiABKAlCCLpIBXIDsAEBSAASMQoLZmluZ2VycHJpbnQYAyABKAlCGrpIF3IVGIABMhBeW0EtWmEtejAtOV8tXSskSABCCQoHc3ViamVjdCI6ChRDb25zdW1lVXNhZ2VSZXNwb25zZRIiCgV1c2FnZRgBIAEoCzITLmdhdGVob3VzZS52MS5Vc2FnZSIUChJHZXRSZWZlcnJhbFJlcXVlc3QiTwoTR2V0UmVmZXJyYWxSZXNwb25zZRIMCgRjb2RlGAEgASgJEgwKBGxpbmsYAiABKAkSDQoFY291bnQYAyABKAUSDQoFbGltaXQYBCABKAUiMAoVUmVkZWVtUmVmZXJyYWxSZXF1ZXN0EhcKBGNvZGUYASABKAlCCbpIBnIEEAEYQCI8ChZSZWRlZW1SZWZlcnJhbFJlc3BvbnNlEiIKBXVzYWdlGAEgASgLMhMuZ2F0ZWhvdXNlLnYxLlVzYWdlIqUBChhBcHBseUJpbGxpbmdFdmVudFJlcXVlc3QSHAoHcGF5bG9hZBgBIAEoDEILukgIegYQARiAgAISHgoKd2ViaG9va19pZBgCIAEoCUIKukgHcgUQARiAARIkChF3ZWJob29rX3RpbWVzdGFtcBgDIAEoCUIJukgGcgQQARgQEiUKEXdlYmhvb2tfc2lnbmF0dXJlGAQgASgJQgq6SAdyBRABGIAQIk8KGUFwcGx5QmlsbGluZ0V2ZW50UmVzcG9uc2USMgoHb3V0Y29tZRgBIAEoDjIhLmdhdGVob3VzZS52MS5CaWxsaW5nRXZlbnRPdXRjb21lKo0BCgtBY2NvdW50Um9sZRIcChhBQ0NPVU5UX1JPTEVfVU5TUEVDSUZJRUQQABIWChJBQ0NPVU5UX1JPTEVfT1dORVIQARIWChJBQ0NPVU5UX1JPTEVfQURNSU4QAhIXChNBQ0NPVU5UX1JPTEVfTUVNQkVSEAMSFwoTQUNDT1VOVF9ST0xFX1ZJRVdFUhAEKr8BChJTdWJzY3JpcHRpb25TdGF0dXMSIwofU1VCU0NSSVBUSU9OX1NUQVRVU19VTlNQRUNJRklFRBAAEiAKHFNVQlNDUklQVElPTl9TVEFUVVNfVFJJQUxJTkcQARIeChpTVUJTQ1JJUFRJT05fU1RBVFVTX0FDVElWRRACEiAKHFNVQlNDUklQVElPTl9TVEFUVVNfUEFTVF9EVUUQAxIgChxTVUJTQ1JJUFRJT05fU1RBVFVTX0NBTkNFTEVEEAQqyAEKE0JpbGxpbmdFdmVudE91dGNvbWUSJQohQklMTElOR19FVkVOVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASIQodQklMTElOR19FVkVOVF9PVVRDT01FX0FQUExJRUQQARIjCh9CSUxMSU5HX0VWRU5UX09VVENPTUVfRFVQTElDQVRFEAISHwobQklMTElOR19FVkVOVF9PVVRDT01FX1NUQUxFEAMSIQodQklMTElOR19FVkVOVF9PVVRDT01FX0lHTk9SRUQQBDLHDQoOQWNjb3VudFNlcnZpY2USWgoKR2V0QWNjb3VudBIfLmdhdGVob3VzZS52MS5HZXRBY2NvdW50UmVxdWVzdBogLmdhdGVob3VzZS52MS5HZXRBY2NvdW50UmVzcG9uc2UiCZACAYq1GAIIAhJgCgxMaXN0QWNjb3VudHMSIS5nYXRlaG91c2UudjEuTGlzdEFjY291bnRzUmVxdWVzdBoiLmdhdGVob3VzZS52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIJkAIBirUYAggCEmAKDVVwZGF0ZUFjY291bnQSIi5nYXRlaG91c2UudjEuVXBkYXRlQWNjb3VudFJlcXVlc3QaIy5nYXRlaG91c2UudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlIgaKtRgCCAISYAoNU3dpdGNoQWNjb3VudBIiLmdhdGVob3VzZS52MS5Td2l0Y2hBY2NvdW50UmVxdWVzdBojLmdhdGVob3VzZS52MS5Td2l0Y2hBY2NvdW50UmVzcG9uc2UiBoq1GAIIAhJdCgtMaXN0TWVtYmVycxIgLmdhdGVob3VzZS52MS5MaXN0TWVtYmVyc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdE1lbWJlcnNSZXNwb25zZSIJkAIBirUYAggCElQKCUFkZE1lbWJlchIeLmdhdGVob3VzZS52MS5BZGRNZW1iZXJSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkFkZE1lbWJlclJlc3BvbnNlIgaKtRgCCAMSXQoMVXBkYXRlTWVtYmVyEiEuZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lbWJlclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVXBkYXRlTWVtYmVyUmVzcG9uc2UiBoq1GAIIAhJdCgxSZW1vdmVNZW1iZXISIS5nYXRlaG91c2UudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBoiLmdhdGVob3VzZS52MS5SZW1vdmVNZW1iZXJSZXNwb25zZSIGirUYAggCEnQKE0NyZWF0ZUFjY291bnRJbnZpdGUSKC5nYXRlaG91c2UudjEuQ3JlYXRlQWNjb3VudEludml0ZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuQ3JlYXRlQWNjb3VudEludml0ZVJlc3BvbnNlIgiKtRgECAI4HhJyChJMaXN0QWNjb3VudEludml0ZXMSJy5nYXRlaG91c2UudjEuTGlzdEFjY291bnRJbnZpdGVzUmVxdWVzdBooLmdhdGVob3VzZS52MS5MaXN0QWNjb3VudEludml0ZXNSZXNwb25zZSIJkAIBirUYAggCEnIKE1Jldm9rZUFjY291bnRJbnZpdGUSKC5nYXRlaG91c2UudjEuUmV2b2tlQWNjb3VudEludml0ZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuUmV2b2tlQWNjb3VudEludml0ZVJlc3BvbnNlIgaKtRgCCAISdAoTQWNjZXB0QWNjb3VudEludml0ZRIoLmdhdGVob3VzZS52MS5BY2NlcHRBY2NvdW50SW52aXRlUmVxdWVzdBopLmdhdGVob3VzZS52MS5BY2NlcHRBY2NvdW50SW52aXRlUmVzcG9uc2UiCIq1GAQIAjgeElUKCEdldFVzYWdlEh0uZ2F0ZWhvdXNlLnYxLkdldFVzYWdlUmVxdWVzdBoeLmdhdGVob3VzZS52MS5HZXRVc2FnZVJlc3BvbnNlIgqKtRgGCAIQAUgBEmEKDENvbnN1bWVVc2FnZRIhLmdhdGVob3VzZS52MS5Db25zdW1lVXNhZ2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkNvbnN1bWVVc2FnZVJlc3BvbnNlIgqKtRgGCAIQAUgBEloKC0dldFJlZmVycmFsEiAuZ2F0ZWhvdXNlLnYxLkdldFJlZmVycmFsUmVxdWVzdBohLmdhdGVob3VzZS52MS5HZXRSZWZlcnJhbFJlc3BvbnNlIgaKtRgCCAISZQoOUmVkZWVtUmVmZXJyYWwSIy5nYXRlaG91c2UudjEuUmVkZWVtUmVmZXJyYWxSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlJlZGVlbVJlZmVycmFsUmVzcG9uc2UiCIq1GAQIAjgKEm8KEUFwcGx5QmlsbGluZ0V2ZW50EiYuZ2F0ZWhvdXNlLnYxLkFwcGx5QmlsbGluZ0V2ZW50UmVxdWVzdBonLmdhdGVob3VzZS52MS5BcHBseUJpbGxpbmdFdmVudFJlc3BvbnNlIgmKtRgFCAE42ARiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_policy, file_google_protobuf_timestamp]);
+  fileDesc("ChpnYXRlaG91c2UvdjEvYWNjb3VudC5wcm90bxIMZ2F0ZWhvdXNlLnYxIsoBCgxTdWJzY3JpcHRpb24SDAoEcGxhbhgBIAEoCRIwCgZzdGF0dXMYAiABKA4yIC5nYXRlaG91c2UudjEuU3Vic2NyaXB0aW9uU3RhdHVzEj0KGWN1cnJlbnRfcGVyaW9kX3N0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKF2N1cnJlbnRfcGVyaW9kX2VuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLXAQoHQWNjb3VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDGRpc3BsYXlfY29kZRgDIAEoCRIQCghvd25lcl9pZBgEIAEoCRInCgRyb2xlGAUgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEjAKDHN1YnNjcmlwdGlvbhgGIAEoCzIaLmdhdGVob3VzZS52MS5TdWJzY3JpcHRpb24SLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo4BCgZNZW1iZXISDwoHdXNlcl9pZBgBIAEoCRINCgVlbWFpbBgCIAEoCRIMCgRuYW1lGAMgASgJEicKBHJvbGUYBCABKA4yGS5nYXRlaG91c2UudjEuQWNjb3VudFJvbGUSLQoJam9pbl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKrAgoNQWNjb3VudEludml0ZRIKCgJpZBgBIAEoCRINCgVlbWFpbBgCIAEoCRInCgRyb2xlGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEhIKCmludml0ZXJfaWQYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthY2NlcHRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIncKBVVzYWdlEg0KBXVzYWdlGAEgASgDEg0KBWxpbWl0GAIgASgDEhsKE3N1YnNjcmlwdGlvbl9hY3RpdmUYAyABKAgSMwoPbmV4dF9yZXNldF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCg5BY2NvdW50U3VtbWFyeRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQSIgoFdXNhZ2UYAiABKAsyEy5nYXRlaG91c2UudjEuVXNhZ2UiMQoRR2V0QWNjb3VudFJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQEiPAoSR2V0QWNjb3VudFJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudCJPChNMaXN0QWNjb3VudHNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiACCJYChRMaXN0QWNjb3VudHNSZXNwb25zZRInCghhY2NvdW50cxgBIAMoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJOChRVcGRhdGVBY2NvdW50UmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABARIYCgRuYW1lGAIgASgJQgq6SAdyBRABGMgBIj8KFVVwZGF0ZUFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQiNAoUU3dpdGNoQWNjb3VudFJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQEiPwoVU3dpdGNoQWNjb3VudFJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudCJsChJMaXN0TWVtYmVyc1JlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIIlUKE0xpc3RNZW1iZXJzUmVzcG9uc2USJQoHbWVtYmVycxgBIAMoCzIULmdhdGVob3VzZS52MS5NZW1iZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoQBChBBZGRNZW1iZXJSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDsAEBEjcKBHJvbGUYAyABKA4yGS5nYXRlaG91c2UudjEuQWNjb3VudFJvbGVCDrpIC4IBCBgBGAIYAxgEIjkKEUFkZE1lbWJlclJlc3BvbnNlEiQKBm1lbWJlchgBIAEoCzIULmdhdGVob3VzZS52MS5NZW1iZXIihwEKE1VwZGF0ZU1lbWJlclJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGQoHdXNlcl9pZBgCIAEoCUIIukgFcgOwAQESNwoEcm9sZRgDIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZUIOukgLggEIGAEYAhgDGAQiPAoUVXBkYXRlTWVtYmVyUmVzcG9uc2USJAoGbWVtYmVyGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLk1lbWJlciJOChNSZW1vdmVNZW1iZXJSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDsAEBIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIowBChpDcmVhdGVBY2NvdW50SW52aXRlUmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABARIZCgVlbWFpbBgCIAEoCUIKukgHcgUY/gFgARI1CgRyb2xlGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlQgy6SAmCAQYYAhgDGAQihQEKG0NyZWF0ZUFjY291bnRJbnZpdGVSZXNwb25zZRIrCgZpbnZpdGUYASABKAsyGy5nYXRlaG91c2UudjEuQWNjb3VudEludml0ZRIbChNhY2NvdW50X2ludml0ZV9jb2RlGAIgASgJEgwKBGxpbmsYAyABKAkSDgoGbWFpbGVkGAQgASgIInMKGUxpc3RBY2NvdW50SW52aXRlc1JlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIImMKGkxpc3RBY2NvdW50SW52aXRlc1Jlc3BvbnNlEiwKB2ludml0ZXMYASADKAsyGy5nYXRlaG91c2UudjEuQWNjb3VudEludml0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaUmV2b2tlQWNjb3VudEludml0ZVJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQESGwoJaW52aXRlX2lkGAIgASgJQgi6SAVyA7ABASIdChtSZXZva2VBY2NvdW50SW52aXRlUmVzcG9uc2UiRQoaQWNjZXB0QWNjb3VudEludml0ZVJlcXVlc3QSJwoTYWNjb3VudF9pbnZpdGVfY29kZRgBIAEoCUIKukgHcgUQARiAASJFChtBY2NlcHRBY2NvdW50SW52aXRlUmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50ImwKD0dldFVzYWdlUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEjEKC2ZpbmdlcnByaW50GAIgASgJQhq6SBdyFRiAATIQXltBLVphLXowLTlfLV0rJEgAQgkKB3N1YmplY3QiNgoQR2V0VXNhZ2VSZXNwb25zZRIiCgV1c2FnZRgBIAEoCzITLmdhdGVob3VzZS52MS5Vc2FnZSKNAQoTQ29uc3VtZVVzYWdlUmVxdWVzdBIbCgZhbW91bnQYASABKAVCC7pICBoGGMCEPSgBEhsKB3VzZXJfaWQYAiABKAlCCLpIBXIDsAEBSAASMQoLZmluZ2VycHJpbnQYAyABKAlCGrpIF3IVGIABMhBeW0EtWmEtejAtOV8tXSskSABCCQoHc3ViamVjdCI6ChRDb25zdW1lVXNhZ2VSZXNwb25zZRIiCgV1c2FnZRgBIAEoCzITLmdhdGVob3VzZS52MS5Vc2FnZSIUChJHZXRSZWZlcnJhbFJlcXVlc3QiTwoTR2V0UmVmZXJyYWxSZXNwb25zZRIMCgRjb2RlGAEgASgJEgwKBGxpbmsYAiABKAkSDQoFY291bnQYAyABKAUSDQoFbGltaXQYBCABKAUiMAoVUmVkZWVtUmVmZXJyYWxSZXF1ZXN0EhcKBGNvZGUYASABKAlCCbpIBnIEEAEYQCI8ChZSZWRlZW1SZWZlcnJhbFJlc3BvbnNlEiIKBXVzYWdlGAEgASgLMhMuZ2F0ZWhvdXNlLnYxLlVzYWdlIqUBChhBcHBseUJpbGxpbmdFdmVudFJlcXVlc3QSHAoHcGF5bG9hZBgBIAEoDEILukgIegYQARiAgAISHgoKd2ViaG9va19pZBgCIAEoCUIKukgHcgUQARiAARIkChF3ZWJob29rX3RpbWVzdGFtcBgDIAEoCUIJukgGcgQQARgQEiUKEXdlYmhvb2tfc2lnbmF0dXJlGAQgASgJQgq6SAdyBRABGIAQIk8KGUFwcGx5QmlsbGluZ0V2ZW50UmVzcG9uc2USMgoHb3V0Y29tZRgBIAEoDjIhLmdhdGVob3VzZS52MS5CaWxsaW5nRXZlbnRPdXRjb21lKo0BCgtBY2NvdW50Um9sZRIcChhBQ0NPVU5UX1JPTEVfVU5TUEVDSUZJRUQQABIWChJBQ0NPVU5UX1JPTEVfT1dORVIQARIWChJBQ0NPVU5UX1JPTEVfQURNSU4QAhIXChNBQ0NPVU5UX1JPTEVfTUVNQkVSEAMSFwoTQUNDT1VOVF9ST0xFX1ZJRVdFUhAEKr8BChJTdWJzY3JpcHRpb25TdGF0dXMSIwofU1VCU0NSSVBUSU9OX1NUQVRVU19VTlNQRUNJRklFRBAAEiAKHFNVQlNDUklQVElPTl9TVEFUVVNfVFJJQUxJTkcQARIeChpTVUJTQ1JJUFRJT05fU1RBVFVTX0FDVElWRRACEiAKHFNVQlNDUklQVElPTl9TVEFUVVNfUEFTVF9EVUUQAxIgChxTVUJTQ1JJUFRJT05fU1RBVFVTX0NBTkNFTEVEEAQqyAEKE0JpbGxpbmdFdmVudE91dGNvbWUSJQohQklMTElOR19FVkVOVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASIQodQklMTElOR19FVkVOVF9PVVRDT01FX0FQUExJRUQQARIjCh9CSUxMSU5HX0VWRU5UX09VVENPTUVfRFVQTElDQVRFEAISHwobQklMTElOR19FVkVOVF9PVVRDT01FX1NUQUxFEAMSIQodQklMTElOR19FVkVOVF9PVVRDT01FX0lHTk9SRUQQBDLJDQoOQWNjb3VudFNlcnZpY2USWgoKR2V0QWNjb3VudBIfLmdhdGVob3VzZS52MS5HZXRBY2NvdW50UmVxdWVzdBogLmdhdGVob3VzZS52MS5HZXRBY2NvdW50UmVzcG9uc2UiCZACAYq1GAIIAhJgCgxMaXN0QWNjb3VudHMSIS5nYXRlaG91c2UudjEuTGlzdEFjY291bnRzUmVxdWVzdBoiLmdhdGVob3VzZS52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIJkAIBirUYAggCEmAKDVVwZGF0ZUFjY291bnQSIi5nYXRlaG91c2UudjEuVXBkYXRlQWNjb3VudFJlcXVlc3QaIy5nYXRlaG91c2UudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlIgaKtRgCCAISYAoNU3dpdGNoQWNjb3VudBIiLmdhdGVob3VzZS52MS5Td2l0Y2hBY2NvdW50UmVxdWVzdBojLmdhdGVob3VzZS52MS5Td2l0Y2hBY2NvdW50UmVzcG9uc2UiBoq1GAIIAhJdCgtMaXN0TWVtYmVycxIgLmdhdGVob3VzZS52MS5MaXN0TWVtYmVyc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdE1lbWJlcnNSZXNwb25zZSIJkAIBirUYAggCElQKCUFkZE1lbWJlchIeLmdhdGVob3VzZS52MS5BZGRNZW1iZXJSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkFkZE1lbWJlclJlc3BvbnNlIgaKtRgCCAMSXQoMVXBkYXRlTWVtYmVyEiEuZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lbWJlclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVXBkYXRlTWVtYmVyUmVzcG9uc2UiBoq1GAIIAhJdCgxSZW1vdmVNZW1iZXISIS5nYXRlaG91c2UudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBoiLmdhdGVob3VzZS52MS5SZW1vdmVNZW1iZXJSZXNwb25zZSIGirUYAggCEnYKE0NyZWF0ZUFjY291bnRJbnZpdGUSKC5nYXRlaG91c2UudjEuQ3JlYXRlQWNjb3VudEludml0ZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuQ3JlYXRlQWNjb3VudEludml0ZVJlc3BvbnNlIgqKtRgGCAI4HkgBEnIKEkxpc3RBY2NvdW50SW52aXRlcxInLmdhdGVob3VzZS52MS5MaXN0QWNjb3VudEludml0ZXNSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkxpc3RBY2NvdW50SW52aXRlc1Jlc3BvbnNlIgmQAgGKtRgCCAIScgoTUmV2b2tlQWNjb3VudEludml0ZRIoLmdhdGVob3VzZS52MS5SZXZva2VBY2NvdW50SW52aXRlUmVxdWVzdBopLmdhdGVob3VzZS52MS5SZXZva2VBY2NvdW50SW52aXRlUmVzcG9uc2UiBoq1GAIIAhJ0ChNBY2NlcHRBY2NvdW50SW52aXRlEiguZ2F0ZWhvdXNlLnYxLkFjY2VwdEFjY291bnRJbnZpdGVSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLkFjY2VwdEFjY291bnRJbnZpdGVSZXNwb25zZSIIirUYBAgCOB4SVQoIR2V0VXNhZ2USHS5nYXRlaG91c2UudjEuR2V0VXNhZ2VSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkdldFVzYWdlUmVzcG9uc2UiCoq1GAYIAhABSAESYQoMQ29uc3VtZVVzYWdlEiEuZ2F0ZWhvdXNlLnYxLkNvbnN1bWVVc2FnZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuQ29uc3VtZVVzYWdlUmVzcG9uc2UiCoq1GAYIAhABSAESWgoLR2V0UmVmZXJyYWwSIC5nYXRlaG91c2UudjEuR2V0UmVmZXJyYWxSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFJlZmVycmFsUmVzcG9uc2UiBoq1GAIIAhJlCg5SZWRlZW1SZWZlcnJhbBIjLmdhdGVob3VzZS52MS5SZWRlZW1SZWZlcnJhbFJlcXVlc3QaJC5nYXRlaG91c2UudjEuUmVkZWVtUmVmZXJyYWxSZXNwb25zZSIIirUYBAgCOAoSbwoRQXBwbHlCaWxsaW5nRXZlbnQSJi5nYXRlaG91c2UudjEuQXBwbHlCaWxsaW5nRXZlbnRSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLkFwcGx5QmlsbGluZ0V2ZW50UmVzcG9uc2UiCYq1GAUIATjYBEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_policy, file_google_protobuf_timestamp]);
 
 /**
- * What an account has subscribed to.
+ * The subscription of an account.
  *
  * @generated from message gatehouse.v1.Subscription
  */
 export type Subscription = Message<"gatehouse.v1.Subscription"> & {
   /**
-   * The name of the plan, as the operator or the billing system calls it.
+   * The name of the plan in the configuration, the invite code or the billing system.
    *
    * @generated from field: string plan = 1;
    */
   plan: string;
 
   /**
-   * Where it stands.
+   * The state of the subscription.
    *
    * @generated from field: gatehouse.v1.SubscriptionStatus status = 2;
    */
   status: SubscriptionStatus;
 
   /**
-   * When the current period began. Absent without a period.
+   * When the current period started. Absent if there is none.
    *
    * @generated from field: google.protobuf.Timestamp current_period_start_time = 3;
    */
   currentPeriodStartTime?: Timestamp | undefined;
 
   /**
-   * When the current period ends. Absent without a period.
+   * When the current period ends. Absent if there is none.
    *
    * @generated from field: google.protobuf.Timestamp current_period_end_time = 4;
    */
@@ -65,49 +65,49 @@ export const SubscriptionSchema: GenMessage<Subscription> = /*@__PURE__*/
  */
 export type Account = Message<"gatehouse.v1.Account"> & {
   /**
-   * The account's id, a UUID.
+   * The id of the account, a UUID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The name to show.
+   * The display name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Eight characters A-Z and 0-9 to tell accounts apart by, unique. No secret and no proof of anything.
+   * A unique code of eight characters A-Z and 0-9 that people can read out. Not a credential.
    *
    * @generated from field: string display_code = 3;
    */
   displayCode: string;
 
   /**
-   * The id of the owner who answers for the account. Empty when the last owner was deleted.
+   * The id of the primary owner. Empty if the last owner was deleted.
    *
    * @generated from field: string owner_id = 4;
    */
   ownerId: string;
 
   /**
-   * The caller's own role in it.
+   * The role of the caller in the account.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 5;
    */
   role: AccountRole;
 
   /**
-   * What it has subscribed to.
+   * The subscription.
    *
    * @generated from field: gatehouse.v1.Subscription subscription = 6;
    */
   subscription?: Subscription | undefined;
 
   /**
-   * When it was opened.
+   * When the account was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 7;
    */
@@ -122,41 +122,41 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 1);
 
 /**
- * Somebody who belongs to an account.
+ * A user in an account.
  *
  * @generated from message gatehouse.v1.Member
  */
 export type Member = Message<"gatehouse.v1.Member"> & {
   /**
-   * The user's id.
+   * The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
-   * The user's address.
+   * The email address of the user.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * The user's name. May be empty.
+   * The display name of the user. May be empty.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * What the user may do in the account.
+   * The role of the user in the account.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 4;
    */
   role: AccountRole;
 
   /**
-   * When the user joined.
+   * When the user joined the account.
    *
    * @generated from field: google.protobuf.Timestamp join_time = 5;
    */
@@ -171,62 +171,62 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 2);
 
 /**
- * An invitation of one address into one account. Never holds its code.
+ * An invitation of one email address into one account. Never contains the code.
  *
  * @generated from message gatehouse.v1.AccountInvite
  */
 export type AccountInvite = Message<"gatehouse.v1.AccountInvite"> & {
   /**
-   * The invitation's id, a UUID.
+   * The id of the invitation, a UUID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The address that is invited.
+   * The invited email address.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * The role that comes with it.
+   * The role that the user gets.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 3;
    */
   role: AccountRole;
 
   /**
-   * The id of the user who invited.
+   * The id of the user who created the invitation. Empty if a backend did.
    *
    * @generated from field: string inviter_id = 4;
    */
   inviterId: string;
 
   /**
-   * When it was made.
+   * When the invitation was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it expires, used or not.
+   * When the invitation expires unless it is accepted before.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * When it was accepted. Absent when it was not.
+   * When the invitation was accepted. Absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp accept_time = 7;
    */
   acceptTime?: Timestamp | undefined;
 
   /**
-   * When it was revoked. Absent when it was not.
+   * When the invitation was revoked. Absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 8;
    */
@@ -241,34 +241,34 @@ export const AccountInviteSchema: GenMessage<AccountInvite> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 3);
 
 /**
- * How much a subject has used in the current month.
+ * The usage of a subject in the current month.
  *
  * @generated from message gatehouse.v1.Usage
  */
 export type Usage = Message<"gatehouse.v1.Usage"> & {
   /**
-   * Used since the last reset.
+   * The amount consumed since the last reset.
    *
    * @generated from field: int64 usage = 1;
    */
   usage: bigint;
 
   /**
-   * How much may be used until the next reset. An active subscription is not held to it.
+   * The amount that may be consumed until the next reset. Not enforced with an active subscription.
    *
    * @generated from field: int64 limit = 2;
    */
   limit: bigint;
 
   /**
-   * Whether an active subscription stands behind the subject.
+   * Whether the subject has an active subscription.
    *
    * @generated from field: bool subscription_active = 3;
    */
   subscriptionActive: boolean;
 
   /**
-   * When the count begins anew.
+   * When the usage is reset to zero.
    *
    * @generated from field: google.protobuf.Timestamp next_reset_time = 4;
    */
@@ -283,20 +283,20 @@ export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 4);
 
 /**
- * The account a user is in, as it comes along with their sign-in.
+ * The account that a user is in, with their usage.
  *
  * @generated from message gatehouse.v1.AccountSummary
  */
 export type AccountSummary = Message<"gatehouse.v1.AccountSummary"> & {
   /**
-   * The account, with the user's role in it.
+   * The account, with the role of the user.
    *
    * @generated from field: gatehouse.v1.Account account = 1;
    */
   account?: Account | undefined;
 
   /**
-   * What the user has used. Absent where USAGE is off.
+   * The usage of the user. Absent if usage is not counted.
    *
    * @generated from field: gatehouse.v1.Usage usage = 2;
    */
@@ -311,13 +311,13 @@ export const AccountSummarySchema: GenMessage<AccountSummary> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 5);
 
 /**
- * The request of GetAccount.
+ * Request message for GetAccount.
  *
  * @generated from message gatehouse.v1.GetAccountRequest
  */
 export type GetAccountRequest = Message<"gatehouse.v1.GetAccountRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
@@ -332,7 +332,7 @@ export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_account, 6);
 
 /**
- * The answer of GetAccount.
+ * Response message for GetAccount.
  *
  * @generated from message gatehouse.v1.GetAccountResponse
  */
@@ -353,20 +353,20 @@ export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_account, 7);
 
 /**
- * The request of ListAccounts.
+ * Request message for ListAccounts.
  *
  * @generated from message gatehouse.v1.ListAccountsRequest
  */
 export type ListAccountsRequest = Message<"gatehouse.v1.ListAccountsRequest"> & {
   /**
-   * How many accounts to return at most, 1 to 100. By default 20.
+   * Optional. The maximum number of accounts to return. Larger values are reduced to 100. Default: 20.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty for the first page.
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -381,20 +381,20 @@ export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__P
   messageDesc(file_gatehouse_v1_account, 8);
 
 /**
- * The answer of ListAccounts.
+ * Response message for ListAccounts.
  *
  * @generated from message gatehouse.v1.ListAccountsResponse
  */
 export type ListAccountsResponse = Message<"gatehouse.v1.ListAccountsResponse"> & {
   /**
-   * The accounts, those joined last first.
+   * The accounts on this page, most recently joined first.
    *
    * @generated from field: repeated gatehouse.v1.Account accounts = 1;
    */
   accounts: Account[];
 
   /**
-   * Where the next page begins. Empty when this is the last.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -409,20 +409,20 @@ export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@_
   messageDesc(file_gatehouse_v1_account, 9);
 
 /**
- * The request of UpdateAccount.
+ * Request message for UpdateAccount.
  *
  * @generated from message gatehouse.v1.UpdateAccountRequest
  */
 export type UpdateAccountRequest = Message<"gatehouse.v1.UpdateAccountRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The new name, 1 to 200 characters.
+   * Required. The new display name, 1 to 200 characters.
    *
    * @generated from field: string name = 2;
    */
@@ -437,13 +437,13 @@ export const UpdateAccountRequestSchema: GenMessage<UpdateAccountRequest> = /*@_
   messageDesc(file_gatehouse_v1_account, 10);
 
 /**
- * The answer of UpdateAccount.
+ * Response message for UpdateAccount.
  *
  * @generated from message gatehouse.v1.UpdateAccountResponse
  */
 export type UpdateAccountResponse = Message<"gatehouse.v1.UpdateAccountResponse"> & {
   /**
-   * The account with its new name.
+   * The updated account.
    *
    * @generated from field: gatehouse.v1.Account account = 1;
    */
@@ -458,13 +458,13 @@ export const UpdateAccountResponseSchema: GenMessage<UpdateAccountResponse> = /*
   messageDesc(file_gatehouse_v1_account, 11);
 
 /**
- * The request of SwitchAccount.
+ * Request message for SwitchAccount.
  *
  * @generated from message gatehouse.v1.SwitchAccountRequest
  */
 export type SwitchAccountRequest = Message<"gatehouse.v1.SwitchAccountRequest"> & {
   /**
-   * The id of the account to be in.
+   * Required. The id of the account to switch to.
    *
    * @generated from field: string account_id = 1;
    */
@@ -479,13 +479,13 @@ export const SwitchAccountRequestSchema: GenMessage<SwitchAccountRequest> = /*@_
   messageDesc(file_gatehouse_v1_account, 12);
 
 /**
- * The answer of SwitchAccount.
+ * Response message for SwitchAccount.
  *
  * @generated from message gatehouse.v1.SwitchAccountResponse
  */
 export type SwitchAccountResponse = Message<"gatehouse.v1.SwitchAccountResponse"> & {
   /**
-   * The account the caller is in now.
+   * The account that the caller is in now.
    *
    * @generated from field: gatehouse.v1.Account account = 1;
    */
@@ -500,27 +500,27 @@ export const SwitchAccountResponseSchema: GenMessage<SwitchAccountResponse> = /*
   messageDesc(file_gatehouse_v1_account, 13);
 
 /**
- * The request of ListMembers.
+ * Request message for ListMembers.
  *
  * @generated from message gatehouse.v1.ListMembersRequest
  */
 export type ListMembersRequest = Message<"gatehouse.v1.ListMembersRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * How many members to return at most, 1 to 100. By default 20.
+   * Optional. The maximum number of members to return. Larger values are reduced to 100. Default: 20.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty for the first page.
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -535,20 +535,20 @@ export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PUR
   messageDesc(file_gatehouse_v1_account, 14);
 
 /**
- * The answer of ListMembers.
+ * Response message for ListMembers.
  *
  * @generated from message gatehouse.v1.ListMembersResponse
  */
 export type ListMembersResponse = Message<"gatehouse.v1.ListMembersResponse"> & {
   /**
-   * The members.
+   * The members on this page, most recently joined first.
    *
    * @generated from field: repeated gatehouse.v1.Member members = 1;
    */
   members: Member[];
 
   /**
-   * Where the next page begins. Empty when this is the last.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -563,27 +563,27 @@ export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__P
   messageDesc(file_gatehouse_v1_account, 15);
 
 /**
- * The request of AddMember.
+ * Request message for AddMember.
  *
  * @generated from message gatehouse.v1.AddMemberRequest
  */
 export type AddMemberRequest = Message<"gatehouse.v1.AddMemberRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The id of the user to add.
+   * Required. The id of the user to add.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
-   * The role to give.
+   * Required. The role of the user.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 3;
    */
@@ -598,7 +598,7 @@ export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_account, 16);
 
 /**
- * The answer of AddMember.
+ * Response message for AddMember.
  *
  * @generated from message gatehouse.v1.AddMemberResponse
  */
@@ -619,27 +619,27 @@ export const AddMemberResponseSchema: GenMessage<AddMemberResponse> = /*@__PURE_
   messageDesc(file_gatehouse_v1_account, 17);
 
 /**
- * The request of UpdateMember.
+ * Request message for UpdateMember.
  *
  * @generated from message gatehouse.v1.UpdateMemberRequest
  */
 export type UpdateMemberRequest = Message<"gatehouse.v1.UpdateMemberRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The id of the user whose role changes.
+   * Required. The id of the member.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
-   * The new role.
+   * Required. The new role.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 3;
    */
@@ -654,13 +654,13 @@ export const UpdateMemberRequestSchema: GenMessage<UpdateMemberRequest> = /*@__P
   messageDesc(file_gatehouse_v1_account, 18);
 
 /**
- * The answer of UpdateMember.
+ * Response message for UpdateMember.
  *
  * @generated from message gatehouse.v1.UpdateMemberResponse
  */
 export type UpdateMemberResponse = Message<"gatehouse.v1.UpdateMemberResponse"> & {
   /**
-   * The member with the new role.
+   * The updated member.
    *
    * @generated from field: gatehouse.v1.Member member = 1;
    */
@@ -675,20 +675,20 @@ export const UpdateMemberResponseSchema: GenMessage<UpdateMemberResponse> = /*@_
   messageDesc(file_gatehouse_v1_account, 19);
 
 /**
- * The request of RemoveMember.
+ * Request message for RemoveMember.
  *
  * @generated from message gatehouse.v1.RemoveMemberRequest
  */
 export type RemoveMemberRequest = Message<"gatehouse.v1.RemoveMemberRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The id of the user to take out; one's own to leave.
+   * Required. The id of the member to remove: the caller's own id to leave the account.
    *
    * @generated from field: string user_id = 2;
    */
@@ -703,7 +703,7 @@ export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__P
   messageDesc(file_gatehouse_v1_account, 20);
 
 /**
- * The answer of RemoveMember.
+ * Response message for RemoveMember.
  *
  * @generated from message gatehouse.v1.RemoveMemberResponse
  */
@@ -718,27 +718,27 @@ export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@_
   messageDesc(file_gatehouse_v1_account, 21);
 
 /**
- * The request of CreateAccountInvite.
+ * Request message for CreateAccountInvite.
  *
  * @generated from message gatehouse.v1.CreateAccountInviteRequest
  */
 export type CreateAccountInviteRequest = Message<"gatehouse.v1.CreateAccountInviteRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The address to invite, at most 254 characters. Nobody with another address can use the invitation.
+   * Required. The email address to invite, at most 254 characters. Users with another address cannot accept.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * The role to give: any but owner.
+   * Required. The role that the user gets: every role except ACCOUNT_ROLE_OWNER.
    *
    * @generated from field: gatehouse.v1.AccountRole role = 3;
    */
@@ -753,7 +753,7 @@ export const CreateAccountInviteRequestSchema: GenMessage<CreateAccountInviteReq
   messageDesc(file_gatehouse_v1_account, 22);
 
 /**
- * The answer of CreateAccountInvite.
+ * Response message for CreateAccountInvite.
  *
  * @generated from message gatehouse.v1.CreateAccountInviteResponse
  */
@@ -766,22 +766,23 @@ export type CreateAccountInviteResponse = Message<"gatehouse.v1.CreateAccountInv
   invite?: AccountInvite | undefined;
 
   /**
-   * The code that Register and AcceptAccountInvite take. The service keeps its hash.
+   * The code for Register and AcceptAccountInvite. The service stores only its hash. Empty unless the caller is a
+   * backend or the service sends no mail.
    *
    * @generated from field: string account_invite_code = 2;
    */
   accountInviteCode: string;
 
   /**
-   * A link to the application's page for invitations, with the code in it.
+   * The link to the invitation page of the application, with the code. Empty if `account_invite_code` is.
    *
    * @generated from field: string link = 3;
    */
   link: string;
 
   /**
-   * Whether the link is sent to the address by mail. It is not where MAIL_MODE is off, nor when the address was sent
-   * enough mail for now: then it is the caller's to pass on.
+   * Whether the link is sent to the email address. If not, the service sends no mail: pass the link on yourself; or it
+   * has sent enough mail to the address for now: revoke the invitation and invite again later.
    *
    * @generated from field: bool mailed = 4;
    */
@@ -796,27 +797,27 @@ export const CreateAccountInviteResponseSchema: GenMessage<CreateAccountInviteRe
   messageDesc(file_gatehouse_v1_account, 23);
 
 /**
- * The request of ListAccountInvites.
+ * Request message for ListAccountInvites.
  *
  * @generated from message gatehouse.v1.ListAccountInvitesRequest
  */
 export type ListAccountInvitesRequest = Message<"gatehouse.v1.ListAccountInvitesRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * How many invitations to return at most, 1 to 100. By default 20.
+   * Optional. The maximum number of invitations to return. Larger values are reduced to 100. Default: 20.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty for the first page.
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -831,20 +832,20 @@ export const ListAccountInvitesRequestSchema: GenMessage<ListAccountInvitesReque
   messageDesc(file_gatehouse_v1_account, 24);
 
 /**
- * The answer of ListAccountInvites.
+ * Response message for ListAccountInvites.
  *
  * @generated from message gatehouse.v1.ListAccountInvitesResponse
  */
 export type ListAccountInvitesResponse = Message<"gatehouse.v1.ListAccountInvitesResponse"> & {
   /**
-   * The invitations.
+   * The invitations on this page, newest first.
    *
    * @generated from field: repeated gatehouse.v1.AccountInvite invites = 1;
    */
   invites: AccountInvite[];
 
   /**
-   * Where the next page begins. Empty when this is the last.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -859,20 +860,20 @@ export const ListAccountInvitesResponseSchema: GenMessage<ListAccountInvitesResp
   messageDesc(file_gatehouse_v1_account, 25);
 
 /**
- * The request of RevokeAccountInvite.
+ * Request message for RevokeAccountInvite.
  *
  * @generated from message gatehouse.v1.RevokeAccountInviteRequest
  */
 export type RevokeAccountInviteRequest = Message<"gatehouse.v1.RevokeAccountInviteRequest"> & {
   /**
-   * The account's id.
+   * Required. The id of the account.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * The invitation's id.
+   * Required. The id of the invitation.
    *
    * @generated from field: string invite_id = 2;
    */
@@ -887,7 +888,7 @@ export const RevokeAccountInviteRequestSchema: GenMessage<RevokeAccountInviteReq
   messageDesc(file_gatehouse_v1_account, 26);
 
 /**
- * The answer of RevokeAccountInvite.
+ * Response message for RevokeAccountInvite.
  *
  * @generated from message gatehouse.v1.RevokeAccountInviteResponse
  */
@@ -902,13 +903,13 @@ export const RevokeAccountInviteResponseSchema: GenMessage<RevokeAccountInviteRe
   messageDesc(file_gatehouse_v1_account, 27);
 
 /**
- * The request of AcceptAccountInvite.
+ * Request message for AcceptAccountInvite.
  *
  * @generated from message gatehouse.v1.AcceptAccountInviteRequest
  */
 export type AcceptAccountInviteRequest = Message<"gatehouse.v1.AcceptAccountInviteRequest"> & {
   /**
-   * The code of the invitation. Case matters.
+   * Required. The code of the invitation. Case-sensitive.
    *
    * @generated from field: string account_invite_code = 1;
    */
@@ -923,13 +924,13 @@ export const AcceptAccountInviteRequestSchema: GenMessage<AcceptAccountInviteReq
   messageDesc(file_gatehouse_v1_account, 28);
 
 /**
- * The answer of AcceptAccountInvite.
+ * Response message for AcceptAccountInvite.
  *
  * @generated from message gatehouse.v1.AcceptAccountInviteResponse
  */
 export type AcceptAccountInviteResponse = Message<"gatehouse.v1.AcceptAccountInviteResponse"> & {
   /**
-   * The account the caller belongs to and is in now.
+   * The account that the caller is in now.
    *
    * @generated from field: gatehouse.v1.Account account = 1;
    */
@@ -944,19 +945,19 @@ export const AcceptAccountInviteResponseSchema: GenMessage<AcceptAccountInviteRe
   messageDesc(file_gatehouse_v1_account, 29);
 
 /**
- * The request of GetUsage.
+ * Request message for GetUsage.
  *
  * @generated from message gatehouse.v1.GetUsageRequest
  */
 export type GetUsageRequest = Message<"gatehouse.v1.GetUsageRequest"> & {
   /**
-   * For backends: whose usage it is. A user's is always their own.
+   * Optional. The subject of the usage. Required for backends, not allowed for users.
    *
    * @generated from oneof gatehouse.v1.GetUsageRequest.subject
    */
   subject: {
     /**
-     * The id of a user.
+     * Optional. The id of a user.
      *
      * @generated from field: string user_id = 1;
      */
@@ -964,7 +965,7 @@ export type GetUsageRequest = Message<"gatehouse.v1.GetUsageRequest"> & {
     case: "userId";
   } | {
     /**
-     * The fingerprint of somebody who has not signed in, 1 to 128 letters, digits, hyphens and underscores.
+     * Optional. The fingerprint of somebody who is not signed in: 1 to 128 letters, digits, hyphens and underscores.
      *
      * @generated from field: string fingerprint = 2;
      */
@@ -981,13 +982,13 @@ export const GetUsageRequestSchema: GenMessage<GetUsageRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_account, 30);
 
 /**
- * The answer of GetUsage.
+ * Response message for GetUsage.
  *
  * @generated from message gatehouse.v1.GetUsageResponse
  */
 export type GetUsageResponse = Message<"gatehouse.v1.GetUsageResponse"> & {
   /**
-   * What was used, and what may be.
+   * The usage.
    *
    * @generated from field: gatehouse.v1.Usage usage = 1;
    */
@@ -1002,26 +1003,26 @@ export const GetUsageResponseSchema: GenMessage<GetUsageResponse> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_account, 31);
 
 /**
- * The request of ConsumeUsage.
+ * Request message for ConsumeUsage.
  *
  * @generated from message gatehouse.v1.ConsumeUsageRequest
  */
 export type ConsumeUsageRequest = Message<"gatehouse.v1.ConsumeUsageRequest"> & {
   /**
-   * How much, 1 to 1 000 000.
+   * Required. The amount to consume, 1 to 1 000 000.
    *
    * @generated from field: int32 amount = 1;
    */
   amount: number;
 
   /**
-   * For backends: whose usage it is. A user's is always their own.
+   * Optional. The subject of the usage. Required for backends, not allowed for users.
    *
    * @generated from oneof gatehouse.v1.ConsumeUsageRequest.subject
    */
   subject: {
     /**
-     * The id of a user.
+     * Optional. The id of a user.
      *
      * @generated from field: string user_id = 2;
      */
@@ -1029,7 +1030,7 @@ export type ConsumeUsageRequest = Message<"gatehouse.v1.ConsumeUsageRequest"> & 
     case: "userId";
   } | {
     /**
-     * The fingerprint of somebody who has not signed in, 1 to 128 letters, digits, hyphens and underscores.
+     * Optional. The fingerprint of somebody who is not signed in: 1 to 128 letters, digits, hyphens and underscores.
      *
      * @generated from field: string fingerprint = 3;
      */
@@ -1046,13 +1047,13 @@ export const ConsumeUsageRequestSchema: GenMessage<ConsumeUsageRequest> = /*@__P
   messageDesc(file_gatehouse_v1_account, 32);
 
 /**
- * The answer of ConsumeUsage.
+ * Response message for ConsumeUsage.
  *
  * @generated from message gatehouse.v1.ConsumeUsageResponse
  */
 export type ConsumeUsageResponse = Message<"gatehouse.v1.ConsumeUsageResponse"> & {
   /**
-   * What was used, this amount included.
+   * The usage, including the amount.
    *
    * @generated from field: gatehouse.v1.Usage usage = 1;
    */
@@ -1067,7 +1068,7 @@ export const ConsumeUsageResponseSchema: GenMessage<ConsumeUsageResponse> = /*@_
   messageDesc(file_gatehouse_v1_account, 33);
 
 /**
- * The request of GetReferral.
+ * Request message for GetReferral.
  *
  * @generated from message gatehouse.v1.GetReferralRequest
  */
@@ -1082,34 +1083,34 @@ export const GetReferralRequestSchema: GenMessage<GetReferralRequest> = /*@__PUR
   messageDesc(file_gatehouse_v1_account, 34);
 
 /**
- * The answer of GetReferral.
+ * Response message for GetReferral.
  *
  * @generated from message gatehouse.v1.GetReferralResponse
  */
 export type GetReferralResponse = Message<"gatehouse.v1.GetReferralResponse"> & {
   /**
-   * The caller's code, to pass on.
+   * The referral code of the caller.
    *
    * @generated from field: string code = 1;
    */
   code: string;
 
   /**
-   * A link to the application with the code in it.
+   * The link to the application, with the code.
    *
    * @generated from field: string link = 2;
    */
   link: string;
 
   /**
-   * How many have redeemed it.
+   * The number of users who have redeemed the code.
    *
    * @generated from field: int32 count = 3;
    */
   count: number;
 
   /**
-   * How many may.
+   * The maximum number of users who can redeem the code.
    *
    * @generated from field: int32 limit = 4;
    */
@@ -1124,13 +1125,13 @@ export const GetReferralResponseSchema: GenMessage<GetReferralResponse> = /*@__P
   messageDesc(file_gatehouse_v1_account, 35);
 
 /**
- * The request of RedeemReferral.
+ * Request message for RedeemReferral.
  *
  * @generated from message gatehouse.v1.RedeemReferralRequest
  */
 export type RedeemReferralRequest = Message<"gatehouse.v1.RedeemReferralRequest"> & {
   /**
-   * The code of whoever brought the caller here.
+   * Required. The referral code, in upper or lower case.
    *
    * @generated from field: string code = 1;
    */
@@ -1145,13 +1146,13 @@ export const RedeemReferralRequestSchema: GenMessage<RedeemReferralRequest> = /*
   messageDesc(file_gatehouse_v1_account, 36);
 
 /**
- * The answer of RedeemReferral.
+ * Response message for RedeemReferral.
  *
  * @generated from message gatehouse.v1.RedeemReferralResponse
  */
 export type RedeemReferralResponse = Message<"gatehouse.v1.RedeemReferralResponse"> & {
   /**
-   * The caller's usage with the higher limit.
+   * The usage of the caller, with the higher limit.
    *
    * @generated from field: gatehouse.v1.Usage usage = 1;
    */
@@ -1166,36 +1167,37 @@ export const RedeemReferralResponseSchema: GenMessage<RedeemReferralResponse> = 
   messageDesc(file_gatehouse_v1_account, 37);
 
 /**
- * The request of ApplyBillingEvent: a webhook, as it came.
+ * Request message for ApplyBillingEvent: a webhook as it was received.
  *
  * @generated from message gatehouse.v1.ApplyBillingEventRequest
  */
 export type ApplyBillingEventRequest = Message<"gatehouse.v1.ApplyBillingEventRequest"> & {
   /**
-   * The body, at most 32 KiB: JSON with `type` (`subscription.created`, `subscription.updated`, `subscription.deleted` or
-   * `invoice.paid`; others are ignored), `timestamp` (when it happened, RFC 3339) and `data` with `account_id`, `status`
-   * (as Stripe names them) and, where known, `plan`, `current_period_start` and `current_period_end`.
+   * Required. The body of the webhook, at most 32 KiB: JSON with `type` (`subscription.created`,
+   * `subscription.updated`, `subscription.deleted` or `invoice.paid`; other types are ignored), `timestamp` (when the
+   * event happened, RFC 3339) and `data` with `account_id`, `status` (as Stripe names them) and optionally `plan`,
+   * `current_period_start` and `current_period_end`.
    *
    * @generated from field: bytes payload = 1;
    */
   payload: Uint8Array;
 
   /**
-   * The header `webhook-id`. The same event has the same id whenever it is sent.
+   * Required. The header `webhook-id`. An event that is sent again has the same id.
    *
    * @generated from field: string webhook_id = 2;
    */
   webhookId: string;
 
   /**
-   * The header `webhook-timestamp`: seconds since 1970.
+   * Required. The header `webhook-timestamp`: seconds since 1970.
    *
    * @generated from field: string webhook_timestamp = 3;
    */
   webhookTimestamp: string;
 
   /**
-   * The header `webhook-signature`: one or more of `v1,` and base64, a space between.
+   * Required. The header `webhook-signature`: one or more signatures, each `v1,` and base64, separated by spaces.
    *
    * @generated from field: string webhook_signature = 4;
    */
@@ -1210,13 +1212,13 @@ export const ApplyBillingEventRequestSchema: GenMessage<ApplyBillingEventRequest
   messageDesc(file_gatehouse_v1_account, 38);
 
 /**
- * The answer of ApplyBillingEvent.
+ * Response message for ApplyBillingEvent.
  *
  * @generated from message gatehouse.v1.ApplyBillingEventResponse
  */
 export type ApplyBillingEventResponse = Message<"gatehouse.v1.ApplyBillingEventResponse"> & {
   /**
-   * What became of the event.
+   * What the service did with the event.
    *
    * @generated from field: gatehouse.v1.BillingEventOutcome outcome = 1;
    */
@@ -1231,27 +1233,27 @@ export const ApplyBillingEventResponseSchema: GenMessage<ApplyBillingEventRespon
   messageDesc(file_gatehouse_v1_account, 39);
 
 /**
- * What a member may do in an account. Each role may do what those below may.
+ * What a member may do in an account. Each role includes the permissions of the roles after it.
  *
  * @generated from enum gatehouse.v1.AccountRole
  */
 export const AccountRole = {
   /**
-   * No role.
+   * Unspecified. Never returned.
    *
    * @generated from enum value: ACCOUNT_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Everything, other owners included. An account has one at least.
+   * Full access, including the other owners. An account has at least one owner.
    *
    * @generated from enum value: ACCOUNT_ROLE_OWNER = 1;
    */
   OWNER: 1,
 
   /**
-   * Renames the account, invites and removes members and viewers.
+   * Renames the account; invites, changes and removes members and viewers.
    *
    * @generated from enum value: ACCOUNT_ROLE_ADMIN = 2;
    */
@@ -1265,7 +1267,7 @@ export const AccountRole = {
   MEMBER: 3,
 
   /**
-   * Looks on.
+   * Read-only access.
    *
    * @generated from enum value: ACCOUNT_ROLE_VIEWER = 4;
    */
@@ -1273,7 +1275,7 @@ export const AccountRole = {
 } as const;
 
 /**
- * What a member may do in an account. Each role may do what those below may.
+ * What a member may do in an account. Each role includes the permissions of the roles after it.
  *
  * @generated from enum gatehouse.v1.AccountRole
  */
@@ -1286,27 +1288,27 @@ export const AccountRoleSchema: GenEnum<AccountRole> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_account, 0);
 
 /**
- * Where a subscription stands.
+ * The state of a subscription.
  *
  * @generated from enum gatehouse.v1.SubscriptionStatus
  */
 export const SubscriptionStatus = {
   /**
-   * None.
+   * Unspecified. Never returned.
    *
    * @generated from enum value: SUBSCRIPTION_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * On trial until the end of the period. Does not raise a quota: a trial costs nothing but a registration.
+   * On trial until the end of the period. Does not raise the quota, because every registration has a trial.
    *
    * @generated from enum value: SUBSCRIPTION_STATUS_TRIALING = 1;
    */
   TRIALING: 1,
 
   /**
-   * Paid for, or granted by an invite code. The only state that raises a quota.
+   * Paid, or granted by an invite code. The only state that raises the quota.
    *
    * @generated from enum value: SUBSCRIPTION_STATUS_ACTIVE = 2;
    */
@@ -1320,7 +1322,7 @@ export const SubscriptionStatus = {
   PAST_DUE: 3,
 
   /**
-   * Over, or never begun.
+   * Canceled, or never started.
    *
    * @generated from enum value: SUBSCRIPTION_STATUS_CANCELED = 4;
    */
@@ -1328,7 +1330,7 @@ export const SubscriptionStatus = {
 } as const;
 
 /**
- * Where a subscription stands.
+ * The state of a subscription.
  *
  * @generated from enum gatehouse.v1.SubscriptionStatus
  */
@@ -1341,41 +1343,41 @@ export const SubscriptionStatusSchema: GenEnum<SubscriptionStatus> = /*@__PURE__
   enumDesc(file_gatehouse_v1_account, 1);
 
 /**
- * What became of a billing event. Every one of these is final: the event need not be sent again.
+ * What the service did with a billing event. Every outcome is final: the event need not be sent again.
  *
  * @generated from enum gatehouse.v1.BillingEventOutcome
  */
 export const BillingEventOutcome = {
   /**
-   * Nothing is known.
+   * Unspecified. Never returned.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The subscription is as the event says.
+   * The subscription was updated.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_APPLIED = 1;
    */
   APPLIED: 1,
 
   /**
-   * The event was here before. Nothing has changed.
+   * The event was received before. Nothing was changed.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_DUPLICATE = 2;
    */
   DUPLICATE: 2,
 
   /**
-   * A later event was applied before. Nothing has changed.
+   * A later event was applied before. Nothing was changed.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_STALE = 3;
    */
   STALE: 3,
 
   /**
-   * The event is of a type that changes no subscription.
+   * The type of the event changes no subscription.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_IGNORED = 4;
    */
@@ -1383,7 +1385,7 @@ export const BillingEventOutcome = {
 } as const;
 
 /**
- * What became of a billing event. Every one of these is final: the event need not be sent again.
+ * What the service did with a billing event. Every outcome is final: the event need not be sent again.
  *
  * @generated from enum gatehouse.v1.BillingEventOutcome
  */
@@ -1396,19 +1398,19 @@ export const BillingEventOutcomeSchema: GenEnum<BillingEventOutcome> = /*@__PURE
   enumDesc(file_gatehouse_v1_account, 2);
 
 /**
- * AccountService keeps accounts: who belongs to them, who is invited, what they have subscribed to, and how much their
- * people have used.
+ * AccountService manages accounts: their members, invitations, subscription and usage.
  *
- * Every registered user belongs to one account at least and is in one of them at a time. An account the caller does not
- * belong to looks like one that is not there: ACCOUNT_NOT_FOUND.
+ * Every registered user belongs to at least one account and is in one of them at a time. To a user who does not belong
+ * to an account, the account does not exist: ACCOUNT_NOT_FOUND.
  *
  * @generated from service gatehouse.v1.AccountService
  */
 export const AccountService: GenService<{
   /**
-   * GetAccount reads an account of the caller's, its subscription included.
+   * Returns an account of the caller, with its subscription.
    *
-   * Errors: ACCOUNT_NOT_FOUND.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.GetAccount
    */
@@ -1418,7 +1420,10 @@ export const AccountService: GenService<{
     output: typeof GetAccountResponseSchema;
   },
   /**
-   * ListAccounts lists the accounts the caller belongs to, with their role in each.
+   * Lists the accounts that the caller belongs to, with their role in each, most recently joined first.
+   *
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
    *
    * @generated from rpc gatehouse.v1.AccountService.ListAccounts
    */
@@ -1428,9 +1433,11 @@ export const AccountService: GenService<{
     output: typeof ListAccountsResponseSchema;
   },
   /**
-   * UpdateAccount renames an account. Takes an owner or an admin.
+   * Renames an account. Requires the role owner or admin.
    *
-   * Errors: ACCOUNT_NOT_FOUND, ROLE_NOT_SUFFICIENT.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - ROLE_NOT_SUFFICIENT: The caller is neither owner nor admin of the account.
    *
    * @generated from rpc gatehouse.v1.AccountService.UpdateAccount
    */
@@ -1440,9 +1447,10 @@ export const AccountService: GenService<{
     output: typeof UpdateAccountResponseSchema;
   },
   /**
-   * SwitchAccount makes one of the caller's accounts the one they are in.
+   * Makes one of the caller's accounts the one they are in.
    *
-   * Errors: ACCOUNT_NOT_FOUND.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.SwitchAccount
    */
@@ -1452,9 +1460,11 @@ export const AccountService: GenService<{
     output: typeof SwitchAccountResponseSchema;
   },
   /**
-   * ListMembers lists who belongs to an account, those who joined last first.
+   * Lists the members of an account, most recently joined first. Requires any role in the account.
    *
-   * Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
    *
    * @generated from rpc gatehouse.v1.AccountService.ListMembers
    */
@@ -1464,9 +1474,13 @@ export const AccountService: GenService<{
     output: typeof ListMembersResponseSchema;
   },
   /**
-   * AddMember puts a user into an account without an invitation, in any role. For backends.
+   * Adds a user to an account in any role, without an invitation. For backends.
    *
-   * Errors: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, ALREADY_A_MEMBER, REGISTRATION_REQUIRED.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: There is no account with this id.
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - REGISTRATION_REQUIRED: The user is a guest.
+   * - ALREADY_A_MEMBER: The user already belongs to the account.
    *
    * @generated from rpc gatehouse.v1.AccountService.AddMember
    */
@@ -1476,12 +1490,16 @@ export const AccountService: GenService<{
     output: typeof AddMemberResponseSchema;
   },
   /**
-   * UpdateMember gives a member another role.
+   * Changes the role of a member.
    *
-   * An owner may give any role; an admin may make members viewers and viewers members. Nobody grants more than they have.
-   * The invitations that a member made and may no longer make end with it.
+   * An owner can grant every role to every member. An admin can change viewers to members and members to viewers.
+   * Pending invitations that the member created and may no longer create are revoked.
    *
-   * Errors: ACCOUNT_NOT_FOUND, MEMBER_NOT_FOUND, ROLE_NOT_SUFFICIENT, LAST_OWNER.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - MEMBER_NOT_FOUND: The user does not belong to the account.
+   * - ROLE_NOT_SUFFICIENT: The role of the caller does not allow this change.
+   * - LAST_OWNER: The account would have no owner who is not banned.
    *
    * @generated from rpc gatehouse.v1.AccountService.UpdateMember
    */
@@ -1491,12 +1509,16 @@ export const AccountService: GenService<{
     output: typeof UpdateMemberResponseSchema;
   },
   /**
-   * RemoveMember takes a member out of an account, at once, along with the invitations they made.
+   * Removes a member from an account. Pending invitations that the member created are revoked.
    *
-   * Everyone may leave; an owner may remove anybody, an admin those below. Whoever belongs to no other account gets a new
-   * one of their own, without a trial.
+   * All members can leave. An owner can remove every member, an admin members and viewers. A user who belongs to no
+   * other account gets a new account of their own, without a trial.
    *
-   * Errors: ACCOUNT_NOT_FOUND, MEMBER_NOT_FOUND, ROLE_NOT_SUFFICIENT, LAST_OWNER.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - MEMBER_NOT_FOUND: The user does not belong to the account.
+   * - ROLE_NOT_SUFFICIENT: The role of the caller does not allow this removal.
+   * - LAST_OWNER: The account would have no owner who is not banned.
    *
    * @generated from rpc gatehouse.v1.AccountService.RemoveMember
    */
@@ -1506,13 +1528,20 @@ export const AccountService: GenService<{
     output: typeof RemoveMemberResponseSchema;
   },
   /**
-   * CreateAccountInvite invites an address into an account, for seven days. The code is in this answer and in the mail that
-   * is sent to the address, and nowhere else.
+   * Invites an email address into an account, for seven days.
    *
-   * An owner may invite into any role but owner, an admin only below admin. At most 100 invitations of an account are
-   * pending at a time.
+   * The invitation code is in the mail to the address and nowhere else, so it proves who reads that mailbox. A backend
+   * receives the code in the response as well, as does everybody where the service sends no mail; such a code proves
+   * nothing. An owner can invite into every role except owner, an admin as member or viewer, a backend into each account
+   * as it likes. An account has at most 100 pending invitations.
    *
-   * Errors: ACCOUNT_NOT_FOUND, ROLE_NOT_SUFFICIENT, ALREADY_INVITED, ALREADY_A_MEMBER, ACCOUNT_INVITE_LIMIT_REACHED.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - ROLE_NOT_SUFFICIENT: The role of the caller does not allow this invitation.
+   * - ALREADY_A_MEMBER: The email address belongs to a member of the account.
+   * - ALREADY_INVITED: The email address has a pending invitation into the account.
+   * - ACCOUNT_INVITE_LIMIT_REACHED: The account has 100 pending invitations.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
    *
    * @generated from rpc gatehouse.v1.AccountService.CreateAccountInvite
    */
@@ -1522,9 +1551,12 @@ export const AccountService: GenService<{
     output: typeof CreateAccountInviteResponseSchema;
   },
   /**
-   * ListAccountInvites lists an account's invitations of any state, the newest first. Takes an owner or an admin.
+   * Lists the invitations of an account in every state, newest first. Requires the role owner or admin.
    *
-   * Errors: ACCOUNT_NOT_FOUND, ROLE_NOT_SUFFICIENT, PAGE_TOKEN_INVALID.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - ROLE_NOT_SUFFICIENT: The caller is neither owner nor admin of the account.
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
    *
    * @generated from rpc gatehouse.v1.AccountService.ListAccountInvites
    */
@@ -1534,9 +1566,12 @@ export const AccountService: GenService<{
     output: typeof ListAccountInvitesResponseSchema;
   },
   /**
-   * RevokeAccountInvite ends a pending invitation. Its code looks like an unknown one from then on.
+   * Revokes a pending invitation. Its code is unknown from then on. Requires the role owner or admin.
    *
-   * Errors: ACCOUNT_NOT_FOUND, ROLE_NOT_SUFFICIENT, ACCOUNT_INVITE_NOT_FOUND.
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.
+   * - ROLE_NOT_SUFFICIENT: The caller is neither owner nor admin of the account.
+   * - ACCOUNT_INVITE_NOT_FOUND: The account has no pending invitation with this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.RevokeAccountInvite
    */
@@ -1546,12 +1581,19 @@ export const AccountService: GenService<{
     output: typeof RevokeAccountInviteResponseSchema;
   },
   /**
-   * AcceptAccountInvite lets an existing user join the account they are invited to, and switches to it.
+   * Adds the caller to the account that they are invited to, and switches to it.
    *
-   * Only the user whose verified address was invited may: a forwarded link is of no use to anybody else.
+   * Requires that the caller's verified email address is the one that was invited: a forwarded code is of no use to
+   * anybody else. A code that only the mail to the address contained verifies it.
    *
-   * Errors: INVALID_ACCOUNT_INVITE_CODE (also when revoked), ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
-   * INVITE_EMAIL_MISMATCH, EMAIL_NOT_VERIFIED, ALREADY_A_MEMBER.
+   * Errors:
+   * - INVALID_ACCOUNT_INVITE_CODE: The code does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: The code was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: The code has expired.
+   * - INVITE_EMAIL_MISMATCH: The invitation is for another email address.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, the code does not verify it, and the service
+   *   verifies addresses by mail.
+   * - ALREADY_A_MEMBER: The caller already belongs to the account.
    *
    * @generated from rpc gatehouse.v1.AccountService.AcceptAccountInvite
    */
@@ -1561,12 +1603,15 @@ export const AccountService: GenService<{
     output: typeof AcceptAccountInviteResponseSchema;
   },
   /**
-   * GetUsage says how much a subject has used in the current month, and how much it may.
+   * Returns the usage of a subject in the current month, and its limit. Succeeds even when the quota is exhausted.
    *
-   * Never refused for want of quota. A user is told of themselves; a backend names the subject.
+   * A user reads their own usage. A backend names the subject.
    *
-   * Errors: USAGE_DISABLED, CALLER_NOT_ALLOWED for a user who names a subject, INVALID_ARGUMENT for a backend that names
-   * none, USER_NOT_FOUND.
+   * Errors:
+   * - USAGE_DISABLED: Usage is not counted.
+   * - CALLER_NOT_ALLOWED: A user named a subject.
+   * - INVALID_ARGUMENT: A backend named no subject.
+   * - USER_NOT_FOUND: There is no user with this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.GetUsage
    */
@@ -1576,12 +1621,17 @@ export const AccountService: GenService<{
     output: typeof GetUsageResponseSchema;
   },
   /**
-   * ConsumeUsage takes an amount from the quota of the current month, all of it or nothing.
+   * Consumes an amount of the quota of the current month: all of it, or nothing.
    *
-   * With an active subscription nothing is refused, and all is counted. A user consumes their own; a backend names the
-   * subject: a user, or the fingerprint of somebody who has not signed in.
+   * With an active subscription every amount is accepted and counted. A user consumes their own quota. A backend names
+   * the subject: a user, or the fingerprint of somebody who is not signed in.
    *
-   * Errors: QUOTA_EXCEEDED (metadata `usage`, `limit`, `reset`), and those of GetUsage.
+   * Errors:
+   * - QUOTA_EXCEEDED: The amount exceeds what is left (metadata `usage`, `limit`, `reset`).
+   * - USAGE_DISABLED: Usage is not counted.
+   * - CALLER_NOT_ALLOWED: A user named a subject.
+   * - INVALID_ARGUMENT: A backend named no subject.
+   * - USER_NOT_FOUND: There is no user with this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.ConsumeUsage
    */
@@ -1591,9 +1641,10 @@ export const AccountService: GenService<{
     output: typeof ConsumeUsageResponseSchema;
   },
   /**
-   * GetReferral returns the caller's own code and how many have redeemed it. The first call makes the code.
+   * Returns the caller's referral code and the number of users who have redeemed it. The first call creates the code.
    *
-   * Errors: USAGE_DISABLED.
+   * Errors:
+   * - USAGE_DISABLED: Usage is not counted.
    *
    * @generated from rpc gatehouse.v1.AccountService.GetReferral
    */
@@ -1603,10 +1654,17 @@ export const AccountService: GenService<{
     output: typeof GetReferralResponseSchema;
   },
   /**
-   * RedeemReferral says who brought the caller here. Both get REFERRAL_BONUS more a month, once.
+   * Redeems the referral code of another user. Both users get a higher monthly limit. A user can redeem one code.
    *
-   * Errors: REFERRAL_ALREADY_REDEEMED, REFERRAL_CODE_NOT_FOUND, OWN_REFERRAL_CODE, MUTUAL_REFERRAL,
-   * REFERRAL_LIMIT_REACHED (a code works five times), USAGE_DISABLED.
+   * Depending on configuration: REFERRAL_BONUS sets by how much the limit rises.
+   *
+   * Errors:
+   * - USAGE_DISABLED: Usage is not counted.
+   * - REFERRAL_CODE_NOT_FOUND: The code does not exist.
+   * - OWN_REFERRAL_CODE: The code is the caller's own.
+   * - REFERRAL_ALREADY_REDEEMED: The caller has redeemed a code before.
+   * - MUTUAL_REFERRAL: The owner of the code has redeemed the caller's code.
+   * - REFERRAL_LIMIT_REACHED: Five users have redeemed the code.
    *
    * @generated from rpc gatehouse.v1.AccountService.RedeemReferral
    */
@@ -1616,13 +1674,17 @@ export const AccountService: GenService<{
     output: typeof RedeemReferralResponseSchema;
   },
   /**
-   * ApplyBillingEvent changes a subscription as the billing system says. Its webhook is passed on as it came: the
-   * signature (Standard Webhooks 1.0.0, `v1`) is the credential, and what it signs is the payload byte by byte.
+   * Applies a webhook of the billing system to a subscription.
    *
-   * An event counts once, and never over a later one of the same account: calling again is safe in any order.
+   * Pass the webhook on as it was received. Its signature (Standard Webhooks 1.0.0, `v1`) is the credential of this
+   * method and covers the payload byte by byte. An event is applied once, and never after a later event of the same
+   * account, so that calls can be repeated in any order.
    *
-   * Errors: BILLING_SIGNATURE_INVALID (also when it is older or newer than five minutes, or no secret is configured),
-   * BILLING_EVENT_INVALID, ACCOUNT_NOT_FOUND.
+   * Errors:
+   * - BILLING_SIGNATURE_INVALID: The signature is wrong, or more than five minutes old or ahead, or no secret is
+   *   configured.
+   * - BILLING_EVENT_INVALID: The payload is not a valid event.
+   * - ACCOUNT_NOT_FOUND: There is no account with the id in the event.
    *
    * @generated from rpc gatehouse.v1.AccountService.ApplyBillingEvent
    */

@@ -2,69 +2,72 @@
 // @generated from file gatehouse/v1/admin.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { AccountSummary } from "./account_pb.ts";
+import { file_gatehouse_v1_account } from "./account_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
-import type { User } from "./user_pb.ts";
+import type { SystemRole, User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJTChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhwKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgAEhsKCnBhZ2VfdG9rZW4YAiABKAlCB7pIBHICGEAiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIq4DChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiAEBIdCgtuYW1lX3ByZWZpeBgGIAEoCUIIukgFcgMYyAESKgoEcm9sZRgHIAEoCUIcukgZ2AEBchRSCGVuZ2luZWVyUghvcGVyYXRvchIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASWwoIb3JkZXJfYnkYCiABKAlCSbpIRtgBAXJBUgtjcmVhdGVfdGltZVIQY3JlYXRlX3RpbWUgZGVzY1IEbmFtZVIJbmFtZSBkZXNjUgRyb2xlUglyb2xlIGRlc2NCCQoHX2Jhbm5lZCJPChFMaXN0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLmdhdGVob3VzZS52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKAAwoRVXBkYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESGwoEbmFtZRgCIAEoCUIIukgFcgMYyAFIAIgBARIeCgVlbWFpbBgDIAEoCUIKukgHcgUY/gFgAUgBiAEBEhsKDmVtYWlsX3ZlcmlmaWVkGAQgASgISAKIAQESLAoEcm9sZRgFIAEoCUIZukgWchRSCGVuZ2luZWVyUghvcGVyYXRvckgDiAEBEiEKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgISASIAQESLQoMYXBwX21ldGFkYXRhGAcgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfZW1haWxCEQoPX2VtYWlsX3ZlcmlmaWVkQgcKBV9yb2xlQhcKFV9tdXN0X2NoYW5nZV9wYXNzd29yZCKVAQoSVXBkYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgxhcHBfbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KDXVzZXJfbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImYKGVJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QSGwoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIABIcCglldmVyeWJvZHkYAiABKAhCB7pIBGoCCAFIAEIOCgV3aG9zZRIFukgCCAEiHAoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiNQoYU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIhsKGVNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiMwoWSW1wZXJzb25hdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASKJAQoXSW1wZXJzb25hdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIpwBCghTZXR0aW5ncxIUCgdzaWduX3VwGAEgASgISACIAQESHwoSYXV0b19jb25maXJtX2VtYWlsGAIgASgISAGIAQESHwoSZW1haWxfdmVyaWZpY2F0aW9uGAMgASgISAKIAQFCCgoIX3NpZ25fdXBCFQoTX2F1dG9fY29uZmlybV9lbWFpbEIVChNfZW1haWxfdmVyaWZpY2F0aW9uIiAKHkFkbWluU2VydmljZUdldFNldHRpbmdzUmVxdWVzdCJ2Ch9BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlEigKCHNldHRpbmdzGAEgASgLMhYuZ2F0ZWhvdXNlLnYxLlNldHRpbmdzEikKCW92ZXJyaWRlcxgCIAEoCzIWLmdhdGVob3VzZS52MS5TZXR0aW5ncyKPAQoVVXBkYXRlU2V0dGluZ3NSZXF1ZXN0EigKCHNldHRpbmdzGAEgASgLMhYuZ2F0ZWhvdXNlLnYxLlNldHRpbmdzEkwKBXJlc2V0GAIgAygJQj26SDqSATcQCiIzcjFSB3NpZ25fdXBSEmF1dG9fY29uZmlybV9lbWFpbFISZW1haWxfdmVyaWZpY2F0aW9uIm0KFlVwZGF0ZVNldHRpbmdzUmVzcG9uc2USKAoIc2V0dGluZ3MYASABKAsyFi5nYXRlaG91c2UudjEuU2V0dGluZ3MSKQoJb3ZlcnJpZGVzGAIgASgLMhYuZ2F0ZWhvdXNlLnYxLlNldHRpbmdzIpsBCgpTaWduaW5nS2V5EgoKAmlkGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWFsZ29yaXRobRgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJBChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiGQoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiQgoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSJNChdSZXZva2VTaWduaW5nS2V5UmVxdWVzdBIyCg5zaWduaW5nX2tleV9pZBgBIAEoCUIaukgXchUyE15bQS1aYS16MC05Xy1dezQzfSQiQgoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSL1AQoKQXVkaXRFdmVudBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAyABKAkSDgoGcmVzdWx0GAQgASgJEg0KBWNhdXNlGAUgASgJEhIKCmFjdG9yX2tpbmQYBiABKAkSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJIvgBChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESFwoGYWN0aW9uGAIgASgJQge6SARyAhhAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdCglwYWdlX3NpemUYBSABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgGIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiXAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMooOCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggEEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggEElQKCUxpc3RVc2VycxIeLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgaKtRgCCAQSVwoKVXBkYXRlVXNlchIfLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJvChJSZXZva2VVc2VyU2Vzc2lvbnMSJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIGirUYAggEEmwKEVNlbmRQYXNzd29yZFJlc2V0EiYuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBonLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIgaKtRgCCAQSZgoPSW1wZXJzb25hdGVVc2VyEiQuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlcXVlc3QaJS5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJ1CgtHZXRTZXR0aW5ncxIsLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QaLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXNwb25zZSIJkAIBirUYAggEEmMKDlVwZGF0ZVNldHRpbmdzEiMuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVxdWVzdBokLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1Jlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdFNpZ25pbmdLZXlzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCZACAYq1GAIIBBJpChBSb3RhdGVTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmkKEFJldm9rZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSZgoPTGlzdEF1ZGl0RXZlbnRzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiBoq1GAIIBBJpChBDcmVhdGVJbnZpdGVDb2RlEiUuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXNwb25zZSIGirUYAggEEmkKD0xpc3RJbnZpdGVDb2RlcxIkLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1Jlc3BvbnNlIgmQAgGKtRgCCARiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJSChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiACCJiChdMaXN0SW52aXRlQ29kZXNSZXNwb25zZRIuCgxpbnZpdGVfY29kZXMYASADKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisQMKEExpc3RVc2Vyc1JlcXVlc3QSFwoFZW1haWwYASABKAlCCLpIBXIDGP4BEh4KDGVtYWlsX3ByZWZpeBgCIAEoCUIIukgFcgMY/gESEwoGYmFubmVkGAMgASgISACIAQESGgoJcGFnZV9zaXplGAQgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDKIAQEh0KC25hbWVfcHJlZml4GAYgASgJQgi6SAVyAxjIARIwCgRyb2xlGAcgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCLpIBYIBAhABEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJbCghvcmRlcl9ieRgKIAEoCUJJukhG2AEBckFSC2NyZWF0ZV90aW1lUhBjcmVhdGVfdGltZSBkZXNjUgRuYW1lUgluYW1lIGRlc2NSBHJvbGVSCXJvbGUgZGVzY0IJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX2VtYWlsQhEKD19lbWFpbF92ZXJpZmllZEIHCgVfcm9sZUIXChVfbXVzdF9jaGFuZ2VfcGFzc3dvcmQilQEKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoMYXBwX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJmChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSAASHAoJZXZlcnlib2R5GAIgASgIQge6SARqAggBSABCDgoFd2hvc2USBbpIAggBIhwKGlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIjUKGFNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlTZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIjMKFkltcGVyc29uYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiuAEKF0ltcGVyc29uYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IqMBCg9Qcm9qZWN0U2V0dGluZ3MSFAoHc2lnbl91cBgBIAEoCEgAiAEBEh8KEmF1dG9fY29uZmlybV9lbWFpbBgCIAEoCEgBiAEBEh8KEmVtYWlsX3ZlcmlmaWNhdGlvbhgDIAEoCEgCiAEBQgoKCF9zaWduX3VwQhUKE19hdXRvX2NvbmZpcm1fZW1haWxCFQoTX2VtYWlsX3ZlcmlmaWNhdGlvbiIgCh5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QihAEKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MihwEKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSPQoFcmVzZXQYAiADKA4yGS5nYXRlaG91c2UudjEuU2V0dGluZ05hbWVCE7pIEJIBDRAKIgmCAQYYARgCGAMiewoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSMAoJb3ZlcnJpZGVzGAIgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncyK6AQoKU2lnbmluZ0tleRIKCgJpZBgBIAEoCRIsCgVzdGF0ZRgCIAEoDjIdLmdhdGVob3VzZS52MS5TaWduaW5nS2V5U3RhdGUSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5Ik0KF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EjIKDnNpZ25pbmdfa2V5X2lkGAEgASgJQhq6SBdyFTITXltBLVphLXowLTlfLV17NDN9JCJCChhSZXZva2VTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5IqkCCgpBdWRpdEV2ZW50EgoKAmlkGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmFjdGlvbhgDIAEoCRIpCgZyZXN1bHQYBCABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHQSDQoFY2F1c2UYBSABKAkSKwoKYWN0b3Jfa2luZBgGIAEoDjIXLmdhdGVob3VzZS52MS5BY3RvcktpbmQSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJIvUBChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESFwoGYWN0aW9uGAIgASgJQge6SARyAhhAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCglwYWdlX3NpemUYBSABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgGIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiXAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKo8BCgtTZXR0aW5nTmFtZRIcChhTRVRUSU5HX05BTUVfVU5TUEVDSUZJRUQQABIYChRTRVRUSU5HX05BTUVfU0lHTl9VUBABEiMKH1NFVFRJTkdfTkFNRV9BVVRPX0NPTkZJUk1fRU1BSUwQAhIjCh9TRVRUSU5HX05BTUVfRU1BSUxfVkVSSUZJQ0FUSU9OEAMqrwEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVNJR05JTkdfS0VZX1NUQVRFX1NUQU5EQlkQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEKl8KC0F1ZGl0UmVzdWx0EhwKGEFVRElUX1JFU1VMVF9VTlNQRUNJRklFRBAAEhgKFEFVRElUX1JFU1VMVF9TVUNDRVNTEAESGAoUQVVESVRfUkVTVUxUX0ZBSUxVUkUQAip0CglBY3RvcktpbmQSGgoWQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhMKD0FDVE9SX0tJTkRfVVNFUhABEhYKEkFDVE9SX0tJTkRfU0VSVklDRRACEh4KGkFDVE9SX0tJTkRfVU5BVVRIRU5USUNBVEVEEAMyig4KDEFkbWluU2VydmljZRJXCgpDcmVhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIGirUYAggEElEKB0dldFVzZXISHC5nYXRlaG91c2UudjEuR2V0VXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuR2V0VXNlclJlc3BvbnNlIgmQAgGKtRgCCAQSTgoHQmFuVXNlchIcLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglVbmJhblVzZXISHi5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVxdWVzdBofLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXNwb25zZSIGirUYAggEElcKCkRlbGV0ZVVzZXISHy5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJTGlzdFVzZXJzEh4uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1JlcXVlc3QaHy5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVzcG9uc2UiBoq1GAIIBBJXCgpVcGRhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXNwb25zZSIGirUYAggEEm8KElJldm9rZVVzZXJTZXNzaW9ucxInLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgaKtRgCCAQSbAoRU2VuZFBhc3N3b3JkUmVzZXQSJi5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiBoq1GAIIBBJmCg9JbXBlcnNvbmF0ZVVzZXISJC5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVxdWVzdBolLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXNwb25zZSIGirUYAggEEnUKC0dldFNldHRpbmdzEiwuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVxdWVzdBotLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlIgmQAgGKtRgCCAQSYwoOVXBkYXRlU2V0dGluZ3MSIy5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0U2lnbmluZ0tleXMSJC5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIJkAIBirUYAggEEmkKEFJvdGF0ZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSaQoQUmV2b2tlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJmCg9MaXN0QXVkaXRFdmVudHMSJC5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXNwb25zZSIGirUYAggEEmkKEENyZWF0ZUludml0ZUNvZGUSJS5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdEludml0ZUNvZGVzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVzcG9uc2UiCZACAYq1GAIIBEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * The request of CreateUser.
+ * Request message for CreateUser.
  *
  * @generated from message gatehouse.v1.CreateUserRequest
  */
 export type CreateUserRequest = Message<"gatehouse.v1.CreateUserRequest"> & {
   /**
-   * The address, at most 254 characters.
+   * Required. The email address, at most 254 characters.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The password. Without one the user cannot sign in with a password.
+   * Optional. The password, at most 1024 bytes. Without a password or a hash the user cannot sign in with a password.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * The name to show, at most 200 characters.
+   * Optional. The display name, at most 200 characters.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * Whether the mailbox counts as proved.
+   * Optional. Whether the email address counts as verified. Only from backends: for operators it is ignored, and the
+   * address is not verified. Default: false.
    *
    * @generated from field: bool email_verified = 4;
    */
   emailVerified: boolean;
 
   /**
-   * Whether the user has to change the password at the first sign-in.
+   * Optional. Whether the user must change the password after the first sign-in. Default: false.
    *
    * @generated from field: bool must_change_password = 5;
    */
   mustChangePassword: boolean;
 
   /**
-   * The hash of the password, as another system stored it, instead of `password`: argon2id, argon2i, bcrypt, scrypt,
-   * pbkdf2-sha256 or pbkdf2-sha512 as PHC strings or in the known forms, or Firebase's scrypt. Made anew at the first
-   * sign-in.
+   * Optional. The password hash of another system, instead of `password`: argon2id, argon2i, bcrypt, scrypt,
+   * pbkdf2-sha256 or pbkdf2-sha512 as a PHC string or in the usual form, or Firebase's scrypt; at most 1024 bytes. The
+   * first sign-in replaces it.
    *
    * @generated from field: string password_hash = 6;
    */
@@ -79,7 +82,7 @@ export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_admin, 0);
 
 /**
- * The answer of CreateUser.
+ * Response message for CreateUser.
  *
  * @generated from message gatehouse.v1.CreateUserResponse
  */
@@ -100,13 +103,13 @@ export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_admin, 1);
 
 /**
- * The request of GetUser.
+ * Request message for GetUser.
  *
  * @generated from message gatehouse.v1.GetUserRequest
  */
 export type GetUserRequest = Message<"gatehouse.v1.GetUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
@@ -121,7 +124,7 @@ export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 2);
 
 /**
- * The answer of GetUser.
+ * Response message for GetUser.
  *
  * @generated from message gatehouse.v1.GetUserResponse
  */
@@ -142,20 +145,20 @@ export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 3);
 
 /**
- * The request of BanUser.
+ * Request message for BanUser.
  *
  * @generated from message gatehouse.v1.BanUserRequest
  */
 export type BanUserRequest = Message<"gatehouse.v1.BanUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
-   * How long the ban lasts, from 1 s to 100 years. Absent means for good.
+   * Optional. The duration of the ban, 1 s to 100 years. Default: a ban without end.
    *
    * @generated from field: google.protobuf.Duration duration = 2;
    */
@@ -170,13 +173,13 @@ export const BanUserRequestSchema: GenMessage<BanUserRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 4);
 
 /**
- * The answer of BanUser.
+ * Response message for BanUser.
  *
  * @generated from message gatehouse.v1.BanUserResponse
  */
 export type BanUserResponse = Message<"gatehouse.v1.BanUserResponse"> & {
   /**
-   * The user, with the end of the ban.
+   * The user, with `banned_until_time`.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
@@ -191,13 +194,13 @@ export const BanUserResponseSchema: GenMessage<BanUserResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 5);
 
 /**
- * The request of UnbanUser.
+ * Request message for UnbanUser.
  *
  * @generated from message gatehouse.v1.UnbanUserRequest
  */
 export type UnbanUserRequest = Message<"gatehouse.v1.UnbanUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
@@ -212,7 +215,7 @@ export const UnbanUserRequestSchema: GenMessage<UnbanUserRequest> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_admin, 6);
 
 /**
- * The answer of UnbanUser.
+ * Response message for UnbanUser.
  *
  * @generated from message gatehouse.v1.UnbanUserResponse
  */
@@ -233,13 +236,13 @@ export const UnbanUserResponseSchema: GenMessage<UnbanUserResponse> = /*@__PURE_
   messageDesc(file_gatehouse_v1_admin, 7);
 
 /**
- * The request of DeleteUser.
+ * Request message for DeleteUser.
  *
  * @generated from message gatehouse.v1.DeleteUserRequest
  */
 export type DeleteUserRequest = Message<"gatehouse.v1.DeleteUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
@@ -254,7 +257,7 @@ export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_admin, 8);
 
 /**
- * The answer of DeleteUser.
+ * Response message for DeleteUser.
  *
  * @generated from message gatehouse.v1.DeleteUserResponse
  */
@@ -289,42 +292,42 @@ export type InviteCode = Message<"gatehouse.v1.InviteCode"> & {
   code: string;
 
   /**
-   * The plan of the account that is opened with it. Empty for the standard trial.
+   * The plan of the account that is created with the code. Empty for the default trial.
    *
    * @generated from field: string assigned_plan = 3;
    */
   assignedPlan: string;
 
   /**
-   * How many days of the plan are a trial. Zero when the plan is active at once.
+   * The duration of the trial of the plan in days. Zero if the plan is active immediately.
    *
    * @generated from field: int32 trial_duration_days = 4;
    */
   trialDurationDays: number;
 
   /**
-   * When the code was made.
+   * When the code was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it expires, used or not. Absent when it does not.
+   * When the code expires unless it is used before. Absent if it does not expire.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * When it was used. Absent when it was not.
+   * When the code was used. Absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp use_time = 7;
    */
   useTime?: Timestamp | undefined;
 
   /**
-   * The id of the user who registered with it. Empty when nobody has.
+   * The id of the user who registered with the code. Empty if it was not used.
    *
    * @generated from field: string used_by = 8;
    */
@@ -339,36 +342,35 @@ export const InviteCodeSchema: GenMessage<InviteCode> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 10);
 
 /**
- * The request of CreateInviteCode.
+ * Request message for CreateInviteCode.
  *
  * @generated from message gatehouse.v1.CreateInviteCodeRequest
  */
 export type CreateInviteCodeRequest = Message<"gatehouse.v1.CreateInviteCodeRequest"> & {
   /**
-   * The code, 6 to 64 characters of A-Z, 0-9 and hyphens, in any letter case. Without one the service makes one that
-   * nobody guesses.
+   * Optional. The code: 6 to 64 letters A-Z, digits and hyphens, in upper or lower case. Default: a random code.
    *
    * @generated from field: string code = 1;
    */
   code: string;
 
   /**
-   * The plan of the account that is opened with it, at most 64 characters. Without one the account gets the standard
-   * trial.
+   * Optional. The plan of the account that is created with the code, at most 64 characters. Default: the default trial.
    *
    * @generated from field: string assigned_plan = 2;
    */
   assignedPlan: string;
 
   /**
-   * How many days of the plan are a trial, at most 3650. Zero makes the plan active at once. Only together with a plan.
+   * Optional. The duration of the trial of the plan in days, at most 3650. Only with `assigned_plan`. Default: 0, which
+   * makes the plan active immediately.
    *
    * @generated from field: int32 trial_duration_days = 3;
    */
   trialDurationDays: number;
 
   /**
-   * After how long the code expires, from 1 s to 10 years. Absent means never.
+   * Optional. The time until the code expires, 1 s to 10 years. Default: the code does not expire.
    *
    * @generated from field: google.protobuf.Duration lifetime = 4;
    */
@@ -383,7 +385,7 @@ export const CreateInviteCodeRequestSchema: GenMessage<CreateInviteCodeRequest> 
   messageDesc(file_gatehouse_v1_admin, 11);
 
 /**
- * The answer of CreateInviteCode.
+ * Response message for CreateInviteCode.
  *
  * @generated from message gatehouse.v1.CreateInviteCodeResponse
  */
@@ -404,20 +406,20 @@ export const CreateInviteCodeResponseSchema: GenMessage<CreateInviteCodeResponse
   messageDesc(file_gatehouse_v1_admin, 12);
 
 /**
- * The request of ListInviteCodes.
+ * Request message for ListInviteCodes.
  *
  * @generated from message gatehouse.v1.ListInviteCodesRequest
  */
 export type ListInviteCodesRequest = Message<"gatehouse.v1.ListInviteCodesRequest"> & {
   /**
-   * How many invite codes to return at most, 1 to 100. By default 20.
+   * Optional. The maximum number of invite codes to return. Larger values are reduced to 100. Default: 20.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty for the first page.
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -432,20 +434,20 @@ export const ListInviteCodesRequestSchema: GenMessage<ListInviteCodesRequest> = 
   messageDesc(file_gatehouse_v1_admin, 13);
 
 /**
- * The answer of ListInviteCodes.
+ * Response message for ListInviteCodes.
  *
  * @generated from message gatehouse.v1.ListInviteCodesResponse
  */
 export type ListInviteCodesResponse = Message<"gatehouse.v1.ListInviteCodesResponse"> & {
   /**
-   * The invite codes.
+   * The invite codes on this page, newest first.
    *
    * @generated from field: repeated gatehouse.v1.InviteCode invite_codes = 1;
    */
   inviteCodes: InviteCode[];
 
   /**
-   * Where the next page begins. Empty when this is the last.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -460,79 +462,80 @@ export const ListInviteCodesResponseSchema: GenMessage<ListInviteCodesResponse> 
   messageDesc(file_gatehouse_v1_admin, 14);
 
 /**
- * The request of ListUsers.
+ * Request message for ListUsers.
  *
  * @generated from message gatehouse.v1.ListUsersRequest
  */
 export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
   /**
-   * Only the user with this address, whatever its case.
+   * Optional. Returns only the user with this email address, without regard to case.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * Only users whose address begins like this, whatever its case. They are listed by address.
+   * Optional. Returns only users whose email address begins with this, without regard to case. Lists them by email
+   * address.
    *
    * @generated from field: string email_prefix = 2;
    */
   emailPrefix: string;
 
   /**
-   * Only users who are banned now, or only those who are not.
+   * Optional. If true, returns only users who are banned; if false, only users who are not.
    *
    * @generated from field: optional bool banned = 3;
    */
   banned?: boolean | undefined;
 
   /**
-   * Users per page, at most 200. Zero means 50. Together with `banned` or `email_prefix` a page may hold fewer, or none,
-   * and yet not be the last one.
+   * Optional. The maximum number of users to return. Larger values are reduced to 200. Default: 50. With `banned` or
+   * `email_prefix`, a page may contain fewer users, or none, without being the last one.
    *
    * @generated from field: int32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, for the same filter and order.
+   * Optional. The `next_page_token` of the previous response for the same filter and order. Default: the first page.
    *
    * @generated from field: string page_token = 5;
    */
   pageToken: string;
 
   /**
-   * Only users whose name begins like this, whatever the case of its letters A to Z. They are listed by name.
+   * Optional. Returns only users whose name begins with this, without regard to the case of the letters A to Z. Lists
+   * them by name.
    *
    * @generated from field: string name_prefix = 6;
    */
   namePrefix: string;
 
   /**
-   * Only users with this role in the installation: `engineer` or `operator`.
+   * Optional. Returns only users with this role.
    *
-   * @generated from field: string role = 7;
+   * @generated from field: gatehouse.v1.SystemRole role = 7;
    */
-  role: string;
+  role: SystemRole;
 
   /**
-   * Only users created at this time or later. They are listed by creation.
+   * Optional. Returns only users created at this time or later. Lists them by creation.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 8;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Only users created before this time. They are listed by creation.
+   * Optional. Returns only users created before this time. Lists them by creation.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 9;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * The order: by creation, by name whatever the case of its letters A to Z, or by role and in that by creation; each also
-   * the other way around.
-   * Empty for the order that the filter has, or by creation.
+   * Optional. The order: `create_time`, `name` (without regard to the case of the letters A to Z) or `role` (users of
+   * one role by creation), each also with ` desc` for the reverse. Default: the order of the filter, or `create_time`.
    *
    * @generated from field: string order_by = 10;
    */
@@ -547,20 +550,20 @@ export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_admin, 15);
 
 /**
- * The answer of ListUsers.
+ * Response message for ListUsers.
  *
  * @generated from message gatehouse.v1.ListUsersResponse
  */
 export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
   /**
-   * The users of this page.
+   * The users on this page.
    *
    * @generated from field: repeated gatehouse.v1.User users = 1;
    */
   users: User[];
 
   /**
-   * Where the next page begins. Empty on the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -575,64 +578,65 @@ export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE_
   messageDesc(file_gatehouse_v1_admin, 16);
 
 /**
- * The request of UpdateUser.
+ * Request message for UpdateUser.
  *
  * @generated from message gatehouse.v1.UpdateUserRequest
  */
 export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
-   * The name to show, at most 200 characters.
+   * Optional. The display name, at most 200 characters.
    *
    * @generated from field: optional string name = 2;
    */
   name?: string | undefined;
 
   /**
-   * The new address. It counts as not verified unless `email_verified` is set too. The old address is told, and links
-   * that were sent to the user are void. Guests get none: they register.
+   * Optional. The new email address, at most 254 characters. It is not verified unless `email_verified` is set too. The
+   * old address is notified, and all links sent to the user are void. The first sign-in through the new mailbox removes
+   * what SignInWithMagicLink removes, unless the address is verified before.
    *
    * @generated from field: optional string email = 3;
    */
   email?: string | undefined;
 
   /**
-   * Whether the mailbox counts as proved.
+   * Optional. Whether the email address counts as verified. From operators ignored next to a new `email`.
    *
    * @generated from field: optional bool email_verified = 4;
    */
   emailVerified?: boolean | undefined;
 
   /**
-   * What the user is in the installation. Operators cannot take their own role from themselves.
+   * Optional. What the user may do in the whole installation. Operators cannot remove their own role.
    *
-   * @generated from field: optional string role = 5;
+   * @generated from field: optional gatehouse.v1.SystemRole role = 5;
    */
-  role?: string | undefined;
+  role?: SystemRole | undefined;
 
   /**
-   * Whether the user has to change the password before doing anything else.
+   * Optional. Whether the user must change their password, as in `User.must_change_password`.
    *
    * @generated from field: optional bool must_change_password = 6;
    */
   mustChangePassword?: boolean | undefined;
 
   /**
-   * Merged into what applications, not the user, say of the user: by its top keys, null removes one. At most 4 KiB of
-   * JSON in the end, and 32 levels deep. In every access token.
+   * Optional. Metadata that applications keep about the user. Merged into the stored metadata by its top-level keys;
+   * null removes a key. The result has at most 4 KiB of JSON and 32 levels. Every access token contains it.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 7;
    */
   appMetadata?: JsonObject | undefined;
 
   /**
-   * The same for what the user says of themselves.
+   * Optional. Metadata that the user provides. Otherwise as `app_metadata`.
    *
    * @generated from field: google.protobuf.Struct user_metadata = 8;
    */
@@ -647,27 +651,27 @@ export const UpdateUserRequestSchema: GenMessage<UpdateUserRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_admin, 17);
 
 /**
- * The answer of UpdateUser.
+ * Response message for UpdateUser.
  *
  * @generated from message gatehouse.v1.UpdateUserResponse
  */
 export type UpdateUserResponse = Message<"gatehouse.v1.UpdateUserResponse"> & {
   /**
-   * The user as it is now.
+   * The updated user.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * What applications say of the user.
+   * The metadata that applications keep about the user.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 2;
    */
   appMetadata?: JsonObject | undefined;
 
   /**
-   * What the user says of themselves.
+   * The metadata that the user provides.
    *
    * @generated from field: google.protobuf.Struct user_metadata = 3;
    */
@@ -682,19 +686,19 @@ export const UpdateUserResponseSchema: GenMessage<UpdateUserResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_admin, 18);
 
 /**
- * The request of RevokeUserSessions.
+ * Request message for RevokeUserSessions.
  *
  * @generated from message gatehouse.v1.RevokeUserSessionsRequest
  */
 export type RevokeUserSessionsRequest = Message<"gatehouse.v1.RevokeUserSessionsRequest"> & {
   /**
-   * Whose sessions end.
+   * Required. The users whose sessions are revoked.
    *
    * @generated from oneof gatehouse.v1.RevokeUserSessionsRequest.whose
    */
   whose: {
     /**
-     * Those of this user.
+     * Optional. The id of one user.
      *
      * @generated from field: string user_id = 1;
      */
@@ -702,7 +706,7 @@ export type RevokeUserSessionsRequest = Message<"gatehouse.v1.RevokeUserSessions
     case: "userId";
   } | {
     /**
-     * Everybody's in the project, the caller's own included. Must be true.
+     * Optional. All users in the project, including the caller. Must be true.
      *
      * @generated from field: bool everybody = 2;
      */
@@ -719,7 +723,7 @@ export const RevokeUserSessionsRequestSchema: GenMessage<RevokeUserSessionsReque
   messageDesc(file_gatehouse_v1_admin, 19);
 
 /**
- * The answer of RevokeUserSessions.
+ * Response message for RevokeUserSessions.
  *
  * @generated from message gatehouse.v1.RevokeUserSessionsResponse
  */
@@ -734,13 +738,13 @@ export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResp
   messageDesc(file_gatehouse_v1_admin, 20);
 
 /**
- * The request of SendPasswordReset.
+ * Request message for SendPasswordReset.
  *
  * @generated from message gatehouse.v1.SendPasswordResetRequest
  */
 export type SendPasswordResetRequest = Message<"gatehouse.v1.SendPasswordResetRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
@@ -755,7 +759,7 @@ export const SendPasswordResetRequestSchema: GenMessage<SendPasswordResetRequest
   messageDesc(file_gatehouse_v1_admin, 21);
 
 /**
- * The answer of SendPasswordReset.
+ * Response message for SendPasswordReset.
  *
  * @generated from message gatehouse.v1.SendPasswordResetResponse
  */
@@ -770,13 +774,13 @@ export const SendPasswordResetResponseSchema: GenMessage<SendPasswordResetRespon
   messageDesc(file_gatehouse_v1_admin, 22);
 
 /**
- * The request of ImpersonateUser.
+ * Request message for ImpersonateUser.
  *
  * @generated from message gatehouse.v1.ImpersonateUserRequest
  */
 export type ImpersonateUserRequest = Message<"gatehouse.v1.ImpersonateUserRequest"> & {
   /**
-   * The user's id.
+   * Required. The id of the user.
    *
    * @generated from field: string user_id = 1;
    */
@@ -791,31 +795,38 @@ export const ImpersonateUserRequestSchema: GenMessage<ImpersonateUserRequest> = 
   messageDesc(file_gatehouse_v1_admin, 23);
 
 /**
- * The answer of ImpersonateUser.
+ * Response message for ImpersonateUser.
  *
  * @generated from message gatehouse.v1.ImpersonateUserResponse
  */
 export type ImpersonateUserResponse = Message<"gatehouse.v1.ImpersonateUserResponse"> & {
   /**
-   * The user that the caller acts as.
+   * The user whom the caller impersonates.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * The tokens of the session.
+   * The tokens of the new session.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The session.
+   * The new session.
    *
    * @generated from field: gatehouse.v1.Session session = 3;
    */
   session?: Session | undefined;
+
+  /**
+   * The account the user is in. Absent for guests.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
 };
 
 /**
@@ -826,28 +837,28 @@ export const ImpersonateUserResponseSchema: GenMessage<ImpersonateUserResponse> 
   messageDesc(file_gatehouse_v1_admin, 24);
 
 /**
- * What can be changed while the service runs.
+ * The settings of a project that can be changed while the service runs.
  *
- * @generated from message gatehouse.v1.Settings
+ * @generated from message gatehouse.v1.ProjectSettings
  */
-export type Settings = Message<"gatehouse.v1.Settings"> & {
+export type ProjectSettings = Message<"gatehouse.v1.ProjectSettings"> & {
   /**
-   * Whether people may register themselves (SIGN_UP).
+   * Optional. Whether registration is enabled (SIGN_UP).
    *
    * @generated from field: optional bool sign_up = 1;
    */
   signUp?: boolean | undefined;
 
   /**
-   * Whether a new address counts as verified without a mail (AUTO_CONFIRM_EMAIL).
+   * Optional. Whether a new email address counts as verified without a mail (AUTO_CONFIRM_EMAIL).
    *
    * @generated from field: optional bool auto_confirm_email = 2;
    */
   autoConfirmEmail?: boolean | undefined;
 
   /**
-   * Whether addresses are verified by mail (EMAIL_VERIFICATION). Where they are not, links that were sent before still
-   * work.
+   * Optional. Whether email addresses are verified by mail (EMAIL_VERIFICATION). If not, links that were sent before
+   * still work.
    *
    * @generated from field: optional bool email_verification = 3;
    */
@@ -855,14 +866,14 @@ export type Settings = Message<"gatehouse.v1.Settings"> & {
 };
 
 /**
- * Describes the message gatehouse.v1.Settings.
- * Use `create(SettingsSchema)` to create a new message.
+ * Describes the message gatehouse.v1.ProjectSettings.
+ * Use `create(ProjectSettingsSchema)` to create a new message.
  */
-export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
+export const ProjectSettingsSchema: GenMessage<ProjectSettings> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 25);
 
 /**
- * The request of GetSettings.
+ * Request message for AdminService.GetSettings.
  *
  * @generated from message gatehouse.v1.AdminServiceGetSettingsRequest
  */
@@ -877,24 +888,24 @@ export const AdminServiceGetSettingsRequestSchema: GenMessage<AdminServiceGetSet
   messageDesc(file_gatehouse_v1_admin, 26);
 
 /**
- * The answer of GetSettings.
+ * Response message for AdminService.GetSettings.
  *
  * @generated from message gatehouse.v1.AdminServiceGetSettingsResponse
  */
 export type AdminServiceGetSettingsResponse = Message<"gatehouse.v1.AdminServiceGetSettingsResponse"> & {
   /**
-   * What holds now.
+   * The settings in force.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
-   * Which of it was set by UpdateSettings. The rest is as configured.
+   * The settings that UpdateSettings has set. The others are as configured.
    *
-   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   * @generated from field: gatehouse.v1.ProjectSettings overrides = 2;
    */
-  overrides?: Settings | undefined;
+  overrides?: ProjectSettings | undefined;
 };
 
 /**
@@ -905,24 +916,24 @@ export const AdminServiceGetSettingsResponseSchema: GenMessage<AdminServiceGetSe
   messageDesc(file_gatehouse_v1_admin, 27);
 
 /**
- * The request of UpdateSettings.
+ * Request message for UpdateSettings.
  *
  * @generated from message gatehouse.v1.UpdateSettingsRequest
  */
 export type UpdateSettingsRequest = Message<"gatehouse.v1.UpdateSettingsRequest"> & {
   /**
-   * What to set. A setting that is absent stays as it is.
+   * Optional. The settings to set. A setting that is absent stays unchanged.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
-   * Settings that are to be as configured again, by their field names.
+   * Optional. The settings to reset to their configured values, at most 10.
    *
-   * @generated from field: repeated string reset = 2;
+   * @generated from field: repeated gatehouse.v1.SettingName reset = 2;
    */
-  reset: string[];
+  reset: SettingName[];
 };
 
 /**
@@ -933,24 +944,24 @@ export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*
   messageDesc(file_gatehouse_v1_admin, 28);
 
 /**
- * The answer of UpdateSettings.
+ * Response message for UpdateSettings.
  *
  * @generated from message gatehouse.v1.UpdateSettingsResponse
  */
 export type UpdateSettingsResponse = Message<"gatehouse.v1.UpdateSettingsResponse"> & {
   /**
-   * What holds now.
+   * The settings in force.
    *
-   * @generated from field: gatehouse.v1.Settings settings = 1;
+   * @generated from field: gatehouse.v1.ProjectSettings settings = 1;
    */
-  settings?: Settings | undefined;
+  settings?: ProjectSettings | undefined;
 
   /**
-   * Which of it was set by UpdateSettings. The rest is as configured.
+   * The settings that UpdateSettings has set. The others are as configured.
    *
-   * @generated from field: gatehouse.v1.Settings overrides = 2;
+   * @generated from field: gatehouse.v1.ProjectSettings overrides = 2;
    */
-  overrides?: Settings | undefined;
+  overrides?: ProjectSettings | undefined;
 };
 
 /**
@@ -961,41 +972,41 @@ export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = 
   messageDesc(file_gatehouse_v1_admin, 29);
 
 /**
- * A key that signs access tokens. Never its private half.
+ * A key that signs access tokens. Never contains the private key.
  *
  * @generated from message gatehouse.v1.SigningKey
  */
 export type SigningKey = Message<"gatehouse.v1.SigningKey"> & {
   /**
-   * The `kid` of its tokens: the RFC 7638 thumbprint of its public half.
+   * The id of the key: the `kid` of its tokens, and the RFC 7638 thumbprint of the public key.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * `standby` (published, signs next), `active` (signs), `retired` (verifies) or `revoked` (refused).
+   * What the key is used for.
    *
-   * @generated from field: string state = 2;
+   * @generated from field: gatehouse.v1.SigningKeyState state = 2;
    */
-  state: string;
+  state: SigningKeyState;
 
   /**
-   * The algorithm, such as ES256.
+   * The signature algorithm (RFC 7518), such as `ES256`.
    *
    * @generated from field: string algorithm = 3;
    */
   algorithm: string;
 
   /**
-   * When it was made.
+   * When the key was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 4;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Since when it has been in its state.
+   * When the key entered its state.
    *
    * @generated from field: google.protobuf.Timestamp state_time = 5;
    */
@@ -1010,7 +1021,7 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 30);
 
 /**
- * The request of ListSigningKeys.
+ * Request message for ListSigningKeys.
  *
  * @generated from message gatehouse.v1.ListSigningKeysRequest
  */
@@ -1025,13 +1036,13 @@ export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = 
   messageDesc(file_gatehouse_v1_admin, 31);
 
 /**
- * The answer of ListSigningKeys.
+ * Response message for ListSigningKeys.
  *
  * @generated from message gatehouse.v1.ListSigningKeysResponse
  */
 export type ListSigningKeysResponse = Message<"gatehouse.v1.ListSigningKeysResponse"> & {
   /**
-   * The keys.
+   * The signing keys, oldest first.
    *
    * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
    */
@@ -1046,7 +1057,7 @@ export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> 
   messageDesc(file_gatehouse_v1_admin, 32);
 
 /**
- * The request of RotateSigningKey.
+ * Request message for RotateSigningKey.
  *
  * @generated from message gatehouse.v1.RotateSigningKeyRequest
  */
@@ -1061,13 +1072,13 @@ export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> 
   messageDesc(file_gatehouse_v1_admin, 33);
 
 /**
- * The answer of RotateSigningKey.
+ * Response message for RotateSigningKey.
  *
  * @generated from message gatehouse.v1.RotateSigningKeyResponse
  */
 export type RotateSigningKeyResponse = Message<"gatehouse.v1.RotateSigningKeyResponse"> & {
   /**
-   * The keys as they are now.
+   * The signing keys after the change, oldest first.
    *
    * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
    */
@@ -1082,13 +1093,13 @@ export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse
   messageDesc(file_gatehouse_v1_admin, 34);
 
 /**
- * The request of RevokeSigningKey.
+ * Request message for RevokeSigningKey.
  *
  * @generated from message gatehouse.v1.RevokeSigningKeyRequest
  */
 export type RevokeSigningKeyRequest = Message<"gatehouse.v1.RevokeSigningKeyRequest"> & {
   /**
-   * The id of the key.
+   * Required. The id of the signing key.
    *
    * @generated from field: string signing_key_id = 1;
    */
@@ -1103,13 +1114,13 @@ export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> 
   messageDesc(file_gatehouse_v1_admin, 35);
 
 /**
- * The answer of RevokeSigningKey.
+ * Response message for RevokeSigningKey.
  *
  * @generated from message gatehouse.v1.RevokeSigningKeyResponse
  */
 export type RevokeSigningKeyResponse = Message<"gatehouse.v1.RevokeSigningKeyResponse"> & {
   /**
-   * The keys as they are now.
+   * The signing keys after the change, oldest first.
    *
    * @generated from field: repeated gatehouse.v1.SigningKey keys = 1;
    */
@@ -1130,63 +1141,73 @@ export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse
  */
 export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
   /**
-   * The event's id, a UUID.
+   * The id of the event, a UUID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * When it happened.
+   * When the action happened.
    *
    * @generated from field: google.protobuf.Timestamp time = 2;
    */
   time?: Timestamp | undefined;
 
   /**
-   * What happened, such as `auth.login`.
+   * The action. Later versions add actions; today they are
+   * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
+   * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
+   * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
+   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `user.create`, `user.ban`, `user.unban`,
+   * `user.delete`, `account.update`, `account.member_add`, `account.member_update`, `account.member_remove`,
+   * `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`, `referral.redeem`,
+   * `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`, `user.impersonate`,
+   * `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`, `settings.update`,
+   * `key.rotate` and `key.revoke`.
    *
    * @generated from field: string action = 3;
    */
   action: string;
 
   /**
-   * `SUCCESS` or `FAILURE`.
+   * Whether the action succeeded.
    *
-   * @generated from field: string result = 4;
+   * @generated from field: gatehouse.v1.AuditResult result = 4;
    */
-  result: string;
+  result: AuditResult;
 
   /**
-   * Why it failed, in truth: the caller may have been told less.
+   * The cause of a failure, such as `wrong_password`. May be more precise than the reason that the caller received.
+   * Empty for a success.
    *
    * @generated from field: string cause = 5;
    */
   cause: string;
 
   /**
-   * Who did it: `user`, `service` or `anyone`.
+   * The kind of caller.
    *
-   * @generated from field: string actor_kind = 6;
+   * @generated from field: gatehouse.v1.ActorKind actor_kind = 6;
    */
-  actorKind: string;
+  actorKind: ActorKind;
 
   /**
-   * The user's id, or the service's name.
+   * The id of the calling user, or the name of the backend. Empty if the caller has not authenticated.
    *
    * @generated from field: string actor_id = 7;
    */
   actorId: string;
 
   /**
-   * The user it happened to.
+   * The id of the user that the action affected. Empty if there is none.
    *
    * @generated from field: string user_id = 8;
    */
   userId: string;
 
   /**
-   * The session it was done in, or happened to.
+   * The id of the session that the action affected or was called in. Empty if there is none.
    *
    * @generated from field: string session_id = 9;
    */
@@ -1207,7 +1228,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
   userAgent: string;
 
   /**
-   * The id of the call.
+   * The id of the call, as in the `x-request-id` header and in the log.
    *
    * @generated from field: string request_id = 12;
    */
@@ -1222,48 +1243,49 @@ export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_admin, 37);
 
 /**
- * The request of ListAuditEvents.
+ * Request message for ListAuditEvents.
  *
  * @generated from message gatehouse.v1.ListAuditEventsRequest
  */
 export type ListAuditEventsRequest = Message<"gatehouse.v1.ListAuditEventsRequest"> & {
   /**
-   * Only events that happened to this user.
+   * Optional. Returns only events that affected this user.
    *
    * @generated from field: optional string user_id = 1;
    */
   userId?: string | undefined;
 
   /**
-   * Only events of this action.
+   * Optional. Returns only events of this action.
    *
    * @generated from field: string action = 2;
    */
   action: string;
 
   /**
-   * Only events from this time on.
+   * Optional. Returns only events at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Only events before this time.
+   * Optional. Returns only events before this time.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Events per page, at most 500. Zero means 100. A page may hold fewer, or none, and yet not be the last one.
+   * Optional. The maximum number of events to return. Larger values are reduced to 500. Default: 100. A page can have fewer events, or none,
+   * and not be the last one.
    *
    * @generated from field: int32 page_size = 5;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, for the same filter.
+   * Optional. The `next_page_token` of the previous response for the same filter. Default: the first page.
    *
    * @generated from field: string page_token = 6;
    */
@@ -1278,20 +1300,20 @@ export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = 
   messageDesc(file_gatehouse_v1_admin, 38);
 
 /**
- * The answer of ListAuditEvents.
+ * Response message for ListAuditEvents.
  *
  * @generated from message gatehouse.v1.ListAuditEventsResponse
  */
 export type ListAuditEventsResponse = Message<"gatehouse.v1.ListAuditEventsResponse"> & {
   /**
-   * The events of this page, newest first.
+   * The events on this page, newest first.
    *
    * @generated from field: repeated gatehouse.v1.AuditEvent events = 1;
    */
   events: AuditEvent[];
 
   /**
-   * Where the next page begins. Empty on the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -1306,16 +1328,216 @@ export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> 
   messageDesc(file_gatehouse_v1_admin, 39);
 
 /**
- * AdminService manages users and the installation. Every method takes the bearer of an operator, or a service key.
+ * The name of a setting in ProjectSettings.
+ *
+ * @generated from enum gatehouse.v1.SettingName
+ */
+export const SettingName = {
+  /**
+   * Unspecified. Not allowed in requests.
+   *
+   * @generated from enum value: SETTING_NAME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * `ProjectSettings.sign_up`.
+   *
+   * @generated from enum value: SETTING_NAME_SIGN_UP = 1;
+   */
+  SIGN_UP: 1,
+
+  /**
+   * `ProjectSettings.auto_confirm_email`.
+   *
+   * @generated from enum value: SETTING_NAME_AUTO_CONFIRM_EMAIL = 2;
+   */
+  AUTO_CONFIRM_EMAIL: 2,
+
+  /**
+   * `ProjectSettings.email_verification`.
+   *
+   * @generated from enum value: SETTING_NAME_EMAIL_VERIFICATION = 3;
+   */
+  EMAIL_VERIFICATION: 3,
+} as const;
+
+/**
+ * The name of a setting in ProjectSettings.
+ *
+ * @generated from enum gatehouse.v1.SettingName
+ */
+export type SettingName = (typeof SettingName)[keyof typeof SettingName] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SettingName.
+ */
+export const SettingNameSchema: GenEnum<SettingName> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 0);
+
+/**
+ * What a signing key is used for.
+ *
+ * @generated from enum gatehouse.v1.SigningKeyState
+ */
+export const SigningKeyState = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The key is published and becomes active at the next rotation.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_STANDBY = 1;
+   */
+  STANDBY: 1,
+
+  /**
+   * The key signs access tokens.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * The key signs no more. Tokens that it has signed are valid until they expire.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_RETIRED = 3;
+   */
+  RETIRED: 3,
+
+  /**
+   * The key is not published. Tokens that it has signed are refused.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_REVOKED = 4;
+   */
+  REVOKED: 4,
+} as const;
+
+/**
+ * What a signing key is used for.
+ *
+ * @generated from enum gatehouse.v1.SigningKeyState
+ */
+export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeyState] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SigningKeyState.
+ */
+export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 1);
+
+/**
+ * Whether an audited action succeeded.
+ *
+ * @generated from enum gatehouse.v1.AuditResult
+ */
+export const AuditResult = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: AUDIT_RESULT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The action succeeded.
+   *
+   * @generated from enum value: AUDIT_RESULT_SUCCESS = 1;
+   */
+  SUCCESS: 1,
+
+  /**
+   * The action was refused.
+   *
+   * @generated from enum value: AUDIT_RESULT_FAILURE = 2;
+   */
+  FAILURE: 2,
+} as const;
+
+/**
+ * Whether an audited action succeeded.
+ *
+ * @generated from enum gatehouse.v1.AuditResult
+ */
+export type AuditResult = (typeof AuditResult)[keyof typeof AuditResult] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.AuditResult.
+ */
+export const AuditResultSchema: GenEnum<AuditResult> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 2);
+
+/**
+ * The kind of caller of an audited action.
+ *
+ * @generated from enum gatehouse.v1.ActorKind
+ */
+export const ActorKind = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: ACTOR_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A user.
+   *
+   * @generated from enum value: ACTOR_KIND_USER = 1;
+   */
+  USER: 1,
+
+  /**
+   * An internal backend or the command line.
+   *
+   * @generated from enum value: ACTOR_KIND_SERVICE = 2;
+   */
+  SERVICE: 2,
+
+  /**
+   * A caller who has not authenticated.
+   *
+   * @generated from enum value: ACTOR_KIND_UNAUTHENTICATED = 3;
+   */
+  UNAUTHENTICATED: 3,
+} as const;
+
+/**
+ * The kind of caller of an audited action.
+ *
+ * @generated from enum gatehouse.v1.ActorKind
+ */
+export type ActorKind = (typeof ActorKind)[keyof typeof ActorKind] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.ActorKind.
+ */
+export const ActorKindSchema: GenEnum<ActorKind> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 3);
+
+/**
+ * AdminService manages users and the installation. Every method requires the access token of an operator, or a service
+ * key.
  *
  * @generated from service gatehouse.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * CreateUser creates a user, with a password, with the hash of one that another system made, or with neither. Not
-   * subject to SIGN_UP.
+   * Creates a user with a password, with a password hash from another system, or without either.
    *
-   * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD, HASH_NOT_SUPPORTED (metadata `why`).
+   * Works also while registration is disabled. A user for whom an operator chooses a password has to change it after the
+   * first sign-in.
+   *
+   * Errors:
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - HASH_NOT_SUPPORTED: The password hash cannot be imported (metadata `why`).
+   * - INVALID_ARGUMENT: The request has both a password and a password hash.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.CreateUser
    */
@@ -1325,7 +1547,10 @@ export const AdminService: GenService<{
     output: typeof CreateUserResponseSchema;
   },
   /**
-   * GetUser reads a user. Deleted users are gone: USER_NOT_FOUND.
+   * Returns a user.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id, or the user was deleted.
    *
    * @generated from rpc gatehouse.v1.AdminService.GetUser
    */
@@ -1335,10 +1560,12 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * BanUser keeps a user out and ends all of their sessions at once, along with the account invitations they made. Banning
-   * again replaces the end of the ban.
+   * Bans a user. All their sessions and the pending account invitations that they created are revoked, and all links
+   * sent to them are void. If the user is already banned, the end of the ban is replaced.
    *
-   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - CANNOT_REMOVE_SELF: The calling operator named themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.BanUser
    */
@@ -1348,9 +1575,10 @@ export const AdminService: GenService<{
     output: typeof BanUserResponseSchema;
   },
   /**
-   * UnbanUser lets a banned user in again. Sessions and invitations ended by the ban stay ended.
+   * Ends the ban of a user. Sessions and invitations that the ban revoked stay revoked.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
    *
    * @generated from rpc gatehouse.v1.AdminService.UnbanUser
    */
@@ -1360,10 +1588,12 @@ export const AdminService: GenService<{
     output: typeof UnbanUserResponseSchema;
   },
   /**
-   * DeleteUser deletes a user and ends all of their sessions at once. The address can be registered again, by a new
-   * user with a new id.
+   * Deletes a user and revokes all their sessions. The email address can be registered again, by a new user with a new
+   * id.
    *
-   * Errors: USER_NOT_FOUND, CANNOT_REMOVE_SELF for an operator who names themselves.
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - CANNOT_REMOVE_SELF: The calling operator named themselves.
    *
    * @generated from rpc gatehouse.v1.AdminService.DeleteUser
    */
@@ -1373,10 +1603,11 @@ export const AdminService: GenService<{
     output: typeof DeleteUserResponseSchema;
   },
   /**
-   * ListUsers lists users that are not deleted, in the order of their creation unless the request says otherwise.
+   * Lists users who are not deleted, in the order of their creation unless the request says otherwise.
    *
-   * Errors: PAGE_TOKEN_INVALID (also for the token of a list with another filter or order), INVALID_ARGUMENT for an order
-   * that does not go together with a prefix or a time of creation.
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method for the same filter and order.
+   * - INVALID_ARGUMENT: Two filters list users in different orders, or `order_by` is not the order of the filter.
    *
    * @generated from rpc gatehouse.v1.AdminService.ListUsers
    */
@@ -1386,10 +1617,18 @@ export const AdminService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * UpdateUser changes what the request names and leaves the rest. There is no way to choose a password for somebody.
+   * Updates a user. Fields that are absent from the request stay unchanged. A password cannot be set for a user.
    *
-   * Errors: USER_NOT_FOUND, EMAIL_ALREADY_REGISTERED, INVALID_ARGUMENT (metadata too large, too deep, or with a key that is
-   * not allowed), CANNOT_DEMOTE_SELF, REGISTRATION_REQUIRED for the address of a guest.
+   * The address of an operator, whether it is verified, and `must_change_password` are changed by that operator or by a
+   * backend. A new address that an operator sets is not verified, and only its mailbox or a backend verifies it.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - REGISTRATION_REQUIRED: The user is a guest, who gets an email address only by registering.
+   * - CANNOT_DEMOTE_SELF: The calling operator would remove their own role.
+   * - CALLER_NOT_ALLOWED: Only a backend may make this change, or the operator whom it concerns.
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
    */
@@ -1399,10 +1638,11 @@ export const AdminService: GenService<{
     output: typeof UpdateUserResponseSchema;
   },
   /**
-   * RevokeUserSessions ends all sessions of a user, or of everybody in the project, at once: when it has answered, no
-   * refresh and no introspection of them succeeds.
+   * Revokes all sessions of a user, or of all users in the project. Once the response is sent, no refresh and no
+   * introspection of them succeeds.
    *
-   * Errors: USER_NOT_FOUND.
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
    *
    * @generated from rpc gatehouse.v1.AdminService.RevokeUserSessions
    */
@@ -1412,11 +1652,16 @@ export const AdminService: GenService<{
     output: typeof RevokeUserSessionsResponseSchema;
   },
   /**
-   * SendPasswordReset sends a user the mail with the link that sets a new password, as RequestPasswordReset does, also to
-   * one who has no password yet. An older link of theirs is void from then on. The caller never sees the link.
+   * Sends a user a mail with a password reset link, also if the user has no password yet. Older links are void.
    *
-   * Errors: USER_NOT_FOUND, USER_WITHOUT_EMAIL, USER_BANNED, MAIL_LIMIT_REACHED (with RetryInfo: one address is sent so
-   * much mail and no more, whoever asks), MAIL_DISABLED where MAIL_MODE is off.
+   * The response does not contain the link.
+   *
+   * Errors:
+   * - MAIL_DISABLED: The service sends no mail.
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - USER_WITHOUT_EMAIL: The user is a guest.
+   * - USER_BANNED: The user is banned.
+   * - MAIL_LIMIT_REACHED: The email address was sent enough such mails for now (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.SendPasswordReset
    */
@@ -1426,13 +1671,19 @@ export const AdminService: GenService<{
     output: typeof SendPasswordResetResponseSchema;
   },
   /**
-   * ImpersonateUser opens a session in which the calling operator acts as a user. It lasts an hour, may look at
-   * everything the user may and change nothing that is not named for it; it is among the user's sessions, its tokens
-   * have the claim `act` (RFC 8693), and it ends with the operator's role, and when the operator's own sessions are ended:
-   * by a new password, by RevokeUserSessions, by SignOut with the scope GLOBAL or OTHERS. Service keys cannot: it takes a
-   * person.
+   * Creates a session in which the calling operator impersonates a user.
    *
-   * Errors: USER_NOT_FOUND, USER_BANNED, CANNOT_IMPERSONATE_OPERATOR, CALLER_NOT_ALLOWED.
+   * The session lasts one hour and can call the methods without side effects, and those whose policy admits
+   * impersonation. The user sees it among their sessions, and its access tokens have the claim `act` (RFC 8693). It is
+   * revoked when the operator loses the role or changes their password, and when the operator's own sessions are
+   * revoked by RevokeUserSessions or by SignOut with the scope SIGN_OUT_SCOPE_GLOBAL or SIGN_OUT_SCOPE_OTHERS. A
+   * service key cannot impersonate.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - USER_BANNED: The user is banned.
+   * - CANNOT_IMPERSONATE_OPERATOR: The user is an operator.
+   * - CALLER_NOT_ALLOWED: The caller is a backend.
    *
    * @generated from rpc gatehouse.v1.AdminService.ImpersonateUser
    */
@@ -1442,7 +1693,7 @@ export const AdminService: GenService<{
     output: typeof ImpersonateUserResponseSchema;
   },
   /**
-   * GetSettings reads the settings that can be changed while the service runs.
+   * Returns the settings of the project that can be changed while the service runs.
    *
    * @generated from rpc gatehouse.v1.AdminService.GetSettings
    */
@@ -1452,8 +1703,10 @@ export const AdminService: GenService<{
     output: typeof AdminServiceGetSettingsResponseSchema;
   },
   /**
-   * UpdateSettings changes settings of the project, for all replicas at once. What it does not name stays as it is. With
-   * HIDE_REGISTRATION addresses are always verified by mail, and never confirmed without, whatever is set here.
+   * Changes settings of the project, on all replicas at once. Settings that the request does not name stay unchanged.
+   *
+   * Depending on configuration: with HIDE_REGISTRATION email addresses are always verified by mail, whatever
+   * `auto_confirm_email` and `email_verification` are.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateSettings
    */
@@ -1463,7 +1716,7 @@ export const AdminService: GenService<{
     output: typeof UpdateSettingsResponseSchema;
   },
   /**
-   * ListSigningKeys lists the keys that sign access tokens, oldest first.
+   * Lists the keys that sign access tokens, oldest first.
    *
    * @generated from rpc gatehouse.v1.AdminService.ListSigningKeys
    */
@@ -1473,9 +1726,11 @@ export const AdminService: GenService<{
     output: typeof ListSigningKeysResponseSchema;
   },
   /**
-   * RotateSigningKey puts the standby key to work and retires the active one, whose tokens stay good until they expire.
+   * Makes the standby key the active one and retires the active key. Tokens that the retired key has signed stay valid
+   * until they expire.
    *
-   * Errors: KEY_TOO_YOUNG (with RetryInfo: verifiers may not have seen the standby key yet).
+   * Errors:
+   * - KEY_TOO_YOUNG: Verifiers may have cached a key set without the standby key (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.RotateSigningKey
    */
@@ -1485,10 +1740,11 @@ export const AdminService: GenService<{
     output: typeof RotateSigningKeyResponseSchema;
   },
   /**
-   * RevokeSigningKey refuses everything a key ever signed, on every replica within five seconds. A key that signs or
-   * stands by is replaced.
+   * Revokes a signing key: within five seconds every replica refuses all tokens that it has signed. An active or
+   * standby key is replaced.
    *
-   * Errors: SIGNING_KEY_NOT_FOUND.
+   * Errors:
+   * - SIGNING_KEY_NOT_FOUND: There is no signing key with this id.
    *
    * @generated from rpc gatehouse.v1.AdminService.RevokeSigningKey
    */
@@ -1498,9 +1754,11 @@ export const AdminService: GenService<{
     output: typeof RevokeSigningKeyResponseSchema;
   },
   /**
-   * ListAuditEvents lists the project's audit events, newest first.
+   * Lists the audit events of the project, newest first.
    *
-   * Errors: PAGE_TOKEN_INVALID (also for the token of a list with another filter).
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method for the same filter.
+   * - INVALID_ARGUMENT: A time is not between the years 1 and 9999.
    *
    * @generated from rpc gatehouse.v1.AdminService.ListAuditEvents
    */
@@ -1510,10 +1768,13 @@ export const AdminService: GenService<{
     output: typeof ListAuditEventsResponseSchema;
   },
   /**
-   * CreateInviteCode makes a code that lets one person register where REQUIRE_INVITE_CODE is on, and that may come with
-   * a plan.
+   * Creates an invite code, which lets one person register and may grant a plan.
    *
-   * Errors: INVITE_CODE_EXISTS, INVALID_ARGUMENT for a trial without a plan.
+   * Depending on configuration: with REQUIRE_INVITE_CODE registration requires such a code.
+   *
+   * Errors:
+   * - INVITE_CODE_EXISTS: There is already an invite code with this `code`.
+   * - INVALID_ARGUMENT: The request has a trial without a plan.
    *
    * @generated from rpc gatehouse.v1.AdminService.CreateInviteCode
    */
@@ -1523,9 +1784,10 @@ export const AdminService: GenService<{
     output: typeof CreateInviteCodeResponseSchema;
   },
   /**
-   * ListInviteCodes lists the invite codes, the newest first.
+   * Lists the invite codes, newest first.
    *
-   * Errors: PAGE_TOKEN_INVALID.
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
    *
    * @generated from rpc gatehouse.v1.AdminService.ListInviteCodes
    */

@@ -18,44 +18,46 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iv8CCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIo0BChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACMo0OCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJYCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSITirUYDwgBOAVaCQgKEDIYPCDoBxJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4STwoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiDZACAYq1GAYIAhABGAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSfgoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiEoq1GA4IATgKWggIBRAyGB4gPBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iv8CCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIrwBChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiFAoSR2V0U2V0dGluZ3NSZXF1ZXN0InYKEUV4dGVybmFsUHJvdmlkZXJzEg4KBmdvb2dsZRgBIAEoCBIOCgZnaXRodWIYAiABKAgSDQoFYXp1cmUYAyABKAgSDgoGZ2l0bGFiGAQgASgIEhEKCWJpdGJ1Y2tldBgFIAEoCBIPCgdkaXNjb3JkGAYgASgIIqUCChNHZXRTZXR0aW5nc1Jlc3BvbnNlEjEKCGV4dGVybmFsGAEgASgLMh8uZ2F0ZWhvdXNlLnYxLkV4dGVybmFsUHJvdmlkZXJzEhYKDmRpc2FibGVfc2lnbnVwGAIgASgIEhoKEm1haWxlcl9hdXRvY29uZmlybRgDIAEoCBIUCgxzbXNfcHJvdmlkZXIYBCABKAkSEwoLbWZhX2VuYWJsZWQYBSABKAgSHwoXYW5vbnltb3VzX3VzZXJzX2VuYWJsZWQYBiABKAgSIgoaZW1haWxfdmVyaWZpY2F0aW9uX2VuYWJsZWQYByABKAgSGgoSbWFnaWNfbGlua19lbmFibGVkGAggASgIEhsKE3Bhc3N3b3JkX21pbl9sZW5ndGgYCSABKAUqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIygA8KC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDElgKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhOKtRgPCAE4BVoJCAoQMhg8IOgHEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWAoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiDYq1GAkIAjIDCNgEOAoSaQoOQ2hhbmdlUGFzc3dvcmQSIy5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiDIq1GAgIAhgBOAVABRJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRKMAQoaR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXMSLy5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0GjAuZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2UiC5ACAYq1GAQIATh4EnwKFVNlbmRWZXJpZmljYXRpb25FbWFpbBIqLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0GisuZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgDEl4KC1ZlcmlmeUVtYWlsEiAuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBohLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgKEnEKElJlamVjdFJlZ2lzdHJhdGlvbhInLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIgiKtRgECAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSfgoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiEoq1GA4IATgKWggIBRAyGB4gPBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user]);
 
 /**
- * The request of Register.
+ * Request message for Register.
  *
  * @generated from message gatehouse.v1.RegisterRequest
  */
 export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
   /**
-   * The address to register, at most 254 characters. Compared without regard to case and outer white space.
+   * Required. The email address, at most 254 characters. Compared without regard to case and surrounding white space.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes. Normalised to NFKC before hashing.
+   * Required. The password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
+   * Normalised to NFKC before it is hashed.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * The name to show, at most 200 characters.
+   * Optional. The display name, at most 200 characters.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * The code of an invitation into an account, made for this address. Case matters.
+   * Optional. The code of an account invitation for this email address. Case-sensitive. A code from the mail to the
+   * address verifies it.
    *
    * @generated from field: string account_invite_code = 4;
    */
   accountInviteCode: string;
 
   /**
-   * A code that lets its bearer register, in any letter case. Ignored, and not used up, along with an account invite.
+   * Optional. An invite code, in upper or lower case. Ignored, and not used, if `account_invite_code` is set.
    *
    * @generated from field: string invite_code = 5;
    */
@@ -70,34 +72,34 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 0);
 
 /**
- * The answer of Register.
+ * Response message for Register.
  *
  * @generated from message gatehouse.v1.RegisterResponse
  */
 export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   /**
-   * The new user. Absent with HIDE_REGISTRATION.
+   * The new user. Absent if the service hides which email addresses are registered.
    *
    * @generated from field: gatehouse.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * The tokens of the user's first session. Present only with AUTO_CONFIRM_EMAIL.
+   * The tokens of the user's first session. Absent if the email address has to be verified first.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The session the tokens belong to. Present only together with them.
+   * The session of the tokens. Absent if `tokens` is.
    *
    * @generated from field: gatehouse.v1.Session session = 3;
    */
   session?: Session | undefined;
 
   /**
-   * The account the user is in now.
+   * The account that the user is in, and their usage. Absent if `user` is.
    *
    * @generated from field: gatehouse.v1.AccountSummary account = 10;
    */
@@ -112,27 +114,27 @@ export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*
   messageDesc(file_gatehouse_v1_auth, 1);
 
 /**
- * The request of SignIn.
+ * Request message for SignIn.
  *
  * @generated from message gatehouse.v1.SignInRequest
  */
 export type SignInRequest = Message<"gatehouse.v1.SignInRequest"> & {
   /**
-   * The address the user registered with.
+   * Required. The email address of the user.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * The password, at most 1024 bytes.
+   * Required. The password, at most 1024 bytes.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 3;
    */
@@ -147,11 +149,753 @@ export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_auth, 2);
 
 /**
- * The answer of SignIn.
+ * Response message for SignIn.
  *
  * @generated from message gatehouse.v1.SignInResponse
  */
 export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The account that the user is in, and their usage.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInResponse.
+ * Use `create(SignInResponseSchema)` to create a new message.
+ */
+export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 3);
+
+/**
+ * Request message for SignUpAnonymous.
+ *
+ * @generated from message gatehouse.v1.SignUpAnonymousRequest
+ */
+export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousRequest"> & {
+  /**
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 1;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignUpAnonymousRequest.
+ * Use `create(SignUpAnonymousRequestSchema)` to create a new message.
+ */
+export const SignUpAnonymousRequestSchema: GenMessage<SignUpAnonymousRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 4);
+
+/**
+ * Response message for SignUpAnonymous.
+ *
+ * @generated from message gatehouse.v1.SignUpAnonymousResponse
+ */
+export type SignUpAnonymousResponse = Message<"gatehouse.v1.SignUpAnonymousResponse"> & {
+  /**
+   * The new guest.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignUpAnonymousResponse.
+ * Use `create(SignUpAnonymousResponseSchema)` to create a new message.
+ */
+export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 5);
+
+/**
+ * Request message for GetMe.
+ *
+ * @generated from message gatehouse.v1.GetMeRequest
+ */
+export type GetMeRequest = Message<"gatehouse.v1.GetMeRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetMeRequest.
+ * Use `create(GetMeRequestSchema)` to create a new message.
+ */
+export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 6);
+
+/**
+ * Response message for GetMe.
+ *
+ * @generated from message gatehouse.v1.GetMeResponse
+ */
+export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
+  /**
+   * The user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The account that the user is in, and their usage. Absent for guests.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetMeResponse.
+ * Use `create(GetMeResponseSchema)` to create a new message.
+ */
+export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 7);
+
+/**
+ * Request message for UpdateMe. A field that is absent stays unchanged.
+ *
+ * @generated from message gatehouse.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
+  /**
+   * Optional. The display name, at most 200 characters. Empty removes it.
+   *
+   * @generated from field: optional string name = 1;
+   */
+  name?: string | undefined;
+
+  /**
+   * Optional. The telephone number: digits, spaces and `+ ( ) - . /`, at most 32 characters. Empty removes it.
+   *
+   * @generated from field: optional string phone = 2;
+   */
+  phone?: string | undefined;
+
+  /**
+   * Optional. The job title, at most 200 characters. Empty removes it.
+   *
+   * @generated from field: optional string job_title = 3;
+   */
+  jobTitle?: string | undefined;
+
+  /**
+   * Optional. The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
+   *
+   * @generated from field: optional string timezone = 4;
+   */
+  timezone?: string | undefined;
+
+  /**
+   * Optional. The BCP 47 tag of the language for mails to the user, such as `de`. Empty removes it.
+   *
+   * @generated from field: optional string locale = 5;
+   */
+  locale?: string | undefined;
+
+  /**
+   * Optional. The new email address, at most 254 characters. Pending until it is confirmed.
+   *
+   * @generated from field: optional string email = 6;
+   */
+  email?: string | undefined;
+
+  /**
+   * Optional. The current password, at most 1024 bytes. Required to change `email`.
+   *
+   * @generated from field: string current_password = 7;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 8);
+
+/**
+ * Response message for UpdateMe.
+ *
+ * @generated from message gatehouse.v1.UpdateMeResponse
+ */
+export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
+  /**
+   * The updated user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateMeResponse.
+ * Use `create(UpdateMeResponseSchema)` to create a new message.
+ */
+export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 9);
+
+/**
+ * Request message for DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 10);
+
+/**
+ * Response message for DeleteMe.
+ *
+ * @generated from message gatehouse.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 11);
+
+/**
+ * Request message for ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
+  /**
+   * Required. The current password, at most 1024 bytes.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * Required. The new password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * Optional. What happens to the session that makes the call. Default: CURRENT_SESSION_ROTATE.
+   *
+   * @generated from field: gatehouse.v1.CurrentSession current_session = 3;
+   */
+  currentSession: CurrentSession;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 12);
+
+/**
+ * Response message for ChangePassword.
+ *
+ * @generated from message gatehouse.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordResponse"> & {
+  /**
+   * The updated user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The new tokens of the session that made the call. Absent with CURRENT_SESSION_KEEP.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 13);
+
+/**
+ * Request message for RequestPasswordReset.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordResetRequest"> & {
+  /**
+   * Required. The email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 14);
+
+/**
+ * Response message for RequestPasswordReset. The same for every email address.
+ *
+ * @generated from message gatehouse.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 15);
+
+/**
+ * Request message for VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenRequest
+ */
+export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequest"> & {
+  /**
+   * Optional. The token of the password reset link, at most 128 characters. An empty token is not valid.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenRequest.
+ * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
+ */
+export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 16);
+
+/**
+ * Response message for VerifyResetToken.
+ *
+ * @generated from message gatehouse.v1.VerifyResetTokenResponse
+ */
+export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenResponse"> & {
+  /**
+   * Whether ResetPassword accepts the token.
+   *
+   * @generated from field: bool valid = 1;
+   */
+  valid: boolean;
+
+  /**
+   * The email address of the user whose password the token resets. Empty unless `valid`.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyResetTokenResponse.
+ * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
+ */
+export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 17);
+
+/**
+ * Request message for ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> & {
+  /**
+   * Required. The token of the password reset link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Required. The new password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 18);
+
+/**
+ * Response message for ResetPassword.
+ *
+ * @generated from message gatehouse.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 19);
+
+/**
+ * Request message for GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
+ */
+export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVerificationStatusRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusRequest.
+ * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 20);
+
+/**
+ * Response message for GetEmailVerificationStatus.
+ *
+ * @generated from message gatehouse.v1.GetEmailVerificationStatusResponse
+ */
+export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailVerificationStatusResponse"> & {
+  /**
+   * Whether email addresses are verified by mail.
+   *
+   * @generated from field: bool enabled = 1;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.GetEmailVerificationStatusResponse.
+ * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
+ */
+export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 21);
+
+/**
+ * Request message for SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailRequest
+ */
+export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificationEmailRequest"> & {
+  /**
+   * Optional. The email address to verify, at most 254 characters. Default: the caller's.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailRequest.
+ * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
+ */
+export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 22);
+
+/**
+ * Response message for SendVerificationEmail.
+ *
+ * @generated from message gatehouse.v1.SendVerificationEmailResponse
+ */
+export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificationEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.SendVerificationEmailResponse.
+ * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
+ */
+export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 23);
+
+/**
+ * Request message for VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
+  /**
+   * Required. The token of the verification link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 24);
+
+/**
+ * Response message for VerifyEmail.
+ *
+ * @generated from message gatehouse.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 25);
+
+/**
+ * Request message for RejectRegistration.
+ *
+ * @generated from message gatehouse.v1.RejectRegistrationRequest
+ */
+export type RejectRegistrationRequest = Message<"gatehouse.v1.RejectRegistrationRequest"> & {
+  /**
+   * Required. The token of the second link in the verification mail, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RejectRegistrationRequest.
+ * Use `create(RejectRegistrationRequestSchema)` to create a new message.
+ */
+export const RejectRegistrationRequestSchema: GenMessage<RejectRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 26);
+
+/**
+ * Response message for RejectRegistration.
+ *
+ * @generated from message gatehouse.v1.RejectRegistrationResponse
+ */
+export type RejectRegistrationResponse = Message<"gatehouse.v1.RejectRegistrationResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RejectRegistrationResponse.
+ * Use `create(RejectRegistrationResponseSchema)` to create a new message.
+ */
+export const RejectRegistrationResponseSchema: GenMessage<RejectRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 27);
+
+/**
+ * Request message for ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
+ */
+export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChangeRequest"> & {
+  /**
+   * Required. The token of the link that was sent to the new email address, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeRequest.
+ * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 28);
+
+/**
+ * Response message for ConfirmEmailChange.
+ *
+ * @generated from message gatehouse.v1.ConfirmEmailChangeResponse
+ */
+export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ConfirmEmailChangeResponse.
+ * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
+ */
+export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 29);
+
+/**
+ * Request message for RequestMagicLink.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkRequest
+ */
+export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequest"> & {
+  /**
+   * Required. The email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Optional. A random value that binds a code to this client: 22 to 64 characters of base64url (RFC 4648 section 5),
+   * at least 128 random bits, generated for each sign-in. With it, the mail contains a code, which is valid only
+   * together with the same value. To request another mail for the same sign-in, send the same value; only the newest
+   * code is valid.
+   *
+   * @generated from field: string client_nonce = 2;
+   */
+  clientNonce: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkRequest.
+ * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
+ */
+export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 30);
+
+/**
+ * Response message for RequestMagicLink. The same for every email address.
+ *
+ * @generated from message gatehouse.v1.RequestMagicLinkResponse
+ */
+export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RequestMagicLinkResponse.
+ * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
+ */
+export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 31);
+
+/**
+ * The code of a mail, with the nonce of the client that requested it.
+ *
+ * @generated from message gatehouse.v1.MailedCode
+ */
+export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
+  /**
+   * Required. The email address that the mail was sent to, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Required. The six digits of the code.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * Required. The `client_nonce` of the RequestMagicLink call.
+   *
+   * @generated from field: string client_nonce = 3;
+   */
+  clientNonce: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.MailedCode.
+ * Use `create(MailedCodeSchema)` to create a new message.
+ */
+export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 32);
+
+/**
+ * Request message for SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkRequest
+ */
+export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLinkRequest"> & {
+  /**
+   * Optional. The token of the sign-in link, at most 128 characters. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Optional. The code of the mail. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: gatehouse.v1.MailedCode code = 3;
+   */
+  code?: MailedCode | undefined;
+
+  /**
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithMagicLinkRequest.
+ * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
+ */
+export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 33);
+
+/**
+ * Response message for SignInWithMagicLink.
+ *
+ * @generated from message gatehouse.v1.SignInWithMagicLinkResponse
+ */
+export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicLinkResponse"> & {
   /**
    * The user who signed in.
    *
@@ -182,712 +926,14 @@ export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
 };
 
 /**
- * Describes the message gatehouse.v1.SignInResponse.
- * Use `create(SignInResponseSchema)` to create a new message.
- */
-export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 3);
-
-/**
- * The request of SignUpAnonymous.
- *
- * @generated from message gatehouse.v1.SignUpAnonymousRequest
- */
-export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousRequest"> & {
-  /**
-   * What kind of client asks: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
-   *
-   * @generated from field: gatehouse.v1.SessionKind kind = 1;
-   */
-  kind: SessionKind;
-};
-
-/**
- * Describes the message gatehouse.v1.SignUpAnonymousRequest.
- * Use `create(SignUpAnonymousRequestSchema)` to create a new message.
- */
-export const SignUpAnonymousRequestSchema: GenMessage<SignUpAnonymousRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 4);
-
-/**
- * The answer of SignUpAnonymous.
- *
- * @generated from message gatehouse.v1.SignUpAnonymousResponse
- */
-export type SignUpAnonymousResponse = Message<"gatehouse.v1.SignUpAnonymousResponse"> & {
-  /**
-   * The new guest.
-   *
-   * @generated from field: gatehouse.v1.User user = 1;
-   */
-  user?: User | undefined;
-
-  /**
-   * The tokens of the guest's session.
-   *
-   * @generated from field: gatehouse.v1.Tokens tokens = 2;
-   */
-  tokens?: Tokens | undefined;
-
-  /**
-   * The guest's session.
-   *
-   * @generated from field: gatehouse.v1.Session session = 3;
-   */
-  session?: Session | undefined;
-};
-
-/**
- * Describes the message gatehouse.v1.SignUpAnonymousResponse.
- * Use `create(SignUpAnonymousResponseSchema)` to create a new message.
- */
-export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 5);
-
-/**
- * The request of GetMe.
- *
- * @generated from message gatehouse.v1.GetMeRequest
- */
-export type GetMeRequest = Message<"gatehouse.v1.GetMeRequest"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.GetMeRequest.
- * Use `create(GetMeRequestSchema)` to create a new message.
- */
-export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 6);
-
-/**
- * The answer of GetMe.
- *
- * @generated from message gatehouse.v1.GetMeResponse
- */
-export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
-  /**
-   * The caller.
-   *
-   * @generated from field: gatehouse.v1.User user = 1;
-   */
-  user?: User | undefined;
-
-  /**
-   * The account the caller is in. Absent for guests.
-   *
-   * @generated from field: gatehouse.v1.AccountSummary account = 10;
-   */
-  account?: AccountSummary | undefined;
-};
-
-/**
- * Describes the message gatehouse.v1.GetMeResponse.
- * Use `create(GetMeResponseSchema)` to create a new message.
- */
-export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 7);
-
-/**
- * The request of UpdateMe. A field that is absent stays as it is.
- *
- * @generated from message gatehouse.v1.UpdateMeRequest
- */
-export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
-  /**
-   * The name to show, at most 200 characters.
-   *
-   * @generated from field: optional string name = 1;
-   */
-  name?: string | undefined;
-
-  /**
-   * The telephone number to show: digits, spaces and + ( ) - . / only, at most 32 characters. Empty removes it.
-   *
-   * @generated from field: optional string phone = 2;
-   */
-  phone?: string | undefined;
-
-  /**
-   * The job title to show, at most 200 characters. Empty removes it.
-   *
-   * @generated from field: optional string job_title = 3;
-   */
-  jobTitle?: string | undefined;
-
-  /**
-   * The IANA name of a time zone, such as `Europe/Vienna`. Empty removes it.
-   *
-   * @generated from field: optional string timezone = 4;
-   */
-  timezone?: string | undefined;
-
-  /**
-   * The BCP 47 tag of the language to get mail in, such as `de`. Empty removes it.
-   *
-   * @generated from field: optional string locale = 5;
-   */
-  locale?: string | undefined;
-
-  /**
-   * The address to change to, at most 254 characters.
-   *
-   * @generated from field: optional string email = 6;
-   */
-  email?: string | undefined;
-
-  /**
-   * The caller's password. Asked for only together with `email`; at most 1024 bytes.
-   *
-   * @generated from field: string current_password = 7;
-   */
-  currentPassword: string;
-};
-
-/**
- * Describes the message gatehouse.v1.UpdateMeRequest.
- * Use `create(UpdateMeRequestSchema)` to create a new message.
- */
-export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 8);
-
-/**
- * The answer of UpdateMe.
- *
- * @generated from message gatehouse.v1.UpdateMeResponse
- */
-export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
-  /**
-   * The caller as they are now.
-   *
-   * @generated from field: gatehouse.v1.User user = 1;
-   */
-  user?: User | undefined;
-};
-
-/**
- * Describes the message gatehouse.v1.UpdateMeResponse.
- * Use `create(UpdateMeResponseSchema)` to create a new message.
- */
-export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 9);
-
-/**
- * The request of DeleteMe.
- *
- * @generated from message gatehouse.v1.DeleteMeRequest
- */
-export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.DeleteMeRequest.
- * Use `create(DeleteMeRequestSchema)` to create a new message.
- */
-export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 10);
-
-/**
- * The answer of DeleteMe.
- *
- * @generated from message gatehouse.v1.DeleteMeResponse
- */
-export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.DeleteMeResponse.
- * Use `create(DeleteMeResponseSchema)` to create a new message.
- */
-export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 11);
-
-/**
- * The request of ChangePassword.
- *
- * @generated from message gatehouse.v1.ChangePasswordRequest
- */
-export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
-  /**
-   * The password that the caller has now, at most 1024 bytes.
-   *
-   * @generated from field: string current_password = 1;
-   */
-  currentPassword: string;
-
-  /**
-   * The password to have from now on, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
-   *
-   * @generated from field: string new_password = 2;
-   */
-  newPassword: string;
-
-  /**
-   * What becomes of the caller's own session.
-   *
-   * @generated from field: gatehouse.v1.CurrentSession current_session = 3;
-   */
-  currentSession: CurrentSession;
-};
-
-/**
- * Describes the message gatehouse.v1.ChangePasswordRequest.
- * Use `create(ChangePasswordRequestSchema)` to create a new message.
- */
-export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 12);
-
-/**
- * The answer of ChangePassword.
- *
- * @generated from message gatehouse.v1.ChangePasswordResponse
- */
-export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordResponse"> & {
-  /**
-   * The caller as they are now.
-   *
-   * @generated from field: gatehouse.v1.User user = 1;
-   */
-  user?: User | undefined;
-
-  /**
-   * New tokens of the caller's session. Absent with CURRENT_SESSION_KEEP.
-   *
-   * @generated from field: gatehouse.v1.Tokens tokens = 2;
-   */
-  tokens?: Tokens | undefined;
-};
-
-/**
- * Describes the message gatehouse.v1.ChangePasswordResponse.
- * Use `create(ChangePasswordResponseSchema)` to create a new message.
- */
-export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 13);
-
-/**
- * The request of RequestPasswordReset.
- *
- * @generated from message gatehouse.v1.RequestPasswordResetRequest
- */
-export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordResetRequest"> & {
-  /**
-   * The address of whoever has forgotten the password.
-   *
-   * @generated from field: string email = 1;
-   */
-  email: string;
-};
-
-/**
- * Describes the message gatehouse.v1.RequestPasswordResetRequest.
- * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
- */
-export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 14);
-
-/**
- * The answer of RequestPasswordReset: the same for everybody.
- *
- * @generated from message gatehouse.v1.RequestPasswordResetResponse
- */
-export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPasswordResetResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.RequestPasswordResetResponse.
- * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
- */
-export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 15);
-
-/**
- * The request of VerifyResetToken.
- *
- * @generated from message gatehouse.v1.VerifyResetTokenRequest
- */
-export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequest"> & {
-  /**
-   * The token of the link, at most 128 characters.
-   *
-   * @generated from field: string token = 1;
-   */
-  token: string;
-};
-
-/**
- * Describes the message gatehouse.v1.VerifyResetTokenRequest.
- * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
- */
-export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 16);
-
-/**
- * The answer of VerifyResetToken.
- *
- * @generated from message gatehouse.v1.VerifyResetTokenResponse
- */
-export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenResponse"> & {
-  /**
-   * Whether ResetPassword would take the token.
-   *
-   * @generated from field: bool valid = 1;
-   */
-  valid: boolean;
-
-  /**
-   * The address of the user whose password it resets. Empty unless valid.
-   *
-   * @generated from field: string email = 2;
-   */
-  email: string;
-};
-
-/**
- * Describes the message gatehouse.v1.VerifyResetTokenResponse.
- * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
- */
-export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 17);
-
-/**
- * The request of ResetPassword.
- *
- * @generated from message gatehouse.v1.ResetPasswordRequest
- */
-export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> & {
-  /**
-   * The token of the link, at most 128 characters.
-   *
-   * @generated from field: string token = 1;
-   */
-  token: string;
-
-  /**
-   * The new password, at least PASSWORD_MIN_LENGTH code points and at most 1024 bytes.
-   *
-   * @generated from field: string new_password = 2;
-   */
-  newPassword: string;
-};
-
-/**
- * Describes the message gatehouse.v1.ResetPasswordRequest.
- * Use `create(ResetPasswordRequestSchema)` to create a new message.
- */
-export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 18);
-
-/**
- * The answer of ResetPassword.
- *
- * @generated from message gatehouse.v1.ResetPasswordResponse
- */
-export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.ResetPasswordResponse.
- * Use `create(ResetPasswordResponseSchema)` to create a new message.
- */
-export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 19);
-
-/**
- * The request of GetEmailVerificationStatus.
- *
- * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
- */
-export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVerificationStatusRequest"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.GetEmailVerificationStatusRequest.
- * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
- */
-export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 20);
-
-/**
- * The answer of GetEmailVerificationStatus.
- *
- * @generated from message gatehouse.v1.GetEmailVerificationStatusResponse
- */
-export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailVerificationStatusResponse"> & {
-  /**
-   * Whether addresses are verified by mail.
-   *
-   * @generated from field: bool enabled = 1;
-   */
-  enabled: boolean;
-};
-
-/**
- * Describes the message gatehouse.v1.GetEmailVerificationStatusResponse.
- * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
- */
-export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 21);
-
-/**
- * The request of SendVerificationEmail.
- *
- * @generated from message gatehouse.v1.SendVerificationEmailRequest
- */
-export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificationEmailRequest"> & {
-  /**
-   * The address to verify, for who is not signed in. Empty for the caller's own.
-   *
-   * @generated from field: string email = 1;
-   */
-  email: string;
-};
-
-/**
- * Describes the message gatehouse.v1.SendVerificationEmailRequest.
- * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
- */
-export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 22);
-
-/**
- * The answer of SendVerificationEmail.
- *
- * @generated from message gatehouse.v1.SendVerificationEmailResponse
- */
-export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificationEmailResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.SendVerificationEmailResponse.
- * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
- */
-export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 23);
-
-/**
- * The request of VerifyEmail.
- *
- * @generated from message gatehouse.v1.VerifyEmailRequest
- */
-export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
-  /**
-   * The token of the link, at most 128 characters.
-   *
-   * @generated from field: string token = 1;
-   */
-  token: string;
-};
-
-/**
- * Describes the message gatehouse.v1.VerifyEmailRequest.
- * Use `create(VerifyEmailRequestSchema)` to create a new message.
- */
-export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 24);
-
-/**
- * The answer of VerifyEmail.
- *
- * @generated from message gatehouse.v1.VerifyEmailResponse
- */
-export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.VerifyEmailResponse.
- * Use `create(VerifyEmailResponseSchema)` to create a new message.
- */
-export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 25);
-
-/**
- * The request of ConfirmEmailChange.
- *
- * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
- */
-export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChangeRequest"> & {
-  /**
-   * The token of the link that was sent to the new address, at most 128 characters.
-   *
-   * @generated from field: string token = 1;
-   */
-  token: string;
-};
-
-/**
- * Describes the message gatehouse.v1.ConfirmEmailChangeRequest.
- * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
- */
-export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 26);
-
-/**
- * The answer of ConfirmEmailChange.
- *
- * @generated from message gatehouse.v1.ConfirmEmailChangeResponse
- */
-export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChangeResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.ConfirmEmailChangeResponse.
- * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
- */
-export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 27);
-
-/**
- * The request of RequestMagicLink.
- *
- * @generated from message gatehouse.v1.RequestMagicLinkRequest
- */
-export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequest"> & {
-  /**
-   * The address of whoever wants to sign in.
-   *
-   * @generated from field: string email = 1;
-   */
-  email: string;
-
-  /**
-   * For a code beside the link: 22 to 64 characters of base64url (RFC 4648, section 5), at least 128 random bits, made
-   * anew by the client for each attempt. The code is good only together with it, so that nobody can try codes but who has
-   * asked for one. Who asks again for the same attempt sends the same one; the code of the newest mail is the right one.
-   *
-   * @generated from field: string client_nonce = 2;
-   */
-  clientNonce: string;
-};
-
-/**
- * Describes the message gatehouse.v1.RequestMagicLinkRequest.
- * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
- */
-export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 28);
-
-/**
- * The answer of RequestMagicLink: the same for everybody.
- *
- * @generated from message gatehouse.v1.RequestMagicLinkResponse
- */
-export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkResponse"> & {
-};
-
-/**
- * Describes the message gatehouse.v1.RequestMagicLinkResponse.
- * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
- */
-export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 29);
-
-/**
- * A code as it stands in a mail, and what shows that it was this client who asked for it.
- *
- * @generated from message gatehouse.v1.MailedCode
- */
-export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
-  /**
-   * The address that the mail went to.
-   *
-   * @generated from field: string email = 1;
-   */
-  email: string;
-
-  /**
-   * The six digits.
-   *
-   * @generated from field: string code = 2;
-   */
-  code: string;
-
-  /**
-   * The nonce that the code was asked for with.
-   *
-   * @generated from field: string client_nonce = 3;
-   */
-  clientNonce: string;
-};
-
-/**
- * Describes the message gatehouse.v1.MailedCode.
- * Use `create(MailedCodeSchema)` to create a new message.
- */
-export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 30);
-
-/**
- * The request of SignInWithMagicLink.
- *
- * @generated from message gatehouse.v1.SignInWithMagicLinkRequest
- */
-export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLinkRequest"> & {
-  /**
-   * The token of the link, at most 128 characters.
-   *
-   * @generated from field: string token = 1;
-   */
-  token: string;
-
-  /**
-   * The code of the mail, instead of the token: not both.
-   *
-   * @generated from field: gatehouse.v1.MailedCode code = 3;
-   */
-  code?: MailedCode | undefined;
-
-  /**
-   * What kind of client signs in: SESSION_KIND_WEB (the default) or SESSION_KIND_NATIVE. Decides how long the session lasts.
-   *
-   * @generated from field: gatehouse.v1.SessionKind kind = 2;
-   */
-  kind: SessionKind;
-};
-
-/**
- * Describes the message gatehouse.v1.SignInWithMagicLinkRequest.
- * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
- */
-export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 31);
-
-/**
- * The answer of SignInWithMagicLink.
- *
- * @generated from message gatehouse.v1.SignInWithMagicLinkResponse
- */
-export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicLinkResponse"> & {
-  /**
-   * The user who signed in.
-   *
-   * @generated from field: gatehouse.v1.User user = 1;
-   */
-  user?: User | undefined;
-
-  /**
-   * The tokens of the new session.
-   *
-   * @generated from field: gatehouse.v1.Tokens tokens = 2;
-   */
-  tokens?: Tokens | undefined;
-
-  /**
-   * The new session.
-   *
-   * @generated from field: gatehouse.v1.Session session = 3;
-   */
-  session?: Session | undefined;
-};
-
-/**
  * Describes the message gatehouse.v1.SignInWithMagicLinkResponse.
  * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
  */
 export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 32);
+  messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
- * The request of GetSettings.
+ * Request message for GetSettings.
  *
  * @generated from message gatehouse.v1.GetSettingsRequest
  */
@@ -899,10 +945,10 @@ export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 33);
+  messageDesc(file_gatehouse_v1_auth, 35);
 
 /**
- * The third parties through which people may sign in.
+ * The external identity providers of the service.
  *
  * @generated from message gatehouse.v1.ExternalProviders
  */
@@ -955,72 +1001,72 @@ export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
  * Use `create(ExternalProvidersSchema)` to create a new message.
  */
 export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 34);
+  messageDesc(file_gatehouse_v1_auth, 36);
 
 /**
- * The answer of GetSettings.
+ * Response message for GetSettings.
  *
  * @generated from message gatehouse.v1.GetSettingsResponse
  */
 export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & {
   /**
-   * The third parties that are configured.
+   * The external identity providers that are configured.
    *
    * @generated from field: gatehouse.v1.ExternalProviders external = 1;
    */
   external?: ExternalProviders | undefined;
 
   /**
-   * Nobody may register by themselves.
+   * Whether registration is disabled.
    *
    * @generated from field: bool disable_signup = 2;
    */
   disableSignup: boolean;
 
   /**
-   * A new address counts as verified without a mail.
+   * Whether a new email address counts as verified without a mail.
    *
    * @generated from field: bool mailer_autoconfirm = 3;
    */
   mailerAutoconfirm: boolean;
 
   /**
-   * Who sends text messages. Always empty: nobody does.
+   * Always empty: the service sends no text messages.
    *
    * @generated from field: string sms_provider = 4;
    */
   smsProvider: string;
 
   /**
-   * Users may have a second factor.
+   * Whether users can have a second factor.
    *
    * @generated from field: bool mfa_enabled = 5;
    */
   mfaEnabled: boolean;
 
   /**
-   * SignUpAnonymous is open.
+   * Whether SignUpAnonymous is available.
    *
    * @generated from field: bool anonymous_users_enabled = 6;
    */
   anonymousUsersEnabled: boolean;
 
   /**
-   * Addresses are verified by mail.
+   * Whether email addresses are verified by mail.
    *
    * @generated from field: bool email_verification_enabled = 7;
    */
   emailVerificationEnabled: boolean;
 
   /**
-   * Links that sign in are sent.
+   * Whether RequestMagicLink sends sign-in links.
    *
    * @generated from field: bool magic_link_enabled = 8;
    */
   magicLinkEnabled: boolean;
 
   /**
-   * Code points that a new password must have at least.
+   * The minimum number of code points of a new password.
    *
    * @generated from field: int32 password_min_length = 9;
    */
@@ -1032,30 +1078,30 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 35);
+  messageDesc(file_gatehouse_v1_auth, 37);
 
 /**
- * What becomes of the session that changes its user's password.
+ * What ChangePassword does with the session that makes the call.
  *
  * @generated from enum gatehouse.v1.CurrentSession
  */
 export const CurrentSession = {
   /**
-   * The same as CURRENT_SESSION_ROTATE.
+   * Unspecified. Treated as CURRENT_SESSION_ROTATE.
    *
    * @generated from enum value: CURRENT_SESSION_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It goes on under the same id with new tokens, which the answer holds; its older refresh tokens are refused.
+   * The session keeps its id and gets new tokens, which the response contains. Its older refresh tokens are refused.
    *
    * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
    */
   ROTATE: 1,
 
   /**
-   * It goes on with the tokens that it has.
+   * The session keeps its tokens.
    *
    * @generated from enum value: CURRENT_SESSION_KEEP = 2;
    */
@@ -1063,7 +1109,7 @@ export const CurrentSession = {
 } as const;
 
 /**
- * What becomes of the session that changes its user's password.
+ * What ChangePassword does with the session that makes the call.
  *
  * @generated from enum gatehouse.v1.CurrentSession
  */
@@ -1076,27 +1122,38 @@ export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_auth, 0);
 
 /**
- * AuthService proves who someone is and opens the session that says so.
+ * AuthService registers users, signs them in, and manages their password, profile and email address.
  *
  * @generated from service gatehouse.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
-   * Register creates a user with an e-mail address and a password.
+   * Creates a user with an email address and a password.
    *
-   * With an account invite the user joins that account, and nothing else is asked for. Otherwise they own a new account,
-   * on the plan of the invite code or, without one, on trial. A registration that fails uses up no invite.
+   * With `account_invite_code` the user joins that account. Otherwise the user owns a new account, with the plan of
+   * `invite_code` or, without one, with a trial. A registration that fails leaves invitations and codes unused.
    *
-   * Called with a guest's bearer, the guest becomes that user: same id, same sessions. With AUTO_CONFIRM_EMAIL the
-   * answer carries tokens of a new session; otherwise only the user, and a mail brings the link that verifies the address.
-   * With HIDE_REGISTRATION the answer is always empty and only the mail tells whether the address was free; a guest
-   * stays a guest then, and the user is a new one. An account invite stays open, for AcceptAccountInvite once the address
-   * is proved; an invite code is used up either way. With REQUIRE_VERIFIED_EMAIL a guest who registers is signed out.
+   * With the access token of a guest, the guest becomes the new user: the user id and the sessions stay the same.
    *
-   * Errors: EMAIL_ALREADY_REGISTERED, WEAK_PASSWORD (metadata `reasons`), SIGN_UP_DISABLED, OVER_CAPACITY.
-   * Of account invites: INVALID_ACCOUNT_INVITE_CODE, ACCOUNT_INVITE_CODE_USED, ACCOUNT_INVITE_CODE_EXPIRED,
-   * INVITE_EMAIL_MISMATCH. Of invite codes: INVITE_CODE_REQUIRED, INVALID_INVITE_CODE, INVITE_CODE_USED,
-   * INVITE_CODE_EXPIRED.
+   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it, a
+   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL the sessions of a guest
+   * who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
+   * address was free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and
+   * an invite code is used either way.
+   *
+   * Errors:
+   * - SIGN_UP_DISABLED: Registration is disabled.
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.Register
    */
@@ -1106,18 +1163,27 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * SignIn checks an e-mail address and a password and opens a session.
+   * Signs a user in with an email address and a password, and creates a session.
    *
-   * An unknown address and a wrong password are refused alike and cost the same one hash. A guest's bearer is ignored:
-   * signing in to an existing account leaves the guest untouched. A user who was signed in before is told by mail when
-   * neither the address nor the program is one of theirs; so are those who sign in with a magic link.
+   * An unknown email address and a wrong password give the same error after the same time. An access token in the
+   * request is ignored: a guest who signs in to an existing user stays as they are. A user who has signed in before is
+   * notified by mail if both the network address and the program are new to them.
    *
-   * Failures are bounded as Policy.failure_limits says, and lock nobody out who comes from where they have a session. A
-   * link (RequestMagicLink, RequestPasswordReset) lets everybody else in.
+   * Failed attempts are limited as `Policy.failure_limits` says. Attempts from unknown networks cannot lock out a user
+   * who signs in from a network where they have a session. RequestMagicLink and RequestPasswordReset still work while
+   * this method is limited.
    *
-   * Errors: INVALID_CREDENTIALS (with HIDE_REGISTRATION also for an address that is not proved yet), USER_BANNED and
-   * EMAIL_NOT_VERIFIED (told only after the right password), OVER_CAPACITY;
-   * USE_OAUTH_PROVIDER (metadata `providers`) for a user without a password, unless HIDE_REGISTRATION is on.
+   * Depending on configuration: with REQUIRE_VERIFIED_EMAIL an unverified email address gives EMAIL_NOT_VERIFIED. With
+   * HIDE_REGISTRATION an unverified email address and a user without a password give INVALID_CREDENTIALS.
+   *
+   * Errors:
+   * - INVALID_CREDENTIALS: The email address is unknown, or the password is wrong.
+   * - USE_OAUTH_PROVIDER: The user has no password (metadata `providers`).
+   * - USER_BANNED: The user is banned. Returned only with the correct password.
+   * - EMAIL_NOT_VERIFIED: The email address is not verified. Returned only with the correct password.
+   * - OVER_REQUEST_RATE_LIMIT: Too many attempts from the client address, or too many failed attempts for the email
+   *   address, the network or the project.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.SignIn
    */
@@ -1127,7 +1193,9 @@ export const AuthService: GenService<{
     output: typeof SignInResponseSchema;
   },
   /**
-   * SignUpAnonymous opens a session for a new guest. Works also where registration is switched off.
+   * Creates a guest and a session for them. A guest can register later and keep their user id.
+   *
+   * Works also while registration is disabled.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignUpAnonymous
    */
@@ -1137,7 +1205,7 @@ export const AuthService: GenService<{
     output: typeof SignUpAnonymousResponseSchema;
   },
   /**
-   * GetMe returns the caller's own user.
+   * Returns the caller's user and the account they are in.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetMe
    */
@@ -1147,14 +1215,23 @@ export const AuthService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * UpdateMe changes the caller's own profile: the fields that are sent, and no others.
+   * Updates the caller's profile. Fields that are absent from the request stay unchanged.
    *
-   * A new e-mail address asks for `current_password` and stays pending, shown as `pending_email`, until the link that is
-   * sent there is confirmed; the old address gets a notice. Sending the present address withdraws a pending change. A user's
-   * guesses of the password are counted together with those of ChangePassword.
+   * A new email address requires `current_password` and is pending, as `User.pending_email`, until the link in the mail
+   * to that address is confirmed with ConfirmEmailChange. The old address is notified. Sending the current address
+   * cancels a pending change. Failed attempts at the password are counted together with those of ChangePassword.
    *
-   * Errors: CURRENT_PASSWORD_REQUIRED, CURRENT_PASSWORD_INCORRECT, USE_OAUTH_PROVIDER (no password), EMAIL_ALREADY_REGISTERED
-   * (never with HIDE_REGISTRATION), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   * Depending on configuration: with HIDE_REGISTRATION an email address of another user stays pending, without an
+   * error.
+   *
+   * Errors:
+   * - CURRENT_PASSWORD_REQUIRED: `email` changes and `current_password` is empty.
+   * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
+   * - USE_OAUTH_PROVIDER: `email` changes and the user has no password (metadata `providers`).
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - INVALID_ARGUMENT: `timezone` is not the name of a time zone.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.UpdateMe
    */
@@ -1164,10 +1241,12 @@ export const AuthService: GenService<{
     output: typeof UpdateMeResponseSchema;
   },
   /**
-   * DeleteMe deletes the caller: every session ends, every link that was sent dies, the address is free again.
+   * Deletes the caller. All their sessions are revoked and all links sent to them are void. The email address can be
+   * registered again, by a new user with a new id.
    *
-   * Errors: REAUTHENTICATION_REQUIRED when the caller signed in more than ten minutes ago, CANNOT_DEMOTE_SELF for an
-   * operator: another has to take the role first.
+   * Errors:
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   * - CANNOT_DEMOTE_SELF: The caller is an operator. Another operator has to remove the role first.
    *
    * @generated from rpc gatehouse.v1.AuthService.DeleteMe
    */
@@ -1177,10 +1256,16 @@ export const AuthService: GenService<{
     output: typeof DeleteMeResponseSchema;
   },
   /**
-   * ChangePassword replaces the caller's password. All other sessions end, and links to reset it or to sign in die.
+   * Replaces the caller's password. All other sessions of the caller are revoked, and links that reset the password,
+   * sign in or change the email address are void.
    *
-   * Errors: CURRENT_PASSWORD_INCORRECT, SAME_PASSWORD, WEAK_PASSWORD (metadata `reasons`), USE_OAUTH_PROVIDER (no
-   * password), OVER_REQUEST_RATE_LIMIT, OVER_CAPACITY.
+   * Errors:
+   * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
+   * - SAME_PASSWORD: `new_password` equals `current_password`.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - USE_OAUTH_PROVIDER: The user has no password (metadata `providers`).
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.ChangePassword
    */
@@ -1190,8 +1275,11 @@ export const AuthService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * RequestPasswordReset has a link sent that resets the password, if there is somebody with that address and a password.
-   * The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   * Sends a mail with a password reset link, if the email address belongs to a user with a password.
+   *
+   * The response and its timing are the same for every email address.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
    * @generated from rpc gatehouse.v1.AuthService.RequestPasswordReset
    */
@@ -1201,7 +1289,7 @@ export const AuthService: GenService<{
     output: typeof RequestPasswordResetResponseSchema;
   },
   /**
-   * VerifyResetToken tells whether a link to reset a password is still good, without using it. Never an error.
+   * Returns whether a password reset token is valid, without using it. An invalid token is not an error.
    *
    * @generated from rpc gatehouse.v1.AuthService.VerifyResetToken
    */
@@ -1211,11 +1299,19 @@ export const AuthService: GenService<{
     output: typeof VerifyResetTokenResponseSchema;
   },
   /**
-   * ResetPassword sets a new password with the token of the link. All sessions of the user end, and the mailbox counts as
-   * proved. What is wrong with the new password leaves the token usable.
+   * Sets a new password with the token of a password reset link.
    *
-   * Errors: TOKEN_REQUIRED, PASSWORD_REQUIRED, WEAK_PASSWORD (metadata `reasons`), RESET_TOKEN_INVALID,
-   * RESET_TOKEN_USED_OR_EXPIRED, OVER_CAPACITY.
+   * All sessions of the user are revoked, and the email address is verified. If it was not verified before, everything is
+   * removed that SignInWithMagicLink removes then. If the new password is refused, the token stays valid.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - PASSWORD_REQUIRED: `new_password` is empty.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - RESET_TOKEN_INVALID: The token was not issued by this service.
+   * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.ResetPassword
    */
@@ -1225,7 +1321,7 @@ export const AuthService: GenService<{
     output: typeof ResetPasswordResponseSchema;
   },
   /**
-   * GetEmailVerificationStatus tells whether addresses are verified by mail.
+   * Returns whether email addresses are verified by mail.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetEmailVerificationStatus
    */
@@ -1235,10 +1331,19 @@ export const AuthService: GenService<{
     output: typeof GetEmailVerificationStatusResponseSchema;
   },
   /**
-   * SendVerificationEmail has the link that verifies an address sent anew: to the caller or, where `email` is given, to
-   * whoever has that address and has not verified it; then the answer is the same for everybody.
+   * Sends a mail with a new verification link.
    *
-   * Errors: EMAIL_VERIFICATION_DISABLED; without `email` AUTHENTICATION_REQUIRED, GUEST_NOT_ALLOWED, EMAIL_ALREADY_VERIFIED.
+   * With `email`, the mail is sent if that address belongs to a user who has not verified it; the response and its
+   * timing are the same for every address. Without `email`, an access token is required, and the mail is sent to the
+   * caller.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
+   *
+   * Errors:
+   * - EMAIL_VERIFICATION_DISABLED: Email addresses are not verified by mail.
+   * - AUTHENTICATION_REQUIRED: The request has neither `email` nor an access token.
+   * - GUEST_NOT_ALLOWED: `email` is empty and the caller is a guest.
+   * - EMAIL_ALREADY_VERIFIED: `email` is empty and the caller's email address is already verified.
    *
    * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
    */
@@ -1248,9 +1353,14 @@ export const AuthService: GenService<{
     output: typeof SendVerificationEmailResponseSchema;
   },
   /**
-   * VerifyEmail verifies an address with the token of the link. Called with a bearer, it must be that user's.
+   * Verifies an email address with the token of a verification link.
    *
-   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED.
+   * If the request carries an access token, the verification token must belong to the same user.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
    *
    * @generated from rpc gatehouse.v1.AuthService.VerifyEmail
    */
@@ -1260,10 +1370,33 @@ export const AuthService: GenService<{
     output: typeof VerifyEmailResponseSchema;
   },
   /**
-   * ConfirmEmailChange makes the pending address the user's own, verified. Called with a bearer, it must be that user's.
+   * Removes a registration whose email address is not verified, with the token of the second link in the verification
+   * mail: the owner of the address did not register. Its sessions are revoked, and the address is free again.
    *
-   * Errors: TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID, VERIFICATION_TOKEN_USED_OR_EXPIRED, EMAIL_ALREADY_REGISTERED when
-   * somebody else has the address by now.
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - EMAIL_ALREADY_VERIFIED: The email address was verified, or an operator has changed it since.
+   * - CANNOT_DEMOTE_SELF: The user is an operator.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RejectRegistration
+   */
+  rejectRegistration: {
+    methodKind: "unary";
+    input: typeof RejectRegistrationRequestSchema;
+    output: typeof RejectRegistrationResponseSchema;
+  },
+  /**
+   * Changes the email address of a user to their pending one, verified, with the token of the link in the mail.
+   *
+   * If the request carries an access token, the token of the link must belong to the same user.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - EMAIL_ALREADY_REGISTERED: Another user has taken the email address in the meantime.
    *
    * @generated from rpc gatehouse.v1.AuthService.ConfirmEmailChange
    */
@@ -1273,8 +1406,12 @@ export const AuthService: GenService<{
     output: typeof ConfirmEmailChangeResponseSchema;
   },
   /**
-   * RequestMagicLink has a link sent that signs in, if there is somebody with that address, and with a client_nonce also
-   * a code. The answer and its cost are the same for everybody, and nobody gets two within MAIL_GAP.
+   * Sends a mail with a sign-in link, if the email address belongs to a user. With `client_nonce`, the mail also
+   * contains a six-digit code.
+   *
+   * The response and its timing are the same for every email address.
+   *
+   * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
    * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
    */
@@ -1284,15 +1421,22 @@ export const AuthService: GenService<{
     output: typeof RequestMagicLinkResponseSchema;
   },
   /**
-   * SignInWithMagicLink opens a session with the token of the link, or with the code of the same mail, at aal1. Either
-   * uses up both. When the address was never proved before, the password and the sessions that there were are gone
-   * afterwards: whoever made them had not shown that it is theirs.
+   * Signs a user in with the token of a sign-in link, or with the code in the same mail, and creates a session at AAL1.
    *
-   * A code can be tried five times, and wrong ones are bounded as Policy.failure_limits says. While an address has had too
-   * many, no code of it is right; the link works whatever anybody has tried.
+   * Either of the two uses up both. If the email address was not verified before, it is now, and what may stem from
+   * somebody who registered an address that is not theirs is removed: the password, the sessions, the name and the
+   * profile, invitations that the user made, members who joined the accounts of the user, and the memberships of the user
+   * by invitations that were not mailed to this address. Memberships that a backend gave stay.
    *
-   * Errors: TOKEN_REQUIRED; OTP_EXPIRED for a token or a code that is wrong, used, expired, superseded or tried too often;
-   * OVER_REQUEST_RATE_LIMIT, for codes, while too many were wrong from the same network or in the project.
+   * A code allows five attempts, and failed attempts are limited as `Policy.failure_limits` says. After too many wrong
+   * codes, every code for the address is rejected. The link in the same mail still works.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: The request has neither `token` nor `code`.
+   * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
+   * - OVER_REQUEST_RATE_LIMIT: Too many attempts from the client address, or too many wrong codes from the network or
+   *   in the project.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignInWithMagicLink
    */
@@ -1302,7 +1446,7 @@ export const AuthService: GenService<{
     output: typeof SignInWithMagicLinkResponseSchema;
   },
   /**
-   * GetSettings tells what a sign-in page has to know: which ways in there are.
+   * Returns what a sign-in page needs to know, such as the available ways to sign in.
    *
    * @generated from rpc gatehouse.v1.AuthService.GetSettings
    */

@@ -12,87 +12,123 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilwMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cyJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilwMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cyJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
- * What a method asks of its callers. Read once at start by the interceptors; a method without a policy does not start.
+ * What a method requires of its callers. The service reads the policies when it starts and refuses to start if a method
+ * has none.
+ *
+ * Every error carries `google.rpc.ErrorInfo` with the domain `gatehouse` and one of the reasons below or in the comment
+ * of the method. Branch on the reason, never on the message. Beside these, `grpc.health.v1.Health.Check` returns
+ * SERVICE_NOT_FOUND for a service that does not exist.
+ *
+ * Errors that every method can return:
+ * - INVALID_ARGUMENT: A field violates its rules. `google.rpc.BadRequest` names each field and the rule.
+ * - MALFORMED_REQUEST: The request could not be decoded.
+ * - ENCODING_NOT_SUPPORTED: The content type or the compression of the request is not supported.
+ * - REQUEST_TOO_LARGE: The request has more than 64 KiB.
+ * - METHOD_NOT_FOUND: The path names no method of the service.
+ * - PROJECT_NOT_FOUND: The `gatehouse-project` header names no project.
+ * - OVER_REQUEST_RATE_LIMIT: A rate limit is exceeded. `google.rpc.RetryInfo` holds the delay.
+ * - SERVER_BUSY: The replica already serves as many calls as it may.
+ * - SHUTTING_DOWN: The replica is shutting down.
+ * - DATABASE_UNAVAILABLE: The database cannot be reached. If the call writes, its outcome is unknown.
+ * - TRY_AGAIN: A concurrent call changed the same rows. Nothing was changed.
+ * - DEADLINE_EXCEEDED: The deadline passed before the response was ready.
+ * - CANCELED: The caller canceled the call or disconnected.
+ * - INTERNAL: A bug in the service. The log has the details under the id in the `x-request-id` header.
+ *
+ * Errors that follow from the policy of the method:
+ * - AUTHENTICATION_REQUIRED: The request carries no credential.
+ * - TOKEN_INVALID: The access token or the service key is not valid.
+ * - TOKEN_EXPIRED: The access token has expired.
+ * - SESSION_EXPIRED: The session of the access token has expired.
+ * - SESSION_REVOKED: The session of the access token was revoked, or its user was deleted or banned.
+ * - PROJECT_MISMATCH: The `gatehouse-project` header names another project than the credential.
+ * - CALLER_NOT_ALLOWED: The method does not admit this kind of caller: a user, an operator or a backend.
+ * - IMPERSONATION_NOT_ALLOWED: The caller impersonates a user, and the method changes data.
+ * - GUEST_NOT_ALLOWED: The caller is a guest.
+ * - PASSWORD_CHANGE_REQUIRED: The caller must change their password first.
+ * - INSUFFICIENT_AAL: The session is below the required assurance level (metadata `required_aal`, `current_aal`).
+ * - REAUTHENTICATION_REQUIRED: The caller authenticated too long ago (metadata `max_age_seconds`).
+ * - USER_NOT_FOUND: The caller was deleted while the call was in progress.
  *
  * @generated from message gatehouse.v1.Policy
  */
 export type Policy = Message<"gatehouse.v1.Policy"> & {
   /**
-   * Who may call. Everything else here narrows it further.
+   * The callers that the method admits. The other fields narrow or widen this.
    *
    * @generated from field: gatehouse.v1.Access access = 1;
    */
   access: Access;
 
   /**
-   * Guests (users made by SignUpAnonymous that have not registered) are admitted. Only for ACCESS_USER.
+   * Admits guests: users created by SignUpAnonymous who have not registered. Only with ACCESS_USER.
    *
    * @generated from field: bool admits_guests = 2;
    */
   admitsGuests: boolean;
 
   /**
-   * Users who must change their password first are admitted. Only for ACCESS_USER.
+   * Admits users who must change their password first. Only with ACCESS_USER or `optional_bearer`.
    *
    * @generated from field: bool admits_password_change_required = 3;
    */
   admitsPasswordChangeRequired: boolean;
 
   /**
-   * A bearer, when one is sent, is read and must be good. Only for ACCESS_PUBLIC.
+   * Reads an access token if the request carries one, and refuses the call if the token is not valid. Only with
+   * ACCESS_PUBLIC.
    *
    * @generated from field: bool optional_bearer = 4;
    */
   optionalBearer: boolean;
 
   /**
-   * The least assurance level the session must have. Refused with INSUFFICIENT_AAL below it.
+   * The minimum assurance level of the session.
    *
    * @generated from field: gatehouse.v1.AssuranceLevel min_assurance = 5;
    */
   minAssurance: AssuranceLevel;
 
   /**
-   * How long ago the user may have authenticated at most. Refused with REAUTHENTICATION_REQUIRED when it is longer.
+   * The maximum time since the user authenticated.
    *
    * @generated from field: google.protobuf.Duration max_authentication_age = 6;
    */
   maxAuthenticationAge?: Duration | undefined;
 
   /**
-   * Calls per minute that one client address may make, by default. Zero means no limit of its own.
+   * The default number of calls per minute and client address: an IPv4 address or an IPv6 /64. Zero means no limit.
    *
    * @generated from field: uint32 per_minute = 7;
    */
   perMinute: number;
 
   /**
-   * Calls per minute that one session may make, by default. Zero means no limit of its own.
+   * The default number of calls per minute and session. Zero means no limit.
    *
    * @generated from field: uint32 per_session_per_minute = 8;
    */
   perSessionPerMinute: number;
 
   /**
-   * Internal backends are admitted too, as in ACCESS_SERVICE. Only for ACCESS_USER.
+   * Admits internal backends too, as in ACCESS_SERVICE. Only with ACCESS_USER.
    *
    * @generated from field: bool admits_services = 9;
    */
   admitsServices: boolean;
 
   /**
-   * Operators who act as a user are admitted. They always are where the method says that it changes nothing, and refused
-   * with IMPERSONATION_NOT_ALLOWED elsewhere.
+   * Admits operators who impersonate a user. Methods without side effects always admit them.
    *
    * @generated from field: bool admits_impersonation = 10;
    */
   admitsImpersonation: boolean;
 
   /**
-   * How many calls may fail, by default, beside how many may be made. Unset means any number.
+   * The default number of failed attempts. Absent means no limit.
    *
    * @generated from field: gatehouse.v1.FailureLimits failure_limits = 11;
    */
@@ -107,42 +143,42 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 0);
 
 /**
- * How many guesses a method that checks a password or a code admits, however many addresses they come from. Beyond it
- * calls are refused with OVER_REQUEST_RATE_LIMIT, right or wrong, until google.rpc.RetryInfo says; beyond the number of
- * one address a right code is refused like a wrong one.
+ * The number of failed attempts that a method which checks a password or a code allows, from all client addresses
+ * together. Above it, calls are refused with OVER_REQUEST_RATE_LIMIT whether or not the credential is correct; above
+ * the limit of one email address, a correct code is refused like a wrong one.
  *
- * A call comes from a known network when the user has a live session there (an IPv4 address or an IPv6 /64). Such calls
- * count apart from those of strangers and are not refused because of them, so that nobody locks a user out. Of codes all
- * calls are those of strangers: who is kept from trying codes has the link in the same mail.
+ * A call comes from a known network if the user has a live session from the same IPv4 address or IPv6 /64. Attempts
+ * from known networks have counters of their own, so that attempts from unknown networks cannot lock a user out. Codes
+ * have no known networks: the link in the same mail still works.
  *
  * @generated from message gatehouse.v1.FailureLimits
  */
 export type FailureLimits = Message<"gatehouse.v1.FailureLimits"> & {
   /**
-   * Failures of strangers for one e-mail address, with never 15 minutes between two of them. Of passwords the address need
-   * not exist, and each known network has as many of its own.
+   * Maximum failed attempts per email address from unknown networks. The count resets 15 minutes after the last failed
+   * attempt. For passwords, unknown addresses are counted too, and each known network has the same limit.
    *
    * @generated from field: uint32 per_account = 1;
    */
   perAccount: number;
 
   /**
-   * The same with never 30 days between two of them, until a sign-in succeeds or the password is reset. All known networks
-   * together have as many of their own.
+   * As `per_account`, but reset only by a successful sign-in, a password reset, or 30 days without a failed attempt.
+   * All known networks share one counter with the same limit.
    *
    * @generated from field: uint32 consecutive = 2;
    */
   consecutive: number;
 
   /**
-   * Failures of strangers a minute from one IPv4 /24 or IPv6 /48.
+   * Maximum failed attempts per minute from unknown networks within one IPv4 /24 or IPv6 /48.
    *
    * @generated from field: uint32 per_network = 3;
    */
   perNetwork: number;
 
   /**
-   * Failures of strangers a minute in one project.
+   * Maximum failed attempts per minute from unknown networks within one project.
    *
    * @generated from field: uint32 per_project = 4;
    */
@@ -157,41 +193,42 @@ export const FailureLimitsSchema: GenMessage<FailureLimits> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 1);
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */
 export const Access = {
   /**
-   * No access was declared. A method like this keeps the service from starting.
+   * No access is declared. The service does not start with such a method.
    *
    * @generated from enum value: ACCESS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Anyone. A bearer that is sent along is ignored, unless Policy.optional_bearer says otherwise.
+   * Anyone. An access token in the request is ignored, unless `Policy.optional_bearer` is set.
    *
    * @generated from enum value: ACCESS_PUBLIC = 1;
    */
   PUBLIC: 1,
 
   /**
-   * The bearer of an access token whose session and user are live at this moment.
+   * A user, by an access token whose session is neither revoked nor expired.
    *
    * @generated from enum value: ACCESS_USER = 2;
    */
   USER: 2,
 
   /**
-   * An internal backend that presents one of the configured service keys as its bearer.
+   * An internal backend, by one of the configured service keys or by a client certificate.
    *
    * @generated from enum value: ACCESS_SERVICE = 3;
    */
   SERVICE: 3,
 
   /**
-   * A user whose role is `operator`, at aal2 once they have a verified factor, or an internal backend as in ACCESS_SERVICE.
+   * An operator (a user whose role is SYSTEM_ROLE_OPERATOR), at AAL2 if they have a verified factor; or an internal
+   * backend as in ACCESS_SERVICE.
    *
    * @generated from enum value: ACCESS_ADMIN = 4;
    */
@@ -199,7 +236,7 @@ export const Access = {
 } as const;
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */
@@ -212,27 +249,27 @@ export const AccessSchema: GenEnum<Access> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_policy, 0);
 
 /**
- * How strongly a session has proved who is behind it (NIST SP 800-63B authenticator assurance levels).
+ * How strongly a session's user is authenticated: the authenticator assurance levels of NIST SP 800-63B.
  *
  * @generated from enum gatehouse.v1.AssuranceLevel
  */
 export const AssuranceLevel = {
   /**
-   * No level is asked for, or none is known.
+   * In a policy: no minimum. In a response: unknown.
    *
    * @generated from enum value: ASSURANCE_LEVEL_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * One factor: a password, a link sent by mail, or a guest session.
+   * One factor: a password, a link or a code sent by mail, or a guest session.
    *
    * @generated from enum value: ASSURANCE_LEVEL_AAL1 = 1;
    */
   AAL1: 1,
 
   /**
-   * Two factors, or one passkey that verified its user.
+   * Two factors, or one passkey with user verification.
    *
    * @generated from enum value: ASSURANCE_LEVEL_AAL2 = 2;
    */
@@ -240,7 +277,7 @@ export const AssuranceLevel = {
 } as const;
 
 /**
- * How strongly a session has proved who is behind it (NIST SP 800-63B authenticator assurance levels).
+ * How strongly a session's user is authenticated: the authenticator assurance levels of NIST SP 800-63B.
  *
  * @generated from enum gatehouse.v1.AssuranceLevel
  */
@@ -253,7 +290,7 @@ export const AssuranceLevelSchema: GenEnum<AssuranceLevel> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_policy, 1);
 
 /**
- * The policy of the method. Required on every method of every gatehouse service.
+ * The policy of the method. Required on every method of the gatehouse services.
  *
  * @generated from extension: optional gatehouse.v1.Policy policy = 50001;
  */

@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { AssuranceLevel } from "./policy_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
+import type { SystemRole } from "./user_pb.ts";
+import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -15,23 +17,24 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/session.proto.
  */
 export const file_gatehouse_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("ChpnYXRlaG91c2UvdjEvc2Vzc2lvbi5wcm90bxIMZ2F0ZWhvdXNlLnYxIlAKFEF1dGhlbnRpY2F0aW9uTWV0aG9kEg4KBm1ldGhvZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLdAwoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEicKBGtpbmQYAyABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmQSKQoDYWFsGAQgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgFIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBITCgtkZXZpY2VfbmFtZRgGIAEoCRISCgp1c2VyX2FnZW50GAcgASgJEg8KB2FkZHJlc3MYCCABKAkSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWN0aXZlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GA0gASgIEhcKD2ltcGVyc29uYXRvcl9pZBgOIAEoCSLHAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEhIKCnRva2VuX3R5cGUYAyABKAkSLQoKZXhwaXJlc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAgiMwoOUmVmcmVzaFJlcXVlc3QSIQoNcmVmcmVzaF90b2tlbhgBIAEoCUIKukgHcgUQASiAQCI3Cg9SZWZyZXNoUmVzcG9uc2USJAoGdG9rZW5zGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyLVAQoOU2lnbk91dFJlcXVlc3QSHwoNcmVmcmVzaF90b2tlbhgBIAEoCUIIukgFcgMogEASMwoFc2NvcGUYAiABKA4yGi5nYXRlaG91c2UudjEuU2lnbk91dFNjb3BlQgi6SAWCAQIQATptukhqGmgKDnNpZ25fb3V0LnNjb3BlEilhIHJlZnJlc2ggdG9rZW4gZW5kcyBpdHMgb3duIHNlc3Npb24gb25seRordGhpcy5yZWZyZXNoX3Rva2VuID09ICcnIHx8IHRoaXMuc2NvcGUgPD0gMSIRCg9TaWduT3V0UmVzcG9uc2UiUAoTTGlzdFNlc3Npb25zUmVxdWVzdBIcCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoABIbCgpwYWdlX3Rva2VuGAIgASgJQge6SARyAihAIlgKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEicKCHNlc3Npb25zGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjEKEUdldFNlc3Npb25SZXF1ZXN0EhwKCnNlc3Npb25faWQYASABKAlCCLpIBXIDsAEBIjwKEkdldFNlc3Npb25SZXNwb25zZRImCgdzZXNzaW9uGAEgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iNAoUUmV2b2tlU2Vzc2lvblJlcXVlc3QSHAoKc2Vzc2lvbl9pZBgBIAEoCUIIukgFcgOwAQEiFwoVUmV2b2tlU2Vzc2lvblJlc3BvbnNlIm4KEUludHJvc3BlY3RSZXF1ZXN0EhkKBXRva2VuGAEgASgJQgq6SAdyBRABKIBAEj4KDW1heF9zdGFsZW5lc3MYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDLpICaoBBiICCAUyACKZAwoSSW50cm9zcGVjdFJlc3BvbnNlEg4KBmFjdGl2ZRgBIAEoCBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFZW1haWwYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEikKA2FhbBgGIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYByADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSJwoEa2luZBgIIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZBIvCgtleHBpcmVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKaXNzdWVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYCyABKAgSDAoEcm9sZRgMIAEoCRIXCg9pbXBlcnNvbmF0b3JfaWQYDSABKAkqowEKC1Nlc3Npb25LaW5kEhwKGFNFU1NJT05fS0lORF9VTlNQRUNJRklFRBAAEhQKEFNFU1NJT05fS0lORF9XRUIQARIXChNTRVNTSU9OX0tJTkRfTkFUSVZFEAISFAoQU0VTU0lPTl9LSU5EX0NMSRADEhcKE1NFU1NJT05fS0lORF9ERVZJQ0UQBBIYChRTRVNTSU9OX0tJTkRfU0VSVklDRRAFKn4KDFNpZ25PdXRTY29wZRIeChpTSUdOX09VVF9TQ09QRV9VTlNQRUNJRklFRBAAEhgKFFNJR05fT1VUX1NDT1BFX0xPQ0FMEAESGQoVU0lHTl9PVVRfU0NPUEVfR0xPQkFMEAISGQoVU0lHTl9PVVRfU0NPUEVfT1RIRVJTEAMyugQKDlNlc3Npb25TZXJ2aWNlElMKB1JlZnJlc2gSHC5nYXRlaG91c2UudjEuUmVmcmVzaFJlcXVlc3QaHS5nYXRlaG91c2UudjEuUmVmcmVzaFJlc3BvbnNlIguKtRgHCAE42ARAChJUCgdTaWduT3V0EhwuZ2F0ZWhvdXNlLnYxLlNpZ25PdXRSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLlNpZ25PdXRSZXNwb25zZSIMirUYCAgBIAE4PFABEmIKDExpc3RTZXNzaW9ucxIhLmdhdGVob3VzZS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIguQAgGKtRgECAIQARJcCgpHZXRTZXNzaW9uEh8uZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXNwb25zZSILkAIBirUYBAgCEAESYgoNUmV2b2tlU2Vzc2lvbhIiLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBojLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiCIq1GAQIAhABElcKCkludHJvc3BlY3QSHy5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlcXVlc3QaIC5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlc3BvbnNlIgaKtRgCCANiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_policy, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpnYXRlaG91c2UvdjEvc2Vzc2lvbi5wcm90bxIMZ2F0ZWhvdXNlLnYxIlAKFEF1dGhlbnRpY2F0aW9uTWV0aG9kEg4KBm1ldGhvZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLdAwoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEicKBGtpbmQYAyABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmQSKQoDYWFsGAQgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgFIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBITCgtkZXZpY2VfbmFtZRgGIAEoCRISCgp1c2VyX2FnZW50GAcgASgJEg8KB2FkZHJlc3MYCCABKAkSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWN0aXZlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GA0gASgIEhcKD2ltcGVyc29uYXRvcl9pZBgOIAEoCSLHAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEhIKCnRva2VuX3R5cGUYAyABKAkSLQoKZXhwaXJlc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAgiMwoOUmVmcmVzaFJlcXVlc3QSIQoNcmVmcmVzaF90b2tlbhgBIAEoCUIKukgHcgUQASiAQCI3Cg9SZWZyZXNoUmVzcG9uc2USJAoGdG9rZW5zGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyLVAQoOU2lnbk91dFJlcXVlc3QSHwoNcmVmcmVzaF90b2tlbhgBIAEoCUIIukgFcgMogEASMwoFc2NvcGUYAiABKA4yGi5nYXRlaG91c2UudjEuU2lnbk91dFNjb3BlQgi6SAWCAQIQATptukhqGmgKDnNpZ25fb3V0LnNjb3BlEilhIHJlZnJlc2ggdG9rZW4gZW5kcyBpdHMgb3duIHNlc3Npb24gb25seRordGhpcy5yZWZyZXNoX3Rva2VuID09ICcnIHx8IHRoaXMuc2NvcGUgPD0gMSIRCg9TaWduT3V0UmVzcG9uc2UiTwoTTGlzdFNlc3Npb25zUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAgiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiMQoRR2V0U2Vzc2lvblJlcXVlc3QSHAoKc2Vzc2lvbl9pZBgBIAEoCUIIukgFcgOwAQEiPAoSR2V0U2Vzc2lvblJlc3BvbnNlEiYKB3Nlc3Npb24YASABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiI0ChRSZXZva2VTZXNzaW9uUmVxdWVzdBIcCgpzZXNzaW9uX2lkGAEgASgJQgi6SAVyA7ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UibgoRSW50cm9zcGVjdFJlcXVlc3QSGQoFdG9rZW4YASABKAlCCrpIB3IFEAEogEASPgoNbWF4X3N0YWxlbmVzcxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIMukgJqgEGIgIIBTIAIrMDChJJbnRyb3NwZWN0UmVzcG9uc2USDgoGYWN0aXZlGAEgASgIEg8KB3VzZXJfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlbWFpbBgEIAEoCRIUCgxpc19hbm9ueW1vdXMYBSABKAgSKQoDYWFsGAYgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgHIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBInCgRraW5kGAggASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kEi8KC2V4cGlyZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgppc3N1ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRtdXN0X2NoYW5nZV9wYXNzd29yZBgLIAEoCBImCgRyb2xlGAwgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSFwoPaW1wZXJzb25hdG9yX2lkGA0gASgJKqMBCgtTZXNzaW9uS2luZBIcChhTRVNTSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIUChBTRVNTSU9OX0tJTkRfV0VCEAESFwoTU0VTU0lPTl9LSU5EX05BVElWRRACEhQKEFNFU1NJT05fS0lORF9DTEkQAxIXChNTRVNTSU9OX0tJTkRfREVWSUNFEAQSGAoUU0VTU0lPTl9LSU5EX1NFUlZJQ0UQBSp+CgxTaWduT3V0U2NvcGUSHgoaU0lHTl9PVVRfU0NPUEVfVU5TUEVDSUZJRUQQABIYChRTSUdOX09VVF9TQ09QRV9MT0NBTBABEhkKFVNJR05fT1VUX1NDT1BFX0dMT0JBTBACEhkKFVNJR05fT1VUX1NDT1BFX09USEVSUxADMrwECg5TZXNzaW9uU2VydmljZRJTCgdSZWZyZXNoEhwuZ2F0ZWhvdXNlLnYxLlJlZnJlc2hSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLlJlZnJlc2hSZXNwb25zZSILirUYBwgBONgEQAoSVgoHU2lnbk91dBIcLmdhdGVob3VzZS52MS5TaWduT3V0UmVxdWVzdBodLmdhdGVob3VzZS52MS5TaWduT3V0UmVzcG9uc2UiDoq1GAoIARgBIAE4PFABEmIKDExpc3RTZXNzaW9ucxIhLmdhdGVob3VzZS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIguQAgGKtRgECAIQARJcCgpHZXRTZXNzaW9uEh8uZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXNwb25zZSILkAIBirUYBAgCEAESYgoNUmV2b2tlU2Vzc2lvbhIiLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBojLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiCIq1GAQIAhABElcKCkludHJvc3BlY3QSHy5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlcXVlc3QaIC5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlc3BvbnNlIgaKtRgCCANCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * One way in which a session's user proved who they are (`amr`, RFC 8176).
+ * One way in which the user of a session authenticated: an entry of the `amr` claim (RFC 8176).
  *
  * @generated from message gatehouse.v1.AuthenticationMethod
  */
 export type AuthenticationMethod = Message<"gatehouse.v1.AuthenticationMethod"> & {
   /**
-   * The method's name, as in the token's `amr` claim: `password`, `anonymous`, ...
+   * The name of the method, as in the `amr` claim of the access token. Later versions add names; today they are
+   * `password`, `magiclink`, `otp`, `anonymous` and `impersonation`.
    *
    * @generated from field: string method = 1;
    */
   method: string;
 
   /**
-   * When it was used last.
+   * When the user last authenticated in this way.
    *
    * @generated from field: google.protobuf.Timestamp time = 2;
    */
@@ -52,28 +55,28 @@ export const AuthenticationMethodSchema: GenMessage<AuthenticationMethod> = /*@_
  */
 export type Session = Message<"gatehouse.v1.Session"> & {
   /**
-   * The session's id, a UUID; the `session_id` claim of its access tokens. Not a credential.
+   * The id of the session, a UUID; the `session_id` claim of its access tokens. Not a credential.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Whose session it is.
+   * The id of the user.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
-   * What kind of client it belongs to.
+   * The kind of client.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 3;
    */
   kind: SessionKind;
 
   /**
-   * The assurance level it has reached.
+   * The assurance level of the session.
    *
    * @generated from field: gatehouse.v1.AssuranceLevel aal = 4;
    */
@@ -87,63 +90,63 @@ export type Session = Message<"gatehouse.v1.Session"> & {
   amr: AuthenticationMethod[];
 
   /**
-   * A name for the client, read from its user agent: "Firefox on Linux". Empty when there is nothing to go by.
+   * The name of the client, derived from its user agent, such as "Firefox on Linux". Empty if it is unknown.
    *
    * @generated from field: string device_name = 6;
    */
   deviceName: string;
 
   /**
-   * The user agent the client last sent, at most 512 characters.
+   * The user agent that the client last sent, at most 512 characters.
    *
    * @generated from field: string user_agent = 7;
    */
   userAgent: string;
 
   /**
-   * The network address the client was last seen at.
+   * The network address of the client's last refresh or, before that, of the sign-in.
    *
    * @generated from field: string address = 8;
    */
   address: string;
 
   /**
-   * When the session was opened.
+   * When the session was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 9;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it was last refreshed, or opened.
+   * When the session was last refreshed or, before that, created.
    *
    * @generated from field: google.protobuf.Timestamp last_active_time = 10;
    */
   lastActiveTime?: Timestamp | undefined;
 
   /**
-   * When it ends if it is not refreshed before.
+   * When the session expires if it is not refreshed before.
    *
    * @generated from field: google.protobuf.Timestamp idle_expire_time = 11;
    */
   idleExpireTime?: Timestamp | undefined;
 
   /**
-   * When it ends however often it is refreshed.
+   * When the session expires even if it is refreshed.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 12;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * Whether it is the session this call was made with.
+   * Whether this session makes the call.
    *
    * @generated from field: bool current = 13;
    */
   current: boolean;
 
   /**
-   * The operator who opened it to act as the user. Empty for a session of the user's own.
+   * The id of the operator who impersonates the user in this session. Empty for the user's own sessions.
    *
    * @generated from field: string impersonator_id = 14;
    */
@@ -158,48 +161,49 @@ export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 1);
 
 /**
- * What a client keeps to act for its session.
+ * The tokens of a session.
  *
  * @generated from message gatehouse.v1.Tokens
  */
 export type Tokens = Message<"gatehouse.v1.Tokens"> & {
   /**
-   * The access token: a JWT (ES256) for the Authorization header. Verifiable offline with `/.well-known/jwks.json`.
+   * The access token, a JWT (ES256), for the `authorization` header. Verify it offline with `/.well-known/jwks.json`,
+   * or with Introspect.
    *
    * @generated from field: string access_token = 1;
    */
   accessToken: string;
 
   /**
-   * The refresh token: opaque, replaced at every Refresh.
+   * The refresh token, an opaque string. Each Refresh replaces it.
    *
    * @generated from field: string refresh_token = 2;
    */
   refreshToken: string;
 
   /**
-   * How the access token is presented: always `bearer` (RFC 6750).
+   * How the access token is presented. Always `bearer` (RFC 6750).
    *
    * @generated from field: string token_type = 3;
    */
   tokenType: string;
 
   /**
-   * How long the access token lasts from now.
+   * The time until the access token expires.
    *
    * @generated from field: google.protobuf.Duration expires_in = 4;
    */
   expiresIn?: Duration | undefined;
 
   /**
-   * When the access token expires, to the second.
+   * When the access token expires.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * The user has to change the password before doing anything else.
+   * Whether the user must change their password, as in `User.must_change_password`.
    *
    * @generated from field: bool must_change_password = 6;
    */
@@ -214,13 +218,13 @@ export const TokensSchema: GenMessage<Tokens> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 2);
 
 /**
- * The request of Refresh.
+ * Request message for Refresh.
  *
  * @generated from message gatehouse.v1.RefreshRequest
  */
 export type RefreshRequest = Message<"gatehouse.v1.RefreshRequest"> & {
   /**
-   * The refresh token last received.
+   * Required. The most recent refresh token of the session.
    *
    * @generated from field: string refresh_token = 1;
    */
@@ -235,13 +239,13 @@ export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 3);
 
 /**
- * The answer of Refresh.
+ * Response message for Refresh.
  *
  * @generated from message gatehouse.v1.RefreshResponse
  */
 export type RefreshResponse = Message<"gatehouse.v1.RefreshResponse"> & {
   /**
-   * The session's new tokens.
+   * The new tokens of the session.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 1;
    */
@@ -256,20 +260,20 @@ export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 4);
 
 /**
- * The request of SignOut.
+ * Request message for SignOut.
  *
  * @generated from message gatehouse.v1.SignOutRequest
  */
 export type SignOutRequest = Message<"gatehouse.v1.SignOutRequest"> & {
   /**
-   * A refresh token of the session to end. Optional.
+   * Optional. A refresh token of the session to revoke.
    *
    * @generated from field: string refresh_token = 1;
    */
   refreshToken: string;
 
   /**
-   * Which sessions to end. With a refresh token only LOCAL makes sense; another scope is INVALID_ARGUMENT.
+   * Optional. The sessions to revoke. With `refresh_token`, only SIGN_OUT_SCOPE_LOCAL is allowed.
    *
    * @generated from field: gatehouse.v1.SignOutScope scope = 2;
    */
@@ -284,7 +288,7 @@ export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 5);
 
 /**
- * The answer of SignOut.
+ * Response message for SignOut.
  *
  * @generated from message gatehouse.v1.SignOutResponse
  */
@@ -299,20 +303,20 @@ export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_session, 6);
 
 /**
- * The request of ListSessions.
+ * Request message for ListSessions.
  *
  * @generated from message gatehouse.v1.ListSessionsRequest
  */
 export type ListSessionsRequest = Message<"gatehouse.v1.ListSessionsRequest"> & {
   /**
-   * How many to return at most, 1 to 100. 0 means 20.
+   * Optional. The maximum number of sessions to return. Larger values are reduced to 100. Default: 20.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * Where to go on: the `next_page_token` of the answer before. Empty for the first page.
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -327,20 +331,20 @@ export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__P
   messageDesc(file_gatehouse_v1_session, 7);
 
 /**
- * The answer of ListSessions.
+ * Response message for ListSessions.
  *
  * @generated from message gatehouse.v1.ListSessionsResponse
  */
 export type ListSessionsResponse = Message<"gatehouse.v1.ListSessionsResponse"> & {
   /**
-   * The sessions of this page, newest first.
+   * The sessions on this page, newest first.
    *
    * @generated from field: repeated gatehouse.v1.Session sessions = 1;
    */
   sessions: Session[];
 
   /**
-   * Pass it as `page_token` to get the next page. Empty on the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -355,13 +359,13 @@ export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@_
   messageDesc(file_gatehouse_v1_session, 8);
 
 /**
- * The request of GetSession.
+ * Request message for GetSession.
  *
  * @generated from message gatehouse.v1.GetSessionRequest
  */
 export type GetSessionRequest = Message<"gatehouse.v1.GetSessionRequest"> & {
   /**
-   * The session's id.
+   * Required. The id of the session.
    *
    * @generated from field: string session_id = 1;
    */
@@ -376,7 +380,7 @@ export const GetSessionRequestSchema: GenMessage<GetSessionRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_session, 9);
 
 /**
- * The answer of GetSession.
+ * Response message for GetSession.
  *
  * @generated from message gatehouse.v1.GetSessionResponse
  */
@@ -397,13 +401,13 @@ export const GetSessionResponseSchema: GenMessage<GetSessionResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_session, 10);
 
 /**
- * The request of RevokeSession.
+ * Request message for RevokeSession.
  *
  * @generated from message gatehouse.v1.RevokeSessionRequest
  */
 export type RevokeSessionRequest = Message<"gatehouse.v1.RevokeSessionRequest"> & {
   /**
-   * The id of the session to end.
+   * Required. The id of the session to revoke.
    *
    * @generated from field: string session_id = 1;
    */
@@ -418,7 +422,7 @@ export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@_
   messageDesc(file_gatehouse_v1_session, 11);
 
 /**
- * The answer of RevokeSession.
+ * Response message for RevokeSession.
  *
  * @generated from message gatehouse.v1.RevokeSessionResponse
  */
@@ -433,20 +437,21 @@ export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*
   messageDesc(file_gatehouse_v1_session, 12);
 
 /**
- * The request of Introspect.
+ * Request message for Introspect.
  *
  * @generated from message gatehouse.v1.IntrospectRequest
  */
 export type IntrospectRequest = Message<"gatehouse.v1.IntrospectRequest"> & {
   /**
-   * The access token to look at.
+   * Required. The access token to introspect.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * How old the answer may be, 0 to 5 s. 0, the default, always asks the database; more lets memory answer.
+   * Optional. The maximum age of the response, 0 to 5 s. Default: 0, which always reads the database; above 0, a
+   * replica may respond from memory.
    *
    * @generated from field: google.protobuf.Duration max_staleness = 2;
    */
@@ -461,62 +466,62 @@ export const IntrospectRequestSchema: GenMessage<IntrospectRequest> = /*@__PURE_
   messageDesc(file_gatehouse_v1_session, 13);
 
 /**
- * The answer of Introspect.
+ * Response message for Introspect. If `active` is false, no other field is set.
  *
  * @generated from message gatehouse.v1.IntrospectResponse
  */
 export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   /**
-   * Whether the token is genuine and unexpired and its session and user are live. When false, nothing else is set.
+   * Whether the token is genuine and not expired, and its session is neither revoked nor expired.
    *
    * @generated from field: bool active = 1;
    */
   active: boolean;
 
   /**
-   * Whose token it is.
+   * The id of the user.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
-   * Which session it belongs to.
+   * The id of the session.
    *
    * @generated from field: string session_id = 3;
    */
   sessionId: string;
 
   /**
-   * The user's address now. Empty for guests.
+   * The email address of the user at this moment. Empty for guests.
    *
    * @generated from field: string email = 4;
    */
   email: string;
 
   /**
-   * Whether the user is a guest now.
+   * Whether the user is a guest at this moment.
    *
    * @generated from field: bool is_anonymous = 5;
    */
   isAnonymous: boolean;
 
   /**
-   * The session's assurance level now.
+   * The lower of the assurance levels of the token and of the session.
    *
    * @generated from field: gatehouse.v1.AssuranceLevel aal = 6;
    */
   aal: AssuranceLevel;
 
   /**
-   * How the session's user authenticated, newest first.
+   * How the user of the session authenticated, newest first.
    *
    * @generated from field: repeated gatehouse.v1.AuthenticationMethod amr = 7;
    */
   amr: AuthenticationMethod[];
 
   /**
-   * What kind of client the session belongs to.
+   * The kind of client.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 8;
    */
@@ -537,21 +542,21 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   issueTime?: Timestamp | undefined;
 
   /**
-   * The user has to change the password before doing anything else.
+   * Whether the user must change their password, as in `User.must_change_password`.
    *
    * @generated from field: bool must_change_password = 11;
    */
   mustChangePassword: boolean;
 
   /**
-   * What the user is in the installation now: `engineer` or `operator`.
+   * What the user may do in the whole installation at this moment.
    *
-   * @generated from field: string role = 12;
+   * @generated from field: gatehouse.v1.SystemRole role = 12;
    */
-  role: string;
+  role: SystemRole;
 
   /**
-   * The operator who acts as the user. Empty for a session of the user's own.
+   * The id of the operator who impersonates the user. Empty for the user's own sessions.
    *
    * @generated from field: string impersonator_id = 13;
    */
@@ -566,13 +571,13 @@ export const IntrospectResponseSchema: GenMessage<IntrospectResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_session, 14);
 
 /**
- * What kind of client a session belongs to. Decides how long it may idle and last.
+ * The kind of client that a session belongs to. It decides the idle timeout and the maximum lifetime of the session.
  *
  * @generated from enum gatehouse.v1.SessionKind
  */
 export const SessionKind = {
   /**
-   * Not said: taken for SESSION_KIND_WEB.
+   * Unspecified. Treated as SESSION_KIND_WEB.
    *
    * @generated from enum value: SESSION_KIND_UNSPECIFIED = 0;
    */
@@ -607,7 +612,7 @@ export const SessionKind = {
   DEVICE: 4,
 
   /**
-   * A program acting for a user.
+   * A program that acts for a user.
    *
    * @generated from enum value: SESSION_KIND_SERVICE = 5;
    */
@@ -615,7 +620,7 @@ export const SessionKind = {
 } as const;
 
 /**
- * What kind of client a session belongs to. Decides how long it may idle and last.
+ * The kind of client that a session belongs to. It decides the idle timeout and the maximum lifetime of the session.
  *
  * @generated from enum gatehouse.v1.SessionKind
  */
@@ -628,34 +633,34 @@ export const SessionKindSchema: GenEnum<SessionKind> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_session, 0);
 
 /**
- * Which of the caller's sessions SignOut ends.
+ * The sessions that SignOut revokes.
  *
  * @generated from enum gatehouse.v1.SignOutScope
  */
 export const SignOutScope = {
   /**
-   * Not said: LOCAL when a refresh token is given, GLOBAL otherwise.
+   * Unspecified. Treated as SIGN_OUT_SCOPE_LOCAL with a refresh token, and as SIGN_OUT_SCOPE_GLOBAL without one.
    *
    * @generated from enum value: SIGN_OUT_SCOPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * This session only.
+   * The session that makes the call.
    *
    * @generated from enum value: SIGN_OUT_SCOPE_LOCAL = 1;
    */
   LOCAL: 1,
 
   /**
-   * All of the user's sessions, this one included.
+   * All sessions of the user.
    *
    * @generated from enum value: SIGN_OUT_SCOPE_GLOBAL = 2;
    */
   GLOBAL: 2,
 
   /**
-   * All of the user's sessions but this one, those of command line tools and devices included.
+   * All sessions of the user except the one that makes the call, sessions of command line tools and devices included.
    *
    * @generated from enum value: SIGN_OUT_SCOPE_OTHERS = 3;
    */
@@ -663,7 +668,7 @@ export const SignOutScope = {
 } as const;
 
 /**
- * Which of the caller's sessions SignOut ends.
+ * The sessions that SignOut revokes.
  *
  * @generated from enum gatehouse.v1.SignOutScope
  */
@@ -676,20 +681,27 @@ export const SignOutScopeSchema: GenEnum<SignOutScope> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_session, 1);
 
 /**
- * SessionService keeps sessions alive, shows them to their owner and ends them.
+ * SessionService refreshes, lists, revokes and introspects sessions.
  *
  * @generated from service gatehouse.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
-   * Refresh trades a refresh token for its successor and a fresh access token (rotation, RFC 9700 section 4.14).
+   * Exchanges a refresh token for a new refresh token and a new access token (rotation, RFC 9700 section 4.14).
    *
-   * A token may be presented again within REFRESH_REUSE_INTERVAL of its use: the answer then carries the same successor,
-   * so that a lost answer or two tabs never sign anyone out. Presented later, it is taken for stolen: the session is
-   * revoked and stays so.
+   * Store the new refresh token; the old one is used. For a short reuse interval the old token returns the same new
+   * refresh token again, so that a lost response or two browser tabs do not sign the user out. Used after the interval,
+   * it counts as stolen: the session is revoked.
    *
-   * Errors: REFRESH_TOKEN_INVALID (not one of ours, or altered), REFRESH_TOKEN_ALREADY_USED (the session has just been
-   * revoked), REFRESH_TOKEN_SUPERSEDED (a newer pair replaced it; nothing is revoked), SESSION_EXPIRED, SESSION_REVOKED.
+   * Depending on configuration: REFRESH_REUSE_INTERVAL sets the reuse interval, 10 seconds by default.
+   *
+   * Errors:
+   * - REFRESH_TOKEN_INVALID: The token was not issued by this service, or was altered.
+   * - REFRESH_TOKEN_ALREADY_USED: The token was used before, and the reuse interval is over. The session is revoked.
+   * - REFRESH_TOKEN_SUPERSEDED: ChangePassword replaced the token. The session goes on with the new one.
+   * - SESSION_EXPIRED: The session was idle for too long, or has reached its maximum lifetime.
+   * - SESSION_REVOKED: The session was revoked, or its user was deleted or banned.
+   * - OVER_REQUEST_RATE_LIMIT: The session or the client address has refreshed too often in the last minute.
    *
    * @generated from rpc gatehouse.v1.SessionService.Refresh
    */
@@ -699,10 +711,14 @@ export const SessionService: GenService<{
     output: typeof RefreshResponseSchema;
   },
   /**
-   * SignOut ends sessions. Ending what has ended already is not an error.
+   * Revokes sessions of the caller. Succeeds also if they were revoked or have expired before.
    *
-   * With `refresh_token` it ends that token's session and needs no bearer; whatever the token, the answer is the same.
-   * Without it, it needs the bearer of an access token and ends the sessions that `scope` names.
+   * With `refresh_token`, the session of that token is revoked and no access token is needed; the response is the same
+   * for any token. Without it, an access token is required, and `scope` selects the sessions. An operator who
+   * impersonates a user revokes only the impersonation session, whatever the scope.
+   *
+   * Errors:
+   * - AUTHENTICATION_REQUIRED: The request has neither a refresh token nor an access token.
    *
    * @generated from rpc gatehouse.v1.SessionService.SignOut
    */
@@ -712,7 +728,10 @@ export const SessionService: GenService<{
     output: typeof SignOutResponseSchema;
   },
   /**
-   * ListSessions lists the caller's live sessions of every kind, newest first.
+   * Lists the live sessions of the caller, of all kinds, newest first.
+   *
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
    *
    * @generated from rpc gatehouse.v1.SessionService.ListSessions
    */
@@ -722,7 +741,10 @@ export const SessionService: GenService<{
     output: typeof ListSessionsResponseSchema;
   },
   /**
-   * GetSession reads one of the caller's live sessions. Somebody else's session looks like none: SESSION_NOT_FOUND.
+   * Returns one live session of the caller.
+   *
+   * Errors:
+   * - SESSION_NOT_FOUND: The caller has no live session with this id.
    *
    * @generated from rpc gatehouse.v1.SessionService.GetSession
    */
@@ -732,10 +754,12 @@ export const SessionService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
-   * RevokeSession ends another of the caller's sessions at once: when it has answered, no refresh and no introspection
-   * of that session succeeds.
+   * Revokes another session of the caller. Once the response is sent, no refresh and no introspection of that session
+   * succeeds.
    *
-   * Errors: SESSION_NOT_FOUND (unknown, ended, or somebody else's), CANNOT_DELETE_CURRENT_SESSION (use SignOut).
+   * Errors:
+   * - SESSION_NOT_FOUND: The caller has no live session with this id.
+   * - CANNOT_DELETE_CURRENT_SESSION: The id is that of the session which makes the call. Use SignOut.
    *
    * @generated from rpc gatehouse.v1.SessionService.RevokeSession
    */
@@ -745,9 +769,10 @@ export const SessionService: GenService<{
     output: typeof RevokeSessionResponseSchema;
   },
   /**
-   * Introspect tells a backend whether an access token is good right now, and whose it is (after RFC 7662).
+   * Returns whether an access token is active at this moment, and its user and session (after RFC 7662).
    *
-   * Whatever is wrong with the token, the answer is `active: false` and nothing else.
+   * A token that is malformed, expired, revoked or foreign is not an error: the response is `active: false` and nothing
+   * else.
    *
    * @generated from rpc gatehouse.v1.SessionService.Introspect
    */

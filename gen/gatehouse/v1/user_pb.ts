@@ -2,61 +2,62 @@
 // @generated from file gatehouse/v1/user.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIoMDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRIMCgRyb2xlGBQgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIvwDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCpdCgpTeXN0ZW1Sb2xlEhsKF1NZU1RFTV9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUU1lTVEVNX1JPTEVfRU5HSU5FRVIQARIYChRTWVNURU1fUk9MRV9PUEVSQVRPUhACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * A person (or a guest) as the service knows them. Never holds a password, a hash or a token.
+ * A registered person or a guest. Never contains a password, a hash or a token.
  *
  * @generated from message gatehouse.v1.User
  */
 export type User = Message<"gatehouse.v1.User"> & {
   /**
-   * The user's id, a UUID. Stays the same for the life of the account, also when a guest registers.
+   * The id of the user, a UUID. It never changes, also when a guest registers.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The address as it was given, trimmed. Empty for guests.
+   * The email address as it was entered, without surrounding white space. Empty for guests.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * Whether the mailbox behind `email` has been proved.
+   * Whether the user has proved that they read mail sent to `email`.
    *
    * @generated from field: bool email_verified = 3;
    */
   emailVerified: boolean;
 
   /**
-   * The name to show. May be empty.
+   * The display name. May be empty.
    *
    * @generated from field: string name = 4;
    */
   name: string;
 
   /**
-   * Made by SignUpAnonymous and not registered yet.
+   * Whether the user is a guest: created by SignUpAnonymous and not registered.
    *
    * @generated from field: bool is_anonymous = 5;
    */
   isAnonymous: boolean;
 
   /**
-   * The user has to change the password before doing anything else.
+   * Whether the user must change their password. Until then, of the methods that require an access token, only GetMe
+   * and ChangePassword succeed.
    *
    * @generated from field: bool must_change_password = 6;
    */
@@ -77,53 +78,69 @@ export type User = Message<"gatehouse.v1.User"> & {
   lastSignInTime?: Timestamp | undefined;
 
   /**
-   * When the ban ends. Absent when the user is not banned; far in the future when the ban has no end.
+   * When the ban ends. Absent unless the user is banned; in the year 9999 if the ban has no end.
    *
    * @generated from field: google.protobuf.Timestamp banned_until_time = 9;
    */
   bannedUntilTime?: Timestamp | undefined;
 
   /**
-   * The telephone number to show. May be empty; not verified.
+   * The telephone number. Not verified. May be empty.
    *
    * @generated from field: string phone = 10;
    */
   phone: string;
 
   /**
-   * The job title to show. May be empty.
+   * The job title. May be empty.
    *
    * @generated from field: string job_title = 11;
    */
   jobTitle: string;
 
   /**
-   * The IANA name of the user's time zone, such as `Europe/Vienna`. May be empty.
+   * The IANA name of the time zone, such as `Europe/Vienna`. May be empty.
    *
    * @generated from field: string timezone = 12;
    */
   timezone: string;
 
   /**
-   * The BCP 47 tag of the language that the user gets mail in, such as `de`. May be empty.
+   * The BCP 47 tag of the language for mails to the user, such as `de`. May be empty.
    *
    * @generated from field: string locale = 13;
    */
   locale: string;
 
   /**
-   * The address that the user has asked to change to and not confirmed yet. Empty when there is none.
+   * The email address that the user has asked to change to and has not confirmed yet. Empty if there is none.
    *
    * @generated from field: string pending_email = 14;
    */
   pendingEmail: string;
 
   /**
-   * What the user is in the installation: `engineer`, or `operator`, who may call AdminService.
+   * What the user may do in the whole installation.
    *
-   * @generated from field: string role = 20;
+   * @generated from field: gatehouse.v1.SystemRole role = 20;
    */
-  role: string;
+  role: SystemRole;
+
+  /**
+   * Output only. Data that applications keep about the user. Set in responses of AdminService only; the access token
+   * contains it, too.
+   *
+   * @generated from field: google.protobuf.Struct app_metadata = 21;
+   */
+  appMetadata?: JsonObject | undefined;
+
+  /**
+   * Output only. Data that users keep about themselves. Set in responses of AdminService only; the access token contains
+   * it, too.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 22;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
@@ -132,4 +149,45 @@ export type User = Message<"gatehouse.v1.User"> & {
  */
 export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_user, 0);
+
+/**
+ * What a user may do in the whole installation. Unlike AccountRole, it does not depend on an account.
+ *
+ * @generated from enum gatehouse.v1.SystemRole
+ */
+export const SystemRole = {
+  /**
+   * Unspecified. Never returned.
+   *
+   * @generated from enum value: SYSTEM_ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The role of every new user. Grants nothing beyond the user's own data and accounts.
+   *
+   * @generated from enum value: SYSTEM_ROLE_ENGINEER = 1;
+   */
+  ENGINEER: 1,
+
+  /**
+   * May call AdminService.
+   *
+   * @generated from enum value: SYSTEM_ROLE_OPERATOR = 2;
+   */
+  OPERATOR: 2,
+} as const;
+
+/**
+ * What a user may do in the whole installation. Unlike AccountRole, it does not depend on an account.
+ *
+ * @generated from enum gatehouse.v1.SystemRole
+ */
+export type SystemRole = (typeof SystemRole)[keyof typeof SystemRole] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.SystemRole.
+ */
+export const SystemRoleSchema: GenEnum<SystemRole> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_user, 0);
 

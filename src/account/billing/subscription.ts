@@ -2,7 +2,6 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { Project } from '../../project/project.ts';
 import { Account } from '../account.ts';
 
-/** Only `active` raises a quota. */
 export type SubscriptionStatus = 'trialing' | 'active' | 'past_due' | 'canceled';
 
 const SubscriptionTable = defineEntity({
@@ -21,9 +20,48 @@ const SubscriptionTable = defineEntity({
   },
 });
 
-/** What an account has subscribed to. Every account has one, and no account two. */
+/** What an account has subscribed to. Every account has exactly one. */
 export class Subscription extends SubscriptionTable.class {}
 SubscriptionTable.setClass(Subscription);
+
+/** The plan of a subscription and its current period. */
+export type Plan = Pick<Subscription, 'plan' | 'status'> & {
+  readonly periodStart: Date | null;
+  readonly periodEnd: Date | null;
+};
+
+/** What new accounts try out: TRIAL_PLAN and TRIAL_DAYS. */
+export interface TrialRules {
+  readonly trialPlan: string;
+  readonly trialDays: number;
+}
+
+/** What an invite code says about the account that is opened with it. */
+interface AssignedPlan {
+  readonly assignedPlan?: string | null | undefined;
+  readonly trialDurationDays?: number | null | undefined;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * What a new account is subscribed to. A plan that an invite code assigns is active, or a trial of the code's own length.
+ * Otherwise there is the standard trial, or none where TRIAL_DAYS is 0.
+ */
+export function firstPlan({ trialPlan, trialDays }: TrialRules, code: AssignedPlan | undefined, now: Date): Plan {
+  if (!code?.assignedPlan) return trialDays ? trial(trialPlan, trialDays, now) : withoutTrial(trialPlan);
+  if (code.trialDurationDays) return trial(code.assignedPlan, code.trialDurationDays, now);
+  return { plan: code.assignedPlan, status: 'active', periodStart: null, periodEnd: null };
+}
+
+function trial(plan: string, days: number, now: Date): Plan {
+  return { plan, status: 'trialing', periodStart: now, periodEnd: new Date(now.getTime() + days * dayMs) };
+}
+
+/** A plan by name only, which grants nothing. */
+export function withoutTrial(plan: string): Plan {
+  return { plan, status: 'canceled', periodStart: null, periodEnd: null };
+}
 
 const BillingEventTable = defineEntity({
   name: 'BillingEvent',
@@ -36,6 +74,6 @@ const BillingEventTable = defineEntity({
   indexes: [{ name: 'billing_events_age', properties: ['receivedAt'] }],
 });
 
-/** That an event was here. Kept for longer than any billing system repeats one. */
+/** A billing event that was received. Kept for longer than any billing system repeats one. */
 export class BillingEvent extends BillingEventTable.class {}
 BillingEventTable.setClass(BillingEvent);

@@ -1,11 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { z } from 'zod';
-import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import type { SubscriptionStatus } from './subscription.ts';
 
-/** A webhook as it came. */
+/** A webhook as it was received. */
 export interface Webhook {
   readonly payload: Uint8Array;
   readonly webhookId: string;
@@ -16,9 +14,9 @@ export interface Webhook {
 const toleranceMs = 5 * 60_000;
 
 /**
- * Throws BILLING_SIGNATURE_INVALID unless one of the secrets has signed exactly these bytes, under this id and time, not
- * five minutes ago or ahead (Standard Webhooks 1.0.0). Several secrets are accepted, and several signatures stand on one
- * webhook, while the billing system changes from one to the next.
+ * Throws BILLING_SIGNATURE_INVALID unless one of the secrets has signed exactly these bytes under this id and this time, at
+ * most five minutes ago or ahead (Standard Webhooks 1.0.0). While the billing system rotates its secret, several secrets
+ * are accepted, and a webhook has several signatures.
  */
 export function verifyWebhook(webhook: Webhook, secrets: readonly Uint8Array[], now: Date): void {
   const { payload, webhookId, webhookTimestamp, webhookSignature } = webhook;
@@ -37,7 +35,7 @@ function readSignature(text: string): Buffer | undefined {
   return text.startsWith('v1,') ? Buffer.from(text.slice(3), 'base64') : undefined;
 }
 
-/** By Stripe's names. Whatever is not surely paid for grants nothing. */
+/** By Stripe's names. Only a subscription that is paid for becomes active. */
 const statuses: Readonly<Record<string, SubscriptionStatus>> = {
   active: 'active',
   trialing: 'trialing',
@@ -74,7 +72,7 @@ export interface SubscriptionChange {
   readonly happenedAt: Date;
 }
 
-/** What an event says of a subscription; undefined when it is of a type that says nothing. Throws BILLING_EVENT_INVALID. */
+/** The change of a subscription in an event. Undefined for other types of events. Throws BILLING_EVENT_INVALID. */
 export function readBillingEvent(payload: Uint8Array): SubscriptionChange | undefined {
   const json = parse(payload);
   const { type } = check(anyEvent, json);
@@ -102,48 +100,4 @@ function check<T>(schema: z.ZodType<T>, json: unknown): T {
   const read = schema.safeParse(json);
   if (!read.success) throw new Refusal('BILLING_EVENT_INVALID');
   return read.data;
-}
-
-const note = statement<{ id: string }>(
-  'billing_event_note',
-  `insert into billing_events (project_id, event_id, received_at) values ($1, $2, $3)
-   on conflict (project_id, event_id) do nothing returning event_id as id`,
-);
-
-// Of two events of one moment the one that comes last counts.
-const apply = statement<{ ownerId: string | null }>(
-  'subscription_apply',
-  `update subscriptions set status = $3, plan = coalesce($4, plan), current_period_start = coalesce($5, current_period_start),
-     current_period_end = coalesce($6, current_period_end), last_event_at = $7, updated_at = $8
-   where project_id = $1 and account_id = $2 and (last_event_at is null or last_event_at <= $7)
-   returning (select owner_id from accounts where id = account_id) as "ownerId"`,
-);
-
-const isThere = statement<{ id: string }>(
-  'subscription_look',
-  'select account_id as id from subscriptions where project_id = $1 and account_id = $2',
-);
-
-export type BillingOutcome = 'applied' | 'duplicate' | 'stale' | 'ignored';
-
-/**
- * Applies an event once and never over a later one. Of any number of calls with one event the first goes on, and the
- * others wait for it: when it fails, the next one is the first. Answers with the owner who answers for the account it was
- * applied to, if there is one.
- */
-export async function applyBillingEvent(
-  em: EntityManager,
-  projectId: string,
-  eventId: string,
-  change: SubscriptionChange | undefined,
-  now: Date,
-): Promise<{ outcome: BillingOutcome; ownerId?: string | null }> {
-  if ((await note(em, [projectId, eventId, now])).length === 0) return { outcome: 'duplicate' };
-  if (!change) return { outcome: 'ignored' };
-  const { accountId, status, plan, periodStart, periodEnd, happenedAt } = change;
-  const values = [status, plan ?? null, periodStart ?? null, periodEnd ?? null, happenedAt, now];
-  const [applied] = await apply(em, [projectId, accountId, ...values]);
-  if (applied) return { outcome: 'applied', ownerId: applied.ownerId };
-  if ((await isThere(em, [projectId, accountId])).length === 0) throw new Refusal('ACCOUNT_NOT_FOUND');
-  return { outcome: 'stale' };
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
 import { Refusal } from '../../errors.ts';
@@ -27,14 +26,14 @@ const InviteCodeTable = defineEntity({
 
 export interface InviteCodeDraft {
   readonly projectId: string;
-  /** Made here when empty. */
+  /** Empty: a new one is drawn. */
   readonly code: string;
   readonly assignedPlan: string | null;
   readonly trialDurationDays: number | null;
   readonly expiresAt: Date | null;
 }
 
-/** A code that lets one person register. Operators pass it on and look it up again, so it is kept as it is. */
+/** A code that lets one person register. Stored in plain text: operators pass it on and look it up again. */
 export class InviteCode extends InviteCodeTable.class {
   static draft({ code, ...draft }: InviteCodeDraft, now: Date): InviteCode {
     const id = uuidv7(now);
@@ -51,32 +50,40 @@ function newCode(): string {
     .replace(/(.{5})(?=.)/g, '$1-');
 }
 
-/** An invite code that the transaction under way has taken. */
+/** An invite code that the current transaction has taken. */
 export type TakenCode = Pick<InviteCode, 'id' | 'assignedPlan' | 'trialDurationDays'>;
 
-const take = statement<TakenCode>(
+interface Presented {
+  readonly projectId: string;
+  readonly code: string;
+}
+
+const take = statement<TakenCode, Presented & { now: Date }>(
   'invite_code_take',
-  `update invite_codes set used_at = $3
-   where project_id = $1 and code = $2 and used_at is null and (expires_at is null or expires_at > $3)
+  `update invite_codes set used_at = :now
+   where project_id = :projectId and code = :code and used_at is null and (expires_at is null or expires_at > :now)
    returning id, assigned_plan as "assignedPlan", trial_duration_days as "trialDurationDays"`,
 );
 
-const look = statement<{ used: boolean }>(
+const look = statement<{ used: boolean }, Presented>(
   'invite_code_look',
-  'select used_at is not null as used from invite_codes where project_id = $1 and code = $2',
+  'select used_at is not null as used from invite_codes where project_id = :projectId and code = :code',
 );
 
-/** Takes a code, once, and holds its row until the transaction ends. Throws what is wrong with it for all others. */
+/**
+ * Takes a code, once, and locks its row until the transaction ends. Throws INVALID_INVITE_CODE, INVITE_CODE_USED or
+ * INVITE_CODE_EXPIRED.
+ */
 export async function takeInviteCode(em: EntityManager, projectId: string, code: string, now: Date) {
-  const spelled = code.trim().toUpperCase();
-  const [taken] = await take(em, [projectId, spelled, now]);
+  const presented = { projectId, code: code.trim().toUpperCase() };
+  const [taken] = await take(em, { ...presented, now });
   if (taken) return taken;
-  const [state] = await look(em, [projectId, spelled]);
+  const [state] = await look(em, presented);
   if (!state) throw new Refusal('INVALID_INVITE_CODE');
   throw new Refusal(state.used ? 'INVITE_CODE_USED' : 'INVITE_CODE_EXPIRED');
 }
 
-/** Notes that a code that was taken is used up by whoever has the address already. */
+/** Records the user who has the address already as the user of a code that was taken: the code is used up. */
 export async function spendInviteCode(
   em: EntityManager,
   { id }: TakenCode,
@@ -84,19 +91,4 @@ export async function spendInviteCode(
 ): Promise<void> {
   const holder = await em.findOneOrFail(User, { projectId, emailKey, deletedAt: null });
   await em.nativeUpdate(InviteCode, { id }, { usedBy: holder.id });
-}
-
-const list = statement<InviteCode>(
-  'invite_codes_list',
-  `select id, code, assigned_plan as "assignedPlan", trial_duration_days as "trialDurationDays", created_at as "createdAt",
-     expires_at as "expiresAt", used_at as "usedAt", used_by as "usedBy"
-   from invite_codes where project_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`,
-);
-
-export function listInviteCodes(
-  autocommit: Autocommit,
-  projectId: string,
-  page: { after: string | undefined; limit: number },
-) {
-  return list(autocommit, [projectId, page.after ?? null, page.limit]);
 }

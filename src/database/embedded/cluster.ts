@@ -9,7 +9,7 @@ export function hasCluster({ cluster }: DataDirectory): boolean {
   return existsSync(path.join(cluster, 'PG_VERSION'));
 }
 
-/** Created under another name and renamed when whole: an interrupted start leaves nothing the next one could trust. */
+/** Created under another name and renamed when complete, so that an interrupted start leaves no partial cluster. */
 export async function createCluster(
   { root, cluster }: DataDirectory,
   binaries: Binaries,
@@ -28,11 +28,11 @@ const draftPrefix = 'postgres.new-';
 
 async function removeDrafts(root: string): Promise<void> {
   const drafts = readdirSync(root).filter((name) => name.startsWith(draftPrefix));
-  // Retried, for an interrupted initdb may be writing its last files, or removing them at the same time.
+  // Retried, because an interrupted initdb may still be writing or removing files.
   for (const name of drafts) await rm(path.join(root, name), { recursive: true, force: true, maxRetries: 20 });
 }
 
-/** Gives the new cluster's files to the disk, which initdb would else have to wait for. PostgreSQL may be running. */
+/** Flushes the new cluster's files to disk while PostgreSQL already runs, which saves initdb from waiting for it. */
 export function syncCluster({ cluster }: DataDirectory, binaries: Binaries, account: Account): Supervised {
   const syncing = supervise(account.command(binaries.initdb, ['-D', cluster, '--sync-only']), () => {});
   syncing.unref();
@@ -55,5 +55,5 @@ async function initialize(draft: string, binaries: Binaries, account: Account): 
 function refuseForeignFiles(cluster: string): void {
   if (!existsSync(cluster) || readdirSync(cluster).length === 0) return;
   const cure = 'move it away, or set another DATA_DIR';
-  throw new EmbeddedPostgresError('NOT_STARTED', `${cluster} is there but holds no PostgreSQL data: ${cure}`);
+  throw new EmbeddedPostgresError('NOT_STARTED', `${cluster} exists but holds no PostgreSQL data: ${cure}`);
 }

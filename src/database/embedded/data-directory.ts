@@ -17,12 +17,12 @@ import { EmbeddedPostgresError, environment } from './binaries.ts';
 
 export interface DataDirectory {
   readonly root: string;
-  /** PostgreSQL's own directory in it. */
+  /** PostgreSQL's directory inside it. */
   readonly cluster: string;
   release(): void;
 }
 
-/** Makes the directory if need be and takes it for this process. Throws IN_USE when another Gatehouse has it. */
+/** Creates the directory if needed and locks it for this process. Throws IN_USE when another Gatehouse holds it. */
 export async function takeDataDirectory(dataDir: string): Promise<DataDirectory> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const root = realpathSync(dataDir);
@@ -30,7 +30,7 @@ export async function takeDataDirectory(dataDir: string): Promise<DataDirectory>
   const lock = lockFile(pidFile);
   if (lock === undefined) throw new EmbeddedPostgresError('IN_USE', describeUse(root, await findHolder(pidFile)));
   const { uid, gid } = statSync(root);
-  if (process.getuid?.() === 0) fchownSync(lock, uid, gid); // one start as root must not shut the owner out
+  if (process.getuid?.() === 0) fchownSync(lock, uid, gid); // otherwise one start as root would lock the owner out
   ftruncateSync(lock);
   writeSync(lock, `${process.pid}\n`);
   const release = () => {
@@ -41,8 +41,8 @@ export async function takeDataDirectory(dataDir: string): Promise<DataDirectory>
 }
 
 /**
- * An flock belongs to the open file and goes with its last holder, however that dies: a pid file left behind or a
- * reused pid never blocks, and no two processes ever both take over. Node has no call for it; a child can place it.
+ * An flock belongs to the open file and ends with its last holder, however that process ends. So a leftover pid file or a
+ * reused pid never blocks a start, and two processes never both get the lock. Node has no call for it, so a child takes it.
  */
 function lockFile(file: string): number | undefined {
   if (process.platform === 'darwin') return lockOnMac(file);
@@ -70,7 +70,7 @@ function lockOnMac(file: string): number | undefined {
   }
 }
 
-/** The holder locks first and writes its pid then, so that what we read may be a moment too old. */
+/** The holder writes its pid after it has locked the file, so the first read may find an outdated one. */
 async function findHolder(pidFile: string): Promise<number | undefined> {
   for (let attempt = 0; attempt < 20; attempt++) {
     const pid = Number(readFileSync(pidFile, 'utf8'));
@@ -80,7 +80,7 @@ async function findHolder(pidFile: string): Promise<number | undefined> {
   return undefined;
 }
 
-/** Whether any process has this pid, ours to signal or not. */
+/** Whether a process has this pid, even one that we may not signal. */
 export function isAlive(pid: number): boolean {
   try {
     return pid > 0 && process.kill(pid, 0);
@@ -94,14 +94,14 @@ function describeUse(root: string, pid: number | undefined): string {
   return `the data directory ${root} is in use by ${who}: stop it, or set another DATA_DIR, or set DATABASE_URL`;
 }
 
-/** SessionMutex a bare EACCES on anything in the data directory into a sentence with the cure. */
+/** Turns a bare EACCES in the data directory into a sentence with the remedy. */
 export function explainAccess(error: unknown, dataDir: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') return error;
   return accessError(dataDir, statSync(dataDir, { throwIfNoEntry: false })?.uid, error);
 }
 
-/** PostgreSQL itself insists on owning its directory, and says so less helpfully. */
+/** PostgreSQL itself insists on owning its directory, but with a less helpful message. */
 export function requireOwnership({ root, cluster }: DataDirectory): void {
   const me = process.getuid?.();
   const owner = statSync(cluster, { throwIfNoEntry: false })?.uid;

@@ -15,23 +15,23 @@ import { settings } from './settings.ts';
 import { closeSocketDirectory, openSocketDirectory, port } from './socket-directory.ts';
 
 export interface EmbeddedPostgres {
-  /** For the user postgres, who may do anything; the socket's directory is the lock on the door. */
+  /** For the superuser postgres. Access is restricted by the permissions of the socket's directory. */
   url(database: string): string;
   readonly socketDir: string;
-  /** Waits until PostgreSQL has ended. May be called again. */
+  /** Ends PostgreSQL and waits for it. May be called again. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
-  /** For tests: what is written may be lost with the power. */
+  /** For tests: writes may be lost when the machine loses power. */
   fast?: boolean;
   maxConnections?: number;
   log?: (line: string) => void;
 }
 
 /**
- * Runs the real PostgreSQL that npm installed, on `dataDir`/postgres, reachable only through a unix socket that only we
- * and root may open. It ends when our process does, in whatever way. Throws EmbeddedPostgresError.
+ * Runs the PostgreSQL that npm installed on `dataDir`/postgres. It is reachable only through a unix socket that only this
+ * user and root may open, and it ends when this process ends, in whatever way. Throws EmbeddedPostgresError.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -73,7 +73,7 @@ async function startIn(directory: DataDirectory, binaries: Binaries, options: Em
   return { url, socketDir, stop: watch(running, cluster, log, release) };
 }
 
-/** We hold the directory, so nobody owns a postmaster found in it: its Gatehouse was killed just now. */
+/** This process holds the directory, so a postmaster found in it belongs to a Gatehouse that was just killed. */
 async function endPrevious(cluster: string, log: (line: string) => void): Promise<void> {
   const pid = findPostmaster(cluster);
   if (pid === undefined) return;
@@ -101,7 +101,7 @@ async function launchPatiently(command: string[], cluster: string, log: (line: s
 
 const readyLine = /^postmaster\[(\d+)\] LOG: {2}database system is ready to accept connections/;
 
-/** A client hears of its own faults itself; here they would be noise that may quote what it sent, as may any DETAIL. */
+/** Errors of client backends are left out: the client receives them, and they may quote what it sent, as may any DETAIL. */
 const noteworthyLine =
   /^(?!client backend)[\w ]+\[\d+\] (?:(?:WARNING|ERROR|FATAL|PANIC):|LOG:.* terminated by signal )/;
 
@@ -114,8 +114,8 @@ function launch(command: string[], log: (line: string) => void): Promise<Running
       const message = `PostgreSQL ${what}:\n${startup.slice(-20).join('\n')}`;
       server.end().then(() => reject(new EmbeddedPostgresError('NOT_STARTED', message)));
     };
-    // Recovery after a crash may take longer, but tells of its progress every ten seconds.
-    const patience = setTimeout(() => fail('has given no sign of life for 30 s'), 30_000);
+    // Recovery after a crash may take longer, but logs its progress every ten seconds.
+    const patience = setTimeout(() => fail('has logged nothing for 30 s'), 30_000);
     const server = supervise(command, (line) => {
       if (isReady) return noteworthyLine.test(line) ? log(line) : undefined;
       patience.refresh();
@@ -130,17 +130,17 @@ function launch(command: string[], log: (line: string) => void): Promise<Running
   });
 }
 
-/** Returns how to stop it. */
+/** Returns the function that stops it. */
 function watch({ server, pid }: Running, cluster: string, log: (line: string) => void, release: () => Promise<void>) {
   let stopped: Promise<void> | undefined;
-  const cancelQuery = () => signalPostmaster(pid, cluster, 'SIGINT');
-  process.once('exit', cancelQuery); // the closed pipe tells the supervisor too, unless that has been killed
+  const interrupt = () => signalPostmaster(pid, cluster, 'SIGINT');
+  process.once('exit', interrupt); // the supervisor does the same when the pipe closes, unless it has been killed
   server.unref();
-  server.ended.then(() => stopped ?? log('PostgreSQL has ended by itself; nothing works until Gatehouse starts again'));
+  server.ended.then(() => stopped ?? log('PostgreSQL has ended unexpectedly; restart Gatehouse'));
   const stop = async () => {
-    process.off('exit', cancelQuery);
+    process.off('exit', interrupt);
     await server.end();
-    await endPostmaster(pid, cluster); // gone already, unless its supervisor was killed
+    await endPostmaster(pid, cluster); // has ended already, unless its supervisor was killed
     await release();
   };
   return () => (stopped ??= stop());

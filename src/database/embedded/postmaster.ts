@@ -8,10 +8,10 @@ import { environment } from './binaries.ts';
 import { isAlive } from './data-directory.ts';
 
 /**
- * Runs a command until it ends or its standard input is closed, which the kernel does when we die, however we die.
- * Then SIGINT, PostgreSQL's fast shutdown; after ten seconds SIGQUIT, the immediate one, from which the next start
- * recovers without loss (18.4 can hang in the first: when a backend has crashed just before). SIGTERM comes first
- * because a background job starts with SIGINT ignored, until PostgreSQL has set its handlers.
+ * Runs a command until it ends or until its standard input closes, which the kernel does when this process ends in any
+ * way. Then it sends SIGINT, PostgreSQL's fast shutdown. After ten seconds it sends SIGQUIT, the immediate shutdown, from
+ * which the next start recovers without loss: 18.4 can hang in the fast one when a backend has just crashed. SIGTERM comes
+ * first because a background job starts with SIGINT ignored, until PostgreSQL has set its handlers.
  */
 const supervisor = `
 "$@" </dev/null &
@@ -27,15 +27,15 @@ done
 wait $!`;
 
 export interface Supervised {
-  /** With the exit code, after the last line. */
+  /** Resolves with the exit code, after the last line. */
   readonly ended: Promise<number>;
-  /** Makes it end, and waits for that. */
+  /** Ends the command and waits for it. */
   end(): Promise<number>;
-  /** Lets our process end although this one runs. */
+  /** Lets this process end while the command runs. */
   unref(): void;
 }
 
-/** In a session of its own, so that Ctrl-C reaches only us and calls under way can finish before the database goes. */
+/** In a session of its own, so that Ctrl-C reaches only this process and running calls finish before the database stops. */
 export function supervise(command: string[], onLine: (line: string) => void): Supervised {
   const child = spawn('/bin/sh', ['-c', supervisor, 'gatehouse-postgres', ...command], {
     cwd: '/',
@@ -62,7 +62,7 @@ export function supervise(command: string[], onLine: (line: string) => void): Su
   return { ended, end, unref };
 }
 
-/** The pid in postmaster.pid or a socket's lock file, which outlives a crash. */
+/** The pid in postmaster.pid or in a socket's lock file; either may be left over from a crash. */
 function readPid(file: string): number {
   try {
     return Number.parseInt(readFileSync(file, 'utf8'), 10);
@@ -76,7 +76,7 @@ export function findPostmaster(cluster: string): number | undefined {
   return isPostmaster(pid, cluster) ? pid : undefined;
 }
 
-/** Whether this very cluster's postmaster has that pid; after a restart of the machine it may be anyone's. */
+/** Whether that pid is this cluster's postmaster; after a restart of the machine any process may have it. */
 function isPostmaster(pid: number, cluster: string): boolean {
   return isAlive(pid) && readCommand(pid).includes(` -D ${cluster} `);
 }
@@ -91,19 +91,19 @@ function readCommand(pid: number): string {
   }
 }
 
-/** PostgreSQL itself passes over the lock of a dead process, but believes one whose pid an unrelated process got. */
+/** PostgreSQL ignores the lock of a process that has ended, but not one whose pid an unrelated process has now. */
 export function removeStaleLock(file: string, cluster: string): void {
   const pid = readPid(file);
   if (isAlive(pid) && !isPostmaster(pid, cluster)) rmSync(file, { force: true });
 }
 
-/** For a postmaster that has lost its supervisor, or is just being ended by it. */
+/** For a postmaster whose supervisor was killed or is just ending it. */
 export async function endPostmaster(pid: number, cluster: string): Promise<void> {
-  const isGone = () => !isPostmaster(pid, cluster);
+  const hasEnded = () => !isPostmaster(pid, cluster);
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    if (isGone()) return;
+    if (hasEnded()) return;
     signalPostmaster(pid, cluster, signal);
-    for (const end = performance.now() + 15_000; !isGone() && performance.now() < end; ) await sleep(20);
+    for (const end = performance.now() + 15_000; !hasEnded() && performance.now() < end; ) await sleep(20);
   }
 }
 

@@ -1,6 +1,6 @@
-/** The server's settings, as arguments: what an older version of us wrote into a configuration file never counts. */
+/** The server's settings as arguments, which override what an older version wrote into a configuration file. */
 export function settings(fast: boolean, maxConnections: number): string[] {
-  const chosen = { ...always, max_connections: maxConnections, ...(fast ? heedless : {}) };
+  const chosen = { ...always, max_connections: maxConnections, ...(fast ? withoutDurability : {}) };
   return Object.entries(chosen).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
@@ -17,7 +17,7 @@ const always = {
   max_logical_replication_workers: 0,
   jit: 'off',
 
-  // embedded.ts reads these lines. Statements and values may hold secrets.
+  // postgres.ts reads these lines. Statements and values may hold secrets.
   log_line_prefix: '%b[%p] ',
   log_min_messages: 'warning',
   log_min_error_statement: 'panic',
@@ -27,7 +27,7 @@ const always = {
   log_checkpoints: 'off',
 };
 
-const heedless = {
+const withoutDurability = {
   fsync: 'off',
   synchronous_commit: 'off',
   full_page_writes: 'off',

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Account, EmbeddedPostgresError } from './binaries.ts';
 
-/** Names the socket file; nothing listens on TCP. */
+/** Part of the socket file's name; nothing listens on TCP. */
 export const port = 5432;
 
-/** The socket lies in the cluster itself, or, where that path is too long for one, in a short directory of its own. */
+/** The socket is in the cluster's directory or, if that path is too long for a socket, in a short directory of its own. */
 export function openSocketDirectory(cluster: string, account: Account): string {
   if (fits(cluster)) return cluster;
   const name = `gatehouse-${createHash('sha256').update(cluster).digest('hex').slice(0, 16)}`;
@@ -16,7 +16,7 @@ export function openSocketDirectory(cluster: string, account: Account): string {
   return dir;
 }
 
-/** Removes what openSocketDirectory made, when PostgreSQL has left it empty. */
+/** Removes the directory that openSocketDirectory created, if PostgreSQL has left it empty. */
 export function closeSocketDirectory(dir: string, cluster: string): void {
   if (dir === cluster) return;
   try {
@@ -30,8 +30,8 @@ function fits(dir: string): boolean {
 }
 
 /**
- * Attack: anyone may make this name in /tmp first, as a directory of theirs or a link to one, and answer in place of
- * our database.
+ * Attack: any user may create this name in /tmp first, as their own directory or a link to one, and impersonate the
+ * database.
  */
 function claimPrivately(dir: string, { uid, gid }: Account): void {
   try {
@@ -43,7 +43,7 @@ function claimPrivately(dir: string, { uid, gid }: Account): void {
   const isOurs = found.uid === process.getuid?.() || found.uid === uid;
   if (!found.isDirectory() || !isOurs || (found.mode & 0o077) !== 0) {
     const cure = 'remove it, or set a DATA_DIR with a shorter path';
-    throw new EmbeddedPostgresError('NO_ACCESS', `${dir} is not a private directory of ours: ${cure}`);
+    throw new EmbeddedPostgresError('NO_ACCESS', `${dir} is not a private directory of this user: ${cure}`);
   }
   if (uid !== undefined && gid !== undefined && found.uid !== uid) lchownSync(dir, uid, gid);
 }

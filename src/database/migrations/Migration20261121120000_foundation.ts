@@ -40,7 +40,7 @@ export class Migration20261121120000_foundation extends Migration {
   }
 
   private createSessions(): void {
-    // A page keeps room for the new version of its rows, so that a refresh stays within it and touches no index (HOT).
+    // Each page keeps room for new versions of its rows, so that a refresh stays on its page and changes no index (HOT).
     this.addSql(
       `create table "sessions" ("id" uuid not null, "project_id" uuid not null, "user_id" uuid not null, "kind" varchar(16) not null, "aal" smallint not null, "amr" jsonb not null, "generation" int not null, "secret_hash" bytea not null, "user_agent" varchar(512) not null, "address" varchar(64) not null, "created_at" timestamptz(3) not null, "refreshed_at" timestamptz(3) not null, "idle_seconds" int not null, "idle_expires_at" timestamptz(3) not null, "expires_at" timestamptz(3) not null, "refresh_window_at" timestamptz(3) not null, "refresh_count" int not null, "revoked_at" timestamptz(3) null, "revoke_reason" varchar(32) null, primary key ("id")) with (fillfactor = 80)`,
     );
@@ -74,7 +74,7 @@ export class Migration20261121120000_foundation extends Migration {
   }
 
   private createRateLimits(): void {
-    // Unlogged: what is lost in a crash is the count of the last minute.
+    // Unlogged: a crash loses only the counts of the last minutes.
     this.addSql(
       `create unlogged table "rate_limits" ("project_id" uuid not null, "key" varchar(200) not null, "window_ends_at" timestamptz(3) not null, "hits" int not null, primary key ("project_id", "key"))`,
     );

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Makes one partition per day of the audit trail, and what seals it. Rows there were are moved. */
+/** Partitions the audit trail by day and adds its seals. Existing rows are moved. */
 export class Migration20261121160000_audit_trail extends Migration {
   override name = 'Migration20261121160000_audit_trail';
 
@@ -38,7 +38,7 @@ export class Migration20261121160000_audit_trail extends Migration {
     this.addSql(
       `create trigger "audit_events_no_truncate" before truncate on "audit_events" for each statement execute function "audit_events_audit_events_append_only_fn"()`,
     );
-    // Vacuumed by the number of rows that came and went: the queue is nearly always empty.
+    // Vacuumed by the number of inserted and deleted rows: the queue is nearly always empty.
     this.addSql(
       `create table "audit_unsealed" ("id" uuid not null, "project_id" uuid not null, "at" timestamptz(3) not null, primary key ("project_id", "at", "id")) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
     );
@@ -72,7 +72,7 @@ export class Migration20261121160000_audit_trail extends Migration {
   }
 
   private createDays(): void {
-    // Made beside the trail, filled with what was waiting for it, and attached: writers of other days go on meanwhile.
+    // Created beside the trail, filled from the default partition, then attached: writers of other days are not blocked.
     // Triggers of statements fire for the table that the statement names, so each partition needs its own.
     this.addSql(`create function "audit_events_add_part"(part text, bound text, since timestamptz, until timestamptz, source text) returns void as $$
       begin
@@ -97,8 +97,8 @@ export class Migration20261121160000_audit_trail extends Migration {
   }
 
   private createUpkeep(): void {
-    // The default partition takes what is dated far from today. Its rows move on into days of their own, not through the
-    // trail, where they would be queued for sealing a second time.
+    // The default partition receives events dated far from today. Its rows move directly into partitions of their days:
+    // moved through the trail, they would be queued for sealing a second time.
     this.addSql(`create function "audit_events_refile"() returns int as $$
       declare days int;
       begin

@@ -137,9 +137,9 @@ export class Migration20261121160820_accounts extends Migration {
     );
   }
 
-  /** For those who registered before there were accounts. Account and membership take over the user's id. */
+  /** For users who registered before accounts existed. Account and membership take over the user's id. */
   private openAccounts(): void {
-    // An odd factor only mixes the numbers below 2^32: every display code is a different one.
+    // An odd factor permutes the numbers below 2^32, so all display codes differ.
     this.addSql(
       `insert into "accounts" ("id", "project_id", "name", "display_code", "owner_id", "created_at", "updated_at") select "id", "project_id", coalesce(nullif("name", ''), split_part("email", '@', 1)) || $$'s Account$$, upper(lpad(to_hex(row_number() over (order by "id") * 2654435761 % 4294967296), 8, '0')), "id", now(), now() from "users" where not "is_anonymous" and "email" is not null and "deleted_at" is null`,
     );

@@ -12,7 +12,7 @@ export class Migration20261121161000_operators extends Migration {
     this.addSql(
       `alter table "project_settings" add constraint "project_settings_project_id_foreign" foreign key ("project_id") references "projects" ("id")`,
     );
-    // By the bytes of the key: the order of the database's locale does not keep those together that begin alike.
+    // Ordered by the bytes of the key: in the order of a locale, keys with a common prefix are not adjacent.
     this.addSql(
       `create index "users_email_prefix" on "users" ("project_id", "email_key" text_pattern_ops) where "deleted_at" is null`,
     );

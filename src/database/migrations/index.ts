@@ -7,6 +7,10 @@ import { Migration20261121161000_operators } from './Migration20261121161000_ope
 import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
 import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
 import { Migration20261122014403_sessions_of_impersonator } from './Migration20261122014403_sessions_of_impersonator.ts';
+import { Migration20261129010100_operators_of_project } from './Migration20261129010100_operators_of_project.ts';
+import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
+import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
+import { Migration20261129060000_first_proof } from './Migration20261129060000_first_proof.ts';
 import { Migration20261129070100_listed_users } from './Migration20261129070100_listed_users.ts';
 
 /** In the order they run. */
@@ -20,5 +24,9 @@ export const migrations = [
   { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
   { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
   { name: 'Migration20261122014403_sessions_of_impersonator', class: Migration20261122014403_sessions_of_impersonator },
+  { name: 'Migration20261129010100_operators_of_project', class: Migration20261129010100_operators_of_project },
+  { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
+  { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
+  { name: 'Migration20261129060000_first_proof', class: Migration20261129060000_first_proof },
   { name: 'Migration20261129070100_listed_users', class: Migration20261129070100_listed_users },
 ];

@@ -4,22 +4,30 @@ export const english: Words = {
   verifyEmail: {
     title: 'Verify your e-mail address',
     text: (site) =>
-      `Somebody has registered at ${site} with the address that this link was sent to. If it was you, verify the address. If it was not you, close this page: nothing happens then.`,
+      `Someone registered at ${site} with the e-mail address that this link was sent to. If this was you, verify the address. If it was not, close this page. Nothing will change.`,
     button: 'Verify address',
     doneTitle: 'Your address is verified',
-    done: 'You can close this page and go back to the application.',
+    done: 'You can close this page and return to the application.',
+  },
+  rejectRegistration: {
+    title: 'Remove this registration',
+    text: (site) =>
+      `Someone registered at ${site} with the e-mail address that this link was sent to. If this was not you, remove the registration. If it was you, close this page. Nothing will change.`,
+    button: 'This was not me',
+    doneTitle: 'The registration is removed',
+    done: 'Nobody can sign in with it any longer. You can close this page.',
   },
   confirmEmailChange: {
     title: 'Confirm your new e-mail address',
     text: (site) =>
-      `A user of ${site} wants to use the address that this link was sent to from now on. If it is you, confirm it. If it is not you, close this page: nothing happens then.`,
+      `A user of ${site} asked to change their e-mail address to the one that this link was sent to. If this was you, confirm the address. If it was not, close this page. Nothing will change.`,
     button: 'Confirm address',
     doneTitle: 'Your new address is confirmed',
-    done: 'From now on you sign in with it. You can close this page and go back to the application.',
+    done: 'Sign in with it from now on. You can close this page and return to the application.',
   },
   resetPassword: {
     title: 'Choose a new password',
-    text: (site) => `It will be your password at ${site}. You will be signed out on all devices.`,
+    text: (site) => `This will be your password at ${site}. You will be signed out on all devices.`,
     button: 'Save password',
     doneTitle: 'Your new password is saved',
     done: 'You were signed out on all devices. You can close this page and sign in to the application with the new password.',
@@ -29,49 +37,53 @@ export const english: Words = {
   },
   weak: {
     too_short: (minLength) => `This password is too short. It needs at least ${minLength} characters.`,
-    common: () => 'This password is one of those that many people use, so it is guessed first.',
-    context: () => 'This password is too close to your name, to your address or to the name of the service.',
+    common: () => 'This password is too common: many people use it, so it is easy to guess.',
+    context: () => 'This password is too similar to your name, your e-mail address or the name of the service.',
   },
   passwordMissing: 'Enter a new password.',
-  passwordUnusable: 'This password cannot be used: it is too long, or has characters that cannot be typed.',
+  passwordUnusable: 'This password cannot be used: it is too long or contains characters that cannot be typed.',
   forTheApplication: {
     magicLink: {
       title: 'This link opens in the application',
-      text: 'It signs you in to an application, and this page is not part of one. Open the application and sign in there. The link was not used.',
+      text: 'It signs you in to an application, and this page is not part of one. Open the application and sign in there. The link has not been used.',
     },
     invite: {
       title: 'Accept this invitation in the application',
-      text: 'Open the application, and sign in or register with the address that was invited. The invitation was not used.',
+      text: 'Open the application and sign in or register with the e-mail address that was invited. The invitation has not been used.',
     },
     referral: {
-      title: 'This recommendation counts in the application',
-      text: 'Open the application and register there. The recommendation was not used.',
+      title: 'Use this referral in the application',
+      text: 'Open the application and register there. The referral has not been used.',
     },
   },
   troubles: {
     incomplete: {
       title: 'This link is not complete',
-      text: 'Part of it is missing. Open it once more from the mail, or copy all of it.',
+      text: 'A part of it is missing. Open the link again from the mail, or copy all of it.',
     },
     invalid: {
       title: 'This link is not valid',
-      text: 'Open it once more from the mail, or copy all of it. If that does not help, ask for a new one in the application.',
+      text: 'Open the link again from the mail, or copy all of it. If that does not help, request a new link in the application.',
     },
     dead: {
       title: 'This link no longer works',
-      text: 'It was used already, has expired, or was replaced by a newer one. If it was not you who used it, ask for a new one in the application.',
+      text: 'It has already been used, has expired or was replaced by a newer link. If you did not use it, request a new link in the application.',
     },
     taken: {
       title: 'This address is taken',
-      text: 'Another user has it by now. Your own address stays as it was.',
+      text: 'It now belongs to another user. Your own address has not changed.',
+    },
+    verified: {
+      title: 'This address is in use',
+      text: 'The address has been verified or was set by the operators, so this link can no longer remove it. If you did not do this, contact the operators.',
     },
     foreign: {
       title: 'This came from another page',
-      text: 'To protect you, nothing was done. Open the link once more from the mail.',
+      text: 'To protect you, nothing was changed. Open the link again from the mail.',
     },
     unreadable: {
       title: 'This could not be read',
-      text: 'Nothing was done. Open the link once more from the mail.',
+      text: 'Nothing was changed. Open the link again from the mail.',
     },
     limited: { title: 'Too many attempts', text: 'Please try again later.' },
     failed: {

@@ -3,11 +3,11 @@ import { Refusal } from '../../errors.ts';
 import { largestRequest } from '../limits.ts';
 
 /**
- * Throws CALLER_NOT_ALLOWED unless a page of ours sends the form.
+ * Throws CALLER_NOT_ALLOWED unless one of these pages sent the form.
  *
- * There is no cookie, and no form token: the link's token in the form is all that gives it power, and a page elsewhere
- * that knows that token needs no browser of somebody else. So this only keeps pages elsewhere from acting in a reader's
- * name, and at their address. Browsers that do not send Sec-Fetch-Site send the origin.
+ * There is no cookie and no form token. The one-time value in the form is all of its power, and another page that knows
+ * the value needs nobody else's browser. The check only keeps other pages from acting from a reader's address. Browsers
+ * without Sec-Fetch-Site send the origin.
  */
 export function requireOwnPage({ headers }: IncomingMessage, ownOrigin: string): void {
   const site = headers['sec-fetch-site'];

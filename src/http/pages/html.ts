@@ -1,7 +1,7 @@
 import { escapeHtml } from '../../text/escape-html.ts';
 import { style } from './style.ts';
 
-/** Markup of ours. Text becomes part of it only through `html`, which escapes it. */
+/** Trusted markup. Text becomes a part of it only through `html`, which escapes it. */
 export class Html {
   readonly text: string;
 
@@ -9,13 +9,13 @@ export class Html {
     this.text = text;
   }
 
-  /** A template whose values are escaped, unless they are markup themselves. Nothing stands for undefined. */
+  /** A template whose values are escaped unless they are markup. Undefined becomes an empty text. */
   static of(parts: TemplateStringsArray, ...values: readonly (string | Html | undefined)[]): Html {
     const texts = values.map((each) => (each instanceof Html ? each.text : escapeHtml(each ?? '')));
     return new Html(String.raw({ raw: parts }, ...texts));
   }
 
-  /** The sheet stands as it is: the browser compares it with the digest in the policy. */
+  /** The style sheet is not escaped: the browser compares it with the hash in the policy. */
   static readonly style = new Html(`<style>${style}</style>`);
 }
 
@@ -25,13 +25,13 @@ export interface PageParts {
   readonly language: string;
   readonly site: string;
   readonly title: string;
-  /** The heading, when it is not the title. */
+  /** The heading, if it differs from the title. */
   readonly heading?: string;
   readonly body: Html;
 }
 
-// With no-referrer, which the header says, browsers would send `Origin: null` along with the form. By strict-origin no
-// path and no query leaves the page either, and so no token.
+// With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
+// the query, which has the token, do not leave the page either.
 export function layOut({ language, site, title, heading = title, body }: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
@@ -58,12 +58,12 @@ export function paragraph(text: string): Html {
   return html`<p>${text}</p>`;
 }
 
-/** Readers of screens read it out at once. */
+/** Screen readers read it out immediately. */
 export function alertBox(text: string): Html {
   return html`<div class="alert" role="alert" id="problem"><p>${text}</p></div>`;
 }
 
-/** A form that sends itself to the page's own path: without the query, so that the token stands in no address then. */
+/** A form that posts to the path of its page, without the query, so that the token is in no further URL. */
 export function form(path: string, token: string, fields: Html | undefined, button: string): Html {
   return html`<form method="post" action="${path}">
 <input type="hidden" name="token" value="${token}">

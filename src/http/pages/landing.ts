@@ -5,7 +5,7 @@ import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
-import { confirmEmailChange, verifyEmail } from './confirmation.ts';
+import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
@@ -17,9 +17,9 @@ import type { Words } from './words.ts';
 
 export interface LandingOptions {
   readonly callOnBehalf: CallOnBehalf;
-  /** The address that people know the service by. */
+  /** PUBLIC_URL. */
   readonly publicUrl: string;
-  /** Spoken to browsers that ask for none of our languages. */
+  /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly passwordMinLength: number;
   readonly proxyHops: number;
@@ -27,13 +27,14 @@ export interface LandingOptions {
 
 const pages: ReadonlyMap<string, Page> = new Map([
   ['/verify-email', verifyEmail],
+  ['/reject-registration', rejectRegistration],
   ['/confirm-email-change', confirmEmailChange],
   ['/reset-password', passwordReset],
   ['/magic-link', forTheApplication('magicLink')],
   ['/invite', forTheApplication('invite')],
 ]);
 
-/** For links that an application has to take up. What is in them is left alone: the application may still come. */
+/** A page for links that only an application can use. It does not use the link, so that an application still can. */
 function forTheApplication(link: keyof Words['forTheApplication']): Page {
   return {
     async show({ words }) {
@@ -45,7 +46,7 @@ function forTheApplication(link: keyof Words['forTheApplication']): Page {
 
 const referral = forTheApplication('referral');
 
-/** The pages that links lead to where no application has its own. They hold no rule: what they do, AuthService does. */
+/** The pages for links in mail, if no application has its own. They hold no rule and call AuthService. */
 export function landingPages(options: LandingOptions): Gateway {
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
@@ -55,7 +56,7 @@ export function landingPages(options: LandingOptions): Gateway {
     const link = { page, path, values };
     if (!isRead(req) && !(req.method === 'POST' && page.act))
       sendRefusal(res.setHeader('allow', page.act ? 'GET, HEAD, POST' : 'GET, HEAD'), 405);
-    // What is left to fail is the connection.
+    // Only the connection can still fail.
     else answer(link, req, res, options).catch(() => res.destroy());
     return true;
   };
@@ -84,7 +85,7 @@ async function answer(
   const context = contextValuesOf(req, options.proxyHops);
   const gone = new AbortController();
   res.once('close', () => gone.abort());
-  // The rest of a form that is too large is thrown away. Unread, it would hide that the client has gone.
+  // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
   const auth = createClient(AuthService, callOnBehalf(context, gone.signal));
   const view = await see(page, { ...link, site, words, passwordMinLength, auth }, req, origin);

@@ -10,7 +10,7 @@ export function wordsOf(language: Language): Words {
   return languages[language];
 }
 
-/** The language that the browser likes best of those we have (RFC 9110, section 12.5.4). */
+/** The available language that the browser prefers (RFC 9110, section 12.5.4). */
 export function chooseLanguage(acceptLanguage: string, otherwise: Language): Language {
   const wanted = acceptLanguage.split(',').map((each) => {
     const [range = '', ...parameters] = each.split(';').map((part) => part.trim().toLowerCase());
@@ -18,6 +18,6 @@ export function chooseLanguage(acceptLanguage: string, otherwise: Language): Lan
     return { language: range.split('-', 1)[0]!, weight };
   });
   const known = wanted.filter(({ language, weight }) => Object.hasOwn(languages, language) && weight > 0);
-  // Sorting keeps the order of those that are liked alike.
+  // Sorting keeps the order of languages with the same weight.
   return (known.toSorted((a, b) => b.weight - a.weight)[0]?.language as Language | undefined) ?? otherwise;
 }

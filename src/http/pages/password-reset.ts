@@ -4,13 +4,13 @@ import { type Failure, readFailure } from './trouble.ts';
 import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
-/** Asks for the new password. */
+/** The page that asks for a new password. */
 export const passwordReset: Page = {
   async show(visit) {
     const token = tokenOf(visit);
     if (!token) throw new Refusal('TOKEN_REQUIRED');
     const { valid, email } = await visit.auth.verifyResetToken({ token });
-    // Told before anybody has thought of a password.
+    // Before the reader has thought of a password.
     if (!valid) throw new Refusal('RESET_TOKEN_USED_OR_EXPIRED');
     return formView(visit, visit.words.resetPassword, fields(visit, email, false));
   },
@@ -22,16 +22,16 @@ export const passwordReset: Page = {
       return doneView(words.resetPassword);
     } catch (thrown) {
       const failure = readFailure(thrown);
-      const problem = tellPassword(words, failure);
+      const problem = describePassword(words, failure);
       if (problem === undefined && !mayPass(failure)) return troubleView(words, failure);
-      // Only shown: what the form says of the account decides nothing.
+      // The account in the form is only shown. It decides nothing.
       const shown = fields(visit, values.get('account') ?? '', problem !== undefined);
       return formView(visit, words.resetPassword, shown, failure, problem);
     }
   },
 };
 
-/** The account is for the reader, and for the browser, which saves the password under it. */
+/** The account is for the reader and for the browser, which saves the password under it. */
 function fields({ words, passwordMinLength }: Visit, account: string, isRefused: boolean): Html {
   const { account: accountLabel, newPassword, hint } = words.resetPassword;
   const describedBy = isRefused ? 'hint problem' : 'hint';
@@ -42,8 +42,8 @@ function fields({ words, passwordMinLength }: Visit, account: string, isRefused:
 <p class="hint" id="hint">${hint(passwordMinLength)}</p>`;
 }
 
-/** What is wrong with the password, when it is the password that is wrong. */
-function tellPassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
+/** Why the password is refused. Undefined if the failure has another cause. */
+function describePassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
   if (reason === 'PASSWORD_REQUIRED') return words.passwordMissing;
   if (reason === 'INVALID_ARGUMENT' && fields.includes('new_password')) return words.passwordUnusable;
   if (reason !== 'WEAK_PASSWORD') return undefined;

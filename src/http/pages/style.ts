@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Of all pages. Sizes are in rem, so that they follow what the reader has chosen; inputs below 16 px would make phones zoom. */
+/** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
 export const style = `
 :root { color-scheme: light dark; --back: #f4f5f7; --card: #fff; --text: #1b1f24; --faint: #57606a; --edge: #8a929b;
   --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-back: #fdeceb; }
@@ -30,7 +30,7 @@ button { width: 100%; font: inherit; font-size: max(1rem, 16px); font-weight: 60
 
 const digest = createHash('sha256').update(style).digest('base64');
 
-/** Lets a page do nothing but look like this and send its form back to where it came from. */
+/** Permits a page only this style sheet and a form that posts to the same origin. */
 export const contentSecurityPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${digest}'`,

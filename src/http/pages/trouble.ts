@@ -13,17 +13,19 @@ const troubles: Partial<Record<Reason, readonly [status: number, trouble: Troubl
   VERIFICATION_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
   RESET_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
   EMAIL_ALREADY_REGISTERED: [409, 'taken'],
+  EMAIL_ALREADY_VERIFIED: [409, 'verified'],
+  CANNOT_DEMOTE_SELF: [409, 'verified'],
   OVER_REQUEST_RATE_LIMIT: [429, 'limited'],
   CALLER_NOT_ALLOWED: [403, 'foreign'],
   MALFORMED_REQUEST: [400, 'unreadable'],
   ENCODING_NOT_SUPPORTED: [415, 'unreadable'],
   REQUEST_TOO_LARGE: [413, 'unreadable'],
-  // What is wrong with a password has words of its own.
+  // The faults of a password have texts of their own.
   WEAK_PASSWORD: [422, 'invalid'],
   PASSWORD_REQUIRED: [422, 'invalid'],
 };
 
-/** What went wrong, for a page. */
+/** A failed call, as a page needs it. */
 export interface Failure {
   readonly reason: string;
   readonly status: number;
@@ -31,11 +33,11 @@ export interface Failure {
   /** Seconds. */
   readonly retryAfter: number | undefined;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The fields of the request that were wrong. */
+  /** The invalid fields of the request. */
   readonly fields: readonly string[];
 }
 
-/** Reads what a call has thrown, or a refusal of our own. */
+/** Reads the error of a call, or a refusal of the page itself. */
 export function readFailure(thrown: unknown): Failure {
   const error = thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
   const { reason = '', metadata = {} } = error.findDetails(ErrorInfoSchema)[0] ?? {};

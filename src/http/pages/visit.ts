@@ -4,16 +4,16 @@ import { alertBox, form, type Html, html, paragraph } from './html.ts';
 import type { Failure } from './trouble.ts';
 import type { Deed, Words } from './words.ts';
 
-/** Somebody at a page of ours. */
+/** One request for a page. */
 export interface Visit {
   readonly path: string;
   readonly site: string;
   readonly words: Words;
-  /** Code points that a new password must have at least. */
+  /** Minimum number of code points of a new password. */
   readonly passwordMinLength: number;
-  /** Calls as if the browser called. */
+  /** AuthService, called with the origin of the browser's request. */
   readonly auth: Client<typeof AuthService>;
-  /** What stands in the link or, once it was sent, in the form. */
+  /** The values of the link or, after a POST, of the form. */
   readonly values: URLSearchParams;
 }
 
@@ -22,16 +22,16 @@ export interface View {
   readonly status: number;
   readonly title: string;
   readonly body: Html;
-  /** Whether it tells of an error. */
+  /** Whether the page shows an error. */
   readonly isError?: boolean;
   /** Seconds. */
   readonly retryAfter?: number | undefined;
 }
 
 export interface Page {
-  /** For GET, and HEAD: changes nothing, whoever opens the link ahead of its reader (scanners of mail, previews). */
+  /** For GET and HEAD. Changes nothing: virus scanners and link previews open links before their reader. */
   show(visit: Visit): Promise<View>;
-  /** For POST: does what the form says. */
+  /** For POST. Performs the action of the form. */
   act?(visit: Visit): Promise<View>;
 }
 
@@ -39,14 +39,14 @@ export function tokenOf({ values }: Visit): string {
   return values.get('token') ?? '';
 }
 
-/** The form of a page, to be filled in or, after a failure that may pass, sent once more. */
+/** The form of a page, empty or, after a failure that can pass, to be sent again. */
 export function formView(visit: Visit, deed: Deed, fields?: Html, failure?: Failure, problem?: string): View {
   const { path, site, words } = visit;
-  const told = failure && (problem ?? tellTrouble(words, failure));
+  const alert = failure && (problem ?? describeTrouble(words, failure));
   return {
     status: failure?.status ?? 200,
     title: deed.title,
-    body: html`${told === undefined ? paragraph(deed.text(site)) : alertBox(told)}
+    body: html`${alert === undefined ? paragraph(deed.text(site)) : alertBox(alert)}
 ${form(path, tokenOf(visit), fields, deed.button)}`,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
@@ -57,19 +57,19 @@ export function doneView({ doneTitle, done }: Deed): View {
   return { status: 200, title: doneTitle, body: html`<p role="status">${done}</p>` };
 }
 
-/** The end of the way: there is nothing on the page to try again. */
+/** A page that shows an error and has no form. */
 export function troubleView(words: Words, failure: Failure): View {
   const { title } = words.troubles[failure.trouble];
   const { status, retryAfter } = failure;
-  return { status, title, body: alertBox(tellTrouble(words, failure)), isError: true, retryAfter };
+  return { status, title, body: alertBox(describeTrouble(words, failure)), isError: true, retryAfter };
 }
 
-/** Whether the same form may do later. */
+/** Whether the same form can succeed later. */
 export function mayPass({ trouble }: Failure): boolean {
   return trouble === 'limited' || trouble === 'failed';
 }
 
-function tellTrouble(words: Words, { trouble, retryAfter }: Failure): string {
+function describeTrouble(words: Words, { trouble, retryAfter }: Failure): string {
   const { text } = words.troubles[trouble];
   return trouble === 'limited' && retryAfter !== undefined ? words.wait(retryAfter) : text;
 }

@@ -1,7 +1,7 @@
-/** A page with one button. */
+/** The texts of a page with one button. */
 export interface Deed {
   readonly title: string;
-  /** What the button does, so that who did not ask for it leaves it alone. */
+  /** What the button does. A reader who did not ask for it then knows to leave it alone. */
   readonly text: (site: string) => string;
   readonly button: string;
   readonly doneTitle: string;
@@ -13,26 +13,36 @@ interface Notice {
   readonly text: string;
 }
 
-/** Everything that the pages say, in one language. */
+/** All texts of the pages in one language. */
 export interface Words {
   readonly verifyEmail: Deed;
+  readonly rejectRegistration: Deed;
   readonly confirmEmailChange: Deed;
   readonly resetPassword: Deed & {
     readonly account: string;
     readonly newPassword: string;
     readonly hint: (minLength: number) => string;
   };
-  /** Of a password that is refused, by the service's reason. */
+  /** Why a password is refused, by the reason that the service gives. */
   readonly weak: Readonly<Record<'too_short' | 'common' | 'context', (minLength: string) => string>>;
   readonly passwordMissing: string;
   readonly passwordUnusable: string;
-  /** Links that only an application can do something with. */
+  /** Pages for links that only an application can use. */
   readonly forTheApplication: Readonly<Record<'magicLink' | 'invite' | 'referral', Notice>>;
   readonly troubles: Readonly<Record<Trouble, Notice>>;
   readonly wait: (seconds: number) => string;
-  /** Before the title of a page that tells of an error. */
+  /** Precedes the title of a page that shows an error. */
   readonly error: string;
 }
 
-/** What may be wrong, as people need to tell it apart. */
-export type Trouble = 'incomplete' | 'invalid' | 'dead' | 'taken' | 'foreign' | 'unreadable' | 'limited' | 'failed';
+/** The kinds of errors that a reader has to distinguish. */
+export type Trouble =
+  | 'incomplete'
+  | 'invalid'
+  | 'dead'
+  | 'taken'
+  | 'verified'
+  | 'foreign'
+  | 'unreadable'
+  | 'limited'
+  | 'failed';

@@ -10,11 +10,11 @@ import { Timings } from './timings.ts';
 
 const systems = ['grpc', 'connectrpc'] as const;
 
-/** What is known of one method. Its timings stand at the place of their code, one list for each system. */
+/** The counts of one method. Timings are indexed by status code, with one list for each system. */
 class MethodCounts {
   readonly name: string;
   readonly timings: Readonly<Record<(typeof systems)[number], (Timings | undefined)[]>> = { grpc: [], connectrpc: [] };
-  // INTERNAL is there from the start: of a series that begins with 1, Prometheus sees no increase.
+  // INTERNAL exists from the start, because Prometheus sees no increase in a series that begins with 1.
   readonly refusals = new Map<string, number>([['INTERNAL', 0]]);
 
   constructor({ parent, name }: DescMethod) {
@@ -26,7 +26,7 @@ class MethodCounts {
   }
 }
 
-/** Counts and times the calls of the methods it is made for. Nothing here is allocated for a call. */
+/** Counts and times the calls of the given methods. Nothing is allocated per call. */
 export class CallMetrics implements CallCounter {
   readonly #methods: ReadonlyMap<DescMethod, MethodCounts>;
   readonly #outcomes = new Outcomes();
@@ -52,14 +52,14 @@ export class CallMetrics implements CallCounter {
   }
 
   expose(to: Exposition): void {
-    to.histogram('rpc_server_call_duration_seconds', 'How long calls took, by method and how they ended.', () =>
+    to.histogram('rpc_server_call_duration_seconds', 'Duration of calls, by method and status.', () =>
       this.#durations(),
     );
-    to.gauge('gatehouse_calls_in_flight', 'Calls that have begun and not ended.', 'sum', () => this.#inFlight);
-    to.counter('gatehouse_calls_shed_total', 'Calls refused at once because MAX_IN_FLIGHT was reached.', () =>
+    to.gauge('gatehouse_calls_in_flight', 'Calls in progress.', 'sum', () => this.#inFlight);
+    to.counter('gatehouse_calls_shed_total', 'Calls refused because MAX_IN_FLIGHT was reached.', () =>
       this.#each().reduce((sum, each) => sum + each.refused('SERVER_BUSY'), 0),
     );
-    to.counter('gatehouse_calls_rate_limited_total', 'Calls refused over a budget.', () =>
+    to.counter('gatehouse_calls_rate_limited_total', 'Calls refused because of a call budget.', () =>
       this.#each().map((each) => [{ rpc_method: each.name }, each.refused('OVER_REQUEST_RATE_LIMIT')]),
     );
     to.counter('gatehouse_refusals_total', 'Calls refused, by reason.', () =>

@@ -6,21 +6,21 @@ type Labels = Readonly<Record<string, string>>;
 /** One series of a metric. */
 export type Series<T> = readonly [labels: Labels, value: T];
 
-/** A number stands for the one series of a metric without labels, undefined for none at the moment. */
+/** A number is the only series of a metric without labels; undefined leaves the series out. */
 type Read = () => number | undefined | Iterable<Series<number>>;
 
-/** What the workers of one replica say together. */
-export type Together = Extract<Aggregator, 'sum' | 'min' | 'max' | 'first'>;
+/** How the values of several workers are combined. */
+export type Aggregation = Extract<Aggregator, 'sum' | 'min' | 'max' | 'first'>;
 
-/** A metric with its series as plain data, so that a worker can hand it over. */
-export interface Told {
+/** A metric with its series as plain data, for messages between processes. */
+export interface MetricData {
   readonly name: string;
   readonly type: string;
 }
 
 /**
- * The metrics of one replica in Prometheus's text format. Whoever counts keeps plain numbers; they are asked for them
- * when somebody scrapes. Labels hold names out of our own code and contract, never anything of a caller.
+ * The metrics of one replica in Prometheus's text format. Components keep plain numbers, which are read at a scrape. Labels
+ * contain names of our own code and contract, never anything from a caller.
  */
 export class Exposition {
   readonly #registry = new Registry();
@@ -29,16 +29,16 @@ export class Exposition {
     this.#register(name, help, 'counter', 'sum', () => toLines(read()));
   }
 
-  gauge(name: string, help: string, together: Together, read: Read): void {
-    this.#register(name, help, 'gauge', together, () => toLines(read()));
+  gauge(name: string, help: string, aggregation: Aggregation, read: Read): void {
+    this.#register(name, help, 'gauge', aggregation, () => toLines(read()));
   }
 
   histogram(name: string, help: string, read: () => Iterable<Series<Timings>>): void {
     this.#register(name, help, 'histogram', 'sum', () => [...read()].flatMap((each) => toBuckets(name, each)));
   }
 
-  /** prom-client's own classes keep the numbers themselves. Of a metric its registry uses no more than this. */
-  #register(name: string, help: string, type: string, aggregator: Together, read: () => unknown[]): void {
+  /** prom-client's own classes would store the numbers. This is all that its registry uses of a metric. */
+  #register(name: string, help: string, type: string, aggregator: Aggregation, read: () => unknown[]): void {
     const get = async () => ({ name, help, type, aggregator, values: read() });
     this.#registry.registerMetric({ name, get } as unknown as Metric);
   }
@@ -47,14 +47,14 @@ export class Exposition {
     return this.#registry.metrics();
   }
 
-  tell(): Promise<readonly Told[]> {
-    return toldBy(this.#registry);
+  toData(): Promise<readonly MetricData[]> {
+    return dataOf(this.#registry);
   }
 }
 
-export async function toldBy(registry: Registry): Promise<readonly Told[]> {
-  // Its declarations have numbers for the types of metrics, where there are names.
-  return (await registry.getMetricsAsJSON()) as unknown as Told[];
+export async function dataOf(registry: Registry): Promise<readonly MetricData[]> {
+  // prom-client declares numbers for the types of metrics, but returns names.
+  return (await registry.getMetricsAsJSON()) as unknown as MetricData[];
 }
 
 function toLines(found: ReturnType<Read>) {

@@ -1,6 +1,6 @@
 import type { Exposition, Series } from './exposition.ts';
 
-/** How background jobs fare. */
+/** Failures and successes of background jobs. */
 export class JobMetrics {
   readonly #jobs = new Map<string, { failures: number; succeededAt: number | undefined }>();
   readonly #now: () => Date;
@@ -10,19 +10,19 @@ export class JobMetrics {
     this.#now = now;
   }
 
-  ended(name: string, isGood: boolean): void {
+  ended(name: string, hasSucceeded: boolean): void {
     const job = this.#jobs.get(name);
     if (!job) return;
-    if (isGood) job.succeededAt = this.#now().getTime();
+    if (hasSucceeded) job.succeededAt = this.#now().getTime();
     else job.failures++;
   }
 
-  // Not under `job`, which is Prometheus's own label of whatever it scrapes.
+  // The label is not `job`, which Prometheus itself sets.
   expose(to: Exposition): void {
     to.counter('gatehouse_job_failures_total', 'Runs of background jobs that failed.', () =>
       [...this.#jobs].map(([name, { failures }]) => [{ name }, failures]),
     );
-    to.gauge('gatehouse_job_last_success_timestamp_seconds', 'When a job last succeeded.', 'min', () =>
+    to.gauge('gatehouse_job_last_success_timestamp_seconds', 'Time of the last successful run.', 'min', () =>
       [...this.#jobs].flatMap(([name, { succeededAt }]): Series<number>[] =>
         succeededAt === undefined ? [] : [[{ name }, succeededAt / 1000]],
       ),

@@ -1,21 +1,16 @@
 import type { Exposition } from './exposition.ts';
 
-/** What a replica's mail is told by. */
+/** The part of the dispatcher that the metrics read. */
 export interface MailView {
   readonly queue: { readonly length: number; readonly oldest: number };
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-/** How mail fares. The queue is the installation's, so that every replica tells of the same. */
+/** The queue is that of the installation, so every replica reports the same length. */
 export function exposeMail(to: Exposition, mail: MailView): void {
-  to.gauge('gatehouse_mail_queue_length', 'Mails that wait to be sent.', 'max', () => mail.queue.length);
-  to.gauge(
-    'gatehouse_mail_queue_oldest_seconds',
-    'For how long the oldest mail waits.',
-    'max',
-    () => mail.queue.oldest,
-  );
-  to.counter('gatehouse_mails_total', 'Mails by what became of a try to send them.', () =>
+  to.gauge('gatehouse_mail_queue_length', 'Queued mails.', 'max', () => mail.queue.length);
+  to.gauge('gatehouse_mail_queue_oldest_seconds', 'Age of the oldest queued mail.', 'max', () => mail.queue.oldest);
+  to.counter('gatehouse_mails_total', 'Attempts to send a mail, by outcome.', () =>
     Object.entries(mail.outcomes).map(([outcome, count]) => [{ outcome }, count]),
   );
 }

@@ -1,13 +1,13 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { CallCounter } from '../../rpc/telemetry.ts';
 import { CallMetrics } from './calls.ts';
-import { Exposition, type Told, toldBy } from './exposition.ts';
+import { dataOf, Exposition, type MetricData } from './exposition.ts';
 import { JobMetrics } from './jobs.ts';
 import { exposeMail, type MailView } from './mail.ts';
 import { ResourceMetrics, type Resources } from './resources.ts';
 import { processMetrics } from './runtime.ts';
 
-/** Everything that one replica counts, for Prometheus to scrape. */
+/** All metrics of one replica, for Prometheus to scrape. */
 export class Metrics {
   readonly #exposition = new Exposition();
   readonly #process = processMetrics();
@@ -16,7 +16,7 @@ export class Metrics {
 
   constructor(version: string, now: () => Date) {
     this.#now = now;
-    this.#exposition.gauge('gatehouse_build_info', 'Which version runs.', 'first', () => [[{ version }, 1]]);
+    this.#exposition.gauge('gatehouse_build_info', 'The running version.', 'first', () => [[{ version }, 1]]);
   }
 
   countCalls(methods: readonly DescMethod[]): CallCounter {
@@ -25,11 +25,11 @@ export class Metrics {
     return calls;
   }
 
-  /** Answers with what to call when a run of one of these jobs has ended. */
-  countJobs(names: readonly string[]): (name: string, isGood: boolean) => void {
+  /** Returns the function to call after each run of one of these jobs. */
+  countJobs(names: readonly string[]): (name: string, hasSucceeded: boolean) => void {
     const jobs = new JobMetrics(names, this.#now);
     jobs.expose(this.#exposition);
-    return (name, isGood) => jobs.ended(name, isGood);
+    return (name, hasSucceeded) => jobs.ended(name, hasSucceeded);
   }
 
   watchMail(mail: MailView): void {
@@ -40,13 +40,13 @@ export class Metrics {
     this.resources.expose(this.#exposition, resources, this.#now);
   }
 
-  /** All of it in Prometheus's text format, version 0.0.4. */
+  /** All metrics in Prometheus's text format, version 0.0.4. */
   async scrape(): Promise<string> {
     return [await this.#exposition.text(), await this.#process.metrics()].join('\n');
   }
 
   /** The same as plain data. */
-  async tell(): Promise<readonly Told[]> {
-    return [...(await this.#exposition.tell()), ...(await toldBy(this.#process))];
+  async toData(): Promise<readonly MetricData[]> {
+    return [...(await this.#exposition.toData()), ...(await dataOf(this.#process))];
   }
 }

@@ -9,7 +9,7 @@ import type { Exposition } from './exposition.ts';
 const { signIn, signInWithMagicLink } = AuthService.method;
 const { refresh } = SessionService.method;
 
-/** By the reason of the refusal or, where the caller is not told which it was, the cause in its audit event or the budget. */
+/** By the reason of the refusal or, where the response hides it, by the cause in the audit event or by the budget. */
 const signInOutcomes: Readonly<Record<string, string>> = {
   unknown_email: 'unknown_email',
   wrong_password: 'wrong_password',
@@ -39,7 +39,7 @@ const refreshResults: Readonly<Record<string, string>> = {
   OVER_REQUEST_RATE_LIMIT: 'limited',
 };
 
-/** How sign-ins and refreshes end, as operators ask about them. */
+/** The outcomes of sign-ins and refreshes. */
 export class Outcomes {
   readonly #signIns = tally('success', 'other', ...Object.values(signInOutcomes));
   readonly #codesRefused = tally(...Object.values(codeRefusals));
@@ -58,9 +58,9 @@ export class Outcomes {
   }
 
   #countRefresh(remark: string | undefined, refusal: Refusal | undefined): void {
-    const answered = remark === 'replayed' ? 'replayed' : 'fresh';
-    add(this.#refreshes, refusal ? (refreshResults[refusal.reason] ?? 'other') : answered);
-    // Once per session: whoever comes with a token of it later is refused, and no news.
+    const success = remark === 'replayed' ? 'replayed' : 'fresh';
+    add(this.#refreshes, refusal ? (refreshResults[refusal.reason] ?? 'other') : success);
+    // Counted once per session: later refreshes with its tokens are only refused.
     if (remark === 'auth.refresh_reuse') this.#reuseDetected++;
   }
 
@@ -68,7 +68,7 @@ export class Outcomes {
     to.counter('gatehouse_sign_ins_total', 'Sign-ins with a password, by outcome.', () =>
       [...this.#signIns].map(([outcome, count]) => [{ outcome }, count]),
     );
-    to.counter('gatehouse_codes_refused_total', 'Codes of mails that were refused, by result.', () =>
+    to.counter('gatehouse_codes_refused_total', 'Refused codes of magic link mails, by result.', () =>
       [...this.#codesRefused].map(([result, count]) => [{ result }, count]),
     );
     to.counter('gatehouse_refreshes_total', 'Refreshes, by result.', () =>
@@ -76,7 +76,7 @@ export class Outcomes {
     );
     to.counter(
       'gatehouse_refresh_reuse_detected_total',
-      'Sessions ended because a used token came back.',
+      'Sessions revoked because a refresh token was reused.',
       () => this.#reuseDetected,
     );
   }

@@ -1,7 +1,7 @@
 import type { Exposition, Series } from './exposition.ts';
 import { Timings } from './timings.ts';
 
-/** What a replica has to share out. Asked at every scrape, so all of it is at hand already. */
+/** The limited resources of a replica. They are read at every scrape, so reading must be cheap. */
 export interface Resources {
   readonly isReady: () => boolean;
   readonly hashing: () => { readonly running: number; readonly waiting: number; readonly limit: number };
@@ -11,7 +11,7 @@ export interface Resources {
     readonly waiting: number;
     readonly limit: number;
   };
-  /** How often each operation began anew because of a conflict. */
+  /** How often each operation was repeated because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
   readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
   readonly unsealedEvents: () => { readonly count: number; readonly oldest: Date | null };
@@ -21,12 +21,12 @@ export interface Resources {
 
 const dayMs = 86_400_000;
 
-/** Times what resources are waited for or used, and exposes how much of them is taken. */
+/** Times the waits for and the uses of resources, and exposes how much of them is in use. */
 export class ResourceMetrics {
   readonly hashes = new Timings();
   readonly poolWaits = new Timings();
 
-  /** A hash that fails counts too. */
+  /** Also counts a hash that fails. */
   readonly timeHash = async <T>(hash: () => Promise<T>): Promise<T> => {
     const startedAt = performance.now();
     try {
@@ -38,9 +38,7 @@ export class ResourceMetrics {
 
   expose(to: Exposition, resources: Resources, now: () => Date): void {
     const { isReady, signingKeys } = resources;
-    to.gauge('gatehouse_ready', 'Whether the replica says that it can serve: 1 or 0.', 'max', () =>
-      isReady() ? 1 : 0,
-    );
+    to.gauge('gatehouse_ready', 'Whether the replica reports itself ready: 1 or 0.', 'max', () => (isReady() ? 1 : 0));
     this.#exposeHashing(to, resources);
     this.#exposeDatabase(to, resources);
     exposeKeys(to, signingKeys, now);
@@ -50,16 +48,14 @@ export class ResourceMetrics {
 
   #exposeHashing(to: Exposition, { hashing }: Resources): void {
     to.gauge('gatehouse_hashes_in_flight', 'Passwords being hashed.', 'sum', () => hashing().running);
-    to.gauge('gatehouse_hash_queue_length', 'Calls waiting for their turn to hash.', 'sum', () => hashing().waiting);
+    to.gauge('gatehouse_hash_queue_length', 'Calls waiting to hash a password.', 'sum', () => hashing().waiting);
     to.gauge(
       'gatehouse_hash_queue_limit',
       'Calls that may wait; further ones are refused.',
       'sum',
       () => hashing().limit,
     );
-    to.histogram('gatehouse_hash_duration_seconds', 'How long hashes took, their wait aside.', () => [
-      [{}, this.hashes],
-    ]);
+    to.histogram('gatehouse_hash_duration_seconds', 'Duration of hashes, without the wait.', () => [[{}, this.hashes]]);
   }
 
   #exposeDatabase(to: Exposition, { pool, retries }: Resources): void {
@@ -72,10 +68,8 @@ export class ResourceMetrics {
     });
     to.gauge('gatehouse_database_pool_limit', 'Connections the replica may open.', 'sum', () => pool().limit);
     to.gauge('gatehouse_database_pool_waiting', 'Queries waiting for a connection.', 'sum', () => pool().waiting);
-    to.histogram('gatehouse_database_pool_wait_seconds', 'How long queries waited for a connection.', () => [
-      [{}, this.poolWaits],
-    ]);
-    to.counter('gatehouse_transaction_retries_total', 'Transactions begun anew after a conflict.', () =>
+    to.histogram('gatehouse_database_pool_wait_seconds', 'Wait for a connection.', () => [[{}, this.poolWaits]]);
+    to.counter('gatehouse_transaction_retries_total', 'Transactions repeated after a conflict.', () =>
       [...retries].map(([operation, count]) => [{ operation }, count]),
     );
   }
@@ -85,7 +79,7 @@ function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => D
   to.gauge('gatehouse_signing_keys', 'Signing keys by state.', 'max', () =>
     byState(keys()).map(([state, since]) => [{ state }, since.length]),
   );
-  to.gauge('gatehouse_signing_key_age_seconds', 'How long the oldest key has been in its state.', 'max', () =>
+  to.gauge('gatehouse_signing_key_age_seconds', 'How long the oldest key has been in this state.', 'max', () =>
     byState(keys()).flatMap(([state, since]): Series<number>[] =>
       since.length > 0 ? [[{ state }, (now().getTime() - Math.min(...since)) / 1000]] : [],
     ),
@@ -95,18 +89,18 @@ function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => D
 function exposeTrail(to: Exposition, { unsealedEvents }: Resources, now: () => Date): void {
   to.gauge(
     'gatehouse_audit_unsealed_events',
-    'Audit events without a seal, when the replica last looked.',
+    'Audit events without a seal, when the replica last checked.',
     'max',
     () => unsealedEvents().count,
   );
-  to.gauge('gatehouse_audit_unsealed_age_seconds', 'How old the oldest of them is.', 'max', () => {
+  to.gauge('gatehouse_audit_unsealed_age_seconds', 'Age of the oldest audit event without a seal.', 'max', () => {
     const { oldest } = unsealedEvents();
     return oldest ? Math.max(0, (now().getTime() - oldest.getTime()) / 1000) : 0;
   });
 }
 
 function exposeCertificate(to: Exposition, { certificateDaysLeft }: Resources, now: () => Date): void {
-  to.gauge('gatehouse_certificate_expiry_timestamp_seconds', 'When the TLS certificate expires.', 'min', () => {
+  to.gauge('gatehouse_certificate_expiry_timestamp_seconds', 'Expiry of the TLS certificate.', 'min', () => {
     const at = now();
     const left = certificateDaysLeft(at);
     return left && (at.getTime() + left * dayMs) / 1000;

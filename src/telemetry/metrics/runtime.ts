@@ -1,29 +1,29 @@
 import { performance } from 'node:perf_hooks';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Together } from './exposition.ts';
+import type { Aggregation } from './exposition.ts';
 
-let made: Registry | undefined;
+let registryOfProcess: Registry | undefined;
 
 /**
- * The metrics of the process: CPU, memory, garbage collection, and how late the event loop is and how busy. Made once,
- * however many replicas run in it. Delay and utilisation are those since the last scrape.
+ * The metrics of the process: CPU, memory, garbage collection, and the delay and utilisation of the event loop since the
+ * last scrape. Created once, even if several replicas run in the process.
  */
 export function processMetrics(): Registry {
-  made ??= makeRegistry();
-  return made;
+  registryOfProcess ??= createRegistry();
+  return registryOfProcess;
 }
 
-function makeRegistry(): Registry {
+function createRegistry(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const name of registry.getMetricsAsArray().map((each) => each.name)) {
-    const together = togetherOf(name);
-    if (together) Object.assign(registry.getSingleMetric(name)!, { aggregator: together });
+    const aggregator = aggregationOf(name);
+    if (aggregator) Object.assign(registry.getSingleMetric(name)!, { aggregator });
   }
   let last = performance.eventLoopUtilization();
   new Gauge({
     name: 'nodejs_eventloop_utilization_ratio',
-    help: 'The share of the time in which the event loop was not idle.',
+    help: 'Share of time in which the event loop was busy.',
     aggregator: 'max',
     registers: [registry],
     collect() {
@@ -35,8 +35,8 @@ function makeRegistry(): Registry {
   return registry;
 }
 
-/** Of several processes the slowest event loop counts, and the start of the first. Undefined where prom-client's own do. */
-function togetherOf(name: string): Together | undefined {
+/** For several processes: the slowest event loop, and the earliest start. Undefined keeps prom-client's default. */
+function aggregationOf(name: string): Aggregation | undefined {
   if (name === 'process_start_time_seconds') return 'min';
   return name.startsWith('nodejs_eventloop_lag') ? 'max' : undefined;
 }

@@ -7,8 +7,8 @@ import { inSpan } from './spans.ts';
 import { readTraceContext } from './trace-context.ts';
 
 /**
- * One server span for each call, by OpenTelemetry's conventions for RPC: what was called and how it ended, never by whom
- * and with what. A refusal that the caller had coming is no error of the span.
+ * One server span for each call, by OpenTelemetry's conventions for RPC. It contains the method and the status, but neither
+ * the caller nor the request. The span has an error only when the service failed.
  */
 export function traceCalls(tracer: Tracer): Interceptor {
   return (next) => async (req) => {
@@ -37,11 +37,11 @@ function describe(span: Span, { code, cause }: ConnectError): void {
   if (cause instanceof Refusal) span.setAttribute('gatehouse.reason', cause.reason);
   if (!isFailure(code)) return;
   span.setAttribute('error.type', status);
-  // Without a message, and without an exception event: what was thrown may quote what was sent.
+  // Without a message and without an exception event, because an error may quote the request.
   span.setStatus({ code: SpanStatusCode.ERROR });
 }
 
-/** A span around the transaction of each call that has one, with all its attempts. Stands inside the unit of work. */
+/** A span around the transaction of a call, with all its attempts. Runs inside the unit of work. */
 export function traceTransactions(tracer: Tracer): Interceptor {
   return (next) => (req) => {
     const work = req.contextValues.get(kWork);

@@ -4,27 +4,27 @@ import packageJson from '../../../package.json' with { type: 'json' };
 
 export interface TraceExport {
   readonly tracer: Tracer;
-  /** Sends what is left. */
+  /** Sends the remaining spans. */
   stop(): Promise<void>;
 }
 
-// Not one of our dependencies: whoever wants traces installs it. As a variable, so that nothing looks for it before.
+// Not a dependency: operators who want traces install it. A variable, so that compilers and bundlers do not look for it.
 const sdk = '@opentelemetry/sdk-node';
 
 /**
- * Starts OpenTelemetry's SDK, which reads its own OTEL_* variables: where to send traces, and how many. Undefined when it
- * is not installed.
+ * Starts OpenTelemetry's SDK, which reads its destination and its sampling from OTEL_* variables. Undefined when it is not
+ * installed.
  */
 export async function startTraceExport(serviceName: string | undefined): Promise<TraceExport | undefined> {
   const { NodeSDK } = await import(sdk).catch(ignoreMissing);
   if (!NodeSDK) return undefined;
-  // Traces only: it would send metrics and logs too, and we have better ones.
-  const nothingElse = { instrumentations: [], metricReaders: [], logRecordProcessors: [] };
-  const exporting = new NodeSDK({ ...nothingElse, ...(serviceName && { serviceName }) });
+  // Traces only: by default the SDK would also send metrics and logs.
+  const tracesOnly = { instrumentations: [], metricReaders: [], logRecordProcessors: [] };
+  const exporting = new NodeSDK({ ...tracesOnly, ...(serviceName && { serviceName }) });
   exporting.start();
   return {
     tracer: trace.getTracer('gatehouse', packageJson.version),
-    // Neither an answer nor an error of whoever collects them keeps us from ending.
+    // A collector that fails or does not respond must not delay the end of the process.
     stop: () => Promise.race([exporting.shutdown().catch(() => {}), sleep(2000)]),
   };
 }

@@ -1,6 +1,6 @@
 import { type Attributes, context, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 
-/** Runs the work in a span below the active one. Outside of any traced call there is none, and none is begun. */
+/** Runs the work in a child of the active span. Outside traced calls no span is started. */
 export async function inSpan<T>(
   tracer: Tracer,
   name: string,
@@ -14,7 +14,7 @@ export async function inSpan<T>(
   try {
     return await context.with(trace.setSpan(above, span), work);
   } catch (thrown) {
-    // Which kind of error, and not its message, which may quote values.
+    // Only the type of the error, because its message may quote values.
     span.setStatus({ code: SpanStatusCode.ERROR }).setAttribute('error.type', typeOf(thrown));
     throw thrown;
   } finally {

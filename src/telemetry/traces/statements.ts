@@ -6,12 +6,12 @@ import { inSpan } from './spans.ts';
 type Query = (text: unknown, ...rest: unknown[]) => Promise<unknown>;
 
 /**
- * A client span for each statement that a traced call sends over this pool, by OpenTelemetry's conventions for databases
- * but for the statement's text: the ORM writes values into it.
+ * A client span for each statement that a traced call sends over this pool. The attributes are those of OpenTelemetry's
+ * conventions for databases, except for the statement's text: the name identifies it.
  */
 export function traceStatements(tracer: Tracer, pool: pg.Pool): void {
   const known = new WeakSet<pg.PoolClient>();
-  // At each use and not at the connecting, because there may be connections already.
+  // On acquire instead of connect, because the pool may have connections already.
   pool.on('acquire', (client) => {
     if (known.has(client)) return;
     known.add(client);
@@ -23,7 +23,7 @@ export function traceStatements(tracer: Tracer, pool: pg.Pool): void {
   });
 }
 
-/** The name of a prepared statement, of another one its verb. */
+/** The name of a prepared statement, or the verb of another one. */
 function summaryOf(text: unknown): string {
   if (typeof text !== 'string') return (text as { name?: string }).name ?? 'statement';
   return nameOf(text) ?? /^\s*([a-z]+)/i.exec(text)?.[1]?.toLowerCase() ?? 'statement';

@@ -1,0 +1,83 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { BillingEventOutcome } from '../../../gen/gatehouse/v1/account_pb.ts';
+import { audit } from '../../audit/event.ts';
+import { statement } from '../../database/statement.ts';
+import { Refusal } from '../../errors.ts';
+import { change, projectOf } from '../../rpc/context.ts';
+import type { AccountDeps, AccountMethods } from '../deps.ts';
+import type { SubscriptionStatus } from './subscription.ts';
+import { readBillingEvent, type SubscriptionChange, verifyWebhook } from './webhook.ts';
+
+const { APPLIED, DUPLICATE, STALE, IGNORED } = BillingEventOutcome;
+
+export function applyBillingEvent({ now, billingSecrets }: AccountDeps): AccountMethods['applyBillingEvent'] {
+  return async (webhook, context) => {
+    verifyWebhook(webhook, billingSecrets, now());
+    const key = { projectId: projectOf(context), eventId: webhook.webhookId };
+    const event = readBillingEvent(webhook.payload);
+    return change(context, async (em) => {
+      const { outcome, ownerId } = await applyOnce(em, key, event, now());
+      if (outcome === APPLIED) audit(em, context, { action: 'account.subscription', userId: ownerId }, now());
+      return { outcome };
+    });
+  };
+}
+
+interface EventKey {
+  readonly projectId: string;
+  readonly eventId: string;
+}
+
+const note = statement<{ id: string }, EventKey & { now: Date }>(
+  'billing_event_note',
+  `insert into billing_events (project_id, event_id, received_at) values (:projectId, :eventId, :now)
+   on conflict (project_id, event_id) do nothing returning event_id as id`,
+);
+
+interface AppliedChange {
+  readonly projectId: string;
+  readonly accountId: string;
+  readonly status: SubscriptionStatus;
+  /** Null leaves the column unchanged, like a null start or end of the period. */
+  readonly plan: string | null;
+  readonly periodStart: Date | null;
+  readonly periodEnd: Date | null;
+  readonly happenedAt: Date;
+  readonly now: Date;
+}
+
+// Of two events of one moment the one that is received last counts.
+const apply = statement<{ ownerId: string | null }, AppliedChange>(
+  'subscription_apply',
+  `update subscriptions set status = :status, plan = coalesce(:plan, plan),
+     current_period_start = coalesce(:periodStart, current_period_start),
+     current_period_end = coalesce(:periodEnd, current_period_end), last_event_at = :happenedAt, updated_at = :now
+   where project_id = :projectId and account_id = :accountId and (last_event_at is null or last_event_at <= :happenedAt)
+   returning (select owner_id from accounts where id = account_id) as "ownerId"`,
+);
+
+const look = statement<{ id: string }, { projectId: string; accountId: string }>(
+  'subscription_look',
+  'select account_id as id from subscriptions where project_id = :projectId and account_id = :accountId',
+);
+
+/**
+ * Applies an event once, and never over a later one. Of parallel calls with one event the first applies it. The others wait
+ * until its transaction has ended; when that fails, the next one applies the event. Returns the account's owner, if it has
+ * one, for the audit event.
+ */
+async function applyOnce(
+  em: EntityManager,
+  key: EventKey,
+  event: SubscriptionChange | undefined,
+  now: Date,
+): Promise<{ outcome: BillingEventOutcome; ownerId?: string | undefined }> {
+  if ((await note(em, { ...key, now })).length === 0) return { outcome: DUPLICATE };
+  if (!event) return { outcome: IGNORED };
+  const { projectId } = key;
+  const { accountId, plan = null, periodStart = null, periodEnd = null } = event;
+  const [applied] = await apply(em, { ...event, plan, periodStart, periodEnd, projectId, now });
+  if (applied) return { outcome: APPLIED, ownerId: applied.ownerId ?? undefined };
+  if ((await look(em, { projectId, accountId })).length === 0) throw new Refusal('ACCOUNT_NOT_FOUND');
+  return { outcome: STALE };
+}

@@ -1,0 +1,98 @@
+import type { Autocommit } from '../../database/autocommit.ts';
+import { statement } from '../../database/statement.ts';
+import { Refusal } from '../../errors.ts';
+import { autocommit } from '../../rpc/context.ts';
+import type { AccountDeps, AccountMethods } from '../deps.ts';
+import { usageToMessage } from '../message.ts';
+import { type Quotas, quotaOfUser, requireUsage, subjectSql } from './quota.ts';
+import { keyOf, readUsage, type Subject, subjectOf, type UsageState } from './usage.ts';
+
+export function consumeUsage({ now, usage }: AccountDeps): AccountMethods['consumeUsage'] {
+  return async ({ amount, subject: named }, context) => {
+    const quotas = requireUsage(usage);
+    const wanted = { subject: subjectOf(named, context), amount };
+    return { usage: usageToMessage(await consume(autocommit(context), wanted, quotas, now())) };
+  };
+}
+
+interface Wanted {
+  readonly subject: Subject;
+  readonly amount: number;
+}
+
+/** Takes all of the amount or throws QUOTA_EXCEEDED. One statement, except for the first call of a month. */
+async function consume(on: Autocommit, wanted: Wanted, quotas: Quotas, now: Date): Promise<UsageState> {
+  const taken = await take(on, wanted, quotas, now);
+  if (taken) return taken;
+  const { subject, amount } = wanted;
+  const state = await readUsage(on, subject, quotas, now);
+  if (!state.hasBegun) await beginMonth(on, { ...counterOf(subject), ...state, now });
+  // There may be room as well when another call has begun the month between the statements above.
+  const hasRoom = state.isSubscribed || state.used + BigInt(amount) <= state.limit;
+  const takenNow = hasRoom && (await take(on, wanted, quotas, now));
+  if (!takenNow) throw quotaExceeded(state);
+  return takenNow;
+}
+
+async function take(on: Autocommit, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
+  const [row] =
+    'userId' in subject
+      ? await takeOfUser(on, { ...subject, ...quotas, amount, now })
+      : await takeOfFingerprint(on, { ...counterOf(subject), anonymous: quotas.anonymous, amount, now });
+  if (!row) return undefined;
+  const { used, quota, isSubscribed, resetsAt } = row;
+  return { used: BigInt(used), limit: BigInt(quota), isSubscribed, resetsAt };
+}
+
+interface Counter {
+  readonly projectId: string;
+  readonly subject: string;
+}
+
+function counterOf(subject: Subject): Counter {
+  return { projectId: subject.projectId, subject: keyOf(subject) };
+}
+
+function quotaExceeded({ used, limit, resetsAt }: UsageState): Refusal {
+  return new Refusal('QUOTA_EXCEEDED', {
+    metadata: { usage: `${used}`, limit: `${limit}`, reset: resetsAt.toISOString() },
+  });
+}
+
+interface Taken {
+  readonly used: string;
+  readonly quota: string;
+  readonly isSubscribed: boolean;
+  readonly resetsAt: Date;
+}
+
+interface Taking {
+  readonly amount: number;
+  readonly now: Date;
+}
+
+// Hot. The condition is in the write, on the newest version of the row: of parallel calls exactly as many pass as the quota
+// has room for.
+const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userId: string }>(
+  'usage_consume_user',
+  `update usage_counters c set used = c.used + :amount
+   from (${quotaOfUser}) q
+   where c.project_id = q.project_id and c.subject = ${subjectSql(':userId')} and c.resets_at > :now
+     and (q.subscribed or c.used + :amount <= q.quota)
+   returning c.used, c.resets_at as "resetsAt", q.quota, q.subscribed as "isSubscribed"`,
+);
+
+const takeOfFingerprint = statement<Taken, Taking & Counter & Pick<Quotas, 'anonymous'>>(
+  'usage_consume_fingerprint',
+  `update usage_counters set used = used + :amount
+   where project_id = :projectId and subject = :subject and resets_at > :now and used + :amount <= :anonymous::int8
+   returning used, resets_at as "resetsAt", :anonymous::int8 as quota, false as "isSubscribed"`,
+);
+
+// Of parallel first calls of a month one begins it, and the others change nothing.
+const beginMonth = statement<never, Counter & { anchor: Date; resetsAt: Date; now: Date }>(
+  'usage_begin_window',
+  `insert into usage_counters as c (project_id, subject, used, anchor_at, resets_at)
+   values (:projectId, :subject, 0, :anchor, :resetsAt)
+   on conflict (project_id, subject) do update set used = 0, resets_at = excluded.resets_at where c.resets_at <= :now`,
+);

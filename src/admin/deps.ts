@@ -1,0 +1,30 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
+import type { Joining } from '../account/invites/joining.ts';
+import type { Quotas } from '../account/usage/quota.ts';
+import type { UserMail } from '../auth/user-mail.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { Clock } from '../database/clock.ts';
+import type { ConfiguredSettings } from '../project/settings.ts';
+import type { Paging } from '../rpc/paging.ts';
+import type { KeyRing } from '../session/key-ring.ts';
+import type { SessionOpener } from '../session/session-opener.ts';
+import type { MailBudget } from '../throttle/mail-budget.ts';
+import type { Passwords } from '../user/password.ts';
+
+export type AdminMethods = ServiceImpl<typeof AdminService>;
+
+/** What AdminService's methods work with. The settings are those of the configuration, which UpdateSettings overrides. */
+export interface AdminDeps extends ConfiguredSettings {
+  readonly now: Clock;
+  readonly paging: Paging;
+  readonly passwords: Passwords;
+  readonly keys: MasterKeys;
+  readonly ring: KeyRing;
+  readonly opener: SessionOpener;
+  readonly joining: Joining;
+  readonly userMail: UserMail;
+  readonly mailBudget: MailBudget;
+  /** Undefined where USAGE is off. */
+  readonly usage: Quotas | undefined;
+}

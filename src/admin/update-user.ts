@@ -1,0 +1,114 @@
+import { isFieldSet, type JsonObject } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { type UpdateUserRequest, UpdateUserRequestSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
+import type { Action } from '../audit/draft.ts';
+import { audit } from '../audit/event.ts';
+import { recipientOf, type UserMail } from '../auth/user-mail.ts';
+import { faultOf } from '../database/sqlstate.ts';
+import { Refusal } from '../errors.ts';
+import { voidFor } from '../one-time/token.ts';
+import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
+import { emailKey } from '../user/email.ts';
+import { systemRoleOf } from '../user/message.ts';
+import { recordOperator } from '../user/operator.ts';
+import { lockUser, type User } from '../user/user.ts';
+import type { AdminDeps, AdminMethods } from './deps.ts';
+import { lockWithOperator } from './last-operator.ts';
+import { managedUserToMessage } from './message.ts';
+import { mergeMetadata } from './metadata.ts';
+
+export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
+  return async (request, context) => {
+    const at = now();
+    const user = await change(context, async (em) => {
+      const user = await lockForUpdate(em, context, request, at);
+      const isService = anyCaller(context).kind === 'service';
+      if (!isService) requireRight(request, user, context);
+      if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
+      for (const action of apply(isService ? request : unvouched(request, user), user, at))
+        audit(em, context, { action, userId: user.id }, at);
+      if (request.role !== undefined) await recordOperator(em, user);
+      return user;
+    }).catch(explainConflict);
+    return {
+      user: managedUserToMessage(user, at),
+      appMetadata: user.appMetadata as JsonObject,
+      userMetadata: user.userMetadata as JsonObject,
+    };
+  };
+}
+
+function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {
+  if (role === undefined) return lockUser(em, projectOf(context), userId);
+  const self = role === SystemRole.OPERATOR ? undefined : 'CANNOT_DEMOTE_SELF';
+  return lockWithOperator(em, context, { userId, self }, now);
+}
+
+/**
+ * Throws CALLER_NOT_ALLOWED for what only a service key may do.
+ *
+ * Attack: an operator who gives another operator an address of their own, or marks one as verified that an operator has
+ * set, signs in there by mail.
+ */
+function requireRight(request: UpdateUserRequest, user: User, context: HandlerContext): void {
+  const { email, emailVerified, mustChangePassword } = request;
+  const isSelf = caller(context).userId === user.id;
+  const changesAccess = [email, emailVerified, mustChangePassword].some((each) => each !== undefined);
+  if (user.systemRole === 'operator' && changesAccess && !isSelf) throw new Refusal('CALLER_NOT_ALLOWED');
+  const vouches = emailVerified === true && !user.emailVerifiedAt && email === undefined;
+  if (vouches && user.establishedAt) throw new Refusal('CALLER_NOT_ALLOWED');
+}
+
+/** Without `email_verified` next to a new address: an address that an operator sets starts unverified. */
+function unvouched(request: UpdateUserRequest, user: User): UpdateUserRequest {
+  const isMove = request.email !== undefined && emailKey(request.email) !== user.emailKey;
+  return isMove ? { ...request, emailVerified: undefined } : request;
+}
+
+/**
+ * Before a user gets another address: sends a notice to the old one, and voids the links that were sent there. A guest has
+ * to register instead, which also opens their account.
+ */
+async function leaveAddress(
+  em: EntityManager,
+  userMail: UserMail,
+  { user, email }: { user: User; email: string },
+  now: Date,
+): Promise<void> {
+  if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+  if (emailKey(email) === user.emailKey) return;
+  await voidFor(em, user.id, now);
+  await userMail.notifyEmailChanged(em, recipientOf(user), now);
+}
+
+/** Returns the actions for the audit trail. A change of role is an event of its own, next to one for the other fields. */
+function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
+  const { name, email, emailVerified, role, mustChangePassword, appMetadata, userMetadata } = request;
+  const newRole = role === undefined ? user.systemRole : systemRoleOf(role);
+  const isRoleChanged = newRole !== user.systemRole;
+  if (email !== undefined) user.moveTo(email.trim(), emailKey(email), now);
+  // Somebody who was verified once is more than a registration that the owner of the address may reject.
+  if (emailVerified === false && user.emailVerifiedAt) user.establishedAt = now;
+  if (emailVerified !== undefined) user.emailVerifiedAt = emailVerified ? (user.emailVerifiedAt ?? now) : null;
+  if (appMetadata) user.appMetadata = mergeMetadata('app_metadata', user.appMetadata, appMetadata);
+  if (userMetadata) user.userMetadata = mergeMetadata('user_metadata', user.userMetadata, userMetadata);
+  user.name = name ?? user.name;
+  user.systemRole = newRole;
+  user.mustChangePassword = mustChangePassword ?? user.mustChangePassword;
+  user.updatedAt = now;
+  if (!isRoleChanged) return ['user.update'];
+  const roleChange = newRole === 'operator' ? 'user.grant_operator' : 'user.revoke_operator';
+  return hasOtherFields(request) ? [roleChange, 'user.update'] : [roleChange];
+}
+
+/** Whether the request changes more than the role. Asks the contract for its fields, so that none is forgotten. */
+function hasOtherFields(request: UpdateUserRequest): boolean {
+  const { fields } = UpdateUserRequestSchema;
+  return fields.some((each) => !['user_id', 'role'].includes(each.name) && isFieldSet(request, each));
+}
+
+function explainConflict(error: unknown): never {
+  throw faultOf(error) === 'unique' ? new Refusal('EMAIL_ALREADY_REGISTERED', { cause: error }) : error;
+}

@@ -1,0 +1,95 @@
+import { create } from '@bufbuild/protobuf';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import {
+  type IntrospectRequest,
+  IntrospectResponseSchema,
+  type SessionService,
+} from '../../gen/gatehouse/v1/session_pb.ts';
+import type { Clock } from '../database/clock.ts';
+import { Refusal } from '../errors.ts';
+import { autocommit, projectOf } from '../rpc/context.ts';
+import { systemRoleToMessage } from '../user/message.ts';
+import type { AccessClaims, AccessTokens } from './access-token.ts';
+import { kindToMessage, levelToMessage, methodsToMessage } from './message.ts';
+import type { SessionLookup, SessionState } from './session-lookup.ts';
+
+interface IntrospectDeps {
+  readonly now: Clock;
+  readonly access: AccessTokens;
+  readonly sessions: SessionLookup;
+}
+
+/** Whether an access token is good right now, and what its session is. A token that is not good is `active: false`. */
+export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
+  const memory = new SessionMemory();
+
+  async function stateOf({ maxStaleness }: IntrospectRequest, claims: AccessClaims, context: HandlerContext) {
+    const staleness = maxStaleness ? durationMs(maxStaleness) : 0;
+    const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
+    if (known) return known;
+    // Before the statement is sent: the state may be older than its arrival.
+    const readAt = now();
+    const state = await sessions.stateOf(autocommit(context), claims);
+    if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
+    memory.remember(state, readAt);
+    return state;
+  }
+
+  return {
+    async introspect(request, context) {
+      const claims = await access.read(request.token, now()).catch(ignoreRefusal);
+      const state = claims && (await stateOf(request, claims, context));
+      return create(IntrospectResponseSchema, claims && state ? describe(claims, state) : { active: false });
+    },
+  } satisfies Partial<ServiceImpl<typeof SessionService>>;
+}
+
+function describe(claims: AccessClaims, state: SessionState) {
+  return {
+    active: true,
+    userId: state.user_id,
+    sessionId: state.id,
+    email: state.email ?? '',
+    isAnonymous: state.is_anonymous,
+    aal: levelToMessage(Math.min(claims.aal, state.aal)),
+    amr: methodsToMessage(state.amr),
+    kind: kindToMessage(state.kind),
+    expireTime: timestampFromDate(claims.expiresAt),
+    issueTime: timestampFromDate(claims.issuedAt),
+    mustChangePassword: state.must_change_password,
+    role: systemRoleToMessage(state.system_role),
+    impersonatorId: state.impersonator_id ?? '',
+  };
+}
+
+function ignoreRefusal(thrown: unknown): undefined {
+  if (!(thrown instanceof Refusal)) throw thrown;
+}
+
+/**
+ * The states of live sessions as this replica last read them, for requests with `max_staleness`. Only live sessions are
+ * remembered, so a session that was once reported inactive is never reported active from here.
+ */
+class SessionMemory {
+  readonly #states = new Map<string, { state: SessionState; readAt: number }>();
+  static readonly #most = 20_000;
+
+  recall(claims: AccessClaims, maxStaleness: number, now: Date): SessionState | undefined {
+    const known = this.#states.get(claims.sessionId);
+    if (known?.state.user_id !== claims.userId) return undefined;
+    const age = now.getTime() - known.readAt;
+    // A negative age means that the clock was set back: the true age is unknown.
+    return age >= 0 && age <= maxStaleness ? known.state : undefined;
+  }
+
+  remember(state: SessionState, readAt: Date): void {
+    this.#states.delete(state.id);
+    if (this.#states.size >= SessionMemory.#most) this.#states.delete(this.#states.keys().next().value!);
+    this.#states.set(state.id, { state, readAt: readAt.getTime() });
+  }
+
+  forget(sessionId: string): undefined {
+    this.#states.delete(sessionId);
+  }
+}

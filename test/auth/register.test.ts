@@ -1,0 +1,74 @@
+import { Code } from '@connectrpc/connect';
+import { decodeJwt } from 'jose';
+import { describe, expect, test } from 'vitest';
+import { ada, asService, bob } from '../support/people.ts';
+import { refusalWithoutTrace } from '../support/refusal.ts';
+import { bearer, start, wires } from '../support/start.ts';
+
+describe.each(wires)('over %s', (wire) => {
+  test('a registered user can sign in, and gets tokens at once only when the address needs no verification', async () => {
+    const service = await start();
+    const { user, tokens, session } = await service.clients(wire).auth.register(ada);
+    expect(user).toMatchObject({ email: ada.email, name: 'Ada', emailVerified: false, isAnonymous: false });
+    expect(user!.lastSignInTime).toBeUndefined();
+    expect([tokens, session]).toEqual([undefined, undefined]);
+    expect((await service.signIn(ada)).user.id).toBe(user!.id);
+
+    const trusting = await start({ env: { AUTO_CONFIRM_EMAIL: 'on' } });
+    const guest = await trusting.guest();
+    const upgraded = await trusting.clients(wire).auth.register(bob, guest.as);
+    expect(upgraded.user).toMatchObject({ id: guest.user.id, emailVerified: true });
+    const response = await trusting.clients(wire).auth.register(ada);
+    const me = await trusting.clients(wire).auth.getMe({}, bearer(response.tokens!));
+    expect(me.user).toMatchObject({ id: response.user!.id, emailVerified: true });
+    expect(response.session!.userId).toBe(response.user!.id);
+  });
+
+  test('while sign-up is off registration is refused, but guests are created and users sign in', async () => {
+    const service = await start({ env: { SIGN_UP: 'off' } });
+    const { auth } = service.clients(wire);
+    const refusal = await refusalWithoutTrace(service.database, () => auth.register(bob));
+    expect(refusal).toMatchObject({ code: Code.PermissionDenied, reason: 'SIGN_UP_DISABLED' });
+    await service.welcome();
+    const { user, tokens, session } = await auth.signUpAnonymous({});
+    expect(user).toMatchObject({ isAnonymous: true, email: '' });
+    expect((await auth.getMe({}, bearer(tokens!))).user!.id).toBe(user!.id);
+    expect(session!.userId).toBe(user!.id);
+    expect(tokens!.refreshToken).toMatch(/^ghr_/);
+  });
+
+  test('a guest who registers keeps the id, the sessions and the tokens', async () => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const guest = await service.guest();
+    const { user } = await auth.register(ada, guest.as);
+    expect(user).toMatchObject({ id: guest.user.id, email: ada.email, isAnonymous: false });
+    expect((await auth.getMe({}, guest.as)).user).toMatchObject({ id: guest.user.id, isAnonymous: false });
+    const { tokens } = await sessions.refresh({ refreshToken: guest.tokens.refreshToken });
+    expect(decodeJwt(tokens!.accessToken)).toMatchObject({ sub: user!.id, is_anonymous: false, email: ada.email });
+    expect((await service.signIn(ada)).user.id).toBe(guest.user.id);
+  });
+
+  test('a guest who registers an address that is taken stays a guest', async () => {
+    const service = await start();
+    const { auth } = service.clients(wire);
+    await service.welcome();
+    const guest = await service.guest();
+    const refusal = await refusalWithoutTrace(service.database, () => auth.register(ada, guest.as));
+    expect(refusal.reason).toBe('EMAIL_ALREADY_REGISTERED');
+    expect((await auth.getMe({}, guest.as)).user!.isAnonymous).toBe(true);
+  });
+
+  test('registering with a revoked, malformed or service credential creates no user', async () => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const guest = await service.guest();
+    await sessions.signOut({}, guest.as);
+    for (const [options, reason] of [
+      [guest.as, 'SESSION_REVOKED'],
+      [bearer({ accessToken: 'not.a.token' }), 'TOKEN_INVALID'],
+      [asService, 'CALLER_NOT_ALLOWED'],
+    ] as const)
+      expect(await refusalWithoutTrace(service.database, () => auth.register(ada, options))).toMatchObject({ reason });
+  });
+});

@@ -1,0 +1,82 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import { ids, texts } from './example-values.ts';
+
+const { account, session, user } = ids;
+const signIn = { email: 'ada@example.org', password: 'a difference engine' };
+
+/** One request for each method of the contract. docs/api.md shows them; a test sends them to a real service. */
+export const requestExamples: Readonly<Record<string, JsonObject>> = {
+  'AuthService.Register': { ...signIn, name: 'Ada' },
+  'AuthService.SignIn': signIn,
+  'AuthService.SignUpAnonymous': { kind: 'SESSION_KIND_NATIVE' },
+  'AuthService.GetMe': {},
+  'AuthService.UpdateMe': { jobTitle: 'Analyst', timezone: 'Europe/London' },
+  'AuthService.DeleteMe': {},
+  'AuthService.ChangePassword': { currentPassword: signIn.password, newPassword: 'an analytical engine' },
+  'AuthService.RequestPasswordReset': { email: signIn.email },
+  'AuthService.VerifyResetToken': { token: texts.linkToken },
+  'AuthService.ResetPassword': { token: texts.linkToken, newPassword: 'an analytical engine' },
+  'AuthService.GetEmailVerificationStatus': {},
+  'AuthService.SendVerificationEmail': { email: signIn.email },
+  'AuthService.VerifyEmail': { token: texts.linkToken },
+  'AuthService.RejectRegistration': { token: texts.linkToken },
+  'AuthService.ConfirmEmailChange': { token: texts.linkToken },
+  'AuthService.RequestMagicLink': { email: signIn.email, clientNonce: texts.nonce },
+  'AuthService.SignInWithMagicLink': {
+    code: { email: signIn.email, code: '482916', clientNonce: texts.nonce },
+  },
+  'AuthService.GetSettings': {},
+
+  'SessionService.Refresh': { refreshToken: texts.refreshToken },
+  'SessionService.SignOut': { refreshToken: texts.refreshToken },
+  'SessionService.ListSessions': { pageSize: 50 },
+  'SessionService.GetSession': { sessionId: session },
+  'SessionService.RevokeSession': { sessionId: session },
+  'SessionService.Introspect': { token: texts.accessToken, maxStaleness: '1s' },
+
+  'AccountService.GetAccount': { accountId: account },
+  'AccountService.ListAccounts': { pageSize: 50 },
+  'AccountService.UpdateAccount': { accountId: account, name: 'Engines' },
+  'AccountService.SwitchAccount': { accountId: account },
+  'AccountService.ListMembers': { accountId: account, pageSize: 50 },
+  'AccountService.AddMember': { accountId: account, userId: user, role: 'ACCOUNT_ROLE_MEMBER' },
+  'AccountService.UpdateMember': { accountId: account, userId: user, role: 'ACCOUNT_ROLE_ADMIN' },
+  'AccountService.RemoveMember': { accountId: account, userId: user },
+  'AccountService.CreateAccountInvite': {
+    accountId: account,
+    email: 'bob@example.org',
+    role: 'ACCOUNT_ROLE_MEMBER',
+  },
+  'AccountService.ListAccountInvites': { accountId: account, pageSize: 50 },
+  'AccountService.RevokeAccountInvite': { accountId: account, inviteId: ids.invite },
+  'AccountService.AcceptAccountInvite': { accountInviteCode: texts.inviteCode },
+  'AccountService.GetUsage': {},
+  'AccountService.ConsumeUsage': { amount: 25 },
+  'AccountService.GetReferral': {},
+  'AccountService.RedeemReferral': { code: texts.referralCode },
+  'AccountService.ApplyBillingEvent': {
+    payload: Buffer.from('{"type": "invoice.created"}').toString('base64'),
+    webhookId: 'evt_2f6a8e4d1b90',
+    webhookTimestamp: '1795858200',
+    webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
+  },
+
+  'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true },
+  'AdminService.GetUser': { userId: user },
+  'AdminService.BanUser': { userId: user, duration: '86400s' },
+  'AdminService.UnbanUser': { userId: user },
+  'AdminService.DeleteUser': { userId: user },
+  'AdminService.ListUsers': { emailPrefix: 'ada', banned: false, pageSize: 50 },
+  'AdminService.UpdateUser': { userId: user, appMetadata: { plan: 'team' }, mustChangePassword: true },
+  'AdminService.RevokeUserSessions': { userId: user },
+  'AdminService.SendPasswordReset': { userId: user },
+  'AdminService.ImpersonateUser': { userId: user },
+  'AdminService.GetSettings': {},
+  'AdminService.UpdateSettings': { settings: { signUp: false }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] },
+  'AdminService.ListSigningKeys': {},
+  'AdminService.RotateSigningKey': {},
+  'AdminService.RevokeSigningKey': { signingKeyId: texts.keyId },
+  'AdminService.ListAuditEvents': { userId: user, startTime: '2026-11-01T00:00:00Z', pageSize: 50 },
+  'AdminService.CreateInviteCode': { assignedPlan: 'team', trialDurationDays: 30, lifetime: '2592000s' },
+  'AdminService.ListInviteCodes': { pageSize: 50 },
+};
