@@ -125,6 +125,8 @@ export interface FieldViolation {
 
 export interface RefusalOptions {
   readonly cause?: unknown;
+  /** Follows the reason's sentence: what is wrong with this call. Never a value that may be secret. */
+  readonly detail?: string;
   /** Facts for the client, with values that are safe to show. */
   readonly metadata?: Record<string, string>;
   /** Seconds to wait before a retry. */
@@ -151,7 +153,7 @@ export class Refusal extends Error {
 
   constructor(reason: Reason, options: RefusalOptions = {}) {
     const [code, sentence] = refusals[reason];
-    super(sentence, { cause: options.cause });
+    super(options.detail ? `${sentence}: ${options.detail}` : sentence, { cause: options.cause });
     this.code = code;
     this.reason = reason;
     this.options = options;

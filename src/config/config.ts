@@ -71,7 +71,7 @@ function arrange(values: Values) {
     /** Undefined: no admin port. */
     adminPort: values.ADMIN_PORT,
     publicUrl,
-    corsOrigins: values.CORS_ORIGINS ?? [],
+    ...arrangeGateway(values, production),
     trustedProxyHops: values.TRUSTED_PROXY_HOPS,
     reflection: values.REFLECTION ?? !production,
     tls: arrangeTls(values),
@@ -102,6 +102,13 @@ function arrange(values: Values) {
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS }: Values, production: boolean) {
+  return {
+    corsOrigins: CORS_ORIGINS ?? [],
+    refusesUnknownFields: (JSON_UNKNOWN_FIELDS ?? (production ? 'ignore' : 'refuse')) === 'refuse',
   };
 }
 

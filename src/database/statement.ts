@@ -22,20 +22,23 @@ export function nameOf(sql: string): string | undefined {
  * Given an entity manager, the statement takes part in its transaction. Given an Autocommit it commits by itself, and is
  * repeated on 40001 and 40P01. The entity manager prepares nothing of its own, so hot statements are defined this way, each
  * beside the entity it reads or writes.
+ *
+ * Values that a function returns are read when the statement is sent, after the wait for a connection.
  */
 export function statement<Row extends pg.QueryResultRow, Values extends object>(name: string, sql: string) {
   const { text, valuesOf } = compile(sql);
   const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
-  return async (on: EntityManager | Autocommit, values: Values): Promise<Row[]> => {
-    const ordered = valuesOf(values as Readonly<Record<string, unknown>>);
+  return async (on: EntityManager | Autocommit, values: Values | (() => Values)): Promise<Row[]> => {
+    const ordered = () =>
+      valuesOf((typeof values === 'function' ? values() : values) as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, text, ordered) : on.send<Row>(name, text, ordered)),
+        () => (isRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered)),
         name,
         on.signal,
       );
-    const compiled = CompiledQuery.raw(text, ordered);
+    const compiled = CompiledQuery.raw(text, ordered());
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
   };
 }

@@ -116,14 +116,21 @@ export class TokenRotation {
   }
 
   async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, TokenSubject>> {
-    const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.sessionId, each]));
+    const bySession = new Map(all.filter(isWaiting).map((each) => [each.sessionId, each]));
     if (bySession.size === 0) return new Map();
-    const columns = columnsOf([...bySession.values()]);
     const rows = await unlessInConflict(() =>
-      rotateMany(shared, { now: this.#now(), perMinute: this.#perMinute, ...columns }),
+      rotateMany(shared, () => {
+        // A call that was aborted while the statement waited for its connection has failed with DEADLINE_EXCEEDED.
+        const columns = columnsOf([...bySession.values()].filter(isWaiting));
+        return { now: this.#now(), perMinute: this.#perMinute, ...columns };
+      }),
     );
     return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
+}
+
+function isWaiting({ signal }: Candidate): boolean {
+  return !signal?.aborted;
 }
 
 /** Why the rotation did not happen. Returns only for a replay that is allowed. */

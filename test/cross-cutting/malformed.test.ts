@@ -41,10 +41,12 @@ test.each(ways)(
       for (const field of method.input.fields) {
         const value = sample.request[field.jsonName];
         const good = typeof value === 'string' ? value : '';
+        // The values of an enum are names of the contract, not values of the request.
+        const secret = field.fieldKind === 'enum' ? '' : good;
         const tryBad = async (bad: Bad) => {
           cases++;
           const seen = await send(method, sample, field, bad);
-          const quotes = seen.text.includes(canary) || (good.length > 5 && seen.text.includes(good));
+          const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
           if (quotes || !isRefused(seen, field, bad))
             deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
         };
@@ -126,7 +128,7 @@ test('a field that is null counts as absent: refused where it is required, accep
     'AdminService.DeleteUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.GetUser user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.ImpersonateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
-    'AdminService.RevokeSigningKey kid': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RevokeSigningKey signing_key_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeUserSessions user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.SendPasswordReset user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.UpdateUser user_id': 'InvalidArgument INVALID_ARGUMENT',

@@ -13,6 +13,16 @@ const reasons = {
   sweep: 'deletes expired rows of all users',
 } as const;
 
+/** ListUsers has a statement for each order and index. */
+const userLists = ['asc', 'desc'].flatMap((direction) => [
+  `users_by_address_${direction}`,
+  ...['create_time', 'name', 'role'].flatMap((order) => [
+    `users_by_${order}_${direction}`,
+    `users_by_${order}_${direction}_of_role`,
+  ]),
+  `users_by_create_time_${direction}_of_banned`,
+]);
+
 /** The statements that read or change rows of users whom they do not name, and why. */
 const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyof typeof reasons]>> = {
   user_by_email: ['users', 'address'],
@@ -26,7 +36,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   user_leave_accounts: ['memberships users', 'owner'],
   unproven_members_remove: ['memberships users', 'account'],
   unproven_memberships_leave: ['memberships users', 'owner'],
-  users_by_prefix: ['users', 'list'],
+  ...Object.fromEntries(userLists.map((name) => [name, ['users', 'list'] as const])),
   sessions_revoke_impersonated: ['sessions', 'acting'],
   mail_claim: ['one_time_tokens', 'queue'],
   mail_cancel_expired: ['one_time_tokens', 'queue'],
@@ -75,7 +85,6 @@ test('the ORM reads and changes, of all rows of users, only those of the table u
   const byId = /^(?:\{ id\b|where\b)/;
   expect(ofUsers.filter(({ values }) => !byId.test(values)).map(({ path }) => path)).toEqual([
     'src/account/invites/invite-code.ts', // by address
-    'src/admin/list-users.ts', // the list of a project
     'src/auth/hidden-registration.ts', // by address
   ]);
 });

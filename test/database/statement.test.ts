@@ -220,7 +220,8 @@ test('named statements are prepared under their names, once per connection', asy
   };
   const service = await start({ databaseUrl: proxy.url, env: { ...env, DATABASE_POOL_SIZE: '1' }, inner: [look] });
   await useEverything(service, proxy);
-  const sent = new Set(proxy.statements.map(({ name }) => name).filter((name) => name && !name.startsWith('insert_')));
+  // The names of these are composed.
+  const sent = new Set(proxy.statements.map(({ name }) => name).filter((name) => !/^(insert_|users_by_|$)/.test(name)));
   expect([...sent].sort(), 'every statement of the source was used').toEqual(namesInSource());
   for (const name of ['session_rotate', 'session_states', 'rate_limit_count', 'insert_sessions', 'insert_users'])
     expect(prepared.get(name), name).toMatch(/\$1\b/);

@@ -60,6 +60,16 @@ describe('a client', () => {
     const { error } = await failureOf(auth.getMe({}, { headers: { 'x-name': 'Zoë' } }));
     expect(error.rawMessage).toMatch(/illegal characters/);
   });
+
+  test('sends no more metadata than the service takes: its other calls would fail as well', async () => {
+    const service = await start({ inner: [(next) => (req) => sleep(200).then(() => next(req))] });
+    const { auth, sessions } = openNode(bothOf(service.replicas[0]!));
+    await auth.signUpAnonymous({});
+    const neighbour = auth.signUpAnonymous({});
+    const { error } = await failureOf(sessions.listSessions({}, { headers: { 'x-large': '~'.repeat(70_000) } }));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, rawMessage: 'the metadata is larger than 64 KiB' });
+    expect((await neighbour).user!.isAnonymous).toBe(true);
+  });
 });
 
 describe('with TLS', () => {

@@ -100,8 +100,8 @@ export async function callEveryMethod(
   await step('GetSettings (admin)', () => admin.getSettings({}, asService));
   await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
   const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
-  const kid = keys.find(({ state }) => state === SigningKeyState.STANDBY)!.id;
-  await step('RevokeSigningKey', () => admin.revokeSigningKey({ kid }, asService));
+  const { id: signingKeyId } = keys.find(({ state }) => state === SigningKeyState.STANDBY)!;
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId }, asService));
   await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
   await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
   await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));

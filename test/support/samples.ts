@@ -99,7 +99,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.GetUser': () => ({ userId: user.id }),
     'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
     'AdminService.UnbanUser': () => ({ userId: user.id }),
-    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, pageSize: 10 }),
+    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, role: 'engineer', pageSize: 10 }),
     'AdminService.UpdateUser': () => ({
       userId: managed!.id,
       name: 'Managed',
@@ -120,7 +120,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     },
     'AdminService.RevokeSigningKey': async () => {
       const rows = await service.database.query<{ id: string }>(`select id from signing_keys where state = 'standby'`);
-      return { kid: rows[0]!.id };
+      return { signingKeyId: rows[0]!.id };
     },
     'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),

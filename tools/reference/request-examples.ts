@@ -75,7 +75,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AdminService.UpdateSettings': { settings: { signUp: false }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] },
   'AdminService.ListSigningKeys': {},
   'AdminService.RotateSigningKey': {},
-  'AdminService.RevokeSigningKey': { kid: texts.keyId },
+  'AdminService.RevokeSigningKey': { signingKeyId: texts.keyId },
   'AdminService.ListAuditEvents': { userId: user, startTime: '2026-11-01T00:00:00Z', pageSize: 50 },
   'AdminService.CreateInviteCode': { assignedPlan: 'team', trialDurationDays: 30, lifetime: '2592000s' },
   'AdminService.ListInviteCodes': { pageSize: 50 },

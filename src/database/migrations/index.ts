@@ -14,6 +14,7 @@ import { Migration20261129030100_attempt_of_refresh } from './Migration202611290
 import { Migration20261129030200_session_epoch } from './Migration20261129030200_session_epoch.ts';
 import { Migration20261129040100_token_epoch } from './Migration20261129040100_token_epoch.ts';
 import { Migration20261129060000_first_proof } from './Migration20261129060000_first_proof.ts';
+import { Migration20261129070100_listed_users } from './Migration20261129070100_listed_users.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -33,4 +34,5 @@ export const migrations = [
   { name: 'Migration20261129030200_session_epoch', class: Migration20261129030200_session_epoch },
   { name: 'Migration20261129040100_token_epoch', class: Migration20261129040100_token_epoch },
   { name: 'Migration20261129060000_first_proof', class: Migration20261129060000_first_proof },
+  { name: 'Migration20261129070100_listed_users', class: Migration20261129070100_listed_users },
 ];
