@@ -137,7 +137,8 @@ export interface RefusalOptions {
   readonly fields?: readonly FieldViolation[];
   /**
    * A change that is kept although the call fails. Runs after the rollback, in a short transaction of its own. Returns
-   * false when another call has already made the change and written the event.
+   * false when another call has already made the change and written the event, and a Refusal to throw it instead of this
+   * one.
    */
   readonly remember?: (em: EntityManager) => Promise<unknown>;
   /** The audit event of the failure. Written in the transaction of `remember`. */

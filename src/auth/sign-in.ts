@@ -16,7 +16,7 @@ import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
 import { sessionsPerUser } from '../session/session-opener.ts';
 import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
-import { isBannedAt, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
 import { signedInToMessage } from './message.ts';
 import { enqueueNewDeviceMail } from './new-device.ts';
@@ -237,9 +237,25 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date): Promi
   const { wait, sessions, summary } = row!;
   // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
   refuseFor(wait ?? 0, 'account');
-  if (!summary) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
+  if (!summary) throw await refusalMeanwhile(em, signIn, now);
   if (sessions > sessionsPerUser - uncountedSessions) await evictSessions(em, user.id, sessionsPerUser, now);
   return summary;
+}
+
+/**
+ * Why a user who was checked could not be signed in. With the password that is still right a banned user is USER_BANNED, as
+ * if the ban had come first.
+ */
+async function refusalMeanwhile(
+  em: EntityManager,
+  { user, checkedHash, newHash }: SignIn,
+  now: Date,
+): Promise<Refusal> {
+  const present = (await lockUsers(em, user.projectId, [user.id])).get(user.id);
+  const isSameHash = present?.passwordHash === checkedHash || (newHash !== null && present?.passwordHash === newHash);
+  if (present && isSameHash && present.isBanned(now))
+    return new Refusal('USER_BANNED', { event: failed('banned', user) });
+  return new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
 }
 
 function failed(cause: string, user?: Pick<User, 'id'>): EventDraft {

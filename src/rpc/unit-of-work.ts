@@ -43,8 +43,7 @@ export function unitOfWork(options: UnitOfWorkOptions): Interceptor {
     try {
       return await leavingSilently(req.signal, () => next(req));
     } catch (thrown) {
-      if (thrown instanceof Refusal) await remember(orm, req.contextValues, thrown, now());
-      throw thrown;
+      throw thrown instanceof Refusal ? await remember(orm, req.contextValues, thrown, now()) : thrown;
     }
   };
 }
@@ -82,12 +81,15 @@ function firstLocksOf({ contextValues, method }: AnyRequest, { users = [], ignor
   };
 }
 
-async function remember(orm: MikroORM, values: ContextValues, { options }: Refusal, now: Date): Promise<void> {
-  const { remember: keep, event } = options;
-  if (!keep && !event) return;
-  await transact(orm, async (em) => {
-    const isNew = (await keep?.(em)) !== false;
+/** Returns the refusal to throw. */
+async function remember(orm: MikroORM, values: ContextValues, refusal: Refusal, now: Date): Promise<Refusal> {
+  const { remember: keep, event } = refusal.options;
+  if (!keep && !event) return refusal;
+  return transact(orm, async (em) => {
+    const kept = await keep?.(em);
+    const isNew = kept !== false;
     if (event && isNew) auditFailure(em, { values }, event, now);
     values.set(kRemark, isNew ? event?.action : undefined);
+    return kept instanceof Refusal ? kept : refusal;
   });
 }

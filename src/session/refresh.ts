@@ -7,6 +7,7 @@ import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, origin, projectOf, remark } from '../rpc/context.ts';
+import { lockUsers } from '../user/user.ts';
 import type { TokenSubject } from './access-token.ts';
 import {
   columnsOf,
@@ -159,11 +160,26 @@ function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotated, age: num
 }
 
 // Two parties hold tokens of one session. One of them is a thief, and nothing shows which, so the session is revoked.
-function reuse({ userId, sessionId, secretHash }: PresentedToken, now: Date): Refusal {
+function reuse(presented: PresentedToken, now: Date): Refusal {
+  const { userId, sessionId, projectId } = presented;
   return new Refusal('REFRESH_TOKEN_ALREADY_USED', {
-    remember: async (em) => (await revokeReused(em, { userId, sessionId, secretHash, now })).length > 0,
+    remember: async (em) => {
+      await lockUsers(em, projectId, [userId]);
+      const burned = await revokeReused(em, { ...presented, now });
+      return burned.length > 0 || judgeEnded((await findSession(em, { ...presented, now }))[0]);
+    },
     event: { action: 'auth.refresh_reuse', userId, sessionId },
   });
+}
+
+/**
+ * The session was revoked, or its secret was replaced, after the reuse was found. False when another call has revoked it
+ * for a reuse of this secret, and recorded that.
+ */
+function judgeEnded(session: NotRotated | undefined): Refusal | false {
+  if (!session) return new Refusal('REFRESH_TOKEN_INVALID');
+  if (!session.same_secret) return new Refusal(session.ended ? 'SESSION_REVOKED' : 'REFRESH_TOKEN_SUPERSEDED');
+  return session.revoke_reason === 'refresh_reuse' ? false : new Refusal('SESSION_REVOKED');
 }
 
 /**

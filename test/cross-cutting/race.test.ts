@@ -183,21 +183,34 @@ describe.each(['deleteUser', 'banUser'] as const)('%s', (method) => {
     await service.database.blocked(3);
     await release();
     await ending;
-    expect((await refusals).map((each) => each.reason)).toEqual(['INVALID_CREDENTIALS', 'SESSION_REVOKED']);
+    const refusedSignIn = method === 'banUser' ? 'USER_BANNED' : 'INVALID_CREDENTIALS';
+    expect((await refusals).map((each) => each.reason)).toEqual([refusedSignIn, 'SESSION_REVOKED']);
     expect(await service.database.query('select from sessions where revoked_at is null')).toEqual([]);
   });
 });
 
+const changedMeanwhile = { reason: 'INVALID_CREDENTIALS', cause: 'changed_meanwhile' };
+
 test.each([
-  ['was banned', `update users set banned_until = now() + interval '1 hour'`],
+  [
+    'was banned',
+    `update users set banned_until = now() + interval '1 hour'`,
+    { reason: 'USER_BANNED', cause: 'banned' },
+  ],
   [
     'was deleted',
     `with gone as (delete from memberships), left_behind as (update accounts set owner_id = null)
      update users set deleted_at = now()`,
+    changedMeanwhile,
   ],
-  ['got another password', `update users set password_hash = password_hash || 'x'`],
-  ['lost the password', `update users set password_hash = null`],
-])('a sign-in is refused when the user %s while the password was checked', async (_, sql) => {
+  ['got another password', `update users set password_hash = password_hash || 'x'`, changedMeanwhile],
+  ['lost the password', `update users set password_hash = null`, changedMeanwhile],
+  [
+    'got another password and was banned',
+    `update users set password_hash = password_hash || 'x', banned_until = now() + interval '1 hour'`,
+    changedMeanwhile,
+  ],
+])('a sign-in is refused when the user %s while the password was checked', async (_, sql, { reason, cause }) => {
   const pause = new Pause('SignIn');
   const service = await start({ inner: [pause.interceptor()] });
   const { auth, admin } = service.clients('grpc');
@@ -207,10 +220,10 @@ test.each([
   await checked;
   await service.database.query(sql);
   pause.resume();
-  expect((await refusal).reason).toBe('INVALID_CREDENTIALS');
+  expect((await refusal).reason).toBe(reason);
   expect(await service.database.query('select from sessions')).toEqual([]);
   const events = await service.database.query(`select cause from audit_events where action = 'auth.login_failed'`);
-  expect(events).toEqual([{ cause: 'changed_meanwhile' }]);
+  expect(events).toEqual([{ cause }]);
 });
 
 test.each([

@@ -182,3 +182,46 @@ test('SignOut with a refresh token waits for the lock of the user, whatever the 
   await leaving;
   expect((await refusalOf(sessions.refresh({ refreshToken: me.tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
 });
+
+describe.each(wires)('over %s a reused token', (wire) => {
+  const { KEEP, ROTATE } = CurrentSession;
+  const reuses = `select count(*)::int as count from audit_events where action = 'auth.refresh_reuse'`;
+
+  test.each([
+    ['the secret of its session is replaced', ROTATE, true, 'REFRESH_TOKEN_SUPERSEDED'],
+    ['its session is revoked', KEEP, false, 'SESSION_REVOKED'],
+  ] as const)('is recorded and judged again when %s meanwhile', async (_, currentSession, isOwn, reason) => {
+    const pause = new Pause('ChangePassword', 'commit');
+    const service = await start({ replicas: 2, inner: [pause.interceptor()] });
+    const { me, other } = await twice(service);
+    const { sessions } = service.clients(wire, 1);
+    const { refreshToken } = (isOwn ? me : other).tokens;
+    await sessions.refresh({ refreshToken: (await sessions.refresh({ refreshToken })).tokens!.refreshToken });
+    service.pass(60);
+    const written = pause.next();
+    const change = { currentPassword: ada.password, newPassword: 'another long password', currentSession };
+    const changing = service.clients(wire).auth.changePassword(change, me.as);
+    await written;
+    const refusal = refusalOf(sessions.refresh({ refreshToken }));
+    await service.database.blocked(1);
+    pause.resume();
+    await changing;
+    expect((await refusal).reason).toBe(reason);
+    expect(await service.database.query(reuses)).toEqual([{ count: 1 }]);
+  });
+
+  test('waits for the lock of the user before it revokes the session', async () => {
+    const service = await start();
+    const { tokens, user } = await service.welcome();
+    const { sessions } = service.clients(wire);
+    const { refreshToken } = (await sessions.refresh({ refreshToken: tokens.refreshToken })).tokens!;
+    service.pass(60);
+    const release = await service.database.hold('select 1 from users where id = $1 for no key update', [user.id]);
+    const refusal = refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
+    await service.database.blocked(1);
+    await release();
+    expect((await refusal).reason).toBe('REFRESH_TOKEN_ALREADY_USED');
+    expect((await refusalOf(sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
+    expect(await service.database.query(reuses)).toEqual([{ count: 1 }]);
+  });
+});
