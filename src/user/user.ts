@@ -207,9 +207,7 @@ export const userColumnsOf = (u: string) =>
 export const userColumns = userColumnsOf('u');
 
 /** SQL: the same columns under their own names. */
-export const storedUserColumns = Object.values(columnOf)
-  .map((column) => `u.${column}`)
-  .join(', ');
+export const storedUserColumns = `u.${Object.values(columnOf).join(', u.')}`;
 
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
