@@ -110,7 +110,7 @@ function listing({ name, isDescending, isOfRole, isOfBanned }: Variant) {
     ['users_by', name, direction, ...(isOfRole ? ['of_role'] : []), ...(isOfBanned ? ['of_banned'] : [])].join('_'),
     `select ${userColumns}, seen.fits, seen.place = :window as "isLast", seen.position
    from (
-     select walked.*, row_number() over () as place from (
+     select walked.id, walked.fits, walked.position, row_number() over () as place from (
        select u.id, ${fits(isOfRole)} as fits,
          array[${columns.map(({ sql, shown }) => shown ?? `(${sql})::text`).join(', ')}] as position
        from users u
