@@ -20,6 +20,7 @@ const words: readonly [said: RegExp, word: Word][] = [
     /^must be greater than or equal to (\S+) and less than or equal to (\S+)$/,
     (_, a, b) => `must be from ${a} to ${b}`,
   ],
+  [/^must be greater than or equal to (\S+)$/, (_, least) => `must be at least ${least}`],
   [/^must equal (.+)$/, (_, value) => `must be ${value}`],
   [/^must be in list \[(.*)\]$/, (field, list) => `must be one of ${field?.enum ? namesIn(field.enum, list!) : list}`],
   [

@@ -83,7 +83,7 @@ test('calls that hang up leave the queue for a connection at once, and those beh
   const abandoned = Array.from({ length: 10 }, () => [
     sessions.signOut({ scope: 2 }, { ...as, signal }),
     auth.signUpAnonymous({}, { signal }),
-    admin.listUsers({}, { ...asService, signal }),
+    admin.listSigningKeys({}, { ...asService, signal }),
   ]).flat();
   const outcomes = Promise.allSettled(abandoned);
   await expect.poll(() => waiting(service), { interval: 10 }).toBeGreaterThan(20);

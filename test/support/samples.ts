@@ -99,7 +99,12 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.GetUser': () => ({ userId: user.id }),
     'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
     'AdminService.UnbanUser': () => ({ userId: user.id }),
-    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, role: 'engineer', pageSize: 10 }),
+    'AdminService.ListUsers': () => ({
+      emailPrefix: 'managed',
+      banned: false,
+      role: 'SYSTEM_ROLE_ENGINEER',
+      pageSize: 10,
+    }),
     'AdminService.UpdateUser': () => ({
       userId: managed!.id,
       name: 'Managed',

@@ -25,7 +25,7 @@ test('a request that cannot be read is answered with the path and what is wrong 
   const said: [answer: Promise<string>, detail: string][] = [
     [json(signIn, { nope: secret }), 'nope is not a field of SignInRequest'],
     [json(signIn, { [secret]: 1 }), '? is not a field of SignInRequest'],
-    [json(updateSettings, { settings: { signUpp: true } }), 'settings.signUpp is not a field of Settings'],
+    [json(updateSettings, { settings: { signUpp: true } }), 'settings.signUpp is not a field of ProjectSettings'],
     [json(signIn, { kind: 'WEB' }), `kind: WEB is not one of ${kinds}`],
     [json(signIn, { kind: secret }), `kind must be one of ${kinds}`],
     [json(signIn, { kind: [secret] }), `kind must be one of ${kinds}`],
