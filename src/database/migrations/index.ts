@@ -11,6 +11,7 @@ import { Migration20261129010100_operators_of_project } from './Migration2026112
 import { Migration20261129010200_one_time_values_of_user } from './Migration20261129010200_one_time_values_of_user.ts';
 import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
 import { Migration20261129040100_token_epoch } from './Migration20261129040100_token_epoch.ts';
+import { Migration20261129040200_sessions_of_user_by_id } from './Migration20261129040200_sessions_of_user_by_id.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   { name: 'Migration20261129010200_one_time_values_of_user', class: Migration20261129010200_one_time_values_of_user },
   { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
   { name: 'Migration20261129040100_token_epoch', class: Migration20261129040100_token_epoch },
+  { name: 'Migration20261129040200_sessions_of_user_by_id', class: Migration20261129040200_sessions_of_user_by_id },
 ];
