@@ -89,7 +89,7 @@ export function createApp(deps: Deps): App {
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
-  const opener = new SessionOpener(keys, access, config.sessionLifetimes);
+  const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
   const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };

@@ -26,7 +26,7 @@ export function impersonateUser({ now, opener, usage }: AdminDeps): AdminMethods
           origin: origin(context),
           impersonatorId: operator.userId,
         } as const;
-        const opened = await opener.open(em, opening, at);
+        const opened = await opener.open(em, context, opening, at);
         audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened, summary: await readAccountSummary(em, user.projectId, user.id) };
       },

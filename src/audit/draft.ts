@@ -16,6 +16,7 @@ export type Action =
   | 'auth.email_change.complete'
   | 'auth.magic_link.request'
   | 'session.revoke'
+  | 'session.evicted'
   | 'user.create'
   | 'user.ban'
   | 'user.unban'

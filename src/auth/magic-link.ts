@@ -7,8 +7,6 @@ import { Refusal } from '../errors.ts';
 import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
-import { evictSessions } from '../session/revocation.ts';
-import { sessionsPerUser } from '../session/session-opener.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -44,7 +42,7 @@ export function magicLink(deps: AuthDeps): Methods {
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
-        await evictSessions(em, user.id, sessionsPerUser - 1, at);
+        await opener.makeRoom(em, context, opened.session, at);
         const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
         await openAndNotify(em, opened.session, mail);
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);

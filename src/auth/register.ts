@@ -8,7 +8,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { type RuntimeSettings, readSettings } from '../project/settings.ts';
-import { autocommit, callerIfAny, change, origin, projectOf, type UserCaller } from '../rpc/context.ts';
+import { autocommit, callerIfAny, change, type Origin, origin, projectOf, type UserCaller } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { type Renewed, renewSession } from '../session/secret-renewal.ts';
 import { explainTakenAddress } from '../user/email.ts';
@@ -78,11 +78,11 @@ function registerOpenly(
     const summary = await readAccountSummary(em, user.projectId, user.id);
     if (!isVerified && emailVerification) await sendFirstLink(deps, em, user, at);
     const maySignIn = isVerified || !registration.requireVerifiedEmail;
-    if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, at) };
+    if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
     if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
     if (!isVerified) return { user, summary };
     const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
-    return { user, summary, opened: await opener.open(em, opening, at) };
+    return { user, summary, opened: await opener.open(em, context, opening, at) };
   });
 }
 
@@ -90,9 +90,14 @@ function registerOpenly(
  * Ends what was handed out before the guest registered: somebody else may have taken a token from the guest, or have given
  * the guest one of their own. The session of the call goes on with new tokens, and all others are revoked.
  */
-async function renewGuest(em: EntityManager, { userId, sessionId }: UserCaller, at: Date): Promise<Renewed> {
+async function renewGuest(
+  em: EntityManager,
+  { userId, sessionId }: UserCaller,
+  from: Origin,
+  at: Date,
+): Promise<Renewed> {
   await revokeSessions(em, { userId, except: sessionId }, 'registered', at);
-  return renewSession(em, { userId, sessionId, method: 'password' }, at);
+  return renewSession(em, { userId, sessionId }, at, { method: 'password', origin: from });
 }
 
 type Upgrade = Pick<

@@ -85,7 +85,7 @@ function arrange(values: Values) {
     serviceKeys: values.SERVICE_KEYS ?? [],
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
-    sessionLifetimes: arrangeLifetimes(values),
+    sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),

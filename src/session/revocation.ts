@@ -8,7 +8,6 @@ export type RevokeReason =
   | 'revoked'
   | 'banned'
   | 'deleted'
-  | 'session_limit'
   | 'password_changed'
   | 'registered'
   | 'mailbox_proved'
@@ -83,19 +82,6 @@ export async function revokeByRefreshToken(
 ) {
   const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
   return row;
-}
-
-const revokeOldest = statement<{ id: string }, { userId: string; now: Date; keep: number }>(
-  'sessions_evict',
-  `update sessions set revoked_at = :now, revoke_reason = 'session_limit'
-   where user_id = :userId
-     and id in (select id from sessions where user_id = :userId and revoked_at is null order by id desc offset :keep)
-   returning id`,
-);
-
-/** Revokes the oldest sessions of a user beyond `keep`. The caller holds the user's row, so parallel sign-ins queue up. */
-export async function evictSessions(em: EntityManager, userId: string, keep: number, now: Date): Promise<void> {
-  await revokeOldest(em, { userId, now, keep });
 }
 
 const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(

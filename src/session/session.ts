@@ -57,7 +57,7 @@ const SessionTable = defineEntity({
       properties: ['userId', 'id'],
       expression: 'create index "sessions_live" on "sessions" ("user_id", "id") where "revoked_at" is null',
     },
-    { name: 'sessions_of_user', properties: ['userId'] },
+    { name: 'sessions_of_user', properties: ['userId', 'id'] },
     {
       name: 'sessions_of_impersonator',
       properties: ['impersonatorId'],
