@@ -4,21 +4,27 @@ import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { Paging } from '../rpc/paging.ts';
+import { endOfCaller, refusalOfEnd, requireLiveCaller, type SessionEnd } from './caller-lock.ts';
 import { sessionToMessage } from './message.ts';
 import { isLive, type ShownSession, shownColumns } from './session.ts';
 
 interface Page {
   readonly userId: string;
+  /** The caller's. */
+  readonly sessionId: string;
   readonly now: Date;
   /** The last session of the page before. */
   readonly after: string | null;
   readonly limit: number;
 }
 
+/** With the end of the caller's own session. */
+type Listed = ShownSession & { readonly ended: SessionEnd | null };
+
 // Hot: pages through the partial index on the user's live sessions.
-const list = statement<ShownSession, Page>(
+const list = statement<Listed, Page>(
   'sessions_list',
-  `select ${shownColumns} from sessions s
+  `select ${shownColumns}, (${endOfCaller}) as ended from sessions s
    where s.user_id = :userId and ${isLive('s')} and (:after::uuid is null or s.id < :after)
    order by s.id desc limit :limit`,
 );
@@ -29,8 +35,10 @@ export function listSessionsMethod({ now, paging }: { readonly now: Clock; reado
     async listSessions(request, context) {
       const { userId, sessionId } = caller(context);
       const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, ({ after, limit }) =>
-        list(autocommit(context), { userId, now: now(), after: after ?? null, limit }),
+        list(autocommit(context), { userId, sessionId, now: now(), after: after ?? null, limit }),
       );
+      if (rows[0]?.ended) throw refusalOfEnd(rows[0].ended);
+      if (rows.length === 0) await requireLiveCaller(context, now());
       return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };
     },
   } satisfies Partial<ServiceImpl<typeof SessionService>>;
