@@ -96,25 +96,9 @@ export function refusalOfEnd(ended: SessionEnd): Refusal {
   return new Refusal(ended === 'expired' ? 'SESSION_EXPIRED' : 'SESSION_REVOKED');
 }
 
-/** SQL of a scalar query: how the caller's session ended, null while it is live. Locks nothing. */
-export const endOfCaller = `select ${endOf('own', 'u')} from users u, sessions own
-   where u.id = :userId and own.user_id = :userId and own.id = :sessionId`;
-
-const readEnd = statement<{ found: boolean; ended: SessionEnd | null }, Omit<Locking, 'ids' | 'projectId'>>(
-  'caller_end',
-  `select exists (select 1 from sessions s where s.user_id = :userId and s.id = :sessionId) as found,
-     (${endOfCaller}) as ended`,
-);
-
-/**
- * Throws SESSION_REVOKED or SESSION_EXPIRED when the caller's session is no longer live. For refusals that depend on what the
- * call has read after it was authenticated: a revocation, and the changes that it admits, may have come between.
- */
-export async function requireLiveCaller(context: HandlerContext, now: Date): Promise<void> {
-  const { userId, sessionId } = caller(context);
-  const [row] = await readEnd(autocommit(context), { userId, sessionId, now });
-  if (row!.ended || !row!.found) throw refusalOfEnd(row!.ended ?? 'revoked');
-}
+/** SQL: the state of the caller's session in the snapshot of the statement. Locks nothing. */
+export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, 'live') from users u, sessions own
+     where u.id = :userId and own.user_id = :userId and own.id = :sessionId), 'revoked')`;
 
 const readUser = statement<UserRow & { ended: SessionEnd | null }, Omit<Locking, 'ids'>>(
   'caller_user',
