@@ -7,6 +7,7 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, caller, change, reads } from '../rpc/context.ts';
+import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { userToMessage } from '../user/message.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
@@ -55,7 +56,7 @@ export function profile(deps: AuthDeps): Methods {
 async function updateProfile(deps: AuthDeps, request: UpdateMeRequest, context: HandlerContext): Promise<User> {
   const { projectId, userId } = caller(context);
   const { email, currentPassword } = request;
-  const before = await findUser(reads(context), projectId, userId);
+  const before = await readCallingUser(context, deps.now());
   const changes = changedFields(request, before);
   const hasChanges = Object.keys(changes).length > 0;
   const emailChange =

@@ -132,7 +132,7 @@ interface LookUpValues {
 }
 
 const lookedAt =
-  's.id, s.project_id, s.created_at, s.address, s.impersonator_id, s.revoked_at, s.idle_expires_at, s.expires_at';
+  's.id, s.project_id, s.session_epoch, s.address, s.impersonator_id, s.revoked_at, s.idle_expires_at, s.expires_at';
 
 // Hot: every sign-in begins with it. It returns one row whether or not the user exists. Only the user's fifty newest
 // sessions are compared, so that it is fast for everybody and its time does not reveal how many sessions there are.

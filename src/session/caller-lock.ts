@@ -1,8 +1,17 @@
+import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { anyOf, statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import type { UserCaller } from '../rpc/context.ts';
-import { lockUsers, noteLocked, storedUserColumns, type UserRow, userColumnsOf } from '../user/user.ts';
+import { autocommit, caller, type UserCaller } from '../rpc/context.ts';
+import {
+  lockUsers,
+  noteLocked,
+  storedUserColumns,
+  type User,
+  type UserRow,
+  userColumnsOf,
+  userOf,
+} from '../user/user.ts';
 import { endOf } from './session.ts';
 
 /** What a transaction of a call locks before its first other statement. */
@@ -78,6 +87,34 @@ export async function lockFirst(em: EntityManager, locks: FirstLocks, now: Date)
 
 /** Throws SESSION_REVOKED or SESSION_EXPIRED unless the session is live. */
 export function requireLive(state: HeldState | null | undefined): void {
-  if (state === 'expired') throw new Refusal('SESSION_EXPIRED');
-  if (state !== 'live') throw new Refusal('SESSION_REVOKED');
+  if (state !== 'live') throw refusalOfEnd(state ?? 'revoked');
+}
+
+export type SessionEnd = Exclude<HeldState, 'live'>;
+
+export function refusalOfEnd(ended: SessionEnd): Refusal {
+  return new Refusal(ended === 'expired' ? 'SESSION_EXPIRED' : 'SESSION_REVOKED');
+}
+
+/** SQL: the state of the caller's session in the snapshot of the statement. Locks nothing. */
+export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, 'live') from users u, sessions own
+     where u.id = :userId and own.user_id = :userId and own.id = :sessionId), 'revoked')`;
+
+const readUser = statement<UserRow & { ended: SessionEnd | null }, Omit<Locking, 'ids'>>(
+  'caller_user',
+  `select ${userColumnsOf('u')}, ${endOf('s', 'u')} as ended
+   from users u join sessions s on s.user_id = :userId and s.id = :sessionId
+   where u.id = :userId and u.project_id = :projectId`,
+);
+
+/**
+ * The user who calls, together with the end of their session: a user that a revoked session reads, and a refusal that
+ * follows from it, could be newer than the revocation. Throws SESSION_REVOKED or SESSION_EXPIRED.
+ */
+export async function readCallingUser(context: HandlerContext, now: Date): Promise<User> {
+  const { projectId, userId, sessionId } = caller(context);
+  const [row] = await readUser(autocommit(context), { projectId, userId, sessionId, now });
+  if (!row || row.ended) throw refusalOfEnd(row?.ended ?? 'revoked');
+  const { ended: _, ...user } = row;
+  return userOf(user);
 }

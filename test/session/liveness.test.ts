@@ -43,6 +43,8 @@ async function twice(service: TestService) {
   return { me, other: await service.signIn() };
 }
 
+const usage = { USAGE: 'on' };
+
 const cases = Object.keys(writes).flatMap((write) => Object.keys(endings).map((end) => [write, end] as const));
 
 describe.each(wires)('over %s', (wire) => {
@@ -62,6 +64,77 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
+/** Calls that write in a single statement, which they reach by themselves. */
+const singles: Readonly<Record<string, Write>> = {
+  ConsumeUsage: ({ accounts }, { as }) => accounts.consumeUsage({ amount: 1 }, as),
+  GetReferral: ({ accounts }, { as }) => accounts.getReferral({}, as),
+  SwitchAccount: ({ accounts }, { as, account }) => accounts.switchAccount({ accountId: account.id }, as),
+};
+
+const singleCases = Object.keys(singles).flatMap((write) => Object.keys(endings).map((end) => [write, end] as const));
+
+test.each(singleCases)('no %s of an ended session writes anything after %s has answered', async (write, end) => {
+  const gate = new Gate(write);
+  const service = await start({ replicas: 2, env: usage, inner: [gate.interceptor('method')] });
+  const { me, other } = await twice(service);
+  const calls = together((i) => singles[write]!(service.clients(wires[i % 2]!, i), me, other));
+  await gate.reached;
+  await endings[end]!(service, me);
+  const before = await service.database.checksums();
+  gate.open();
+  const { answers, errors } = await calls;
+  expect(answers).toEqual([]);
+  expect(errors.map(reasonOf)).toEqual(Array(crowd).fill('SESSION_REVOKED'));
+  expect(await service.database.checksums()).toEqual(before);
+});
+
+test.each(singleCases)('%s waits for a %s that is under way, and is refused', async (write, end) => {
+  const pause = new Pause(end, 'commit');
+  const service = await start({ replicas: 2, env: usage, inner: [pause.interceptor()] });
+  const { me, other } = await twice(service);
+  await singles[write]!(service.clients('grpc'), me, other);
+  const written = pause.next();
+  const ending = endings[end]!(service, me);
+  await written;
+  const refusals = Promise.all(wires.map((wire, i) => refusalOf(singles[write]!(service.clients(wire, i), me, other))));
+  await service.database.blocked(2);
+  pause.resume();
+  await ending;
+  const before = await service.database.checksums();
+  expect((await refusals).map(({ reason }) => reason)).toEqual(['SESSION_REVOKED', 'SESSION_REVOKED']);
+  expect(await service.database.checksums()).toEqual(before);
+});
+
+const leave: End = (service, { tokens }) =>
+  service.clients('json').sessions.signOut({ refreshToken: tokens.refreshToken });
+
+test.each([
+  ['all sessions of the user are revoked', endings.RevokeUserSessions!],
+  ['it is revoked alone', leave],
+])('ListSessions of a session is refused when %s meanwhile', async (_, end) => {
+  const gate = new Gate('ListSessions', 1);
+  const service = await start({ replicas: 2, inner: [gate.interceptor('method')] });
+  const { me } = await twice(service);
+  const refusal = refusalOf(service.clients('grpc').sessions.listSessions({}, me.as));
+  await gate.reached;
+  await end(service, me);
+  gate.open();
+  expect((await refusal).reason).toBe('SESSION_REVOKED');
+});
+
+test('a password that was changed meanwhile by another session is not called wrong', async () => {
+  const gate = new Gate('ChangePassword', 1);
+  const service = await start({ replicas: 2, inner: [gate.interceptor('method')] });
+  const { me } = await twice(service);
+  const change = { currentPassword: ada.password, newPassword: 'another long password' };
+  const refusal = refusalOf(service.clients('grpc').auth.changePassword(change, me.as));
+  await gate.reached;
+  await service.database.query(`update users set password_hash = 'changed'`);
+  await service.database.query(`update sessions set revoked_at = now(), revoke_reason = 'password_changed'`);
+  gate.open();
+  expect((await refusal).reason).toBe('SESSION_REVOKED');
+});
+
 test.each(cases)('%s waits for a %s that is under way, and is refused', async (write, end) => {
   const pause = new Pause(end, 'commit');
   const service = await start({ replicas: 2, inner: [pause.interceptor()] });
@@ -69,12 +142,12 @@ test.each(cases)('%s waits for a %s that is under way, and is refused', async (w
   const written = pause.next();
   const ending = endings[end]!(service, me);
   await written;
-  const refusals = wires.map((wire, i) => refusalOf(writes[write]!(service.clients(wire, i), me, other)));
+  const refusals = Promise.all(wires.map((wire, i) => refusalOf(writes[write]!(service.clients(wire, i), me, other))));
   await service.database.blocked(2);
   pause.resume();
   await ending;
   const before = await service.database.checksums();
-  expect((await Promise.all(refusals)).map(({ reason }) => reason)).toEqual(['SESSION_REVOKED', 'SESSION_REVOKED']);
+  expect((await refusals).map(({ reason }) => reason)).toEqual(['SESSION_REVOKED', 'SESSION_REVOKED']);
   expect(await service.database.checksums()).toEqual(before);
 });
 

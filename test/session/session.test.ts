@@ -90,7 +90,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test.each(['idle_expires_at', 'expires_at'])(
-    'a session after its %s is neither listed, nor read, nor revoked',
+    'a session after its %s is neither listed nor found, and RevokeSession revokes it all the same',
     async (end) => {
       const service = await start();
       const { sessions } = service.clients(wire);
@@ -100,8 +100,11 @@ describe.each(wires)('over %s', (wire) => {
       expect(idsOf(await sessions.listSessions({}, as))).toEqual([current.id]);
       for (const method of ['getSession', 'revokeSession'] as const)
         expect((await refusalOf(sessions[method]({ sessionId: session.id }, as))).reason).toBe('SESSION_NOT_FOUND');
-      const [row] = await service.database.query('select revoked_at from sessions where id = $1', [session.id]);
-      expect(row).toEqual({ revoked_at: null });
+      const [row] = await service.database.query('select revoke_reason from sessions where id = $1', [session.id]);
+      // A refresh that waits with an earlier clock must not prolong it.
+      expect(row).toEqual({ revoke_reason: 'revoked' });
+      const events = await service.database.query(`select 1 from audit_events where action = 'session.revoke'`);
+      expect(events).toEqual([]);
     },
   );
 

@@ -92,10 +92,11 @@ export async function callInviteCodeMethods(service: TestService, wire: Wire, st
 /** The refusals that ask the database why. */
 export async function failAccountMethods(service: TestService, wire: Wire): Promise<void> {
   const { accounts, auth } = service.clients(wire);
-  const { account, as } = await service.welcome(person('judy'));
+  const { account, user, as } = await service.welcome(person('judy'));
   await refusalOf(auth.register({ ...person('kim'), accountInviteCode: 'none' }));
   await refusalOf(auth.register({ ...person('kim'), inviteCode: 'none' }));
   await refusalOf(accounts.redeemReferral({ code: 'none' }, as));
+  await accounts.consumeUsage({ amount: 1, subject: { case: 'userId', value: user.id } }, asService);
   const data = { account_id: account.id, status: 'active' };
   const earlier = new Date(service.now().getTime() - 1000);
   await accounts.applyBillingEvent(webhook({ data, timestamp: service.now() }));

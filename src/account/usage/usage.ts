@@ -28,7 +28,8 @@ UsageCounterTable.setClass(UsageCounter);
 
 /** The subject of a usage counter. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
-  | { readonly projectId: string; readonly userId: string }
+  /** With the session of a user who calls for themselves, which has to be live. */
+  | { readonly projectId: string; readonly userId: string; readonly sessionId?: string }
   | { readonly projectId: string; readonly fingerprint: string };
 
 type NamedSubject = { case: 'userId' | 'fingerprint'; value: string } | { case: undefined; value?: undefined };
@@ -39,7 +40,7 @@ export function subjectOf(named: NamedSubject, context: HandlerContext): Subject
   const { projectId } = caller;
   if (caller.kind === 'user') {
     if (named.case) throw new Refusal('CALLER_NOT_ALLOWED');
-    return { projectId, userId: caller.userId };
+    return { projectId, userId: caller.userId, sessionId: caller.sessionId };
   }
   if (!named.case) throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'subject', description: 'required' }] });
   return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
@@ -101,7 +102,7 @@ export async function readUsage(
   now: Date,
 ): Promise<SeenUsage> {
   if ('userId' in subject) {
-    const [row] = await readOfUser(on, { ...subject, ...quotas });
+    const [row] = await readOfUser(on, { projectId: subject.projectId, userId: subject.userId, ...quotas });
     if (!row) throw new Refusal('USER_NOT_FOUND');
     const anchor = new Date(row.createdAt);
     return { limit: BigInt(row.quota), isSubscribed: row.subscribed, anchor, ...countOf(row, anchor, now) };
