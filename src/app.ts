@@ -187,7 +187,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
 
 function rotationRules({ config, limits }: Parts): RotationRules {
   const perMinute = limits.perSession(SessionService.method.refresh);
-  return { reuseInterval: config.refreshReuseInterval, perMinute };
+  return { reuseInterval: config.refreshReuseInterval, perMinute, heartbeat: config.heartbeat };
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {

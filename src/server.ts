@@ -30,6 +30,7 @@ import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
+import { beat } from './project/heartbeat.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { Passwords } from './user/password.ts';
@@ -79,6 +80,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
+      ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },

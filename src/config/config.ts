@@ -81,6 +81,7 @@ function arrange(values: Values) {
       poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * workers)),
       statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
     },
+    heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,

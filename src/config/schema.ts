@@ -74,6 +74,13 @@ const database = {
     default: '5s',
     example: '5s',
   },
+  HEARTBEAT: {
+    sentence:
+      'Whether each replica writes one row a second, so that REFRESH_REUSE_INTERVAL does not run while the database confirms no writes. Off for databases that sleep when idle.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
 } as const satisfies Settings;
 
 const secrets = {

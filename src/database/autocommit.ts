@@ -4,9 +4,13 @@ import { cancelQuery, connectionOptions } from './cancel-query.ts';
 import { leavingWith, letCallsLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
+import type { PreparingClient } from './statement.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
+
+/** A client of the ORM's pool. */
+type Confirming = pg.PoolClient & Pick<PreparingClient, 'requireConfirmed'>;
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
@@ -67,7 +71,8 @@ export class Autocommit {
     let broken: Error | undefined;
     try {
       const values = valuesOf() as unknown[];
-      return (await client.query<Row>({ name, text, values, types: pg.types })).rows;
+      const result = await client.query<Row>({ name, text, values, types: pg.types });
+      return (client as Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;

@@ -9,6 +9,7 @@ import { AuditEvent } from '../audit/event.ts';
 import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/token.ts';
+import { Heartbeat, Outage } from '../project/heartbeat.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { ProjectSettings } from '../project/settings.ts';
@@ -33,6 +34,8 @@ const accounts = [
 /** Every table, in the order of their references. */
 export const entities = [
   Installation,
+  Heartbeat,
+  Outage,
   Project,
   ProjectSettings,
   User,

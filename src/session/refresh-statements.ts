@@ -1,4 +1,5 @@
 import { anyOf, statement } from '../database/statement.ts';
+import { secondsOfOutage } from '../project/heartbeat.ts';
 import { mayActAt } from '../user/user.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { endOf, isLive } from './session.ts';
@@ -123,6 +124,8 @@ export interface NotRotated extends TokenSubject {
   readonly ended: 'revoked' | 'expired' | null;
   readonly revoke_reason: string | null;
   readonly seconds_since_refresh: number;
+  /** Of those, the ones in which the database confirmed no writes. */
+  readonly seconds_of_outage: number;
   readonly seconds_of_window: number;
 }
 
@@ -136,6 +139,7 @@ export const findSession = statement<NotRotated, Lookup>(
      coalesce(s.attempt_hash = :attemptHash, false) as same_attempt,
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
+     ${secondsOfOutage('s.refreshed_at')} as seconds_of_outage,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
    from sessions s join users u on u.id = :userId
    where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,

@@ -26,6 +26,8 @@ export interface RotationRules {
   readonly reuseInterval: number;
   /** Refreshes of one session per minute. Undefined for no limit. */
   readonly perMinute: number | undefined;
+  /** Whether the interval stands still while the database confirms no writes. */
+  readonly heartbeat?: boolean;
 }
 
 interface RefreshDeps {
@@ -73,6 +75,7 @@ const unlimited = 2 ** 31 - 1;
 /** Rotates refresh tokens. */
 export class TokenRotation {
   readonly #reuseInterval: number;
+  readonly #heartbeat: boolean;
   readonly #perMinute: number;
   readonly #now: Clock;
   readonly #mutex = new SessionMutex();
@@ -81,11 +84,12 @@ export class TokenRotation {
   /** `patience` is the Coalescer's, and given by tests only. */
   constructor(
     shared: Autocommit,
-    { reuseInterval, perMinute = unlimited }: RotationRules,
+    { reuseInterval, perMinute = unlimited, heartbeat = false }: RotationRules,
     now: Clock,
     patience?: number,
   ) {
     this.#reuseInterval = reuseInterval;
+    this.#heartbeat = heartbeat;
     this.#perMinute = perMinute;
     this.#now = now;
     this.#coalescer = new Coalescer<Candidate, TokenSubject | undefined>(
@@ -113,7 +117,8 @@ export class TokenRotation {
     });
     if (subject) return { subject, isReplay: false };
     const [session] = await findSession(autocommit, { now, ...presented });
-    return { subject: judge(session, presented, this.#reuseInterval, now), isReplay: true };
+    const rules = { reuseInterval: this.#reuseInterval, heartbeat: this.#heartbeat };
+    return { subject: judge(session, presented, rules, now), isReplay: true };
   }
 
   async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, TokenSubject>> {
@@ -138,7 +143,7 @@ function isWaiting({ signal }: Candidate): boolean {
 function judge(
   session: NotRotated | undefined,
   presented: PresentedToken,
-  reuseInterval: number,
+  { reuseInterval, heartbeat }: Pick<Required<RotationRules>, 'reuseInterval' | 'heartbeat'>,
   now: Date,
 ): TokenSubject {
   if (!session || presented.generation > session.generation) throw new Refusal('REFRESH_TOKEN_INVALID');
@@ -148,7 +153,8 @@ function judge(
   // A thief of the token does not know the attempt id. Age 1 means that the successor was never used.
   if (age === 1 && session.same_attempt) return session;
   // The clock of the replica that refreshed may be ahead: a negative age counts as 0, so an interval of 0 allows no replay.
-  if (age === 1 && Math.max(0, session.seconds_since_refresh) < reuseInterval) return session;
+  const elapsed = session.seconds_since_refresh - (heartbeat ? session.seconds_of_outage : 0);
+  if (age === 1 && Math.max(0, elapsed) < reuseInterval) return session;
   if (age > 0) throw reuse(presented, now);
   // The current token of a live session: only the session's budget can have kept it from rotating.
   throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - session.seconds_of_window)) });

@@ -30,5 +30,7 @@ export const testEnv = {
   HASH_CONCURRENCY: '2',
   HASH_QUEUE: '1000',
   LIMITS: '*=off',
+  // Tests of the heartbeat switch it on.
+  HEARTBEAT: 'off',
   SHUTDOWN_GRACE: '5',
 } as const;

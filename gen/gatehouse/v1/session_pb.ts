@@ -703,7 +703,8 @@ export const SessionService: GenService<{
    * `attempt_id`, or with another one, it does so for a short reuse interval, so that two browser tabs do not sign the
    * user out. Used after the interval, the old token counts as stolen: the session is revoked.
    *
-   * Depending on configuration: REFRESH_REUSE_INTERVAL sets the reuse interval, 10 seconds by default.
+   * Depending on configuration: REFRESH_REUSE_INTERVAL sets the reuse interval, 10 seconds by default. Unless HEARTBEAT is
+   * off, the interval does not run while the database confirms no writes.
    *
    * Errors:
    * - REFRESH_TOKEN_INVALID: The token was not issued by this service, or was altered.

@@ -12,6 +12,7 @@ import { Migration20261129010200_one_time_values_of_user } from './Migration2026
 import { Migration20261129010300_mails_of_user } from './Migration20261129010300_mails_of_user.ts';
 import { Migration20261129030100_attempt_of_refresh } from './Migration20261129030100_attempt_of_refresh.ts';
 import { Migration20261129030200_session_epoch } from './Migration20261129030200_session_epoch.ts';
+import { Migration20261129030300_heartbeat } from './Migration20261129030300_heartbeat.ts';
 import { Migration20261129040100_token_epoch } from './Migration20261129040100_token_epoch.ts';
 import { Migration20261129040200_sessions_of_user_by_id } from './Migration20261129040200_sessions_of_user_by_id.ts';
 import { Migration20261129060000_first_proof } from './Migration20261129060000_first_proof.ts';
@@ -33,6 +34,7 @@ export const migrations = [
   { name: 'Migration20261129010300_mails_of_user', class: Migration20261129010300_mails_of_user },
   { name: 'Migration20261129030100_attempt_of_refresh', class: Migration20261129030100_attempt_of_refresh },
   { name: 'Migration20261129030200_session_epoch', class: Migration20261129030200_session_epoch },
+  { name: 'Migration20261129030300_heartbeat', class: Migration20261129030300_heartbeat },
   { name: 'Migration20261129040100_token_epoch', class: Migration20261129040100_token_epoch },
   { name: 'Migration20261129040200_sessions_of_user_by_id', class: Migration20261129040200_sessions_of_user_by_id },
   { name: 'Migration20261129060000_first_proof', class: Migration20261129060000_first_proof },
