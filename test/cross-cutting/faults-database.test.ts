@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Cluster, startCluster } from '../support/cluster.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start } from '../support/start.ts';
-import { type Cluster, startCluster } from './cluster.ts';
 import { Journal } from './journal.ts';
 
 let cluster: Cluster;
