@@ -111,7 +111,7 @@ describe('the heartbeat', () => {
   const off = { HEARTBEAT: 'off' };
   const row = 'select at from heartbeat';
 
-  test('records a gap of more than two seconds, once, whoever of the replicas beats first', async () => {
+  test('records a gap of more than two seconds, once, by the replica that beats first', async () => {
     const { beat, outages, query } = await startOnCluster(off);
     await beat();
     await beat(1.5);
