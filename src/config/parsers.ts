@@ -93,16 +93,6 @@ export function pemFile(what: string) {
   return path.describe(`the path of a PEM file with ${what}`);
 }
 
-/** Names in client certificates. At most 64 characters, which is what the audit trail holds of a caller. */
-export const certificateNames = listOf(
-  z
-    .string()
-    .regex(/^[!-~]{1,64}$/, 'not 1 to 64 printable characters without a space')
-    .regex(/^[^*"\\]*$/, 'holds a wildcard, a quote or a backslash; names match letter by letter'),
-)
-  .refine(areUnique, 'a name stands there twice')
-  .describe('a comma-separated list of names, each 1 to 64 characters, exactly as in the certificate; no wildcard');
-
 export const ipAddress = z
   .string()
   .refine((text) => isIP(text) !== 0, 'not an IP address')

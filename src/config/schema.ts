@@ -86,10 +86,12 @@ const secrets = {
     secret: true,
   },
   SERVICE_KEYS: {
-    sentence: 'Backends that may call as a service, each with the SHA-256 hash of its key.',
+    sentence:
+      'Backends that may call as a service, each with the SHA-256 hash of its key. A scope limits the methods that it may call; without one it may call all methods for backends.',
     reads: serviceKeys,
     otherwise: 'none in production, else generated in DATA_DIR',
-    example: 'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64)',
+    example:
+      'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64):SessionService.Introspect+AccountService',
     secret: true,
   },
   PASSWORD_PEPPER: {

@@ -36,6 +36,8 @@ export interface ServiceCaller {
   readonly kind: 'service';
   readonly projectId: string;
   readonly name: string;
+  /** The services and methods that the backend may call: `SessionService.Introspect`. Undefined: all. */
+  readonly scopes?: readonly string[] | undefined;
 }
 
 export type Caller = UserCaller | ServiceCaller;
