@@ -1,12 +1,15 @@
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { change, projectOf } from '../rpc/context.ts';
+import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { createUser as insertUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managedUserToMessage } from './message.ts';
 
 export function createUser({ now, passwords, joining }: AdminDeps): AdminMethods['createUser'] {
-  return async ({ email, password, passwordHash: importedHash, name, emailVerified, mustChangePassword }, context) => {
+  return async (request, context) => {
+    const { email, password, passwordHash: importedHash, name, emailVerified, mustChangePassword } = request;
+    const metadata = changeMetadata(noMetadata, request);
     if (password && importedHash)
       throw new Refusal('INVALID_ARGUMENT', {
         fields: [{ field: 'password_hash', description: 'not with a password' }],
@@ -15,7 +18,7 @@ export function createUser({ now, passwords, joining }: AdminDeps): AdminMethods
     const passwordHash = importedHash ? passwords.takeOver(importedHash) : hashed;
     const at = now();
     const projectId = projectOf(context);
-    const registration = { projectId, email, name, passwordHash, emailVerified, mustChangePassword };
+    const registration = { projectId, email, name, passwordHash, emailVerified, mustChangePassword, ...metadata };
     const user = await change(context, async (em) => {
       const user = await insertUser(em, registration, at);
       await joining.open(em, user, at);

@@ -12,8 +12,8 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { unseen } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
+import { mergeMetadata, noMetadata } from '../user/metadata.ts';
 import { User } from '../user/user.ts';
-import { mergeMetadata } from './metadata.ts';
 
 const text = (most: number) =>
   z
@@ -173,8 +173,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
     phone: read.phone ?? '',
     locale: read.locale ?? '',
     timezone: read.timezone ?? '',
-    appMetadata: mergeMetadata('app_metadata', {}, read.app_metadata ?? {}),
-    userMetadata: mergeMetadata('user_metadata', {}, read.user_metadata ?? {}),
+    ...mergeMetadata(noMetadata, { appMetadata: read.app_metadata, userMetadata: read.user_metadata }),
   });
   if (id) ids.add(id);
   return user;

@@ -12,11 +12,11 @@ import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
+import { changeMetadata } from '../user/metadata.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
-import { mergeMetadata } from './metadata.ts';
 
 export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
   return async (request, context) => {
@@ -64,8 +64,7 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   const isRoleChanged = newRole !== user.systemRole;
   if (email !== undefined) user.moveTo(email.trim(), emailKey(email));
   if (emailVerified !== undefined) user.emailVerifiedAt = emailVerified ? (user.emailVerifiedAt ?? now) : null;
-  if (appMetadata) user.appMetadata = mergeMetadata('app_metadata', user.appMetadata, appMetadata);
-  if (userMetadata) user.userMetadata = mergeMetadata('user_metadata', user.userMetadata, userMetadata);
+  Object.assign(user, changeMetadata(user, { appMetadata, userMetadata }));
   user.name = name ?? user.name;
   user.systemRole = newRole;
   user.mustChangePassword = mustChangePassword ?? user.mustChangePassword;

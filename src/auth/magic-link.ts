@@ -1,6 +1,8 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { summaryToMessage } from '../account/message.ts';
+import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { consume, voidFor } from '../one-time/token.ts';
@@ -19,7 +21,7 @@ import { recipientOf } from './user-mail.ts';
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, userMail, wrongCodes } = deps;
+  const { now, opener, userMail, wrongCodes, usage } = deps;
   return {
     async requestMagicLink({ email, clientNonce }, context) {
       const action = 'auth.magic_link.request';
@@ -32,7 +34,7 @@ export function magicLink(deps: AuthDeps): Methods {
       const projectId = projectOf(context);
       const value = code ? await redeemCode(deps, code, context) : { raw };
       const at = now();
-      const { user, opened } = await change(context, async (em) => {
+      const { user, opened, summary } = await change(context, async (em) => {
         const used = await consume(em, 'magic_link', { projectId, ...value }, at);
         if (!used) throw refused();
         await wrongCodes.clear(em, projectId, used.target);
@@ -46,9 +48,10 @@ export function magicLink(deps: AuthDeps): Methods {
         const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
         await openAndNotify(em, opened.session, mail);
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
-        return { user, opened };
+        return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
       });
-      return signedInToMessage(opener, user, opened, at);
+      const placed = { ...opened, account: summary.account };
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
     },
   };
 }

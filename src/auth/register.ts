@@ -41,7 +41,7 @@ export function register(deps: AuthDeps): Methods {
       const { user, opened, summary } = await registerOpenly(deps, openly, context, at);
       const account = summaryToMessage(summary, usage, at);
       if (!opened) return { account, user: userToMessage(user, at) };
-      return { account, ...signedInToMessage(opener, user, opened, at) };
+      return { account, ...signedInToMessage(opener, user, { ...opened, account: summary.account }, at) };
     },
   };
 }

@@ -43,7 +43,8 @@ export function signIn(deps: AuthDeps): Methods {
         return recordSignIn(em, { user, checkedHash, newHash, counted, session, event, mail }, at);
       });
       user.lastSignInAt = at;
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
+      const placed = { ...opened, account: summary?.account ?? null };
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
     },
   };
 }

@@ -83,8 +83,7 @@ function arrange(values: Values) {
     },
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
-    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
-    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    ...arrangeTokens(values),
     sessionLifetimes: arrangeLifetimes(values),
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
@@ -102,6 +101,14 @@ function arrange(values: Values) {
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeTokens(values: Values) {
+  return {
+    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
+    tokenClaims: values.TOKEN_CLAIMS ?? [],
+    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
   };
 }
 

@@ -104,7 +104,9 @@ export const publicUrl = z
   .regex(/^https?:\/\/[^\s/?#\\@]+\/?$/, 'not an origin: scheme://host or scheme://host:port, nothing behind it')
   .refine(URL.canParse, 'not a URL')
   .transform((text) => new URL(text).origin)
-  .describe('an absolute http or https URL without path, query, fragment or user');
+  // It is in every access token, whose size is limited.
+  .refine((origin) => origin.length <= 100, 'longer than 100 characters')
+  .describe('an absolute http or https URL of at most 100 characters without path, query, fragment or user');
 
 const originShape = /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
 
@@ -150,6 +152,10 @@ export const limits = listOf(limitEntry)
   .describe(
     'a comma-separated list of Service.Method=N, Service.Method:session=N and *=N, where N is calls a minute (1 to 1000000) or off; for failed attempts AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
   );
+
+export const tokenClaims = listOf(z.enum(['account_id', 'account_role'], 'neither account_id nor account_role'))
+  .refine(areUnique, 'a claim stands there twice')
+  .describe('a comma-separated list of account_id and account_role');
 
 /** A comma list, spaces around an entry ignored; every wrong entry is named by its place. */
 export function listOf<T>(entry: z.ZodType<T, string>) {

@@ -2,7 +2,18 @@ import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
-import { choice, daysOrOff, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
+import {
+  choice,
+  daysOrOff,
+  duration,
+  hashCost,
+  lifetime,
+  limits,
+  onOff,
+  path,
+  tokenClaims,
+  wholeNumber,
+} from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
 import type { Setting, Settings } from './setting.ts';
 
@@ -110,6 +121,12 @@ const sessions = {
     reads: wholeNumber(1, 86_400, 'seconds'),
     default: '3600',
     example: '900',
+  },
+  TOKEN_CLAIMS: {
+    sentence: 'Claims that access tokens also contain: the account that the user is in, and their role in it.',
+    reads: tokenClaims,
+    otherwise: 'none',
+    example: 'account_id,account_role',
   },
   REFRESH_REUSE_INTERVAL: {
     sentence:

@@ -16,7 +16,7 @@ interface Page {
 }
 
 // Hot: pages through the partial index on the user's live sessions.
-const list = statement<ShownSession, Page>(
+export const liveSessions = statement<ShownSession, Page>(
   'sessions_list',
   `select ${shownColumns} from sessions s
    where s.user_id = :userId and ${isLive('s')} and (:after::uuid is null or s.id < :after)
@@ -29,7 +29,7 @@ export function listSessionsMethod({ now, paging }: { readonly now: Clock; reado
     async listSessions(request, context) {
       const { userId, sessionId } = caller(context);
       const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, ({ after, limit }) =>
-        list(autocommit(context), { userId, now: now(), after: after ?? null, limit }),
+        liveSessions(autocommit(context), { userId, now: now(), after: after ?? null, limit }),
       );
       return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };
     },

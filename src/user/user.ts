@@ -62,6 +62,8 @@ export interface Registration {
   /** Whether the address counts as verified. */
   readonly emailVerified?: boolean;
   readonly mustChangePassword?: boolean;
+  readonly appMetadata?: Metadata;
+  readonly userMetadata?: Metadata;
 }
 
 /** A person who may sign in, or a guest who has not registered yet. */
@@ -95,6 +97,8 @@ export class User extends UserTable.class {
     user.name = registration.name;
     user.passwordHash = registration.passwordHash;
     user.mustChangePassword = registration.mustChangePassword ?? false;
+    user.appMetadata = registration.appMetadata ?? {};
+    user.userMetadata = registration.userMetadata ?? {};
     return user;
   }
 

@@ -60,6 +60,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.timezone': 'Europe/London',
   'User.locale': 'en',
   'User.pending_email': '',
+  'User.account_id': '',
+  'User.account_role': undefined,
 
   'gatehouse.v1.Session': session('password'),
   'gatehouse.v1.AuthenticationMethod': { method: 'password', time },
@@ -80,6 +82,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'IntrospectResponse.email': 'ada@example.org',
   'IntrospectResponse.expire_time': '2026-11-28T10:30:00Z',
   'IntrospectResponse.impersonator_id': '',
+  'IntrospectResponse.email_verified': true,
+  'IntrospectResponse.account_id': ids.account,
 
   'VerifyResetTokenResponse.valid': true,
   'VerifyResetTokenResponse.email': 'ada@example.org',
