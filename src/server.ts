@@ -71,7 +71,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
-      { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
+      { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
       { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
@@ -176,4 +176,9 @@ async function canServe(orm: MikroORM): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** The longest life of the session of a guest, in days. */
+function guestDays({ sessionLifetimes: { web, native } }: Config): number {
+  return Math.max(web.absolute, native.absolute) / 86_400;
 }

@@ -20,6 +20,7 @@ import { longestCall } from '../rpc/deadline.ts';
 import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { mount } from '../rpc/services.ts';
+import { readLeniently } from './lenient-request.ts';
 import { largestRequest } from './limits.ts';
 
 export interface GatewayOptions {
@@ -61,7 +62,7 @@ async function respond(handler: UniversalHandler, req: IncomingMessage, res: Ser
     const timeout = request.header.get('connect-timeout-ms') ?? longestCall;
     request.header.set('connect-timeout-ms', `${Number(timeout) > longestCall ? longestCall + 1 : timeout}`);
     // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
-    const body = req.iterator({ destroyOnReturn: false });
+    const body = readLeniently(request.header, req, req.iterator({ destroyOnReturn: false }));
     res.once('finish', () => req.resume());
     const response = await explain(handler, await handler({ ...request, body }));
     response.header?.set('x-request-id', values.get(kOrigin).requestId);

@@ -10,6 +10,8 @@ export interface Origin {
   readonly address: string;
   /** At most 512 printable characters. */
   readonly userAgent: string;
+  /** Set where X-Forwarded-For has no address in the place that trusted proxies write: `address` is that of the proxy. */
+  readonly isForwardingUnread?: boolean;
 }
 
 /** A signed-in user, in the current state of the database. */

@@ -46,6 +46,11 @@ const UserTable = defineEntity({
       expression: `create index "users_email_prefix" on "users" ("project_id", "email_key" text_pattern_ops) where "deleted_at" is null`,
     },
     {
+      name: 'users_guests',
+      properties: ['createdAt'],
+      expression: `create index "users_guests" on "users" ("created_at") where "is_anonymous"`,
+    },
+    {
       name: 'users_banned',
       properties: ['projectId', 'id'],
       expression: `create index "users_banned" on "users" ("project_id", "id") where "banned_until" is not null`,

@@ -7,6 +7,7 @@ import { Migration20261121161000_operators } from './Migration20261121161000_ope
 import { Migration20261121182500_sessions_of_user } from './Migration20261121182500_sessions_of_user.ts';
 import { Migration20261122003845_mailed_codes } from './Migration20261122003845_mailed_codes.ts';
 import { Migration20261122014403_sessions_of_impersonator } from './Migration20261122014403_sessions_of_impersonator.ts';
+import { Migration20261129090000_sweeps } from './Migration20261129090000_sweeps.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -19,4 +20,5 @@ export const migrations = [
   { name: 'Migration20261121182500_sessions_of_user', class: Migration20261121182500_sessions_of_user },
   { name: 'Migration20261122003845_mailed_codes', class: Migration20261122003845_mailed_codes },
   { name: 'Migration20261122014403_sessions_of_impersonator', class: Migration20261122014403_sessions_of_impersonator },
+  { name: 'Migration20261129090000_sweeps', class: Migration20261129090000_sweeps },
 ];
