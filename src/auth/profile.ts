@@ -59,6 +59,8 @@ async function updateProfile(deps: AuthDeps, request: UpdateMeRequest, context: 
   const before = await findUser(reads(context), projectId, userId);
   const changes = changedFields(request, before);
   const { userMetadata } = request;
+  // Refuses a bad value before the password is checked and counted.
+  changeMetadata(before, { userMetadata });
   const hasChanges = Object.keys(changes).length > 0 || userMetadata !== undefined;
   const emailChange =
     email === undefined ? undefined : await admitEmailChange(deps, before, { email, currentPassword }, context);
