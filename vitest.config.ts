@@ -11,6 +11,9 @@ const common: TestProjectInlineConfiguration['test'] = {
   include: ['test/**/*.test.ts'],
   // Ending a worker thread while native code (argon2) still works in it can take all the others down.
   pool: 'forks',
+  // A process runs one file after another: modules are loaded, and code is compiled, once per process instead of once per
+  // file.
+  isolate: false,
   // For machines that are shared and slow. What is about time measures it itself.
   testTimeout: 60_000,
   hookTimeout: 60_000,

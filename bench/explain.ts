@@ -60,5 +60,6 @@ function readBy(node: PlanNode): number {
 
 function literal(client: pg.ClientBase, value: unknown): string {
   if (value === null) return 'null';
+  if (Array.isArray(value)) return client.escapeLiteral(`{${value.map((each) => JSON.stringify(`${each}`)).join()}}`);
   return client.escapeLiteral(value instanceof Date ? value.toISOString() : String(value));
 }

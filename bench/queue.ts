@@ -31,8 +31,8 @@ export async function fillQueue(query: Query, keys: MasterKeys, now: Date, count
        select d.token, p.id, d.holder, 'magic_link', d.recipient, sha256(d.n::text::bytea), 600, $2,
          $2::timestamptz + interval '1 day' from drafts d, projects p
      )
-     insert into mail_outbox (id, project_id, kind, recipient, locale, token_id, sealed, state, attempts, created_at, due_at)
-     select d.id, p.id, 'magic_link', d.recipient, '', d.token, d.sealed, 'queued', 0, $2,
+     insert into mail_outbox (id, project_id, kind, recipient, locale, token_id, user_id, sealed, state, attempts, created_at, due_at)
+     select d.id, p.id, 'magic_link', d.recipient, '', d.token, d.holder, d.sealed, 'queued', 0, $2,
        $2::timestamptz - ($3 - d.n) * interval '1 millisecond' from drafts d, projects p`,
     [JSON.stringify(mails), now, count],
   );

@@ -6,8 +6,15 @@ import type { Sent } from './explain.ts';
 export class Recorder extends Autocommit {
   last: Sent = { text: '', values: [] };
 
-  override send<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
-    this.last = { text, values };
-    return super.send(name, text, values);
+  override send<Row extends pg.QueryResultRow>(
+    name: string,
+    text: string,
+    valuesOf: () => readonly unknown[],
+  ): Promise<Row[]> {
+    return super.send(name, text, () => {
+      const values = valuesOf();
+      this.last = { text, values };
+      return values;
+    });
   }
 }

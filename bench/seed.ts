@@ -22,8 +22,14 @@ export function sessionId(n: number): string {
   return `01900000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
 }
 
+function userIdOf(session: number): string {
+  const user = Math.floor(session / perUser);
+  return `01800000-0000-7000-8000-${user.toString(16).padStart(12, '0')}`;
+}
+
 export function refreshTokenOf(n: number, generation = 0): string {
-  return mintRefreshToken(masterKeys, defaultProjectId, { sessionId: sessionId(n), generation, secret });
+  const token = { userId: userIdOf(n), sessionId: sessionId(n), generation, secret };
+  return mintRefreshToken(masterKeys, defaultProjectId, token);
 }
 
 /** Fills the database with sessions, five per user, in steps that checkpoints can keep up with. */

@@ -11,10 +11,12 @@ function sql(id: string): string {
   const values: Record<string, string> = {
     now: 'now()',
     perMinute: '1000000000',
+    userId: 's.user_id',
     sessionId: id,
     projectId: 's.project_id',
     generation: 's.generation',
     secretHash: 's.secret_hash',
+    attemptHash: `'\\x000102030405060708090a0b0c0d0e0f'`,
     address: `'192.0.2.1'`,
     userAgent: `'bench'`,
   };

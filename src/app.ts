@@ -35,6 +35,7 @@ import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import { bearerTokenReader } from './session/bearer-token.ts';
+import { lockFirst } from './session/caller-lock.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
@@ -92,7 +93,7 @@ export function createApp(deps: Deps): App {
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
-  const opener = new SessionOpener(keys, access, config.sessionLifetimes);
+  const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
   const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
@@ -151,7 +152,10 @@ function createServices(parts: Parts) {
     ),
     serve(
       AccountService,
-      accountService({ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl }),
+      accountService({
+        ...{ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
+        registration: settings,
+      }),
     ),
     serve(
       AdminService,
@@ -180,14 +184,14 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     }),
     enforcePolicy(now),
     validate(),
-    unitOfWork(orm, now),
+    unitOfWork({ orm, now, lockFirst }),
     ...(tracer ? [traceTransactions(tracer)] : []),
   ];
 }
 
 function rotationRules({ config, limits }: Parts): RotationRules {
   const perMinute = limits.perSession(SessionService.method.refresh);
-  return { reuseInterval: config.refreshReuseInterval, perMinute };
+  return { reuseInterval: config.refreshReuseInterval, perMinute, heartbeat: config.heartbeat };
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {

@@ -12,6 +12,7 @@ const refusals = {
   AUTHENTICATION_REQUIRED: [Code.Unauthenticated, 'sign in first'],
   TOKEN_INVALID: [Code.Unauthenticated, 'the bearer token is not valid'],
   TOKEN_EXPIRED: [Code.Unauthenticated, 'the access token has expired'],
+  TOKEN_SUPERSEDED: [Code.Unauthenticated, 'the access token was replaced by a newer one'],
   SESSION_EXPIRED: [Code.Unauthenticated, 'the session has expired'],
   SESSION_REVOKED: [Code.Unauthenticated, 'the session has ended'],
   INVALID_CREDENTIALS: [Code.Unauthenticated, 'Incorrect email or password'],
@@ -124,6 +125,8 @@ export interface FieldViolation {
 
 export interface RefusalOptions {
   readonly cause?: unknown;
+  /** Follows the reason's sentence: what is wrong with this call. Never a value that may be secret. */
+  readonly detail?: string;
   /** Facts for the client, with values that are safe to show. */
   readonly metadata?: Record<string, string>;
   /** Seconds to wait before a retry. */
@@ -134,7 +137,8 @@ export interface RefusalOptions {
   readonly fields?: readonly FieldViolation[];
   /**
    * A change that is kept although the call fails. Runs after the rollback, in a short transaction of its own. Returns
-   * false when another call has already made the change and written the event.
+   * false when another call has already made the change and written the event, and a Refusal to throw it instead of this
+   * one.
    */
   readonly remember?: (em: EntityManager) => Promise<unknown>;
   /** The audit event of the failure. Written in the transaction of `remember`. */
@@ -150,7 +154,7 @@ export class Refusal extends Error {
 
   constructor(reason: Reason, options: RefusalOptions = {}) {
     const [code, sentence] = refusals[reason];
-    super(sentence, { cause: options.cause });
+    super(options.detail ? `${sentence}: ${options.detail}` : sentence, { cause: options.cause });
     this.code = code;
     this.reason = reason;
     this.options = options;

@@ -20,14 +20,17 @@ import { answerHttp1 } from './grpc/http1-answer.ts';
 import { createGrpcServer, drainGrpc, listenGrpc } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type GatewayOptions } from './http/connect.ts';
+import type { OriginRules } from './http/cors.ts';
 import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { landingPages } from './http/pages/landing.ts';
+import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
+import { beat } from './project/heartbeat.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { Passwords } from './user/password.ts';
@@ -56,14 +59,20 @@ export async function startServer(deps: ServerDeps) {
   observe(health);
   const isReady = () => health.isServing;
   const stopping = new AbortController();
-  const transport = { ...app, proxyHops: config.trustedProxyHops, shutdownSignal: stopping.signal };
+  const { refusesUnknownFields, host } = config;
+  const transport = {
+    ...app,
+    proxyHops: config.trustedProxyHops,
+    refusesUnknownFields,
+    shutdownSignal: stopping.signal,
+  };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
   const jwks = () => ring.jwks();
   const pages = openPages(config, app.services, transport);
-  const { corsOrigins, host } = config;
   const { version } = packageJson;
-  const http = createHttpServer({ gateway, pages, corsOrigins, version, isReady, jwks, certificates });
+  const cors = originRules(config, log);
+  const http = createHttpServer({ gateway, pages, cors, version, isReady, jwks, certificates });
   const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
   const jobs = runInBackground(
     [
@@ -71,6 +80,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
+      ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
@@ -93,6 +103,11 @@ export async function startServer(deps: ServerDeps) {
   const stop = (options: StopOptions = {}) => drain({ config, health, stopping, grpc, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
+}
+
+function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {
+  const allowsLocalhost = environment === 'development';
+  return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log) };
 }
 
 /** Creates everything behind the ports. */
@@ -179,6 +194,10 @@ async function canServe(orm: MikroORM): Promise<boolean> {
 }
 
 /** The longest life of the session of a guest, in days. */
-function guestDays({ sessionLifetimes: { web, native } }: Config): number {
+function guestDays({
+  sessions: {
+    lifetimes: { web, native },
+  },
+}: Config): number {
   return Math.max(web.absolute, native.absolute) / 86_400;
 }

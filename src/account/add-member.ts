@@ -13,13 +13,17 @@ import { memberToMessage, roleOf } from './message.ts';
 export function addMember({ now }: AccountDeps): AccountMethods['addMember'] {
   return async ({ accountId, userId, role }, context) => {
     const place = { projectId: projectOf(context), accountId, userId };
-    const member = await change(context, async (em) => {
-      const user = await lockUser(em, place.projectId, userId);
-      if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
-      await add(em, place, roleOf(role), now());
-      audit(em, context, { action: 'account.member_add', userId }, now());
-      return findMember(em, place);
-    });
+    const member = await change(
+      context,
+      async (em) => {
+        const user = await lockUser(em, place.projectId, userId);
+        if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+        await add(em, place, roleOf(role), now());
+        audit(em, context, { action: 'account.member_add', userId }, now());
+        return findMember(em, place);
+      },
+      { users: [userId] },
+    );
     return { member: memberToMessage(member) };
   };
 }
@@ -39,8 +43,8 @@ interface Added {
 const insertMember = statement<Added, Place & { role: Role; membershipId: string; now: Date }>(
   'member_add',
   `with found as (select id from accounts where project_id = :projectId and id = :accountId), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select :membershipId, :projectId, id, :userId, :role::varchar, :now from found
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, created_at)
+     select :membershipId, :projectId, id, :userId, :role::varchar, 'service', :now from found
      on conflict (project_id, account_id, user_id) do nothing returning id
    ), settled as (
      update accounts set owner_id = :userId from joined

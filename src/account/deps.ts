@@ -3,6 +3,7 @@ import type { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
+import type { ConfiguredSettings } from '../project/settings.ts';
 import type { Paging } from '../rpc/paging.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { Joining } from './invites/joining.ts';
@@ -19,6 +20,8 @@ export interface AccountDeps {
   readonly messages: Messages;
   /** Mails that anyone may have sent to an address. */
   readonly mailBudget: MailBudget;
+  /** Whether addresses are verified by mail. */
+  readonly registration: ConfiguredSettings;
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
   /** BILLING_WEBHOOK_SECRETS. */

@@ -28,7 +28,7 @@ export const shownColumns = `m.id as "membershipId", m.user_id as "userId", u.em
 
 const memberAt = statement<ShownMember, Place>(
   'member_look',
-  `select ${shownColumns} from memberships m join users u on u.id = m.user_id
+  `select ${shownColumns} from memberships m join users u on u.id = :userId
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :userId`,
 );
 
@@ -98,7 +98,8 @@ export const nextOwner = (accountId: string, formerOwner: string) =>
        where m.account_id = ${accountId} and m.role = 'owner' and m.user_id <> ${formerOwner}
        order by ${mayActAt('u')} desc, m.id limit 1`;
 
-const lockAccountsOf = statement<{ id: string }, { userId: string }>(
+/** Locks the accounts of a user until the transaction ends. */
+export const lockAccountsOf = statement<{ id: string }, { userId: string }>(
   'user_accounts_lock',
   `select a.id from accounts a join memberships m on m.account_id = a.id where m.user_id = :userId
    order by a.id for no key update of a`,

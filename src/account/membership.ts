@@ -8,6 +8,9 @@ export const roles = ['owner', 'admin', 'member', 'viewer'] as const;
 
 export type Role = (typeof roles)[number];
 
+/** How a user came to be a member: opened the account, accepted an invitation, or was brought by a backend. */
+export type JoinedBy = 'opened' | 'invite' | 'service';
+
 const MembershipTable = defineEntity({
   name: 'Membership',
   tableName: 'memberships',
@@ -17,6 +20,10 @@ const MembershipTable = defineEntity({
     accountId: () => p.manyToOne(Account).mapToPk().fieldName('account_id'),
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id'),
     role: p.string().length(16).$type<Role>(),
+    // A replica of the version before does not write these two.
+    joinedBy: p.string().length(16).$type<JoinedBy>().nullable(),
+    /** The address, as emailKey spells it, if only a mail to it had the code of the invitation. */
+    mailedTo: p.string().length(320).nullable(),
     createdAt: p.datetime(3),
   },
   uniques: [{ name: 'memberships_key', properties: ['projectId', 'accountId', 'userId'] }],

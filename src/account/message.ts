@@ -66,7 +66,7 @@ export function inviteToMessage(invite: ShownInvite): MessageInitShape<typeof Ac
     id,
     email,
     role: roleToMessage(role),
-    inviterId,
+    inviterId: inviterId ?? '',
     createTime: timestampFromDate(createdAt),
     expireTime: timestampFromDate(expiresAt),
     ...(usedAt && { acceptTime: timestampFromDate(usedAt) }),

@@ -26,8 +26,8 @@ const open = statement<{ id: string }, NewAccount>(
      values (:accountId, :projectId, :name, :displayCode, :ownerId, :now, :now)
      on conflict (project_id, display_code) do nothing returning id
    ), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select :membershipId, :projectId, id, :ownerId, 'owner', :now from opened
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, created_at)
+     select :membershipId, :projectId, id, :ownerId, 'owner', 'opened', :now from opened
    ), subscribed as (
      insert into subscriptions (account_id, project_id, plan, status, current_period_start, current_period_end,
        created_at, updated_at)

@@ -10,14 +10,18 @@ import type { Place } from './membership.ts';
 export function removeMember({ now, joining }: AccountDeps): AccountMethods['removeMember'] {
   return async ({ accountId, userId }, context) => {
     const request = memberRequestOf(context, { accountId, userId });
-    await change(context, async (em) => {
-      await permit(em, request, undefined, now());
-      const user = await lockUser(em, request.projectId, request.userId);
-      const [moved] = await remove(em, { ...request, now: now() });
-      const hasNoAccount = moved?.accountId === null;
-      if (hasNoAccount) await joining.rehome(em, user, now());
-      audit(em, context, { action: 'account.member_remove', userId: request.userId }, now());
-    });
+    await change(
+      context,
+      async (em) => {
+        await permit(em, request, undefined, now());
+        const user = await lockUser(em, request.projectId, request.userId);
+        const [moved] = await remove(em, { ...request, now: now() });
+        const hasNoAccount = moved?.accountId === null;
+        if (hasNoAccount) await joining.rehome(em, user, now());
+        audit(em, context, { action: 'account.member_remove', userId: request.userId }, now());
+      },
+      { users: [request.userId] },
+    );
     return {};
   };
 }

@@ -22,7 +22,7 @@ export function accountService(deps: AccountDeps): AccountMethods {
     getAccount,
     listAccounts: listAccounts(deps),
     updateAccount: updateAccount(deps),
-    switchAccount,
+    switchAccount: switchAccount(deps),
     listMembers: listMembers(deps),
     addMember: addMember(deps),
     updateMember: updateMember(deps),

@@ -10,12 +10,16 @@ import { memberToMessage, roleOf } from './message.ts';
 export function updateMember({ now }: AccountDeps): AccountMethods['updateMember'] {
   return async ({ accountId, userId, role }, context) => {
     const request = memberRequestOf(context, { accountId, userId });
-    const member = await change(context, async (em) => {
-      await permit(em, request, roleOf(role), now());
-      await setRole(em, { ...request, role: roleOf(role), now: now() });
-      audit(em, context, { action: 'account.member_update', userId: request.userId }, now());
-      return findMember(em, request);
-    });
+    const member = await change(
+      context,
+      async (em) => {
+        await permit(em, request, roleOf(role), now());
+        await setRole(em, { ...request, role: roleOf(role), now: now() });
+        audit(em, context, { action: 'account.member_update', userId: request.userId }, now());
+        return findMember(em, request);
+      },
+      { users: [request.userId] },
+    );
     return { member: memberToMessage(member) };
   };
 }

@@ -1,9 +1,9 @@
-import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { ActorKind, AuditResult, type ListAuditEventsRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { type EventFilter, type FoundEvent, listEvents, type Position } from '../audit/list.ts';
-import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
+import { timeRangeOf } from './time-range.ts';
 
 const sizes = { usual: 100, most: 500 };
 
@@ -28,25 +28,13 @@ function readPosition(text: string): Position {
   return { at: at!, id: id! };
 }
 
-const firstSecond = -62_135_596_800;
-const lastSecond = 253_402_300_799;
-
-function filterOf({ userId, action, startTime, endTime }: ListAuditEventsRequest): EventFilter {
+function filterOf(request: ListAuditEventsRequest): EventFilter {
+  const { userId, action } = request;
   return {
     userId: userId?.toLowerCase(),
     action: action || undefined,
-    from: readTime('start_time', startTime),
-    until: readTime('end_time', endTime),
+    ...timeRangeOf(request),
   };
-}
-
-/** Over gRPC a Timestamp may hold any numbers. Throws INVALID_ARGUMENT for one outside of the years 1 to 9999. */
-function readTime(field: string, time: Timestamp | undefined): Date | undefined {
-  if (!time) return undefined;
-  const { seconds, nanos } = time;
-  if (seconds < firstSecond || seconds > lastSecond || nanos < 0 || nanos > 999_999_999)
-    throw new Refusal('INVALID_ARGUMENT', { fields: [{ field, description: 'must be between the years 1 and 9999' }] });
-  return timestampDate(time);
 }
 
 const actorKinds: Readonly<Record<string, ActorKind>> = {

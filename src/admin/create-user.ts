@@ -1,6 +1,6 @@
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { change, projectOf } from '../rpc/context.ts';
+import { anyCaller, change, projectOf } from '../rpc/context.ts';
 import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { createUser as insertUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
@@ -18,7 +18,13 @@ export function createUser({ now, passwords, joining }: AdminDeps): AdminMethods
     const passwordHash = importedHash ? passwords.takeOver(importedHash) : hashed;
     const at = now();
     const projectId = projectOf(context);
-    const registration = { projectId, email, name, passwordHash, emailVerified, mustChangePassword, ...metadata };
+    // Nobody but a backend vouches for an address, and an operator does not know the password of anybody for long.
+    const isService = anyCaller(context).kind === 'service';
+    const registration = {
+      ...{ projectId, email, name, passwordHash, ...metadata },
+      emailVerified: isService && emailVerified,
+      mustChangePassword: mustChangePassword || (!isService && passwordHash !== null),
+    };
     const user = await change(context, async (em) => {
       const user = await insertUser(em, registration, at);
       await joining.open(em, user, at);

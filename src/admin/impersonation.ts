@@ -4,7 +4,6 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { caller, change, origin } from '../rpc/context.ts';
 import { sessionToMessage } from '../session/message.ts';
-import { requireLive } from '../session/revocation.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
@@ -14,23 +13,25 @@ export function impersonateUser({ now, opener, usage }: AdminDeps): AdminMethods
     // Refuses service keys: the audit trail has to name a person.
     const operator = caller(context);
     const at = now();
-    const { user, opened, summary } = await change(context, async (em) => {
-      const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_IMPERSONATE_OPERATOR' }, at);
-      // Without this, a call under way could open a session for an operator whose sessions were all revoked meanwhile.
-      await requireLive(em, operator, at);
-      if (user.systemRole === 'operator') throw new Refusal('CANNOT_IMPERSONATE_OPERATOR');
-      if (user.isBanned(at)) throw new Refusal('USER_BANNED');
-      const opening = {
-        user,
-        kind: 'web',
-        method: 'impersonation',
-        origin: origin(context),
-        impersonatorId: operator.userId,
-      } as const;
-      const opened = await opener.open(em, opening, at);
-      audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);
-      return { user, opened, summary: await readAccountSummary(em, user.projectId, user.id) };
-    });
+    const { user, opened, summary } = await change(
+      context,
+      async (em) => {
+        const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_IMPERSONATE_OPERATOR' }, at);
+        if (user.systemRole === 'operator') throw new Refusal('CANNOT_IMPERSONATE_OPERATOR');
+        if (user.isBanned(at)) throw new Refusal('USER_BANNED');
+        const opening = {
+          user,
+          kind: 'web',
+          method: 'impersonation',
+          origin: origin(context),
+          impersonatorId: operator.userId,
+        } as const;
+        const opened = await opener.open(em, context, opening, at);
+        audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);
+        return { user, opened, summary: await readAccountSummary(em, user.projectId, user.id) };
+      },
+      { users: [userId] },
+    );
     return {
       user: managedUserToMessage(user, at),
       tokens: opener.tokensOf({ ...opened, account: summary.account }, user, at),

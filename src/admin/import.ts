@@ -63,8 +63,8 @@ const insertUsers = statement<{ id: string }, ImportedRows>(
      from created c join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid, name text, code text) on a.owner = c.id
      returning id, project_id, owner_id
    ), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select a.membership, o.project_id, o.id, o.owner_id, 'owner', :now
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, created_at)
+     select a.membership, o.project_id, o.id, o.owner_id, 'owner', 'opened', :now
      from opened o join jsonb_to_recordset(:accounts) a (owner uuid, membership uuid) on a.owner = o.owner_id
    ), subscribed as (
      insert into subscriptions (account_id, project_id, plan, status, created_at, updated_at)

@@ -1,100 +1,101 @@
-import type { HandlerContext } from '@connectrpc/connect';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import type { ListUsersRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
-import { statement } from '../database/statement.ts';
-import { autocommit, projectOf, reads } from '../rpc/context.ts';
-import type { Page } from '../rpc/paging.ts';
+import { Refusal } from '../errors.ts';
+import { autocommit, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
-import { findByEmail, mayActAt, User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import { systemRoleOf } from '../user/message.ts';
+import { findByEmail, userOf } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managedUserToMessage } from './message.ts';
+import { timeRangeOf } from './time-range.ts';
+import {
+  afterPrefix,
+  findUsers,
+  type OrderName,
+  type Position,
+  type UserFilter,
+  type UserOrder,
+  type UserPage,
+} from './user-order.ts';
 
 const sizes = { usual: 50, most: 200 };
 
 export function listUsers({ now, paging }: AdminDeps): AdminMethods['listUsers'] {
   return async (request, context) => {
     const at = now();
-    const key = request.emailPrefix ? 'emailKey' : 'id';
-    const { rows, nextPageToken } = await paging.pageOf(context, request, { key, sizes }, (page) =>
-      find(context, request, page, at),
-    );
-    return { users: rows.map((each) => managedUserToMessage(each, at)), nextPageToken };
+    const { after, limit, tokenFor } = paging.open(context, request, sizes);
+    const page = { projectId: projectOf(context), after: after ? readPosition(after) : undefined, limit, now: at };
+    const order = orderOf(request);
+    const filter = filterOf(request);
+    const { rows, next } = request.email
+      ? await findWithEmail(autocommit(context), request, filter, page)
+      : await findUsers(autocommit(context), order, filter, page);
+    return {
+      users: rows.map((row) => managedUserToMessage(userOf(row), at)),
+      nextPageToken: next ? tokenFor(JSON.stringify(next)) : '',
+    };
   };
 }
 
-function find(context: HandlerContext, request: ListUsersRequest, page: Page, now: Date): Promise<User[]> {
-  const projectId = projectOf(context);
-  if (request.email) return findWithEmail(autocommit(context), projectId, request, now);
-  if (request.emailPrefix) return findWithPrefix(autocommit(context), projectId, request, { ...page, now });
-  return findById(reads(context), projectId, request, { ...page, now });
+/** Of a token that only this method can have written. */
+function readPosition(text: string): Position {
+  return JSON.parse(text) as Position;
+}
+
+/** A prefix and a time of creation imply an order, since each is looked up in the index of one order only. */
+function orderOf({ orderBy, emailPrefix, namePrefix, startTime, endTime }: ListUsersRequest): UserOrder {
+  const [requested = '', direction] = orderBy.split(' ');
+  const implied = [
+    ...(emailPrefix ? [{ field: 'email_prefix', name: 'address' }] : []),
+    ...(namePrefix ? [{ field: 'name_prefix', name: 'name' }] : []),
+    ...(startTime || endTime ? [{ field: startTime ? 'start_time' : 'end_time', name: 'create_time' }] : []),
+  ];
+  const [first, second] = implied;
+  if (second) refuse(second.field, `must not be given together with ${first!.field}`);
+  if (first && requested && requested !== first.name)
+    refuse('order_by', `must be ${first.name} or empty with ${first.field}`);
+  return { name: (first?.name ?? (requested || 'create_time')) as OrderName, isDescending: direction === 'desc' };
+}
+
+function refuse(field: string, description: string): never {
+  throw new Refusal('INVALID_ARGUMENT', { fields: [{ field, description }] });
+}
+
+function filterOf(request: ListUsersRequest): UserFilter {
+  const { emailPrefix, namePrefix, role, banned } = request;
+  const prefix = emailPrefix ? prefixKey(emailPrefix) : namePrefix.trim();
+  const { from, until } = timeRangeOf(request);
+  return {
+    role: role ? systemRoleOf(role) : undefined,
+    banned,
+    from: prefix || from?.toISOString(),
+    until: prefix ? afterPrefix(prefix) : until?.toISOString(),
+  };
 }
 
 /** The user with the address, unless the other filters exclude them. */
 async function findWithEmail(
   on: Autocommit,
-  projectId: string,
-  { email, emailPrefix, banned }: ListUsersRequest,
-  now: Date,
-): Promise<User[]> {
-  const found = await findByEmail(on, projectId, email);
-  const user = found && userOf(found);
+  request: ListUsersRequest,
+  { role, banned }: UserFilter,
+  { projectId, now }: { projectId: string; now: Date },
+): Promise<UserPage> {
+  const row = await findByEmail(on, projectId, request.email);
+  if (!row) return { rows: [], next: undefined };
+  const user = userOf(row);
+  const { from, until } = timeRangeOf(request);
   const isListed =
-    user &&
-    user.emailKey!.startsWith(prefixKey(emailPrefix)) &&
+    user.emailKey!.startsWith(prefixKey(request.emailPrefix)) &&
+    asciiLowerCase(user.name).startsWith(asciiLowerCase(request.namePrefix.trim())) &&
+    (!from || user.createdAt >= from) &&
+    (!until || user.createdAt < until) &&
+    (role === undefined || user.systemRole === role) &&
     (banned === undefined || user.isBanned(now) === banned);
-  return isListed ? [user] : [];
+  return { rows: isListed ? [row] : [], next: undefined };
 }
 
-interface PrefixRange extends Page {
-  readonly projectId: string;
-  readonly prefix: string;
-  readonly end: string;
-  /** Undefined for all users. */
-  readonly banned: boolean | undefined;
-  readonly now: Date;
-}
-
-// Sorted by bytes, as the index is.
-const withPrefix = statement<UserRow, PrefixRange>(
-  'users_by_prefix',
-  `select ${userColumns} from users u
-   where u.project_id = :projectId and u.deleted_at is null and u.email_key ~>=~ :prefix and u.email_key ~<~ :end
-     and (:after::text is null or u.email_key ~>~ :after)
-     and (:banned::boolean is null
-       or :banned <> ${mayActAt('u')})
-   order by u.email_key using ~<~ limit :limit`,
-);
-
-async function findWithPrefix(
-  on: Autocommit,
-  projectId: string,
-  { emailPrefix, banned }: ListUsersRequest,
-  page: Page & { now: Date },
-): Promise<User[]> {
-  const prefix = prefixKey(emailPrefix);
-  // The end has the largest character there is: no address with the prefix is behind it.
-  const rows = await withPrefix(on, { ...page, projectId, prefix, end: `${prefix}\u{10ffff}`, banned });
-  return rows.map(userOf);
-}
-
-function findById(
-  em: EntityManager,
-  projectId: string,
-  { banned }: ListUsersRequest,
-  { after, limit, now }: Page & { now: Date },
-): Promise<User[]> {
-  return em.find(
-    User,
-    {
-      projectId,
-      deletedAt: null,
-      ...(after && { id: { $gt: after } }),
-      ...(banned === true && { bannedUntil: { $gt: now } }),
-      ...(banned === false && { $or: [{ bannedUntil: null }, { bannedUntil: { $lte: now } }] }),
-    },
-    { orderBy: { id: 1 }, limit },
-  );
+function asciiLowerCase(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 /** A prefix spelled as email keys are, as far as it goes. */

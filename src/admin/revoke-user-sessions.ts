@@ -8,16 +8,20 @@ export function revokeUserSessions({ now }: AdminDeps): AdminMethods['revokeUser
   return async ({ whose }, context) => {
     const at = now();
     const projectId = projectOf(context);
-    await change(context, async (em) => {
-      if (whose.case !== 'userId') {
-        await revokeSessionsOfProject(em, projectId, at);
-        audit(em, context, { action: 'project.revoke_sessions' }, at);
-        return;
-      }
-      const { id: userId } = await lockUser(em, projectId, whose.value);
-      await revokeSessions(em, { userId }, 'operator', at);
-      audit(em, context, { action: 'user.revoke_sessions', userId }, at);
-    });
+    await change(
+      context,
+      async (em) => {
+        if (whose.case !== 'userId') {
+          await revokeSessionsOfProject(em, projectId);
+          audit(em, context, { action: 'project.revoke_sessions' }, at);
+          return;
+        }
+        const { id: userId } = await lockUser(em, projectId, whose.value);
+        await revokeSessions(em, { userId }, 'operator', at);
+        audit(em, context, { action: 'user.revoke_sessions', userId }, at);
+      },
+      { users: whose.case === 'userId' ? [whose.value] : [] },
+    );
     return {};
   };
 }

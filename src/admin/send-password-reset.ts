@@ -11,15 +11,19 @@ export function sendPasswordReset({ now, userMail, mailBudget }: AdminDeps): Adm
   return async ({ userId }, context) => {
     if (userMail.isOff) throw new Refusal('MAIL_DISABLED');
     const at = now();
-    await change(context, async (em) => {
-      const user = await reachableUser(em, userId, context, at);
-      // RequestPasswordReset counts against the same budget: a further mail only voids the link in the one before.
-      const mail = { projectId: user.projectId, kind: 'password_reset', target: user.emailKey! };
-      const wait = await mailBudget.takeOrWait(em, mail, at);
-      if (wait > 0) throw new Refusal('MAIL_LIMIT_REACHED', { retryAfter: wait });
-      await userMail.send(em, { kind: 'password_reset', to: recipientOf(user) }, at);
-      audit(em, context, { action: 'user.send_password_reset', userId: user.id }, at);
-    });
+    await change(
+      context,
+      async (em) => {
+        const user = await reachableUser(em, userId, context, at);
+        // RequestPasswordReset counts against the same budget: a further mail only voids the link in the one before.
+        const mail = { projectId: user.projectId, kind: 'password_reset', target: user.emailKey! };
+        const wait = await mailBudget.takeOrWait(em, mail, at);
+        if (wait > 0) throw new Refusal('MAIL_LIMIT_REACHED', { retryAfter: wait });
+        await userMail.send(em, { kind: 'password_reset', to: recipientOf(user) }, at);
+        audit(em, context, { action: 'user.send_password_reset', userId: user.id }, at);
+      },
+      { users: [userId] },
+    );
     return {};
   };
 }

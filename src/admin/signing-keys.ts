@@ -20,9 +20,9 @@ export function rotateSigningKey(deps: AdminDeps): AdminMethods['rotateSigningKe
 }
 
 export function revokeSigningKey(deps: AdminDeps): AdminMethods['revokeSigningKey'] {
-  return ({ kid }, context) =>
+  return ({ signingKeyId }, context) =>
     changeKeys(deps, context, 'key.revoke', async (em, now) => {
-      if (!(await revokeKey(em, deps.keys, kid, now))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
+      if (!(await revokeKey(em, deps.keys, signingKeyId, now))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
     });
 }
 

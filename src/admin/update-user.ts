@@ -9,10 +9,11 @@ import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { change, projectOf } from '../rpc/context.ts';
+import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
+import { recordOperator } from '../user/operator.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -21,12 +22,20 @@ import { managedUserToMessage } from './message.ts';
 export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
   return async (request, context) => {
     const at = now();
-    const user = await change(context, async (em) => {
-      const user = await lockForUpdate(em, context, request, at);
-      if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
-      for (const action of apply(request, user, at)) audit(em, context, { action, userId: user.id }, at);
-      return user;
-    }).catch(explainConflict);
+    const user = await change(
+      context,
+      async (em) => {
+        const user = await lockForUpdate(em, context, request, at);
+        const isService = anyCaller(context).kind === 'service';
+        if (!isService) requireRight(request, user, context);
+        if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
+        for (const action of apply(isService ? request : unvouched(request, user), user, at))
+          audit(em, context, { action, userId: user.id }, at);
+        if (request.role !== undefined) await recordOperator(em, user);
+        return user;
+      },
+      { users: [request.userId] },
+    ).catch(explainConflict);
     return {
       user: managedUserToMessage(user, at),
       appMetadata: user.appMetadata as JsonObject,
@@ -39,6 +48,27 @@ function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, rol
   if (role === undefined) return lockUser(em, projectOf(context), userId);
   const self = role === SystemRole.OPERATOR ? undefined : 'CANNOT_DEMOTE_SELF';
   return lockWithOperator(em, context, { userId, self }, now);
+}
+
+/**
+ * Throws CALLER_NOT_ALLOWED for what only a service key may do.
+ *
+ * Attack: an operator who gives another operator an address of their own, or marks one as verified that an operator has
+ * set, signs in there by mail.
+ */
+function requireRight(request: UpdateUserRequest, user: User, context: HandlerContext): void {
+  const { email, emailVerified, mustChangePassword } = request;
+  const isSelf = caller(context).userId === user.id;
+  const changesAccess = [email, emailVerified, mustChangePassword].some((each) => each !== undefined);
+  if (user.systemRole === 'operator' && changesAccess && !isSelf) throw new Refusal('CALLER_NOT_ALLOWED');
+  const vouches = emailVerified === true && !user.emailVerifiedAt && email === undefined;
+  if (vouches && user.establishedAt) throw new Refusal('CALLER_NOT_ALLOWED');
+}
+
+/** Without `email_verified` next to a new address: an address that an operator sets starts unverified. */
+function unvouched(request: UpdateUserRequest, user: User): UpdateUserRequest {
+  const isMove = request.email !== undefined && emailKey(request.email) !== user.emailKey;
+  return isMove ? { ...request, emailVerified: undefined } : request;
 }
 
 /**
@@ -62,7 +92,9 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   const { name, email, emailVerified, role, mustChangePassword, appMetadata, userMetadata } = request;
   const newRole = role === undefined ? user.systemRole : systemRoleOf(role);
   const isRoleChanged = newRole !== user.systemRole;
-  if (email !== undefined) user.moveTo(email.trim(), emailKey(email));
+  if (email !== undefined) user.moveTo(email.trim(), emailKey(email), now);
+  // Somebody who was verified once is more than a registration that the owner of the address may reject.
+  if (emailVerified === false && user.emailVerifiedAt) user.establishedAt = now;
   if (emailVerified !== undefined) user.emailVerifiedAt = emailVerified ? (user.emailVerifiedAt ?? now) : null;
   Object.assign(user, changeMetadata(user, { appMetadata, userMetadata }));
   user.name = name ?? user.name;

@@ -77,6 +77,7 @@ const proving: ReadonlySet<Action> = new Set([
   'auth.sign_up_anonymous',
   'auth.login',
   'auth.logout',
+  'session.evicted',
   'auth.password_reset.complete',
   'auth.email_verified',
   'auth.email_change.complete',

@@ -28,17 +28,21 @@ export function emailChange({ now, userMail }: AuthDeps): Methods {
     async confirmEmailChange({ token }, context) {
       const redeemable = await requireRedeemable('email_change', token, context, now());
       const at = now();
-      await change(context, async (em) => {
-        const { user_id: userId, target } = await redeem(em, redeemable, at);
-        const user = await lockUser(em, projectOf(context), userId);
-        if (!user.pendingEmail || emailKey(user.pendingEmail) !== target)
-          throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
-        await moveToPending(em, { userId, emailKey: target, now: at }).catch(explainTakenAddress);
-        // The other values were sent to the old address.
-        await voidFor(em, userId, at);
-        await userMail.notifyEmailChanged(em, recipientOf(user), at);
-        audit(em, context, { action: 'auth.email_change.complete', userId }, at);
-      });
+      await change(
+        context,
+        async (em) => {
+          const { user_id: userId, target } = await redeem(em, redeemable, at);
+          const user = await lockUser(em, projectOf(context), userId);
+          if (!user.pendingEmail || emailKey(user.pendingEmail) !== target)
+            throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+          await moveToPending(em, { userId, emailKey: target, now: at }).catch(explainTakenAddress);
+          // The other values were sent to the old address.
+          await voidFor(em, userId, at);
+          await userMail.notifyEmailChanged(em, recipientOf(user), at);
+          audit(em, context, { action: 'auth.email_change.complete', userId }, at);
+        },
+        { users: [redeemable.userId] },
+      );
       return {};
     },
   };

@@ -41,15 +41,19 @@ export function emailVerification(deps: AuthDeps): Methods {
     async verifyEmail({ token }, context) {
       const redeemable = await requireRedeemable('email_verification', token, context, now());
       const at = now();
-      await change(context, async (em) => {
-        const { user_id: userId, target } = await redeem(em, redeemable, at);
-        const user = await lockUser(em, projectOf(context), userId);
-        // The address may have changed since the value was looked at, which locks nothing.
-        if (user.emailKey !== target) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
-        user.emailVerifiedAt ??= at;
-        user.updatedAt = at;
-        audit(em, context, { action: 'auth.email_verified', userId }, at);
-      });
+      await change(
+        context,
+        async (em) => {
+          const { user_id: userId, target } = await redeem(em, redeemable, at);
+          const user = await lockUser(em, projectOf(context), userId);
+          // The address may have changed since the value was looked at, which locks nothing.
+          if (user.emailKey !== target) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+          user.emailVerifiedAt ??= at;
+          user.updatedAt = at;
+          audit(em, context, { action: 'auth.email_verified', userId }, at);
+        },
+        { users: [redeemable.userId] },
+      );
       return {};
     },
   };
@@ -68,12 +72,13 @@ export interface Redeemable {
   readonly kind: OneTimeKind;
   readonly projectId: string;
   readonly raw: string;
-  /** The caller, when an access token was sent: the value must be theirs. */
-  readonly userId: string | undefined;
+  /** The user whose value it is. */
+  readonly userId: string;
 }
 
 /**
- * Looks at a one-time value before the transaction, without using it. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID
+ * Looks at a one-time value before the transaction, without using it. When an access token was sent, the value must name
+ * its user. Throws TOKEN_REQUIRED, VERIFICATION_TOKEN_INVALID
  * and VERIFICATION_TOKEN_USED_OR_EXPIRED.
  */
 export async function requireRedeemable(
@@ -84,16 +89,16 @@ export async function requireRedeemable(
 ): Promise<Redeemable> {
   const userId = callerIfAny(context)?.userId;
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
-  const redeemable = { kind, projectId: projectOf(context), raw, userId };
-  const seen = await look(autocommit(context), kind, redeemable, now);
+  const value = { projectId: projectOf(context), raw };
+  const seen = await look(autocommit(context), kind, value, now);
   if (!seen || (userId && userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
   if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
-  return redeemable;
+  return { kind, ...value, userId: seen.user_id };
 }
 
 /** Uses the value up. Throws VERIFICATION_TOKEN_USED_OR_EXPIRED when it can no longer be used. */
-export async function redeem(em: EntityManager, { kind, ...value }: Redeemable, now: Date): Promise<Consumed> {
-  const used = await consume(em, kind, value, now);
+export async function redeem(em: EntityManager, { kind, projectId, raw }: Redeemable, now: Date): Promise<Consumed> {
+  const used = await consume(em, kind, { projectId, raw }, now);
   if (!used) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
   return used;
 }

@@ -18,7 +18,7 @@ export function guest({ now, opener }: AuthDeps): Methods {
       const opened = await change(context, async (em) => {
         await insert(em, user);
         const opening = { user, kind: kindOfClient(kind), method: 'anonymous', origin: origin(context) };
-        const opened = await opener.open(em, opening, at);
+        const opened = await opener.open(em, context, opening, at);
         audit(em, context, { action: 'auth.sign_up_anonymous', userId: user.id, sessionId: opened.session.id }, at);
         return opened;
       });

@@ -5,8 +5,10 @@ import type { Presented } from '../one-time/token.ts';
 import { autocommit, origin, projectOf } from '../rpc/context.ts';
 import type { Attempt } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
+import { findByEmail } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
+import { nobody } from './user-mail.ts';
 
 type Deps = Pick<AuthDeps, 'codes' | 'wrongCodes' | 'now'>;
 
@@ -44,7 +46,7 @@ interface Comparison {
 }
 
 /**
- * Compares a code in three statements, which are the same whether or not there is a code. The order is the protection:
+ * Compares a code in four statements, which are the same whether or not there is a code. The order is the protection:
  * the attempt is counted on the code and on the address before any verdict, and a verdict is returned only if both had
  * room.
  */
@@ -56,18 +58,22 @@ async function compare(
   const at = now();
   const on = autocommit(context);
 
-  // 1. While the address has had too many wrong codes, the next statement runs all the same, but finds no code.
+  // 1. The code is one of the user who has the address. An address without a user has no code.
+  const user = await findByEmail(on, attempt.projectId, typed.email);
+  const userId = user?.id ?? nobody;
+
+  // 2. While the address has had too many wrong codes, the next statement runs all the same, but finds no code.
   const isClosed = (await wrongCodes.waitOf(on, attempt, at)) > 0;
   const clientNonce = isClosed ? matchesNoCode : typed.clientNonce;
 
-  // 2. Count the try on the code, then compare. Undefined: there is no code for this nonce, or it has no tries left.
+  // 3. Count the try on the code, then compare. Undefined: there is no code for this nonce, or it has no tries left.
   const about = { projectId: attempt.projectId, kind: 'magic_link', target: emailKey(typed.email) } as const;
-  const tried = await codes.try(on, { ...about, clientNonce, code: typed.code }, at);
+  const tried = await codes.try(on, userId, { ...about, clientNonce, code: typed.code }, at);
 
-  // 3. Count the failure on the address. A client that did not request the code must not use up its counters.
+  // 4. Count the failure on the address. A client that did not request the code must not use up its counters.
   const wait = await wrongCodes.countOnAccount(on, tried ? attempt : decoy, at);
 
-  if (tried?.hash && wait === 0) return { hash: tried.hash };
-  const event = { action: 'auth.login_failed', userId: tried?.userId, cause: 'wrong_code' } as const;
+  if (tried?.value && wait === 0) return tried.value;
+  const event = { action: 'auth.login_failed', userId: tried && userId, cause: 'wrong_code' } as const;
   throw new Refusal('OTP_EXPIRED', { event });
 }

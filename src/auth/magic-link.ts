@@ -1,17 +1,15 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { consume, voidFor } from '../one-time/token.ts';
+import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
-import { evictSessions, revokeSessions } from '../session/revocation.ts';
-import { sessionsPerUser } from '../session/session-opener.ts';
-import { lockUser, type User } from '../user/user.ts';
+import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { firstProof } from './first-proof.ts';
 import { redeemCode } from './magic-link-code.ts';
 import { signedInToMessage } from './message.ts';
 import { openAndNotify } from './new-device.ts';
@@ -40,11 +38,11 @@ export function magicLink(deps: AuthDeps): Methods {
         await wrongCodes.clear(em, projectId, used.target);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refused();
-        await proveMailbox(em, user, at);
+        await firstProof(em, deps, { user }, context, at);
         user.lastSignInAt = at;
         const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
         const opened = opener.draft(opening, at);
-        await evictSessions(em, user.id, sessionsPerUser - 1, at);
+        await opener.makeRoom(em, context, opened.session, at);
         const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
         await openAndNotify(em, opened.session, mail);
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
@@ -58,24 +56,4 @@ export function magicLink(deps: AuthDeps): Methods {
 
 function refused(): Refusal {
   return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'magic_link' } });
-}
-
-/** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
-const lockedPassword = '*';
-
-/**
- * Marks the address as verified, since the user has shown that they read its mail.
- *
- * Until this first proof anybody may have registered the address and be waiting for its owner to use the account. So the
- * first proof removes what was set before it: the password, the sessions, pending changes and other one-time values.
- */
-async function proveMailbox(em: EntityManager, user: User, now: Date): Promise<void> {
-  if (user.emailVerifiedAt) return;
-  user.emailVerifiedAt = now;
-  if (user.passwordHash) user.passwordHash = lockedPassword;
-  user.mustChangePassword = false;
-  user.pendingEmail = null;
-  user.updatedAt = now;
-  await revokeSessions(em, { userId: user.id }, 'mailbox_proved', now);
-  await voidFor(em, user.id, now);
 }

@@ -15,8 +15,8 @@ interface Parameters {
  * SQL: enqueues the mail about a new device when the table `opened` has a row, that is, when the statement opens the
  * session.
  *
- * A device is new when the user has had sessions and none of those still stored, live or not, has the same address or the
- * same user agent. So the first sign-in sends no mail, and neither do two parallel first ones. A sign-in from a network
+ * A device is new when the user has had sessions and none of the newest that are still stored, live or not, has the same
+ * address or the same user agent. So the first sign-in sends no mail, and neither do two parallel first ones. A sign-in from a network
  * where the user has a live session skips the question: its mail is null.
  */
 export const enqueueNewDeviceMail = (opened: string, { userId, session, mail }: Parameters) =>
@@ -25,9 +25,14 @@ export const enqueueNewDeviceMail = (opened: string, { userId, session, mail }: 
        ${ownSessions(userId)} and (k.address = ${session}::jsonb->>'address'
          or k.user_agent = nullif(${session}::jsonb->>'user_agent', '')))`;
 
-// Sessions in which an operator acted as the user are not on the user's devices.
+const compared = 200;
+
+// Sessions in which an operator acted as the user are not on the user's devices. Only the newest are compared: a user may
+// have hundreds of thousands that are revoked or expired and not deleted yet.
 const ownSessions = (userId: string) =>
-  `select 1 from sessions k where k.user_id = ${userId} and k.impersonator_id is null`;
+  `select 1 from (
+       select address, user_agent, impersonator_id from sessions where user_id = ${userId} order by id desc limit ${compared}) k
+     where k.impersonator_id is null`;
 
 const open = statement<{ id: string }, { userId: string; session: string; mail: string | null }>(
   'session_open_and_notify',

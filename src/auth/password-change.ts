@@ -5,12 +5,13 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { autocommit, caller, change, reads } from '../rpc/context.ts';
+import { autocommit, caller, change } from '../rpc/context.ts';
+import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { renewSession } from '../session/secret-renewal.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
 import { userToMessage } from '../user/message.ts';
-import { findUser, type User } from '../user/user.ts';
+import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { recipientOf } from './user-mail.ts';
 
@@ -29,7 +30,7 @@ export function passwordChange(deps: AuthDeps): Methods {
   return {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
-      const user = await findUser(reads(context), projectId, userId);
+      const user = await readCallingUser(context, now());
       const check = { user, password: currentPassword, action: 'auth.password_change' } as const;
       const checkedHash = await requirePassword(deps, check, context);
       if (newPassword.normalize('NFKC') === currentPassword.normalize('NFKC')) throw new Refusal('SAME_PASSWORD');

@@ -6,17 +6,13 @@ import { type Reason, Refusal } from '../errors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { firstProof } from './first-proof.ts';
 import { sendLink } from './send-link.ts';
+import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestPasswordReset' | 'verifyResetToken' | 'resetPassword'>;
-
-interface Reset {
-  readonly id: string;
-  readonly email: string;
-  readonly name: string;
-  readonly locale: string;
-}
 
 interface ResetValues {
   readonly userId: string;
@@ -28,17 +24,15 @@ interface ResetValues {
   readonly now: Date;
 }
 
-// From now on the account belongs to the owner of the mailbox, even if somebody else registered the address.
-const setPassword = statement<Reset, ResetValues>(
+const setPassword = statement<{ id: string }, ResetValues>(
   'user_reset_password',
   `with reset as (
-     update users set password_hash = :newHash, must_change_password = false,
-       email_verified_at = coalesce(email_verified_at, :now), pending_email = null, updated_at = :now
-     where id = :userId and email_key = :emailKey and deleted_at is null returning id, project_id, email, name, locale
+     update users set password_hash = :newHash, must_change_password = false, pending_email = null, updated_at = :now
+     where id = :userId and email_key = :emailKey and deleted_at is null returning id, project_id
    ), cleared as (
      delete from rate_limits r using reset where r.project_id = reset.project_id and r.key = any(:clearedKeys::text[])
    )
-   select id, email, name, locale from reset`,
+   select id from reset`,
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
@@ -71,12 +65,14 @@ export function passwordReset(deps: AuthDeps): Methods {
         const used = await consume(em, 'password_reset', value, at);
         if (!used) throw refused(seen.user_id);
         const { user_id: userId, target: emailKey } = used;
+        const user = await lockUser(em, projectId, userId);
+        if (user.emailKey !== emailKey) throw refused(userId);
         const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
-        const [user] = await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
-        if (!user) throw refused(userId);
+        await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
+        await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
         await revokeSessions(em, { userId }, 'password_changed', at);
         await voidFor(em, userId, at);
-        await userMail.notifyPasswordChanged(em, { ...user, projectId }, at);
+        await userMail.notifyPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_reset.complete', userId }, at);
       });
       return {};

@@ -7,6 +7,7 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, caller, change, reads } from '../rpc/context.ts';
+import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
@@ -56,7 +57,7 @@ export function profile(deps: AuthDeps): Methods {
 async function updateProfile(deps: AuthDeps, request: UpdateMeRequest, context: HandlerContext): Promise<User> {
   const { projectId, userId } = caller(context);
   const { email, currentPassword } = request;
-  const before = await findUser(reads(context), projectId, userId);
+  const before = await readCallingUser(context, deps.now());
   const changes = changedFields(request, before);
   const { userMetadata } = request;
   // Refuses a bad value before the password is checked and counted.

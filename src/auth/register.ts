@@ -1,21 +1,22 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import type { Invitation } from '../account/invites/joining.ts';
+import { type Invitation, provesMailbox } from '../account/invites/joining.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { type RuntimeSettings, readSettings } from '../project/settings.ts';
-import { autocommit, callerIfAny, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, callerIfAny, change, type Origin, origin, projectOf, type UserCaller } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { type Renewed, renewSession } from '../session/secret-renewal.ts';
 import { explainTakenAddress } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
 import { createUser, findUser, mayActAt, type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
-import { signedInToMessage } from './message.ts';
+import { renewedToMessage, signedInToMessage } from './message.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
@@ -29,19 +30,20 @@ export function register(deps: AuthDeps): Methods {
       if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
       const caller = callerIfAny(context);
       const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-      const draft = { projectId, email, name, passwordHash, emailVerified: settings.autoConfirmEmail };
+      const draft = { projectId, email, name, passwordHash };
       const invitation = { projectId, email, accountInviteCode, inviteCode };
       if (registration.hideRegistration) {
         await registerHidden(deps, draft, invitation, context);
         return {};
       }
-      const guestId = caller?.isGuest ? caller.userId : undefined;
+      const guest = caller?.isGuest ? caller : undefined;
       const at = now();
-      const openly = { draft, invitation, settings, guestId };
-      const { user, opened, summary } = await registerOpenly(deps, openly, context, at);
+      const openly = { draft, invitation, settings, guest };
+      const { user, summary, opened, renewed } = await registerOpenly(deps, openly, context, at);
       const account = summaryToMessage(summary, usage, at);
-      if (!opened) return { account, user: userToMessage(user, at) };
-      return { account, ...signedInToMessage(opener, user, { ...opened, account: summary.account }, at) };
+      if (opened) return { account, ...signedInToMessage(opener, user, { ...opened, account: summary.account }, at) };
+      const continued = renewed ? renewedToMessage(opener, projectId, renewed, at) : {};
+      return { account, user: userToMessage(user, at), ...continued };
     },
   };
 }
@@ -51,33 +53,51 @@ interface OpenRegistration {
   readonly invitation: Invitation;
   readonly settings: RuntimeSettings;
   /** The guest who registers. Undefined when nobody is signed in as a guest. */
-  readonly guestId: string | undefined;
+  readonly guest: UserCaller | undefined;
 }
 
-/** Creates the user, or upgrades the guest, and signs them in when the address needs no proof. */
+/**
+ * Creates the user and signs them in when the address needs no proof, or upgrades the guest, who is signed in already,
+ * and renews their session.
+ */
 function registerOpenly(
   deps: AuthDeps,
-  { draft, invitation, settings, guestId }: OpenRegistration,
+  { draft, invitation, settings, guest }: OpenRegistration,
   context: HandlerContext,
   at: Date,
 ) {
   const { joining, opener, registration } = deps;
+  const { autoConfirmEmail, emailVerification } = settings;
   return change(context, async (em) => {
     const admission = await joining.admit(em, invitation, at);
-    const user = guestId ? await upgradeGuest(em, guestId, draft, at) : await createUser(em, draft, at);
+    const isVerified = autoConfirmEmail || provesMailbox(admission);
+    const proved = { ...draft, emailVerified: isVerified };
+    const user = guest ? await upgradeGuest(em, guest.userId, proved, at) : await createUser(em, proved, at);
     await joining.join(em, user, admission, at);
     audit(em, context, { action: 'auth.register', userId: user.id }, at);
     const summary = await readAccountSummary(em, user.projectId, user.id);
-    if (settings.autoConfirmEmail) {
-      const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
-      return { user, summary, opened: await opener.open(em, opening, at) };
-    }
-    if (settings.emailVerification) await sendFirstLink(deps, em, user, at);
-    // The guest's sessions go on as the user's, who may not sign in before the address is verified.
-    if (guestId && registration.requireVerifiedEmail)
-      await revokeSessions(em, { userId: guestId }, 'mailbox_unproved', at);
-    return { user, summary, opened: undefined };
+    if (!isVerified && emailVerification) await sendFirstLink(deps, em, user, at);
+    const maySignIn = isVerified || !registration.requireVerifiedEmail;
+    if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
+    if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
+    if (!isVerified) return { user, summary };
+    const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
+    return { user, summary, opened: await opener.open(em, context, opening, at) };
   });
+}
+
+/**
+ * Ends what was handed out before the guest registered: somebody else may have taken a token from the guest, or have given
+ * the guest one of their own. The session of the call goes on with new tokens, and all others are revoked.
+ */
+async function renewGuest(
+  em: EntityManager,
+  { userId, sessionId }: UserCaller,
+  from: Origin,
+  at: Date,
+): Promise<Renewed> {
+  await revokeSessions(em, { userId, except: sessionId }, 'registered', at);
+  return renewSession(em, { userId, sessionId }, at, { method: 'password', origin: from });
 }
 
 type Upgrade = Pick<
@@ -94,8 +114,8 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
 );
 
 /**
- * Makes a guest a registered user, who keeps the id and the sessions. Of two parallel registrations of one guest the
- * second finds no guest to upgrade and throws TRY_AGAIN: repeated, it is the call of a registered user.
+ * Makes a guest a registered user, who keeps the id. Of two parallel registrations of one guest the second finds no guest
+ * to upgrade and throws TRY_AGAIN: when it is repeated, its access token is superseded.
  */
 async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
   const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = User.register(draft, now);

@@ -1,16 +1,15 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { Action } from '../audit/draft.ts';
 import { audit, auditFailure } from '../audit/event.ts';
-import type { OneTimeKind } from '../one-time/secret.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
-import { recipientOf } from './user-mail.ts';
+import { type MailedKind, recipientOf } from './user-mail.ts';
 
 interface LinkRequest {
-  readonly kind: OneTimeKind;
+  readonly kind: MailedKind;
   readonly email: string;
   readonly action: Action;
   /** Of a client that wants a code as well as the link. */

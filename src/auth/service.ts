@@ -9,6 +9,7 @@ import { passwordChange } from './password-change.ts';
 import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
 import { register } from './register.ts';
+import { registrationRejection } from './registration-rejection.ts';
 import { settings } from './settings.ts';
 import { signIn } from './sign-in.ts';
 
@@ -22,6 +23,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...passwordChange(deps),
     ...passwordReset(deps),
     ...emailVerification(deps),
+    ...registrationRejection(deps),
     ...emailChange(deps),
     ...profile(deps),
     ...settings(deps),

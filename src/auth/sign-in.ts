@@ -11,12 +11,11 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
-import { evictSessions } from '../session/revocation.ts';
 import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
-import { sessionsPerUser } from '../session/session-opener.ts';
+import { heldSessions, newestHeld } from '../session/session-limit.ts';
 import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
-import { isBannedAt, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
 import { signedInToMessage } from './message.ts';
 import { enqueueNewDeviceMail } from './new-device.ts';
@@ -37,10 +36,13 @@ export function signIn(deps: AuthDeps): Methods {
       const { session } = opened;
       // Before the transaction, since it parses the user agent and encrypts the mail.
       const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
-      const summary = await change(context, (em) => {
+      const summary = await change(context, async (em) => {
         const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
         const event = auditRow(context, draft, at);
-        return recordSignIn(em, { user, checkedHash, newHash, counted, session, event, mail }, at);
+        const signIn = { user, checkedHash, newHash, counted, session, event, mail };
+        const { sessions, summary } = await recordSignIn(em, signIn, at);
+        if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
+        return summary;
       });
       user.lastSignInAt = at;
       const placed = { ...opened, account: summary?.account ?? null };
@@ -130,6 +132,9 @@ interface LookUpValues {
   readonly now: Date;
 }
 
+const lookedAt =
+  's.id, s.project_id, s.session_epoch, s.address, s.impersonator_id, s.revoked_at, s.idle_expires_at, s.expires_at';
+
 // Hot: every sign-in begins with it. It returns one row whether or not the user exists. Only the user's fifty newest
 // sessions are compared, so that it is fast for everybody and its time does not reveal how many sessions there are.
 const look = statement<LookedUp, LookUpValues>(
@@ -140,8 +145,8 @@ const look = statement<LookedUp, LookUpValues>(
    left join users u on u.project_id = :projectId and u.email_key = :emailKey and u.deleted_at is null
    left join lateral (
      select true as found from (
-       select s.project_id, s.created_at, s.address, s.impersonator_id from sessions s
-       where s.user_id = u.id and ${isRowLive('s')}
+       select s.project_id, s.session_epoch, s.address, s.impersonator_id from ${newestHeld(lookedAt, 'u.id')} s
+       where ${isRowLive('s')}
        order by s.id desc limit 50) s
      where case when s.address ~ '^[0-9a-f.:]+$' then s.address::inet <<= :network::inet and s.impersonator_id is null end
        and ${isRevokedIndirectly('s')} is not true limit 1) session_here on true`,
@@ -158,7 +163,7 @@ async function lookUp(on: Autocommit, attempt: Attempt, key: string, now: Date) 
 
 interface Recorded {
   readonly wait: number | null;
-  /** Sessions of the user that are not revoked, without the new one. */
+  /** Sessions of the user that are not revoked, without the new one, counted up to a bound. */
   readonly sessions: number;
   /** Null when the sign-in was refused. */
   readonly summary: AccountSummary | null;
@@ -197,8 +202,8 @@ const record = statement<Recorded, RecordValues>(
    ), notified as (
      ${enqueueNewDeviceMail('signed_in', { userId: ':userId', session: ':session', mail: ':mail' })}
    )
-   select wait.seconds as wait, (select count(*) from sessions where user_id = :userId and revoked_at is null)::int as sessions,
-     ${accountSummaryOf('signed_in.id')} as summary from wait left join signed_in on true`,
+   select wait.seconds as wait, ${heldSessions(':userId')} as sessions,
+     case when signed_in.id is not null then ${accountSummaryOf(':userId')} end as summary from wait left join signed_in on true`,
 );
 
 interface SignIn extends Omit<Checked, 'isKnownNetwork'> {
@@ -219,7 +224,7 @@ const uncountedSessions = 50;
  * they may have been banned or deleted, or the password may have been changed. A parallel sign-in that rehashed the
  * password has stored the same hash. Locks the user's row until the transaction ends.
  */
-async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date): Promise<AccountSummary> {
+async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
   const { user, checkedHash, newHash, counted, session, event, mail } = signIn;
   const { keys: counterKeys, limits: counterLimits } = columnsOf(counted.counters);
   const [row] = await record(em, {
@@ -238,9 +243,24 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date): Promi
   const { wait, sessions, summary } = row!;
   // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
   refuseFor(wait ?? 0, 'account');
-  if (!summary) throw new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
-  if (sessions > sessionsPerUser - uncountedSessions) await evictSessions(em, user.id, sessionsPerUser, now);
-  return summary;
+  if (!summary) throw await refusalMeanwhile(em, signIn, now);
+  return { sessions, summary };
+}
+
+/**
+ * Why a user who was checked could not be signed in. With the password that is still right a banned user is USER_BANNED, as
+ * if the ban had come first.
+ */
+async function refusalMeanwhile(
+  em: EntityManager,
+  { user, checkedHash, newHash }: SignIn,
+  now: Date,
+): Promise<Refusal> {
+  const present = (await lockUsers(em, user.projectId, [user.id])).get(user.id);
+  const isSameHash = present?.passwordHash === checkedHash || (newHash !== null && present?.passwordHash === newHash);
+  if (present && isSameHash && present.isBanned(now))
+    return new Refusal('USER_BANNED', { event: failed('banned', user) });
+  return new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
 }
 
 function failed(cause: string, user?: Pick<User, 'id'>): EventDraft {

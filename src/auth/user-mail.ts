@@ -14,9 +14,12 @@ export interface Recipient extends Addressee {
   readonly userId: string;
 }
 
+/** The kinds of one-time values that have a mail of their own. */
+export type MailedKind = Exclude<OneTimeKind, 'registration_rejection'>;
+
 /** A one-time value to be mailed. */
 export interface ValueMail {
-  readonly kind: OneTimeKind;
+  readonly kind: MailedKind;
   /** Undefined sends nothing, at the same cost. */
   readonly to: Recipient | undefined;
   /** The nonce of a client that wants a code in the mail as well as the link. */
@@ -24,7 +27,7 @@ export interface ValueMail {
 }
 
 /** The id of a user who does not exist. Statements run with it find nothing to write, but cost the same. */
-const nobody = '00000000-0000-0000-0000-000000000000';
+export const nobody = '00000000-0000-0000-0000-000000000000';
 
 /** Mails to users: one-time values with the mail that holds them, and notices. Each is part of the caller's transaction. */
 export class UserMail {
@@ -57,7 +60,8 @@ export class UserMail {
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, code, lifetime }), now);
+    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, now) : undefined;
+    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime, rejection }), now);
   }
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
@@ -74,6 +78,8 @@ export class UserMail {
 
   /** Without a recipient it sends nothing, at the same cost. */
   async notifyAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
+    // The mail to a free address has this value, so the response time would reveal its absence. For nobody none is issued.
+    await this.#issueRejection(em, emptyRecipient, now);
     const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
     await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
   }
@@ -84,7 +90,15 @@ export class UserMail {
     return this.#outbox.draft(this.#messages.newDevice(to, seen), now);
   }
 
-  #messageOf(kind: OneTimeKind, ...to: Parameters<Messages['verification']>) {
+  /** The value of the second link in a verification mail, for an owner of the address who did not register. */
+  async #issueRejection(em: EntityManager, { projectId, userId, email }: Recipient, now: Date): Promise<string> {
+    const kind = 'registration_rejection';
+    const lifetime = this.#lifetimes[kind];
+    const draft = { projectId, userId, kind, target: emailKey(email), lifetime, isSecond: true } as const;
+    return (await issue(em, draft, now)).raw;
+  }
+
+  #messageOf(kind: MailedKind, ...to: Parameters<Messages['verification']>) {
     switch (kind) {
       case 'email_verification':
         return this.#messages.verification(...to);

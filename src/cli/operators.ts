@@ -6,6 +6,7 @@ import { Autocommit } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
 import { defaultProjectId } from '../project/project.ts';
+import { Operator, recordOperator } from '../user/operator.ts';
 import { findByEmail, lockUser, User, type UserRow } from '../user/user.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,7 +32,9 @@ export async function manageOperators(
     await setRole(orm, found, { action, mustBeVerified }, now());
   } else if (action !== 'list')
     throw new Error(`there is no 'admin ${action}'; there are grant EMAIL, revoke EMAIL and list`);
-  const operators = await orm.em.fork().find(User, { systemRole: 'operator', deletedAt: null }, { orderBy: { id: 1 } });
+  const em = orm.em.fork();
+  const ids = (await em.find(Operator, {})).map(({ userId }) => userId);
+  const operators = await em.find(User, { id: { $in: ids } }, { orderBy: { id: 1 } });
   for (const { id, email, emailVerifiedAt } of operators)
     terminal.print(`${id}  ${email ?? ''}${emailVerifiedAt ? '' : '  (not verified)'}`);
 }
@@ -53,6 +56,7 @@ function setRole(orm: MikroORM, found: UserRow, { action, mustBeVerified }: Role
     if (user.systemRole === roles[action]) return;
     user.systemRole = roles[action];
     user.updatedAt = now;
+    await recordOperator(em, user);
     const context = commandLine(`admin ${action}`) as HandlerContext;
     audit(em, context, { action: `user.${action}_operator`, userId: user.id }, now);
   });

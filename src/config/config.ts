@@ -71,7 +71,7 @@ function arrange(values: Values) {
     /** Undefined: no admin port. */
     adminPort: values.ADMIN_PORT,
     publicUrl,
-    corsOrigins: values.CORS_ORIGINS ?? [],
+    ...arrangeGateway(values, production),
     trustedProxyHops: values.TRUSTED_PROXY_HOPS,
     reflection: values.REFLECTION ?? !production,
     tls: arrangeTls(values),
@@ -81,10 +81,11 @@ function arrange(values: Values) {
       poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * workers)),
       statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
     },
+    heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     ...arrangeTokens(values),
-    sessionLifetimes: arrangeLifetimes(values),
+    sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),
@@ -109,6 +110,13 @@ function arrangeTokens(values: Values) {
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+  };
+}
+
+function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS }: Values, production: boolean) {
+  return {
+    corsOrigins: CORS_ORIGINS ?? [],
+    refusesUnknownFields: (JSON_UNKNOWN_FIELDS ?? (production ? 'ignore' : 'refuse')) === 'refuse',
   };
 }
 
@@ -166,6 +174,7 @@ function arrangeMail(values: Values) {
     perHour: values.MAIL_HOURLY_LIMIT,
     lifetimes: {
       email_verification: values.VERIFICATION_LIFETIME,
+      registration_rejection: values.VERIFICATION_LIFETIME,
       password_reset: values.PASSWORD_RESET_LIFETIME,
       email_change: values.EMAIL_CHANGE_LIFETIME,
       magic_link: values.MAGIC_LINK_LIFETIME,

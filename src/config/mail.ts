@@ -64,7 +64,7 @@ export const mail = {
   },
   FRONTEND_URL: {
     sentence:
-      "Base URL of the application's pages for links in mail: /verify-email, /reset-password, /magic-link and /confirm-email-change with ?token=, and /invite with ?account_invite_code=.",
+      "Base URL of the application's pages for links in mail: /verify-email, /reject-registration, /reset-password, /magic-link and /confirm-email-change with ?token=, and /invite with ?account_invite_code=.",
     reads: pageUrl,
     otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',

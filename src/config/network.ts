@@ -43,10 +43,17 @@ export const network = {
     example: 'https://auth.example.com',
   },
   CORS_ORIGINS: {
-    sentence: 'Origins of the web pages that may call the service.',
+    sentence: 'Origins of the web pages that may call the service. In development, pages of http://localhost may too.',
     reads: origins,
     otherwise: 'none',
     example: 'https://app.example.com,http://localhost:3000',
+  },
+  JSON_UNKNOWN_FIELDS: {
+    sentence:
+      'What happens to JSON requests with fields that the contract does not have: they are refused with the path, or read without those fields.',
+    reads: choice('refuse', 'ignore'),
+    otherwise: 'ignore in production, else refuse',
+    example: 'refuse',
   },
   TRUSTED_PROXY_HOPS: {
     sentence: 'Number of proxies in front of the service that append to X-Forwarded-For.',

@@ -85,6 +85,13 @@ const database = {
     default: '5s',
     example: '5s',
   },
+  HEARTBEAT: {
+    sentence:
+      'Whether each replica writes one row a second, so that REFRESH_REUSE_INTERVAL does not run while the database confirms no writes. Off for databases that sleep when idle.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
 } as const satisfies Settings;
 
 const secrets = {
@@ -140,6 +147,12 @@ const sessions = {
   SESSION_LIFETIME_CLI: sessionLifetime('a command-line tool', '30d/365d'),
   SESSION_LIFETIME_DEVICE: sessionLifetime('a device', '30d/365d'),
   SESSION_LIFETIME_SERVICE: sessionLifetime('a service', '30d/365d'),
+  SESSIONS_PER_USER: {
+    sentence: 'Number of sessions that a user may have at the same time. A further one ends another.',
+    reads: wholeNumber(1, 1000),
+    default: '200',
+    example: '50',
+  },
 } as const satisfies Settings;
 
 const passwords = {

@@ -1,14 +1,20 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { cancelQuery, connectionOptions } from './cancel-query.ts';
+import { leavingWith, letCallsLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
+import type { PreparingClient } from './statement.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
 
+/** A client of the ORM's pool. */
+type Confirming = pg.PoolClient & Pick<PreparingClient, 'requireConfirmed'>;
+
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
+  letCallsLeave(pool);
   pools.set(orm, pool);
   if (!pipeline) return;
   pipelines.set(orm, pipeline);
@@ -46,12 +52,17 @@ export class Autocommit {
   /** For a statement that changes nothing. It shares one connection with other reads in flight. */
   async read<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
     this.signal?.throwIfAborted();
-    return ((await this.#pipeline?.ask(name, text, values)) as Row[] | undefined) ?? this.send(name, text, values);
+    const rows = (await this.#pipeline?.ask(name, text, values)) as Row[] | undefined;
+    return rows ?? this.send(name, text, () => values);
   }
 
-  async send<Row extends pg.QueryResultRow>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
-    this.signal?.throwIfAborted();
-    const client = await this.#pool.connect();
+  /** The values are read once there is a connection: what they depend on may change during the wait. */
+  async send<Row extends pg.QueryResultRow>(
+    name: string,
+    text: string,
+    valuesOf: () => readonly unknown[],
+  ): Promise<Row[]> {
+    const client = await this.#connect();
     let cancelling: Promise<void> | undefined;
     const cancel = (): void => {
       cancelling = cancelQuery(client, 'pg_cancel_backend', connectionOptions(this.#pool));
@@ -59,7 +70,9 @@ export class Autocommit {
     this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;
     try {
-      return (await client.query<Row>({ name, text, values: values as unknown[], types: pg.types })).rows;
+      const values = valuesOf() as unknown[];
+      const result = await client.query<Row>({ name, text, values, types: pg.types });
+      return (client as Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;
@@ -69,5 +82,13 @@ export class Autocommit {
       if (cancelling) await cancelling;
       client.release(broken);
     }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    this.signal?.throwIfAborted();
+    const client = await leavingWith(this.signal, () => this.#pool.connect());
+    if (!this.signal?.aborted) return client;
+    client.release();
+    throw this.signal.reason;
   }
 }

@@ -9,12 +9,14 @@ import { AuditEvent } from '../audit/event.ts';
 import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/token.ts';
+import { Heartbeat, Outage } from '../project/heartbeat.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { RateLimit } from '../throttle/rate-limit-table.ts';
+import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
 
 const accounts = [
@@ -32,9 +34,12 @@ const accounts = [
 /** Every table, in the order of their references. */
 export const entities = [
   Installation,
+  Heartbeat,
+  Outage,
   Project,
   ProjectSettings,
   User,
+  Operator,
   Session,
   SigningKey,
   AuditEvent,

@@ -1,13 +1,17 @@
 import { type EntityManager, EntitySchema, JsonType, UnderscoreNamingStrategy } from '@mikro-orm/postgresql';
 import { statement } from './statement.ts';
 
-type EntityClass = abstract new () => object;
+/** Properties whose value the inserting statement itself reads, as SQL for the row's project. */
+export type ReadOnInsert = Readonly<Record<string, (projectId: string) => string>>;
+
+type EntityClass = (abstract new () => object) & { readonly readOnInsert?: ReadOnInsert };
 type Values = Readonly<Record<string, unknown>>;
 
 interface Column {
   readonly property: string;
   readonly name: string;
   readonly isJson: boolean;
+  readonly read: ReadOnInsert[string] | undefined;
 }
 
 interface Table {
@@ -59,8 +63,8 @@ export function insertRows(entity: EntityClass, rows: string, from?: string): st
 
 function insertFrom(entity: EntityClass, source: string, from: string | undefined): string {
   const { name, columns } = tableOf(entity);
-  const list = (prefix: string) => columns.map((each) => `${prefix}"${each.name}"`).join(', ');
-  return `insert into "${name}" (${list('')}) select ${list('added.')} from ${source} added${from ? `, ${from}` : ''}`;
+  const values = columns.map((each) => each.read?.('added.project_id') ?? `added."${each.name}"`).join(', ');
+  return `insert into "${name}" (${namesOf(columns)}) select ${values} from ${source} added${from ? `, ${from}` : ''}`;
 }
 
 /** Reads the entity's definition: the ORM's metadata does not exist yet when statements are defined. */
@@ -72,9 +76,10 @@ function tableOf(entity: EntityClass): Table {
     property,
     name: (definition as { fieldName?: string }).fieldName ?? naming.propertyToColumnName(property),
     isJson: (definition.type as unknown) === JsonType,
+    read: entity.readOnInsert?.[property],
   }));
-  const list = columns.map((each) => `"${each.name}"`).join(', ');
-  const text = `insert into "${name}" (${list}) values (${columns.map(({ property }) => `:${property}`).join(', ')})`;
+  const values = columns.map(({ property, read }) => read?.(':projectId') ?? `:${property}`).join(', ');
+  const text = `insert into "${name}" (${namesOf(columns)}) values (${values})`;
   const table = {
     name,
     columns,
@@ -83,6 +88,10 @@ function tableOf(entity: EntityClass): Table {
   };
   tables.set(entity, table);
   return table;
+}
+
+function namesOf(columns: readonly Column[]): string {
+  return columns.map((each) => `"${each.name}"`).join(', ');
 }
 
 function valuesOf(entity: object, columns: readonly Column[]): Values {

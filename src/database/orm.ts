@@ -1,6 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
+import { silenceAbandonedQueries } from './abandoned-queries.ts';
 import { keepConnections } from './autocommit.ts';
 import { BindingDriver } from './binding-driver.ts';
 import { connectionOptions } from './cancel-query.ts';
@@ -22,6 +23,7 @@ export async function openOrm(
   url: string,
   { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
 ): Promise<MikroORM> {
+  silenceAbandonedQueries();
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({

@@ -1,8 +1,24 @@
+/**
+ * The wait for a standby was cancelled: the commit stands, but a failover may lose it, so its outcome is unknown. The rows
+ * are those that the statement returned.
+ */
+export class UnconfirmedCommit extends Error {
+  override name = 'UnconfirmedCommit';
+  readonly code = '40003';
+  readonly rows: readonly unknown[];
+
+  constructor(rows: readonly unknown[]) {
+    super('no standby confirmed the commit');
+    this.rows = rows;
+  }
+}
+
 /** What a failure of the database means for the call. */
 export type Fault = 'unavailable' | 'conflict' | 'timeout' | 'bad-input' | 'unique' | undefined;
 
 const unavailable = new Set([
   '25006', // read only: connected to a standby after a failover
+  '40003', // statement completion unknown: no standby confirmed the commit
   '53100', // disk full
   '53200', // out of memory
   '53300', // too many connections

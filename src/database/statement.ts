@@ -3,9 +3,13 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import pg from 'pg';
 import { Autocommit } from './autocommit.ts';
+import { UnconfirmedCommit } from './sqlstate.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
 
 const names = new Map<string, string>();
+
+/** Every statement that has been defined: its name by its text. */
+export const definedStatements: ReadonlyMap<string, string> = names;
 
 /** The name that a statement was defined with, by its text. */
 export function nameOf(sql: string): string | undefined {
@@ -19,20 +23,23 @@ export function nameOf(sql: string): string | undefined {
  * Given an entity manager, the statement takes part in its transaction. Given an Autocommit it commits by itself, and is
  * repeated on 40001 and 40P01. The entity manager prepares nothing of its own, so hot statements are defined this way, each
  * beside the entity it reads or writes.
+ *
+ * Values that a function returns are read when the statement is sent, after the wait for a connection.
  */
 export function statement<Row extends pg.QueryResultRow, Values extends object>(name: string, sql: string) {
   const { text, valuesOf } = compile(sql);
   const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
-  return async (on: EntityManager | Autocommit, values: Values): Promise<Row[]> => {
-    const ordered = valuesOf(values as Readonly<Record<string, unknown>>);
+  return async (on: EntityManager | Autocommit, values: Values | (() => Values)): Promise<Row[]> => {
+    const ordered = () =>
+      valuesOf((typeof values === 'function' ? values() : values) as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, text, ordered) : on.send<Row>(name, text, ordered)),
+        () => (isRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered)),
         name,
         on.signal,
       );
-    const compiled = CompiledQuery.raw(text, ordered);
+    const compiled = CompiledQuery.raw(text, ordered());
     return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
   };
 }
@@ -64,12 +71,17 @@ export const anyOf = (parameter: string): string => `any((select ${parameter}::u
  */
 export class PreparingClient extends pg.Client {
   readonly #patience: number | undefined;
+  #isUnconfirmed = false;
 
   constructor(config: pg.ClientConfig = {}) {
     super(config);
     // An error event without a listener would end the process. The pool listens to its own clients, but not to those that
     // Kysely opens to cancel a query. When a connection breaks, its queries fail anyway.
     this.on('error', () => {});
+    // The name of PostgreSQL's function is part of the notice; its message is translated.
+    this.on('notice', ({ code, routine }) => {
+      if (code?.startsWith('01') && routine === 'SyncRepWaitForLSN') this.#isUnconfirmed = true;
+    });
     // PostgreSQL ends a statement after its timeout and reports it. Without any response the connection is dead.
     if (config.statement_timeout) this.#patience = Number(config.statement_timeout) + 1000;
   }
@@ -77,12 +89,20 @@ export class PreparingClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
   override query(...[text, values, ...rest]: any[]): any {
     const name = typeof text === 'string' ? names.get(text) : undefined;
+    this.#isUnconfirmed = false;
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const query = super.query as (...all: any[]) => any;
     const result = name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
     if (!(result instanceof Promise)) return result;
     if (this.#patience) this.#disconnectUnless(result, this.#patience);
+    if (text === 'commit') return result.then((committed) => this.requireConfirmed(committed));
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
+  }
+
+  /** Throws UnconfirmedCommit when the statement committed, and no standby confirmed that. */
+  requireConfirmed<Result extends { rows: readonly unknown[] }>(result: Result): Result {
+    if (this.#isUnconfirmed) throw new UnconfirmedCommit(result.rows);
+    return result;
   }
 
   /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */

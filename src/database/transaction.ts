@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EntityManager, FlushMode, type MikroORM } from '@mikro-orm/postgresql';
+import { leavingWith } from './pool-queue.ts';
 import { faultOf } from './sqlstate.ts';
 
 const attempts = 8;
@@ -41,8 +42,9 @@ async function attempt<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   signal?.throwIfAborted();
-  await em.begin();
+  await leavingWith(signal, () => em.begin());
   try {
+    signal?.throwIfAborted();
     const result = await closure(em);
     await em.flush();
     signal?.throwIfAborted();

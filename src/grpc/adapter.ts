@@ -138,7 +138,8 @@ function decode({ method }: MethodImplSpec, bytes: Buffer): Message {
   try {
     return fromBinary(method.input, bytes);
   } catch (cause) {
-    throw toConnectError(new Refusal('MALFORMED_REQUEST', { cause }));
+    const detail = `the message is not a ${method.input.name} in protobuf`;
+    throw toConnectError(new Refusal('MALFORMED_REQUEST', { cause, detail }));
   }
 }
 

@@ -35,8 +35,15 @@ function isExplained(metadata: Metadata | null | undefined): boolean {
   return (metadata?.get('grpc-status-details-bin').length ?? 0) > 0;
 }
 
+// Of no message, which is what a cut off one looks like, and of two, grpc-js says UNIMPLEMENTED.
+const malformed: readonly [said: RegExp, detail: string][] = [
+  [/ request message for /, 'a call takes one whole message'],
+  [/^Invalid grpc-timeout value/, 'grpc-timeout is not a number of at most 8 digits and a unit'],
+  [/^Failed to decompress/, 'the message is not in the encoding that grpc-encoding names'],
+];
+
 function explain({ code, details }: Pick<StatusObject, 'code' | 'details'>): StatusObject {
-  // grpc-js says UNIMPLEMENTED for no message, which a truncated one looks like, and for two messages.
-  const isMiscounted = / request message for /.test(details);
-  return statusFrom(toConnectError(new Refusal(isMiscounted ? 'MALFORMED_REQUEST' : reasonOfCode(code as number))));
+  const [, detail] = malformed.find(([said]) => said.test(details)) ?? [];
+  const refusal = detail ? new Refusal('MALFORMED_REQUEST', { detail }) : new Refusal(reasonOfCode(code as number));
+  return statusFrom(toConnectError(refusal));
 }

@@ -9,28 +9,31 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
-import type {
+import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
+import {
   ServerReflection,
-  ServerReflectionRequest,
-  ServerReflectionResponseSchema,
+  type ServerReflectionRequest,
+  type ServerReflectionResponseSchema,
 } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import type { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
-type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']>;
-type Question = ServerReflectionRequest['messageRequest'];
+type Reply = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']>;
+type Query = ServerReflectionRequest['messageRequest'];
 
 /**
- * Server reflection from the descriptors in the generated code, custom options included, which the npm package drops.
- * The alpha version has the same messages under another package name, so one implementation serves both.
+ * Server reflection from the descriptors in the generated code, custom options included, which the npm package drops. It
+ * describes itself too, and the details of errors, without which clients print them as base64. The alpha version has the
+ * same messages under another package name, so one implementation serves both.
  */
 export function reflectionServices(services: readonly DescService[]): {
   v1: ServiceImpl<typeof ServerReflection>;
   v1alpha: ServiceImpl<typeof ServerReflectionAlpha>;
 } {
-  const index = new DescriptorIndex(services);
+  const described = [...services, ServerReflection, ServerReflectionAlpha];
+  const index = new DescriptorIndex(described, [file_google_rpc_error_details]);
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
     for await (const request of requests) {
-      const messageResponse = index.answer(request.messageRequest);
+      const messageResponse = index.find(request.messageRequest);
       yield { validHost: request.host, originalRequest: request, messageResponse };
     }
   }
@@ -43,34 +46,34 @@ class DescriptorIndex {
   readonly #symbols = new Map<string, DescFile>();
   readonly #extensions = new Map<string, Map<number, DescFile>>();
 
-  constructor(services: readonly DescService[]) {
+  constructor(services: readonly DescService[], files: readonly DescFile[]) {
     this.#services = services;
-    for (const service of services) this.#addFile(service.file);
+    for (const file of [...services.map((each) => each.file), ...files]) this.#addFile(file);
   }
 
-  answer(question: Question): Answer {
-    switch (question.case) {
+  find(query: Query): Reply {
+    switch (query.case) {
       case 'listServices':
         return {
           case: 'listServicesResponse',
           value: { service: this.#services.map(({ typeName: name }) => ({ name })) },
         };
       case 'fileByFilename':
-        return withImports(this.#files.get(question.value));
+        return withImports(this.#files.get(query.value));
       case 'fileContainingSymbol':
-        return withImports(this.#symbols.get(question.value.replace(/^\./, '')));
+        return withImports(this.#symbols.get(query.value.replace(/^\./, '')));
       case 'fileContainingExtension':
-        return withImports(this.#extensions.get(question.value.containingType)?.get(question.value.extensionNumber));
+        return withImports(this.#extensions.get(query.value.containingType)?.get(query.value.extensionNumber));
       case 'allExtensionNumbersOfType': {
-        const numbers = [...(this.#extensions.get(question.value)?.keys() ?? [])];
+        const numbers = [...(this.#extensions.get(query.value)?.keys() ?? [])];
         if (numbers.length === 0) return failure(Code.NotFound, 'no extensions');
         return {
           case: 'allExtensionNumbersResponse',
-          value: { baseTypeName: question.value, extensionNumber: numbers },
+          value: { baseTypeName: query.value, extensionNumber: numbers },
         };
       }
       default:
-        return failure(Code.InvalidArgument, 'no question');
+        return failure(Code.InvalidArgument, 'no query');
     }
   }
 
@@ -103,7 +106,7 @@ class DescriptorIndex {
   }
 }
 
-function withImports(file: DescFile | undefined): Answer {
+function withImports(file: DescFile | undefined): Reply {
   if (!file) return failure(Code.NotFound, 'not found');
   const files = new Set<DescFile>();
   const add = (each: DescFile): void => {
@@ -117,6 +120,6 @@ function withImports(file: DescFile | undefined): Answer {
   return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
 }
 
-function failure(errorCode: Code, errorMessage: string): Answer {
+function failure(errorCode: Code, errorMessage: string): Reply {
   return { case: 'errorResponse', value: { errorCode, errorMessage } };
 }

@@ -8,7 +8,9 @@ import { serve } from '../rpc/services.ts';
 import { serveGrpc } from './adapter.ts';
 import { type HealthState, healthService } from './health.ts';
 import { explainFaults } from './library-faults.ts';
+import { limitMetadata } from './metadata-limit.ts';
 import { reflectionServices } from './reflection.ts';
+import { explainUnknownMethods } from './unknown-method.ts';
 
 export interface GrpcServerOptions {
   readonly services: readonly ServiceImplSpec[];
@@ -36,6 +38,8 @@ export function createGrpcServer(options: GrpcServerOptions): Server {
     'grpc.keepalive_time_ms': 60_000,
     interceptors: [explainFaults],
   });
+  limitMetadata(server);
+  explainUnknownMethods(server);
   serveGrpc(server, options.services, options);
   const described = [...options.services.map(({ service }) => service), Health];
   const foreign = [serve(Health, healthService(options.health)), ...(options.reflection ? reflect(described) : [])];

@@ -1,31 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
-  type Code,
   type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
   type ServiceImplSpec,
 } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
-import { codeFromString, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import { type Reason, Refusal } from '../errors.ts';
+import { Refusal } from '../errors.ts';
 import { kOrigin, kSystem } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
-import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { mount } from '../rpc/services.ts';
+import { markProgress, refusalBody, respond } from './connect-faults.ts';
 import { readLeniently } from './lenient-request.ts';
 import { largestRequest } from './limits.ts';
 
 export interface GatewayOptions {
   readonly interceptors: Interceptor[];
   readonly proxyHops: number;
+  /** Whether JSON with fields that are not in the contract is refused, and not read without them. */
+  readonly refusesUnknownFields: boolean;
   readonly shutdownSignal: AbortSignal;
 }
 
@@ -37,10 +37,11 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
   const router = createConnectRouter({
     grpc: false,
     grpcWeb: false,
-    interceptors: options.interceptors,
+    interceptors: [markProgress, ...options.interceptors],
     readMaxBytes: largestRequest,
     maxTimeoutMs: longestCall,
-    jsonOptions: { ignoreUnknownFields: false },
+    // Unknown names are looked for before. False, 0 and empty values are shown: a client without the proto cannot know them.
+    jsonOptions: { ignoreUnknownFields: !options.refusesUnknownFields, alwaysEmitImplicit: true },
     acceptCompression: [compressionGzip],
     shutdownSignal: options.shutdownSignal,
   });
@@ -48,29 +49,26 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
   const handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
   return (req, res) => {
     const handler = handlers.get(req.url?.split('?', 1)[0] ?? '');
-    if (handler) void respond(handler, req, res, options);
+    if (handler) void serve(handler, req, res, options);
     return handler !== undefined;
   };
 }
 
-async function respond(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
+async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
   const values = contextValuesOf(req, options.proxyHops);
   try {
     const request = universalRequestFromNodeRequest(req, res, undefined, values);
-    // A call without a timeout gets the longest one. Connect refuses a longer one only after it has started a timer for
-    // it, and a much longer one would overflow the timer.
-    const timeout = request.header.get('connect-timeout-ms') ?? longestCall;
-    request.header.set('connect-timeout-ms', `${Number(timeout) > longestCall ? longestCall + 1 : timeout}`);
     // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
     const body = readLeniently(request.header, req, req.iterator({ destroyOnReturn: false }));
     res.once('finish', () => req.resume());
-    const response = await explain(handler, await handler({ ...request, body }));
+    const response = await respond(handler, { ...request, body }, options.refusesUnknownFields);
     response.header?.set('x-request-id', values.get(kOrigin).requestId);
     await universalResponseToNodeResponse(response, res);
   } catch {
     // The client disconnected while the request was read or the response written, or the Host header is invalid.
-    if (!res.headersSent) res.writeHead(400, { 'content-type': 'application/json' }).end(refusal('MALFORMED_REQUEST'));
-    else res.destroy();
+    if (res.headersSent) return void res.destroy();
+    const malformed = new Refusal('MALFORMED_REQUEST', { detail: 'the Host header is not a host' });
+    res.writeHead(400, { 'content-type': 'application/json' }).end(refusalBody(malformed));
   }
 }
 
@@ -79,43 +77,4 @@ export function contextValuesOf(req: IncomingMessage, proxyHops: number): Contex
   const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
   const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);
   return createContextValues().set(kOrigin, origin).set(kSystem, 'connectrpc');
-}
-
-const reasonOfStatus: Readonly<Record<number, Reason>> = { 405: 'METHOD_NOT_FOUND', 415: 'ENCODING_NOT_SUPPORTED' };
-
-/**
- * Gives the errors that Connect raises before the interceptors run (a body that is not JSON, invalid gzip, a wrong
- * content type) the codes and reasons of this service, and removes their text, which may quote the body.
- */
-async function explain(handler: UniversalHandler, response: UniversalServerResponse): Promise<UniversalServerResponse> {
-  if (response.status === 200 || response.status === 304) return response;
-  const body = Buffer.concat(await Array.fromAsync(response.body ?? []));
-  const { code, details } = parse(body);
-  if (details) return { ...response, body: iterate(body) };
-  const reason = reasonOfStatus[response.status] ?? reasonOfCode(code);
-  const status = reason === 'MALFORMED_REQUEST' ? 400 : response.status;
-  const explained = refusal(reason);
-  const header = new Headers(response.header);
-  header.set('content-type', 'application/json');
-  header.set('content-length', `${explained.byteLength}`);
-  header.delete('content-encoding');
-  if (status === 405) header.set('allow', handler.allowedMethods.join(', '));
-  return { status, header, body: iterate(explained) };
-}
-
-function refusal(reason: Reason): Uint8Array {
-  return errorToJsonBytes(toConnectError(new Refusal(reason)), undefined);
-}
-
-function parse(body: Buffer): { code: Code; details: boolean } {
-  try {
-    const error = JSON.parse(body.toString()) as { code: string; details?: unknown[] };
-    return { code: codeFromString(error.code) ?? 0, details: (error.details?.length ?? 0) > 0 } as never;
-  } catch {
-    return { code: 0 as Code, details: false };
-  }
-}
-
-async function* iterate(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

@@ -6,14 +6,14 @@ import { type Reason, Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
-import { allowOrigins } from './cors.ts';
+import { allowOrigins, type OriginRules } from './cors.ts';
 import { largestHeader } from './limits.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
   /** Pages behind the links in mails, where no application has its own. */
   readonly pages?: Gateway | undefined;
-  readonly corsOrigins: readonly string[];
+  readonly cors: OriginRules;
   readonly version: string;
   readonly isReady: () => boolean;
   readonly jwks: () => object;
@@ -33,7 +33,7 @@ const times = {
 
 /** One HTTP/1.1 server for everything that is not gRPC: RPCs as JSON, keys, probes. */
 export function createHttpServer(options: HttpOptions): Server {
-  const handlePreflight = allowOrigins(options.corsOrigins);
+  const handlePreflight = allowOrigins(options.cors);
   const routes = plainRoutes(options);
   const server = createPlainOrSecure(options.certificates, (req, res) => {
     setSecurityHeaders(res);

@@ -20,6 +20,8 @@ export interface Message {
   readonly locale: string;
   /** The one-time value or the invitation in the mail. The mail is cancelled when it is no longer valid. */
   readonly tokenId?: string;
+  /** The user whose one-time value it is. */
+  readonly userId?: string;
   /** The values of the text's placeholders. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -35,9 +37,12 @@ export interface Addressee {
 /** A one-time value to be mailed. */
 export interface MailedValue {
   readonly id: string;
+  readonly userId: string;
   readonly raw: string;
   /** A code that may be typed instead of opening the link. */
   readonly code?: string | undefined;
+  /** The value of the link for readers who did not register. */
+  readonly rejection?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
@@ -69,7 +74,9 @@ export class Messages {
   }
 
   verification(to: Addressee, value: MailedValue): Message {
-    return this.#withLink('verification', 'verify-email', to, value);
+    const message = this.#withLink('verification', 'verify-email', to, value);
+    const reject_link = this.#linkTo('reject-registration', value.rejection ?? '');
+    return { ...message, variables: { ...message.variables, reject_link } };
   }
 
   passwordReset(to: Addressee, value: MailedValue): Message {
@@ -119,9 +126,13 @@ export class Messages {
     return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
-  #withLink(kind: MailKind, page: string, to: Addressee, { id, raw, code, lifetime }: MailedValue): Message {
-    const link = `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
-    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id };
+  #withLink(kind: MailKind, page: string, to: Addressee, { id, userId, raw, code, lifetime }: MailedValue): Message {
+    const link = this.#linkTo(page, raw);
+    return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id, userId };
+  }
+
+  #linkTo(page: string, raw: string): string {
+    return `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {

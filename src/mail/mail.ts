@@ -13,7 +13,9 @@ const MailTable = defineEntity({
     kind: p.string().length(32),
     recipient: p.string().length(254),
     locale: p.string().length(35),
+    // The one-time value or the invitation in the mail, and the user whose value it is.
     tokenId: p.uuid().nullable(),
+    userId: p.uuid().nullable(),
     sealed: p.blob().nullable().hidden(),
     state: p.string().length(16).$type<MailState>(),
     attempts: p.integer(),

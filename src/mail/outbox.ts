@@ -10,11 +10,11 @@ import type { MailKind, Message } from './mail-messages.ts';
 const purpose = 'mail';
 
 // A mail whose one-time value was not issued is not sent. The statement is the same, so the response time does not reveal it.
-const insertMail = statement<{ id: string }, { mail: string }>(
+const insertMail = statement<{ id: string }, { mail: string; userId: string | null }>(
   'mail_enqueue',
   `${insertRow(Mail, ':mail')}
    where added.kind = 'account_invite' or added.token_id is null
-     or exists (select 1 from one_time_tokens t where t.id = added.token_id)
+     or exists (select 1 from one_time_tokens t where t.user_id = :userId and t.id = added.token_id)
    returning id`,
 );
 
@@ -30,7 +30,7 @@ const isStillWanted = (mail: string) =>
        from account_invites i where i.id = ${mail}.token_id), false)
      else coalesce((
        select t.used_at is null and t.voided_at is null and t.expires_at > :now
-       from one_time_tokens t where t.id = ${mail}.token_id), false) end`;
+       from one_time_tokens t where t.user_id = ${mail}.user_id and t.id = ${mail}.token_id), false) end`;
 
 // For values that expired. Using or revoking a value cancels its mails in the same statement.
 const cancelExpired = statement<{ id: string }, { now: Date }>(
@@ -42,6 +42,7 @@ const cancelExpired = statement<{ id: string }, { now: Date }>(
 
 export interface Claimed {
   readonly id: string;
+  readonly user_id: string | null;
   readonly kind: MailKind;
   readonly recipient: string;
   readonly locale: string;
@@ -59,18 +60,18 @@ const claimDue = statement<Claimed, { now: Date; leasedUntil: Date; limit: numbe
      where o.state = 'queued' and o.due_at <= :now and (${isStillWanted('o')}) and not exists (
        select 1 from mail_outbox e where e.recipient = o.recipient and e.state = 'queued' and e.id < o.id)
      order by o.due_at limit :limit for update of o skip locked)
-   returning m.id, m.kind, m.recipient, m.locale, m.sealed, m.attempts, m.created_at`,
+   returning m.id, m.user_id, m.kind, m.recipient, m.locale, m.sealed, m.attempts, m.created_at`,
 );
 
 // The lifetime of a value begins with its first mail, so a mail that is delayed for an hour still brings a valid link.
-const finishSent = statement<{ id: string }, { id: string; now: Date }>(
+const finishSent = statement<{ id: string }, { id: string; userId: string | null; now: Date }>(
   'mail_sent',
   `with sent as (
      update mail_outbox set state = 'sent', ended_at = :now, sealed = null, fault = null
      where id = :id and state = 'queued' returning token_id
    )
    update one_time_tokens t set sent_at = :now, expires_at = :now::timestamptz + t.lifetime_seconds * interval '1 second'
-   from sent where t.id = sent.token_id and t.sent_at is null returning t.id`,
+   from sent where t.user_id = :userId and t.id = sent.token_id and t.sent_at is null returning t.id`,
 );
 
 const postpone = statement<{ id: string }, { id: string; dueAt: Date; fault: string }>(
@@ -108,7 +109,7 @@ export class Outbox {
   async enqueue(em: EntityManager, message: Message, now: Date): Promise<void> {
     const row = this.draft(message, now);
     if (!row) return;
-    await insertMail(em, { mail: row });
+    await insertMail(em, { mail: row, userId: message.userId ?? null });
     this.#nudge();
   }
 
@@ -140,8 +141,8 @@ export class Outbox {
     return claimDue(autocommit, { now, leasedUntil, limit });
   }
 
-  async markSent(autocommit: Autocommit, { id }: Claimed, now: Date): Promise<void> {
-    await finishSent(autocommit, { id, now });
+  async markSent(autocommit: Autocommit, { id, user_id: userId }: Claimed, now: Date): Promise<void> {
+    await finishSent(autocommit, { id, userId, now });
   }
 
   async retryAt(autocommit: Autocommit, { id }: Claimed, dueAt: Date, fault: string): Promise<void> {

@@ -12,7 +12,7 @@ type TextName = MailKind | 'magic_code';
 
 /** The placeholders that each text may have. */
 const placeholders: Readonly<Record<TextName, readonly string[]>> = {
-  verification: withLink,
+  verification: [...withLink, 'reject_link'],
   password_reset: withLink,
   magic_link: withLink,
   magic_code: [...withLink, 'code'],
@@ -152,7 +152,7 @@ function paragraphs(text: string, escaped: Readonly<Record<string, string>>): st
   return text
     .trim()
     .split(/\r?\n\r?\n+/)
-    .map((each) => (each === '{{link}}' ? '<a href="{{link}}">{{link}}</a>' : escapeHtml(each)))
+    .map((each) => (/^\{\{(reject_)?link\}\}$/.test(each) ? `<a href="${each}">${each}</a>` : escapeHtml(each)))
     .map((each) => `<p>${fill(each, escaped)}</p>`)
     .join('\n');
 }

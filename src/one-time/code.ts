@@ -2,7 +2,7 @@ import { createHash, randomInt } from 'node:crypto';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import type { OneTimeKind } from './secret.ts';
+import type { OneTimeKey, OneTimeKind } from './secret.ts';
 import { type CodeHashes, isUsable } from './token.ts';
 
 /** Attempts per code, the correct one included. */
@@ -19,13 +19,8 @@ export interface TypedCode {
   readonly code: string;
 }
 
-interface Tried {
-  readonly userId: string;
-  /** The hash of the value that the code stands for. Undefined for a wrong code. */
-  readonly hash: Buffer | undefined;
-}
-
 interface Attempt {
+  readonly userId: string;
   readonly projectId: string;
   readonly kind: OneTimeKind;
   readonly target: string;
@@ -36,12 +31,12 @@ interface Attempt {
 // Commits the count before the code is compared: a call that fails later does not undo it, and of any number of parallel
 // attempts five are compared. The nonce is part of the condition, so only the client that requested the code can use up
 // its attempts.
-const countAttempt = statement<{ userId: string; hash: Buffer; codeHash: Buffer }, Attempt>(
+const countAttempt = statement<{ hash: Buffer; codeHash: Buffer }, Attempt>(
   'one_time_try_code',
   `update one_time_tokens t set code_tries = coalesce(t.code_tries, 0) + 1 from users u
-   where u.project_id = :projectId and u.email_key = :target and t.nonce_hash = :nonceHash
+   where t.target = :target and t.nonce_hash = :nonceHash
      and coalesce(t.code_tries, 0) < ${mostTries} and ${isUsable('t', 'u')}
-   returning t.user_id as "userId", t.hash, t.code_hash as "codeHash"`,
+   returning t.hash, t.code_hash as "codeHash"`,
 );
 
 /**
@@ -66,13 +61,22 @@ export class MailedCodes {
     return { raw, codeHash, nonceHash: hashNonce(about.clientNonce) };
   }
 
-  /** Counts an attempt. Undefined when there is no such code, or it has had five attempts. */
-  async try(autocommit: Autocommit, typed: TypedCode, now: Date): Promise<Tried | undefined> {
+  /**
+   * Counts an attempt on the code of this user, who has the address. Undefined when there is no such code, or it has had
+   * five attempts. Without a value when the code is wrong.
+   */
+  async try(
+    autocommit: Autocommit,
+    userId: string,
+    typed: TypedCode,
+    now: Date,
+  ): Promise<{ readonly value: OneTimeKey | undefined } | undefined> {
     const { projectId, target, kind, clientNonce } = typed;
-    const [row] = await countAttempt(autocommit, { projectId, kind, target, nonceHash: hashNonce(clientNonce), now });
+    const nonceHash = hashNonce(clientNonce);
+    const [row] = await countAttempt(autocommit, { userId, projectId, kind, target, nonceHash, now });
     if (!row) return undefined;
     const isRight = this.#keys.isMac('mailed code', described(typed), row.codeHash);
-    return { userId: row.userId, hash: isRight ? row.hash : undefined };
+    return { value: isRight ? { userId, hash: row.hash } : undefined };
   }
 }
 

@@ -4,7 +4,7 @@ import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { Project } from '../project/project.ts';
-import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from './secret.ts';
+import { mintOneTimeValue, type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
 
 const OneTimeTokenTable = defineEntity({
   name: 'OneTimeToken',
@@ -27,7 +27,7 @@ const OneTimeTokenTable = defineEntity({
     usedAt: p.datetime(3).nullable(),
     voidedAt: p.datetime(3).nullable(),
   },
-  uniques: [{ name: 'one_time_tokens_hash', properties: ['projectId', 'hash'] }],
+  uniques: [{ name: 'one_time_tokens_hash', properties: ['projectId', 'userId', 'hash'] }],
   indexes: [
     {
       name: 'one_time_tokens_open',
@@ -50,13 +50,13 @@ OneTimeTokenTable.setClass(OneTimeToken);
 const isPending = (t: string) => `${t}.used_at is null and ${t}.voided_at is null`;
 
 /**
- * The value `t` of the user `u` can be used, for statements with the parameters projectId, kind and now. A value proves the
+ * The value `t` of the user `u` can be used, for statements with the parameters userId, projectId, kind and now. A value proves the
  * address it was sent to, so the address has to be the user's still. An email_change proves a new address, and checks it
  * itself.
  */
 export const isUsable = (t: string, u: string) =>
-  `${t}.project_id = :projectId and ${t}.kind = :kind
-     and ${isPending(t)} and ${t}.expires_at > :now and ${u}.id = ${t}.user_id
+  `${t}.user_id = :userId and ${t}.project_id = :projectId and ${t}.kind = :kind
+     and ${isPending(t)} and ${t}.expires_at > :now and ${u}.id = :userId
      and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= :now)
      and (${t}.kind = 'email_change' or ${u}.email_key = ${t}.target)`;
 
@@ -78,6 +78,8 @@ export interface OneTimeDraft extends Partial<CodeHashes> {
   readonly target: string;
   /** Seconds from the sending of the first mail with the value. */
   readonly lifetime: number;
+  /** The value is the second one of its mail. It outlives the first, whose lifetime begins with the mail. */
+  readonly isSecond?: boolean;
 }
 
 export interface Issued {
@@ -124,11 +126,11 @@ const insertToken = statement<{ id: string }, NewToken>(
  * same moment. A mail with the id of such a value is not sent either.
  */
 export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): Promise<Issued> {
-  const { projectId, userId, kind, target, lifetime, nonceHash = null, codeHash = null } = draft;
-  const raw = mintOneTimeValue();
+  const { projectId, userId, kind, target, lifetime, isSecond = false, nonceHash = null, codeHash = null } = draft;
+  const raw = mintOneTimeValue(userId);
   const id = uuidv7(now);
-  const hash = hashOneTimeValue(projectId, kind, raw)!;
-  const expiresAt = new Date(now.getTime() + unsentSeconds * 1000);
+  const { hash } = readOneTimeValue(projectId, kind, raw)!;
+  const expiresAt = new Date(now.getTime() + (unsentSeconds + (isSecond ? lifetime : 0)) * 1000);
   const hashes = { hash, nonceHash, codeHash };
   await insertToken(em, { id, projectId, userId, kind, target, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
   return { id, raw };
@@ -140,52 +142,56 @@ export interface Consumed {
   readonly target: string;
 }
 
-interface Lookup {
+interface Lookup extends OneTimeKey {
   readonly projectId: string;
   readonly kind: OneTimeKind;
-  readonly hash: Buffer;
   readonly now: Date;
 }
 
-const use = statement<Consumed, Lookup & { userId: string | null }>(
+const use = statement<Consumed, Lookup>(
   'one_time_consume',
   `with used as (
      update one_time_tokens t set used_at = :now from users u
-     where t.hash = :hash and ${isUsable('t', 'u')} and (:userId::uuid is null or t.user_id = :userId)
+     where t.hash = :hash and ${isUsable('t', 'u')}
      returning t.id, t.user_id, t.target
    ), cancelled as (${cancelMails('used', ':now')})
    select user_id, target from used`,
 );
 
-/** A value, or the hash of the value that a code stands for. */
-export type Presented = { readonly raw: string } | { readonly hash: Buffer };
+/** A value, or the key of the value that a code stands for. */
+export type Presented = { readonly raw: string } | OneTimeKey;
 
 /**
  * Uses a value: of any number of calls with it, one succeeds. Undefined for a value that is used, void, expired or unknown,
- * or of another kind, project or user.
+ * or of another kind or project.
  */
 export async function consume(
   em: EntityManager,
   kind: OneTimeKind,
-  { projectId, userId, ...value }: { projectId: string; userId?: string | undefined } & Presented,
+  { projectId, ...value }: { projectId: string } & Presented,
   now: Date,
 ): Promise<Consumed | undefined> {
-  const hash = 'hash' in value ? value.hash : hashOneTimeValue(projectId, kind, value.raw);
-  if (!hash) return undefined;
-  const [row] = await use(em, { projectId, kind, hash, now, userId: userId ?? null });
+  const key = 'hash' in value ? value : readOneTimeValue(projectId, kind, value.raw);
+  if (!key) return undefined;
+  const { userId, hash } = key;
+  const [row] = await use(em, { userId, projectId, kind, hash, now });
   return row;
 }
 
 export interface Seen extends Consumed {
   readonly is_good: boolean;
+  /** Whether the user is more than a registration that waits for a proof of its address. */
+  readonly is_established: boolean;
   readonly email: string | null;
   readonly name: string;
 }
 
 const see = statement<Seen, Lookup>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good
-   from one_time_tokens t join users u on u.id = t.user_id where t.project_id = :projectId and t.hash = :hash`,
+  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good,
+     (u.email_verified_at is not null or u.established_at is not null) as is_established
+   from one_time_tokens t join users u on u.id = :userId
+   where t.user_id = :userId and t.project_id = :projectId and t.hash = :hash`,
 );
 
 /** Reads a value without using it. Undefined for a value that was never issued or is of another kind. */
@@ -195,9 +201,9 @@ export async function look(
   { projectId, raw }: { projectId: string; raw: string },
   now: Date,
 ): Promise<Seen | undefined> {
-  const hash = hashOneTimeValue(projectId, kind, raw);
-  if (!hash) return undefined;
-  const [row] = await see(autocommit, { projectId, kind, hash, now });
+  const key = readOneTimeValue(projectId, kind, raw);
+  if (!key) return undefined;
+  const [row] = await see(autocommit, { ...key, projectId, kind, now });
   return row;
 }
 

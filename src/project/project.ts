@@ -8,7 +8,8 @@ const ProjectTable = defineEntity({
     id: p.uuid().primary(),
     slug: p.string().length(63).unique(),
     createdAt: p.datetime(3),
-    sessionsSince: p.datetime(3).nullable(),
+    /** Raised to revoke every session: one with another epoch is revoked. */
+    sessionEpoch: p.integer().default(0),
   },
 });
 

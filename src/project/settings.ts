@@ -50,11 +50,11 @@ const write = statement<
 
 /** The settings that hold now. Read at each use, so that a change holds on all replicas at once. */
 export async function readSettings(
-  autocommit: Autocommit,
+  on: EntityManager | Autocommit,
   projectId: string,
   configured: ConfiguredSettings,
 ): Promise<RuntimeSettings> {
-  return override(configured, await readOverrides(autocommit, projectId));
+  return override(configured, await readOverrides(on, projectId));
 }
 
 /**
@@ -70,8 +70,8 @@ export function override(
 }
 
 /** The settings that differ from the configuration. */
-export async function readOverrides(autocommit: Autocommit, projectId: string): Promise<Overrides> {
-  const [row] = await read(autocommit, { projectId });
+export async function readOverrides(on: EntityManager | Autocommit, projectId: string): Promise<Overrides> {
+  const [row] = await read(on, { projectId });
   return row?.settings ?? {};
 }
 

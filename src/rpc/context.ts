@@ -44,6 +44,14 @@ export interface ServiceCaller {
 
 export type Caller = UserCaller | ServiceCaller;
 
+/** What `change` locks before it runs the closure. */
+export interface Locks {
+  /** Users besides the caller whose rows or sessions the closure changes. */
+  readonly users?: readonly string[];
+  /** For a method whose credential is in the request: the access token's session is neither locked nor checked. */
+  readonly ignoresCaller?: boolean;
+}
+
 /** The database side of one call. */
 export interface Work {
   /** Reads outside any transaction. */
@@ -51,7 +59,7 @@ export interface Work {
   /** Single statements that commit by themselves. */
   readonly autocommit: Autocommit;
   /** Runs the call's one transaction. */
-  change<T>(closure: (em: EntityManager) => Promise<T>): Promise<T>;
+  change<T>(closure: (em: EntityManager) => Promise<T>, locks?: Locks): Promise<T>;
 }
 
 export const kOrigin = createContextKey<Origin>(
@@ -115,9 +123,16 @@ export function autocommit(context: HandlerContext): Autocommit {
  *
  * The closure may run more than once: a serialization failure or a deadlock (40001, 40P01) repeats it on a fresh entity
  * manager. So it contains database work only: no hashing, no mail, no remote call. Nothing commits after the deadline.
+ *
+ * First the transaction locks the rows of the caller and of `locks.users`, in the order of their ids. Throws
+ * SESSION_REVOKED or SESSION_EXPIRED when the caller's session has ended since the call was authenticated.
  */
-export function change<T>(context: HandlerContext, closure: (em: EntityManager) => Promise<T>): Promise<T> {
-  return work(context).change(closure);
+export function change<T>(
+  context: HandlerContext,
+  closure: (em: EntityManager) => Promise<T>,
+  locks?: Locks,
+): Promise<T> {
+  return work(context).change(closure, locks);
 }
 
 /** Notes an outcome of the call for the metrics. */

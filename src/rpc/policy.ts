@@ -42,12 +42,26 @@ function admit(rules: Policy, caller: Caller | Refusal | undefined, method: Desc
   // An operator who acts as a user may only read, and call what the policy admits for impersonation.
   if (isImpersonated(caller) && !isReadOnly(method) && !rules.admitsImpersonation)
     throw new Refusal('IMPERSONATION_NOT_ALLOWED');
-  if (rules.access === Access.PUBLIC) return;
+  if (rules.access === Access.PUBLIC) {
+    admitOptional(rules, caller);
+    return;
+  }
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (!hasAccess(rules, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
   if (caller.kind === 'service') admitService(caller, method);
   else admitUser(rules, caller, now);
+}
+
+/** A public method that reads an access token is closed to users who must change their password, too. */
+function admitOptional(rules: Policy, caller: Caller | Refusal | undefined): void {
+  // The method decides itself about an invalid credential: SignOut with a refresh token needs none.
+  if (!caller || caller instanceof Refusal || caller.kind !== 'user') return;
+  requireOwnPassword(rules, caller);
+}
+
+function requireOwnPassword(rules: Policy, caller: UserCaller): void {
+  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
 }
 
 function isImpersonated(caller: Caller | Refusal | undefined): boolean {
@@ -68,7 +82,7 @@ function admitService({ scopes }: ServiceCaller, { parent, name }: DescMethod): 
 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
-  if (caller.mustChangePassword && !rules.admitsPasswordChangeRequired) throw new Refusal('PASSWORD_CHANGE_REQUIRED');
+  requireOwnPassword(rules, caller);
   // An operator who has a second factor must have used it in this session.
   const asksForTwo = rules.minAssurance === AssuranceLevel.AAL2 || (rules.access === Access.ADMIN && caller.hasFactor);
   if (asksForTwo && caller.aal < 2)

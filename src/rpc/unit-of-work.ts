@@ -1,32 +1,55 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
-import type { MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { auditFailure } from '../audit/event.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
+import { leavingSilently } from '../database/pool-queue.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
-import { kRemark, kWork, type Work } from './context.ts';
+import { kCaller, kProject, kRemark, kWork, type Locks, type UserCaller, type Work } from './context.ts';
+import { policyOf } from './policy.ts';
+
+type AnyRequest = Parameters<ReturnType<Interceptor>>[0];
+
+interface FirstLocks {
+  readonly projectId: string;
+  readonly caller: UserCaller | undefined;
+  readonly users: readonly string[];
+  readonly isForOperators: boolean;
+}
+
+/** Locks the users of a transaction. Throws a Refusal when the caller's session has ended. */
+export type LockFirst = (em: EntityManager, locks: FirstLocks, now: Date) => Promise<void>;
+
+export interface UnitOfWorkOptions {
+  readonly orm: MikroORM;
+  readonly now: Clock;
+  readonly lockFirst: LockFirst;
+}
 
 /**
- * Gives each call one unit of work: at most one transaction, which the method's `change` begins and commits.
+ * Gives each call one unit of work: at most one transaction, which the method's `change` begins and commits. It begins with
+ * the locks of the call's users.
  *
  * A refusal rolls the transaction back. The refusal's `remember` and `event` are then committed in a short transaction
  * of their own, also after the deadline: otherwise a client could undo the count of a failed attempt by cancelling the
  * call.
  */
-export function unitOfWork(orm: MikroORM, now: Clock): Interceptor {
+export function unitOfWork(options: UnitOfWorkOptions): Interceptor {
+  const { orm, now } = options;
   return (next) => async (req) => {
-    req.contextValues.set(kWork, openWork(orm, req.signal, req.method.name));
+    req.contextValues.set(kWork, openWork(options, req));
     try {
-      return await next(req);
+      return await leavingSilently(req.signal, () => next(req));
     } catch (thrown) {
-      if (thrown instanceof Refusal) await remember(orm, req.contextValues, thrown, now());
-      throw thrown;
+      throw thrown instanceof Refusal ? await remember(orm, req.contextValues, thrown, now()) : thrown;
     }
   };
 }
 
-function openWork(orm: MikroORM, signal: AbortSignal, method: string): Work {
+function openWork({ orm, now, lockFirst }: UnitOfWorkOptions, req: AnyRequest): Work {
+  const { signal } = req;
   let reading: Work['reads'] | undefined;
   let hasChanged = false;
   return {
@@ -35,20 +58,38 @@ function openWork(orm: MikroORM, signal: AbortSignal, method: string): Work {
       reading ??= forkFor(orm, signal);
       return reading;
     },
-    change(closure) {
+    change(closure, locks) {
       if (hasChanged) throw new Error('a call has one transaction');
       hasChanged = true;
-      return transact(orm, closure, signal, method);
+      const locked = async (em: EntityManager) => {
+        await lockFirst(em, firstLocksOf(req, locks), now());
+        return closure(em);
+      };
+      return transact(orm, locked, signal, req.method.name);
     },
   };
 }
 
-async function remember(orm: MikroORM, values: ContextValues, { options }: Refusal, now: Date): Promise<void> {
-  const { remember: keep, event } = options;
-  if (!keep && !event) return;
-  await transact(orm, async (em) => {
-    const isNew = (await keep?.(em)) !== false;
+function firstLocksOf({ contextValues, method }: AnyRequest, { users = [], ignoresCaller }: Locks = {}): FirstLocks {
+  const found = contextValues.get(kCaller);
+  const isUser = !ignoresCaller && found && !(found instanceof Refusal) && found.kind === 'user';
+  return {
+    projectId: contextValues.get(kProject),
+    caller: isUser ? found : undefined,
+    users,
+    isForOperators: policyOf(method)?.access === Access.ADMIN,
+  };
+}
+
+/** Returns the refusal to throw. */
+async function remember(orm: MikroORM, values: ContextValues, refusal: Refusal, now: Date): Promise<Refusal> {
+  const { remember: keep, event } = refusal.options;
+  if (!keep && !event) return refusal;
+  return transact(orm, async (em) => {
+    const kept = await keep?.(em);
+    const isNew = kept !== false;
     if (event && isNew) auditFailure(em, { values }, event, now);
     values.set(kRemark, isNew ? event?.action : undefined);
+    return kept instanceof Refusal ? kept : refusal;
   });
 }

@@ -5,6 +5,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
 import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { setAsideDurations } from './duration-bounds.ts';
+import { describeViolation } from './violation-text.ts';
 
 const validator = createValidator();
 
@@ -34,8 +35,10 @@ function check(schema: DescMessage, message: Message): void {
     const result = validator.validate(schema, setAsideDurations(schema, message));
     if (result.kind === 'valid') return;
     if (result.kind === 'error') throw result.error;
-    for (const { field, message: description } of result.violations)
-      fields.push({ field: field.flatMap((each) => ('name' in each ? each.name : [])).join('.'), description });
+    for (const violation of result.violations) {
+      const field = violation.field.flatMap((each) => ('name' in each ? each.name : [])).join('.');
+      fields.push({ field, description: describeViolation(violation) });
+    }
   }
   throw new Refusal('INVALID_ARGUMENT', { fields });
 }

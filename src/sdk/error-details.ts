@@ -30,12 +30,28 @@ export function metadataOf(error: unknown): Readonly<Record<string, string>> {
   return errorInfoOf(error)?.metadata ?? {};
 }
 
-/** The invalid fields of the request, each with its violations. Empty when the error is not about fields. */
+/**
+ * The invalid fields of the request by their TypeScript names (`currentPassword`, `settings.signUp`), each with sentences
+ * for people: `Must be an e-mail address.` Empty when the error is not about fields.
+ */
 export function fieldErrors(error: unknown): Readonly<Record<string, readonly string[]>> {
   const fields: Record<string, string[]> = Object.create(null);
   for (const { fieldViolations } of detailsOf(error, BadRequestSchema))
-    for (const { field, description } of fieldViolations) fields[field] = [...(fields[field] ?? []), description];
+    for (const { field, description } of fieldViolations) {
+      const name = camelCase(field);
+      fields[name] = [...(fields[name] ?? []), sentenceOf(description)];
+    }
   return fields;
+}
+
+/** The names of the contract as protobuf-es spells them in TypeScript. */
+function camelCase(text: string): string {
+  return text.replace(/(?<=[a-z0-9])_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function sentenceOf(description: string): string {
+  const text = camelCase(description);
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 }
 
 /** Seconds to wait before a retry, possibly a fraction. Undefined when the service does not say. */

@@ -1,6 +1,6 @@
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type UnaryRequest, type UnaryResponse } from '@connectrpc/connect';
-import type { CallOptions, Client } from '@grpc/grpc-js';
+import type { CallOptions, Client, Metadata } from '@grpc/grpc-js';
 import { headersFrom, metadataFrom } from '../grpc/metadata.ts';
 import { connectErrorFrom } from './grpc-error.ts';
 
@@ -20,7 +20,7 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
       encode,
       decode,
       message,
-      metadataFrom(header),
+      metadataOf(header),
       options,
       (failure, value) => {
         signal.removeEventListener('abort', cancel);
@@ -42,6 +42,21 @@ export function wireFormat<I extends DescMessage, O extends DescMessage>(method:
     encode: (message: MessageShape<I>) => Buffer.from(toBinary(method.input as I, message)),
     decode: (bytes: Buffer) => fromBinary(method.output as O, bytes),
   };
+}
+
+const largestMetadata = 64 * 1024;
+
+/**
+ * The headers as metadata. More than the service takes is refused here: grpc-js, unlike other gRPC clients, does not heed
+ * the limit that a server announces, and the connection would end with all of its calls.
+ */
+export function metadataOf(header: Headers): Metadata {
+  let size = 0;
+  header.forEach((value, name) => {
+    size += name.length + value.length + 32;
+  });
+  if (size > largestMetadata) throw new ConnectError('the metadata is larger than 64 KiB', Code.ResourceExhausted);
+  return metadataFrom(header);
 }
 
 export function copy(from: Headers, to: Headers): void {

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type StreamRequest, type StreamResponse } from '@connectrpc/connect';
 import type { CallOptions, Client, ClientDuplexStream } from '@grpc/grpc-js';
-import { headersFrom, metadataFrom } from '../grpc/metadata.ts';
-import { copy, wireFormat } from './grpc-call.ts';
+import { headersFrom } from '../grpc/metadata.ts';
+import { copy, metadataOf, wireFormat } from './grpc-call.ts';
 import { connectErrorFrom } from './grpc-error.ts';
 
 type Call<I extends DescMessage, O extends DescMessage> = ClientDuplexStream<MessageShape<I>, MessageShape<O>>;
@@ -20,7 +20,7 @@ export async function callStream<I extends DescMessage, O extends DescMessage>(
 ): Promise<StreamResponse<I, O>> {
   if (signal.aborted) throw ConnectError.from(signal.reason, Code.Canceled);
   const { path, encode, decode } = wireFormat<I, O>(method);
-  const call: Call<I, O> = client.makeBidiStreamRequest(path, encode, decode, metadataFrom(header), options);
+  const call: Call<I, O> = client.makeBidiStreamRequest(path, encode, decode, metadataOf(header), options);
   const cancel = () => call.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   call.on('status', () => signal.removeEventListener('abort', cancel));

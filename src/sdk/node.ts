@@ -1,4 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
+import { withAttemptIds } from './attempts.ts';
 import { type Clients, createClients } from './clients.ts';
 import { type ChannelAddress, openChannel } from './grpc-channel.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
@@ -25,5 +26,6 @@ export interface Gatehouse extends Clients {
 export function createGatehouse(options: GatehouseOptions): Gatehouse {
   const client = openChannel(options);
   const transport = createGrpcTransport(client, options.interceptors ?? []);
-  return { ...createClients(withRetries(transport, options)), close: () => client.close() };
+  const clients = createClients(withAttemptIds(withRetries(transport, options)));
+  return { ...clients, close: () => client.close() };
 }

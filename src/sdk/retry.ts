@@ -16,7 +16,7 @@ const firstPause = 250;
 
 /**
  * Gives every unary call a deadline, and retries a call that found the service unavailable: only for methods that
- * change nothing, never sooner than the service asked for (RetryInfo), and only within the deadline. The last error is
+ * change nothing and for Refresh, never sooner than the service asked for (RetryInfo), and only within the deadline. The last error is
  * thrown unchanged. Streams get no default deadline and are never retried.
  */
 export function withRetries(transport: Transport, defaults: CallDefaults): Transport {
@@ -39,9 +39,13 @@ export function withRetries(transport: Transport, defaults: CallDefaults): Trans
   };
 }
 
-/** Whether a retry is safe. Introspect changes nothing, and is not marked so only to keep its token out of URLs. */
+/**
+ * Whether a retry is safe. Introspect changes nothing, and is not marked so only to keep its token out of URLs. A repeated
+ * Refresh returns the same refresh token, because its attempt id is the same.
+ */
 function isSafe(method: DescMethod): boolean {
-  return method.idempotency === Idempotency.NO_SIDE_EFFECTS || method === SessionService.method.introspect;
+  const { introspect, refresh } = SessionService.method;
+  return method.idempotency === Idempotency.NO_SIDE_EFFECTS || method === introspect || method === refresh;
 }
 
 function isUnavailable(error: unknown): boolean {

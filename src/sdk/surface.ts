@@ -6,6 +6,7 @@ export * from '../../gen/gatehouse/v1/auth_pb.ts';
 export { AssuranceLevel, AssuranceLevelSchema } from '../../gen/gatehouse/v1/policy_pb.ts';
 export * from '../../gen/gatehouse/v1/session_pb.ts';
 export * from '../../gen/gatehouse/v1/user_pb.ts';
+export { newAttemptId } from './attempts.ts';
 export { withBearer } from './bearer.ts';
 export type { Clients } from './clients.ts';
 export { fieldErrors, metadataOf, reasonOf, retryAfter, type StepUp, stepUpOf } from './error-details.ts';

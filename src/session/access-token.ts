@@ -11,6 +11,8 @@ export interface AccessClaims {
   readonly userId: string;
   readonly sessionId: string;
   readonly aal: number;
+  /** The session's when the token was issued. The token is superseded once the session's is another. */
+  readonly tokenEpoch: number;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
@@ -20,6 +22,7 @@ export interface TokenSubject {
   readonly id: string;
   readonly user_id: string;
   readonly aal: number;
+  readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
   readonly email_verified: boolean;
@@ -39,7 +42,7 @@ export interface TokenSubject {
 }
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.aal, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.aal, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
      u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
 
@@ -92,6 +95,7 @@ export class AccessTokens {
       aal: `aal${subject.aal}`,
       amr: subject.amr,
       session_id: subject.id,
+      token_epoch: subject.token_epoch,
       is_anonymous: subject.is_anonymous,
       ...this.#accountOf(subject),
       // For other services. This service reads the role from the database on every call.
@@ -154,14 +158,15 @@ function headerFits(header: Readonly<Record<string, unknown>>): boolean {
 }
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {
-  const { iss, aud, sub, session_id, aal, iat, exp, jti, nbf } = payload;
+  const { iss, aud, sub, session_id, token_epoch, aal, iat, exp, jti, nbf } = payload;
   const isOurs = iss === issuer && aud === audience && typeof jti === 'string' && nbf === undefined;
-  if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isTime(iat) || !isTime(exp))
+  if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isEpoch(token_epoch) || !isTime(iat) || !isTime(exp))
     throw new Refusal('TOKEN_INVALID');
   return {
     userId: sub,
     sessionId: session_id,
     aal: aal === 'aal2' ? 2 : 1,
+    tokenEpoch: token_epoch,
     issuedAt: new Date(iat * 1000),
     expiresAt: new Date(exp * 1000),
   };
@@ -169,6 +174,10 @@ function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string):
 
 function isUuid(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+}
+
+function isEpoch(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 // Seconds up to the year 9999. A time that a Date cannot hold is NaN, and every comparison with it is false.

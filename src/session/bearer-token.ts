@@ -29,7 +29,7 @@ interface Call {
 
 /**
  * Reads the bearer token of a call: an access token, which contains dots, or a service key, which does not. Throws
- * TOKEN_INVALID, TOKEN_EXPIRED, SESSION_REVOKED or SESSION_EXPIRED.
+ * TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_SUPERSEDED, SESSION_REVOKED or SESSION_EXPIRED.
  */
 export function bearerTokenReader({ orm, now, access, sessions, serviceKeys }: BearerTokenDeps) {
   const readServiceKey = serviceKeyReader(serviceKeys);

@@ -13,7 +13,7 @@ import { roleToMessage } from '../user/current-account.ts';
 import { systemRoleToMessage } from '../user/message.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { kindToMessage, levelToMessage, methodsToMessage } from './message.ts';
-import type { IntrospectedState, SessionLookup } from './session-lookup.ts';
+import { type IntrospectedState, isSuperseded, type SessionLookup } from './session-lookup.ts';
 
 interface IntrospectDeps {
   readonly now: Clock;
@@ -27,14 +27,15 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
 
   async function stateOf({ maxStaleness }: IntrospectRequest, claims: AccessClaims, context: HandlerContext) {
     const staleness = maxStaleness ? durationMs(maxStaleness) : 0;
-    const known = staleness > 0 ? memory.recall(claims, staleness, now()) : undefined;
+    const projectId = projectOf(context);
+    const known = staleness > 0 ? memory.recall(projectId, claims, staleness, now()) : undefined;
     if (known) return known;
     // Before the statement is sent: the state may be older than its arrival.
     const readAt = now();
     const state = await sessions.introspect(autocommit(context), claims);
-    if (!state || state.ended || state.project_id !== projectOf(context)) return memory.forget(claims.sessionId);
+    if (!state || state.ended || state.project_id !== projectId) return memory.forget(projectId, claims.sessionId);
     memory.remember(state, readAt);
-    return state;
+    return isSuperseded(claims, state) ? undefined : state;
   }
 
   return {
@@ -74,29 +75,35 @@ function ignoreRefusal(thrown: unknown): undefined {
 }
 
 /**
- * The states of live sessions as this replica last read them, for requests with `max_staleness`. Only live sessions are
- * remembered, so a session that was once reported inactive is never reported active from here.
+ * The states of live sessions as this replica last read them, for requests with `max_staleness`, by project and session.
+ * Only live sessions are remembered, and only for tokens of their epoch, so a token that was once reported inactive is
+ * never reported active from here.
  */
-class SessionMemory {
+export class SessionMemory {
   readonly #states = new Map<string, { state: IntrospectedState; readAt: number }>();
   // No request accepts a state that is older than five seconds, and a state holds up to 5,000 bytes of metadata.
   static readonly #most = 5_000;
 
-  recall(claims: AccessClaims, maxStaleness: number, now: Date): IntrospectedState | undefined {
-    const known = this.#states.get(claims.sessionId);
-    if (known?.state.user_id !== claims.userId) return undefined;
+  recall(projectId: string, claims: AccessClaims, maxStaleness: number, now: Date): IntrospectedState | undefined {
+    const known = this.#states.get(keyOf(projectId, claims.sessionId));
+    if (known?.state.user_id !== claims.userId || isSuperseded(claims, known.state)) return undefined;
     const age = now.getTime() - known.readAt;
     // A negative age means that the clock was set back: the true age is unknown.
     return age >= 0 && age <= maxStaleness ? known.state : undefined;
   }
 
   remember(state: IntrospectedState, readAt: Date): void {
-    this.#states.delete(state.id);
+    const key = keyOf(state.project_id, state.id);
+    this.#states.delete(key);
     if (this.#states.size >= SessionMemory.#most) this.#states.delete(this.#states.keys().next().value!);
-    this.#states.set(state.id, { state, readAt: readAt.getTime() });
+    this.#states.set(key, { state, readAt: readAt.getTime() });
   }
 
-  forget(sessionId: string): undefined {
-    this.#states.delete(sessionId);
+  forget(projectId: string, sessionId: string): undefined {
+    this.#states.delete(keyOf(projectId, sessionId));
   }
+}
+
+function keyOf(projectId: string, sessionId: string): string {
+  return `${projectId} ${sessionId}`;
 }

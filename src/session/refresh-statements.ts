@@ -1,14 +1,18 @@
 import { anyOf, statement } from '../database/statement.ts';
+import { secondsOfOutage } from '../project/heartbeat.ts';
 import { mayActAt } from '../user/user.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { endOf, isLive } from './session.ts';
 
 /** A refresh token as it was presented, and the client that presented it. */
 export interface PresentedToken {
+  readonly userId: string;
   readonly sessionId: string;
   readonly projectId: string;
   readonly generation: number;
   readonly secretHash: Buffer;
+  /** Null without an attempt id. */
+  readonly attemptHash: Buffer | null;
   readonly address: string;
   readonly userAgent: string;
 }
@@ -16,24 +20,27 @@ export interface PresentedToken {
 /** The rotation of session `s`, its condition in the write: of any number of calls with one token one rotates it. */
 const rotation = (token: Readonly<Record<keyof PresentedToken, string>>) => ({
   set: `generation = s.generation + 1,
+   attempt_hash = ${token.attemptHash},
    refreshed_at = :now,
    idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at),
    refresh_window_at = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then :now else s.refresh_window_at end,
    refresh_count = case when s.refresh_window_at <= :now::timestamptz - interval '1 minute' then 1 else s.refresh_count + 1 end,
    address = ${token.address},
    user_agent = ${token.userAgent}`,
-  where: `s.id = ${token.sessionId} and s.project_id = ${token.projectId}
+  where: `s.user_id = ${token.userId} and s.id = ${token.sessionId} and s.project_id = ${token.projectId}
    and s.generation = ${token.generation} and s.secret_hash = ${token.secretHash}
    and ${isLive('s')}
    and (s.refresh_count < :perMinute or s.refresh_window_at <= :now::timestamptz - interval '1 minute')
-   and u.id = s.user_id and ${mayActAt('u')}`,
+   and u.id = ${token.userId} and ${mayActAt('u')}`,
 });
 
 const one = rotation({
+  userId: ':userId',
   sessionId: ':sessionId',
   projectId: ':projectId',
   generation: ':generation',
   secretHash: ':secretHash',
+  attemptHash: ':attemptHash',
   address: ':address',
   userAgent: ':userAgent',
 });
@@ -53,30 +60,36 @@ export const rotateSql = `update sessions s
 export const rotateOne = statement<TokenSubject, RotationBounds & PresentedToken>('session_rotate', rotateSql);
 
 const each = rotation({
+  userId: 'p.user_id',
   sessionId: 'p.session_id',
   projectId: 'p.project_id',
   generation: 'p.generation',
   secretHash: 'p.secret_hash',
+  attemptHash: 'p.attempt_hash',
   address: 'p.address',
   userAgent: 'p.user_agent',
 });
 
 /** Several presented tokens, as the columns of an `unnest`. */
 interface TokenColumns {
+  readonly userIds: readonly string[];
   readonly sessionIds: readonly string[];
   readonly projectIds: readonly string[];
   readonly generations: readonly number[];
   readonly secretHashes: readonly Buffer[];
+  readonly attemptHashes: readonly (Buffer | null)[];
   readonly addresses: readonly string[];
   readonly userAgents: readonly string[];
 }
 
 export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
   return {
+    userIds: tokens.map(({ userId }) => userId),
     sessionIds: tokens.map(({ sessionId }) => sessionId),
     projectIds: tokens.map(({ projectId }) => projectId),
     generations: tokens.map(({ generation }) => generation),
     secretHashes: tokens.map(({ secretHash }) => secretHash),
+    attemptHashes: tokens.map(({ attemptHash }) => attemptHash),
     addresses: tokens.map(({ address }) => address),
     userAgents: tokens.map(({ userAgent }) => userAgent),
   };
@@ -86,11 +99,13 @@ export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
 export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>(
   'session_rotate_all',
   `with presented as (
-   select t.session_id, t.project_id, t.generation, t.secret_hash, t.address, t.user_agent
-   from unnest((select :sessionIds::uuid[]), :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
-     :addresses::text[], :userAgents::text[]) as t (session_id, project_id, generation, secret_hash, address, user_agent)
+   select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.attempt_hash, t.address, t.user_agent
+   from unnest((select :userIds::uuid[]), :sessionIds::uuid[], :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
+     :attemptHashes::bytea[], :addresses::text[], :userAgents::text[])
+     as t (user_id, session_id, project_id, generation, secret_hash, attempt_hash, address, user_agent)
  ), free as (
-   select id from sessions where id = ${anyOf(':sessionIds')} for no key update skip locked
+   select id from sessions where user_id = ${anyOf(':userIds')} and id = ${anyOf(':sessionIds')}
+   for no key update skip locked
  )
  update sessions s
  set ${each.set}
@@ -103,28 +118,36 @@ export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>
 export interface NotRotated extends TokenSubject {
   readonly generation: number;
   readonly same_secret: boolean;
+  /** Whether the last refresh had the attempt id of this one. */
+  readonly same_attempt: boolean;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
   readonly revoke_reason: string | null;
   readonly seconds_since_refresh: number;
+  /** Of those, the ones in which the database confirmed no writes. */
+  readonly seconds_of_outage: number;
   readonly seconds_of_window: number;
 }
 
-type Lookup = Pick<PresentedToken, 'sessionId' | 'projectId' | 'secretHash'> & { readonly now: Date };
+type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash' | 'attemptHash'> & {
+  readonly now: Date;
+};
 
 export const findSession = statement<NotRotated, Lookup>(
   'session_refreshed',
   `select ${subjectColumns}, s.generation, s.secret_hash = :secretHash as same_secret, s.revoke_reason,
+     coalesce(s.attempt_hash = :attemptHash, false) as same_attempt,
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
+     ${secondsOfOutage('s.refreshed_at')} as seconds_of_outage,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
-   from sessions s join users u on u.id = s.user_id
-   where s.id = :sessionId and s.project_id = :projectId`,
+   from sessions s join users u on u.id = :userId
+   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,
 );
 
 /** Revokes the session of a reused token. No row when it is revoked already. */
-export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId'>>(
+export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId' | 'attemptHash'>>(
   'session_burn',
   `update sessions set revoked_at = :now, revoke_reason = 'refresh_reuse'
-   where id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,
+   where user_id = :userId and id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,
 );

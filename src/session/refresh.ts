@@ -7,6 +7,7 @@ import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, origin, projectOf, remark } from '../rpc/context.ts';
+import { lockUsers } from '../user/user.ts';
 import type { TokenSubject } from './access-token.ts';
 import {
   columnsOf,
@@ -17,7 +18,7 @@ import {
   rotateMany,
   rotateOne,
 } from './refresh-statements.ts';
-import { hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
+import { hashAttemptId, hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
 import type { SessionOpener } from './session-opener.ts';
 
 export interface RotationRules {
@@ -25,6 +26,8 @@ export interface RotationRules {
   readonly reuseInterval: number;
   /** Refreshes of one session per minute. Undefined for no limit. */
   readonly perMinute: number | undefined;
+  /** Whether the interval stands still while the database confirms no writes. */
+  readonly heartbeat?: boolean;
 }
 
 interface RefreshDeps {
@@ -39,14 +42,15 @@ interface RefreshDeps {
 export function refreshMethod({ now, keys, opener, shared, rotationRules }: RefreshDeps) {
   const rotation = new TokenRotation(shared, rotationRules, now);
   return {
-    async refresh({ refreshToken }, context) {
+    async refresh({ refreshToken, attemptId }, context) {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
       const { address, userAgent } = origin(context);
-      const { sessionId, generation } = token;
+      const { userId, sessionId, generation } = token;
       const secretHash = hashSessionSecret(token.secret);
-      const presented = { sessionId, projectId, generation, secretHash, address, userAgent };
+      const attemptHash = attemptId === '' ? null : hashAttemptId(attemptId);
+      const presented = { userId, sessionId, projectId, generation, secretHash, attemptHash, address, userAgent };
       const { subject, isReplay } = await rotation.rotate(autocommit(context), presented);
       if (isReplay) remark(context, 'replayed');
       return { tokens: opener.tokensFor(subject, projectId, successorOf(token), now()) };
@@ -71,6 +75,7 @@ const unlimited = 2 ** 31 - 1;
 /** Rotates refresh tokens. */
 export class TokenRotation {
   readonly #reuseInterval: number;
+  readonly #heartbeat: boolean;
   readonly #perMinute: number;
   readonly #now: Clock;
   readonly #mutex = new SessionMutex();
@@ -79,11 +84,12 @@ export class TokenRotation {
   /** `patience` is the Coalescer's, and given by tests only. */
   constructor(
     shared: Autocommit,
-    { reuseInterval, perMinute = unlimited }: RotationRules,
+    { reuseInterval, perMinute = unlimited, heartbeat = false }: RotationRules,
     now: Clock,
     patience?: number,
   ) {
     this.#reuseInterval = reuseInterval;
+    this.#heartbeat = heartbeat;
     this.#perMinute = perMinute;
     this.#now = now;
     this.#coalescer = new Coalescer<Candidate, TokenSubject | undefined>(
@@ -93,8 +99,8 @@ export class TokenRotation {
   }
 
   /**
-   * Moves the token's session on by one generation, or finds that the token was used within the reuse interval (a lost
-   * response, two tabs). In both cases the token's successor is the token to return.
+   * Moves the token's session on by one generation, or finds that the token was used by the same attempt (a lost
+   * response) or within the reuse interval (two tabs). In both cases the token's successor is the token to return.
    *
    * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and revokes the session, RFC 9700 section 4.14.2), _SUPERSEDED,
    * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
@@ -111,34 +117,45 @@ export class TokenRotation {
     });
     if (subject) return { subject, isReplay: false };
     const [session] = await findSession(autocommit, { now, ...presented });
-    return { subject: judge(session, presented, this.#reuseInterval, now), isReplay: true };
+    const rules = { reuseInterval: this.#reuseInterval, heartbeat: this.#heartbeat };
+    return { subject: judge(session, presented, rules, now), isReplay: true };
   }
 
   async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, TokenSubject>> {
-    const bySession = new Map(all.filter(({ signal }) => !signal?.aborted).map((each) => [each.sessionId, each]));
+    const bySession = new Map(all.filter(isWaiting).map((each) => [each.sessionId, each]));
     if (bySession.size === 0) return new Map();
-    const columns = columnsOf([...bySession.values()]);
     const rows = await unlessInConflict(() =>
-      rotateMany(shared, { now: this.#now(), perMinute: this.#perMinute, ...columns }),
+      rotateMany(shared, () => {
+        // A call that was aborted while the statement waited for its connection has failed with DEADLINE_EXCEEDED.
+        const columns = columnsOf([...bySession.values()].filter(isWaiting));
+        return { now: this.#now(), perMinute: this.#perMinute, ...columns };
+      }),
     );
     return new Map(rows?.map((row) => [bySession.get(row.id)!, row]));
   }
+}
+
+function isWaiting({ signal }: Candidate): boolean {
+  return !signal?.aborted;
 }
 
 /** Why the rotation did not happen. Returns only for a replay that is allowed. */
 function judge(
   session: NotRotated | undefined,
   presented: PresentedToken,
-  reuseInterval: number,
+  { reuseInterval, heartbeat }: Pick<Required<RotationRules>, 'reuseInterval' | 'heartbeat'>,
   now: Date,
 ): TokenSubject {
   if (!session || presented.generation > session.generation) throw new Refusal('REFRESH_TOKEN_INVALID');
   const age = session.generation - presented.generation;
   if (session.ended) throw new Refusal(reasonOfEnd(session, age));
   if (!session.same_secret) throw new Refusal('REFRESH_TOKEN_SUPERSEDED');
+  // A thief of the token does not know the attempt id. Age 1 means that the successor was never used.
+  if (age === 1 && session.same_attempt) return session;
   // The clock of the replica that refreshed may be ahead: a negative age counts as 0, so an interval of 0 allows no replay.
-  if (age === 1 && Math.max(0, session.seconds_since_refresh) < reuseInterval) return session;
-  if (age > 0) throw reuse(session, presented, now);
+  const elapsed = session.seconds_since_refresh - (heartbeat ? session.seconds_of_outage : 0);
+  if (age === 1 && Math.max(0, elapsed) < reuseInterval) return session;
+  if (age > 0) throw reuse(presented, now);
   // The current token of a live session: only the session's budget can have kept it from rotating.
   throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - session.seconds_of_window)) });
 }
@@ -149,11 +166,26 @@ function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotated, age: num
 }
 
 // Two parties hold tokens of one session. One of them is a thief, and nothing shows which, so the session is revoked.
-function reuse({ user_id }: NotRotated, { sessionId, secretHash }: PresentedToken, now: Date): Refusal {
+function reuse(presented: PresentedToken, now: Date): Refusal {
+  const { userId, sessionId, projectId } = presented;
   return new Refusal('REFRESH_TOKEN_ALREADY_USED', {
-    remember: async (em) => (await revokeReused(em, { sessionId, secretHash, now })).length > 0,
-    event: { action: 'auth.refresh_reuse', userId: user_id, sessionId },
+    remember: async (em) => {
+      await lockUsers(em, projectId, [userId]);
+      const burned = await revokeReused(em, { ...presented, now });
+      return burned.length > 0 || judgeEnded((await findSession(em, { ...presented, now }))[0]);
+    },
+    event: { action: 'auth.refresh_reuse', userId, sessionId },
   });
+}
+
+/**
+ * The session was revoked, or its secret was replaced, after the reuse was found. False when another call has revoked it
+ * for a reuse of this secret, and recorded that.
+ */
+function judgeEnded(session: NotRotated | undefined): Refusal | false {
+  if (!session) return new Refusal('REFRESH_TOKEN_INVALID');
+  if (!session.same_secret) return new Refusal(session.ended ? 'SESSION_REVOKED' : 'REFRESH_TOKEN_SUPERSEDED');
+  return session.revoke_reason === 'refresh_reuse' ? false : new Refusal('SESSION_REVOKED');
 }
 
 /**

@@ -1,16 +1,15 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
-import { Refusal } from '../errors.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { isLive, isRowLive } from './session.ts';
+import { isUnexpired } from './session.ts';
 
 export type RevokeReason =
   | 'sign_out'
   | 'revoked'
   | 'banned'
   | 'deleted'
-  | 'session_limit'
   | 'password_changed'
+  | 'registered'
   | 'mailbox_proved'
   | 'mailbox_unproved'
   | 'operator';
@@ -23,37 +22,54 @@ interface Revocation {
   readonly except: string | null;
 }
 
-const revokeMany = statement<{ id: string }, Revocation>(
+/** A session that was revoked. */
+interface Revoked {
+  readonly id: string;
+  /** The session had expired before. */
+  readonly wasExpired: boolean;
+}
+
+// A session that looks expired is revoked as well: a refresh that waits with an earlier `now` would prolong it.
+const revokeMany = statement<Revoked, Revocation>(
   'sessions_revoke',
   `update sessions s set revoked_at = :now, revoke_reason = :reason
-   where (s.user_id = :userId or s.impersonator_id = :userId and :only::uuid is null) and ${isRowLive('s')}
+   where s.user_id = :userId and s.revoked_at is null
      and (:only::uuid is null or s.id = :only) and (:except::uuid is null or s.id <> :except)
-   returning s.id`,
+   returning s.id, not (${isUnexpired('s', ':now')}) as "wasExpired"`,
+);
+
+// The sessions are in the rows of other users.
+const revokeImpersonated = statement<{ id: string }, Omit<Revocation, 'only' | 'except'>>(
+  'sessions_revoke_impersonated',
+  `update sessions s set revoked_at = :now, revoke_reason = :reason
+   where s.impersonator_id = :userId and s.revoked_at is null returning s.id`,
 );
 
 /**
- * Revokes live sessions of a user, all of them, `only` one or all `except` one, and returns their ids. Unless `only` one is
+ * Revokes the sessions of a user, all of them, `only` one or all `except` one, and returns which. Unless `only` one is
  * revoked, the sessions in which the user acts as others are revoked too: a thief of an operator's session must not keep
  * those that were opened with it. Once the transaction has committed, no refresh, call or introspection of these sessions
- * succeeds on any replica: each reads the row.
+ * succeeds on any replica: each reads the row. The caller
+ * holds the lock of the user's row.
  */
 export async function revokeSessions(
   em: EntityManager,
   { userId, only, except }: { userId: string; only?: string; except?: string },
   reason: RevokeReason,
   now: Date,
-): Promise<string[]> {
+): Promise<Revoked[]> {
   const rows = await revokeMany(em, { userId, now, reason, only: only ?? null, except: except ?? null });
-  return rows.map((each) => each.id);
+  if (!only) await revokeImpersonated(em, { userId, now, reason });
+  return rows;
 }
 
 const revokeByToken = statement<
   { id: string; user_id: string },
-  { sessionId: string; projectId: string; secretHash: Buffer; now: Date }
+  { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
 >(
   'session_revoke_by_token',
   `update sessions set revoked_at = :now, revoke_reason = 'sign_out'
-   where id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
+   where user_id = :userId and id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
    returning id, user_id`,
 );
 
@@ -61,49 +77,22 @@ const revokeByToken = statement<
 export async function revokeByRefreshToken(
   em: EntityManager,
   projectId: string,
-  { sessionId, secret }: RefreshToken,
+  { userId, sessionId, secret }: RefreshToken,
   now: Date,
 ) {
-  const [row] = await revokeByToken(em, { sessionId, projectId, secretHash: hashSessionSecret(secret), now });
+  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
   return row;
 }
 
-const revokeOldest = statement<{ id: string }, { userId: string; now: Date; keep: number }>(
-  'sessions_evict',
-  `update sessions set revoked_at = :now, revoke_reason = 'session_limit'
-   where id in (select id from sessions where user_id = :userId and revoked_at is null order by id desc offset :keep)
-   returning id`,
-);
-
-/** Revokes the oldest sessions of a user beyond `keep`. The caller holds the user's row, so parallel sign-ins queue up. */
-export async function evictSessions(em: EntityManager, userId: string, keep: number, now: Date): Promise<void> {
-  await revokeOldest(em, { userId, now, keep });
-}
-
-const revokeAllOfProject = statement<{ id: string }, { projectId: string; now: Date }>(
+const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(
   'project_end_sessions',
-  'update projects set sessions_since = greatest(sessions_since, :now) where id = :projectId returning id',
-);
-
-/** Revokes every session of a project that exists now, by one write: each look at a session compares with this time. */
-export async function revokeSessionsOfProject(em: EntityManager, projectId: string, now: Date): Promise<void> {
-  await revokeAllOfProject(em, { projectId, now });
-}
-
-interface OwnSession {
-  readonly userId: string;
-  readonly sessionId: string;
-}
-
-const findLive = statement<{ id: string }, OwnSession & { now: Date }>(
-  'session_live',
-  `select s.id from sessions s where s.id = :sessionId and s.user_id = :userId and ${isLive('s')}`,
+  'update projects set session_epoch = session_epoch + 1 where id = :projectId returning id',
 );
 
 /**
- * Throws SESSION_REVOKED unless the session is still live. For transactions that hold the user's lock, which every
- * revocation for good takes first.
+ * Revokes every session of a project that exists now, by one write: each look at a session compares its epoch with the
+ * project's. No clock decides which sessions those are.
  */
-export async function requireLive(em: EntityManager, { userId, sessionId }: OwnSession, now: Date): Promise<void> {
-  if ((await findLive(em, { sessionId, userId, now })).length === 0) throw new Refusal('SESSION_REVOKED');
+export async function revokeSessionsOfProject(em: EntityManager, projectId: string): Promise<void> {
+  await revokeAllOfProject(em, { projectId });
 }

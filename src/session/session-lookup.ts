@@ -2,7 +2,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
-import { anyOf, statement } from '../database/statement.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import { currentMembership, type RoleName } from '../user/current-account.ts';
@@ -16,6 +16,7 @@ export interface SessionState {
   readonly user_id: string;
   readonly kind: SessionKind;
   readonly aal: number;
+  readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
   readonly is_anonymous: boolean;
@@ -36,33 +37,35 @@ export interface IntrospectedState extends SessionState {
   readonly user_metadata: JsonObject;
 }
 
+/** The sessions to read, each with its user. */
 interface Lookup {
+  readonly userIds: readonly string[];
   readonly ids: readonly string[];
   readonly now: Date;
 }
 
-const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.amr, u.email, u.is_anonymous, u.must_change_password,
+const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
      u.system_role, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
+// The planner does not look into the sub-select: one plan serves any number of sessions.
+const namedSessions = `unnest((select :userIds::uuid[]), (select :ids::uuid[])) as named (user_id, id)
+   join sessions s on s.user_id = named.user_id and s.id = named.id join users u on u.id = named.user_id`;
+
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
-const readStates = statement<SessionState, Lookup>(
-  'session_states',
-  `select ${stateColumns} from sessions s join users u on u.id = s.user_id where s.id = ${anyOf(':ids')}`,
-);
+const readStates = statement<SessionState, Lookup>('session_states', `select ${stateColumns} from ${namedSessions}`);
 
 // Hot: the same for Introspect, with what backends learn of the user.
 const readIntrospected = statement<IntrospectedState, Lookup>(
   'session_states_introspected',
   `select ${stateColumns}, u.email_verified_at is not null as email_verified, m.account_id, m.role as account_role,
      u.app_metadata, u.user_metadata
-   from sessions s join users u on u.id = s.user_id left join ${currentMembership('m', 'u')}
-   where s.id = ${anyOf(':ids')}`,
+   from ${namedSessions} left join ${currentMembership('m', 'u')}`,
 );
 
 // Hot: the same for GetSession, which also needs the session that was asked for.
 const readSessions = statement<SessionState & ShownSession, Lookup>(
   'session_states_shown',
-  `select ${stateColumns}, ${shownColumns} from sessions s join users u on u.id = s.user_id where s.id = ${anyOf(':ids')}`,
+  `select ${stateColumns}, ${shownColumns} from ${namedSessions}`,
 );
 
 /** Reads the current state of the sessions that access tokens name. */
@@ -79,8 +82,8 @@ export class SessionLookup {
 
   /** The state of the token's session, or undefined when the token's user does not own it. */
   async stateOf(autocommit: Autocommit, { sessionId, userId }: AccessClaims): Promise<SessionState | undefined> {
-    const [state] = await this.#states(autocommit, [sessionId]);
-    return state?.user_id === userId ? state : undefined;
+    const [state] = await this.#states(autocommit, { userId, ids: [sessionId] });
+    return state;
   }
 
   /** The same with what backends learn of the user. */
@@ -88,11 +91,14 @@ export class SessionLookup {
     autocommit: Autocommit,
     { sessionId, userId }: AccessClaims,
   ): Promise<IntrospectedState | undefined> {
-    const [state] = await this.#introspected(autocommit, [sessionId]);
-    return state?.user_id === userId ? state : undefined;
+    const [state] = await this.#introspected(autocommit, { userId, ids: [sessionId] });
+    return state;
   }
 
-  /** The caller that a token identifies. Throws SESSION_REVOKED or SESSION_EXPIRED unless its session is live. */
+  /**
+   * The caller that a token identifies. Throws SESSION_REVOKED or SESSION_EXPIRED unless its session is live, and
+   * TOKEN_SUPERSEDED unless the token was issued since the session was last renewed.
+   */
   async callerOf(autocommit: Autocommit, claims: AccessClaims): Promise<UserCaller> {
     return admit(await this.stateOf(autocommit, claims), claims);
   }
@@ -100,39 +106,56 @@ export class SessionLookup {
   /** The caller, and in the same statement a live session of theirs, or undefined when none has that id. */
   async callerAndSession(autocommit: Autocommit, claims: AccessClaims, sessionId: string) {
     const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : claims.sessionId;
-    const states = await this.#sessions(autocommit, [claims.sessionId, asked]);
-    const own = states.find(({ id, user_id }) => id === claims.sessionId && user_id === claims.userId);
+    const states = await this.#sessions(autocommit, { userId: claims.userId, ids: [claims.sessionId, asked] });
+    const own = states.find(({ id }) => id === claims.sessionId);
     const caller = admit(own, claims);
-    return {
-      caller,
-      session: states.find((each) => each.id === asked && each.user_id === caller.userId && !each.ended),
-    };
+    return { caller, session: states.find(({ id, ended }) => id === asked && !ended) };
   }
 }
 
-type Reader<Row> = (autocommit: Autocommit, ids: readonly string[]) => Promise<readonly Row[]>;
+/** Sessions of one user. */
+interface Asked {
+  readonly userId: string;
+  readonly ids: readonly string[];
+}
 
-/** Reads rows by their ids. Concurrent calls share one statement. */
-function readTogether<Row extends { id: string }>(
+type Reader<Row> = (autocommit: Autocommit, asked: Asked) => Promise<readonly Row[]>;
+
+/** Reads sessions by their users and ids. Concurrent calls share one statement. */
+function readTogether<Row extends { id: string; user_id: string }>(
   read: (autocommit: Autocommit, values: Lookup) => Promise<Row[]>,
   shared: Autocommit,
   now: Clock,
 ): Reader<Row> {
-  const coalescer = new Coalescer<readonly string[], readonly Row[]>(async (all) => {
-    const found = await unlessInConflict(() => read(shared, { ids: [...new Set(all.flat())], now: now() }));
+  const coalescer = new Coalescer<Asked, readonly Row[]>(async (all) => {
+    const found = await unlessInConflict(() => read(shared, { ...columnsOf(all), now: now() }));
     if (!found) return new Map();
-    const rows = new Map(found.map((row) => [row.id, row]));
-    return new Map(all.map((ids) => [ids, ids.flatMap((id) => rows.get(id) ?? [])]));
+    const rows = new Map(found.map((row) => [`${row.user_id} ${row.id}`, row]));
+    return new Map(all.map((asked) => [asked, asked.ids.flatMap((id) => rows.get(`${asked.userId} ${id}`) ?? [])]));
   });
-  return (autocommit, ids) => coalescer.take(ids, () => read(autocommit, { ids, now: now() }));
+  return (autocommit, asked) => coalescer.take(asked, () => read(autocommit, { ...columnsOf([asked]), now: now() }));
+}
+
+/** The columns of an `unnest`. A session that several calls ask for is read once for each. */
+function columnsOf(all: readonly Asked[]): Pick<Lookup, 'userIds' | 'ids'> {
+  return {
+    userIds: all.flatMap(({ userId, ids }) => ids.map(() => userId)),
+    ids: all.flatMap(({ ids }) => ids),
+  };
 }
 
 // A malformed id is refused later, when the request is validated.
 const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+/** Whether the session was renewed after the token was issued. Renewals are counted: clocks of replicas differ. */
+export function isSuperseded({ tokenEpoch }: AccessClaims, { token_epoch }: SessionState): boolean {
+  return tokenEpoch !== token_epoch;
+}
+
 function admit(state: SessionState | undefined, claims: AccessClaims): UserCaller {
   if (!state || state.ended === 'revoked') throw new Refusal('SESSION_REVOKED');
   if (state.ended === 'expired') throw new Refusal('SESSION_EXPIRED');
+  if (isSuperseded(claims, state)) throw new Refusal('TOKEN_SUPERSEDED');
   return {
     kind: 'user',
     projectId: state.project_id,

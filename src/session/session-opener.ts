@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { TokensSchema } from '../../gen/gatehouse/v1/session_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
@@ -8,8 +9,8 @@ import type { Origin } from '../rpc/context.ts';
 import type { User } from '../user/user.ts';
 import type { AccessTokens, TokenSubject } from './access-token.ts';
 import { hashSessionSecret, mintRefreshToken, newSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { evictSessions } from './revocation.ts';
 import { type Lifetime, Session, type SessionKind } from './session.ts';
+import { evictSessions } from './session-limit.ts';
 
 type TokensInit = MessageInitShape<typeof TokensSchema>;
 
@@ -31,28 +32,38 @@ interface Opening {
   readonly impersonatorId?: string;
 }
 
-/** Sessions that one user may have at once. Opening more revokes the oldest, so rows cannot pile up. */
-export const sessionsPerUser = 200;
-
 const impersonation: Lifetime = { idle: 3600, absolute: 3600 };
+
+export interface SessionRules {
+  readonly lifetimes: Readonly<Record<SessionKind, Lifetime>>;
+  /** Sessions that one user may have at once, so that rows cannot pile up. */
+  readonly sessionsPerUser: number;
+}
 
 /** Opens sessions and issues their tokens. */
 export class SessionOpener {
   readonly #keys: MasterKeys;
   readonly #access: AccessTokens;
-  readonly #lifetimes: Readonly<Record<SessionKind, Lifetime>>;
+  readonly #lifetimes: SessionRules['lifetimes'];
+  readonly sessionsPerUser: number;
 
-  constructor(keys: MasterKeys, access: AccessTokens, lifetimes: Readonly<Record<SessionKind, Lifetime>>) {
+  constructor(keys: MasterKeys, access: AccessTokens, { lifetimes, sessionsPerUser }: SessionRules) {
     this.#keys = keys;
     this.#access = access;
     this.#lifetimes = lifetimes;
+    this.sessionsPerUser = sessionsPerUser;
   }
 
-  async open(em: EntityManager, opening: Opening, now: Date): Promise<Opened> {
+  async open(em: EntityManager, context: HandlerContext, opening: Opening, now: Date): Promise<Opened> {
     const opened = this.draft(opening, now);
-    await evictSessions(em, opening.user.id, sessionsPerUser - 1, now);
+    await this.makeRoom(em, context, opened.session, now);
     await insert(em, opened.session);
     return opened;
+  }
+
+  /** Revokes sessions of the user beyond the limit, before or after the new one is inserted. */
+  makeRoom(em: EntityManager, context: HandlerContext, { id, userId }: Session, now: Date): Promise<void> {
+    return evictSessions(em, context, { userId, opened: id, limit: this.sessionsPerUser }, now);
   }
 
   /** A session that its caller inserts. */
@@ -72,7 +83,7 @@ export class SessionOpener {
       },
       now,
     );
-    return { session, refreshToken: { sessionId: session.id, generation: 0, secret } };
+    return { session, refreshToken: { userId: user.id, sessionId: session.id, generation: 0, secret } };
   }
 
   /** The first tokens of a session. */
@@ -81,6 +92,7 @@ export class SessionOpener {
       id: session.id,
       user_id: user.id,
       aal: session.aal,
+      token_epoch: session.tokenEpoch,
       amr: session.amr,
       email: user.email ?? null,
       email_verified: user.emailVerifiedAt != null,

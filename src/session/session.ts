@@ -1,6 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import type { ReadOnInsert } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Project } from '../project/project.ts';
+import { isOperatorAt } from '../user/operator.ts';
 import { mayActAt, User } from '../user/user.ts';
 
 export type SessionKind = 'web' | 'native' | 'cli' | 'device' | 'service';
@@ -27,9 +29,12 @@ const SessionTable = defineEntity({
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id'),
     kind: p.string().length(16).$type<SessionKind>(),
     aal: p.smallint(),
+    tokenEpoch: p.integer().default(0),
     amr: p.json<AuthenticationMethod[]>(),
     generation: p.integer(),
     secretHash: p.blob().hidden(),
+    /** Of the attempt id of the last refresh. Null when it had none. */
+    attemptHash: p.blob().hidden().nullable(),
     userAgent: p.string().length(512),
     address: p.string().length(64),
     createdAt: p.datetime(3),
@@ -42,6 +47,8 @@ const SessionTable = defineEntity({
     revokedAt: p.datetime(3).nullable(),
     revokeReason: p.string().length(32).nullable(),
     impersonatorId: p.uuid().nullable(),
+    /** That of the project when the session was inserted. */
+    sessionEpoch: p.integer().default(0),
   },
   // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
@@ -50,7 +57,7 @@ const SessionTable = defineEntity({
       properties: ['userId', 'id'],
       expression: 'create index "sessions_live" on "sessions" ("user_id", "id") where "revoked_at" is null',
     },
-    { name: 'sessions_of_user', properties: ['userId'] },
+    { name: 'sessions_of_user', properties: ['userId', 'id'] },
     {
       name: 'sessions_of_impersonator',
       properties: ['impersonatorId'],
@@ -74,13 +81,21 @@ export interface SessionDraft {
   readonly userAgent: string;
 }
 
+function currentEpoch(projectId: string): string {
+  return `(select session_epoch from projects where id = ${projectId})`;
+}
+
 /** One signed-in client. It expires without refreshes or at its absolute limit, and may be revoked before. */
 export class Session extends SessionTable.class {
+  // Race: read before the insert, it might be an epoch that was over before the session existed.
+  static readonly readOnInsert: ReadOnInsert = { sessionEpoch: currentEpoch };
+
   static open({ method, lifetime, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
       id: uuidv7(now),
       aal: 1,
-      amr: [{ method, timestamp: Math.floor(now.getTime() / 1000) }],
+      tokenEpoch: 0,
+      amr: [authentication(method, now)],
       generation: 0,
       createdAt: now,
       refreshedAt: now,
@@ -93,6 +108,11 @@ export class Session extends SessionTable.class {
   }
 }
 SessionTable.setClass(Session);
+
+/** An authentication at this time. */
+export function authentication(method: string, now: Date): AuthenticationMethod {
+  return { method, timestamp: Math.floor(now.getTime() / 1000) };
+}
 
 function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);
@@ -124,11 +144,12 @@ export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, 
  * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.
  */
 
-const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
+/** `s` has not expired. */
+export const isUnexpired = (s: string, now: string) => `${s}.idle_expires_at > ${now} and ${s}.expires_at > ${now}`;
 
 /**
- * The row of `s` itself is neither revoked nor expired. For statements that revoke: a session that is only revoked
- * indirectly is live again when its operator's ban ends, unless its own row is revoked too.
+ * The row of `s` itself is neither revoked nor expired. Never the condition of a statement that revokes: a refresh with an
+ * earlier `now` may wait for its lock, and then prolongs a session that was skipped as expired.
  */
 export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null and ${isUnexpired(s, now)}`;
 
@@ -137,9 +158,8 @@ export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null a
  * as its user is no longer an operator. Null means no.
  */
 export const isRevokedIndirectly = (s: string, now = ':now') =>
-  `(${s}.created_at <= (select sessions_since from projects where id = ${s}.project_id)
-     or ${s}.impersonator_id is not null and not exists (select 1 from users o where o.id = ${s}.impersonator_id
-       and o.system_role = 'operator' and ${mayActAt('o', now)}))`;
+  `(${s}.session_epoch <> ${currentEpoch(`${s}.project_id`)}
+     or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
 export const isLive = (s: string, now = ':now') =>

@@ -4,7 +4,6 @@ import { audit } from '../audit/event.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import { caller, change, projectOf } from '../rpc/context.ts';
-import { lockUser } from '../user/user.ts';
 import { readRefreshToken } from './refresh-token.ts';
 import { revokeByRefreshToken, revokeSessions } from './revocation.ts';
 
@@ -27,14 +26,18 @@ export function signOutMethod(deps: SignOutDeps) {
 async function signOutByRefreshToken({ now, keys }: SignOutDeps, text: string, context: HandlerContext): Promise<void> {
   const token = readRefreshToken(keys, projectOf(context), text);
   if (!token) return;
-  await change(context, async (em) => {
-    const revoked = await revokeByRefreshToken(em, projectOf(context), token, now());
-    if (revoked) audit(em, context, { action: 'auth.logout', userId: revoked.user_id, sessionId: revoked.id }, now());
-  });
+  await change(
+    context,
+    async (em) => {
+      const revoked = await revokeByRefreshToken(em, projectOf(context), token, now());
+      if (revoked) audit(em, context, { action: 'auth.logout', userId: revoked.user_id, sessionId: revoked.id }, now());
+    },
+    { users: [token.userId], ignoresCaller: true },
+  );
 }
 
 async function signOutByScope({ now }: SignOutDeps, scope: SignOutScope, context: HandlerContext): Promise<void> {
-  const { projectId, userId, sessionId, impersonatorId, isOperator } = caller(context);
+  const { userId, sessionId, impersonatorId } = caller(context);
   // An operator who acts as a user revokes only the impersonation session.
   const narrowed =
     scope === SignOutScope.LOCAL || impersonatorId
@@ -43,8 +46,6 @@ async function signOutByScope({ now }: SignOutDeps, scope: SignOutScope, context
         ? { except: sessionId }
         : {};
   await change(context, async (em) => {
-    // A parallel ImpersonateUser with the same operator session locks this row before it opens another session.
-    if (isOperator) await lockUser(em, projectId, userId);
     await revokeSessions(em, { userId, ...narrowed }, 'sign_out', now());
     audit(em, context, { action: 'auth.logout' }, now());
   });

@@ -1,7 +1,7 @@
-import { defineEntity, type EntityManager, LockMode, p } from '@mikro-orm/postgresql';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
-import { statement } from '../database/statement.ts';
+import { anyOf, statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
@@ -18,6 +18,8 @@ const UserTable = defineEntity({
     email: p.string().length(254).nullable(),
     emailKey: p.string().length(320).nullable(),
     emailVerifiedAt: p.datetime(3).nullable(),
+    // A replica of the version before does not write it.
+    establishedAt: p.datetime(3).nullable(),
     passwordHash: p.text().nullable().hidden(),
     mustChangePassword: p.boolean().default(false),
     name: p.string().length(200).default(''),
@@ -39,24 +41,26 @@ const UserTable = defineEntity({
     deletedAt: p.datetime(3).nullable(),
   },
   uniques: [{ name: 'users_email_key', properties: ['projectId', 'emailKey'] }],
+  // What an operator lists users by, each in the order of bytes: that of a locale changes with the database's libraries.
   indexes: [
-    {
-      name: 'users_email_prefix',
-      properties: ['projectId', 'emailKey'],
-      expression: `create index "users_email_prefix" on "users" ("project_id", "email_key" text_pattern_ops) where "deleted_at" is null`,
-    },
+    listed('users_email_prefix', '"email_key" collate "C"'),
     {
       name: 'users_guests',
       properties: ['createdAt'],
       expression: `create index "users_guests" on "users" ("created_at") where "is_anonymous"`,
     },
-    {
-      name: 'users_banned',
-      properties: ['projectId', 'id'],
-      expression: `create index "users_banned" on "users" ("project_id", "id") where "banned_until" is not null`,
-    },
+    listed('users_created', '"created_at", "id"'),
+    listed('users_name', 'lower("name" collate "C"), "id"'),
+    listed('users_role', '"system_role" collate "C", "created_at", "id"'),
+    listed('users_role_name', '"system_role" collate "C", lower("name" collate "C"), "id"'),
+    listed('users_banned', '"created_at", "id"', '"banned_until" is not null and '),
   ],
 });
+
+function listed(name: string, columns: string, condition = '') {
+  const where = `${condition}"deleted_at" is null`;
+  return { name, expression: `create index "${name}" on "users" ("project_id", ${columns}) where ${where}` };
+}
 
 export interface Registration {
   readonly projectId: string;
@@ -107,9 +111,15 @@ export class User extends UserTable.class {
     return user;
   }
 
-  /** Gives the user another address, which is not verified yet. */
-  moveTo(email: string, key: string): void {
-    if (key !== this.emailKey) this.emailVerifiedAt = null;
+  /**
+   * Gives the user another address, which is not verified yet. From then on the user is established: no registration that
+   * the owner of the address could reject.
+   */
+  moveTo(email: string, key: string, now: Date): void {
+    if (key !== this.emailKey) {
+      this.emailVerifiedAt = null;
+      this.establishedAt = now;
+    }
     this.email = email;
     this.emailKey = key;
     this.pendingEmail = null;
@@ -131,16 +141,22 @@ export class User extends UserTable.class {
     this.emailKey = null;
     this.emailVerifiedAt = null;
     this.passwordHash = null;
+    this.pendingEmail = null;
+    this.currentAccountId = null;
+    this.appMetadata = {};
+    this.clearProfile();
+    this.updatedAt = now;
+    this.deletedAt = now;
+  }
+
+  /** Removes what users say of themselves. */
+  clearProfile(): void {
     this.name = '';
     this.phone = '';
     this.jobTitle = '';
     this.timezone = '';
-    this.pendingEmail = null;
-    this.currentAccountId = null;
-    this.appMetadata = {};
+    this.locale = '';
     this.userMetadata = {};
-    this.updatedAt = now;
-    this.deletedAt = now;
   }
 }
 UserTable.setClass(User);
@@ -149,27 +165,61 @@ export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date
   return bannedUntil != null && now < bannedUntil;
 }
 
+/** SQL: whether a ban that is stored in `u` is not in force at a time. */
+export const isUnbannedAt = (u: string, now = ':now') => `(${u}.banned_until is null or ${u}.banned_until <= ${now})`;
+
 /**
  * SQL: whether the user `u` may act at a time: exists (an outer join may have found none), and is neither deleted nor
  * banned.
  */
 export const mayActAt = (u: string, now = ':now') =>
-  `(${u}.id is not null and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= ${now}))`;
+  `(${u}.id is not null and ${u}.deleted_at is null and ${isUnbannedAt(u, now)})`;
 
 /** The end of a ban without an end: a timestamp that every client can represent. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
+const columnOf = {
+  id: 'id',
+  projectId: 'project_id',
+  email: 'email',
+  emailKey: 'email_key',
+  emailVerifiedAt: 'email_verified_at',
+  establishedAt: 'established_at',
+  passwordHash: 'password_hash',
+  mustChangePassword: 'must_change_password',
+  name: 'name',
+  isAnonymous: 'is_anonymous',
+  phone: 'phone',
+  jobTitle: 'job_title',
+  timezone: 'timezone',
+  locale: 'locale',
+  pendingEmail: 'pending_email',
+  role: 'role',
+  systemRole: 'system_role',
+  currentAccountId: 'current_account_id',
+  appMetadata: 'app_metadata',
+  userMetadata: 'user_metadata',
+  bannedUntil: 'banned_until',
+  lastSignInAt: 'last_sign_in_at',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at',
+  deletedAt: 'deleted_at',
+} as const satisfies { readonly [Property in keyof UserRow]?: string };
+
+/** SQL: the columns of a User, of the table or common table expression `u`. */
+export const userColumnsOf = (u: string) =>
+  Object.entries(columnOf)
+    .map(([property, column]) => `${u}.${column} as "${property}"`)
+    .join(', ');
+
 /** SQL: the columns of a User, for statements that call the table `u`. */
-export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_key as "emailKey",
-     u.email_verified_at as "emailVerifiedAt", u.password_hash as "passwordHash",
-     u.must_change_password as "mustChangePassword", u.name, u.is_anonymous as "isAnonymous", u.phone,
-     u.job_title as "jobTitle", u.timezone, u.locale, u.pending_email as "pendingEmail", u.role,
-     u.system_role as "systemRole", u.current_account_id as "currentAccountId", u.app_metadata as "appMetadata",
-     u.user_metadata as "userMetadata", u.banned_until as "bannedUntil", u.last_sign_in_at as "lastSignInAt",
-     u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
+export const userColumns = userColumnsOf('u');
+
+/** SQL: the same columns under their own names. */
+export const storedUserColumns = `u.${Object.values(columnOf).join(', u.')}`;
 
 /** A user's columns, without the methods. */
-export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
+export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
 
 const byEmail = statement<UserRow, { projectId: string; key: string }>(
   'user_by_email',
@@ -209,26 +259,48 @@ export async function findUser(em: EntityManager, projectId: string, id: string)
   return (await em.findOne(User, { id, projectId, deletedAt: null })) ?? missing();
 }
 
+/** The rows that each transaction has locked, by id. Undefined for a user who does not exist. */
+const lockedRows = new WeakMap<EntityManager, Map<string, UserRow | undefined>>();
+
+/** Notes that the transaction holds the locks of these users, so that lockUser needs no statement. */
+export function noteLocked(em: EntityManager, ids: readonly string[], rows: readonly UserRow[]): void {
+  const known = lockedRows.get(em) ?? new Map<string, UserRow | undefined>();
+  for (const id of ids) known.set(id, undefined);
+  for (const row of rows) known.set(row.id, row);
+  lockedRows.set(em, known);
+}
+
+const lockRows = statement<UserRow, { projectId: string; ids: readonly string[] }>(
+  'users_lock',
+  `select ${userColumns} from users u where u.id = ${anyOf(':ids')} and u.project_id = :projectId
+   order by u.id for no key update of u`,
+);
+
 /**
- * Reads a user and locks the row until the transaction ends. Throws USER_NOT_FOUND.
+ * Reads a user and locks the row until the transaction ends. Throws USER_NOT_FOUND. Within `change`, a user who is named in
+ * its locks is locked already.
  *
  * A sign-in writes the same row before it opens a session. A transaction that locks the user, changes their state and then
  * revokes their sessions therefore misses no session that was opened with the old state.
  */
 export async function lockUser(em: EntityManager, projectId: string, id: string): Promise<User> {
-  const lockMode = LockMode.PESSIMISTIC_WRITE;
-  return (await em.findOne(User, { id, projectId, deletedAt: null }, { lockMode })) ?? missing();
+  const users = await lockUsers(em, projectId, [id]);
+  return users.get(id.toLowerCase()) ?? missing();
 }
 
 /** The same for several users, always in the order of their ids, which prevents deadlocks. Skips deleted users. */
 export async function lockUsers(
   em: EntityManager,
   projectId: string,
-  ids: readonly string[],
+  named: readonly string[],
 ): Promise<ReadonlyMap<string, User>> {
-  const where = { id: { $in: [...ids] }, projectId, deletedAt: null };
-  const users = await em.find(User, where, { lockMode: LockMode.PESSIMISTIC_WRITE, orderBy: { id: 1 } });
-  return new Map(users.map((user) => [user.id, user]));
+  // A UUID has two spellings.
+  const ids = named.map((id) => id.toLowerCase());
+  const unlocked = ids.filter((id) => !lockedRows.get(em)?.has(id));
+  if (unlocked.length > 0) noteLocked(em, unlocked, await lockRows(em, { projectId, ids: unlocked }));
+  const rows = ids.map((id) => lockedRows.get(em)?.get(id)).filter((row) => row !== undefined);
+  const present = rows.filter((row) => row.deletedAt === null && row.projectId === projectId);
+  return new Map(present.map((row) => [row.id, em.merge(User, row, { convertCustomTypes: true })]));
 }
 
 function missing(): never {

@@ -190,7 +190,7 @@ describe.each(wires)('over %s', (wire) => {
     const { accounts, auth } = service.clients(wire);
     const { account, as } = await service.welcome(ada);
     const draft = { accountId: account.id, email: bob.email, role: MEMBER };
-    const { accountInviteCode } = await accounts.createAccountInvite(draft, as);
+    const { accountInviteCode } = await accounts.createAccountInvite(draft, asService);
     await auth.register({ ...bob, accountInviteCode });
     const joined = await service.signIn(bob);
     expect(joined.account.id).toBe(account.id);
@@ -277,13 +277,13 @@ describe.each(wires)('over %s', (wire) => {
       await service.database.query('update users set email_verified_at = now() where id = $1', [guest.user.id]);
       const { accounts } = service.clients(wire);
       const draft = { accountId: host.account.id, email: guest.user.email, role: MEMBER };
-      const { accountInviteCode } = await accounts.createAccountInvite(draft, host.as);
+      const { accountInviteCode } = await accounts.createAccountInvite(draft, asService);
       await together(async (i) => {
         const { accounts, admin } = service.clients(wire, i);
         if (i === 0) await admin.deleteUser({ userId: guest.user.id }, asService);
         else await accounts.acceptAccountInvite({ accountInviteCode }, guest.as);
       }, 4);
     }
-    // Check G9 looks for memberships of deleted users.
+    // The check after every test finds a deleted user who is still a member.
   });
 });

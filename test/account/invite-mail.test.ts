@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
-import { lastMail, mailsTo } from '../support/inbox.ts';
+import { lastMail, mailsTo, tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalWithoutTrace } from '../support/refusal.ts';
 import { startSink } from '../support/smtp-sink.ts';
@@ -9,6 +9,9 @@ import { start, type TestService, wires } from '../support/start.ts';
 const { ADMIN, MEMBER } = AccountRole;
 const carol = { email: 'carol@example.org', password: 'a long enough phrase', name: 'Carol' };
 const patiently = { timeout: 8000 };
+
+/** The link of an invitation in the text of a mail. */
+const linkIn = (text: string) => /http\S+\?account_invite_code=ghi_[\w-]{32}/.exec(text)![0];
 
 const statesOf = async ({ database }: TestService) =>
   database.query<{ state: string; says: boolean }>(
@@ -19,18 +22,19 @@ describe.each(wires)('over %s', (wire) => {
   test('an invitation is mailed to the invited address, and its link leads to the application and into the account', async () => {
     const service = await start({ env: { FRONTEND_URL: 'https://app.example.com' } });
     const { accounts, auth } = service.clients(wire);
-    const { account, as } = await service.welcome(ada);
+    const { account, as } = await service.welcome({ ...ada, emailVerified: true });
     const draft = { accountId: account.id, email: carol.email, role: MEMBER };
     const made = await accounts.createAccountInvite(draft, as);
     expect(made.mailed).toBe(true);
     const [mail, ...others] = await mailsTo(service, carol.email);
     expect(others).toEqual([]);
-    expect(mail!.link).toBe(made.link);
+    expect(made, 'the code is for the owner of the address alone').toMatchObject({ accountInviteCode: '', link: '' });
+    expect(mail!.link).toBe(`https://app.example.com/invite?account_invite_code=${mail!.token}`);
     expect(mail!.subject).toBe('You are invited to an account');
     for (const each of ["“Ada's Account”", 'app.example.com', 'from Ada,', carol.email])
       expect(mail!.text).toContain(each);
     expect(mail!.html.match(/<a /g)).toHaveLength(1);
-    expect(mail!.html).toContain(`<a href="${made.link}">${made.link}</a>`);
+    expect(mail!.html).toContain(`<a href="${mail!.link}">${mail!.link}</a>`);
     const joined = await auth.register({ ...carol, accountInviteCode: mail!.token });
     expect(joined.account!.account!.id).toBe(account.id);
     expect(await statesOf(service)).toEqual([{ state: 'sent', says: false }]);
@@ -39,7 +43,10 @@ describe.each(wires)('over %s', (wire) => {
   test('the mail is in the language of the invited user, else of the inviter, else in the default one', async () => {
     const service = await start({ env: { MAIL_GAP: '0s' } });
     const { accounts, auth } = service.clients(wire);
-    const [owner, invited] = [await service.welcome(ada), await service.welcome(bob)];
+    const [owner, invited] = [
+      await service.welcome({ ...ada, emailVerified: true }),
+      await service.welcome({ ...bob, emailVerified: true }),
+    ];
     const accountId = owner.account.id;
     const subjectOf = async (email: string) => {
       const { invite } = await accounts.createAccountInvite({ accountId, email, role: MEMBER }, owner.as);
@@ -59,7 +66,7 @@ describe.each(wires)('over %s', (wire) => {
     const sink = await startSink();
     const service = await start({ env: { ...sink.env, FRONTEND_URL: 'http://localhost:3000' } });
     const { accounts } = service.clients(wire);
-    const { account, user, as } = await service.welcome(ada);
+    const { account, user, as } = await service.welcome({ ...ada, emailVerified: true });
     const names: [account: string, inviter: string][] = [
       ['<b>Win</b> https://evil.example/?a=b&c', '</p><a href="//evil.example">here</a>'],
       ['www.evil.example', 'mailto:eve@evil.example'],
@@ -73,9 +80,10 @@ describe.each(wires)('over %s', (wire) => {
       await service.database.query('update accounts set name = $2 where id = $1', [account.id, name]);
       await service.database.query('update users set name = $2 where id = $1', [user.id, inviter]);
       const email = `carol-${n}@example.org`;
-      const { link } = await accounts.createAccountInvite({ accountId: account.id, email, role: MEMBER }, as);
+      await accounts.createAccountInvite({ accountId: account.id, email, role: MEMBER }, as);
       await expect.poll(() => sink.mails.length, patiently).toBe(n + 1);
       const { parsed, raw, to } = sink.mails[n]!;
+      const link = linkIn(parsed.text!);
       expect(to).toEqual([email]);
       expect(parsed.subject).toBe('You are invited to an account');
       expect(raw.split('\r\n\r\n', 1)[0]).not.toMatch(/evil|^bcc/im);
@@ -100,7 +108,10 @@ describe.each(wires)('over %s', (wire) => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { accounts, admin, auth } = service.clients(wire);
-    const [owner, guest] = [await service.welcome(ada), await service.welcome(bob)];
+    const [owner, guest] = [
+      await service.welcome({ ...ada, emailVerified: true }),
+      await service.welcome({ ...bob, emailVerified: true }),
+    ];
     const { id: accountId } = owner.account;
     const userId = guest.user.id;
     const deaths: ((made: { id: string; accountInviteCode: string; email: string }) => Promise<unknown>)[] = [
@@ -116,7 +127,10 @@ describe.each(wires)('over %s', (wire) => {
       await accounts.addMember({ accountId, userId, role: ADMIN }, asService).catch(() => {});
       await accounts.updateMember({ accountId, userId, role: ADMIN }, owner.as);
       const email = `carol-${n}@example.org`;
-      const made = await accounts.createAccountInvite({ accountId, email, role: MEMBER }, guest.as);
+      const made = await accounts.createAccountInvite(
+        { accountId, email, role: MEMBER },
+        n === 1 ? asService : guest.as,
+      );
       await expect.poll(async () => (await service.database.query(faulty)).length, patiently).toBe(n + 1);
       await die({ id: made.invite!.id, accountInviteCode: made.accountInviteCode, email });
       expect((await statesOf(service))[n], `${die}`).toEqual({ state: 'cancelled', says: false });
@@ -134,7 +148,7 @@ describe.each(wires)('over %s', (wire) => {
     const sink = await startSink();
     const service = await start({ env: sink.env });
     const { accounts } = service.clients(wire);
-    const { account, as } = await service.welcome(ada);
+    const { account, as } = await service.welcome({ ...ada, emailVerified: true });
     const draft = { accountId: account.id, email: carol.email, role: MEMBER };
     sink.state.mode = { rcpt: 451 };
     await accounts.createAccountInvite(draft, as);
@@ -146,9 +160,10 @@ describe.each(wires)('over %s', (wire) => {
     await expect.poll(() => sink.state.tries, patiently).toBe(4);
     sink.state.mode = 'take';
     service.pass(10);
-    const { link } = await accounts.createAccountInvite(draft, (await service.signIn(ada)).as);
+    const { invite } = await accounts.createAccountInvite(draft, (await service.signIn(ada)).as);
     await expect.poll(() => sink.mails.length, patiently).toBe(1);
-    expect(sink.mails[0]!.parsed.text).toContain(link);
+    expect(sink.mails[0]!.to).toEqual([invite!.email]);
+    expect(linkIn(sink.mails[0]!.parsed.text!)).toBeTruthy();
     service.pass(60);
     const dead = { state: 'cancelled', says: false };
     await expect.poll(() => statesOf(service), patiently).toEqual([dead, dead, { state: 'sent', says: false }]);
@@ -158,7 +173,8 @@ describe.each(wires)('over %s', (wire) => {
   test('an address receives no more invitations than its budget, and the response says that no mail was sent', async () => {
     const service = await start({ env: { MAIL_HOURLY_LIMIT: '1' } });
     const { accounts, auth } = service.clients(wire);
-    const hosts = [await service.welcome(ada), await service.welcome(bob), await service.welcome(carol)];
+    const welcome = (person: typeof ada) => service.welcome({ ...person, emailVerified: true });
+    const hosts = [await welcome(ada), await welcome(bob), await welcome(carol)];
     const email = 'dave@example.org';
     const invite = ({ account, as }: (typeof hosts)[number]) =>
       accounts.createAccountInvite({ accountId: account.id, email, role: MEMBER }, as);
@@ -170,15 +186,19 @@ describe.each(wires)('over %s', (wire) => {
     const unsent = await invite(hosts[2]!);
     expect(unsent.mailed, 'within the hour').toBe(false);
     expect(await mailsTo(service, email)).toHaveLength(1);
-    const joined = await auth.register({ ...ada, email, accountInviteCode: unsent.accountInviteCode });
-    expect(joined.account!.account!.id).toBe(hosts[2]!.account.id);
+    expect(unsent.accountInviteCode, 'nobody is given the code instead').toBe('');
+    const joined = await auth.register({ ...ada, email, accountInviteCode: await tokenFor(service, email) });
+    expect(joined.account!.account!.id).toBe(hosts[0]!.account.id);
   });
 
   test('with MAIL_MODE off the response says that no mail was sent', async () => {
     const service = await start({ env: { MAIL_MODE: 'off' } });
-    const { account, as } = await service.welcome(ada);
+    const { account, as } = await service.welcome({ ...ada, emailVerified: true });
     const draft = { accountId: account.id, email: carol.email, role: MEMBER };
-    expect((await service.clients(wire).accounts.createAccountInvite(draft, as)).mailed).toBe(false);
+    const { mailed, accountInviteCode } = await service.clients(wire).accounts.createAccountInvite(draft, as);
+    expect(mailed).toBe(false);
+    const { user, tokens } = await service.clients(wire).auth.register({ ...carol, accountInviteCode });
+    expect([user!.emailVerified, tokens], 'a code from the response proves nothing').toEqual([false, undefined]);
     expect(await statesOf(service)).toEqual([]);
   });
 });

@@ -86,10 +86,10 @@ describe.each(wires)('over %s', (wire) => {
       [SigningKeyState.ACTIVE, SigningKeyState.RETIRED],
     ]);
     await auth.getMe({}, as);
-    const kid = before.find(({ state }) => state === SigningKeyState.ACTIVE)!.id;
-    await admin.revokeSigningKey({ kid }, asService);
+    const { id: signingKeyId } = before.find(({ state }) => state === SigningKeyState.ACTIVE)!;
+    await admin.revokeSigningKey({ signingKeyId }, asService);
     expect((await refusalOf(auth.getMe({}, as))).reason).toBe('TOKEN_INVALID');
-    expect((await refusalOf(admin.revokeSigningKey({ kid: 'x'.repeat(43) }, asService))).reason).toBe(
+    expect((await refusalOf(admin.revokeSigningKey({ signingKeyId: 'x'.repeat(43) }, asService))).reason).toBe(
       'SIGNING_KEY_NOT_FOUND',
     );
     const { events } = await admin.listAuditEvents({}, asService);

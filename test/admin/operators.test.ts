@@ -134,7 +134,7 @@ test.each(['banUser', 'deleteUser'] as const)(
       `select id from users where system_role = 'operator' and deleted_at is null and banned_until is null`,
     );
     expect(left).toHaveLength(1);
-    expect(errors.map(reasonOf)).toContain('CALLER_NOT_ALLOWED');
+    expect(errors.map(reasonOf)).toContain('SESSION_REVOKED');
   },
 );
 
@@ -149,7 +149,7 @@ test('an operator who is banned meanwhile cannot revoke the role of another', as
   await reached;
   await admin.banUser({ userId: two.user.id }, one.as);
   pause.resume();
-  expect((await taking).reason).toBe('CALLER_NOT_ALLOWED');
+  expect((await taking).reason).toBe('SESSION_REVOKED');
   await admin.getSettings({}, one.as);
 });
 

@@ -20,6 +20,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AuthService.GetEmailVerificationStatus': null,
   'AuthService.SendVerificationEmail': 'auth.email_verification.request',
   'AuthService.VerifyEmail': 'auth.email_verified',
+  'AuthService.RejectRegistration': 'auth.registration_reject',
   'AuthService.ConfirmEmailChange': 'auth.email_change.complete',
   'AuthService.RequestMagicLink': 'auth.magic_link.request',
   'AuthService.SignInWithMagicLink': 'auth.login',
@@ -69,6 +70,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
 
 // Calls without a credential: an unauthenticated caller names an address, or a billing system signs its event.
 const byAnyone = new Set([
+  'AuthService.RejectRegistration',
   'AuthService.RequestPasswordReset',
   'AuthService.SendVerificationEmail',
   'AuthService.RequestMagicLink',

@@ -21,7 +21,8 @@ describe.each(wires)('over %s', (wire) => {
     await service.clients('json').admin.createUser({ ...ada, emailVerified: true }, asService);
     const token = await linkOf(service);
     expect((await lastMail(service, ada.email)).link).toContain('/magic-link?token=');
-    const { user, tokens, session } = await auth.signInWithMagicLink({ token, kind: SessionKind.NATIVE });
+    const { user, tokens, session, account } = await auth.signInWithMagicLink({ token, kind: SessionKind.NATIVE });
+    expect(account!.account!.ownerId).toBe(user!.id);
     expect(user).toMatchObject({ email: ada.email, emailVerified: true });
     expect(session).toMatchObject({
       aal: AssuranceLevel.AAL1,

@@ -124,6 +124,21 @@ describe.each(wires)('over %s', (wire) => {
     await service.clients(wire).auth.getMe({}, as);
   });
 
+  test("no token with another user's id is accepted, and the token of the user still is", async () => {
+    const service = await start();
+    const { auth } = service.clients(wire);
+    const { user } = await service.welcome(bob);
+    for (const { link, token } of await sendAll(service)) {
+      const random = Buffer.from(token.slice('ghot_'.length), 'base64url').subarray(16);
+      const bytes = Buffer.concat([Buffer.from(user.id.replaceAll('-', ''), 'hex'), random]);
+      const forged = `ghot_${bytes.toString('base64url')}`;
+      expect(forged).toHaveLength(token.length);
+      const refusal = await refusalOf(link.use(auth, forged));
+      expect(refusal.reason, link.method).toMatch(/^(VERIFICATION_TOKEN_INVALID|RESET_TOKEN_INVALID|OTP_EXPIRED)$/);
+      await link.use(auth, token);
+    }
+  });
+
   test('no token is accepted for another purpose than its own', async () => {
     const service = await start();
     const { auth, sessions } = service.clients(wire);

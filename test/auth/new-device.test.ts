@@ -113,8 +113,8 @@ describe.each(wires)('over %s', (wire) => {
     const guest = await auth.signUpAnonymous({}, options);
     const elsewhere = from(away, firefox).options.headers;
     await auth.register(ada, { headers: { ...elsewhere, ...bearer(guest.tokens!).headers } });
-    await signIn(home, safari);
-    expect(await notices(), 'the address of the guest').toEqual([]);
+    await signIn(home, firefox);
+    expect(await notices(), 'the program of the guest').toEqual([]);
     await signIn(away, 'Firefox on Mars');
     expect(await notices(), 'the address of the registration').toEqual([]);
     await signIn('203.0.113.9', 'curl/8.5.0');

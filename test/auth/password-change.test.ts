@@ -35,6 +35,11 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(auth.signInWithMagicLink({ token: magic }))).reason).toBe('OTP_EXPIRED');
     expect((await refusalOf(auth.signIn(ada))).reason).toBe('INVALID_CREDENTIALS');
     await auth.signIn({ email: ada.email, password: newPassword });
+    for (const { accessToken } of [tokens, older!]) {
+      const refusal = await refusalOf(auth.getMe({}, bearer({ accessToken })));
+      expect(refusal).toMatchObject({ code: Code.Unauthenticated, reason: 'TOKEN_SUPERSEDED' });
+      expect(await sessions.introspect({ token: accessToken }, asService)).toMatchObject({ active: false });
+    }
     await auth.getMe({}, bearer(changed.tokens!));
     const refreshed = await sessions.refresh({ refreshToken: changed.tokens!.refreshToken });
     const { sessions: own } = await sessions.listSessions({}, bearer(refreshed.tokens!));
@@ -55,6 +60,7 @@ describe.each(wires)('over %s', (wire) => {
     const changed = await auth.changePassword({ currentPassword: ada.password, newPassword, currentSession }, as);
     expect(changed.tokens).toBeUndefined();
     await sessions.refresh({ refreshToken: tokens.refreshToken });
+    await auth.getMe({}, as);
     expect((await refusalOf(auth.getMe({}, other.as))).reason).toBe('SESSION_REVOKED');
   });
 

@@ -71,7 +71,7 @@ describe.each(wires)('over %s', (wire) => {
     const magic = await tokenFor(service, ada.email);
     await auth.sendVerificationEmail({ email: ada.email });
     const verification = await tokenFor(service, ada.email);
-    const garbage = [`ghot_${'A'.repeat(32)}`, 'nonsense', tokens.refreshToken.slice(0, 128), magic, verification];
+    const garbage = [`ghot_${'A'.repeat(56)}`, 'nonsense', tokens.refreshToken.slice(0, 128), magic, verification];
     for (const token of garbage) {
       expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: false, email: '' });
       expect(

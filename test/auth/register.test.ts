@@ -1,5 +1,4 @@
 import { Code } from '@connectrpc/connect';
-import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalWithoutTrace } from '../support/refusal.ts';
@@ -35,18 +34,6 @@ describe.each(wires)('over %s', (wire) => {
     expect((await auth.getMe({}, bearer(tokens!))).user!.id).toBe(user!.id);
     expect(session!.userId).toBe(user!.id);
     expect(tokens!.refreshToken).toMatch(/^ghr_/);
-  });
-
-  test('a guest who registers keeps the id, the sessions and the tokens', async () => {
-    const service = await start();
-    const { auth, sessions } = service.clients(wire);
-    const guest = await service.guest();
-    const { user } = await auth.register(ada, guest.as);
-    expect(user).toMatchObject({ id: guest.user.id, email: ada.email, isAnonymous: false });
-    expect((await auth.getMe({}, guest.as)).user).toMatchObject({ id: guest.user.id, isAnonymous: false });
-    const { tokens } = await sessions.refresh({ refreshToken: guest.tokens.refreshToken });
-    expect(decodeJwt(tokens!.accessToken)).toMatchObject({ sub: user!.id, is_anonymous: false, email: ada.email });
-    expect((await service.signIn(ada)).user.id).toBe(guest.user.id);
   });
 
   test('a guest who registers an address that is taken stays a guest', async () => {

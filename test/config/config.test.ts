@@ -60,7 +60,7 @@ test('the limits of a replica are divided among its workers and never exceeded',
 
 test('each kind of session has its own default lifetimes', () => {
   const days = (idle: number, absolute: number) => ({ idle: idle * 86_400, absolute: absolute * 86_400 });
-  expect(read({}).sessionLifetimes).toEqual({
+  expect(read({}).sessions.lifetimes).toEqual({
     web: days(7, 30),
     native: days(30, 90),
     cli: days(30, 365),
@@ -76,7 +76,7 @@ test('an empty variable counts as not set', () => {
 
 test('the configuration is frozen at every depth', () => {
   const config = read({ LIMITS: '*=off', CORS_ORIGINS: 'https://a.example', MASTER_KEYS: key('first') });
-  const parts = [config, config.database, config.sessionLifetimes.web, config.passwords.cost, config.limits];
+  const parts = [config, config.database, config.sessions.lifetimes.web, config.passwords.cost, config.limits];
   for (const part of [...parts, config.corsOrigins, config.masterKeys, config.masterKeys[0]])
     expect(part).toSatisfy(Object.isFrozen);
 });
@@ -137,6 +137,7 @@ test.each([
   ['TRUSTED_PROXY_HOPS', ['11', 'all']],
   ['ACCESS_TOKEN_LIFETIME', ['abc', '0', '-5', '1.5', '1e3', '86401', '60m']],
   ['REFRESH_REUSE_INTERVAL', ['61', '10s']],
+  ['SESSIONS_PER_USER', ['0', '1001', '1.5']],
   ['SESSION_LIFETIME_WEB', ['7d', '30d/7d', '0/7d', '7d/3651d', '7d/30d/90d', '/', '7d/']],
   ['PASSWORD_MIN_LENGTH', ['5', '65']],
   [

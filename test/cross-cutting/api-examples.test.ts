@@ -16,17 +16,17 @@ test.runIf(hasCurl)('every request of docs/api.md is one that its method takes',
   const service = await start();
   const { as } = await service.welcome();
   const operator = await service.operator();
-  // The one that ends its caller comes last.
+  // DeleteMe deletes the caller of the others.
   const names = methods.map(nameOf).sort((a, b) => Number(/DeleteMe$/.test(a)) - Number(/DeleteMe$/.test(b)));
-  const answers = await run(names.map((each) => exampleOf(each, 'sh')).join('\n'), {
+  const responses = await run(names.map((each) => exampleOf(each, 'sh')).join('\n'), {
     api: `http://127.0.0.1:${service.replicas[0]!.httpPort}/gatehouse.v1`,
     json: 'content-type: application/json',
     access: tokenOf(as),
     operator: tokenOf(operator.as),
     service: serviceKey,
   });
-  expect(answers).toHaveLength(names.length);
-  for (const [index, { status, text }] of answers.entries()) {
+  expect(responses).toHaveLength(names.length);
+  for (const [index, { status, text }] of responses.entries()) {
     if (status === 200) continue;
     // What the request names need not exist: a refusal of the method's own shows that it was read.
     const { reason } = JSON.parse(text).details[0].debug;
@@ -35,7 +35,7 @@ test.runIf(hasCurl)('every request of docs/api.md is one that its method takes',
       /^(INVALID_ARGUMENT|MALFORMED_REQUEST)$|^TOKEN_|AUTHENTICATION|NOT_ALLOWED/,
     );
   }
-  expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThan(names.length / 3);
+  expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThan(names.length / 3);
 });
 
 test('every response of docs/api.md has the fields of one that the service returns', async () => {
@@ -69,7 +69,7 @@ function exampleOf(name: string, language: 'sh' | 'json'): string {
   return block ?? expect.fail(`docs/api.md has no example of ${name}`);
 }
 
-/** Runs a script of calls, and returns what each was answered. */
+/** Runs a script of calls, and returns the response of each. */
 async function run(script: string, env: Record<string, string>): Promise<{ text: string; status: number }[]> {
   const wrapped = `curl() { command curl --write-out '\\n%{http_code}\\n' "$@"; }\n${script}`;
   const { stdout } = await promisify(execFile)('bash', ['-c', wrapped], { env: { PATH: process.env.PATH!, ...env } });

@@ -4,14 +4,14 @@ import { describe, expect, test } from 'vitest';
 import { functionsOf, readSources, type Source } from '../support/source.ts';
 
 const sources = readSources('src/**/*.ts');
-/** What runs as the service; the SDK is what calls it. */
+/** The code of the service, without the SDK, which is a client. */
 const served = sources.filter((each) => !each.path.startsWith('src/sdk/'));
 const byPath = new Map(sources.map((each) => [each.path, each]));
 
-/** Each may import those to its right, and never back. */
+/** Each domain may import those to its right, never those to its left. */
 const domains = 'admin auth device account mfa session api-key user one-time project'.split(' ');
 
-/** What a domain may import besides the domains to its right. The rest of these folders is about how a domain is called. */
+/** Files and folders that every domain may import. Other files of these folders are about how a domain is called. */
 const sharedByDomains = [
   ...[
     'errors.ts',
@@ -27,21 +27,21 @@ const sharedByDomains = [
   ...databaseFiles('autocommit', 'clock', 'coalesce', 'insert', 'sqlstate', 'statement', 'transaction', 'uuid'),
 ];
 
-/** What everything that is not a domain may import. A key or an entry is a file, or a folder with all of its files. */
+/** What each file and folder outside the domains may import. A folder stands for all its files. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   cli: [
     ...['server.ts', 'errors.ts', 'rpc/context.ts', 'config', 'crypto', 'telemetry/log.ts', 'telemetry/traces'],
     ...['workers', 'audit', 'database', ...domains],
   ],
-  // Serving is the server's business: here it is only told when to stop.
+  // Workers start and stop the server; they serve no call themselves.
   workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/metrics'],
   'server.ts': [
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
     ...['telemetry', 'session', 'user'],
   ],
   'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
-  // For the type of what a refusal leaves in the audit trail.
+  // For the type of the audit event of a refusal.
   'errors.ts': ['audit'],
   config: ['crypto/pem.ts'],
   jobs: databaseFiles('autocommit', 'statement'),
@@ -52,11 +52,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   rpc: [
     ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
     ...['throttle/client-network.ts', 'throttle/configured-limits.ts'],
-    ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
+    ...databaseFiles('autocommit', 'clock', 'pool-queue', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],
   'telemetry/log.ts': [],
-  // Ties the resources of a replica to its metrics and traces.
+  // Connects the resources of a replica with its metrics and traces.
   'telemetry/observation.ts': ['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'session', 'user'],
   'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
   mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
@@ -66,14 +66,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...databaseFiles('autocommit', 'insert', 'statement', 'transaction', 'uuid'),
   ],
   database: [],
-  // The one list that looks the other way: it names every entity for the ORM.
+  // The one file with imports in the other direction: it lists every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'throttle', ...domains],
-  // A client. Nothing here may import it, and all that it knows is the contract and how metadata is spelled.
+  // A client. No other folder may import it, and it imports nothing but the contract and the format of metadata.
   sdk: ['grpc/metadata.ts'],
 };
 
 describe('imports', () => {
-  test('point only where the architecture lets them', () => {
+  test('follow the table of the architecture', () => {
     const broken = sources.flatMap((source) =>
       source.imports
         .filter(({ target }) => target.startsWith('src/') && !mayImport(source.path, target))
@@ -92,11 +92,11 @@ describe('imports', () => {
       isDomain,
       /^src\/mail\/(transport|dispatcher|mail-service)\.ts/,
     ],
-    ['a domain knows no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
-    ['an entity does not know the wire', isEntity, /^gen\//],
-    ['generated code knows nothing of ours', (file) => file.startsWith('gen/'), /^(src|test|tools)\//],
-    ['the service needs neither tests nor tools', (file) => file.startsWith('src/'), /^(test|tools|bench)\//],
-    ['only the tests test', (file) => file.startsWith('src/'), /^vitest|^node:test$/],
+    ['a domain imports no transport', isDomain, /^@grpc\/|^@connectrpc\/connect-node|^node:http/],
+    ['an entity imports no generated code', isEntity, /^gen\//],
+    ['generated code imports nothing of ours', (file) => file.startsWith('gen/'), /^(src|test|tools)\//],
+    ['the service imports neither tests nor tools', (file) => file.startsWith('src/'), /^(test|tools|bench)\//],
+    ['only tests import a test runner', (file) => file.startsWith('src/'), /^vitest|^node:test$/],
   ])('%s', (_, from, to) => {
     const all = [...sources, ...readSources('gen/**/*.ts')].filter((each) => from(each.path));
     expect(all.length).toBeGreaterThan(0);
@@ -129,25 +129,32 @@ describe('only the named files', () => {
   test.each<[what: string, pattern: RegExp, files: readonly string[]]>([
     ['read the environment', /process\.env/, ['config/config.ts']],
     [
-      'read the clock; to all others time is an argument',
+      'read the clock; for all others time is an argument',
       /new Date\(\)|Date\.now\(/,
       ['database/clock.ts', 'grpc/adapter.ts'],
     ],
     [
-      'begin and commit; migrations run in a transaction of their own',
+      'begin and commit; migrations run in their own transaction',
       /\.(begin|commit|rollback|transactional)\(/,
       ['database/orm.ts', 'database/transaction.ts'],
     ],
-    // Within the transaction's closure: the one active key must have retired before the next one is.
+    // The key ring flushes within the closure: the active key must be retired before the next one becomes active.
     ['flush', /\bem\.flush\(/, ['database/transaction.ts', 'session/key-ring.ts']],
     [
-      'name a status code: the table, its reader, and reflection, whose answers hold some',
+      'name a status code: the table, its reader, and reflection, whose responses contain some',
       /\bCode\.[A-Z]/,
       ['errors.ts', 'grpc/reflection.ts', 'rpc/errors.ts'],
     ],
-    ['make errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
-    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'main.ts']],
+    ['create errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
+    // abandoned-queries.ts keeps a library from printing.
+    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'database/abandoned-queries.ts', 'main.ts']],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
+    [
+      // The migration copies between partitions of one table.
+      'leave the columns of a statement unnamed: a column of the next version would break it',
+      /\b(select|returning) (\*|\w+\.\*|from\b)|, \w+\.\*|insert into "?\w+"? select\b/,
+      ['database/migrations/Migration20261121160000_audit_trail.ts'],
+    ],
   ])('%s', (_, pattern, files) => {
     const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));
     expect(found).toEqual(files);
@@ -160,7 +167,7 @@ describe('a shared rule is spelled in SQL only in the files named', () => {
     ['isLive: a session has not expired', /idle_expires_at (>|<)/, ['session/session.ts']],
     // one-time/ is below user/ and cannot import from it.
     ['mayActAt: a user is not banned', /banned_until (is null|<|>)/, ['one-time/token.ts', 'user/user.ts']],
-    ['isRevokedIndirectly: a change elsewhere revoked the session', /\(select sessions_since/, ['session/session.ts']],
+    ['isRevokedIndirectly: a change elsewhere revoked the session', /select session_epoch/, ['session/session.ts']],
     // The outbox asks for the value behind a mail: mail/ is below one-time/ and cannot import from it.
     [
       'isPending: a one-time value is not used and not void',
@@ -189,7 +196,7 @@ describe('names and sizes', () => {
     expect(indexes.map((each) => each.path)).toEqual(['src/database/migrations/index.ts']);
   });
 
-  test('no file has more than 300 lines, nine of ten at most 150', () => {
+  test('no file has more than 300 lines, and 90 % of them have at most 150', () => {
     const mine = [...sources, ...readSources('{test,tools}/**/*.ts')];
     const lengthOf = ({ text }: Source) => text.split('\n').length - 1;
     expect(mine.filter((each) => lengthOf(each) > 300).map((each) => `${each.path}: ${lengthOf(each)}`)).toEqual([]);
@@ -197,7 +204,7 @@ describe('names and sizes', () => {
     expect(long.length / sources.length).toBeLessThan(0.1);
   });
 
-  test('no function has more than 50 lines, functions inside it aside', () => {
+  test('no function has more than 50 lines, without the functions inside it', () => {
     const all = sources.flatMap((source) => functionsOf(source).map((each) => ({ ...each, path: source.path })));
     expect(all.length).toBeGreaterThan(250);
     expect(all.filter((each) => each.length > 50).map((each) => `${each.path}:${each.line} ${each.length}`)).toEqual(

@@ -12,7 +12,7 @@ const documented = [...readme.matchAll(/^\| `--(\w+)(?: (\S+))?` \| (.+) \|$/gm)
   value,
 }));
 
-test('every option of npm run bench is documented as it is, and no other', () => {
+test('bench/README.md documents exactly the options of npm run bench', () => {
   expect(documented.map(({ name }) => name).sort()).toEqual(Object.keys(optionTypes).sort());
   for (const { name, value } of documented) {
     const { type } = optionTypes[name as keyof typeof optionTypes];
@@ -20,7 +20,7 @@ test('every option of npm run bench is documented as it is, and no other', () =>
   }
 });
 
-test('each documented option does something, and what is no option is refused', () => {
+test('each documented option has an effect, and an unknown one is refused', () => {
   const usual = readOptions([]);
   for (const { name, value } of documented)
     expect(readOptions([`--${name}`, ...(value ? [value] : [])]), name).not.toEqual(usual);
@@ -28,14 +28,14 @@ test('each documented option does something, and what is no option is refused', 
   expect(() => readOptions(['--fast'])).toThrow('--fast');
 });
 
-test('what --only may name is measured under that name', () => {
+test('each name that --only accepts is measured under that name', () => {
   const source = readFileSync(path.join(root, 'bench/run.ts'), 'utf8');
   const [, list = ''] = /a method, or ([\w, ]+) \|/.exec(readme) ?? [];
   const parts = [...source.matchAll(/isWanted\('(\w+)'\)/g)].map(([, name]) => name);
   expect(list.split(', ').sort()).toEqual(parts.sort());
 });
 
-test('what is answered at once has taken no time, however rarely it is sent', async () => {
+test('a call that is answered immediately has no latency, however rarely it is sent', async () => {
   const { calls, latencies } = await offer(async () => {}, 1, 5, 0.6);
   expect(calls).toBe(3);
   expect(latencies[0]).toBeLessThan(100);

@@ -11,7 +11,7 @@ const signUpAnonymous = '/gatehouse.v1.AuthService/SignUpAnonymous';
 const head = `POST ${signUpAnonymous} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
 
 describe('on the HTTP port', () => {
-  test('a request that two servers could read differently is answered with 400, and the connection closed', async () => {
+  test('a request that two servers could read differently gets 400, and its connection is closed', async () => {
     const service = await start();
     const before = await service.database.checksums();
     const seen: Record<string, string> = {};
@@ -26,7 +26,7 @@ describe('on the HTTP port', () => {
     expect(await service.database.checksums()).toEqual(before);
   });
 
-  test('headers beyond 16 KiB are refused with 431; a hundred of them and more do not hide the call', async () => {
+  test('headers beyond 16 KiB are refused with 431; three hundred small ones do not hide the call', async () => {
     const service = await start();
     const { as } = await service.welcome();
     const port = service.replicas[0]!.httpPort;
@@ -40,7 +40,7 @@ describe('on the HTTP port', () => {
     expect([200, 400, 431]).toContain(answer.status);
   });
 
-  test('a body that never ends is refused, and when its sender has gone nothing of it is left', async () => {
+  test('an endless body is refused, and a stopping replica does not wait for its sender', async () => {
     const service = await start({ replicas: 2 });
     const port = service.replicas[1]!.httpPort;
     const endless = await RawConnection.open(port);
@@ -54,10 +54,10 @@ describe('on the HTTP port', () => {
     expect(received).toMatch(/^HTTP\/1\.1 429 /);
     const since = performance.now();
     await service.replicas[1]!.stop();
-    expect(performance.now() - since, 'a replica that stops does not wait for it').toBeLessThan(2500);
+    expect(performance.now() - since, 'the replica does not wait for it').toBeLessThan(2500);
   });
 
-  test('bodies that trickle keep nobody else waiting', async () => {
+  test('bodies that trickle do not delay other calls', async () => {
     const service = await start();
     const port = service.replicas[0]!.httpPort;
     const slow = await Promise.all(Array.from({ length: 50 }, () => RawConnection.open(port)));
@@ -68,7 +68,7 @@ describe('on the HTTP port', () => {
     for (const each of slow) each.socket.destroy();
   });
 
-  test('a connection that takes its time with the headers is closed after ten seconds', async () => {
+  test('a connection that sends its headers slowly is closed after ten seconds', async () => {
     const service = await start();
     const port = service.replicas[0]!.httpPort;
     const silent = await RawConnection.open(port);
@@ -83,7 +83,7 @@ describe('on the HTTP port', () => {
 });
 
 describe('on the gRPC port', () => {
-  test('a client that opens and resets streams as fast as it can is shut out, and nobody else', async () => {
+  test('a client that opens and resets streams in a loop is disconnected, and other clients are served', async () => {
     const service = await start();
     const { as } = await service.welcome();
     const attacker = await RawHttp2.open(service.replicas[0]!.grpcPort);
@@ -97,7 +97,7 @@ describe('on the gRPC port', () => {
     await service.clients('grpc').auth.getMe({}, as);
   });
 
-  test('a connection gets a hundred streams at once; those beyond are refused', async () => {
+  test('a connection may have a hundred concurrent streams; further ones are refused', async () => {
     const service = await start();
     const greedy = await RawHttp2.open(service.replicas[0]!.grpcPort);
     onTestFinished(() => greedy.close());
@@ -109,7 +109,7 @@ describe('on the gRPC port', () => {
   });
 
   test.each<[what: string, frames: () => Buffer[]]>([
-    ['headers that are no HPACK', () => [h2Frame(frameType.headers, 5, 1, Buffer.alloc(100, 0xff)), reset(1)]],
+    ['headers that are not HPACK', () => [h2Frame(frameType.headers, 5, 1, Buffer.alloc(100, 0xff)), reset(1)]],
     ['an index beyond the table', () => [h2Frame(frameType.headers, 5, 1, Buffer.of(0xff, 0x80, 0x80, 0x80, 0x01))]],
     [
       'headers that never end',
@@ -119,7 +119,7 @@ describe('on the gRPC port', () => {
     ['a window that overflows', () => [h2Frame(frameType.windowUpdate, 0, 0, Buffer.of(0x7f, 0xff, 0xff, 0xff))]],
     ['a frame of 16 MB', () => [Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])]],
     ['no HTTP/2 at all', () => [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')]],
-  ])('%s: the connection is closed, the process lives', async (_, frames) => {
+  ])('%s: the connection is closed, and the process serves on', async (_, frames) => {
     const service = await start();
     const attacker = await RawHttp2.open(service.replicas[0]!.grpcPort);
     onTestFinished(() => attacker.close());
@@ -128,7 +128,7 @@ describe('on the gRPC port', () => {
     await refusalOf(service.clients('grpc').auth.getMe({}));
   });
 
-  test('floods of pings, settings and metadata leave the service answering', async () => {
+  test('floods of pings, settings and metadata do not stop the service', async () => {
     const service = await start();
     const port = service.replicas[0]!.grpcPort;
     const floods: Record<string, Buffer[]> = {
@@ -156,7 +156,7 @@ describe('on the gRPC port', () => {
   });
 });
 
-test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are shed at once, with a time to come back', async (wire) => {
+test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are refused immediately, with a time to wait', async (wire) => {
   const service = await start({ env: { MAX_IN_FLIGHT: '4' } });
   const { user } = await service.welcome(bob);
   const release = await service.database.hold('select 1 from users where id = $1 for update', [user.id]);
@@ -167,7 +167,7 @@ test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are shed at once, with a ti
   const shed = await Promise.all(
     Array.from({ length: 10 }, () => refusalOf(admin.banUser({ userId: user.id }, asService))),
   );
-  expect(await Promise.race([held, 'the ten']), 'who is answered first').toBe('the ten');
+  expect(await Promise.race([held, 'the ten']), 'the first response').toBe('the ten');
   for (const each of shed) expect(each).toMatchObject({ code: 14, reason: 'SERVER_BUSY', retryAfter: 1 });
   expect((await send(service.replicas[0]!.httpPort, { method: 'GET', path: '/readyz' })).status).toBe(200);
   await service.clients('grpc').health.check({});
@@ -178,7 +178,7 @@ test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are shed at once, with a ti
 
 const post = `POST ${signUpAnonymous} HTTP/1.1`;
 const json = 'Content-Type: application/json';
-/** DOS-09: each may hide a second request from one of two servers in a row. */
+/** Request smuggling: each of these may hide a second request from one of two servers in a row. */
 const ambiguous: Record<string, string> = {
   'a length and chunks': `${post}\r\nHost: x\r\n${json}\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   'chunks and a length': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n`,
@@ -187,16 +187,16 @@ const ambiguous: Record<string, string> = {
   'a length with a sign': `${post}\r\nHost: x\r\n${json}\r\nContent-Length: +2\r\n\r\n{}`,
   'a negative length': `${post}\r\nHost: x\r\n${json}\r\nContent-Length: -2\r\n\r\n{}`,
   'an endless length': `${post}\r\nHost: x\r\n${json}\r\nContent-Length: 99999999999999999999\r\n\r\n{}`,
-  'an encoding nobody knows': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+  'an unknown encoding': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
   'chunks that are not the last encoding': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`,
   'a space before the colon': `${post}\r\nHost: x\r\n${json}\r\nContent-Length : 2\r\n\r\n{}`,
   'a header folded over two lines': `${post}\r\nHost: x\r\n${json}\r\nX-A: b\r\n Content-Length: 2\r\n\r\n`,
   'a bare line feed': `${post}\nHost: x\n${json}\nContent-Length: 2\n\n{}`,
   'a bare carriage return in a header': `${post}\r\nHost: x\r\nX-A: b\rX-B: c\r\n${json}\r\nContent-Length: 2\r\n\r\n{}`,
   'a NUL in a header': `${post}\r\nHost: x\r\nX-A: b\0c\r\n${json}\r\nContent-Length: 2\r\n\r\n{}`,
-  'a chunk size that is no number': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`,
+  'a chunk size that is not a number': `${post}\r\nHost: x\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`,
   'no host': `${post}\r\n${json}\r\nContent-Length: 2\r\n\r\n{}`,
-  'a version that is none': `POST ${signUpAnonymous} HTTP/9.9\r\nHost: x\r\n\r\n`,
+  'an unknown version': `POST ${signUpAnonymous} HTTP/9.9\r\nHost: x\r\n\r\n`,
   'no HTTP': 'hello\r\n\r\n',
 };
 

@@ -27,7 +27,7 @@ const crowdOf = (count: number, call: (index: number) => Promise<unknown>) =>
 const slowest = (calls: readonly Timed[]) => Math.max(...calls.map(({ took }) => took));
 const outcomes = (calls: readonly Timed[]) => Object.groupBy(calls, ({ outcome }) => outcome);
 
-/** What needs no database is served, and at once. */
+/** Paths that need no database respond, and fast. */
 async function expectProbes({ replicas }: TestService): Promise<void> {
   for (const path of ['/livez', '/.well-known/jwks.json', '/version']) {
     const asked = performance.now();
@@ -36,7 +36,7 @@ async function expectProbes({ replicas }: TestService): Promise<void> {
   }
 }
 
-test('a table that is locked for seconds: calls are told in time, the excess at once, and all is well afterwards', async () => {
+test('while a table is locked calls fail in time, calls in excess immediately, and afterwards calls succeed', async () => {
   const env = { DATABASE_STATEMENT_TIMEOUT: '1s', DATABASE_POOL_SIZE: '5', MAX_IN_FLIGHT: '20' };
   const service = await start({ env });
   await service.welcome(ada);
@@ -58,7 +58,7 @@ test('a table that is locked for seconds: calls are told in time, the excess at 
   expect(outcomes(after)).toMatchObject({ ok: { length: 20 } });
 });
 
-test('a pool whose connections all hang: who finds none waits a second, however many there are', async () => {
+test('while all connections of the pool hang, a call waits a second for one, however many calls wait', async () => {
   const env = { DATABASE_STATEMENT_TIMEOUT: '20s', DATABASE_POOL_SIZE: '2', LIMITS: '*=600' };
   const service = await start({ env });
   await service.welcome(ada);
@@ -78,7 +78,7 @@ test('a pool whose connections all hang: who finds none waits a second, however 
   });
 });
 
-test('a transaction that is never ended is ended by PostgreSQL, and its locks are free', async () => {
+test('PostgreSQL ends a transaction that stays open, and its locks are released', async () => {
   const forgetful: Interceptor = (next) => (req) => {
     const work = req.contextValues.get(kWork);
     if (work && req.method.name === 'BanUser')
@@ -109,7 +109,7 @@ test('a transaction that is never ended is ended by PostgreSQL, and its locks ar
   expect(banned).toBe(false);
 });
 
-test('more passwords than can be hashed: the excess is refused at once, and refreshes stay fast', async () => {
+test('sign-ins in excess of the hash queue are refused immediately, and refreshes stay fast', async () => {
   const env = {
     HASH_CONCURRENCY: '1',
     HASH_QUEUE: '10',

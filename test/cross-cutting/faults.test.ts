@@ -10,7 +10,7 @@ import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { startReplica } from '../support/replica.ts';
 import { start } from '../support/start.ts';
 
-/** A process on a database of the test's, through a proxy that may stop it at any statement; and one to follow it. */
+/** A process behind a proxy that may stop it at any statement, and a function that starts its successor. */
 async function serveBehindProxy() {
   const database = await createDatabase();
   const proxy = await startProxy();
@@ -29,7 +29,7 @@ async function partsOf(database: TestDatabase, email: string): Promise<unknown> 
 }
 
 describe('a process that is killed', () => {
-  test('between the commit of a registration and its answer has registered one user, and trying again says so', async () => {
+  test('between the commit of a registration and its response has registered one user, and a retry says so', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
     const committed = proxy.hold('after', /^commit$/);
     const lost = unknownOutcome(first.clients.grpc.auth.register(bob));
@@ -44,7 +44,7 @@ describe('a process that is killed', () => {
     expect(await partsOf(database, bob.email)).toEqual({ users: 1, sessions: 2, events: 1 });
   });
 
-  test('before the commit of a registration has left nothing of it, and trying again works', async () => {
+  test('before the commit of a registration has written nothing, and a retry succeeds', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
     const committing = proxy.hold('before', /^commit$/);
     const lost = unknownOutcome(first.clients.json.auth.register(bob));
@@ -58,7 +58,7 @@ describe('a process that is killed', () => {
     expect(await partsOf(database, bob.email)).toEqual({ users: 1, sessions: 1, events: 1 });
   });
 
-  test('between a refresh and its answer has lost nothing: the same token gives the same successor', async () => {
+  test('between a refresh and its response has lost nothing: the same token gives the same successor', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
     const { tokens } = await first.clients.grpc.auth.register(bob);
     const rotated = proxy.hold('after', 'session_rotate');
@@ -75,7 +75,7 @@ describe('a process that is killed', () => {
     expect(next.tokens!.refreshToken).not.toBe(retried.tokens!.refreshToken);
   });
 
-  test('after a revocation was acknowledged has not brought the session back', async () => {
+  test('after an acknowledged revocation leaves the session revoked', async () => {
     const { first, restart } = await serveBehindProxy();
     const { tokens } = await first.clients.grpc.auth.register(bob);
     await first.clients.grpc.sessions.signOut({ refreshToken: tokens!.refreshToken });
@@ -90,7 +90,7 @@ describe('a process that is killed', () => {
 async function unknownOutcome(call: Promise<unknown>): Promise<void> {
   const error = await call.then(() => undefined, ConnectError.from);
   expect([Code.Unavailable, Code.Aborted, Code.Internal, Code.Unknown]).toContain(error?.code);
-  expect(error && reasonOf(error), 'the service has said nothing').toBeUndefined();
+  expect(error && reasonOf(error), 'no response of the service').toBeUndefined();
 }
 
 describe('a connection that breaks', () => {
@@ -98,7 +98,7 @@ describe('a connection that breaks', () => {
     ['before', 0],
     ['after', 1],
   ] as const)(
-    '%s PostgreSQL has carried out the commit leaves the outcome open: UNAVAILABLE, and never a refusal',
+    '%s PostgreSQL has committed leaves the outcome open: UNAVAILABLE, never a refusal',
     async (when, users) => {
       const proxy = await startProxy();
       const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
@@ -132,7 +132,7 @@ describe('a connection that breaks', () => {
     expect(row).toEqual({ generation: 1 });
   });
 
-  test('while a statement is being cancelled over it does the process no harm', async () => {
+  test('while a statement is being cancelled over it does not end the process', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url });
     await service.welcome(ada);
@@ -147,7 +147,7 @@ describe('a connection that breaks', () => {
     expect((await auth.signIn(ada)).user!.email).toBe(ada.email);
   });
 
-  test('or falls silent while a statement is being cancelled over it costs the pool no place', async () => {
+  test('or falls silent while a statement is being cancelled over it leaves the pool whole', async () => {
     const proxy = await startProxy();
     const env = { DATABASE_POOL_SIZE: '1', DATABASE_STATEMENT_TIMEOUT: '1s' };
     const service = await start({ databaseUrl: proxy.url, env });
@@ -162,14 +162,14 @@ describe('a connection that breaks', () => {
       const release = await service.database.hold('lock table users');
       const cancelling = proxy.hold('before', /^select pg_cancel_backend/);
       expect((await refusalOf(call())).reason).toBe('DEADLINE_EXCEEDED');
-      await cancelling; // and nobody lets it go
+      await cancelling; // and it stays held
       await release();
       const again = () => auth.getMe({}, as).then(() => 'works', reasonOf);
       await expect.poll(again, { timeout: 8000 }).toBe('works');
     }
   });
 
-  test('at whichever statement of a call costs the pool no place', async () => {
+  test('at any statement of a call leaves the pool whole', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url, env: { DATABASE_POOL_SIZE: '2' } });
     await service.welcome(ada);
@@ -185,9 +185,9 @@ describe('a connection that breaks', () => {
       const statements = ofCalls(proxy.statements.slice(before));
       expect(statements.length).toBeGreaterThan(2);
       for (const [place, { text, name }] of statements.entries()) {
-        // What only reads is asked again over another connection.
+        // A read is repeated over another connection.
         const expected = name === 'user_by_email' ? 'answered' : 'DATABASE_UNAVAILABLE';
-        // A replica's own transactions begin and commit too: a break of theirs is not the call's.
+        // Background jobs begin and commit as well: breaking their connection does not break the call.
         const outcomes: string[] = [];
         while (outcomes.length < 5 && outcomes.at(-1) !== expected)
           outcomes.push(await breakAt(proxy, text, statements[place - 1]?.text, call));
@@ -200,7 +200,7 @@ describe('a connection that breaks', () => {
 });
 
 describe('a network that', () => {
-  test('is slow makes calls slow, and those with little patience are told in time', async () => {
+  test('is slow delays calls, and calls with a short deadline end at it', async () => {
     const proxy = await startProxy();
     const service = await start({ databaseUrl: proxy.url });
     const { tokens, as } = await service.welcome(ada);
@@ -217,7 +217,7 @@ describe('a network that', () => {
     await expect.poll(() => auth.signIn(ada).then(() => 'works', reasonOf), { timeout: 5000 }).toBe('works');
   });
 
-  test('falls silent is noticed: calls end in time, and its dead connections are given up', async () => {
+  test('falls silent is noticed: calls end in time, and dead connections are closed', async () => {
     const proxy = await startProxy();
     const env = { DATABASE_POOL_SIZE: '3', DATABASE_STATEMENT_TIMEOUT: '1s', LIMITS: '*=50' };
     const service = await start({ databaseUrl: proxy.url, env });
@@ -231,7 +231,7 @@ describe('a network that', () => {
     const reasons = await Promise.all(Array.from({ length: 6 }, call));
     for (const reason of reasons) expect(['DEADLINE_EXCEEDED', 'DATABASE_UNAVAILABLE']).toContain(reason);
     expect(performance.now() - asked).toBeLessThan(1500);
-    // The old connections stay silent for ever; new ones work.
+    // The old connections stay silent; new ones work.
     proxy.forget();
     await expect.poll(call, { timeout: 6000, interval: 100 }).toBe('works');
     expect(await Promise.all(Array.from({ length: 6 }, call))).toEqual(Array(6).fill('works'));
@@ -239,7 +239,7 @@ describe('a network that', () => {
   });
 });
 
-/** How a call ends whose connection breaks at this statement, where that comes after the one before it. */
+/** The outcome of a call whose connection breaks at this statement, where it follows the one before it. */
 async function breakAt(
   proxy: DatabaseProxy,
   text: string,
@@ -249,7 +249,7 @@ async function breakAt(
   const last = new Map<number, string>();
   const reached = proxy.hold('before', (each) => {
     const follows = text !== 'commit' || last.get(each.connection) === before?.slice(0, 40);
-    // The ORM writes values into what comes after.
+    // The ORM writes values into the text after that.
     last.set(each.connection, each.text.slice(0, 40));
     return each.text.slice(0, 40) === text.slice(0, 40) && follows;
   });

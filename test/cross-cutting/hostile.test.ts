@@ -7,10 +7,10 @@ import { send } from '../support/raw-http.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start } from '../support/start.ts';
 
-// Sixty thousand characters of what regular expressions for addresses, ids and names stumble over.
+// Sixty thousand characters each, chosen to make regular expressions for addresses, ids and names backtrack.
 const size = 60_000;
 const hostile: Record<string, string> = {
-  userMail: 'a'.repeat(size),
+  letters: 'a'.repeat(size),
   'an address of brackets': `a@${'('.repeat(size)}`,
   'an address of quotes': `"${'"'.repeat(size)}"@example.org`,
   'an address of dots': `${'a.'.repeat(size / 2)}@example.org`,
@@ -28,7 +28,7 @@ const hostile: Record<string, string> = {
   'a token of dots': 'eyJ.'.repeat(size / 4),
 };
 
-test('no text in any field keeps the event loop for fifty milliseconds longer than a harmless one', async () => {
+test('no text in any field blocks the event loop for fifty milliseconds', async () => {
   const service = await start();
   const sampleOf = await prepareSamples(service);
   const { httpPort } = service.replicas[0]!;
@@ -36,7 +36,7 @@ test('no text in any field keeps the event loop for fifty milliseconds longer th
   const seen = new Set<string>();
   for (const method of methods)
     for (const field of method.input.fields.filter(isText)) {
-      // One of each kind: fields of one name and the same rules take the same way.
+      // One of each kind: fields with the same name and rules are handled alike.
       const kind = `${field.name} ${Buffer.from(toBinary(FieldOptionsSchema, field.proto.options!)).toString('hex')}`;
       if (seen.has(kind)) continue;
       seen.add(kind);
@@ -52,7 +52,7 @@ test('no text in any field keeps the event loop for fifty milliseconds longer th
   expect(seen.size).toBeGreaterThan(7);
 }, 60_000);
 
-test('no user agent keeps the event loop for a quarter of a second', async () => {
+test('no user agent blocks the event loop for a quarter of a second', async () => {
   const service = await start();
   const { as } = await service.welcome();
   const { httpPort } = service.replicas[0]!;
@@ -78,7 +78,7 @@ test('no user agent keeps the event loop for a quarter of a second', async () =>
   }
 });
 
-test('a storm of cancelled calls takes the database no more than twice the pool, and none stays', async () => {
+test('many cancelled calls open at most twice as many connections as the pool has, and all of them are closed', async () => {
   const service = await start({ env: { DATABASE_POOL_SIZE: '5' } });
   const { user } = await service.welcome();
   const release = await service.database.hold('select 1 from users where id = $1 for update', [user.id]);
@@ -99,7 +99,7 @@ test('a storm of cancelled calls takes the database no more than twice the pool,
     await Promise.all(calls);
   }
   await release();
-  // One more is for reads.
+  // One further connection is for reads.
   expect(most).toBeLessThanOrEqual(13);
   await expect.poll(connections).toBeLessThanOrEqual(6);
   await admin.banUser({ userId: user.id }, asService);

@@ -3,18 +3,18 @@ import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
-import { type Bad, badJson, badProtobuf, canary } from '../support/malformed.ts';
 import { asService } from '../support/people.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
 import { send } from '../support/raw-http.ts';
 import { prepareSamples, type Sample } from '../support/samples.ts';
 import { start, type TestService, wires } from '../support/start.ts';
+import { type Bad, badJson, badProtobuf, canary } from './malformed-values.ts';
 
 interface Seen {
   readonly code: Code | undefined;
   readonly reason: string | undefined;
   readonly fields: readonly string[];
-  /** All of the answer. */
+  /** The whole response. */
   readonly text: string;
 }
 
@@ -28,7 +28,7 @@ const ways: readonly [name: string, bad: typeof badJson, send: (service: TestSer
 ];
 
 test.each(ways)(
-  'no bad value of any field of any method gets past the validation as %s',
+  'every bad value of every field of every method is refused as %s, and nothing is written',
   async (_, badValues, sender) => {
     const service = await start();
     const sampleOf = await prepareSamples(service);
@@ -41,19 +41,23 @@ test.each(ways)(
       for (const field of method.input.fields) {
         const value = sample.request[field.jsonName];
         const good = typeof value === 'string' ? value : '';
-        for (const bad of badValues(field, good)) {
+        // The values of an enum are names of the contract, not values of the request.
+        const secret = field.fieldKind === 'enum' ? '' : good;
+        const tryBad = async (bad: Bad) => {
           cases++;
           const seen = await send(method, sample, field, bad);
-          const quotes = seen.text.includes(canary) || (good.length > 5 && seen.text.includes(good));
+          const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
           if (quotes || !isRefused(seen, field, bad))
             deviations.push({ method: nameOf(method), field: field.name, bad: bad.what, ...seen });
-        }
+        };
+        // At once, so that the reads which authenticate them share round trips: half the time.
+        await Promise.all(badValues(field, good).map(tryBad));
       }
     expect(deviations).toEqual([]);
     expect(cases).toBeGreaterThan(200);
     expect(await service.database.checksums(), 'nothing has changed').toEqual(before);
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
-    // What was spoilt is all that was wrong.
+    // The same requests without the bad value succeed.
     for (const [method, sample] of samples)
       expect(
         await send(method, sample, undefined, { what: 'nothing', bytes: Buffer.alloc(0) }),
@@ -65,7 +69,7 @@ test.each(ways)(
 );
 
 test.each(wires)(
-  'over %s names have the joiners of scripts and emoji, passwords and metadata whatever they like',
+  'over %s names may contain the joiners of scripts and emoji, passwords and metadata any invisible character',
   async (wire) => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
@@ -80,7 +84,7 @@ test.each(wires)(
   },
 );
 
-test('a field that is null counts as absent: refused where it is needed, harmless where it is not', async () => {
+test('a field that is null counts as absent: refused where it is required, accepted where it is optional', async () => {
   const service = await start();
   const sampleOf = await prepareSamples(service);
   const send = sendJson(service);
@@ -128,7 +132,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AdminService.RevokeUserSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeUserSession user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.ImpersonateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
-    'AdminService.RevokeSigningKey kid': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RevokeSigningKey signing_key_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RevokeUserSessions user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.SendPasswordReset user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.UpdateUser user_id': 'InvalidArgument INVALID_ARGUMENT',
@@ -147,6 +151,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
     'AuthService.SignIn password': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.SignInWithMagicLink token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
+    'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
@@ -156,7 +161,7 @@ test('a field that is null counts as absent: refused where it is needed, harmles
   });
 });
 
-/** Refused for the field's own sake, or because it cannot be read. */
+/** Refused because of this field, or because the request cannot be parsed. */
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   if (code !== Code.InvalidArgument) return false;

@@ -6,15 +6,19 @@ import {
   type MessageInitShape,
   toJson,
 } from '@bufbuild/protobuf';
-import { expect, test } from 'vitest';
+import type { Transport } from '@connectrpc/connect';
+import { compressionGzip, createConnectTransport } from '@connectrpc/connect-node';
+import { compressionAlgorithms } from '@grpc/grpc-js';
+import { expect, onTestFinished, test } from 'vitest';
 import { accountRefusals } from '../support/account-samples.ts';
 import { methods, nameOf } from '../support/contract.ts';
+import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
-test('every method answers with the same fields over gRPC and over JSON', async () => {
+test('every method returns the same fields over gRPC and over JSON', async () => {
   const service = await start();
   const sampleOf = await prepareSamples(service);
   for (const method of methods) {
@@ -28,10 +32,12 @@ test('every method answers with the same fields over gRPC and over JSON', async 
   }
 });
 
-test('every refusal has the same code, reason, sentence and details over gRPC and over JSON', async () => {
+test('every refusal has the same code, reason, message and details over gRPC and over JSON, compressed or not', async () => {
   const service = await start();
+  const transports = transportsOf(service);
   const { as, session } = await service.welcome(ada);
-  const lost = `ghot_${'A'.repeat(32)}`;
+  const lost = `ghot_${'A'.repeat(56)}`;
+  const long = 'x'.repeat(2000);
   const { tokens, user } = await service.welcome(bob);
   const nobody = '018f3c2e-0000-7000-8000-000000000001';
   const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
@@ -40,6 +46,8 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
       [{ ...bob, email: 'new@example.org', password: 'password1' }],
       [{ email: 'no address' }],
       [{}, as.headers],
+      // Large enough for its JSON to be compressed.
+      [{ email: 'no', password: long, name: long, accountInviteCode: long, inviteCode: long }],
     ],
     'AuthService.SignIn': [
       [{ ...ada, password: 'wrong' }],
@@ -69,6 +77,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AuthService.GetEmailVerificationStatus': [],
     'AuthService.SendVerificationEmail': [[{}], [{ email: 'no address' }]],
     'AuthService.VerifyEmail': [[{}], [{ token: 'x' }], [{ token: lost }]],
+    'AuthService.RejectRegistration': [[{}], [{ token: lost }]],
     'AuthService.ConfirmEmailChange': [[{}], [{ token: lost }]],
     'AuthService.RequestMagicLink': [[{ email: 'no address' }]],
     'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
@@ -122,7 +131,7 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
     'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
-    'AdminService.RevokeSigningKey': [[{ kid: 'x'.repeat(43) }, asService.headers]],
+    'AdminService.RevokeSigningKey': [[{ signingKeyId: 'x'.repeat(43) }, asService.headers]],
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
@@ -132,16 +141,16 @@ test('every refusal has the same code, reason, sentence and details over gRPC an
   for (const method of methods)
     for (const [request, headers] of refused[nameOf(method)]!) {
       const message = create(method.input, request as MessageInitShape<typeof method.input>);
-      const [grpc, json] = await Promise.all(
-        wires.map((wire) => refusalOf(call(service, wire, method, message, headers))),
+      const [first, ...others] = await Promise.all(
+        transports.map((each) => refusalOf(each.unary(method, undefined, undefined, new Headers(headers), message))),
       );
-      expect(json, nameOf(method)).toEqual(grpc);
-      reasons.add(grpc!.reason);
+      for (const other of others) expect(other, nameOf(method)).toEqual(first);
+      reasons.add(first!.reason);
     }
   expect(reasons.size).toBeGreaterThanOrEqual(12);
 });
 
-test('a refusal that says when to come back says the same in RetryInfo and in the retry-after header', async () => {
+test('RetryInfo and the retry-after header have the same time to wait', async () => {
   const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
   await service.welcome();
   for (const wire of wires) {
@@ -158,7 +167,22 @@ function call(service: TestService, wire: Wire, method: DescMethodUnary, message
   return service.transport(wire).unary(method, undefined, undefined, new Headers(headers), message as never);
 }
 
-/** The answer with all that two calls may not share replaced by what it is. */
+/** Both ports, each with and without gzip in both directions. */
+function transportsOf({ replicas }: TestService): Transport[] {
+  const { grpcPort, httpPort } = replicas[0]!;
+  const address = `127.0.0.1:${grpcPort}`;
+  const gzip = { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip };
+  const overGrpc = [grpcTransport(address), grpcTransport(address, [], gzip)];
+  for (const { close } of overGrpc) onTestFinished(close);
+  const json = { baseUrl: `http://127.0.0.1:${httpPort}`, httpVersion: '1.1' } as const;
+  return [
+    ...overGrpc.map(({ transport }) => transport),
+    createConnectTransport({ ...json, acceptCompression: [] }),
+    createConnectTransport({ ...json, sendCompression: compressionGzip, compressMinBytes: 1 }),
+  ];
+}
+
+/** The response with every value that differs between two calls replaced by its kind. */
 function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')

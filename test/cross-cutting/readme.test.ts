@@ -7,7 +7,7 @@ import { newDataDir, serve } from '../support/process.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 
-/** The commands of README's tour, one script per block, led to where the service under test listens. */
+/** The commands of README's tour as one script, with the addresses of the service under test. */
 function tour(replace: Record<string, string>): string {
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
   const [, text = ''] = /<!-- tour:begin -->(.*)<!-- tour:end -->/s.exec(readme) ?? [];
@@ -18,7 +18,7 @@ function tour(replace: Record<string, string>): string {
 const hasCurl = spawnSync('curl', ['--version']).status === 0;
 if (!hasCurl) console.warn("NOT TRIED: README's tour, because there is no curl on this machine");
 
-test.runIf(hasCurl)("every command of README's tour does what it says", async () => {
+test.runIf(hasCurl)("every command of README's tour succeeds as described", async () => {
   const dataDir = newDataDir();
   const service = await serve({ DATA_DIR: dataDir, LIMITS: '', SERVICE_KEYS: '' });
   const script = tour({
@@ -28,7 +28,7 @@ test.runIf(hasCurl)("every command of README's tour does what it says", async ()
     'ada.json': `${dataDir}/ada.json`,
     'refreshed.json': `${dataDir}/refreshed.json`,
   });
-  // curl reports what it was answered; npx is not needed to find what npm has installed.
+  // curl reports the status of each response; npx is not needed to find what npm has installed.
   const wrapped = `set -euo pipefail
     curl() { command curl --write-out '%{stderr}%{http_code}\\n' "$@"; }
     npx() { "$@"; }
@@ -39,7 +39,7 @@ test.runIf(hasCurl)("every command of README's tour does what it says", async ()
     env: { ...process.env, PATH },
   });
   const codes = stderr.split('\n').filter((line) => /^\d{3}$/.test(line));
-  // All succeed but the question who I am after signing out. The last command asks three things.
+  // All calls succeed except GetMe after SignOut. The last command makes three requests.
   expect(codes).toEqual([...Array(8).fill('200'), '200', '401', '200', '200', '200']);
   expect(stdout).toContain('"email":"ada@example.org"');
   expect(stdout).toContain('gatehouse.v1.SessionService/Refresh');

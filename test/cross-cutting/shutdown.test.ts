@@ -12,7 +12,7 @@ import { startProxy } from '../support/proxy.ts';
 import { reasonOf } from '../support/refusal.ts';
 import { clientsOver, start } from '../support/start.ts';
 
-/** A process whose calls take as long as the test lets its database take. */
+/** A process behind a proxy with which the test delays the database. */
 async function serveOnProxy(env: Record<string, string>) {
   const database = await createDatabase();
   const proxy = await startProxy();
@@ -37,7 +37,7 @@ const outcomeOf = (call: Promise<unknown>) =>
     (error) => reasonOf(error) ?? String(error),
   );
 
-test('a process told to stop is unready at once, serves on for the delay, finishes its calls and ends with 0', async () => {
+test('after SIGTERM a process is unready immediately, serves for the delay, finishes its calls and exits with 0', async () => {
   const service = await serveOnProxy({ SHUTDOWN_DELAY: '2s', SHUTDOWN_GRACE: '10s', DATABASE_POOL_SIZE: '60' });
   const { clients, proxy, get, database } = service;
   expect(await statusOf(get, '/readyz')).toBe(200);
@@ -45,19 +45,19 @@ test('a process told to stop is unready at once, serves on for the delay, finish
     [clients.grpc, clients.json].flatMap(({ auth }) =>
       Array.from({ length: 25 }, () => outcomeOf(auth.signUpAnonymous({}))),
     );
-  await Promise.all(crowd()); // now there are connections for all of them
+  await Promise.all(crowd()); // now the pool has a connection for each
   const told = performance.now();
   service.kill('SIGTERM');
   await expect.poll(() => statusOf(get, '/readyz'), { timeout: 1000, interval: 20 }).toBe(503);
   expect(await statusOf(get, '/livez')).toBe(200);
   expect((await clients.grpc.health.check({})).status).toBe(Status.NOT_SERVING);
-  // The balancer has not noticed yet: what it still sends is served. And the probe, which looks each second, stays red.
+  // The load balancer has not noticed yet: its calls are served, and the readiness probe keeps failing.
   while (performance.now() - told < 1600) {
     expect(await outcomeOf(clients.grpc.auth.signUpAnonymous({}))).toBe('ok');
     expect(await outcomeOf(clients.json.auth.signUpAnonymous({}))).toBe('ok');
     expect(await statusOf(get, '/readyz')).toBe(503);
   }
-  proxy.delay = 120; // each call now takes more than a second, beyond the end of the delay
+  proxy.delay = 120; // each call now takes more than a second, longer than the rest of the delay
   const inFlight = crowd();
   await expect.poll(() => statusOf(get, '/livez'), { timeout: 2000, interval: 50 }).toBe('refused');
   expect(performance.now() - told, 'not before the delay is over').toBeGreaterThan(1900);
@@ -70,7 +70,7 @@ test('a process told to stop is unready at once, serves on for the delay, finish
   expect(service.log().at(-1)).toMatchObject({ msg: 'stopped' });
 });
 
-test('calls that hang are cut off when the grace is over, and told why', async () => {
+test('hanging calls are ended with SHUTTING_DOWN after SHUTDOWN_GRACE', async () => {
   const service = await serveOnProxy({ SHUTDOWN_DELAY: '0s', SHUTDOWN_GRACE: '1s' });
   const { clients, proxy, database } = service;
   const hanging = await Promise.all(
@@ -90,7 +90,7 @@ test('calls that hang are cut off when the grace is over, and told why', async (
   expect(await database.query('select * from users')).toEqual([]);
 });
 
-test('clients that never finish what they send do not keep a process from ending', async () => {
+test('clients that never finish a request do not keep a process from ending', async () => {
   const service = await serveOnProxy({ SHUTDOWN_DELAY: '0s', SHUTDOWN_GRACE: '1s' });
   const grpc = connect(`http://${service.ready.grpc}`).on('error', () => {});
   const path = '/gatehouse.v1.AuthService/SignUpAnonymous';
@@ -122,7 +122,7 @@ test('a database that has fallen silent does not keep a process from ending', as
   for (const each of await Promise.all(hanging)) expect(['SHUTTING_DOWN', 'DATABASE_UNAVAILABLE']).toContain(each);
 });
 
-test('a second signal at once changes nothing, for Ctrl-C under npm comes twice; one after a second ends it now', async () => {
+test('a second signal within a second has no effect, for npm sends Ctrl-C twice; a later one ends the process immediately', async () => {
   const service = await serveOnProxy({ SHUTDOWN_DELAY: '0s', SHUTDOWN_GRACE: '20s' });
   const reached = service.proxy.hold('before', 'insert_users');
   const call = outcomeOf(service.clients.grpc.auth.signUpAnonymous({}));
@@ -147,8 +147,8 @@ test('a second signal at once changes nothing, for Ctrl-C under npm comes twice;
   await expect.poll(() => impatient.database.query('select * from users')).toEqual([]);
 });
 
-test('clients that know another replica see none of their calls fail while one stops', async () => {
-  const service = await start({ replicas: 2, skipChecks: ['G5'] });
+test('no call of clients with the addresses of two replicas fails while one of them stops', async () => {
+  const service = await start({ replicas: 2, skipChecks: ['health'] });
   const address = `ipv4:${service.replicas.map(({ grpcPort }) => `127.0.0.1:${grpcPort}`).join(',')}`;
   const seen = { ok: 0, failed: [] as string[] };
   let isOver = false;
@@ -174,7 +174,7 @@ test('clients that know another replica see none of their calls fail while one s
   expect(await goaway(), 'NO_ERROR').toBe(0);
 });
 
-/** The code of the GOAWAY that ends a connection. */
+/** The code of the GOAWAY frame that ends a connection. */
 async function listenForGoaway(url: string): Promise<() => Promise<number>> {
   const session = connect(url);
   const goaway = once(session, 'goaway');
@@ -186,8 +186,8 @@ async function listenForGoaway(url: string): Promise<() => Promise<number>> {
   };
 }
 
-test('an HTTP connection that is kept alive ends with its last answer, and does not hold up the end', async () => {
-  const service = await start({ env: { SHUTDOWN_GRACE: '10s' }, skipChecks: ['G5'] });
+test('a kept-alive HTTP connection ends with its last response, and does not delay the shutdown', async () => {
+  const service = await start({ env: { SHUTDOWN_GRACE: '10s' }, skipChecks: ['health'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const port = service.replicas[0]!.httpPort;
   const call = () =>
@@ -209,12 +209,12 @@ test('an HTTP connection that is kept alive ends with its last answer, and does 
   await release();
   expect((await last).status).toBe(200);
   await stopped;
-  expect(performance.now() - asked, 'not the whole grace').toBeLessThan(4000);
+  expect(performance.now() - asked, 'less than SHUTDOWN_GRACE').toBeLessThan(4000);
   agent.destroy();
 });
 
-test('who watches the health of the service hears at once that it goes', async () => {
-  const service = await start({ env: { SHUTDOWN_GRACE: '1s' }, skipChecks: ['G5'] });
+test('a health watcher receives NOT_SERVING as soon as the shutdown begins', async () => {
+  const service = await start({ env: { SHUTDOWN_GRACE: '1s' }, skipChecks: ['health'] });
   const seen: Status[] = [];
   const watching = (async () => {
     for await (const { status } of service.clients('grpc').health.watch({})) seen.push(status);

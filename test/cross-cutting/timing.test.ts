@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { aucOf, compare, isClose, isEven } from '../../bench/mann-whitney.ts';
 
-/** The definition, pair by pair. */
+/** The definition: the share of pairs in which a is less than b. */
 function aucByPairs(a: readonly number[], b: readonly number[]): number {
   const won = a.flatMap((x) => b.map((y): number => (x < y ? 1 : x === y ? 0.5 : 0)));
   return won.reduce((sum, each) => sum + each, 0) / won.length;
 }
 
-/** Quantiles of the normal distribution, near enough (Tukey's lambda), in an order of no meaning. */
+/** Approximate quantiles of the normal distribution (Tukey's lambda), shuffled. */
 function normal(count: number, mean: number): number[] {
   const quantile = (p: number) => mean + (p ** 0.1349 - (1 - p) ** 0.1349) / 0.1975;
   return Array.from({ length: count }, (_, n) => quantile(((n * 7) % count) / count + 0.5 / count));
@@ -27,17 +27,17 @@ test.each([
   expect(aucOf(b, a)).toBeCloseTo(1 - auc, 12);
 });
 
-test.each([0, 0.1, 0.5, 1])('AUC of normal distributions %d deviations apart is what theory says', (apart) => {
+test.each([0, 0.1, 0.5, 1])('AUC of normal distributions %d deviations apart agrees with theory', (apart) => {
   const theory = { 0: 0.5, 0.1: 0.5282, 0.5: 0.6382, 1: 0.7602 }[apart]!;
   expect(aucOf(normal(1600, 20), normal(1600, 20 + apart))).toBeCloseTo(theory, 2);
 });
 
-test('AUC of values that often tie is what it is pair by pair', () => {
+test('AUC of values with many ties equals the count of pairs', () => {
   const [a, b] = [normal(200, 5).map(Math.round), normal(150, 6).map(Math.round)];
   expect(aucOf(a, b)).toBeCloseTo(aucByPairs(a, b), 12);
 });
 
-test('a leak is seen, and where there is none none', () => {
+test('a leak is found, and equal distributions are even', () => {
   const verdict = (apart: number) => {
     const compared = compare(normal(60, 30), normal(60, 30 + apart));
     return { isEven: isEven(compared), isClose: isClose(compared) };

@@ -1,6 +1,7 @@
 // @serializable
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DescMethodUnary, fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
@@ -124,7 +125,7 @@ test('a call whose deadline has already passed does not start', async () => {
   expect(await service.database.checksums()).toEqual(before);
 });
 
-test('an invalid deadline is refused; one above 30 s is refused over JSON and shortened over gRPC', async () => {
+test('an invalid deadline is malformed, and one above 30 s is shortened', async () => {
   const service = await start();
   const grpc = rawGrpc(service);
   const before = await service.database.checksums();
@@ -134,14 +135,34 @@ test('an invalid deadline is refused; one above 30 s is refused over JSON and sh
   process.on('warning', onWarning);
   for (const timeout of ['x', '1', '1x', 'S', '', 'Infinity'])
     expect(await grpc.call(signUpAnonymous, frame(), { 'grpc-timeout': timeout }), timeout).toMatchObject(malformed);
-  for (const timeout of ['abc', '-1', '1.5', '1e3', 'NaN', '30001', '9999999999', '99999999999'])
+  for (const timeout of ['abc', '-1', '1.5', '1e3', 'NaN', '', 'Infinity', '0x10', '99999999999'])
     expect(await overJson(service, timeout), timeout).toMatchObject(malformed);
   expect(await service.database.checksums()).toEqual(before);
   for (const timeout of ['99999999H', '30S', '99999999S'])
     expect((await grpc.call(signUpAnonymous, frame(), { 'grpc-timeout': timeout })).code, timeout).toBe(0);
-  expect((await overJson(service, '30000')).status).toBe(200);
+  for (const timeout of ['30000', '30001', '60000', '9999999999'])
+    expect((await overJson(service, timeout)).status, timeout).toBe(200);
   process.off('warning', onWarning);
   expect(warnings, 'no timer overflows').not.toContain('TimeoutOverflowWarning');
+});
+
+test('no call has more than 30 s, whatever its client says', async () => {
+  const left: Record<string, number> = {};
+  const look: Interceptor = (next) => (req) => {
+    const { context } = req as { context?: HandlerContext };
+    left[context ? 'grpc' : 'json'] = context?.timeoutMs() ?? Number(req.header.get('connect-timeout-ms'));
+    return next(req);
+  };
+  const service = await start({ inner: [look] });
+  for (const timeout of ['60S', '99999999H']) {
+    expect((await rawGrpc(service).call(signUpAnonymous, frame(), { 'grpc-timeout': timeout })).code).toBe(0);
+    expect(left.grpc, timeout).toBeGreaterThan(29_000);
+    expect(left.grpc, timeout).toBeLessThanOrEqual(30_000);
+  }
+  for (const timeout of ['60000', '9999999999']) {
+    expect((await overJson(service, timeout)).status).toBe(200);
+    expect(left.json, timeout).toBe(30_000);
+  }
 });
 
 function hold({ database }: TestService, { row: [table, id] }: WaitingCall): Promise<() => Promise<void>> {

@@ -34,7 +34,7 @@ import {
   template,
   until,
   usedDirectory,
-} from '../support/embedded-fixtures.ts';
+} from './embedded-fixtures.ts';
 
 beforeAll(async () => {
   await using _ = await start(template);

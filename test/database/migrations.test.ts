@@ -156,6 +156,8 @@ describe('the tables', () => {
         select from information_schema.columns where table_name = tablename and column_name = 'project_id' and is_nullable = 'NO')
       order by 1`);
     expect(without.map(({ tablename }) => tablename)).toEqual([
+      'database_outages',
+      'heartbeat',
       'installation',
       'migrations',
       'projects',

@@ -4,7 +4,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
-import { kWork } from '../../src/rpc/context.ts';
+import { kWork, type Locks } from '../../src/rpc/context.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -25,8 +25,8 @@ function intercept(method: string, wrap: (closure: Closure, em: EntityManager, a
       get reads() {
         return work.reads;
       },
-      change: <T>(closure: (em: EntityManager) => Promise<T>) =>
-        work.change((em) => wrap(closure, em, seen.managers.push(em)) as Promise<T>),
+      change: <T>(closure: (em: EntityManager) => Promise<T>, locks?: Locks) =>
+        work.change((em) => wrap(closure, em, seen.managers.push(em)) as Promise<T>, locks),
     });
     return next(req);
   };

@@ -8,7 +8,7 @@ import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { sweep } from '../../src/jobs/janitor.ts';
 import { MailedCodes } from '../../src/one-time/code.ts';
-import { hashOneTimeValue, mintOneTimeValue, type OneTimeKind } from '../../src/one-time/secret.ts';
+import { mintOneTimeValue, type OneTimeKind, readOneTimeValue } from '../../src/one-time/secret.ts';
 import { consume, issue, look, type OneTimeDraft, voidFor } from '../../src/one-time/token.ts';
 import { defaultProjectId as projectId } from '../../src/project/project.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -45,8 +45,8 @@ function ways(orm: MikroORM) {
   return {
     issue: (draft: Partial<OneTimeDraft> = {}, now = noon) =>
       transact(orm, (em) => issue(em, { ...forAda, ...draft }, now)),
-    consume: (kind: OneTimeKind, raw: string, now = noon, userId?: string) =>
-      transact(orm, (em) => consume(em, kind, { projectId, raw, userId }, now)),
+    consume: (kind: OneTimeKind, raw: string, now = noon) =>
+      transact(orm, (em) => consume(em, kind, { projectId, raw }, now)),
     look: (kind: OneTimeKind, raw: string, now = noon) => look(new Autocommit(orm), kind, { projectId, raw }, now),
   };
 }
@@ -144,18 +144,32 @@ test.each<[what: string, sql: string]>([
   expect(await consume('password_reset', raw)).toBeUndefined();
 });
 
-test('a value cannot be used by another user or in another project', async () => {
+test('a value cannot be used in the name of another user or in another project', async () => {
   const { orm } = await prepare();
-  const { issue, consume } = ways(orm);
+  const { issue, consume, look } = ways(orm);
   const { raw } = await issue();
-  expect(await consume('password_reset', raw, noon, bob)).toBeUndefined();
+  const bytes = Buffer.from(raw.slice(5), 'base64url');
+  const inBobsName = Buffer.concat([Buffer.from(bob.replaceAll('-', ''), 'hex'), bytes.subarray(16)]);
+  const forged = `ghot_${inBobsName.toString('base64url')}`;
+  expect(await look('password_reset', forged)).toBeUndefined();
+  expect(await consume('password_reset', forged)).toBeUndefined();
+  // The address of an email_change is not compared with the user's.
+  const change = await issue({ kind: 'email_change' });
+  const { hash } = readOneTimeValue(projectId, 'email_change', change.raw)!;
+  const inTheNameOf = (userId: string) =>
+    transact(orm, (em) => consume_(em, { projectId, userId, hash }, 'email_change'));
+  expect(await inTheNameOf(bob)).toBeUndefined();
+  expect(await inTheNameOf(ada)).toBeDefined();
   const elsewhere = { projectId: '019a0000-0000-7000-8000-00000000000c', raw };
   expect(await transact(orm, (em) => consume_(em, elsewhere))).toBeUndefined();
-  expect(await consume('password_reset', raw, noon, ada)).toBeDefined();
+  expect(await consume('password_reset', raw)).toBeDefined();
 });
 
-const consume_ = (em: Parameters<typeof consume>[0], value: { projectId: string; raw: string }) =>
-  consume(em, 'password_reset', value, noon);
+const consume_ = (
+  em: Parameters<typeof consume>[0],
+  value: Parameters<typeof consume>[2],
+  kind: OneTimeKind = 'password_reset',
+) => consume(em, kind, value, noon);
 
 test('unknown and deleted users are issued nothing, with the same number of statements', async () => {
   const { orm, database } = await prepare();
@@ -166,27 +180,28 @@ test('unknown and deleted users are issued nothing, with the same number of stat
   expect(await database.query('select 1 from one_time_tokens')).toEqual([]);
 });
 
-test('values are 192 random bits, never repeat, and are stored as a hash only', async () => {
+test('values name their user before 208 random bits, never repeat, and are stored as a hash only', async () => {
   const { orm, database } = await prepare();
   const { raw } = await ways(orm).issue();
-  expect(raw).toMatch(/^ghot_[\w-]{32}$/);
+  expect(raw).toMatch(/^ghot_[\w-]{56}$/);
+  expect(readOneTimeValue(projectId, 'magic_link', raw)!.userId).toBe(ada);
   const dump = await database.dump();
   for (const spelling of [raw, raw.slice(5), Buffer.from(raw).toString('hex')]) expect(dump).not.toContain(spelling);
-  const many = new Set(Array.from({ length: 100_000 }, mintOneTimeValue));
+  const many = new Set(Array.from({ length: 100_000 }, () => mintOneTimeValue(ada).slice(5 + 24)));
   expect(many.size).toBe(100_000);
   const counts = new Map<string, number>();
   for (const each of [...many].slice(0, 10_000))
-    for (const letter of each.slice(5)) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+    for (const letter of each) counts.set(letter, (counts.get(letter) ?? 0) + 1);
   expect(counts.size).toBe(64);
   // Five standard deviations of a fair die with 64 faces.
   for (const count of counts.values()) expect(Math.abs(count - 5000)).toBeLessThan(5 * Math.sqrt(5000));
 });
 
 test('only texts of the minted form are looked up, and a value has another hash for each kind', () => {
-  const raw = mintOneTimeValue();
+  const raw = mintOneTimeValue(ada);
   for (const garbage of ['', 'x', 'ghot_', `${raw}A`, raw.slice(0, -1), ` ${raw}`, raw.toUpperCase(), `ghr_${raw}`])
-    expect(hashOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
-  const hashes = new Set(kinds.map((kind) => hashOneTimeValue(projectId, kind, raw)!.toString('hex')));
+    expect(readOneTimeValue(projectId, 'magic_link', garbage)).toBeUndefined();
+  const hashes = new Set(kinds.map((kind) => readOneTimeValue(projectId, kind, raw)!.hash.toString('hex')));
   expect(hashes.size).toBe(kinds.length);
 });
 
@@ -200,9 +215,9 @@ test('a code is accepted under the master key that it was minted with only, also
   const { raw: code, ...hashes } = new MailedCodes(new MasterKeys([old])).mint(asked);
   await ways(orm).issue({ kind: 'magic_link', ...hashes });
   const tryUnder = (...keys: MasterKey[]) =>
-    new MailedCodes(new MasterKeys(keys)).try(new Autocommit(orm), { ...asked, code }, noon);
-  expect(await tryUnder(newer)).toEqual({ userId: ada, hash: undefined });
-  expect(await tryUnder(newer, old)).toEqual({ userId: ada, hash: expect.any(Buffer) });
+    new MailedCodes(new MasterKeys(keys)).try(new Autocommit(orm), ada, { ...asked, code }, noon);
+  expect(await tryUnder(newer)).toEqual({ value: undefined });
+  expect(await tryUnder(newer, old)).toEqual({ value: { userId: ada, hash: expect.any(Buffer) } });
 });
 
 test('codes are six digits, and all digits are equally frequent in every place', () => {

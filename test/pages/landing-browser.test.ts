@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from '../support/browser.ts';
 import { lastMail } from '../support/inbox.ts';
 import { registered } from '../support/page.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
+import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from './browser.ts';
 
 if (!installedBrowser)
   console.warn('NOT TRIED: landing pages in a browser, because there is no Chromium on this machine');
@@ -15,7 +15,7 @@ async function forgotten() {
   return { service, ...(await lastMail(service, ada.email)) };
 }
 
-// A browser takes long to start on a machine that is busy.
+// A browser starts slowly on a busy machine.
 describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small screen', { timeout: 60_000 }, () => {
   test('an address is verified, and the token is in no referrer', async () => {
     const { service } = await registered();
@@ -31,7 +31,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Your address is verified' }).waitFor();
     expect(page.url()).toBe('http://gatehouse.test/verify-email');
-    // Of an address without TLS browsers do not say which site a request comes from.
+    // Without TLS browsers send no Sec-Fetch-Site.
     expect(sent.map(({ method, origin, 'sec-fetch-site': site }) => [method, origin, site])).toEqual([
       ['GET', undefined, undefined],
       ['POST', 'http://gatehouse.test', undefined],
@@ -41,7 +41,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
     expect((await service.clients('json').auth.getMe({}, as)).user!.emailVerified).toBe(true);
   });
 
-  test('a password is reset; one that is refused is said to be, and the next can be typed at once', async () => {
+  test('a password is reset; a refused one is reported, and the next can be typed immediately', async () => {
     const { service, link } = await forgotten();
     const page = await openBrowser(service);
     await page.goto(link);
@@ -67,7 +67,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
   });
 
   test.each(['light', 'dark'] as const)(
-    'pages can be read, %s, with long words and large letters',
+    'pages are legible in %s mode, with long words and large letters',
     async (colorScheme) => {
       const { service, link } = await forgotten();
       const page = await openBrowser(service, { colorScheme, locale: 'de-AT' });
@@ -86,7 +86,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
     },
   );
 
-  test('under its own name a form says that it comes from the same site, and one of another site does nothing', async () => {
+  test('a form of the service is same-origin, and a form of another site is refused', async () => {
     const { service } = await registered();
     const { token } = await lastMail(service, ada.email);
     const page = await openBrowser(service);

@@ -6,12 +6,12 @@ import { ada, asService } from '../support/people.ts';
 import { RawConnection, send } from '../support/raw-http.ts';
 import { start } from '../support/start.ts';
 
-/** How a form is sent, by hand. */
+/** The head of a request that sends a form, written by hand. */
 const head =
   'POST /verify-email HTTP/1.1\r\nHost: x\r\nOrigin: http://gatehouse.test\r\nContent-Type: application/x-www-form-urlencoded\r\n';
 const hostile = `"><script>alert('1')</script>&amp;`;
 
-test('a form that another page sends does nothing; browsers without Sec-Fetch-Site are known by their origin', async () => {
+test('a form of another site is refused; without Sec-Fetch-Site the origin counts', async () => {
   const { service, visit, link } = await registered();
   const { token } = link;
   const foreign = [
@@ -36,7 +36,7 @@ test('a form that another page sends does nothing; browsers without Sec-Fetch-Si
   expect((await visit.post('/verify-email', { token }, { origin: 'http://gatehouse.test' })).status).toBe(200);
 });
 
-test('every page keeps its link to itself: nothing kept, framed, run or referred', async () => {
+test('no page leaks its link: it is not cached, framed or referred, and runs no script', async () => {
   const { visit, link } = await registered();
   const pages = [
     await visit.open(link.path),
@@ -67,7 +67,7 @@ test('every page keeps its link to itself: nothing kept, framed, run or referred
   expect(pages[1]!.headers['content-length']).toBe(pages[0]!.headers['content-length']);
 });
 
-test('what comes from outside is text on a page, never markup', async () => {
+test('input appears on a page as text, never as markup', async () => {
   const { visit } = await registered();
   const pages = [
     await visit.open(`/verify-email?token=${encodeURIComponent(hostile)}`),
@@ -81,7 +81,7 @@ test('what comes from outside is text on a page, never markup', async () => {
   for (const { text } of pages) expect(text).toContain('<header>gatehouse.test</header>');
 });
 
-test('the address of a user is text on a page, too', async () => {
+test('the e-mail address of a user appears on a page as text', async () => {
   const service = await start();
   const { auth, admin } = service.clients('json');
   const email = `"a&b'<i>"@example.org`;
@@ -95,7 +95,7 @@ test('the address of a user is text on a page, too', async () => {
   expect(again.form!.account).toBe(email);
 });
 
-test('other methods are refused and told which there are', async () => {
+test('other methods are refused with the list of allowed ones', async () => {
   const { service, visit, link } = await registered();
   for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
     const answer = await visit.open(link.path, {}, method);
@@ -104,7 +104,7 @@ test('other methods are refused and told which there are', async () => {
   await service.clients('json').auth.verifyEmail({ token: link.token });
 });
 
-test('a body that is too large or no form is refused, and the next request on the connection is answered', async () => {
+test('a body that is too large or not a form is refused, and the next request on the connection is served', async () => {
   const { service, visit, link } = await registered();
   const port = service.replicas[0]!.httpPort;
   const post = (body: string, headers = {}) =>
@@ -132,7 +132,7 @@ test('a body that is too large or no form is refused, and the next request on th
   expect((await post(fits, { 'content-type': type })).status).toBe(200);
 });
 
-test("limits count the browser's address, say how long to wait, and keep the form", async () => {
+test("limits count by the browser's address; a limited page has the time to wait and keeps the form", async () => {
   const LIMITS = 'AuthService.VerifyEmail=1,AuthService.VerifyResetToken=1';
   const { visit, link, service } = await registered({ LIMITS, TRUSTED_PROXY_HOPS: '1' });
   const from = (address: string) => ({ 'x-forwarded-for': `198.51.100.9, ${address}` });
@@ -152,7 +152,7 @@ test("limits count the browser's address, say how long to wait, and keep the for
   expect(Number(second.headers['retry-after'])).toBeGreaterThan(0);
 });
 
-test('pages speak the language that the browser asks for, of those there are', async () => {
+test('pages are in the language that the browser prefers among the available ones', async () => {
   const { visit, link } = await registered();
   const languageOf = async (wanted: string | undefined, page = visit) => {
     const { text, headers } = await page.open(link.path, wanted === undefined ? {} : { 'accept-language': wanted });
@@ -178,7 +178,7 @@ test.each([
   ['DATABASE_UNAVAILABLE', { retryAfter: 2 }, 503],
   ['OVER_CAPACITY', {}, 429],
   ['TRY_AGAIN', {}, 409],
-] as const)('what may pass keeps the form: %s', async (reason, options, status) => {
+] as const)('the page of a temporary error keeps the form: %s', async (reason, options, status) => {
   const { visit, link } = await registered({}, { inner: [failing(() => new Refusal(reason, options))] });
   const { form, alert, headers, ...answer } = await visit.post('/verify-email', { token: link.token });
   expect([answer.status, form]).toEqual([status, { token: link.token }]);
@@ -186,7 +186,7 @@ test.each([
   expect(headers['retry-after']).toBe('retryAfter' in options ? '2' : undefined);
 });
 
-test('of a bug a page tells nothing', async () => {
+test('the page of a bug reveals nothing of it', async () => {
   const { visit, link, service } = await registered(
     {},
     { inner: [failing(() => new Error('select secret from users'))] },
@@ -197,7 +197,7 @@ test('of a bug a page tells nothing', async () => {
   expect(service.ledger.lines.filter((line) => line.includes('a bug'))).toHaveLength(1);
 });
 
-test('a call is given up when its reader has gone', async () => {
+test('a call is aborted when the browser closes the connection', async () => {
   const reached = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<unknown>();
   const wait: Interceptor = (next) => async (req) => {

@@ -21,10 +21,10 @@ function eventsOf({ database }: TestService, action: string) {
 }
 
 describe.each(wires)('for clients over %s', (wire) => {
-  test('opening the link that verifies an address changes nothing, however often and by whatever; its button does', async () => {
+  test('opening the link that verifies an address changes nothing, however often; its button verifies it', async () => {
     const { service, user, visit, link } = await registered();
     const { auth } = service.clients(wire);
-    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{32}$/);
+    expect(link.path).toMatch(/^\/verify-email\?token=ghot_[\w-]{56}$/);
     const before = await service.database.checksums();
     for (const method of ['GET', 'GET', 'HEAD', 'HEAD'])
       expect((await visit.open(link.path, {}, method)).status, method).toBe(200);
@@ -47,7 +47,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     ]);
   });
 
-  test('opening the link that confirms a new address changes nothing, its button does', async () => {
+  test('opening the link that confirms a new address changes nothing; its button confirms it', async () => {
     const service = await start();
     const { as } = await service.welcome();
     const { auth } = service.clients(wire);
@@ -65,7 +65,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     });
   });
 
-  test('the page of a reset asks for a password and sets it; what is wrong with one is said and keeps the link', async () => {
+  test('the page of a reset asks for a password and sets it; a refused password is explained, and the link still works', async () => {
     const { service, as, user, visit, link } = await forgotten();
     const { auth } = service.clients(wire);
     const before = await service.database.checksums();
@@ -98,7 +98,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     );
   });
 
-  test('links that only an application can take up are left as they are, and their pages say so', async () => {
+  test('a link that only an application can use stays usable, and its page says so', async () => {
     const service = await start();
     const { as, account } = await service.welcome();
     const { auth, accounts } = service.clients(wire);
@@ -107,7 +107,7 @@ describe.each(wires)('for clients over %s', (wire) => {
     const magic = await linkTo(service);
     const invite = await accounts.createAccountInvite(
       { accountId: account.id, email: bob.email, role: AccountRole.MEMBER },
-      as,
+      asService,
     );
     const referral = await accounts.getReferral({}, as);
     await mailsTo(service, bob.email);
@@ -129,10 +129,17 @@ describe.each(wires)('for clients over %s', (wire) => {
   });
 });
 
-test('where an application has pages of its own, links lead there and the service has none', async () => {
+test('with FRONTEND_URL links lead to the application, and the service has no pages', async () => {
   const { visit, link, service } = await registered({ FRONTEND_URL: 'https://app.example.org/' });
   const { token } = link;
-  for (const path of ['/verify-email', '/reset-password', '/confirm-email-change', '/magic-link', '/invite'])
+  for (const path of [
+    '/verify-email',
+    '/reset-password',
+    '/confirm-email-change',
+    '/magic-link',
+    '/invite',
+    '/reject-registration',
+  ])
     for (const method of ['GET', 'HEAD', 'POST']) {
       const answer =
         method === 'POST' ? await visit.post(path, { token }) : await visit.open(`${path}?token=${token}`, {}, method);
@@ -142,7 +149,7 @@ test('where an application has pages of its own, links lead there and the servic
   await service.clients('json').auth.verifyEmail({ token });
 });
 
-test('a link that is wrong says how, and what to do', async () => {
+test('the page of a wrong link says what is wrong and what to do', async () => {
   const { service, visit, link } = await registered();
   const seen = async (path: string, token?: string) => {
     const { status, heading, alert } = await visit.post(path, token === undefined ? {} : { token });
@@ -163,7 +170,7 @@ test('a link that is wrong says how, and what to do', async () => {
   expect(await seen('/verify-email', link.token)).toEqual([410, 'This link no longer works']);
 });
 
-test('an address that was taken meanwhile is said to be taken', async () => {
+test('the page of an address that was taken meanwhile says so', async () => {
   const service = await start();
   const { as } = await service.welcome();
   const { auth, admin } = service.clients('json');

@@ -9,9 +9,9 @@ import { createGrpcTransport } from '../../src/sdk/grpc-transport.ts';
 import { Code, type Interceptor, withBearer } from '../../src/sdk/surface.ts';
 import { ada, serviceKey } from '../support/people.ts';
 import { startReplica } from '../support/replica.ts';
-import { makeCertificate } from '../support/sdk-certificate.ts';
 import { failureOf, openNode } from '../support/sdk-entries.ts';
 import { start } from '../support/start.ts';
+import { makeCertificate } from './self-signed-certificate.ts';
 
 describe('replicas', () => {
   test('share the calls evenly', async () => {
@@ -59,6 +59,16 @@ describe('a client', () => {
     const { auth } = openNode('localhost:1');
     const { error } = await failureOf(auth.getMe({}, { headers: { 'x-name': 'Zoë' } }));
     expect(error.rawMessage).toMatch(/illegal characters/);
+  });
+
+  test('sends no more metadata than the service takes: its other calls would fail as well', async () => {
+    const service = await start({ inner: [(next) => (req) => sleep(200).then(() => next(req))] });
+    const { auth, sessions } = openNode(bothOf(service.replicas[0]!));
+    await auth.signUpAnonymous({});
+    const neighbour = auth.signUpAnonymous({});
+    const { error } = await failureOf(sessions.listSessions({}, { headers: { 'x-large': '~'.repeat(70_000) } }));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, rawMessage: 'the metadata is larger than 64 KiB' });
+    expect((await neighbour).user!.isAnonymous).toBe(true);
   });
 });
 

@@ -6,8 +6,8 @@ import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { ada, serviceKey } from '../support/people.ts';
-import { type Consumer, installPackage, run } from '../support/sdk-consumer.ts';
 import { start } from '../support/start.ts';
+import { type Consumer, installPackage, run } from './install-package.ts';
 
 let consumer: Consumer;
 

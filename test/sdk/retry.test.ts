@@ -56,6 +56,13 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(refusing.calls).toHaveLength(2);
   });
 
+  test('a refresh is retried, because its attempt id stays the same', async () => {
+    const { sessions, tokens, refusing } = await prepare(entry);
+    refusing.refuse(2, 'DATABASE_UNAVAILABLE');
+    await sessions.refresh({ refreshToken: tokens.refreshToken });
+    expect(refusing.calls).toHaveLength(3);
+  });
+
   test('a call that changes something is not retried', async () => {
     const { auth, sessions, admin, tokens, as, refusing } = await prepare(entry);
     refusing.refuse(100, 'SERVER_BUSY');
@@ -63,11 +70,11 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(reasonOf(error)).toBe('SERVER_BUSY');
     await failureOf(auth.register(ada));
     await failureOf(auth.signUpAnonymous({}));
-    await failureOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
+    await failureOf(sessions.signOut({ refreshToken: tokens.refreshToken }));
     await failureOf(sessions.signOut({}, as));
     await failureOf(admin.createUser(ada, withBearer(serviceKey)));
     const methods = refusing.calls.map(({ method }) => method);
-    expect(methods).toEqual(['SignIn', 'Register', 'SignUpAnonymous', 'Refresh', 'SignOut', 'CreateUser']);
+    expect(methods).toEqual(['SignIn', 'Register', 'SignUpAnonymous', 'SignOut', 'SignOut', 'CreateUser']);
   });
 
   test('a call that fails otherwise is not retried', async () => {
@@ -136,10 +143,10 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     };
     const port = await closedPort();
     const { auth, sessions } = open(entry, { grpcPort: port, httpPort: port }, { interceptors: [count] });
-    const change = await failureOf(sessions.refresh({ refreshToken: 'any' }));
+    const change = await failureOf(sessions.signOut({ refreshToken: 'any' }));
     const read = await failureOf(auth.getMe({}, withBearer('any')));
     expect([change, read].map(({ error }) => error.code)).toEqual([Code.Unavailable, Code.Unavailable]);
-    expect(tries).toEqual(['Refresh', ...Array(4).fill('GetMe')]);
+    expect(tries).toEqual(['SignOut', ...Array(4).fill('GetMe')]);
   });
 });
 

@@ -103,6 +103,27 @@ test('an invalid token in a batch fails its own call only', async () => {
   expect([fine, replayed, busy, alsoFine].map((each) => after.get(each!.id))).toEqual([1, 1, 0, 1]);
 });
 
+test('each token of a batch keeps its own attempt', async () => {
+  const { service, guests, batches, occupy } = await startBusy(6);
+  const { sessions } = service.clients('grpc');
+  const calls = guests.map(({ tokens }, i) => ({
+    refreshToken: tokens.refreshToken,
+    attemptId: i < 4 ? `attempt-number-${i}`.padEnd(22, '_') : '',
+  }));
+  const release = await occupy();
+  const successors = await Promise.all(calls.map(async (call) => (await sessions.refresh(call)).tokens!.refreshToken));
+  expect(batches()).toBeGreaterThan(0);
+  expect(batches()).toBeLessThan(6);
+  await release();
+  service.pass(3600);
+  const again = (i: number, attemptId = calls[i]!.attemptId) =>
+    sessions.refresh({ ...calls[i]!, attemptId }).then(({ tokens }) => tokens!.refreshToken, reasonOf);
+  expect(await Promise.all([again(0), again(1), again(2)])).toEqual(successors.slice(0, 3));
+  expect(await again(3, calls[2]!.attemptId)).toBe('REFRESH_TOKEN_ALREADY_USED');
+  expect(await again(4)).toBe('REFRESH_TOKEN_ALREADY_USED');
+  expect(await again(5, calls[0]!.attemptId)).toBe('REFRESH_TOKEN_ALREADY_USED');
+});
+
 test('a locked session does not delay the others of its batch', async () => {
   const { service, guests, refresh, batches, occupy } = await startBusy(6);
   const [locked, ...others] = guests.map(({ tokens, session }) => ({ token: tokens.refreshToken, id: session.id }));
@@ -131,6 +152,7 @@ test('the token of a call that was cancelled before the statement was sent is no
     return rotation.rotate(new Autocommit(orm, signal), {
       ...token,
       secretHash: hashSessionSecret(secret),
+      attemptHash: null,
       projectId: defaultProjectId,
       address: '192.0.2.1',
       userAgent: '',

@@ -1,4 +1,5 @@
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
+import { tokenFor } from './inbox.ts';
 import type { Run } from './methods.ts';
 import { asService } from './people.ts';
 import { refusalOf } from './refusal.ts';
@@ -15,7 +16,7 @@ const person = (name: string) => ({
 /** Runs every method of AccountService in an order in which each succeeds. */
 export async function callAccountMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
   const { accounts, auth } = service.clients(wire);
-  const { account, as, user } = await service.welcome(person('carol'));
+  const { account, as, user } = await service.welcome({ ...person('carol'), emailVerified: true });
   const { id: accountId } = account;
   await step('GetAccount', () => accounts.getAccount({ accountId }, as));
   await step('ListAccounts', () => accounts.listAccounts({}, as));
@@ -25,18 +26,23 @@ export async function callAccountMethods(service: TestService, wire: Wire, step:
   await step('UpdateAccount', () => accounts.updateAccount({ accountId, name: 'Engines' }, as));
   const dave = person('dave');
   const asMember = { accountId, role: AccountRole.MEMBER };
-  const { accountInviteCode } = await step('CreateAccountInvite', () =>
-    accounts.createAccountInvite({ ...asMember, email: dave.email }, as),
-  );
+  await step('CreateAccountInvite', () => accounts.createAccountInvite({ ...asMember, email: dave.email }, as));
+  const accountInviteCode = await tokenFor(service, dave.email);
   await step('Register (account invite)', () => auth.register({ ...dave, accountInviteCode }));
   await step('ListMembers', () => accounts.listMembers({ accountId }, as));
   const erin = await service.welcome(person('erin'));
   await service.database.query('update users set email_verified_at = now() where id = $1', [erin.user.id]);
-  const invited = await step('CreateAccountInvite (for a user)', () =>
+  await step('CreateAccountInvite (for a user)', () =>
     accounts.createAccountInvite({ ...asMember, email: erin.user.email }, as),
   );
-  await step('AcceptAccountInvite', () =>
-    accounts.acceptAccountInvite({ accountInviteCode: invited.accountInviteCode }, erin.as),
+  const code = await tokenFor(service, erin.user.email);
+  await step('AcceptAccountInvite', () => accounts.acceptAccountInvite({ accountInviteCode: code }, erin.as));
+  const anna = person('anna');
+  const handed = await step('CreateAccountInvite (by a backend)', () =>
+    accounts.createAccountInvite({ ...asMember, email: anna.email }, asService),
+  );
+  await step('Register (code of a backend)', () =>
+    auth.register({ ...anna, accountInviteCode: handed.accountInviteCode }),
   );
   await step('SwitchAccount', () => accounts.switchAccount({ accountId: erin.account.id }, erin.as));
   const frank = await service.welcome(person('frank'));
@@ -89,10 +95,11 @@ export async function callInviteCodeMethods(service: TestService, wire: Wire, st
 /** The refusals that ask the database why. */
 export async function failAccountMethods(service: TestService, wire: Wire): Promise<void> {
   const { accounts, auth } = service.clients(wire);
-  const { account, as } = await service.welcome(person('judy'));
+  const { account, user, as } = await service.welcome(person('judy'));
   await refusalOf(auth.register({ ...person('kim'), accountInviteCode: 'none' }));
   await refusalOf(auth.register({ ...person('kim'), inviteCode: 'none' }));
   await refusalOf(accounts.redeemReferral({ code: 'none' }, as));
+  await accounts.consumeUsage({ amount: 1, subject: { case: 'userId', value: user.id } }, asService);
   const data = { account_id: account.id, status: 'active' };
   const earlier = new Date(service.now().getTime() - 1000);
   await accounts.applyBillingEvent(webhook({ data, timestamp: service.now() }));

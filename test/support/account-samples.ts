@@ -53,7 +53,7 @@ export async function accountSamples(
     'AccountService.AcceptAccountInvite': async () => {
       const host = await service.welcome(newcomer());
       const draft = { accountId: host.account.id, email: ada.email, role: AccountRole.MEMBER };
-      return { accountInviteCode: (await accounts.createAccountInvite(draft, host.as)).accountInviteCode };
+      return { accountInviteCode: (await accounts.createAccountInvite(draft, asService)).accountInviteCode };
     },
     'AccountService.GetUsage': () => ({}),
     'AccountService.ConsumeUsage': () => ({ amount: 1 }),
@@ -75,7 +75,7 @@ export async function accountSamples(
       return { pageSize: 1, pageToken: nextPageToken };
     },
   };
-  /** Where it matters that nobody has called before. */
+  /** The headers of a new caller, for methods that a user may call once. */
   const headers: Record<string, () => Promise<Record<string, string>>> = {
     'AccountService.RedeemReferral': async () => (await service.welcome(newcomer())).as.headers,
   };
@@ -84,7 +84,7 @@ export async function accountSamples(
 
 type Refused = Record<string, [request: object, headers?: Record<string, string>][]>;
 
-/** Requests that are refused, and of whom. */
+/** Requests that are refused, with the headers of their callers. */
 export function accountRefusals(as: { headers: Record<string, string> }, nobody: string): Refused {
   const accountId = nobody;
   const { headers } = as;

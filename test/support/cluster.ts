@@ -9,8 +9,8 @@ import { migrate, openOrm } from '../../src/database/orm.ts';
 export type Cluster = Awaited<ReturnType<typeof startCluster>>;
 
 /**
- * A PostgreSQL of a test file's own, which may be stopped and killed. It honours its commits, as a real one does. Its
- * address stays the same from one start to the next.
+ * A PostgreSQL for one test file, which may be stopped and killed. Its commits are durable, as in production. Its
+ * address stays the same after a restart.
  */
 export async function startCluster() {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-cluster-'));
@@ -22,7 +22,7 @@ export async function startCluster() {
     get pid() {
       return Number.parseInt(readFileSync(path.join(dir, 'postgres/postmaster.pid'), 'utf8'), 10);
     },
-    /** Over a connection of its own. */
+    /** Over a new connection. */
     async query<Row extends pg.QueryResultRow>(database: string, text: string, values: unknown[] = []): Promise<Row[]> {
       const client = new pg.Client({ connectionString: url(database) });
       await client.connect();
@@ -49,9 +49,9 @@ export async function startCluster() {
       await migrate(orm).finally(() => orm.close(true));
       return name;
     },
-    /** The fast shutdown: whoever is connected is thrown out. */
+    /** The fast shutdown: PostgreSQL ends all connections. */
     stop: () => running.stop(),
-    /** Kills the postmaster, as the kernel does when memory runs out. What was committed is found in the log of writes. */
+    /** Kills the postmaster, as the kernel does when memory runs out. The next start recovers commits from the WAL. */
     async kill() {
       process.kill(cluster.pid, 'SIGKILL');
       await running.stop();

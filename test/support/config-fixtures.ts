@@ -30,14 +30,14 @@ export function faultsOf(env: Environment): ConfigFaults {
 
 export const faulty = (env: Environment) => faultsOf(env).faults.map(({ variable }) => variable);
 
-/** A directory that ends with the test. */
+/** A directory that is removed after the test. */
 export function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-config-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   return directory;
 }
 
-/** A directory with the files that examples of TLS settings name, and settings that name them. Ends with the test. */
+/** Settings of TLS with their files, in a directory that is removed after the test. */
 export function mountCertificates() {
   const secret = makeDirectory();
   const certificates = join(import.meta.dirname, 'certificates');

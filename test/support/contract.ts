@@ -14,12 +14,12 @@ export const methods = services
   .flatMap((each) => each.methods)
   .filter((each): each is DescMethodUnary => each.methodKind === 'unary');
 
-/** How LIMITS and these tests name a method: `AuthService.SignIn`. */
+/** The name of a method in LIMITS and in tests: `AuthService.SignIn`. */
 export function nameOf(method: DescMethodUnary): string {
   return `${method.parent.name}.${method.name}`;
 }
 
-/** Where a method is served, on both wires. */
+/** The path of a method on both wires. */
 export function pathOf(method: DescMethodUnary): string {
   return `/${method.parent.typeName}/${method.name}`;
 }

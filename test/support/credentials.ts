@@ -3,7 +3,7 @@ import { resign } from './forge.ts';
 import { ada, asService, serviceKey } from './people.ts';
 import type { TestService } from './start.ts';
 
-/** Something to put into the Authorization header, and whom it makes of the caller. */
+/** A value of the Authorization header, and the caller that it stands for. */
 export interface Credential {
   readonly name: string;
   readonly header: string | undefined;
@@ -18,7 +18,7 @@ export interface Credential {
   readonly isStale?: true;
 }
 
-/** One of each, good and bad. Makes the people it takes. */
+/** One of each kind, good and bad. Creates the users they need. */
 export async function credentialsOf(service: TestService): Promise<Credential[]> {
   const { tokens } = await service.welcome(ada);
   const good = `Bearer ${tokens.accessToken}`;
@@ -70,7 +70,7 @@ async function endedUsers(service: TestService): Promise<Credential[]> {
   await admin.banUser({ userId: banned.user.id }, asService);
   const deleted = await service.welcome(person('deleted'));
   await admin.deleteUser({ userId: deleted.user.id }, asService);
-  // Whoever ends the sessions of a user ends them all; should one be left, the user's own state must do.
+  // Banning and deleting revoke all sessions. Should one be left, the state of its user must suffice.
   const left = await service.welcome(person('left'));
   const gone = await service.welcome(person('gone'));
   await service.database.query(`update users set banned_until = now() + interval '1 day' where id = $1`, [

@@ -1,13 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import { administer, giveBack, takeSpare } from './spare-databases.ts';
+import type { DatabaseOptions } from '../../src/database/orm.ts';
+import { takeDatabase } from './spare-databases.ts';
 
 export interface TestDatabase {
   readonly name: string;
   readonly url: string;
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
+  /** An ORM for a replica of the test, with the connections of earlier tests. */
+  lendOrm(options: DatabaseOptions): Promise<MikroORM>;
   /** Every row of every table as text, as an attacker with a dump would see it. */
   dump(): Promise<string>;
   /** One checksum per table. */
@@ -18,17 +21,13 @@ export interface TestDatabase {
   blocked(count: number): Promise<void>;
 }
 
-/** A database of the test's own, as empty as the migrated template. */
-export async function createDatabase(): Promise<TestDatabase> {
-  const host = inject('pgHost');
+/** A database of the test's own, as empty as the migrated template. `isWarm` leaves the connections of earlier tests to it open. */
+export async function createDatabase({ isWarm = false } = {}): Promise<TestDatabase> {
   // The suite runs a second time like this: the cheapest proof that the SQL would survive a stricter engine.
-  const isolation = process.env.ISOLATION ?? '';
-  const name = (await takeSpare(host, isolation)) ?? (await cloneTemplate(host, isolation));
-  const client = new pg.Client({ host, user: 'postgres', database: name });
-  client.on('error', () => {});
-  await client.connect();
-  await client.query(`set default_transaction_isolation = 'read committed'`);
-  onTestFinished(() => giveBack(host, client, isolation, inject('template')));
+  const spare = await takeDatabase(inject('pgHost'), process.env.ISOLATION ?? '');
+  onTestFinished(() => spare.giveBack());
+  if (!isWarm) await spare.closeOrms();
+  const { name, url, client } = spare;
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await client.query<Row>(text, values)).rows;
   const tables = async () =>
@@ -38,26 +37,24 @@ export async function createDatabase(): Promise<TestDatabase> {
       }>(`select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
           and not relispartition order by 1`)
     ).map((each) => each.name);
-  const url = `postgresql://postgres@${encodeURIComponent(host)}:5432/${name}`;
   return {
     name,
     url,
     query,
+    lendOrm: (options) => spare.lendOrm(options),
     async dump() {
       const all = (await tables()).map((table) => `select t::text as row from "${table}" t`).join(' union all ');
       return (await query<{ row: string }>(all)).map(({ row }) => row).join('\n');
     },
     async checksums() {
-      const sums: Record<string, string> = {};
-      for (const table of await tables()) {
-        // Sealing goes on by itself, and is no change that a call makes.
-        if (table === 'audit_seals' || table === 'audit_unsealed') continue;
-        const [row] = await query<{ sum: string }>(
-          `select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as sum from "${table}" t`,
-        );
-        sums[table] = row!.sum;
-      }
-      return sums;
+      // Sealing goes on by itself, and is no change that a call makes.
+      const watched = (await tables()).filter((each) => each !== 'audit_seals' && each !== 'audit_unsealed');
+      const sums = watched.map(
+        (table) =>
+          `select '${table}' as name, coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as sum from "${table}" t`,
+      );
+      const rows = await query<{ name: string; sum: string }>(sums.join(' union all '));
+      return Object.fromEntries(rows.map(({ name, sum }) => [name, sum]));
     },
     async hold(sql, values) {
       const holder = new pg.Client({ connectionString: url });
@@ -83,11 +80,4 @@ export async function createDatabase(): Promise<TestDatabase> {
       }
     },
   };
-}
-
-async function cloneTemplate(host: string, isolation: string): Promise<string> {
-  const name = `t_${randomUUID().replaceAll('-', '')}`;
-  await administer(host, `create database ${name} template tpl strategy file_copy`);
-  if (isolation) await administer(host, `alter database ${name} set default_transaction_isolation = '${isolation}'`);
-  return name;
 }

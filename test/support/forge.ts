@@ -6,14 +6,14 @@ export interface Parts {
   readonly claims: Record<string, unknown>;
 }
 
-/** What a token says, unverified. */
+/** The header and the claims of a token, unverified. */
 export function partsOf(token: string): Parts {
   const parts = token.split('.').slice(0, 2);
   const [header, claims] = parts.map((each) => JSON.parse(Buffer.from(each, 'base64url').toString()));
   return { header, claims };
 }
 
-/** A JWS in compact form. Parts may be text that is no JSON. */
+/** A JWS in compact form. A part may be text that is not JSON. */
 export function jws(header: unknown, claims: unknown, signer: (input: Buffer) => Buffer): string {
   const input = [header, claims].map(encode).join('.');
   return `${input}.${signer(Buffer.from(input)).toString('base64url')}`;
@@ -23,7 +23,7 @@ function encode(part: unknown): string {
   return Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
 }
 
-/** Signs as ES256 has it, but for s, which may be high. */
+/** Signs as in ES256, except that s may be high. */
 export function withKey(key: KeyObject) {
   return (input: Buffer): Buffer => sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' });
 }

@@ -5,17 +5,15 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 import { migrate, openOrm } from '../../src/database/orm.ts';
-import { readTemplate, registry, type Template } from './spare-databases.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The directory of the test cluster's socket, which holds the migrated template database `tpl`. */
     pgHost: string;
-    template: Template;
   }
 }
 
-/** One PostgreSQL for the whole run. Tests clone their databases from `tpl`, and hand them to each other. */
+/** One PostgreSQL for the whole run. The databases of tests are clones of `tpl`. */
 export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-test-'));
   const cluster = await startEmbeddedPostgres(dir, { fast: true, maxConnections: 400 });
@@ -30,7 +28,6 @@ export default async function startCluster(project: TestProject): Promise<() => 
     throw error;
   }
   project.provide('pgHost', cluster.socketDir);
-  project.provide('template', await readTemplate(cluster.socketDir, 'tpl'));
   return stop;
 }
 
@@ -38,7 +35,6 @@ async function makeTemplate(url: (database: string) => string): Promise<void> {
   const admin = new pg.Client({ connectionString: url('postgres') });
   await admin.connect();
   try {
-    await admin.query(registry);
     await admin.query('create database tpl');
     const orm = await openOrm(url('tpl'));
     await migrate(orm).finally(() => orm.close(true));

@@ -31,6 +31,19 @@ export async function tokenFor(service: TestService, address: string): Promise<s
   return (await lastMail(service, address)).token;
 }
 
+/** The link by which the owner of an address rejects its registration, and the token of it. */
+export async function rejectionLinkFor(
+  service: TestService,
+  address: string,
+): Promise<{ link: string; token: string }> {
+  const { text } = await lastMail(service, address);
+  const link = /https?:\/\/\S+\/reject-registration\?token=\S+/.exec(text)?.[0];
+  if (!link) throw new Error(`no link to reject the registration of ${address}`);
+  const token = new URL(link).searchParams.get('token')!;
+  service.ledger.keepSecret(token);
+  return { link, token };
+}
+
 async function emptied({ database }: TestService): Promise<void> {
   const since = Date.now();
   for (;;) {

@@ -2,12 +2,12 @@ import { SigningKeyState } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
-import { lastMail, tokenFor } from './inbox.ts';
+import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
 
-/** A call of one method that succeeds. Further cases of a method have a remark in brackets. */
+/** A successful call of one method. The name of a further case of a method ends with a remark in brackets. */
 export interface Step {
   readonly name: string;
   readonly call: () => Promise<unknown>;
@@ -15,7 +15,7 @@ export interface Step {
 
 export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
-// Mails are sent, events are sealed; the probe looks each second, the signing keys and the clock are read now and then.
+// Statements of background jobs: mail, sealing of events, the health probe, signing keys and the clock.
 const backgroundNames =
   /^(mail_(?!enqueue)\w+|audit_(backlog|take_unsealed|last_seal|events_of_seal|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
 const backgroundTexts = /^select 1$|from "signing_keys"|clock_timestamp|pg_try_advisory_xact_lock|^set transaction/;
@@ -25,8 +25,8 @@ function isBackground({ name, text }: SentStatement): boolean {
 }
 
 /**
- * The statements of calls, without those a replica sends by itself and the transactions that those are in: also where
- * only the end of such a transaction is seen, or only its beginning.
+ * The statements of calls, without those of background jobs and their transactions, even if only the end or only the
+ * beginning of such a transaction is seen.
  */
 export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
   const open = new Map<number, SentStatement[]>();
@@ -47,12 +47,12 @@ export function ofCalls(statements: readonly SentStatement[]): SentStatement[] {
   return statements.filter((each) => !dropped.has(each));
 }
 
-/** The transactions that seal events begin and commit like those of calls. Without a queue there are none. */
+/** Stops the sealing of events, whose transactions begin and commit like those of calls. */
 export async function keepTrailUnsealed({ database }: TestService): Promise<void> {
   await database.query('alter table audit_events disable trigger audit_events_queue');
 }
 
-/** Runs every method of the service once, in an order in which each succeeds, and hands each call to `around`. */
+/** Calls every method of the service once, in an order in which each succeeds. `around` runs each call. */
 export async function callEveryMethod(
   service: TestService,
   wire: Wire,
@@ -107,8 +107,8 @@ export async function callEveryMethod(
   await step('GetSettings (admin)', () => admin.getSettings({}, asService));
   await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
   const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
-  const kid = keys.find(({ state }) => state === SigningKeyState.STANDBY)!.id;
-  await step('RevokeSigningKey', () => admin.revokeSigningKey({ kid }, asService));
+  const { id: signingKeyId } = keys.find(({ state }) => state === SigningKeyState.STANDBY)!;
+  await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId }, asService));
   await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);
   await step('RotateSigningKey', () => admin.rotateSigningKey({}, asService));
   await step('ListAuditEvents', () => admin.listAuditEvents({}, asService));
@@ -122,7 +122,7 @@ export async function callEveryMethod(
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }
 
-/** The methods around addresses, passwords and what is sent by mail. */
+/** The methods of e-mail addresses, passwords and mailed links. */
 async function callMailed(
   service: TestService,
   wire: Wire,
@@ -141,6 +141,16 @@ async function callMailed(
   await step('SendVerificationEmail', () => auth.sendVerificationEmail({ email: eve.email }));
   const verifying = await tokenFor(service, eve.email);
   await step('VerifyEmail', () => auth.verifyEmail({ token: verifying }));
+  const mallory = { ...eve, email: 'mallory@example.org' };
+  await admin.createUser(mallory, asService);
+  await auth.sendVerificationEmail({ email: mallory.email });
+  const { token: rejecting } = await rejectionLinkFor(service, mallory.email);
+  await step('RejectRegistration', () => auth.rejectRegistration({ token: rejecting }));
+  const niaj = 'niaj@example.org';
+  await admin.createUser({ email: niaj }, asService);
+  await auth.requestMagicLink({ email: niaj });
+  const proving = await tokenFor(service, niaj);
+  await step('SignInWithMagicLink (first proof)', () => auth.signInWithMagicLink({ token: proving }));
   await step('RequestPasswordReset', () => auth.requestPasswordReset({ email }));
   await step('RequestPasswordReset (unknown)', () => auth.requestPasswordReset({ email: 'unknown@example.org' }));
   const resetting = await tokenFor(service, email);
@@ -155,8 +165,8 @@ async function callMailed(
   const code = { email, clientNonce, code: /^\d{6}$/m.exec((await lastMail(service, email)).text)![0] };
   await step('SignInWithMagicLink (code)', () => auth.signInWithMagicLink({ code }));
   const passwords = { currentPassword: 'a second phrase', newPassword: 'the third phrase' };
-  await step('ChangePassword', () => auth.changePassword(passwords, entered));
-  await step('DeleteMe', () => auth.deleteMe({}, entered));
+  const changed = bearerOf(await step('ChangePassword', () => auth.changePassword(passwords, entered)));
+  await step('DeleteMe', () => auth.deleteMe({}, changed));
   await step('GetEmailVerificationStatus', () => auth.getEmailVerificationStatus({}));
   await step('GetSettings', () => auth.getSettings({}));
 }

@@ -4,11 +4,11 @@ import { ada } from './people.ts';
 import { type RawAnswer, send } from './raw-http.ts';
 import { type StartOptions, start, type TestService } from './start.ts';
 
-/** A landing page as a browser without scripts sees it. */
+/** A landing page as a browser without scripts reads it. */
 export interface SeenPage extends RawAnswer {
   readonly heading: string;
   readonly alert: string | undefined;
-  /** What the form would send. Undefined without one. */
+  /** The fields of the form. Undefined without a form. */
   readonly form: Record<string, string> | undefined;
 }
 
@@ -17,7 +17,7 @@ export interface Visitor {
   post(path: string, fields: Record<string, string>, headers?: http.OutgoingHttpHeaders): Promise<SeenPage>;
 }
 
-/** Opens pages and sends forms as a browser does that has just opened them. */
+/** Opens pages and sends their forms as a browser does. */
 export function visitor({ replicas }: TestService): Visitor {
   const port = replicas[0]!.httpPort;
   return {
@@ -37,7 +37,7 @@ export function visitor({ replicas }: TestService): Visitor {
   };
 }
 
-/** Where a link leads on the service, without its host. */
+/** The path and the query of a link. */
 export function pathOfLink(link: string): string {
   const { pathname, search } = new URL(link);
   return pathname + search;

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto';
 
 export const ada = { email: 'ada@example.org', password: 'a difference engine', name: 'Ada' };
 export const bob = { email: 'bob@example.org', password: 'an analytical mind', name: 'Bob' };
-/** Who looks after the installation. */
+/** The operator of the installation. */
 export const grace = { email: 'grace@example.org', password: 'a compiler of her own', name: 'Grace' };
 
-/** The key of the backend that calls in tests. */
+/** The key with which tests call as a backend. */
 export const serviceKey = 'ghs_a-key-that-only-tests-have';
 
 export const asService = { headers: { authorization: `Bearer ${serviceKey}` } };
 
-/** What the billing system signs its webhooks with in tests. */
+/** The secret with which the billing system signs its webhooks in tests. */
 export const billingSecret = createHash('sha256').update('the billing secret of tests').digest();
 
-/** The least a replica in a test is told. Tests add to it. */
+/** The settings of every replica in tests. A test adds its own. */
 export const testEnv = {
   NODE_ENV: 'test',
   DATA_DIR: '/nonexistent',
@@ -30,5 +30,7 @@ export const testEnv = {
   HASH_CONCURRENCY: '2',
   HASH_QUEUE: '1000',
   LIMITS: '*=off',
+  // Tests of the heartbeat switch it on.
+  HEARTBEAT: 'off',
   SHUTDOWN_GRACE: '5',
 } as const;

@@ -3,7 +3,7 @@ import type { TestDatabase } from './database.ts';
 
 const project = `'00000000-0000-7000-8000-000000000001'::uuid`;
 
-/** Twenty thousand people with a session each. */
+/** Inserts twenty thousand users with a session each. */
 export function populatePeople({ query }: TestDatabase): Promise<unknown> {
   return query(`
     create function pg_temp.id(kind int, n int) returns uuid language sql immutable as

@@ -10,10 +10,10 @@ import { testEnv } from './people.ts';
 import { clientsOver } from './start.ts';
 
 const main = path.join(import.meta.dirname, '../../src/main.ts');
-// Saves each process after the first a third of its second.
+// Saves each process after the first half of its CPU time.
 const compileCache = path.join(import.meta.dirname, '../../node_modules/.cache/compiled');
 
-/** What processes under test are told: small and cheap, on free ports, nothing of our own environment. */
+/** The settings of processes under test: small and cheap, on free ports, without our own environment. */
 const { MASTER_KEYS: _, ...defaults } = testEnv;
 
 export interface Ended {
@@ -25,7 +25,7 @@ type LogLine = Record<string, unknown> & { msg?: string };
 
 export type Process = ReturnType<typeof launch>;
 
-/** Runs `node src/main.ts` with these arguments and settings. Ends with the test, at the latest. */
+/** Runs `node src/main.ts` with these arguments and settings, at most until the test has finished. */
 export function launch(args: readonly string[] = [], env: Record<string, string> = {}) {
   const child: ChildProcess = spawn(process.execPath, [main, ...args], {
     cwd: '/',
@@ -51,12 +51,12 @@ export function launch(args: readonly string[] = [], env: Record<string, string>
     ended,
     pid: child.pid!,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
-    /** Signals, and waits until it has ended. */
+    /** Sends a signal, and waits for the exit. */
     async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
       child.kill(signal);
       return ended;
     },
-    /** Waits for a line of the log. Fails when the process ends before. */
+    /** Waits for a line of the log. Fails when the process exits before. */
     async says(message: string): Promise<LogLine> {
       for (;;) {
         const line = log().find(({ msg }) => msg === message);
@@ -90,7 +90,7 @@ export async function run(args: readonly string[], env: Record<string, string> =
   return { ...(await ended), ...output };
 }
 
-/** Where a process may keep its data. Removed after the test. */
+/** A directory for the data of a process. Removed after the test. */
 export function newDataDir(): string {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-data-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));

@@ -9,13 +9,13 @@ export interface SentStatement {
   readonly name: string;
   /** The values bound to it, as they crossed the wire. */
   readonly values: string;
-  /** Which of the connections it took. */
+  /** The number of its connection. */
   readonly connection: number;
 }
 
-/** A connection held at a statement: neither side hears of the other until it is let go. */
+/** A connection held at a statement: nothing passes in either direction until it is let go. */
 export interface Held {
-  /** Goes on as if nothing had been. */
+  /** Continues as if it had not been held. */
   letGo(): void;
   /** Cuts the connection on both sides: a reset for the client. */
   reset(): void;
@@ -23,7 +23,7 @@ export interface Held {
 
 interface Trap {
   readonly matches: (sent: SentStatement) => boolean;
-  /** Whether PostgreSQL still gets the statement, and only its answer is kept back. */
+  /** Before PostgreSQL receives the statement, or after, when only its response is kept back. */
   readonly when: 'before' | 'after';
   readonly caught: (held: Held) => void;
 }
@@ -31,8 +31,8 @@ interface Trap {
 export type DatabaseProxy = Awaited<ReturnType<typeof startProxy>>;
 
 /**
- * A TCP proxy in front of the tests' PostgreSQL, which listens on a unix socket only. It reads along, and can be slow,
- * silent, rude or gone. Ends with the test.
+ * A TCP proxy before the PostgreSQL of the tests, which listens only on a Unix socket. It records statements, and can
+ * delay, hold back, reset or refuse connections. Closed after the test.
  */
 export async function startProxy(socketDir = inject('pgHost')) {
   const links = new Set<Link>();
@@ -47,7 +47,7 @@ export async function startProxy(socketDir = inject('pgHost')) {
   let unblock = () => {};
   const proxy = {
     url: (database: { name: string }) => `postgresql://postgres@127.0.0.1:${port}/${database.name}`,
-    /** What has been sent, in order. */
+    /** The statements that were sent, in order. */
     statements: state.statements,
     /** How often a statement of that name was prepared. */
     parsed: (name: string) => state.parsed.filter((each) => each === name).length,
@@ -58,14 +58,14 @@ export async function startProxy(socketDir = inject('pgHost')) {
     set delay(milliseconds: number) {
       state.delay = milliseconds;
     },
-    /** Swallows everything without closing anything: the network is gone, and nobody has been told. */
+    /** Passes nothing on and closes nothing, as a network that drops all packets. */
     silence() {
       const { promise, resolve } = Promise.withResolvers<void>();
       for (const each of [state, ...links]) each.open = promise;
       unblock = resolve;
     },
     speak: () => unblock(),
-    /** After a silence: new connections work, the old ones stay as they are for ever. */
+    /** After a silence: new connections work, the old ones stay silent. */
     forget() {
       state.open = Promise.resolve();
     },
@@ -197,7 +197,7 @@ class Link {
   #answer(bytes: Buffer): void {
     if (this.#answerKept) {
       this.#answerKept = Buffer.concat([this.#answerKept, bytes]);
-      // ReadyForQuery is the last of every answer: a Z and five bytes.
+      // ReadyForQuery is the last message of every response: a Z and five bytes.
       if (this.#answerKept.at(-6) === 0x5a) this.#whenAnswered();
       return;
     }

@@ -1,10 +1,10 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import { kWork } from '../../src/rpc/context.ts';
 
-/** How many calls a race fires: fewer under the stricter isolation, where each loser begins anew. */
+/** The number of calls in a race: fewer with serializable transactions, where all but one are repeated. */
 export const crowd = process.env.ISOLATION ? 5 : 20;
 
-/** The answers of `crowd` calls, or of `count`, made at once: how many were given, and the reasons of the rest. */
+/** The responses of `crowd` parallel calls, or of `count`, and the errors of those that failed. */
 export async function together<T>(call: (index: number) => Promise<T>, count = crowd) {
   const settled = await Promise.allSettled(Array.from({ length: count }, (_, index) => call(index)));
   return {
@@ -14,8 +14,8 @@ export async function together<T>(call: (index: number) => Promise<T>, count = c
 }
 
 /**
- * Holds calls of one method back until `count` of them stand at the same place, before their first write: all have read,
- * none has written. Opens after two seconds at the latest, so that a call that never gets there holds nobody.
+ * Holds calls of one method back until `count` of them have reached the same place, before their first write: all have
+ * read, none has written. Opens after two seconds at the latest, so that a call that never gets there delays no other.
  */
 export class Barrier {
   readonly #method: string;
@@ -26,7 +26,7 @@ export class Barrier {
     this.#method = method;
   }
 
-  /** From now on the next `count` calls wait for each other. May be called again for the next round. */
+  /** The next `count` calls wait for each other. May be called again for the next round. */
   expect(count: number): void {
     const opened = Promise.withResolvers<void>();
     this.#opened = opened;
@@ -34,7 +34,7 @@ export class Barrier {
     setTimeout(() => opened.resolve(), 2000).unref();
   }
 
-  /** Stands before the transaction of methods that have one, and before the method of those that write without. */
+  /** Waits before the transaction, or for methods that write without one before the method. */
   interceptor(place: 'change' | 'method' = 'change'): Interceptor {
     return (next) => async (req) => {
       if (req.method.name !== this.#method || this.#missing === Number.POSITIVE_INFINITY) return next(req);
@@ -51,7 +51,7 @@ export class Barrier {
   }
 }
 
-/** Stops one call of a method before its transaction, or before its commit, while the test does what happens meanwhile. */
+/** Stops one call of a method before its transaction or before its commit, while the test does something else. */
 export class Pause {
   readonly #method: string;
   readonly #reached = Promise.withResolvers<void>();
@@ -64,7 +64,7 @@ export class Pause {
     this.#place = place;
   }
 
-  /** The next call stops. Resolves when it has read and not yet written, or written and not yet committed. */
+  /** Stops the next call. Resolves when it has read and not yet written, or written and not yet committed. */
   next(): Promise<void> {
     this.#isArmed = true;
     return this.#reached.promise;
@@ -90,6 +90,43 @@ export class Pause {
   }
 }
 
+/** Holds all calls of a method back before their first write until the test opens it. */
+export class Gate {
+  readonly #method: string;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #reached = Promise.withResolvers<void>();
+  #missing: number;
+
+  constructor(method: string, count = crowd) {
+    this.#method = method;
+    this.#missing = count;
+  }
+
+  /** Resolves when all the calls are authenticated and none has written. */
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  /** Stands before the transaction of methods that have one, and before the method of those that write without. */
+  interceptor(place: 'change' | 'method' = 'change'): Interceptor {
+    return (next) => async (req) => {
+      if (req.method.name !== this.#method) return next(req);
+      if (place === 'method') await this.#wait();
+      else holdChanges(req.contextValues, () => this.#wait());
+      return next(req);
+    };
+  }
+
+  #wait(): Promise<void> {
+    if (--this.#missing <= 0) this.#reached.resolve();
+    return this.#opened.promise;
+  }
+}
+
 function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
   const work = values.get(kWork)!;
   values.set(kWork, {
@@ -97,9 +134,9 @@ function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
     get reads() {
       return work.reads;
     },
-    async change(closure) {
+    async change(closure, locks) {
       await wait();
-      return work.change(closure);
+      return work.change(closure, locks);
     },
   });
 }
@@ -111,11 +148,11 @@ function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
     get reads() {
       return work.reads;
     },
-    change: (closure) =>
+    change: (closure, locks) =>
       work.change(async (em) => {
         const result = await closure(em);
         await wait();
         return result;
-      }),
+      }, locks),
   });
 }

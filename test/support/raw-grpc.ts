@@ -28,8 +28,8 @@ export function frame(bytes: Uint8Array = new Uint8Array(), { flag = 0, claimed 
 export class RawGrpc {
   readonly session: http2.ClientHttp2Session;
 
-  constructor(port: number) {
-    this.session = http2.connect(`http://127.0.0.1:${port}`);
+  constructor(port: number, options: http2.ClientSessionOptions = {}) {
+    this.session = http2.connect(`http://127.0.0.1:${port}`, options);
     this.session.on('error', () => {});
   }
 
@@ -64,7 +64,7 @@ function read(
   body: Buffer,
   resetBy: number,
 ): GrpcAnswer {
-  // An answer without a message puts its trailers into the headers.
+  // A response without a message has its trailers in the headers.
   const all = { ...headers, ...trailers };
   const details = all['grpc-status-details-bin'];
   const status = typeof details === 'string' ? fromBinary(StatusSchema, Buffer.from(details, 'base64')) : undefined;

@@ -19,13 +19,13 @@ export interface RawAnswer {
   readonly reason: string | undefined;
   readonly fields: readonly string[];
   readonly retryAfter: number | undefined;
-  // biome-ignore lint/suspicious/noExplicitAny: an answer as a foreign client sees it
+  // biome-ignore lint/suspicious/noExplicitAny: a response as any client sees it
   readonly json: any;
 }
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
-/** Sends a request that our clients would not send, and reads the answer as a foreign client would. JSON by default. */
+/** Sends a request that our clients would not send, and reads the response as any HTTP client would. JSON by default. */
 export function send(port: number, { method = 'POST', path, headers = {}, body = '' }: RawRequest): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const length = 'transfer-encoding' in headers ? {} : { 'content-length': Buffer.byteLength(body) };

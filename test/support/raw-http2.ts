@@ -103,7 +103,7 @@ export class RawHttp2 {
     return this.seen.filter((each) => each.type === type);
   }
 
-  /** Waits until it holds, for so many milliseconds at most, and tells whether it does. */
+  /** Waits until the condition holds, for at most so many milliseconds. Returns whether it does. */
   async until(holds: () => boolean, patience = 2000): Promise<boolean> {
     const since = performance.now();
     while (!holds() && performance.now() - since < patience) await sleep(5);

@@ -12,7 +12,7 @@ export interface SeenRefusal {
   readonly reason: string | undefined;
   readonly message: string;
   readonly metadata: Record<string, string>;
-  /** The fields that were wrong. */
+  /** The fields of the violations. */
   readonly fields: string[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
@@ -20,7 +20,7 @@ export interface SeenRefusal {
   readonly retryAfterHeader: string | undefined;
 }
 
-/** What a call that must fail was told. Fails the test when the call succeeds. */
+/** The refusal of a call that must fail. Fails the test when the call succeeds. */
 export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
   const error = await call.then(
     (answer) =>
@@ -30,7 +30,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
     (thrown: unknown) => ConnectError.from(thrown),
   );
   const info = error.findDetails(ErrorInfoSchema);
-  expect(info.length, 'ErrorInfo stands on every error, once').toBe(1);
+  expect(info.length, 'every error has one ErrorInfo').toBe(1);
   const retry = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return {
     code: error.code,
@@ -43,10 +43,10 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
   };
 }
 
-// What a refused call may leave behind.
+// The tables that a refused call may change.
 const counters = ['audit_events', 'rate_limits'];
 
-/** The same, and G4: the refused call has changed no row but counters and audit. */
+/** The same. Fails the test as well when the refused call has changed a row other than counters and audit events. */
 export async function refusalWithoutTrace(database: TestDatabase, call: () => Promise<unknown>): Promise<SeenRefusal> {
   // Mails of calls before leave by themselves.
   const waiting = `select id from mail_outbox where state = 'queued'`;
@@ -55,6 +55,6 @@ export async function refusalWithoutTrace(database: TestDatabase, call: () => Pr
   const refusal = await refusalOf(call());
   const after = await database.checksums();
   for (const sums of [before, after]) for (const table of counters) delete sums[table];
-  expect(after, 'G4: a refused call changes nothing').toEqual(before);
+  expect(after, 'a refused call changes nothing').toEqual(before);
   return refusal;
 }

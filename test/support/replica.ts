@@ -9,7 +9,7 @@ import type { TestDatabase } from './database.ts';
 import { testEnv } from './people.ts';
 import { clientsOver } from './start.ts';
 
-/** Starts a replica that was told something else than those of start(), and hands out clients for it over JSON. */
+/** Starts a replica with other settings than those of start(), and returns JSON clients for it. */
 export async function startReplica(database: TestDatabase, env: Record<string, string> = {}, log?: Logger) {
   const { config } = readConfig({ ...testEnv, ...env });
   const orm = await openOrm(database.url, config.database);

@@ -3,23 +3,23 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
-import { tokenFor } from './inbox.ts';
+import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
-/** A request that its method accepts, and the headers of somebody who may make it. */
+/** A request that its method accepts, and the headers of a caller that its policy admits. */
 export interface Sample {
   readonly request: JsonObject;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Makes a sample of a method, named as `AuthService.SignIn`, that nobody has used. */
+/** Creates a new sample of a method, which is named like `AuthService.SignIn`. */
 export type Samples = (method: string) => Promise<Sample>;
 
-// What these do to their caller must not be done to the caller of the others.
+// These methods change their caller, who must not be the caller of other samples.
 const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword']);
 
-/** Has the people and sessions in place that the requests speak of. Every method of the contract has a sample. */
+/** Creates the users and sessions of the requests. Every method of the contract has a sample. */
 export async function prepareSamples(service: TestService): Promise<Samples> {
   const { as } = await service.welcome(ada);
   const { user } = await service.welcome(bob);
@@ -30,7 +30,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
   const accounts = await accountSamples(service, { operator, newcomer });
   const { admin, auth } = service.clients('json');
-  /** Somebody new, and the token of the mail that `ask` has them sent. */
+  /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
     await admin.createUser(person, asService);
     await ask(person.email);
@@ -57,6 +57,12 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AuthService.GetEmailVerificationStatus': () => ({}),
     'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
     'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
+    'AuthService.RejectRegistration': async () => {
+      const { email } = newcomer();
+      await admin.createUser({ email }, asService);
+      await auth.sendVerificationEmail({ email });
+      return { token: (await rejectionLinkFor(service, email)).token };
+    },
     'AuthService.ConfirmEmailChange': async () => {
       const { email } = newcomer();
       const other = await service.welcome(newcomer());
@@ -93,7 +99,12 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.GetUser': () => ({ userId: user.id }),
     'AdminService.BanUser': () => ({ userId: user.id, duration: '3600s' }),
     'AdminService.UnbanUser': () => ({ userId: user.id }),
-    'AdminService.ListUsers': () => ({ emailPrefix: 'managed', banned: false, pageSize: 10 }),
+    'AdminService.ListUsers': () => ({
+      emailPrefix: 'managed',
+      banned: false,
+      role: 'SYSTEM_ROLE_ENGINEER',
+      pageSize: 10,
+    }),
     'AdminService.UpdateUser': () => ({
       userId: managed!.id,
       name: 'Managed',
@@ -124,7 +135,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     },
     'AdminService.RevokeSigningKey': async () => {
       const rows = await service.database.query<{ id: string }>(`select id from signing_keys where state = 'standby'`);
-      return { kid: rows[0]!.id };
+      return { signingKeyId: rows[0]!.id };
     },
     'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),

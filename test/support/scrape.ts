@@ -6,7 +6,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** What a replica tells Prometheus, read as Prometheus reads it. */
+/** The metrics of a replica, parsed as Prometheus parses them. */
 export class Scrape {
   readonly text: string;
   /** The metrics there are, also those without a series yet. */

@@ -27,7 +27,7 @@ export function openNode(address: string, options: Partial<node.GatehouseOptions
   return gatehouse;
 }
 
-/** What a call that must fail was told, and after how many milliseconds. */
+/** The error of a call that must fail, and its milliseconds. */
 export async function failureOf(call: Promise<unknown>): Promise<{ error: node.ConnectError; after: number }> {
   const start = performance.now();
   const error = await call.then(

@@ -12,7 +12,7 @@ import { grpcTransport } from './grpc-transport.ts';
 import { startReplica } from './replica.ts';
 import { clientsOver } from './start.ts';
 
-/** A file of test/certificates; make.sh there says what is in it. */
+/** A file of test/support/certificates; make.sh there describes it. */
 export const pem = (file: string) => readFileSync(path.join(import.meta.dirname, 'certificates', file));
 
 export const authority = pem('authority.pem');
@@ -21,8 +21,8 @@ export const authority = pem('authority.pem');
 export const pairOf = (name: string) => ({ cert: pem(`${name}.pem`), key: pem(`${name}.key`) });
 
 /**
- * Files as Kubernetes mounts a secret: what their paths mean is swapped in one step, by a link to their directory. Ends
- * with the test.
+ * Files as Kubernetes mounts a secret: all of them are replaced in one step, by a link to their directory. Removed
+ * after the test.
  */
 export function mountSecret(files: Record<string, string | Buffer>) {
   const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-tls-'));
@@ -59,16 +59,16 @@ export async function startSecurely(env: Record<string, string> = {}, { asksClie
     ...replica,
     database,
     secret,
-    /** What the log says of certificates. */
+    /** The lines of the log about certificates. */
     told: () => lines.filter(({ msg }) => /certificate/.test(`${msg}`)),
-    /** Clients on a connection of their own that shows the certificate of that name, if any. */
+    /** Clients on a new connection with the client certificate of that name, if any. */
     grpc: (name?: string, sawServer?: (certificate: PeerCertificate) => void) =>
       grpcClients(replica.grpcPort, name, sawServer),
     json: (agent?: Agent) => jsonClients(replica.httpPort, agent),
   };
 }
 
-/** The same where the gRPC port asks clients for certificates, and takes some of them for backends. */
+/** The same with client certificates on the gRPC port, some of which are those of backends. */
 export function startMutually(env: Record<string, string> = {}) {
   const listed = 'orders.internal,spiffe://gatehouse.test/backend,legacy-backend,backend.internal';
   return startSecurely({ SERVICE_CERTIFICATES: listed, ...env }, { asksClients: true });
@@ -90,7 +90,7 @@ function jsonClients(port: number, agent = new Agent()) {
   return clientsOver(transport);
 }
 
-/** What a TLS client is told: the socket once both sides are content, or why they are not. */
+/** The socket of a TLS client after the handshake, or the error of the handshake. */
 export async function shakeHands(port: number, options: ConnectionOptions = {}): Promise<TLSSocket | Error> {
   const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority, ...options });
   onTestFinished(() => void socket.destroy());

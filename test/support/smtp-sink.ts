@@ -5,7 +5,7 @@ import { SMTPServer } from 'smtp-server';
 import { onTestFinished } from 'vitest';
 import { pairOf } from './secure.ts';
 
-/** A mail that the sink has taken. */
+/** A mail that the sink has accepted. */
 export interface TakenMail {
   readonly from: string;
   readonly to: readonly string[];
@@ -13,7 +13,7 @@ export interface TakenMail {
   readonly parsed: Email;
 }
 
-/** What the sink does with a mail: takes it, refuses its recipient or text, keeps silent, or takes it and hangs up. */
+/** The sink accepts a mail, refuses its recipient or text, stays silent, or closes the connection after the mail. */
 export type SinkMode =
   | 'take'
   | { readonly rcpt: number }
@@ -22,10 +22,10 @@ export type SinkMode =
   | 'drop'
   | 'drop untaken';
 
-/** A real mail server that a test can have behave in any way. Ends with the test. */
+/** A real mail server whose behaviour a test chooses. Stopped after the test. */
 export async function startSink({ startTls = false } = {}) {
   const mails: TakenMail[] = [];
-  /** What stood between the angle brackets of each RCPT TO, byte for byte: the server spells addresses anew. */
+  /** The text between the angle brackets of each RCPT TO, byte for byte: the server normalises addresses. */
   const recipients: string[] = [];
   const state: { mode: SinkMode; tries: number } = { mode: 'take', tries: 0 };
   const hangUp = () => {
@@ -36,7 +36,7 @@ export async function startSink({ startTls = false } = {}) {
     authOptional: true,
     disableReverseLookup: true,
     ...(startTls ? pairOf('server') : { disabledCommands: ['STARTTLS'] }),
-    // Local parts that RFC 5321 would have quoted are none of its business.
+    // Accepts local parts that RFC 5321 requires to be quoted.
     lenientAddressParsing: true,
     logger: loggerOf((line) => {
       const [, recipient] = /^RCPT TO:<(.*)>/s.exec(line) ?? [];
@@ -77,9 +77,9 @@ function refusal(responseCode: number): Error {
   return Object.assign(new Error('no'), { responseCode });
 }
 
-/** Hears of each command as it came. */
-function loggerOf(hear: (command: string) => void) {
+/** A logger that passes on each command of the client, byte for byte. */
+function loggerOf(receive: (command: string) => void) {
   const ignore = () => {};
-  const debug = (_: object, from: string, line: unknown) => from === 'C:' && hear(`${line}`);
+  const debug = (_: object, from: string, line: unknown) => from === 'C:' && receive(`${line}`);
   return { level: ignore, trace: ignore, debug, info: ignore, warn: ignore, error: ignore, fatal: ignore };
 }

@@ -4,7 +4,7 @@ import path from 'node:path/posix';
 export interface Import {
   /** A path like `src/errors.ts`, or the name of a package. */
   readonly target: string;
-  /** Whether it is gone at run time. */
+  /** Whether it is removed at run time. */
   readonly isType: boolean;
 }
 
@@ -14,7 +14,7 @@ export interface Source {
   readonly imports: readonly Import[];
 }
 
-/** The files that match, with what they import. Comments are blanked out, so that prose breaks no rule. */
+/** The files that match, with their imports. Comments are blanked out, so that prose breaks no rule. */
 export function readSources(pattern: string): Source[] {
   return globSync(pattern)
     .sort()

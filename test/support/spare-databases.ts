@@ -1,115 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
+import { poolOf } from '../../src/database/autocommit.ts';
+import { type DatabaseOptions, openOrm } from '../../src/database/orm.ts';
 
-/** The template that databases are cloned from: a mark of its schema, and all of its rows. */
-export interface Template {
-  readonly schema: string;
-  /** JSON: for each table that has some, an array of rows. */
-  readonly rows: string;
-}
+/** How many rows may be deleted from a database that is used again: more leave a trace in its files and statistics. */
+const mostRows = 2000;
 
-export const registry = 'create table spare_databases (name text primary key, isolation text not null)';
+const tables = `select relname::text as name from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition order by 1`;
 
-// A part of the schema that was changed since was written by another transaction than in the template, of which every
-// clone is a copy to the byte.
-const schema = `(select md5(string_agg(part, ' ' order by part)) from (
+// Whatever is created or altered is written by another transaction than the rest.
+const schemaMark = `select md5(string_agg(part, ' ' order by part)) as mark from (
     select 'class ' || oid || ' ' || xmin as part from pg_class where oid >= 16384
     union all select 'column ' || attrelid || ' ' || attnum || ' ' || xmin from pg_attribute where attrelid >= 16384
     union all select 'constraint ' || oid || ' ' || xmin from pg_constraint where oid >= 16384
     union all select 'function ' || oid || ' ' || xmin from pg_proc where oid >= 16384
-    union all select 'trigger ' || oid || ' ' || xmin from pg_trigger) parts)`;
+    union all select 'trigger ' || oid || ' ' || xmin from pg_trigger) parts`;
 
-const tables = `select relname::text as name from pg_class
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`;
-
-export async function readTemplate(host: string, database: string): Promise<Template> {
-  const rows: Record<string, unknown> = {};
-  for (const { name } of await ask(host, database, tables)) {
-    const [found] = await ask(host, database, `select jsonb_agg(to_jsonb(t)) as rows from "${name}" t`);
-    if (found!.rows) rows[name as string] = found!.rows;
-  }
-  const [read] = await ask(host, database, `select ${schema} as schema`);
-  return { schema: read!.schema as string, rows: JSON.stringify(rows) };
-}
-
-/** Takes a database that another test has given back. Undefined when there is none. */
-export async function takeSpare(host: string, isolation: string): Promise<string | undefined> {
-  const [spare] = await administer(
-    host,
-    `delete from spare_databases where name =
-       (select name from spare_databases where isolation = '${isolation}' limit 1 for update skip locked) returning name`,
-  );
-  return spare?.name as string | undefined;
-}
-
-/**
- * Gives a database back, as new, over the test's own connection to it, which this ends: cloning one takes some hundred
- * milliseconds, and dropping it as long. One that its rows alone do not make new, or that is still in use, is dropped.
- */
-export async function giveBack(host: string, client: pg.Client, isolation: string, template: Template): Promise<void> {
-  const name = client.database!;
-  const isAsNew = await client.query(renewal(template)).then(
-    () => true,
-    () => false,
-  );
-  await client.end();
-  const end = isAsNew
-    ? `insert into spare_databases values ('${name}', '${isolation}')`
-    : `drop database if exists ${name} with (force)`;
-  await administer(host, end);
-}
-
-/** Fails where the database cannot be made new. Many rows would leave a trace in its files and statistics. */
-const renewal = (template: Template): string => `do $renewal$
-  declare
-    kept jsonb := $rows$${template.rows}$rows$;
-    each text;
-    removed int;
-    total int := 0;
-  begin
-    assert ${schema} = '${template.schema}', 'another schema';
-    -- Who has just hung up is there for a moment longer.
-    for i in 1..40 loop
-      exit when not exists (select from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend');
+// A connection that has just been closed is there for a moment longer. Those of the ORMs that are kept are idle.
+const awaitQuiet = `for i in 1..40 loop
+      exit when not exists (select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+        and backend_type = 'client backend' and not (application_name = 'gatehouse' and state = 'idle'));
       assert i < 40, 'in use';
       perform pg_sleep(0.005);
       perform pg_stat_clear_snapshot();
-    end loop;
-    set local session_replication_role = replica;
-    for each in ${tables} loop
-      execute format('delete from %I', each);
-      get diagnostics removed = row_count;
-      total := total + removed;
-    end loop;
-    assert total < 2000, 'many rows';
-    for each in select jsonb_object_keys(kept) loop
-      execute format('insert into %I select * from jsonb_populate_recordset(null::%1$I, $1)', each) using kept -> each;
-    end loop;
-  end $renewal$`;
+    end loop;`;
 
-async function ask(host: string, database: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ host, user: 'postgres', database });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
+const spares: SpareDatabase[] = [];
+
+/** A database as new: one that another test of this process has given back, or a clone of the template. */
+export async function takeDatabase(host: string, isolation: string): Promise<SpareDatabase> {
+  const index = spares.findIndex((each) => each.isolation === isolation);
+  return index < 0 ? SpareDatabase.clone(host, isolation) : spares.splice(index, 1)[0]!;
+}
+
+/**
+ * A clone of the template that the tests of one process use one after another, with the connections to it: cloning and
+ * dropping a database takes some hundred milliseconds, and a new connection costs PostgreSQL more than most tests do.
+ */
+export class SpareDatabase {
+  readonly name: string;
+  readonly isolation: string;
+  /** The tests' own connection. */
+  readonly client: pg.Client;
+  readonly #host: string;
+  #mark = '';
+  #kept: { readonly orm: MikroORM; readonly options: DatabaseOptions; isLent: boolean }[] = [];
+
+  private constructor(host: string, isolation: string) {
+    this.name = `t_${randomUUID().replaceAll('-', '')}`;
+    this.isolation = isolation;
+    this.#host = host;
+    this.client = new pg.Client({ host, user: 'postgres', database: this.name });
+    this.client.on('error', () => {});
   }
+
+  static async clone(host: string, isolation: string): Promise<SpareDatabase> {
+    const clone = new SpareDatabase(host, isolation);
+    const { name, client } = clone;
+    await administer(host, `create database ${name} template tpl strategy file_copy`);
+    if (isolation) await administer(host, `alter database ${name} set default_transaction_isolation = '${isolation}'`);
+    await client.connect();
+    unref(client);
+    await client.query(`set default_transaction_isolation = 'read committed'`);
+    await client.query(await renewalOf(client));
+    clone.#mark = (await client.query(schemaMark)).rows[0].mark;
+    return clone;
+  }
+
+  get url(): string {
+    return `postgresql://postgres@${encodeURIComponent(this.#host)}:5432/${this.name}`;
+  }
+
+  /** An ORM that an earlier test has used, or a new one. Its `close` gives it back, and closes no connection. */
+  async lendOrm(options: DatabaseOptions): Promise<MikroORM> {
+    const idle = this.#kept.find((each) => !each.isLent && isDeepStrictEqual(each.options, options));
+    if (idle) {
+      idle.isLent = true;
+      return idle.orm;
+    }
+    const orm = await openOrm(this.url, options);
+    const kept = { orm, options, isLent: true };
+    this.#kept.push(kept);
+    orm.close = async () => {
+      const pool = poolOf(orm);
+      // Replicas put a stopwatch of their own before it.
+      delete (pool as { connect?: unknown }).connect;
+      if (pool.idleCount < pool.totalCount || pool.waitingCount > 0) await this.#close(kept.orm);
+      else kept.isLent = false;
+    };
+    return orm;
+  }
+
+  /** Closes the connections that earlier tests have left. */
+  async closeOrms(): Promise<void> {
+    await Promise.all(this.#kept.map(({ orm }) => this.#close(orm)));
+  }
+
+  /** Makes it as new for the next test. One that its rows alone do not make new, or that is still in use, is dropped. */
+  async giveBack(): Promise<void> {
+    const isAsNew = await this.client
+      .query({ name: 'renew', text: 'select pg_temp.renew($1)', values: [this.#mark] })
+      .then(
+        () => true,
+        () => false,
+      );
+    if (isAsNew) return void spares.push(this);
+    await Promise.all([this.closeOrms(), this.client.end()]);
+    await administer(this.#host, `drop database if exists ${this.name} with (force)`);
+  }
+
+  async #close(orm: MikroORM): Promise<void> {
+    this.#kept = this.#kept.filter((each) => each.orm !== orm);
+    Reflect.deleteProperty(orm, 'close');
+    await orm.close(true);
+  }
+}
+
+/** SQL that makes the function which makes the database as it is now, or fails where deleting rows does not. */
+async function renewalOf(client: pg.Client): Promise<string> {
+  const names: string[] = (await client.query(tables)).rows.map(({ name }) => name);
+  const inserts: string[] = [];
+  for (const name of names) {
+    const [{ rows }] = (await client.query(`select jsonb_agg(to_jsonb(t))::text as rows from "${name}" t`)).rows;
+    if (rows)
+      inserts.push(
+        `insert into "${name}" select * from jsonb_populate_recordset(null::"${name}", $rows$${rows}$rows$);`,
+      );
+  }
+  const deletes = names.map(
+    (name) => `delete from "${name}"; get diagnostics removed = row_count; total := total + removed;`,
+  );
+  return `create function pg_temp.renew(mark text) returns void language plpgsql as $renew$
+    declare
+      removed int;
+      total int := 0;
+    begin
+      assert mark = (${schemaMark}), 'another schema';
+      ${awaitQuiet}
+      perform set_config('session_replication_role', 'replica', true);
+      ${deletes.join('\n      ')}
+      assert total < ${mostRows}, 'many rows';
+      ${inserts.join('\n      ')}
+    end $renew$`;
 }
 
 let administrator: Promise<pg.Client> | undefined;
 
 /** Over one connection for all tests of this process, which does not keep it alive. */
-export async function administer(host: string, sql: string): Promise<Record<string, unknown>[]> {
+async function administer(host: string, sql: string): Promise<void> {
   administrator ??= connect(host);
-  return (await (await administrator).query(sql)).rows;
+  await (await administrator).query(sql);
 }
 
 async function connect(host: string): Promise<pg.Client> {
   const client = new pg.Client({ host, user: 'postgres', database: 'postgres' });
-  await client.connect();
   client.on('error', () => {});
+  await client.connect();
+  unref(client);
+  return client;
+}
+
+/** Has a connection not keep the process alive. */
+function unref(client: pg.Client): void {
   // Its types do not know it.
   (client as pg.Client & { unref(): void }).unref();
-  return client;
 }

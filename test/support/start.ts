@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Client, type ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import type { Tracer } from '@opentelemetry/api';
@@ -12,11 +13,10 @@ import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
-import { Ledger } from './checks.ts';
+import { type Check, Ledger } from './checks.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { ada, asService, grace, testEnv } from './people.ts';
-import { send } from './raw-http.ts';
 
 export type Wire = 'grpc' | 'json';
 export const wires = ['grpc', 'json'] as const;
@@ -26,14 +26,16 @@ export interface StartOptions {
   readonly env?: Record<string, string>;
   /** How many replicas share the database. */
   readonly replicas?: number;
+  /** Seconds that the clock of a replica is ahead of the test's. */
+  readonly clockSkew?: (replica: number) => number;
   /** Run innermost, next to the method: see race.ts. */
   readonly inner?: Interceptor[];
-  /** Makes spans of the calls. */
+  /** Creates spans of the calls. */
   readonly tracer?: Tracer;
-  /** Where the replicas find the database, when not straight. */
+  /** The URL of the database for the replicas, when they use a proxy or another cluster. */
   readonly databaseUrl?: (database: TestDatabase) => string;
-  /** Leaves out the checks that a test breaks on purpose. */
-  readonly skipChecks?: readonly ('G2' | 'G5' | 'G7' | 'G9' | 'docs')[];
+  /** Checks that are left out. */
+  readonly skipChecks?: readonly Check[];
 }
 
 export interface Clients {
@@ -44,32 +46,38 @@ export interface Clients {
   readonly health: Client<typeof Health>;
 }
 
+const { config: usual } = readConfig(testEnv);
+
 export type TestService = Awaited<ReturnType<typeof start>>;
 
 /**
- * Starts the whole service, one or more replicas, on an empty database, and hands out real clients for it. When the test
- * has finished, the checks that hold after everything (checks.ts) run, and all is stopped.
+ * Starts the whole service, one or more replicas, on an empty database, and returns real clients for it. When the test
+ * has finished, the checks of checks.ts run, and the replicas stop.
  */
 export async function start(options: StartOptions = {}) {
-  const database = await createDatabase();
   const ledger = new Ledger();
   const time = testClock();
   const { config } = readConfig({ ...testEnv, ...options.env });
+  const { databaseUrl, tracer } = options;
+  const isWarm = !databaseUrl && !tracer && isDeepStrictEqual(config.database, usual.database);
+  const database = await createDatabase({ isWarm });
   const replicas: RunningServer[] = [];
   for (let i = 0; i < (options.replicas ?? 1); i++) {
-    const orm = await openOrm(options.databaseUrl?.(database) ?? database.url, config.database);
+    const orm = isWarm
+      ? await database.lendOrm(config.database)
+      : await openOrm(databaseUrl?.(database) ?? database.url, config.database);
+    const skew = (options.clockSkew?.(i) ?? 0) * 1000;
+    const clock = () => new Date(time.now().getTime() + skew);
     const log = pino({ level: config.logLevel }, { write: (line: string) => ledger.log(line) });
-    replicas.push(
-      await startServer({ config, orm, log, clock: time.now, tracer: options.tracer, inner: options.inner ?? [] }),
-    );
+    replicas.push(await startServer({ config, orm, log, clock, tracer, inner: options.inner ?? [] }));
   }
   const wiring = replicas.map((replica) => wire(replica, ledger));
   const clients = (wire: Wire, replica = 0): Clients => wiring[replica % wiring.length]![wire];
-  /** For calls of methods that are only known at run time. */
+  /** For methods that are known only at run time. */
   const transport = (wire: Wire, replica = 0): Transport => wiring[replica % wiring.length]!.transports[wire];
   onTestFinished(async () => {
     try {
-      for (const { adminPort } of replicas) ledger.metrics.push(await scrapeIfUp(adminPort));
+      for (const { metrics } of replicas) ledger.metrics.push(await metrics.scrape());
       await ledger.check(database, wiring[0]!.grpc.health, options.skipChecks ?? []);
     } finally {
       for (const each of wiring) each.close();
@@ -79,17 +87,7 @@ export async function start(options: StartOptions = {}) {
   return { database, ledger, config, replicas, clients, transport, ...time, ...acquaintances(clients('json')) };
 }
 
-/** Some tests stop their replicas themselves. */
-async function scrapeIfUp(adminPort: number | undefined): Promise<string> {
-  if (adminPort === undefined) return '';
-  const scraped = send(adminPort, { method: 'GET', path: '/metrics' });
-  return scraped.then(
-    ({ text }) => text,
-    () => '',
-  );
-}
-
-/** Things most tests begin with. They go over JSON; what a test is about goes over the wire of its own. */
+/** The first steps of most tests. They use JSON; the calls that a test is about use the wire of the test. */
 function acquaintances({ auth, admin }: Clients) {
   const signIn = async (person: { email: string; password: string } = ada, header: Record<string, string> = {}) => {
     const { user, tokens, session, account } = await auth.signIn(person, { headers: header });
@@ -97,12 +95,12 @@ function acquaintances({ auth, admin }: Clients) {
   };
   return {
     signIn,
-    /** Creates the user and signs them in. */
+    /** Creates a user and signs them in. */
     async welcome(person: { email: string; password: string; name?: string; emailVerified?: boolean } = ada) {
       await admin.createUser(person, asService);
       return signIn(person);
     },
-    /** Somebody who may do what operators may. */
+    /** Creates an operator and signs them in. */
     async operator(person: { email: string; password: string } = grace) {
       const { user } = await admin.createUser(person, asService);
       await admin.updateUser({ userId: user!.id, role: SystemRole.OPERATOR }, asService);
@@ -115,7 +113,7 @@ function acquaintances({ auth, admin }: Clients) {
   };
 }
 
-/** The call options of whoever holds these tokens. */
+/** The call options of a caller with these tokens. */
 export function bearer({ accessToken }: Pick<Tokens, 'accessToken'> | { accessToken: string }) {
   return { headers: { authorization: `Bearer ${accessToken}` } };
 }

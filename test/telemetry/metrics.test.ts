@@ -134,7 +134,7 @@ test('calls in progress are counted, and so are calls refused because of MAX_IN_
 });
 
 test('running and waiting hashes are shown, and their duration', async () => {
-  const env = { HASH_CONCURRENCY: '1', HASH_QUEUE: '3', PASSWORD_HASH_COST: 'm=32768,t=3,p=1' };
+  const env = { HASH_CONCURRENCY: '1', HASH_QUEUE: '3', PASSWORD_HASH_COST: 'm=65536,t=6,p=1' };
   const service = await start({ env });
   const { auth } = service.clients('grpc');
   const signingIn = together(() => auth.signIn(ada), 4);

@@ -5,13 +5,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
 import { createDatabase } from '../support/database.ts';
 import { callEveryMethod } from '../support/methods.ts';
-import { collectSpans } from '../support/otel-sdk.ts';
 import { ada, asService, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { send } from '../support/raw-http.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
+import { collectSpans } from './otel-sdk.ts';
 
 const { spans, provider } = collectSpans();
 const tracer = provider.getTracer('test');
@@ -163,7 +163,7 @@ describe('a process', () => {
 
   test('with the SDK exports traces under its name, and the remaining ones at its end', async () => {
     const { url } = await createDatabase();
-    const NODE_OPTIONS = `--import=${new URL('../support/otel-sdk.ts', import.meta.url)}`;
+    const NODE_OPTIONS = `--import=${new URL('./otel-sdk.ts', import.meta.url)}`;
     const service = await serve({ DATABASE_URL: url, MASTER_KEYS, NODE_OPTIONS, ...collector });
     await service.clients.grpc.admin.createUser(ada, asService);
     expect(await service.end()).toEqual({ code: 0, signal: null });

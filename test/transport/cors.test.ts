@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
+import { logRefusedOrigins } from '../../src/http/refused-origins.ts';
 import { ada, testEnv } from '../support/people.ts';
 import { type RawAnswer, send } from '../support/raw-http.ts';
 import { start, type TestService } from '../support/start.ts';
@@ -38,7 +39,7 @@ test('pages of listed origins may call, with the methods and headers of our clie
       'access-control-allow-origin': origin,
       'access-control-allow-methods': 'GET, POST',
       'access-control-allow-headers':
-        'Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms, Connect-Content-Encoding, Connect-Accept-Encoding, Content-Encoding, Accept-Encoding, X-User-Agent, Authorization, Gatehouse-Project, X-Request-Id',
+        'Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms, Connect-Content-Encoding, Connect-Accept-Encoding, Content-Encoding, Accept-Encoding, X-User-Agent, Authorization, Gatehouse-Project, X-Request-Id, Traceparent, Tracestate, Baggage, Sentry-Trace',
       'access-control-expose-headers': 'X-Request-Id, Retry-After',
       'access-control-max-age': '7200',
       vary: 'Origin',
@@ -56,6 +57,58 @@ test('pages of other origins are not allowed, neither by a preflight nor by a re
   }
   const none = await start();
   expect(corsOf(await preflight(none, app)), 'by default').toEqual({ vary: 'Origin' });
+});
+
+test('in development pages of this machine may ask whatever their port, and in no other environment', async () => {
+  const local = [
+    ...['http://localhost', 'http://localhost:3000', 'http://localhost:5173', 'http://127.0.0.1:8081'],
+    ...['http://[::1]:4200', 'http://localhost:65535'],
+  ];
+  const foreign = [
+    ...['https://localhost:3000', 'http://localhost.evil.example', 'http://evil.example:3000', 'http://localhost:'],
+    ...['http://127.0.0.2:3000', 'http://localhost:3000/', 'http://user@localhost:3000', 'http://sub.localhost:3000'],
+  ];
+  const development = await start({ env: { NODE_ENV: 'development', CORS_ORIGINS: app } });
+  for (const origin of [...local, app])
+    expect((await preflight(development, origin)).headers['access-control-allow-origin'], origin).toBe(origin);
+  for (const origin of foreign)
+    expect(corsOf(await preflight(development, origin)), origin).toEqual({ vary: 'Origin' });
+  const test = await start();
+  for (const origin of local) expect(corsOf(await preflight(test, origin)), origin).toEqual({ vary: 'Origin' });
+});
+
+test('an origin that is refused is a line of the log that names CORS_ORIGINS, not one for each request', async () => {
+  const service = await start({ env });
+  const lines = () =>
+    service.ledger.lines.filter((line) => line.includes('CORS_ORIGINS')).map((line) => JSON.parse(line));
+  await preflight(service, app);
+  await post(service, getMe, { origin: 'http://gatehouse.test' });
+  const { host } = new URL(`http://127.0.0.1:${portOf(service)}`);
+  await post(service, getMe, { origin: `http://${host}` });
+  await post(service, getMe, { origin: 'null' });
+  expect(lines(), 'of our own pages').toEqual([]);
+  for (let n = 0; n < 5; n++) await preflight(service, 'https://new.app.example');
+  await post(service, getMe, { origin: 'https://new.app.example' });
+  await preflight(service, 'null');
+  await preflight(service, '<script>');
+  expect(lines().map(({ level, origin }) => ({ level, origin }))).toEqual([
+    { level: 40, origin: 'https://new.app.example' },
+    { level: 40, origin: 'null' },
+    { level: 40, origin: 'not an origin' },
+  ]);
+});
+
+test('of any number of refused origins ten are logged in a minute', () => {
+  let now = 0;
+  const logged: string[] = [];
+  const warn = ({ origin }: { origin: string }) => logged.push(origin);
+  const report = logRefusedOrigins({ warn } as never, () => now);
+  for (let n = 0; n < 1000; n++) report(`https://a${n}.example`);
+  expect(logged).toHaveLength(10);
+  now = 60_001;
+  report('https://a0.example');
+  expect(logged.at(-1)).toBe('https://a0.example');
+  expect(logged).toHaveLength(11);
 });
 
 test('no header but Origin is read as the origin', async () => {

@@ -1,3 +1,4 @@
+import { type ClientSessionOptions, constants } from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
@@ -34,8 +35,11 @@ test('an unreadable message is an error of the client, with a reason', async () 
     'half a frame': [frame(credentials.subarray(0, 9), { claimed: credentials.length })],
   };
   const before = await service.database.checksums();
-  for (const [what, [body, headers]] of Object.entries(messages))
-    expect(await grpc.call(signIn, body, { ...headers }), what).toMatchObject(malformed);
+  for (const [what, [body, headers]] of Object.entries(messages)) {
+    const answer = await grpc.call(signIn, body, { ...headers });
+    expect(answer, what).toMatchObject(malformed);
+    expect(answer.message, what).toMatch(/^the request could not be read: /);
+  }
   expect(await service.database.checksums()).toEqual(before);
   await service.welcome();
   expect((await grpc.call(signIn, frame(whole, { flag: 1 }), zipped)).code, 'good gzip').toBe(0);
@@ -79,10 +83,36 @@ test('unknown encodings, services and methods are unimplemented', async () => {
     '/constructor/constructor',
     '/__proto__',
   ];
-  // grpc-js responds to these itself.
-  for (const path of paths) expect((await grpc.call(path, frame(credentials))).code, path).toBe(Code.Unimplemented);
+  for (const path of paths)
+    expect(await grpc.call(path, frame(credentials)), path).toMatchObject({
+      code: Code.Unimplemented,
+      reason: 'METHOD_NOT_FOUND',
+      message: 'no such method',
+    });
   for (const type of ['text/plain', 'application/json', 'application/x-www-form-urlencoded', ''])
     expect((await grpc.call(signIn, frame(credentials), { 'content-type': type })).headers[':status'], type).toBe(415);
+});
+
+test('a call with more than 64 KiB of metadata is refused, and the calls beside it go on', async () => {
+  const service = await start();
+  const { as, tokens } = await service.welcome();
+  // As grpc-js does; Node's own client sends no more than 64 KiB.
+  const grpc = clientOf(service, { maxSendHeaderBlockLength: Number.MAX_SAFE_INTEGER });
+  const bearer = { authorization: `Bearer ${tokens.accessToken}` };
+  const metadata = (count: number, each: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, '~'.repeat(each)]));
+  const release = await service.database.hold('lock table users in access exclusive mode');
+  const neighbour = grpc.call(getMe, frame(), bearer);
+  const tooMuch = [metadata(20, 4000), metadata(2, 40_000), metadata(10, 7000), metadata(120, 600)];
+  const answers = await Promise.all(tooMuch.map((each) => grpc.call(getMe, frame(), { ...bearer, ...each })));
+  await release();
+  const { NGHTTP2_ENHANCE_YOUR_CALM: resetBy } = constants;
+  for (const answer of answers) expect(answer).toMatchObject({ code: undefined, resetBy });
+  expect((await neighbour).code).toBe(0);
+  expect((await grpc.call(getMe, frame(), { ...bearer, ...metadata(10, 6000) })).code, 'almost as much').toBe(0);
+  expect(grpc.session.destroyed).toBe(false);
+  expect(grpc.session.remoteSettings.maxHeaderListSize).toBe(65_536);
+  await service.clients('grpc').auth.getMe({}, as);
 });
 
 test('headers that claim an identity are ignored', async () => {
@@ -130,8 +160,8 @@ test('a response has the request id of the request if that is valid, or else a n
   expect(strange.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-function clientOf({ replicas }: TestService): RawGrpc {
-  const client = new RawGrpc(replicas[0]!.grpcPort);
+function clientOf({ replicas }: TestService, options?: ClientSessionOptions): RawGrpc {
+  const client = new RawGrpc(replicas[0]!.grpcPort, options);
   onTestFinished(() => client.close());
   return client;
 }

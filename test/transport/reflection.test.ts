@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import { create, createFileRegistry, fromBinary, getOption, hasOption } from '@bufbuild/protobuf';
+import { create, createFileRegistry, fromBinary, getOption, hasOption, toJson } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { createClient } from '@connectrpc/connect';
+import { ConnectError, createClient } from '@connectrpc/connect';
 import { expect, test } from 'vitest';
 import { Access, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { ServerReflection, type ServerReflectionResponse } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
@@ -22,6 +22,7 @@ test.each(['grpc-v1', 'grpc-v1alpha'])(
     const listed = await buf('', '--list-services');
     for (const each of services) expect(listed.out).toContain(each.typeName);
     expect(listed.out).toContain('grpc.health.v1.Health');
+    expect(listed.out).toContain('grpc.reflection.v1.ServerReflection');
     const me = await buf(
       '/gatehouse.v1.AuthService/GetMe',
       '-H',
@@ -54,6 +55,44 @@ test.each(['grpc-v1', 'grpc-v1alpha'])(
     expect(JSON.parse(checked.out)).toEqual({ status: 'SERVING' });
   },
 );
+
+test.each([
+  ['v1', ServerReflection],
+  ['v1alpha', ServerReflectionAlpha],
+])('a client that knows nothing but reflection %s can read why a call was refused', async (_, reflection) => {
+  const service = await start();
+  const { auth } = service.clients('grpc');
+  const error = await auth.signIn({ email: '' }).catch((thrown: unknown) => ConnectError.from(thrown));
+  const details = (error as ConnectError).details as IncomingDetail[];
+  const ask = reflectionOf(service, reflection as typeof ServerReflection);
+  const replies = await ask(details.map(({ type }) => ({ case: 'fileContainingSymbol', value: type })));
+  const read = details.map(({ type, value }, index) => {
+    const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: filesOf(replies[index]!) }));
+    const schema = registry.getMessage(type)!;
+    return toJson(schema, fromBinary(schema, value));
+  });
+  expect(read).toMatchObject([
+    { reason: 'INVALID_ARGUMENT', domain: 'gatehouse' },
+    { fieldViolations: [{ field: 'email' }, { field: 'password' }] },
+  ]);
+  const [own] = await ask([{ case: 'fileContainingSymbol', value: reflection.typeName }]);
+  expect(filesOf(own!).at(-1)!.name).toBe(reflection.file.proto.name);
+});
+
+// buf curl prints details as base64, whatever reflection says: it knows only the types that it was built with.
+const hasGrpcurl = spawnSync('grpcurl', ['-version']).status === 0;
+if (!hasGrpcurl) console.warn('NOT TRIED: reflection with grpcurl, because it is not on this machine');
+
+test.runIf(hasGrpcurl)('grpcurl prints the reason of a refusal, and describes reflection', async () => {
+  const { replicas } = await start();
+  const grpcurl = (...args: string[]) => run(args, 'grpcurl');
+  const address = `127.0.0.1:${replicas[0]!.grpcPort}`;
+  const signIn = ['-plaintext', '-d', '{"email":"ada@example.org","password":"wrong"}', address];
+  const refused = await grpcurl('-format-error', ...signIn, 'gatehouse.v1.AuthService/SignIn');
+  expect(JSON.parse(refused.err).details).toMatchObject([{ reason: 'INVALID_CREDENTIALS', domain: 'gatehouse' }]);
+  const described = await grpcurl('-plaintext', address, 'describe', 'grpc.reflection.v1.ServerReflection');
+  expect(described.out).toContain('rpc ServerReflectionInfo');
+});
 
 test('buf curl calls the gateway by the Connect protocol, with the protos as its schema', async () => {
   const service = await start();
@@ -164,6 +203,12 @@ async function* stream<T>(each: readonly T[]): AsyncGenerator<T> {
   yield* each;
 }
 
+/** A detail of an error as it came over the wire. */
+interface IncomingDetail {
+  readonly type: string;
+  readonly value: Uint8Array;
+}
+
 /** The files of a response, each after the files that it imports. */
 function filesOf({ messageResponse: { case: kind, value } }: ServerReflectionResponse): FileDescriptorProto[] {
   if (kind !== 'fileDescriptorResponse') throw new Error(`no files: ${kind}`);
@@ -196,8 +241,11 @@ function bufCurl({ replicas }: TestService, path: string, ...args: string[]) {
   ]);
 }
 
-async function run(args: string[]): Promise<{ out: string; err: string; code: number }> {
-  const running = promisify(execFile)('node_modules/.bin/buf', args, { timeout: 15_000 });
+async function run(
+  args: string[],
+  program = 'node_modules/.bin/buf',
+): Promise<{ out: string; err: string; code: number }> {
+  const running = promisify(execFile)(program, args, { timeout: 15_000 });
   return running.then(
     ({ stdout, stderr }) => ({ out: stdout, err: stderr, code: 0 }),
     ({ stdout, stderr, code }) => ({ out: stdout, err: stderr, code }),

@@ -13,7 +13,7 @@ export const ids = {
 export const texts = {
   accessToken: 'eyJhbGciOiJFUzI1NiIsImtpZCI6Ik5...',
   refreshToken: 'AgEBmsXQfT57QZxVL2qOTRuQAZrF0IoSfAaz0W4Pmifn...',
-  linkToken: 'ghot_q3Rv8mZk1XcT5bN7uYwE0pLdJhGfS2aA',
+  linkToken: 'ghot_AZrd8mZkcXSFtTfu5jBE0q3Rv8mZk1XcT5bN7uYwE0pLdJhGfS2aAx9K',
   nonce: 'mJ2k9Q0vTzYb7wLx4cRfHs',
   inviteCode: 'ghi_Zt5vQ8nLr2XwKc7bYp1MdGfHs3JaE6uT',
   referralCode: 'ref-k7m2xq9d4tnw5yhb',
@@ -44,8 +44,9 @@ function session(method: string, kind = 'SESSION_KIND_WEB') {
 const justNow = { createTime: time, role: 'SYSTEM_ROLE_ENGINEER' };
 
 /**
- * What the fields of responses hold in the examples, by message and field. Absent from an example: undefined. Fields
- * without a value here show the default of their type; strings and numbers must have one.
+ * The values of fields in the example responses, by message and field, with a service before them where a field is set in
+ * its responses only. A field whose value is undefined is absent from the examples. Fields without a value show the default
+ * of their type; strings and numbers must have one.
  */
 export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.id': ids.user,
@@ -62,6 +63,10 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.pending_email': '',
   'User.account_id': '',
   'User.account_role': undefined,
+  'User.app_metadata': undefined,
+  'User.user_metadata': undefined,
+  'AdminService User.app_metadata': { plan: 'team' },
+  'AdminService User.user_metadata': { theme: 'dark' },
 
   'gatehouse.v1.Session': session('password'),
   'gatehouse.v1.AuthenticationMethod': { method: 'password', time },
@@ -110,8 +115,9 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'AccountInvite.expire_time': '2026-12-05T09:30:00Z',
   'AccountInvite.accept_time': undefined,
   'AccountInvite.revoke_time': undefined,
-  'CreateAccountInviteResponse.account_invite_code': texts.inviteCode,
-  'CreateAccountInviteResponse.link': `https://app.example.org/invite?account_invite_code=${texts.inviteCode}`,
+  // The caller of the example is a user.
+  'CreateAccountInviteResponse.account_invite_code': '',
+  'CreateAccountInviteResponse.link': '',
   'CreateAccountInviteResponse.mailed': true,
   'Usage.usage': '125',
   'Usage.limit': '5000',

@@ -25,6 +25,11 @@ export const ofCredentials = {
     retry: 'no',
     action: 'Call Refresh, then repeat the call with the new access token.',
   },
+  TOKEN_SUPERSEDED: {
+    when: 'The session was renewed after the access token was issued: by ChangePassword, or by the registration of a guest.',
+    retry: 'no',
+    action: 'Use the tokens of the ChangePassword or Register response. If they are lost, sign in again.',
+  },
   SESSION_EXPIRED: {
     when: 'The session was idle for longer than its idle timeout, or has reached its maximum lifetime.',
     retry: 'no',
@@ -52,9 +57,9 @@ export const ofCredentials = {
       'Discard the tokens and sign in again. If it recurs, check that the client stores the new refresh token before it uses the new access token.',
   },
   REFRESH_TOKEN_SUPERSEDED: {
-    when: 'ChangePassword gave the session new tokens. The session goes on with those.',
+    when: 'ChangePassword, or Register for a guest, gave the session new tokens. The session goes on with those.',
     retry: 'no',
-    action: 'Use the tokens of the ChangePassword response. If they are lost, sign in again.',
+    action: 'Use the tokens of the ChangePassword or Register response. If they are lost, sign in again.',
   },
   CURRENT_PASSWORD_INCORRECT: {
     when: 'The current password is wrong.',

@@ -71,7 +71,7 @@ function reasonsFrom(rules: Policy, isReadOnly: boolean): string[] {
   const takesUsers = rules.access === Access.USER || rules.access === Access.ADMIN;
   return [
     ...(rules.access === Access.PUBLIC ? [] : ['AUTHENTICATION_REQUIRED']),
-    ...['TOKEN_INVALID', 'TOKEN_EXPIRED', 'SESSION_EXPIRED', 'SESSION_REVOKED'],
+    ...['TOKEN_INVALID', 'TOKEN_EXPIRED', 'TOKEN_SUPERSEDED', 'SESSION_EXPIRED', 'SESSION_REVOKED'],
     ...['PROJECT_MISMATCH', 'CALLER_NOT_ALLOWED'],
     ...(isReadOnly || rules.admitsImpersonation ? [] : ['IMPERSONATION_NOT_ALLOWED']),
     ...(takesUsers && !rules.admitsGuests ? ['GUEST_NOT_ALLOWED'] : []),

@@ -3,7 +3,7 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { nameOf } from './contract.ts';
 import { isReadOnly, policyOf } from './method-errors.ts';
 
-/** Who may call a method, in words. */
+/** The callers that a method admits, in words. */
 export function callersOf(method: DescMethod): string {
   const rules = policyOf(method);
   const age = Number(rules.maxAuthenticationAge?.seconds ?? 0) / 60;

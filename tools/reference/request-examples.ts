@@ -19,6 +19,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AuthService.GetEmailVerificationStatus': {},
   'AuthService.SendVerificationEmail': { email: signIn.email },
   'AuthService.VerifyEmail': { token: texts.linkToken },
+  'AuthService.RejectRegistration': { token: texts.linkToken },
   'AuthService.ConfirmEmailChange': { token: texts.linkToken },
   'AuthService.RequestMagicLink': { email: signIn.email, clientNonce: texts.nonce },
   'AuthService.SignInWithMagicLink': {
@@ -78,7 +79,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AdminService.UpdateSettings': { settings: { signUp: false }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] },
   'AdminService.ListSigningKeys': {},
   'AdminService.RotateSigningKey': {},
-  'AdminService.RevokeSigningKey': { kid: texts.keyId },
+  'AdminService.RevokeSigningKey': { signingKeyId: texts.keyId },
   'AdminService.ListAuditEvents': { userId: user, startTime: '2026-11-01T00:00:00Z', pageSize: 50 },
   'AdminService.CreateInviteCode': { assignedPlan: 'team', trialDurationDays: 30, lifetime: '2592000s' },
   'AdminService.ListInviteCodes': { pageSize: 50 },

@@ -19,7 +19,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iq8DCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIrwBChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiFAoSR2V0U2V0dGluZ3NSZXF1ZXN0InYKEUV4dGVybmFsUHJvdmlkZXJzEg4KBmdvb2dsZRgBIAEoCBIOCgZnaXRodWIYAiABKAgSDQoFYXp1cmUYAyABKAgSDgoGZ2l0bGFiGAQgASgIEhEKCWJpdGJ1Y2tldBgFIAEoCBIPCgdkaXNjb3JkGAYgASgIIqUCChNHZXRTZXR0aW5nc1Jlc3BvbnNlEjEKCGV4dGVybmFsGAEgASgLMh8uZ2F0ZWhvdXNlLnYxLkV4dGVybmFsUHJvdmlkZXJzEhYKDmRpc2FibGVfc2lnbnVwGAIgASgIEhoKEm1haWxlcl9hdXRvY29uZmlybRgDIAEoCBIUCgxzbXNfcHJvdmlkZXIYBCABKAkSEwoLbWZhX2VuYWJsZWQYBSABKAgSHwoXYW5vbnltb3VzX3VzZXJzX2VuYWJsZWQYBiABKAgSIgoaZW1haWxfdmVyaWZpY2F0aW9uX2VuYWJsZWQYByABKAgSGgoSbWFnaWNfbGlua19lbmFibGVkGAggASgIEhsKE3Bhc3N3b3JkX21pbl9sZW5ndGgYCSABKAUqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIyjQ4KC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDElgKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhOKtRgPCAE4BVoJCAoQMhg8IOgHEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWAoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiDYq1GAkIAjIDCNgEOAoSaQoOQ2hhbmdlUGFzc3dvcmQSIy5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiDIq1GAgIAhgBOAVABRJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRKMAQoaR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXMSLy5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0GjAuZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2UiC5ACAYq1GAQIATh4EnwKFVNlbmRWZXJpZmljYXRpb25FbWFpbBIqLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0GisuZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgDEl4KC1ZlcmlmeUVtYWlsEiAuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBohLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgKEnMKEkNvbmZpcm1FbWFpbENoYW5nZRInLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlIgqKtRgGCAEgATgKEmsKEFJlcXVlc3RNYWdpY0xpbmsSJS5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QaJi5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIgiKtRgECAE4AxJ+ChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSISirUYDggBOApaCAgFEDIYHiA8El8KC0dldFNldHRpbmdzEiAuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVxdWVzdBohLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1Jlc3BvbnNlIguQAgGKtRgECAE4eEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIqgBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABIrEBChBSZWdpc3RlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIq8BCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJPChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIg4KDEdldE1lUmVxdWVzdCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iq8DCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIrwBChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiFAoSR2V0U2V0dGluZ3NSZXF1ZXN0InYKEUV4dGVybmFsUHJvdmlkZXJzEg4KBmdvb2dsZRgBIAEoCBIOCgZnaXRodWIYAiABKAgSDQoFYXp1cmUYAyABKAgSDgoGZ2l0bGFiGAQgASgIEhEKCWJpdGJ1Y2tldBgFIAEoCBIPCgdkaXNjb3JkGAYgASgIIqUCChNHZXRTZXR0aW5nc1Jlc3BvbnNlEjEKCGV4dGVybmFsGAEgASgLMh8uZ2F0ZWhvdXNlLnYxLkV4dGVybmFsUHJvdmlkZXJzEhYKDmRpc2FibGVfc2lnbnVwGAIgASgIEhoKEm1haWxlcl9hdXRvY29uZmlybRgDIAEoCBIUCgxzbXNfcHJvdmlkZXIYBCABKAkSEwoLbWZhX2VuYWJsZWQYBSABKAgSHwoXYW5vbnltb3VzX3VzZXJzX2VuYWJsZWQYBiABKAgSIgoaZW1haWxfdmVyaWZpY2F0aW9uX2VuYWJsZWQYByABKAgSGgoSbWFnaWNfbGlua19lbmFibGVkGAggASgIEhsKE3Bhc3N3b3JkX21pbl9sZW5ndGgYCSABKAUqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIygA8KC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDElgKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhOKtRgPCAE4BVoJCAoQMhg8IOgHEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJPCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSINkAIBirUYBggCEAEYARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWAoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiDYq1GAkIAjIDCNgEOAoSaQoOQ2hhbmdlUGFzc3dvcmQSIy5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiDIq1GAgIAhgBOAVABRJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRKMAQoaR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXMSLy5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0GjAuZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2UiC5ACAYq1GAQIATh4EnwKFVNlbmRWZXJpZmljYXRpb25FbWFpbBIqLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0GisuZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgDEl4KC1ZlcmlmeUVtYWlsEiAuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBohLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgKEnEKElJlamVjdFJlZ2lzdHJhdGlvbhInLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIgiKtRgECAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSfgoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiEoq1GA4IATgKWggIBRAyGB4gPBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
 
 /**
  * Request message for Register.
@@ -50,7 +50,8 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
   name: string;
 
   /**
-   * Optional. The code of an account invitation for this email address. Case-sensitive.
+   * Optional. The code of an account invitation for this email address. Case-sensitive. A code from the mail to the
+   * address verifies it.
    *
    * @generated from field: string account_invite_code = 4;
    */
@@ -85,7 +86,8 @@ export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
   user?: User | undefined;
 
   /**
-   * The tokens of the user's first session. Absent if the email address has to be verified first.
+   * The tokens of the user's first session, or of the renewed session of a guest. Absent if the email address has to be
+   * verified before the user may sign in, and without AUTO_CONFIRM_EMAIL for a user who was no guest.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
@@ -711,6 +713,42 @@ export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__P
   messageDesc(file_gatehouse_v1_auth, 25);
 
 /**
+ * Request message for RejectRegistration.
+ *
+ * @generated from message gatehouse.v1.RejectRegistrationRequest
+ */
+export type RejectRegistrationRequest = Message<"gatehouse.v1.RejectRegistrationRequest"> & {
+  /**
+   * Required. The token of the second link in the verification mail, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RejectRegistrationRequest.
+ * Use `create(RejectRegistrationRequestSchema)` to create a new message.
+ */
+export const RejectRegistrationRequestSchema: GenMessage<RejectRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 26);
+
+/**
+ * Response message for RejectRegistration.
+ *
+ * @generated from message gatehouse.v1.RejectRegistrationResponse
+ */
+export type RejectRegistrationResponse = Message<"gatehouse.v1.RejectRegistrationResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RejectRegistrationResponse.
+ * Use `create(RejectRegistrationResponseSchema)` to create a new message.
+ */
+export const RejectRegistrationResponseSchema: GenMessage<RejectRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 27);
+
+/**
  * Request message for ConfirmEmailChange.
  *
  * @generated from message gatehouse.v1.ConfirmEmailChangeRequest
@@ -729,7 +767,7 @@ export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChange
  * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
  */
 export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 26);
+  messageDesc(file_gatehouse_v1_auth, 28);
 
 /**
  * Response message for ConfirmEmailChange.
@@ -744,7 +782,7 @@ export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChang
  * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
  */
 export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 27);
+  messageDesc(file_gatehouse_v1_auth, 29);
 
 /**
  * Request message for RequestMagicLink.
@@ -775,7 +813,7 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
  * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
  */
 export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 28);
+  messageDesc(file_gatehouse_v1_auth, 30);
 
 /**
  * Response message for RequestMagicLink. The same for every email address.
@@ -790,7 +828,7 @@ export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkRes
  * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
  */
 export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 29);
+  messageDesc(file_gatehouse_v1_auth, 31);
 
 /**
  * The code of a mail, with the nonce of the client that requested it.
@@ -825,7 +863,7 @@ export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
  * Use `create(MailedCodeSchema)` to create a new message.
  */
 export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 30);
+  messageDesc(file_gatehouse_v1_auth, 32);
 
 /**
  * Request message for SignInWithMagicLink.
@@ -860,7 +898,7 @@ export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLi
  * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
  */
 export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 31);
+  messageDesc(file_gatehouse_v1_auth, 33);
 
 /**
  * Response message for SignInWithMagicLink.
@@ -902,7 +940,7 @@ export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicL
  * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
  */
 export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 32);
+  messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
  * Request message for GetSettings.
@@ -917,7 +955,7 @@ export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 33);
+  messageDesc(file_gatehouse_v1_auth, 35);
 
 /**
  * The external identity providers of the service.
@@ -973,7 +1011,7 @@ export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
  * Use `create(ExternalProvidersSchema)` to create a new message.
  */
 export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 34);
+  messageDesc(file_gatehouse_v1_auth, 36);
 
 /**
  * Response message for GetSettings.
@@ -1050,7 +1088,7 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 35);
+  messageDesc(file_gatehouse_v1_auth, 37);
 
 /**
  * What ChangePassword does with the session that makes the call.
@@ -1066,7 +1104,8 @@ export const CurrentSession = {
   UNSPECIFIED: 0,
 
   /**
-   * The session keeps its id and gets new tokens, which the response contains. Its older refresh tokens are refused.
+   * The session keeps its id and gets new tokens, which the response contains. Its older access tokens
+   * are refused with TOKEN_SUPERSEDED, its older refresh tokens with REFRESH_TOKEN_SUPERSEDED.
    *
    * @generated from enum value: CURRENT_SESSION_ROTATE = 1;
    */
@@ -1105,11 +1144,13 @@ export const AuthService: GenService<{
    * With `account_invite_code` the user joins that account. Otherwise the user owns a new account, with the plan of
    * `invite_code` or, without one, with a trial. A registration that fails leaves invitations and codes unused.
    *
-   * With the access token of a guest, the guest becomes the new user: the user id and the sessions stay the same.
+   * With the access token of a guest, the guest becomes the new user and keeps the user id. The session of the access
+   * token goes on with the tokens of the response. All older tokens of that session are superseded, and the other
+   * sessions of the guest are revoked.
    *
    * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it, a
-   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL the sessions of a guest
-   * who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
+   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL and without
+   * AUTO_CONFIRM_EMAIL, all sessions of a guest who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
    * address was free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and
    * an invite code is used either way.
    *
@@ -1140,6 +1181,10 @@ export const AuthService: GenService<{
    * An unknown email address and a wrong password give the same error after the same time. An access token in the
    * request is ignored: a guest who signs in to an existing user stays as they are. A user who has signed in before is
    * notified by mail if both the network address and the program are new to them.
+   *
+   * A user has at most SESSIONS_PER_USER sessions, 200 by default and 1,000 at most. A sign-in beyond that revokes another
+   * session: an expired one first, then the oldest of those that were never refreshed, then the least recently refreshed
+   * one. The session that was refreshed last is kept.
    *
    * Failed attempts are limited as `Policy.failure_limits` says. Attempts from unknown networks cannot lock out a user
    * who signs in from a network where they have a session. RequestMagicLink and RequestPasswordReset still work while
@@ -1274,8 +1319,8 @@ export const AuthService: GenService<{
   /**
    * Sets a new password with the token of a password reset link.
    *
-   * All sessions of the user are revoked, and the email address is verified. If the new password is refused, the token
-   * stays valid.
+   * All sessions of the user are revoked, and the email address is verified. If it was not verified before, everything is
+   * removed that SignInWithMagicLink removes then. If the new password is refused, the token stays valid.
    *
    * Errors:
    * - TOKEN_REQUIRED: `token` is empty.
@@ -1283,6 +1328,7 @@ export const AuthService: GenService<{
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
    * - RESET_TOKEN_INVALID: The token was not issued by this service.
    * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AuthService.ResetPassword
@@ -1342,6 +1388,24 @@ export const AuthService: GenService<{
     output: typeof VerifyEmailResponseSchema;
   },
   /**
+   * Removes a registration whose email address is not verified, with the token of the second link in the verification
+   * mail: the owner of the address did not register. Its sessions are revoked, and the address is free again.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - EMAIL_ALREADY_VERIFIED: The email address was verified, or an operator has changed it since.
+   * - CANNOT_DEMOTE_SELF: The user is an operator.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.RejectRegistration
+   */
+  rejectRegistration: {
+    methodKind: "unary";
+    input: typeof RejectRegistrationRequestSchema;
+    output: typeof RejectRegistrationResponseSchema;
+  },
+  /**
    * Changes the email address of a user to their pending one, verified, with the token of the link in the mail.
    *
    * If the request carries an access token, the token of the link must belong to the same user.
@@ -1377,8 +1441,10 @@ export const AuthService: GenService<{
   /**
    * Signs a user in with the token of a sign-in link, or with the code in the same mail, and creates a session at AAL1.
    *
-   * Either of the two uses up both. If the email address was never verified before, it is now, and the password and all
-   * earlier sessions of the user are removed: they may belong to somebody who registered an address that is not theirs.
+   * Either of the two uses up both. If the email address was not verified before, it is now, and what may stem from
+   * somebody who registered an address that is not theirs is removed: the password, the sessions, the name and the
+   * profile, invitations that the user made, members who joined the accounts of the user, and the memberships of the user
+   * by invitations that were not mailed to this address. Memberships that a backend gave stay.
    *
    * A code allows five attempts, and failed attempts are limited as `Policy.failure_limits` says. After too many wrong
    * codes, every code for the address is rejected. The link in the same mail still works.

@@ -42,6 +42,8 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * - AUTHENTICATION_REQUIRED: The request carries no credential.
  * - TOKEN_INVALID: The access token or the service key is not valid.
  * - TOKEN_EXPIRED: The access token has expired.
+ * - TOKEN_SUPERSEDED: The access token was issued before its session was renewed: by a password change, or by the
+ *   registration of a guest.
  * - SESSION_EXPIRED: The session of the access token has expired.
  * - SESSION_REVOKED: The session of the access token was revoked, or its user was deleted or banned.
  * - PROJECT_MISMATCH: The `gatehouse-project` header names another project than the credential.
@@ -58,7 +60,7 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  */
 export type Policy = Message<"gatehouse.v1.Policy"> & {
   /**
-   * Who may call the method. The other fields narrow or widen this.
+   * The callers that the method admits. The other fields narrow or widen this.
    *
    * @generated from field: gatehouse.v1.Access access = 1;
    */
@@ -72,7 +74,7 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
   admitsGuests: boolean;
 
   /**
-   * Admits users who must change their password first. Only with ACCESS_USER.
+   * Admits users who must change their password first. Only with ACCESS_USER or `optional_bearer`.
    *
    * @generated from field: bool admits_password_change_required = 3;
    */
@@ -194,7 +196,7 @@ export const FailureLimitsSchema: GenMessage<FailureLimits> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_policy, 1);
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */
@@ -238,7 +240,7 @@ export const Access = {
 } as const;
 
 /**
- * Who may call a method.
+ * The callers that a method admits.
  *
  * @generated from enum gatehouse.v1.Access
  */

@@ -5,27 +5,33 @@ import { faultOf } from '../../database/sqlstate.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { cancelMails } from '../../mail/mail.ts';
-import { caller, change } from '../../rpc/context.ts';
+import { anyCaller, change, type UserCaller } from '../../rpc/context.ts';
 import { emailKey } from '../../user/email.ts';
 import { mayActAt } from '../../user/user.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { mayGrant, type Role } from '../membership.ts';
 import { inviteToMessage, roleOf } from '../message.ts';
+import { requireVerifiedMailbox } from '../verified-mailbox.ts';
 import { AccountInvite, type InviteDraft, isPending, pendingLimit } from './invite.ts';
 
 export function createAccountInvite(deps: AccountDeps): AccountMethods['createAccountInvite'] {
-  const { now, messages } = deps;
+  const { now, messages, outbox } = deps;
   return async ({ accountId, email, role }, context) => {
-    const { projectId, userId: inviterId } = caller(context);
-    const draft = { projectId, accountId, email, role: roleOf(role), inviterId };
+    const inviting = anyCaller(context);
+    const { projectId } = inviting;
+    const inviterId = inviting.kind === 'user' ? inviting.userId : null;
+    // Attack: a member who receives the code could register the invited address with it.
+    const byMailOnly = inviterId !== null && !outbox.isOff;
+    const draft = { projectId, accountId, email, role: roleOf(role), inviterId, byMailOnly };
     const { invite, code, mailed } = await change(context, async (em) => {
-      const created = await createInvite(em, draft, now());
+      const inviter = inviting.kind === 'user' ? await admitInviter(em, deps, inviting, draft) : undefined;
+      const created = await createInvite(em, draft, inviter, now());
       const mailed = await enqueueMail(deps, em, created, now());
       audit(em, context, { action: 'account.invite' }, now());
       return { ...created, mailed };
     });
-    const link = messages.invitationLink(code);
-    return { invite: inviteToMessage(invite), accountInviteCode: code, link, mailed };
+    const shown = byMailOnly ? {} : { accountInviteCode: code, link: messages.invitationLink(code) };
+    return { invite: inviteToMessage(invite), ...shown, mailed };
   };
 }
 
@@ -36,19 +42,48 @@ interface Inviter {
   /** The inviter's name. */
   readonly inviter: string;
   readonly locale: string;
+  readonly emailVerifiedAt: Date | null;
   readonly mayAct: boolean;
 }
 
 // The rows are locked until the transaction ends. So the pending invitations of an account are counted by one call at a
 // time, and nobody invites while they are being removed, demoted or banned. RemoveMember, too, locks the user's row last.
-const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountId' | 'inviterId'> & { now: Date }>(
+const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountId'> & { inviterId: string; now: Date }>(
   'inviter_lock',
   `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale,
-     ${mayActAt('u')} as "mayAct"
-   from memberships m join accounts a on a.id = m.account_id join users u on u.id = m.user_id
+     u.email_verified_at as "emailVerifiedAt", ${mayActAt('u')} as "mayAct"
+   from memberships m join accounts a on a.id = m.account_id join users u on u.id = :inviterId
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :inviterId
    for no key update of m, a for key share of u`,
 );
+
+/** Throws unless the user may invite into the account in this role. */
+async function admitInviter(
+  em: EntityManager,
+  deps: AccountDeps,
+  { projectId, userId }: UserCaller,
+  { accountId, role }: InviteDraft,
+): Promise<Inviter> {
+  const at = deps.now();
+  const [inviter] = await lockInviter(em, { projectId, accountId, inviterId: userId, now: at });
+  if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
+  if (!inviter.mayAct) throw new Refusal('SESSION_REVOKED');
+  if (!mayGrant(inviter.role, role)) throw new Refusal('ROLE_NOT_SUFFICIENT');
+  await requireVerifiedMailbox(em, deps, { projectId, ...inviter });
+  return inviter;
+}
+
+const lockAccount = statement<{ account: string }, Pick<InviteDraft, 'projectId' | 'accountId'>>(
+  'invited_account_lock',
+  'select name as account from accounts where project_id = :projectId and id = :accountId for no key update',
+);
+
+/** For an invitation of a backend, which the account itself makes. */
+async function accountAsInviter(em: EntityManager, { projectId, accountId }: InviteDraft) {
+  const [found] = await lockAccount(em, { projectId, accountId });
+  if (!found) throw new Refusal('ACCOUNT_NOT_FOUND');
+  return { account: found.account, inviter: found.account, locale: '' };
+}
 
 interface Room {
   /** Invitations of the account that are pending and not expired. */
@@ -93,12 +128,14 @@ interface CreatedInvite {
   readonly locale: string;
 }
 
-async function createInvite(em: EntityManager, draft: InviteDraft, now: Date): Promise<CreatedInvite> {
-  const { projectId, accountId, email, role } = draft;
-  const [inviter] = await lockInviter(em, { ...draft, now });
-  if (!inviter) throw new Refusal('ACCOUNT_NOT_FOUND');
-  if (!inviter.mayAct) throw new Refusal('SESSION_REVOKED');
-  if (!mayGrant(inviter.role, role)) throw new Refusal('ROLE_NOT_SUFFICIENT');
+async function createInvite(
+  em: EntityManager,
+  draft: InviteDraft,
+  admitted: Inviter | undefined,
+  now: Date,
+): Promise<CreatedInvite> {
+  const { projectId, accountId, email } = draft;
+  const inviter = admitted ?? (await accountAsInviter(em, draft));
   const [room] = await makeRoom(em, { projectId, accountId, emailKey: emailKey(email), now });
   if (room!.members > 0) throw new Refusal('ALREADY_A_MEMBER');
   if (room!.pending >= pendingLimit) throw new Refusal('ACCOUNT_INVITE_LIMIT_REACHED');

@@ -19,7 +19,10 @@ const AccountInviteTable = defineEntity({
     email: p.string().length(254),
     emailKey: p.string().length(320),
     role: p.string().length(16).$type<Role>(),
-    inviterId: () => p.manyToOne(User).mapToPk().fieldName('inviter_id'),
+    // Null for an invitation of a backend.
+    inviterId: () => p.manyToOne(User).mapToPk().fieldName('inviter_id').nullable().deleteRule('no action'),
+    // Null for an invitation of the version before, whose inviter was given the code.
+    byMailOnly: p.boolean().nullable(),
     createdAt: p.datetime(3),
     expiresAt: p.datetime(3),
     usedAt: p.datetime(3).nullable(),
@@ -50,7 +53,10 @@ export interface InviteDraft {
   readonly accountId: string;
   readonly email: string;
   readonly role: Role;
-  readonly inviterId: string;
+  /** Null for a backend. */
+  readonly inviterId: string | null;
+  /** Whether nobody but the invited address is given the code. */
+  readonly byMailOnly: boolean;
 }
 
 /** How long an invitation can be accepted. */

@@ -25,6 +25,11 @@ export type Admission =
   /** Undefined where no code was needed. */
   | { readonly code: TakenCode | undefined };
 
+/** Whether the new user has shown that they read the mail to their address. */
+export function provesMailbox(admission: Admission): boolean {
+  return 'invite' in admission && admission.invite.provesMailbox;
+}
+
 /** How a new user comes to an account: into an existing one by invitation, or as the owner of a new one. */
 export class Joining {
   readonly #rules: JoiningRules;

@@ -9,6 +9,8 @@ import { hashCode, isPending } from './invite.ts';
 /** An invitation that the current transaction has taken. */
 export interface TakenInvite {
   readonly id: string;
+  /** The code left the service only in the mail to the invited address: it proves that its user reads that mailbox. */
+  readonly provesMailbox: boolean;
 }
 
 interface Presented {
@@ -24,9 +26,9 @@ const take = statement<TakenInvite, Presented>(
      update account_invites i set used_at = :now
      where i.project_id = :projectId and i.code_hash = :codeHash and i.email_key = :emailKey
        and ${isPending('i')} and i.expires_at > :now
-     returning i.id
+     returning i.id, i.by_mail_only
    ), cancelled as (${cancelMails('taken', ':now')})
-   select id from taken`,
+   select id, by_mail_only is true as "provesMailbox" from taken`,
 );
 
 const look = statement<{ used: boolean; revoked: boolean; expired: boolean }, Omit<Presented, 'emailKey'>>(
@@ -57,10 +59,14 @@ export async function takeAccountInvite(
 const accept = statement<{ id: string }, { inviteId: string; userId: string; membershipId: string; now: Date }>(
   'account_invite_accept',
   `with accepted as (
-     update account_invites set accepted_by = :userId where id = :inviteId returning project_id, account_id, role
+     update account_invites set accepted_by = :userId where id = :inviteId
+     returning project_id, account_id, role, inviter_id, email_key, by_mail_only
    ), joined as (
-     insert into memberships (id, project_id, account_id, user_id, role, created_at)
-     select :membershipId, project_id, account_id, :userId, role, :now from accepted
+     insert into memberships (id, project_id, account_id, user_id, role, joined_by, mailed_to, created_at)
+     select :membershipId, project_id, account_id, :userId, role,
+       case when inviter_id is null and by_mail_only is not true then 'service' else 'invite' end,
+       case when by_mail_only then email_key end, :now
+     from accepted
      on conflict (project_id, account_id, user_id) do nothing returning account_id
    ), entered as (
      update users set current_account_id = joined.account_id from joined where users.id = :userId

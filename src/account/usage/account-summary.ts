@@ -3,7 +3,7 @@ import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { type ShownAccount, shownColumns, shownTables } from '../shown-account.ts';
-import { isSubscribed, type Quotas, quotaOf, referralsOfUser, subjectOfUser } from './quota.ts';
+import { isSubscribed, type Quotas, quotaOf, referralsSql, subjectSql } from './quota.ts';
 import { countOf, type UsageState } from './usage.ts';
 
 /** The account that a user is in and their usage, as JSON from the database: times are texts. */
@@ -19,24 +19,26 @@ export interface AccountSummary {
 }
 
 /**
- * SQL of an AccountSummary, for statements that have the user's id. SignIn reads it in the statement that writes the
- * session, without another round trip.
+ * SQL of an AccountSummary, for statements with the user's id as a parameter. SignIn reads it in the statement that writes
+ * the session, without another round trip.
  */
 export function accountSummaryOf(userId: string): string {
   return `(select jsonb_build_object(
        'account', (select to_jsonb(shown) from (
          select ${shownColumns} from ${shownTables}
-         where m.project_id = u.project_id and m.account_id = u.current_account_id and m.user_id = u.id) shown),
-       'isGuest', u.is_anonymous, 'createdAt', u.created_at, 'referrals', ${referralsOfUser},
+         where m.project_id = u.project_id and m.account_id = u.current_account_id
+           and m.user_id = ${userId}) shown),
+       'isGuest', u.is_anonymous, 'createdAt', u.created_at, 'referrals', ${referralsSql(userId)},
        'used', c.used::text, 'resetsAt', c.resets_at)
-     from users u left join usage_counters c on c.project_id = u.project_id and c.subject = ${subjectOfUser}
+     from users u left join usage_counters c
+       on c.project_id = u.project_id and c.subject = ${subjectSql(userId)}
      where u.id = ${userId} and u.deleted_at is null)`;
 }
 
 const read = statement<{ summary: AccountSummary | null }, { projectId: string; userId: string }>(
   'account_summary',
-  `select ${accountSummaryOf('any_user.id')} as summary from users any_user
-   where any_user.project_id = :projectId and any_user.id = :userId`,
+  `select ${accountSummaryOf(':userId')} as summary from users
+   where project_id = :projectId and id = :userId`,
 );
 
 /** Throws USER_NOT_FOUND. */

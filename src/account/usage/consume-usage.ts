@@ -2,9 +2,10 @@ import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { autocommit } from '../../rpc/context.ts';
+import { type HeldState, holdCaller, requireLive } from '../../session/caller-lock.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { usageToMessage } from '../message.ts';
-import { type Quotas, quotaOfUser, requireUsage } from './quota.ts';
+import { type Quotas, quotaOfUser, requireUsage, subjectSql } from './quota.ts';
 import { keyOf, readUsage, type Subject, subjectOf, type UsageState } from './usage.ts';
 
 export function consumeUsage({ now, usage }: AccountDeps): AccountMethods['consumeUsage'] {
@@ -35,13 +36,23 @@ async function consume(on: Autocommit, wanted: Wanted, quotas: Quotas, now: Date
 }
 
 async function take(on: Autocommit, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
-  const [row] =
-    'userId' in subject
-      ? await takeOfUser(on, { ...subject, ...quotas, amount, now })
-      : await takeOfFingerprint(on, { ...counterOf(subject), anonymous: quotas.anonymous, amount, now });
+  const row = await takeRow(on, { subject, amount }, quotas, now);
   if (!row) return undefined;
   const { used, quota, isSubscribed, resetsAt } = row;
   return { used: BigInt(used), limit: BigInt(quota), isSubscribed, resetsAt };
+}
+
+async function takeRow(on: Autocommit, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
+  if (!('userId' in subject)) {
+    const { anonymous } = quotas;
+    return (await takeOfFingerprint(on, { ...counterOf(subject), anonymous, amount, now }))[0];
+  }
+  const { projectId, userId, sessionId } = subject;
+  const taking = { projectId, userId, ...quotas, amount, now };
+  if (!sessionId) return (await takeOfUser(on, taking))[0];
+  const [row] = await takeOfCaller(on, { ...taking, sessionId });
+  requireLive(row!.state);
+  return row!.used === null ? undefined : (row as Taken);
 }
 
 interface Counter {
@@ -71,15 +82,33 @@ interface Taking {
   readonly now: Date;
 }
 
+/** SQL of the write, with further tables and conditions. */
+const takeFrom = (tables: string, condition: string) =>
+  `update usage_counters c set used = c.used + :amount
+   from (${quotaOfUser}) q${tables}
+   where c.project_id = q.project_id and c.subject = ${subjectSql(':userId')} and c.resets_at > :now
+     and (q.subscribed or c.used + :amount <= q.quota)${condition}
+   returning c.used, c.resets_at as "resetsAt", q.quota, q.subscribed as "isSubscribed"`;
+
 // Hot. The condition is in the write, on the newest version of the row: of parallel calls exactly as many pass as the quota
 // has room for.
 const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userId: string }>(
   'usage_consume_user',
-  `update usage_counters c set used = c.used + :amount
-   from (${quotaOfUser}) q
-   where c.project_id = q.project_id and c.subject = q.subject and c.resets_at > :now
-     and (q.subscribed or c.used + :amount <= q.quota)
-   returning c.used, c.resets_at as "resetsAt", q.quota, q.subscribed as "isSubscribed"`,
+  takeFrom('', ''),
+);
+
+/** Without a counter when nothing was taken. */
+type TakenOfCaller = { [Column in keyof Taken]: Taken[Column] | null } & { readonly state: HeldState | null };
+
+// Hot. The same for a user who calls: nothing is taken with a session that was revoked meanwhile.
+const takeOfCaller = statement<
+  TakenOfCaller,
+  Taking & Quotas & { projectId: string; userId: string; sessionId: string }
+>(
+  'usage_consume_caller',
+  `with ${holdCaller(':userId')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
+   select own.state, taken.used, taken."resetsAt", taken.quota, taken."isSubscribed"
+   from (select 1) one left join own on true left join taken on true`,
 );
 
 const takeOfFingerprint = statement<Taken, Taking & Counter & Pick<Quotas, 'anonymous'>>(

@@ -38,22 +38,24 @@ export const quotaSql = ({ isGuest, status, referrals }: Record<keyof QuotaBasis
   `case when ${isGuest} then :anonymous::int8
      else case when ${isSubscribedSql(status)} then :paid::int8 else :free::int8 end + :bonus::int8 * ${referrals} end`;
 
-/** SQL of the number of referrals of the user `u`, on either side. Six at most. */
-export const referralsOfUser = `((select count(*) from referrals r where r.referrer_id = u.id)
-       + (select count(*) from referrals r where r.referred_id = u.id))`;
+/** SQL of the number of referrals of a user, on either side. Six at most. */
+export const referralsSql = (userId: string) =>
+  `((select count(*) from referrals r where r.referrer_id = ${userId})
+       + (select count(*) from referrals r where r.referred_id = ${userId}))`;
 
-/** SQL of the subject under which the usage of the user `u` is counted. */
-export const subjectOfUser = `('user:' || u.id)`;
+/** SQL of the subject under which the usage of a user is counted. */
+export const subjectSql = (userId: string) => `('user:' || ${userId}::uuid)`;
 
 /**
  * SQL of a user's quota at this moment: one row, none for a user who does not exist. An account raises the quota of its
  * members only, so the membership is read even though the user's row names an account.
  */
-export const quotaOfUser = `select u.project_id, ${subjectOfUser} as subject, u.created_at,
+export const quotaOfUser = `select u.project_id, u.created_at,
        ${isSubscribedSql('s.status')} as subscribed,
-       ${quotaSql({ isGuest: 'u.is_anonymous', status: 's.status', referrals: referralsOfUser })} as quota
+       ${quotaSql({ isGuest: 'u.is_anonymous', status: 's.status', referrals: referralsSql(':userId') })} as quota
      from users u
-       left join memberships m on m.project_id = u.project_id and m.account_id = u.current_account_id and m.user_id = u.id
+       left join memberships m on m.project_id = u.project_id and m.account_id = u.current_account_id
+         and m.user_id = :userId
        left join subscriptions s on s.account_id = m.account_id
      where u.project_id = :projectId and u.id = :userId and u.deleted_at is null`;
 

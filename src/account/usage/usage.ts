@@ -6,7 +6,7 @@ import { Refusal } from '../../errors.ts';
 import { Project } from '../../project/project.ts';
 import { anyCaller } from '../../rpc/context.ts';
 import { nextReset } from './month.ts';
-import { type Quotas, quotaOfUser } from './quota.ts';
+import { type Quotas, quotaOfUser, subjectSql } from './quota.ts';
 
 const UsageCounterTable = defineEntity({
   name: 'UsageCounter',
@@ -26,9 +26,10 @@ const UsageCounterTable = defineEntity({
 export class UsageCounter extends UsageCounterTable.class {}
 UsageCounterTable.setClass(UsageCounter);
 
-/** Whose usage is counted. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
+/** The subject of a usage counter. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
-  | { readonly projectId: string; readonly userId: string }
+  /** With the session of a user who calls for themselves, which has to be live. */
+  | { readonly projectId: string; readonly userId: string; readonly sessionId?: string }
   | { readonly projectId: string; readonly fingerprint: string };
 
 type NamedSubject = { case: 'userId' | 'fingerprint'; value: string } | { case: undefined; value?: undefined };
@@ -39,7 +40,7 @@ export function subjectOf(named: NamedSubject, context: HandlerContext): Subject
   const { projectId } = caller;
   if (caller.kind === 'user') {
     if (named.case) throw new Refusal('CALLER_NOT_ALLOWED');
-    return { projectId, userId: caller.userId };
+    return { projectId, userId: caller.userId, sessionId: caller.sessionId };
   }
   if (!named.case) throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'subject', description: 'required' }] });
   return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
@@ -83,7 +84,8 @@ interface CounterOfUser {
 const readOfUser = statement<CounterOfUser, Quotas & { projectId: string; userId: string }>(
   'usage_of_user',
   `select c.used, c.resets_at as "resetsAt", q.created_at as "createdAt", q.quota, q.subscribed
-   from (${quotaOfUser}) q left join usage_counters c on c.project_id = q.project_id and c.subject = q.subject`,
+   from (${quotaOfUser}) q left join usage_counters c
+     on c.project_id = q.project_id and c.subject = ${subjectSql(':userId')}`,
 );
 
 const readOfFingerprint = statement<Counter, { projectId: string; subject: string }>(
@@ -100,7 +102,7 @@ export async function readUsage(
   now: Date,
 ): Promise<SeenUsage> {
   if ('userId' in subject) {
-    const [row] = await readOfUser(on, { ...subject, ...quotas });
+    const [row] = await readOfUser(on, { projectId: subject.projectId, userId: subject.userId, ...quotas });
     if (!row) throw new Refusal('USER_NOT_FOUND');
     const anchor = new Date(row.createdAt);
     return { limit: BigInt(row.quota), isSubscribed: row.subscribed, anchor, ...countOf(row, anchor, now) };

@@ -32,6 +32,11 @@ export const verifyEmail = confirmation(
   ({ auth }, token) => auth.verifyEmail({ token }),
 );
 
+export const rejectRegistration = confirmation(
+  (words) => words.rejectRegistration,
+  ({ auth }, token) => auth.rejectRegistration({ token }),
+);
+
 export const confirmEmailChange = confirmation(
   (words) => words.confirmEmailChange,
   ({ auth }, token) => auth.confirmEmailChange({ token }),

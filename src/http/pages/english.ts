@@ -9,6 +9,14 @@ export const english: Words = {
     doneTitle: 'Your address is verified',
     done: 'You can close this page and return to the application.',
   },
+  rejectRegistration: {
+    title: 'Remove this registration',
+    text: (site) =>
+      `Someone registered at ${site} with the e-mail address that this link was sent to. If this was not you, remove the registration. If it was you, close this page. Nothing will change.`,
+    button: 'This was not me',
+    doneTitle: 'The registration is removed',
+    done: 'Nobody can sign in with it any longer. You can close this page.',
+  },
   confirmEmailChange: {
     title: 'Confirm your new e-mail address',
     text: (site) =>
@@ -64,6 +72,10 @@ export const english: Words = {
     taken: {
       title: 'This address is taken',
       text: 'It now belongs to another user. Your own address has not changed.',
+    },
+    verified: {
+      title: 'This address is in use',
+      text: 'The address has been verified or was set by the operators, so this link can no longer remove it. If you did not do this, contact the operators.',
     },
     foreign: {
       title: 'This came from another page',

@@ -9,6 +9,14 @@ export const german: Words = {
     doneTitle: 'Ihre Adresse ist bestätigt',
     done: 'Sie können diese Seite schließen und in der Anwendung weitermachen.',
   },
+  rejectRegistration: {
+    title: 'Registrierung löschen',
+    text: (site) =>
+      `Bei ${site} hat sich jemand mit der Adresse registriert, an die dieser Link ging. Wenn Sie das nicht waren, löschen Sie die Registrierung. Wenn doch, schließen Sie diese Seite: Dann geschieht nichts.`,
+    button: 'Das war ich nicht',
+    doneTitle: 'Die Registrierung ist gelöscht',
+    done: 'Niemand kann sich mehr damit anmelden. Sie können diese Seite schließen.',
+  },
   confirmEmailChange: {
     title: 'Neue E-Mail-Adresse bestätigen',
     text: (site) =>
@@ -64,6 +72,10 @@ export const german: Words = {
     taken: {
       title: 'Diese Adresse ist vergeben',
       text: 'Sie gehört inzwischen zu einem anderen Konto. Ihre bisherige Adresse bleibt, wie sie ist.',
+    },
+    verified: {
+      title: 'Diese Adresse ist in Gebrauch',
+      text: 'Sie wurde bestätigt oder von den Betreibern gesetzt, deshalb kann dieser Link sie nicht mehr löschen. Wenn Sie das nicht waren, wenden Sie sich an die Betreiber.',
     },
     foreign: {
       title: 'Das kam von einer anderen Seite',

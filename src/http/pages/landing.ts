@@ -5,7 +5,7 @@ import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
-import { confirmEmailChange, verifyEmail } from './confirmation.ts';
+import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
@@ -27,6 +27,7 @@ export interface LandingOptions {
 
 const pages: ReadonlyMap<string, Page> = new Map([
   ['/verify-email', verifyEmail],
+  ['/reject-registration', rejectRegistration],
   ['/confirm-email-change', confirmEmailChange],
   ['/reset-password', passwordReset],
   ['/magic-link', forTheApplication('magicLink')],

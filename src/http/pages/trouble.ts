@@ -13,6 +13,8 @@ const troubles: Partial<Record<Reason, readonly [status: number, trouble: Troubl
   VERIFICATION_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
   RESET_TOKEN_USED_OR_EXPIRED: [410, 'dead'],
   EMAIL_ALREADY_REGISTERED: [409, 'taken'],
+  EMAIL_ALREADY_VERIFIED: [409, 'verified'],
+  CANNOT_DEMOTE_SELF: [409, 'verified'],
   OVER_REQUEST_RATE_LIMIT: [429, 'limited'],
   CALLER_NOT_ALLOWED: [403, 'foreign'],
   MALFORMED_REQUEST: [400, 'unreadable'],

@@ -16,6 +16,7 @@ interface Notice {
 /** All texts of the pages in one language. */
 export interface Words {
   readonly verifyEmail: Deed;
+  readonly rejectRegistration: Deed;
   readonly confirmEmailChange: Deed;
   readonly resetPassword: Deed & {
     readonly account: string;
@@ -35,4 +36,13 @@ export interface Words {
 }
 
 /** The kinds of errors that a reader has to distinguish. */
-export type Trouble = 'incomplete' | 'invalid' | 'dead' | 'taken' | 'foreign' | 'unreadable' | 'limited' | 'failed';
+export type Trouble =
+  | 'incomplete'
+  | 'invalid'
+  | 'dead'
+  | 'taken'
+  | 'verified'
+  | 'foreign'
+  | 'unreadable'
+  | 'limited'
+  | 'failed';

@@ -46,7 +46,8 @@ export function traceTransactions(tracer: Tracer): Interceptor {
   return (next) => (req) => {
     const work = req.contextValues.get(kWork);
     if (work) {
-      const change: typeof work.change = (closure) => inSpan(tracer, 'transaction', {}, () => work.change(closure));
+      const change: typeof work.change = (closure, locks) =>
+        inSpan(tracer, 'transaction', {}, () => work.change(closure, locks));
       req.contextValues.set(kWork, Object.create(work, { change: { value: change } }));
     }
     return next(req);

@@ -20,7 +20,7 @@ export async function run(command: string, args: readonly string[], cwd = '.'): 
 export type Consumer = Awaited<ReturnType<typeof installPackage>>;
 
 /**
- * Builds and packs the SDK, and installs the tarball into a project of its own, made from test/support/consumer. Without npm and
+ * Builds and packs the SDK, and installs the tarball into a project of its own, made from test/sdk/consumer. Without npm and
  * the registry: what the tarball depends on, and nothing else, is linked to where we have it ourselves.
  */
 export async function installPackage() {
@@ -28,7 +28,7 @@ export async function installPackage() {
   const at = (...names: string[]) => path.join(directory, ...names);
   await run('node', ['tools/build-sdk.ts', at('dist')]);
   const [{ filename }] = JSON.parse(await run('npm', ['pack', '--json', '--pack-destination', directory, at('dist')]));
-  cpSync('test/support/consumer', at('app'), { recursive: true });
+  cpSync('test/sdk/consumer', at('app'), { recursive: true });
   writeFileSync(at('app/package.json'), JSON.stringify({ name: 'app', type: 'module', private: true }));
   const installed = at('app/node_modules/gatehouse');
   mkdirSync(installed, { recursive: true });

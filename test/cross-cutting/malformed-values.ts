@@ -2,21 +2,21 @@ import { type DescField, ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { DurationSchema, StructSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 
-/** Stands in every bad value, so that an answer that quotes one is found out. */
+/** Part of every bad value, so that a response that quotes one is found. */
 export const canary = 'kestrel-4711';
 
 /** A bad value of one field. */
 export interface Bad {
   readonly what: string;
-  /** For JSON the text that stands behind the field's name, for protobuf the bytes of the field, its tag included. */
+  /** For JSON the text of the value, for protobuf the bytes of the field, its tag included. */
   readonly bytes: Buffer;
-  /** What it is refused with: INVALID_ARGUMENT naming the field, MALFORMED_REQUEST, or REQUEST_TOO_LARGE. */
+  /** Refused with REQUEST_TOO_LARGE; other bad values with INVALID_ARGUMENT naming the field, or MALFORMED_REQUEST. */
   readonly isTooLarge?: true;
 }
 
 const uuids = ['', 'not-a-uuid', '00000000-0000-0000-0000-00000000000', '{00000000-0000-7000-8000-000000000001}', '1'];
 const controls = ['\u0000', '\u0001', '\u0009', '\u000a', '\u001f', '\u007f', '\u0080', '\u0085', '\u009f', '\ufffd'];
-/** Refused in what may be shown. */
+/** Refused in texts that are shown to people. */
 const unseen = [
   ...['\u00ad', '\u061c', '\u200b', '\u200e', '\u200f', '\ufeff'],
   ...['\u202a', '\u202b', '\u202c', '\u202d', '\u202e', '\u2066', '\u2067', '\u2068', '\u2069'],
@@ -209,7 +209,7 @@ export function badProtobuf(field: DescField, sample: string): Bad[] {
 
 type Kind = keyof typeof wrongTypesOf;
 
-/** Throws for a field of a kind that has no bad values here yet. */
+/** Throws for a field of a kind without bad values in this file. */
 function kindOf(field: DescField): Kind {
   if (field.fieldKind === 'enum') return 'choice';
   if (field.fieldKind === 'message' && field.message.typeName === DurationSchema.typeName) return 'duration';
@@ -221,7 +221,7 @@ function kindOf(field: DescField): Kind {
   if (field.fieldKind === 'message' && field.message.typeName === StructSchema.typeName) return 'map';
   if (field.fieldKind === 'message') return 'record';
   if (field.fieldKind === 'list') return 'list';
-  throw new Error(`malformed.ts knows no bad values of ${field}`);
+  throw new Error(`malformed-values.ts has no bad values of ${field}`);
 }
 
 function isUuid(field: DescField): boolean {

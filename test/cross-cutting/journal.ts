@@ -1,39 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect } from 'vitest';
-import { reasonOf } from './refusal.ts';
-import type { Clients } from './start.ts';
+import { reasonOf } from '../support/refusal.ts';
+import type { Clients } from '../support/start.ts';
 
 export interface Entry {
   /** The address that was registered. */
   readonly email: string;
   readonly outcome: 'acked' | 'refused' | 'unknown';
   readonly reason: string | undefined;
-  /** Milliseconds until the answer. */
+  /** Milliseconds until the response. */
   readonly took: number;
 }
 
 interface Chain {
   readonly sessionId: string;
-  /** Refreshes that were answered. */
+  /** Refreshes that succeeded. */
   refreshes: number;
   token: string;
 }
 
 type Query = <Row extends object>(sql: string) => Promise<Row[]>;
 
-// Of these the service says that nothing has happened.
+// With these reasons the service says that it has done nothing.
 const harmless = ['SERVER_BUSY', 'SHUTTING_DOWN', 'TRY_AGAIN'];
 const uncertain = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Internal, Code.Unknown, Code.Aborted];
 
 /**
- * A load of writers, each of whom registers people and refreshes their tokens, and notes what was promised. Afterwards
- * the database must hold what was acknowledged, nothing of what was refused, and no half of anything: the oracle of
- * section 4.1 of the security contract.
+ * A load of writers. Each registers users, refreshes their tokens and records the outcomes. Afterwards the database
+ * must hold every acknowledged write, no refused one, and none in part.
  */
 export class Journal {
   readonly entries: Entry[] = [];
-  /** Of the calls that failed, those that must never fail: a refresh that was refused for good. */
+  /** Refreshes that were refused for good, which must not happen. */
   readonly lost: string[] = [];
   readonly #chains: Chain[] = [];
   readonly #writers: Promise<void>[] = [];
@@ -94,7 +93,7 @@ export class Journal {
     }
   }
 
-  /** Refreshes as a good client does: again and again with the same token until there is an answer. */
+  /** Refreshes as a client should: with the same token until a call succeeds. */
   async #refresh(sessions: Clients['sessions'], chain: Chain): Promise<void> {
     while (!this.#isOver) {
       try {
@@ -116,7 +115,7 @@ export class Journal {
       left join lateral (select count(*) as n from sessions where user_id = u.id) s on true
       left join lateral (select count(*) as n from audit_events where user_id = u.id and action = 'auth.register') a on true`);
     const there = new Map(rows.map(({ email, parts }) => [email, parts]));
-    expect(new Set(there.values()), 'what is there is there with all its parts').toEqual(new Set(['t 1 1']));
+    expect(new Set(there.values()), 'every user has all parts').toEqual(new Set(['t 1 1']));
     const of = (outcome: Entry['outcome']) => this.entries.filter((each) => each.outcome === outcome);
     expect(
       of('acked').filter(({ email }) => !there.has(email)),
@@ -124,22 +123,22 @@ export class Journal {
     ).toEqual([]);
     expect(
       of('refused').filter(({ email }) => there.has(email)),
-      'refused and done',
+      'refused and written',
     ).toEqual([]);
     expect(there.size).toBeLessThanOrEqual(of('acked').length + of('unknown').length);
     await this.#checkChains(query);
   }
 
   async #checkChains(query: Query): Promise<void> {
-    expect(this.lost, 'refreshes that were refused').toEqual([]);
+    expect(this.lost, 'refused refreshes').toEqual([]);
     const rows = await query<{ id: string; generation: number; revoked: boolean }>(
       `select id, generation, revoked_at is not null as revoked from sessions`,
     );
     const sessions = new Map(rows.map((each) => [each.id, each]));
     for (const { sessionId, refreshes } of this.#chains) {
       const session = sessions.get(sessionId);
-      expect(session, 'a session whose tokens were handed out').toMatchObject({ revoked: false });
-      // One more when the last answer was lost, and the writer was stopped before it could ask again.
+      expect(session, 'a session whose tokens were returned').toMatchObject({ revoked: false });
+      // One more when the last response was lost, and the writer was stopped before the retry.
       expect([refreshes, refreshes + 1]).toContain(session!.generation);
     }
   }

@@ -9,14 +9,14 @@ import pg from 'pg';
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 
 export const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-embedded-'));
-chmodSync(root, 0o755); // ordinary users have directories of their own in it
+chmodSync(root, 0o755); // it contains directories of ordinary users
 export const template = path.join(root, 'template');
 const apps = new Set<ChildProcess>();
 let directories = 0;
 
 export const newDirectory = () => path.join(root, `${++directories}-data`);
 
-/** As if Gatehouse had run there before; saves the second that initdb takes. */
+/** A directory with a cluster in it: initdb takes a second. */
 export function usedDirectory(): string {
   const dir = newDirectory();
   execFileSync('cp', ['-a', template, dir]);
@@ -38,7 +38,7 @@ export async function query(url: string, sql: string): Promise<Record<string, un
   }
 }
 
-/** A connection that the server may well drop. */
+/** A connection that the server may close. */
 export async function connect(url: string): Promise<pg.Client & { processID: number }> {
   const client = new pg.Client(url) as pg.Client & { processID: number };
   client.on('error', () => {});
@@ -94,7 +94,7 @@ export const processesOf = (dir: string) =>
     .split('\n')
     .filter((line) => line.includes(dir));
 
-/** Kills what is left, and returns it. */
+/** Kills the processes that are left, and returns them. */
 export async function cleanUp(): Promise<string[]> {
   for (const app of apps) app.kill('SIGKILL');
   await until(() => processesOf(root).length === 0).catch(() => {});
@@ -103,7 +103,7 @@ export async function cleanUp(): Promise<string[]> {
   return left;
 }
 
-/** Whether we are root, and the user nobody can read the file. Says so loudly when only the second is missing. */
+/** Whether we are root and the user nobody can read the file. Prints a warning when only the second is missing. */
 export function nobodyMayRead(file: string): boolean {
   if (process.getuid?.() !== 0) return false;
   const { status } = spawnSync('setpriv', ['--reuid=nobody', '--regid=nogroup', '--clear-groups', 'cat', file]);

@@ -3,7 +3,7 @@ import { context, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { type ReadableSpan, type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 
-/** Keeps the spans that have ended. Asynchronous work below a span finds it from here on. */
+/** Collects the spans that have ended, and enables the propagation of spans to asynchronous work. */
 export function collectSpans() {
   const spans: ReadableSpan[] = [];
   const processor: SpanProcessor = {
@@ -17,8 +17,8 @@ export function collectSpans() {
 }
 
 /**
- * Stands in for the package `@opentelemetry/sdk-node`, which is none of our dependencies, in processes that run with
- * `--import` of this file. Sends nothing anywhere: at the end it prints the names of the spans.
+ * Replaces the package `@opentelemetry/sdk-node`, which we do not depend on, in processes that run with `--import` of
+ * this file. Exports nothing: at its end it prints the names of the spans.
  */
 export class NodeSDK {
   readonly #options: object;

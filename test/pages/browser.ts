@@ -2,17 +2,17 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import type { TestService } from './start.ts';
+import type { TestService } from '../support/start.ts';
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-/** Where a Chromium is on this machine. */
+/** The path of a Chromium on this machine. */
 export const installedBrowser = (process.env.PATH ?? '')
   .split(path.delimiter)
   .flatMap((folder) => names.map((name) => path.join(folder, name)))
   .find((file) => existsSync(file));
 
-/** Small, as a telephone's. */
+/** The size of a small phone. */
 const viewport = { width: 360, height: 640 };
 
 /**
@@ -31,24 +31,24 @@ export async function openBrowser({ replicas }: TestService, options: BrowserCon
   page.on('console', (message) => complaints.push(message.text()));
   page.on('pageerror', (error) => complaints.push(error.message));
   onTestFinished(() => {
-    // A refused form is an answer with an error's status, which browsers note.
+    // The response to a refused form has an error status, which browsers report.
     const severe = complaints.filter((each) => !/^Failed to load resource: .*status of 4\d\d/.test(each));
     if (severe.length > 0) throw new Error(`the browser complains: ${severe.join('\n')}`);
   });
   return page;
 }
 
-/** What has the focus, as `tag#id`. */
+/** The focused element as `tag#id`. */
 export function focusOf(page: Page): Promise<string> {
   return page.evaluate('document.activeElement.tagName.toLowerCase() + "#" + document.activeElement.id');
 }
 
-/** By how much the page is wider than the screen. */
+/** The pixels by which the page is wider than the screen. */
 export function overflowOf(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 }
 
-/** The contrast of an element's text with what is behind it (WCAG 2.2, 1.4.3). */
+/** The contrast of an element's text with its background (WCAG 2.2, 1.4.3). */
 export async function contrastOf(page: Page, selector: string): Promise<number> {
   const colors: string[] = await page.locator(selector).evaluate((element) => {
     const { getComputedStyle } = globalThis as never as { getComputedStyle(of: unknown): Record<string, string> };

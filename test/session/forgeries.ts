@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { jws, low, mirrored, partsOf, resign, withKey } from './forge.ts';
-import type { TestService } from './start.ts';
+import { jws, low, mirrored, partsOf, resign, withKey } from '../support/forge.ts';
+import type { TestService } from '../support/start.ts';
 
 type Forgeries = Record<string, string>;
 
@@ -93,6 +93,7 @@ function claims(service: TestService, token: string): Forgeries {
     nbf: [now + 60, later, `${now}`, null],
     jti: [undefined, null, 7],
     sub: [undefined, null, 7, '', 'not-a-uuid', { $ne: '' }],
+    token_epoch: [undefined, null, '0', -1, 0.5, 1e300, [0], true],
     session_id: [undefined, null, 7, '', 'not-a-uuid', "' or 1=1 --", ['a']],
   };
   return Object.fromEntries(
@@ -105,7 +106,7 @@ function claims(service: TestService, token: string): Forgeries {
   );
 }
 
-/** TOK-18: what is no ES256 signature of ours, although some verifiers take it for one. */
+/** Not an ES256 signature of ours, although some verifiers accept it as one. */
 function signatures(service: TestService, token: string): Forgeries {
   const { header, claims } = partsOf(token);
   const key = service.replicas[0]!.ring.signer().privateKey;
@@ -138,13 +139,13 @@ function signatures(service: TestService, token: string): Forgeries {
   };
 }
 
-/** TOK-01, -09: the same bytes in other letters, and less or more than a token. */
+/** Other spellings of the same bytes, and more or less than a token: a token has exactly one spelling. */
 function spellings(token: string): Forgeries {
   const [head, body, signature] = token.split('.') as [string, string, string];
-  const userMail = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   // 64 bytes take 86 letters, whose last four bits mean nothing.
-  const last = userMail[userMail.indexOf(signature.at(-1)!) ^ 1]!;
-  const cut = [1, 2, 3, 4, 10, 40, 85, 86].map((n) => [`${n} userMail less`, token.slice(0, -n)]);
+  const last = letters[letters.indexOf(signature.at(-1)!) ^ 1]!;
+  const cut = [1, 2, 3, 4, 10, 40, 85, 86].map((n) => [`${n} letters less`, token.slice(0, -n)]);
   return {
     ...Object.fromEntries(cut),
     'other bits where none count': `${head}.${body}.${signature.slice(0, -1)}${last}`,

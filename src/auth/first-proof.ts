@@ -1,0 +1,48 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { revokeInvitesBy } from '../account/invites/revoke-account-invite.ts';
+import { endUnprovenMemberships } from '../account/unproven-memberships.ts';
+import { audit } from '../audit/event.ts';
+import { voidFor } from '../one-time/token.ts';
+import { revokeSessions } from '../session/revocation.ts';
+import type { User } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+
+/** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
+const lockedPassword = '*';
+
+interface Proof {
+  readonly user: User;
+  /** The same transaction has written a new password. */
+  readonly hasNewPassword?: boolean;
+}
+
+/**
+ * Marks the address as verified, for everything that signs a user in, or lets them choose a password, because they read
+ * the mail to it. The caller holds the lock on the user's row.
+ *
+ * Attack: until this first proof anybody may have registered the address and be waiting for its owner to use the account.
+ * So the first proof removes what was set before it: password, sessions, profile, pending changes, one-time values,
+ * invitations, and whom the user shares accounts with. What a backend decided stays: the role, memberships that it gave,
+ * and app_metadata. VerifyEmail is no first proof: its caller may be the one who registered.
+ */
+export async function firstProof(
+  em: EntityManager,
+  { joining }: Pick<AuthDeps, 'joining'>,
+  { user, hasNewPassword = false }: Proof,
+  context: HandlerContext,
+  now: Date,
+): Promise<void> {
+  if (user.emailVerifiedAt) return;
+  user.emailVerifiedAt = now;
+  if (user.passwordHash && !hasNewPassword) user.passwordHash = lockedPassword;
+  user.mustChangePassword = false;
+  user.pendingEmail = null;
+  user.clearProfile();
+  user.updatedAt = now;
+  await revokeSessions(em, { userId: user.id }, 'mailbox_proved', now);
+  await voidFor(em, user.id, now);
+  await revokeInvitesBy(em, user.id, now);
+  for (const userId of await endUnprovenMemberships(em, joining, user, now))
+    audit(em, context, { action: 'account.member_remove', userId }, now);
+}

@@ -1,0 +1,67 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type pg from 'pg';
+
+/** A call that may leave while it waits for a connection. */
+interface Waiter {
+  readonly signal: AbortSignal;
+  /** Whether the wait then throws the signal's reason. */
+  readonly throws: boolean;
+}
+
+type Connect = () => Promise<pg.PoolClient>;
+
+const waiters = new AsyncLocalStorage<Waiter | undefined>();
+
+/**
+ * Runs `work`. Aborting the signal while it waits for a connection removes it from the pool's queue, and the wait throws
+ * the signal's reason.
+ */
+export function leavingWith<T>(signal: AbortSignal | undefined, work: () => T): T {
+  return waiters.run(signal && { signal, throws: true }, work);
+}
+
+/** The same for what races the signal itself, as Kysely does: it would print to stderr what the wait throws after that. */
+export function leavingSilently<T>(signal: AbortSignal, work: () => T): T {
+  return waiters.run({ signal, throws: false }, work);
+}
+
+/** Makes the two above work for a pool. */
+export function letCallsLeave(pool: pg.Pool): void {
+  const connect = pool.connect.bind(pool) as Connect;
+  pool.connect = (() => {
+    const waiter = waiters.getStore();
+    // Nobody waits while there are connections for all who ask.
+    if (!waiter || pool.idleCount > pool.waitingCount) return connect();
+    return connectOrLeave(pool, connect, waiter);
+  }) as typeof pool.connect;
+}
+
+function connectOrLeave(pool: pg.Pool, connect: Connect, { signal, throws }: Waiter): Promise<pg.PoolClient> {
+  return new Promise((resolve, reject) => {
+    const queue = queueOf(pool);
+    const length = queue.length;
+    const arriving = connect();
+    const place = queue.length > length ? queue.at(-1) : undefined;
+    let hasLeft = false;
+    const leave = (): void => {
+      hasLeft = true;
+      if (queue.includes(place)) queue.splice(queue.indexOf(place), 1);
+      if (throws) reject(signal.reason);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    const settle = (done: () => void): void => {
+      signal.removeEventListener('abort', leave);
+      if (!hasLeft) done();
+    };
+    arriving.then(
+      (client) => (hasLeft ? client.release() : settle(() => resolve(client))),
+      (error) => settle(() => reject(error)),
+    );
+  });
+}
+
+// Private to pg-pool. Should it move one day, a call that has left keeps its place until its turn, and gives the
+// connection back then.
+function queueOf(pool: pg.Pool): unknown[] {
+  return (pool as unknown as { _pendingQueue?: unknown[] })._pendingQueue ?? [];
+}

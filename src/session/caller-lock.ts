@@ -1,0 +1,120 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { anyOf, statement } from '../database/statement.ts';
+import { Refusal } from '../errors.ts';
+import { autocommit, caller, type UserCaller } from '../rpc/context.ts';
+import {
+  lockUsers,
+  noteLocked,
+  storedUserColumns,
+  type User,
+  type UserRow,
+  userColumnsOf,
+  userOf,
+} from '../user/user.ts';
+import { endOf } from './session.ts';
+
+/** What a transaction of a call locks before its first other statement. */
+export interface FirstLocks {
+  readonly projectId: string;
+  /** The user whose session has to be live. Undefined for backends, and for calls without an access token. */
+  readonly caller: UserCaller | undefined;
+  /** Further users. */
+  readonly users: readonly string[];
+  /** The caller has to have the operator role still. */
+  readonly isForOperators: boolean;
+}
+
+interface Locking {
+  readonly projectId: string;
+  readonly ids: readonly string[];
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly now: Date;
+}
+
+/**
+ * SQL of two common table expressions. `held` has the rows of the users with these ids, locked in the order of their ids.
+ * `own` has one row with the state of the caller's session: 'live', 'revoked' or 'expired', and none without a session. For
+ * statements with the parameters userId, sessionId, projectId and now.
+ *
+ * Race: a revocation holds the lock on the user's row, and this statement waits for it with the snapshot of its start. The
+ * lock on the session makes PostgreSQL read its newest version. It is taken after the locks of all users, hence the count:
+ * of two transactions that lock users and sessions in another order, each could wait for the other.
+ */
+export const holdCaller = (ids: string) =>
+  `held as materialized (
+     select ${storedUserColumns} from users u where u.id = ${ids} and u.project_id = :projectId
+     order by u.id for no key update of u
+   ), own as materialized (
+     select coalesce(${endOf('s', 'o')}, 'live') as state
+     from (select count(*) as users from held) counted, held o, sessions s
+     where counted.users > 0 and o.id = :userId and s.user_id = :userId and s.id = :sessionId
+     for no key update of s
+   )`;
+
+/** The state of a caller's session under the locks. */
+export type HeldState = 'live' | 'revoked' | 'expired';
+
+const lockWithSession = statement<UserRow & { state: HeldState | null }, Locking>(
+  'caller_lock',
+  `with ${holdCaller(anyOf(':ids'))}
+   select ${userColumnsOf('h')}, own.state from held h left join own on true order by h.id`,
+);
+
+/**
+ * Locks the rows of the caller and of further users, in the order of their ids, and checks the caller's session under that
+ * lock. Every revocation of sessions takes the same locks: after it has committed, no transaction of a revoked session
+ * writes anything.
+ *
+ * Throws SESSION_REVOKED or SESSION_EXPIRED when the session is no longer live, and CALLER_NOT_ALLOWED when the caller has
+ * to be an operator and no longer is one.
+ */
+export async function lockFirst(em: EntityManager, locks: FirstLocks, now: Date): Promise<void> {
+  const { caller, projectId, users, isForOperators } = locks;
+  if (!caller) {
+    if (users.length > 0) await lockUsers(em, projectId, users);
+    return;
+  }
+  const { userId, sessionId } = caller;
+  const ids = [...new Set([userId, ...users.map((id) => id.toLowerCase())])];
+  const rows = await lockWithSession(em, { projectId, ids, userId, sessionId, now });
+  const own = rows.find(({ id }) => id === userId);
+  requireLive(own?.state);
+  if (isForOperators && own?.systemRole !== 'operator') throw new Refusal('CALLER_NOT_ALLOWED');
+  noteLocked(em, ids, rows);
+}
+
+/** Throws SESSION_REVOKED or SESSION_EXPIRED unless the session is live. */
+export function requireLive(state: HeldState | null | undefined): void {
+  if (state !== 'live') throw refusalOfEnd(state ?? 'revoked');
+}
+
+export type SessionEnd = Exclude<HeldState, 'live'>;
+
+export function refusalOfEnd(ended: SessionEnd): Refusal {
+  return new Refusal(ended === 'expired' ? 'SESSION_EXPIRED' : 'SESSION_REVOKED');
+}
+
+/** SQL: the state of the caller's session in the snapshot of the statement. Locks nothing. */
+export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, 'live') from users u, sessions own
+     where u.id = :userId and own.user_id = :userId and own.id = :sessionId), 'revoked')`;
+
+const readUser = statement<UserRow & { ended: SessionEnd | null }, Omit<Locking, 'ids'>>(
+  'caller_user',
+  `select ${userColumnsOf('u')}, ${endOf('s', 'u')} as ended
+   from users u join sessions s on s.user_id = :userId and s.id = :sessionId
+   where u.id = :userId and u.project_id = :projectId`,
+);
+
+/**
+ * The user who calls, together with the end of their session: a user that a revoked session reads, and a refusal that
+ * follows from it, could be newer than the revocation. Throws SESSION_REVOKED or SESSION_EXPIRED.
+ */
+export async function readCallingUser(context: HandlerContext, now: Date): Promise<User> {
+  const { projectId, userId, sessionId } = caller(context);
+  const [row] = await readUser(autocommit(context), { projectId, userId, sessionId, now });
+  if (!row || row.ended) throw refusalOfEnd(row?.ended ?? 'revoked');
+  const { ended: _, ...user } = row;
+  return userOf(user);
+}
