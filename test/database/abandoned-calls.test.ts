@@ -14,8 +14,13 @@ import { scrape } from '../support/scrape.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
 const poolOfTwo = { DATABASE_POOL_SIZE: '2' };
-// No GET only because of what they are sent.
-const reading = ['AccountService.GetUsage', 'AuthService.VerifyResetToken', 'SessionService.Introspect'];
+// They change nothing. Their requests hold what no URL may hold, so they are not marked NO_SIDE_EFFECTS.
+const reading = [
+  'AccountService.GetUsage',
+  'AdminService.ListUsers',
+  'AuthService.VerifyResetToken',
+  'SessionService.Introspect',
+];
 const writing = methods.filter(
   (each) => each.idempotency !== Idempotency.NO_SIDE_EFFECTS && !reading.includes(nameOf(each)),
 );

@@ -13,6 +13,9 @@ const listSessions = '/gatehouse.v1.SessionService/ListSessions';
 const kinds = ['UNSPECIFIED', 'WEB', 'NATIVE', 'CLI', 'DEVICE', 'SERVICE']
   .map((each) => `SESSION_KIND_${each}`)
   .join(', ');
+const settingNames = ['UNSPECIFIED', 'SIGN_UP', 'AUTO_CONFIRM_EMAIL', 'EMAIL_VERIFICATION']
+  .map((each) => `SETTING_NAME_${each}`)
+  .join(', ');
 const ignoring = { JSON_UNKNOWN_FIELDS: 'ignore' };
 const secret = 'kestrel-4711';
 
@@ -31,7 +34,8 @@ test('a request that cannot be read is answered with the path and what is wrong 
     [json(signIn, { kind: [secret] }), `kind must be one of ${kinds}`],
     [json(signIn, { email: 'x', password: [secret] }), 'password must be a string of Unicode text'],
     [json(updateSettings, { settings: { signUp: secret } }), 'settings.sign_up must be true or false'],
-    [json(updateSettings, { reset: ['sign_up', 7] }), 'reset[1] must be a string of Unicode text'],
+    [json(updateUser, { userId: 7 }), 'user_id must be a string of Unicode text'],
+    [json(updateSettings, { reset: [1, [secret]] }), `reset[1] must be one of ${settingNames}`],
     [json(updateUser, { appMetadata: [secret] }), 'app_metadata must be an object, nested less than 100 levels deep'],
     [json(updateUser, { userId: secret, user_id: secret }), 'user_id is set twice'],
     [json(signIn, [secret]), 'the body must be an object with the fields of SignInRequest'],

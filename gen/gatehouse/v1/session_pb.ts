@@ -233,9 +233,9 @@ export type RefreshRequest = Message<"gatehouse.v1.RefreshRequest"> & {
   refreshToken: string;
 
   /**
-   * Optional. A name that the client gives to this exchange of the token: 22 to 64 random characters of base64url, for example 16
-   * random bytes. Store it beside the token before the call, send it with every retry, and delete it once the new token
-   * is stored. Keep it as secret as the token. The TypeScript SDK sends one.
+   * Optional. A name that the client gives to this exchange of the token: 22 to 64 random characters of base64url, for
+   * example 16 random bytes. Store it beside the token before the call, send it with every retry, and delete it once the
+   * new token is stored. Keep it as secret as the token. The TypeScript SDK sends one.
    *
    * @generated from field: string attempt_id = 2;
    */
