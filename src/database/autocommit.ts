@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { cancelQuery, connectionOptions } from './cancel-query.ts';
-import { leavingWith, letCallsLeave } from './pool-queue.ts';
+import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
 
@@ -11,6 +11,7 @@ const pipes = new WeakMap<MikroORM, ReadPipeline>();
 /** Remembers the ORM's connections, for what goes past the ORM. The pipe ends with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipe?: ReadPipeline): void {
   letCallsLeave(pool);
+  letQueriesLeave(orm);
   pools.set(orm, pool);
   if (!pipe) return;
   pipes.set(orm, pipe);

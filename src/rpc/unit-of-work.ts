@@ -3,7 +3,6 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { auditFailure } from '../audit/event.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { leavingSilently } from '../database/pool-queue.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
 import { kRemark, kWork, type Work } from './context.ts';
@@ -18,7 +17,7 @@ export function unitOfWork(orm: MikroORM, now: Clock): Interceptor {
   return (next) => async (req) => {
     req.contextValues.set(kWork, openWork(orm, req.signal, req.method.name));
     try {
-      return await leavingSilently(req.signal, () => next(req));
+      return await next(req);
     } catch (thrown) {
       if (thrown instanceof Refusal) await remember(orm, req.contextValues, thrown, now());
       throw thrown;

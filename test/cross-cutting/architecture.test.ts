@@ -51,7 +51,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
   rpc: [
     ...['errors.ts', 'audit', 'text', 'throttle/client-network.ts'],
-    ...databaseFiles('autocommit', 'clock', 'pool-queue', 'sqlstate', 'transaction'),
+    ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],
   'telemetry/log.ts': [],
