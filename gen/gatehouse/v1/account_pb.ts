@@ -1544,8 +1544,8 @@ export const AccountService: GenService<{
    *
    * The invitation code is in the mail to the address and nowhere else, so it proves who reads that mailbox. A backend
    * receives the code in the response as well, as does everybody where the service sends no mail; such a code proves
-   * nothing. An owner can invite into every role except owner, an admin as member or viewer, a backend into each account
-   * as it likes. An account has at most 100 pending invitations.
+   * nothing. An owner can invite into every role except owner, an admin as member or viewer, a backend into each
+   * account as it likes. An account has at most 100 pending invitations.
    *
    * Errors:
    * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id.

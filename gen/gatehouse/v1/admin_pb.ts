@@ -644,8 +644,8 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
 
   /**
    * Optional. Metadata that applications keep about the user. Merged into the stored metadata by its top-level keys;
-   * null removes a key. Both metadata together have at most 5,000 bytes of JSON and 32 levels. Every access token contains
-   * them.
+   * null removes a key. Both metadata together have at most 5,000 bytes of JSON and 32 levels. Every access token
+   * contains them.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 7;
    */
@@ -1293,8 +1293,8 @@ export type ListAuditEventsRequest = Message<"gatehouse.v1.ListAuditEventsReques
   endTime?: Timestamp | undefined;
 
   /**
-   * Optional. The maximum number of events to return. Larger values are reduced to 500. Default: 100. A page can have fewer events, or none,
-   * and not be the last one.
+   * Optional. The maximum number of events to return. Larger values are reduced to 500. Default: 100. A page can have
+   * fewer events, or none, and not be the last one.
    *
    * @generated from field: int32 page_size = 5;
    */
@@ -1756,15 +1756,15 @@ export const AdminService: GenService<{
   /**
    * Creates a user with a password, with a password hash from another system, or without either.
    *
-   * Works also while registration is disabled. A user for whom an operator chooses a password has to change it after the
-   * first sign-in.
+   * Works also while registration is disabled. A user for whom an operator chooses a password has to change it after
+   * the first sign-in.
    *
    * Errors:
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
    * - HASH_NOT_SUPPORTED: The password hash cannot be imported (metadata `why`).
-   * - INVALID_ARGUMENT: The request has both a password and a password hash, or the metadata is too large or too deep, or
-   *   has a key that is not allowed.
+   * - INVALID_ARGUMENT: The request has both a password and a password hash, or the metadata is too large or too deep,
+   *   or has a key that is not allowed.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.CreateUser

@@ -1148,11 +1148,11 @@ export const AuthService: GenService<{
    * token goes on with the tokens of the response. All older tokens of that session are superseded, and the other
    * sessions of the guest are revoked.
    *
-   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it, a
-   * verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL and without
-   * AUTO_CONFIRM_EMAIL, all sessions of a guest who registers are revoked. With HIDE_REGISTRATION the response is always empty, and only the mail reveals whether the
-   * address was free: a guest stays a guest beside the new user, an account invitation waits for AcceptAccountInvite, and
-   * an invite code is used either way.
+   * Depending on configuration: with AUTO_CONFIRM_EMAIL the response contains the tokens of a new session; without it,
+   * a verification link is sent by mail if EMAIL_VERIFICATION is on. With REQUIRE_VERIFIED_EMAIL and without
+   * AUTO_CONFIRM_EMAIL, all sessions of a guest who registers are revoked. With HIDE_REGISTRATION the response is
+   * always empty, and only the mail reveals whether the address was free: a guest stays a guest beside the new user, an
+   * account invitation waits for AcceptAccountInvite, and an invite code is used either way.
    *
    * Errors:
    * - SIGN_UP_DISABLED: Registration is disabled.
@@ -1182,9 +1182,9 @@ export const AuthService: GenService<{
    * request is ignored: a guest who signs in to an existing user stays as they are. A user who has signed in before is
    * notified by mail if both the network address and the program are new to them.
    *
-   * A user has at most SESSIONS_PER_USER sessions, 200 by default and 1,000 at most. A sign-in beyond that revokes another
-   * session: an expired one first, then the oldest of those that were never refreshed, then the least recently refreshed
-   * one. The session that was refreshed last is kept.
+   * A user has at most SESSIONS_PER_USER sessions, 200 by default and 1,000 at most. A sign-in beyond that revokes
+   * another session: an expired one first, then the oldest of those that were never refreshed, then the least recently
+   * refreshed one. The session that was refreshed last is kept.
    *
    * Failed attempts are limited as `Policy.failure_limits` says. Attempts from unknown networks cannot lock out a user
    * who signs in from a network where they have a session. RequestMagicLink and RequestPasswordReset still work while
@@ -1246,8 +1246,8 @@ export const AuthService: GenService<{
    * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
    * - USE_OAUTH_PROVIDER: `email` changes and the user has no password (metadata `providers`).
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
-   * - INVALID_ARGUMENT: `timezone` is not the name of a time zone. Or the metadata is too large or too deep, or has a key
-   *   that is not allowed.
+   * - INVALID_ARGUMENT: `timezone` is not the name of a time zone. Or the metadata is too large or too deep, or has a
+   *   key that is not allowed.
    * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
@@ -1319,8 +1319,8 @@ export const AuthService: GenService<{
   /**
    * Sets a new password with the token of a password reset link.
    *
-   * All sessions of the user are revoked, and the email address is verified. If it was not verified before, everything is
-   * removed that SignInWithMagicLink removes then. If the new password is refused, the token stays valid.
+   * All sessions of the user are revoked, and the email address is verified. If it was not verified before, everything
+   * is removed that SignInWithMagicLink removes then. If the new password is refused, the token stays valid.
    *
    * Errors:
    * - TOKEN_REQUIRED: `token` is empty.
@@ -1443,8 +1443,8 @@ export const AuthService: GenService<{
    *
    * Either of the two uses up both. If the email address was not verified before, it is now, and what may stem from
    * somebody who registered an address that is not theirs is removed: the password, the sessions, the name and the
-   * profile, invitations that the user made, members who joined the accounts of the user, and the memberships of the user
-   * by invitations that were not mailed to this address. Memberships that a backend gave stay.
+   * profile, invitations that the user made, members who joined the accounts of the user, and the memberships of the
+   * user by invitations that were not mailed to this address. Memberships that a backend gave stay.
    *
    * A code allows five attempts, and failed attempts are limited as `Policy.failure_limits` says. After too many wrong
    * codes, every code for the address is rejected. The link in the same mail still works.

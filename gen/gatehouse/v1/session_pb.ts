@@ -234,8 +234,8 @@ export type RefreshRequest = Message<"gatehouse.v1.RefreshRequest"> & {
 
   /**
    * Optional. A name that the client gives to this exchange of the token: 22 to 64 random characters of base64url, for
-   * example 16 random bytes. Store it beside the token before the call, send it with every retry, and delete it once the
-   * new token is stored. Keep it as secret as the token. The TypeScript SDK sends one.
+   * example 16 random bytes. Store it beside the token before the call, send it with every retry, and delete it once
+   * the new token is stored. Keep it as secret as the token. The TypeScript SDK sends one.
    *
    * @generated from field: string attempt_id = 2;
    */
@@ -740,14 +740,15 @@ export const SessionService: GenService<{
    * `attempt_id`, or with another one, it does so for a short reuse interval, so that two browser tabs do not sign the
    * user out. Used after the interval, the old token counts as stolen: the session is revoked.
    *
-   * Depending on configuration: REFRESH_REUSE_INTERVAL sets the reuse interval, 10 seconds by default. Unless HEARTBEAT is
-   * off, the interval does not run while the database confirms no writes.
+   * Depending on configuration: REFRESH_REUSE_INTERVAL sets the reuse interval, 10 seconds by default. Unless HEARTBEAT
+   * is off, the interval does not run while the database confirms no writes.
    *
    * Errors:
    * - REFRESH_TOKEN_INVALID: The token was not issued by this service, or was altered.
    * - REFRESH_TOKEN_ALREADY_USED: The token was used before, in another attempt, and the reuse interval is over. Or its
    *   successor was used as well. The session is revoked.
-   * - REFRESH_TOKEN_SUPERSEDED: ChangePassword replaced the token, or Register that of a guest. The session goes on with the new one.
+   * - REFRESH_TOKEN_SUPERSEDED: ChangePassword replaced the token, or Register that of a guest. The session goes on
+   *   with the new one.
    * - SESSION_EXPIRED: The session was idle for too long, or has reached its maximum lifetime.
    * - SESSION_REVOKED: The session was revoked, or its user was deleted or banned.
    * - OVER_REQUEST_RATE_LIMIT: The session or the client address has refreshed too often in the last minute.

@@ -137,8 +137,8 @@ export type User = Message<"gatehouse.v1.User"> & {
   appMetadata?: JsonObject | undefined;
 
   /**
-   * Output only. Data that users keep about themselves. Set in responses of AdminService, GetMe and UpdateMe; the access
-   * token contains it, too.
+   * Output only. Data that users keep about themselves. Set in responses of AdminService, GetMe and UpdateMe; the
+   * access token contains it, too.
    *
    * @generated from field: google.protobuf.Struct user_metadata = 22;
    */
