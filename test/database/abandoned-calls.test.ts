@@ -80,7 +80,7 @@ describe.each(wires)('over %s', (wire) => {
 
 test('calls that hang up leave the queue for a connection at once, and those behind them are served', async () => {
   const service = await start({ env: poolOfTwo });
-  const { as, user } = await service.welcome();
+  const { as } = await service.welcome();
   const release = await occupyPool(service);
   const { sessions, auth, admin } = service.clients('json');
   const leaving = new AbortController();
