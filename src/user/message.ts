@@ -1,9 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { SystemRole, type UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
-import type { User } from './user.ts';
+import { isBannedAt, type ShownUser } from './user.ts';
 
-export function userToMessage(user: User, now: Date): MessageInitShape<typeof UserSchema> {
+export function userToMessage(user: ShownUser, now: Date): MessageInitShape<typeof UserSchema> {
   return {
     id: user.id,
     email: user.email ?? '',
@@ -19,7 +19,7 @@ export function userToMessage(user: User, now: Date): MessageInitShape<typeof Us
     role: systemRoleToMessage(user.systemRole),
     createTime: timestampFromDate(user.createdAt),
     ...(user.lastSignInAt && { lastSignInTime: timestampFromDate(user.lastSignInAt) }),
-    ...(user.bannedUntil && user.isBanned(now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
+    ...(user.bannedUntil && isBannedAt(user, now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
   };
 }
 

@@ -162,6 +162,32 @@ export const userColumns = `u.id, u.project_id as "projectId", u.email, u.email_
      u.user_metadata as "userMetadata", u.banned_until as "bannedUntil", u.last_sign_in_at as "lastSignInAt",
      u.created_at as "createdAt", u.updated_at as "updatedAt", u.deleted_at as "deletedAt"`;
 
+/** The part of a user that is shown to them. */
+export type ShownUser = Pick<
+  User,
+  | 'id'
+  | 'email'
+  | 'emailVerifiedAt'
+  | 'name'
+  | 'isAnonymous'
+  | 'mustChangePassword'
+  | 'phone'
+  | 'jobTitle'
+  | 'timezone'
+  | 'locale'
+  | 'pendingEmail'
+  | 'systemRole'
+  | 'createdAt'
+  | 'lastSignInAt'
+  | 'bannedUntil'
+>;
+
+/** SQL: the columns of a ShownUser but the id, for statements that call the table `u`. */
+export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
+     u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
+     u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
+     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil"`;
+
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'isBanned' | 'ban' | 'delete'>;
 
