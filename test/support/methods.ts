@@ -148,8 +148,8 @@ async function callMailed(
   const code = { email, clientNonce, code: /^\d{6}$/m.exec((await lastMail(service, email)).text)![0] };
   await step('SignInWithMagicLink (code)', () => auth.signInWithMagicLink({ code }));
   const passwords = { currentPassword: 'a second phrase', newPassword: 'the third phrase' };
-  await step('ChangePassword', () => auth.changePassword(passwords, entered));
-  await step('DeleteMe', () => auth.deleteMe({}, entered));
+  const renewed = bearerOf(await step('ChangePassword', () => auth.changePassword(passwords, entered)));
+  await step('DeleteMe', () => auth.deleteMe({}, renewed));
   await step('GetEmailVerificationStatus', () => auth.getEmailVerificationStatus({}));
   await step('GetSettings', () => auth.getSettings({}));
 }
