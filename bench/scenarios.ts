@@ -82,6 +82,16 @@ const getSession: Scenario = {
   },
 };
 
+const getMe: Scenario = {
+  name: 'GetMe',
+  slots: 32,
+  async prepare(address) {
+    const [token] = await accessTokens(address, 1);
+    const request = requestFrame(AuthService.method.getMe, {});
+    return constant(address, pathOf(AuthService.method.getMe), [request], () => token!);
+  },
+};
+
 const listSessions: Scenario = {
   name: 'ListSessions',
   slots: 32,
@@ -156,7 +166,7 @@ const consumeUsage: Scenario = {
   },
 };
 
-export const scenarios = [refresh, introspect(0), introspect(1), getSession, listSessions, consumeUsage];
+export const scenarios = [refresh, introspect(0), introspect(1), getSession, getMe, listSessions, consumeUsage];
 
 async function constant(address: string, path: string, requests: readonly Buffer[], bearer?: () => string) {
   const callers = connect(address, path, bearer?.());

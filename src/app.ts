@@ -12,6 +12,7 @@ import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
+import { getMeCaller } from './auth/get-me.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
@@ -36,6 +37,7 @@ import { prepareRules, validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import { bearerTokenReader } from './session/bearer-token.ts';
 import { lockFirst } from './session/caller-lock.ts';
+import { getSessionCaller } from './session/get-session.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
@@ -165,7 +167,11 @@ function createServices(parts: Parts) {
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracer, access, sessions, limits, budgets } = parts;
+  const { config, orm, now, log, tracer, access, sessions, limits, budgets, shared } = parts;
+  const callerReaders = new Map([
+    [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
+    [AuthService.method.getMe, getMeCaller(shared, now)],
+  ]);
   // Outermost first: each interceptor sees what the ones below it throw.
   return [
     telemetry(log, counter),
@@ -178,7 +184,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
       (key, byContract) => limits.limitOf(key, byContract),
     ),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys }),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),

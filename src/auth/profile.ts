@@ -1,33 +1,24 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { leaveAccounts } from '../account/members.ts';
-import { summaryToMessage } from '../account/message.ts';
-import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { autocommit, caller, change, reads } from '../rpc/context.ts';
+import { caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
-import { findUser, lockUser, type User } from '../user/user.ts';
+import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { admitEmailChange, applyEmailChange } from './email-change.ts';
 import { padResponseTime } from './response-padding.ts';
 
-type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe' | 'updateMe' | 'deleteMe'>;
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'updateMe' | 'deleteMe'>;
 
 export function profile(deps: AuthDeps): Methods {
-  const { now, usage, registration } = deps;
+  const { now, registration } = deps;
   return {
-    async getMe(_, context) {
-      const { projectId, userId } = caller(context);
-      const user = await findUser(reads(context), projectId, userId);
-      const summary = await readAccountSummary(autocommit(context), projectId, userId);
-      return { user: ownUserToMessage(user, now()), account: summaryToMessage(summary, usage, now()) };
-    },
-
     async updateMe(request, context) {
       const update = () => updateProfile(deps, request, context);
       // Its time must not reveal whether the new address is taken.

@@ -3,6 +3,7 @@ import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import type { AuthDeps } from './deps.ts';
 import { emailChange } from './email-change.ts';
 import { emailVerification } from './email-verification.ts';
+import { getMe } from './get-me.ts';
 import { guest } from './guest.ts';
 import { magicLink } from './magic-link.ts';
 import { passwordChange } from './password-change.ts';
@@ -25,6 +26,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...emailVerification(deps),
     ...registrationRejection(deps),
     ...emailChange(deps),
+    ...getMe(deps),
     ...profile(deps),
     ...settings(deps),
   };

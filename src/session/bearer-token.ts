@@ -1,15 +1,16 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ContextValues } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { type ServiceKey, serviceKeyReader } from '../api-key/service-key.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
-import type { Caller } from '../rpc/context.ts';
-import type { AccessTokens } from './access-token.ts';
-import { callerOfGetSession } from './get-session.ts';
+import type { Caller, UserCaller } from '../rpc/context.ts';
+import type { AccessClaims, AccessTokens } from './access-token.ts';
 import type { SessionLookup } from './session-lookup.ts';
+
+/** Reads the caller of one method in the statement that reads what the method returns. */
+export type CallerReader = (autocommit: Autocommit, claims: AccessClaims, call: Call) => Promise<UserCaller>;
 
 export interface BearerTokenDeps {
   readonly orm: MikroORM;
@@ -17,6 +18,7 @@ export interface BearerTokenDeps {
   readonly access: AccessTokens;
   readonly sessions: SessionLookup;
   readonly serviceKeys: readonly ServiceKey[];
+  readonly callerReaders: ReadonlyMap<DescMethod, CallerReader>;
 }
 
 /** What of a call its bearer token is read with. */
@@ -31,14 +33,13 @@ interface Call {
  * Reads the bearer token of a call: an access token, which contains dots, or a service key, which does not. Throws
  * TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_SUPERSEDED, SESSION_REVOKED or SESSION_EXPIRED.
  */
-export function bearerTokenReader({ orm, now, access, sessions, serviceKeys }: BearerTokenDeps) {
+export function bearerTokenReader({ orm, now, access, sessions, serviceKeys, callerReaders }: BearerTokenDeps) {
   const readServiceKey = serviceKeyReader(serviceKeys);
   return async (bearer: string, call: Call): Promise<Caller> => {
     if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
     const claims = await access.read(bearer, now());
     const autocommit = new Autocommit(orm, call.signal);
-    return call.method === SessionService.method.getSession
-      ? callerOfGetSession(sessions, autocommit, claims, call)
-      : sessions.callerOf(autocommit, claims);
+    const read = callerReaders.get(call.method);
+    return read ? read(autocommit, claims, call) : sessions.callerOf(autocommit, claims);
   };
 }

@@ -1,34 +1,25 @@
-import { type ContextValues, createContextKey, type ServiceImpl } from '@connectrpc/connect';
+import { createContextKey, type ServiceImpl } from '@connectrpc/connect';
 import type { GetSessionRequest, SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
-import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
-import { caller, type UserCaller } from '../rpc/context.ts';
-import type { AccessClaims } from './access-token.ts';
+import { caller } from '../rpc/context.ts';
+import type { CallerReader } from './bearer-token.ts';
 import { sessionToMessage } from './message.ts';
 import type { ShownSession } from './session.ts';
 import type { SessionLookup } from './session-lookup.ts';
 
 const kAskedSession = createContextKey<ShownSession | undefined>(undefined, { description: 'asked session' });
 
-interface Call {
-  readonly message: unknown;
-  readonly contextValues: ContextValues;
-}
-
 /**
  * Reads the caller of GetSession together with the session that the request names: one statement instead of two. It runs
  * while the call is authenticated, before policy and validation, and the method below finds the session in the context.
  */
-export async function callerOfGetSession(
-  sessions: SessionLookup,
-  autocommit: Autocommit,
-  claims: AccessClaims,
-  { message, contextValues }: Call,
-): Promise<UserCaller> {
-  const { sessionId } = message as GetSessionRequest;
-  const { caller, session } = await sessions.callerAndSession(autocommit, claims, sessionId);
-  contextValues.set(kAskedSession, session);
-  return caller;
+export function getSessionCaller(sessions: SessionLookup): CallerReader {
+  return async (autocommit, claims, { message, contextValues }) => {
+    const { sessionId } = message as GetSessionRequest;
+    const { caller, session } = await sessions.callerAndSession(autocommit, claims, sessionId);
+    contextValues.set(kAskedSession, session);
+    return caller;
+  };
 }
 
 /** One live session of the caller, or SESSION_NOT_FOUND. */

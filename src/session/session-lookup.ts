@@ -38,17 +38,21 @@ export interface IntrospectedState extends SessionState {
 }
 
 /** The sessions to read, each with its user. */
-interface Lookup {
+export interface Lookup {
   readonly userIds: readonly string[];
   readonly ids: readonly string[];
   readonly now: Date;
 }
 
-const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
+/** SQL: the columns of a SessionState, for statements that read `namedSessions`. */
+export const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
      u.system_role, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
-// The planner does not look into the sub-select: one plan serves any number of sessions.
-const namedSessions = `unnest((select :userIds::uuid[]), (select :ids::uuid[])) as named (user_id, id)
+/**
+ * SQL: the sessions of a Lookup and their users. The planner does not look into the sub-select: one plan serves any number
+ * of sessions.
+ */
+export const namedSessions = `unnest((select :userIds::uuid[]), (select :ids::uuid[])) as named (user_id, id)
    join sessions s on s.user_id = named.user_id and s.id = named.id join users u on u.id = named.user_id`;
 
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
@@ -114,15 +118,15 @@ export class SessionLookup {
 }
 
 /** Sessions of one user. */
-interface Asked {
+export interface Asked {
   readonly userId: string;
   readonly ids: readonly string[];
 }
 
-type Reader<Row> = (autocommit: Autocommit, asked: Asked) => Promise<readonly Row[]>;
+export type Reader<Row> = (autocommit: Autocommit, asked: Asked) => Promise<readonly Row[]>;
 
 /** Reads sessions by their users and ids. Concurrent calls share one statement. */
-function readTogether<Row extends { id: string; user_id: string }>(
+export function readTogether<Row extends { id: string; user_id: string }>(
   read: (autocommit: Autocommit, values: Lookup) => Promise<Row[]>,
   shared: Autocommit,
   now: Clock,
@@ -152,7 +156,8 @@ export function isSuperseded({ tokenEpoch }: AccessClaims, { token_epoch }: Sess
   return tokenEpoch !== token_epoch;
 }
 
-function admit(state: SessionState | undefined, claims: AccessClaims): UserCaller {
+/** The caller of a live session. Throws as SessionLookup.callerOf does. */
+export function admit(state: SessionState | undefined, claims: AccessClaims): UserCaller {
   if (!state || state.ended === 'revoked') throw new Refusal('SESSION_REVOKED');
   if (state.ended === 'expired') throw new Refusal('SESSION_EXPIRED');
   if (isSuperseded(claims, state)) throw new Refusal('TOKEN_SUPERSEDED');

@@ -1,9 +1,9 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { SystemRole, type UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
-import type { User } from './user.ts';
+import { isBannedAt, type ShownUser, type User } from './user.ts';
 
-export function userToMessage(user: User, now: Date): MessageInitShape<typeof UserSchema> {
+export function userToMessage(user: ShownUser, now: Date): MessageInitShape<typeof UserSchema> {
   return {
     id: user.id,
     email: user.email ?? '',
@@ -19,12 +19,14 @@ export function userToMessage(user: User, now: Date): MessageInitShape<typeof Us
     role: systemRoleToMessage(user.systemRole),
     createTime: timestampFromDate(user.createdAt),
     ...(user.lastSignInAt && { lastSignInTime: timestampFromDate(user.lastSignInAt) }),
-    ...(user.bannedUntil && user.isBanned(now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
+    ...(user.bannedUntil && isBannedAt(user, now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
   };
 }
 
+type OwnUser = ShownUser & Pick<User, 'userMetadata'>;
+
 /** A user as they see themselves, with the metadata that they may write. */
-export function ownUserToMessage(user: User, now: Date): MessageInitShape<typeof UserSchema> {
+export function ownUserToMessage(user: OwnUser, now: Date): MessageInitShape<typeof UserSchema> {
   return { ...userToMessage(user, now), userMetadata: user.userMetadata as JsonObject };
 }
 

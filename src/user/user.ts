@@ -218,6 +218,32 @@ export const userColumns = userColumnsOf('u');
 /** SQL: the same columns under their own names. */
 export const storedUserColumns = `u.${Object.values(columnOf).join(', u.')}`;
 
+/** The part of a user that is shown to them. */
+export type ShownUser = Pick<
+  User,
+  | 'id'
+  | 'email'
+  | 'emailVerifiedAt'
+  | 'name'
+  | 'isAnonymous'
+  | 'mustChangePassword'
+  | 'phone'
+  | 'jobTitle'
+  | 'timezone'
+  | 'locale'
+  | 'pendingEmail'
+  | 'systemRole'
+  | 'createdAt'
+  | 'lastSignInAt'
+  | 'bannedUntil'
+>;
+
+/** SQL: the columns of a ShownUser but the id, for statements that call the table `u`. */
+export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
+     u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
+     u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
+     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil"`;
+
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
 

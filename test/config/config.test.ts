@@ -137,7 +137,6 @@ test.each([
   ['TRUSTED_PROXY_HOPS', ['11', 'all']],
   ['ACCESS_TOKEN_LIFETIME', ['abc', '0', '-5', '1.5', '1e3', '86401', '60m']],
   ['REFRESH_REUSE_INTERVAL', ['61', '10s']],
-  ['SESSIONS_PER_USER', ['0', '1001', '1.5']],
   ['SESSION_LIFETIME_WEB', ['7d', '30d/7d', '0/7d', '7d/3651d', '7d/30d/90d', '/', '7d/']],
   ['PASSWORD_MIN_LENGTH', ['5', '65']],
   [

@@ -22,12 +22,13 @@ test('the hot statements are planned once, for any number of sessions in tables 
     inner: [look],
   });
   await populatePeople(service.database);
-  const { sessions } = service.clients('grpc');
+  const { auth, sessions } = service.clients('grpc');
   let guests = await Promise.all(Array.from({ length: 8 }, () => service.guest()));
   for (let round = 0; round < 12; round++) {
     const calls = guests.map(async ({ tokens, as, ...guest }) => {
       const { id } = guest.session;
       expect((await sessions.getSession({ sessionId: id }, as)).session).toMatchObject({ id });
+      expect((await auth.getMe({}, as)).user).toMatchObject({ id: guest.user.id });
       expect(await sessions.introspect({ token: tokens.accessToken }, asService)).toMatchObject({ sessionId: id });
       const refreshed = await sessions.refresh({ refreshToken: tokens.refreshToken });
       return { ...guest, as, tokens: refreshed.tokens! };
@@ -35,7 +36,13 @@ test('the hot statements are planned once, for any number of sessions in tables 
     guests = await Promise.all(calls);
   }
   // PostgreSQL makes five custom plans before it chooses the generic one.
-  for (const name of ['session_rotate', 'session_rotate_all', 'session_states', 'session_states_shown']) {
+  for (const name of [
+    'session_rotate',
+    'session_rotate_all',
+    'session_states',
+    'session_states_shown',
+    'session_states_me',
+  ]) {
     expect(plans.get(name)?.custom, name).toBeLessThanOrEqual(5);
     expect(plans.get(name)?.generic, name).toBeGreaterThan(3);
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
@@ -5,12 +6,30 @@ import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { IntrospectResponseSchema, SessionKind } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SessionMemory } from '../../src/session/introspect.ts';
+import type { IntrospectedState } from '../../src/session/session-lookup.ts';
 import { resign } from '../support/forge.ts';
 import { ada, asService, bob, serviceKey } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { bearer, start, wires } from '../support/start.ts';
 
 const inactive = create(IntrospectResponseSchema, { active: false });
+
+test('a state is remembered for the project of its session only', () => {
+  const memory = new SessionMemory();
+  const now = new Date();
+  const ids = { user_id: randomUUID(), id: randomUUID() };
+  const state = { ...ids, project_id: 'one', token_epoch: 0 } as unknown as IntrospectedState;
+  const claims = { userId: ids.user_id, sessionId: ids.id, tokenEpoch: 0, aal: 1, issuedAt: now, expiresAt: now };
+  memory.remember(state, now);
+  expect(memory.recall('one', claims, 5000, now)).toBe(state);
+  expect(memory.recall('another', claims, 5000, now)).toBeUndefined();
+  memory.forget('another', ids.id);
+  expect(memory.recall('one', claims, 5000, now)).toBe(state);
+  expect(memory.recall('one', { ...claims, tokenEpoch: 1 }, 5000, now)).toBeUndefined();
+  memory.forget('one', ids.id);
+  expect(memory.recall('one', claims, 5000, now)).toBeUndefined();
+});
 
 function stale(seconds: number) {
   return { maxStaleness: durationFromMs(seconds * 1000) };

@@ -1,5 +1,6 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { faulty } from '../support/config-fixtures.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
 import { together } from '../support/race.ts';
@@ -134,4 +135,8 @@ test('while sessions are refreshed beside many sign-ins, the newest refresh is k
     'select id from sessions where generation > 0 order by refreshed_at desc limit 1',
   );
   expect(await heldBy(service)).toContain(lastRefresh[0]!.id);
+});
+
+test.each(['0', '1001', '1.5'])('a limit of %s sessions is refused at the start', (SESSIONS_PER_USER) => {
+  expect(faulty({ SESSIONS_PER_USER })).toEqual(['SESSIONS_PER_USER']);
 });

@@ -41,7 +41,7 @@ function normalized(sql: string): string {
     .toLowerCase()
     .replace(/'[^']*'/g, "''")
     .replace(/\s+/g, ' ')
-    .replace(/\('' \|\| (\$\d+)::uuid\)/g, '$1')
+    .replace(/\('' \|\| (\$\d+|\w+\.user_id)::uuid\)/g, '$1')
     .replace(/\(select (\$\d+)::uuid\[\]\)/g, '$1')
     .replace(/any\((\$\d+)::uuid\[\]\)/g, '$1');
 }
