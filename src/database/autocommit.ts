@@ -2,14 +2,10 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { cancelQuery, connectionOptions } from './cancel-query.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
-import { faultOf } from './sqlstate.ts';
-import type { PreparingClient } from './statement.ts';
+import { type Confirming, faultOf } from './sqlstate.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
-
-/** A client of the ORM's pool. */
-type Confirming = pg.PoolClient & Pick<PreparingClient, 'requireConfirmed'>;
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
@@ -64,7 +60,7 @@ export class Autocommit {
     let broken: Error | undefined;
     try {
       const result = await client.query<Row>({ name, text, values: values as unknown[], types: pg.types });
-      return (client as Confirming).requireConfirmed(result).rows;
+      return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;
