@@ -41,7 +41,7 @@ export interface ServerDeps {
   readonly orm: MikroORM;
   readonly log: Logger;
   /** Replaces the clock of the process, which is adjusted to the database's. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Creates spans of calls. Undefined for no spans. */
   readonly tracer?: Tracer | undefined;
   /** Interceptors to run innermost, next to the methods. */
@@ -112,7 +112,7 @@ function originRules({ corsOrigins: origins, environment, publicUrl }: Config, l
 
 /** Creates everything behind the ports. */
 async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
-  const { now, adjust } = clock ? { now: clock, adjust: async () => {} } : await openClock(orm, config.clockOffset);
+  const { now, adjust, error: clockError } = await chooseClock({ config, orm, log, clock });
   const certificates = config.tls && (await Certificates.open(config.tls, log, now()));
   const keys = new MasterKeys(config.masterKeys);
   await prepareInstallation(orm, keys, now());
@@ -127,8 +127,16 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { outbox } = post;
   const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
-  const observe = (health: HealthState) => observation.watch({ health, passwords, ring, certificates, trail });
+  const observe = (health: HealthState) =>
+    observation.watch({ health, passwords, ring, certificates, trail, clockError });
   return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
+}
+
+function chooseClock({ config, orm, log, clock }: Pick<ServerDeps, 'config' | 'orm' | 'log' | 'clock'>) {
+  if (clock) return { now: clock, adjust: async () => {}, error: () => undefined };
+  return openClock(orm, config.clockOffset, (roundTrip) =>
+    log.warn({ milliseconds: Math.round(roundTrip) }, 'the database responds too slowly to set the clock by it'),
+  );
 }
 
 function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log'>, keys: MasterKeys, now: Clock) {

@@ -76,11 +76,7 @@ function arrange(values: Values) {
     reflection: values.REFLECTION ?? !production,
     tls: arrangeTls(values),
     serviceCertificates: values.SERVICE_CERTIFICATES ?? [],
-    database: {
-      url: values.DATABASE_URL,
-      poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * workers)),
-      statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
-    },
+    database: arrangeDatabase(values, share),
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
@@ -117,6 +113,14 @@ function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS }: Values, productio
   return {
     corsOrigins: CORS_ORIGINS ?? [],
     refusesUnknownFields: (JSON_UNKNOWN_FIELDS ?? (production ? 'ignore' : 'refuse')) === 'refuse',
+  };
+}
+
+function arrangeDatabase(values: Values, share: (all: number) => number) {
+  return {
+    url: values.DATABASE_URL,
+    poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * values.WORKERS)),
+    statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
   };
 }
 

@@ -3,14 +3,10 @@ import pg from 'pg';
 import { cancelQuery, connectionOptions } from './cancel-query.ts';
 import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
-import { faultOf } from './sqlstate.ts';
-import type { PreparingClient } from './statement.ts';
+import { type Confirming, faultOf } from './sqlstate.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
-
-/** A client of the ORM's pool. */
-type Confirming = pg.PoolClient & Pick<PreparingClient, 'requireConfirmed'>;
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
@@ -73,7 +69,7 @@ export class Autocommit {
     try {
       const values = valuesOf() as unknown[];
       const result = await client.query<Row>({ name, text, values, types: pg.types });
-      return (client as Confirming).requireConfirmed(result).rows;
+      return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;

@@ -13,6 +13,12 @@ export class UnconfirmedCommit extends Error {
   }
 }
 
+/** A client that notices when its last statement committed without a standby. */
+export interface Confirming {
+  /** Throws UnconfirmedCommit when the statement with this result committed, and no standby confirmed that. */
+  requireConfirmed<Result extends { rows: readonly unknown[] }>(result: Result): Result;
+}
+
 /** What a failure of the database means for the call. */
 export type Fault = 'unavailable' | 'conflict' | 'timeout' | 'bad-input' | 'unique' | undefined;
 

@@ -4,7 +4,7 @@ import { CompiledQuery } from 'kysely';
 import pg from 'pg';
 import { Autocommit } from './autocommit.ts';
 import { leavingSilently } from './pool-queue.ts';
-import { UnconfirmedCommit } from './sqlstate.ts';
+import { type Confirming, UnconfirmedCommit } from './sqlstate.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
 
 const names = new Map<string, string>();
@@ -72,7 +72,7 @@ export const anyOf = (parameter: string): string => `any((select ${parameter}::u
  * A client that sends the statements above by name, and everything else unchanged. It also removes broken connections from
  * the pool, which would otherwise keep their places.
  */
-export class PreparingClient extends pg.Client {
+export class PreparingClient extends pg.Client implements Confirming {
   readonly #patience: number | undefined;
   #isUnconfirmed = false;
 
@@ -102,7 +102,6 @@ export class PreparingClient extends pg.Client {
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
   }
 
-  /** Throws UnconfirmedCommit when the statement committed, and no standby confirmed that. */
   requireConfirmed<Result extends { rows: readonly unknown[] }>(result: Result): Result {
     if (this.#isUnconfirmed) throw new UnconfirmedCommit(result.rows);
     return result;

@@ -20,6 +20,8 @@ interface Watched {
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
   readonly trail: AuditTrail;
+  /** Undefined for a clock that is not adjusted. */
+  readonly clockError: () => number | undefined;
 }
 
 /** The metrics of a replica and, if they are exported, its traces. */
@@ -47,7 +49,7 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, passwords, ring, certificates, trail }: Watched): void {
+  watch({ health, passwords, ring, certificates, trail, clockError }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({
       isReady: () => health.isServing,
@@ -59,6 +61,7 @@ export class Observation {
         limit: pool.options.max,
       }),
       retries: retryCounts,
+      clockError,
       signingKeys: () => ring.states(),
       unsealedEvents: () => trail.backlog,
       certificateDaysLeft: (now) => certificates?.daysLeft(now),

@@ -38,7 +38,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/metrics'],
   'server.ts': [
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
-    ...['telemetry', 'session', 'user'],
+    ...['telemetry', 'project', 'session', 'user'],
   ],
   'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
   // For the type of the audit event of a refusal.

@@ -17,12 +17,15 @@ function missetClock(by: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: right + by, shouldAdvanceTime: true });
 }
 
-async function open(offsetSeconds = 0) {
+async function open(offsetSeconds = 0, delay = 0) {
   const database = await createDatabase();
   const proxy = await startProxy();
   const orm = await openOrm(proxy.url(database));
   onTestFinished(() => orm.close(true));
-  const clock = await openClock(orm, offsetSeconds);
+  proxy.delay = delay;
+  const warnings: number[] = [];
+  const { error: bound, ...clock } = await openClock(orm, offsetSeconds, (roundTrip) => warnings.push(roundTrip));
+  proxy.delay = 0;
   /** Milliseconds by which the clock is ahead of the database's. */
   const error = async () => {
     const [row] = await database.query<{ ms: number }>(
@@ -30,7 +33,7 @@ async function open(offsetSeconds = 0) {
     );
     return clock.now().getTime() - row!.ms;
   };
-  return { ...clock, proxy, error };
+  return { ...clock, proxy, bound, warnings, error };
 }
 
 // The time that queries may take on a busy machine.
@@ -60,6 +63,40 @@ describe('the clock', () => {
     proxy.delay = 400;
     await adjust();
     expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('keeps its offset and the bound of its error while every round trip takes more than 50 ms', async () => {
+    const { now, adjust, bound, warnings, proxy } = await open();
+    expect(warnings).toEqual([]);
+    const before = bound();
+    expect(before).toBeLessThan(0.025);
+    missetClock(-hour);
+    const shifted = now().getTime();
+    proxy.delay = 40;
+    await adjust();
+    expect(Math.abs(now().getTime() - shifted), 'not adjusted').toBeLessThan(hour / 2);
+    expect(bound()).toBe(before);
+  });
+
+  test('takes the first offset over a slow connection, with a warning', async () => {
+    const { bound, warnings, error } = await open(0, 60);
+    expect(warnings).toEqual([expect.toSatisfy((roundTrip: number) => roundTrip > 100)]);
+    expect(bound()).toBeGreaterThan(0.05);
+    expect(Math.abs(await error())).toBeLessThan(tolerance);
+  });
+
+  test('is set by the fastest of its readings, whatever the others took', async () => {
+    const { adjust, bound, proxy, error } = await open();
+    for (const held of [0, 1, 2]) {
+      const slow = proxy.hold('after', /clock_timestamp/);
+      const adjusted = adjust();
+      const { letGo } = await slow;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      letGo();
+      await adjusted;
+      expect(bound(), `round ${held}`).toBeLessThan(0.025);
+      expect(Math.abs(await error())).toBeLessThan(tolerance);
+    }
   });
 
   test('keeps its offset when the database does not respond', async () => {

@@ -151,6 +151,7 @@ describe('the heartbeat', () => {
       const beating = expect(beat()).rejects.toThrow(UnconfirmedCommit);
       await cancelWait();
       await beating;
+      await sleep(700);
       expect(await query(row)).toEqual(before);
     }
     await regainStandby();

@@ -13,6 +13,8 @@ export interface Resources {
   };
   /** How often each operation was repeated because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
+  /** Seconds. Undefined for a clock that is not adjusted. */
+  readonly clockError: () => number | undefined;
   readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
   readonly unsealedEvents: () => { readonly count: number; readonly oldest: Date | null };
   /** Undefined without TLS. */
@@ -58,7 +60,13 @@ export class ResourceMetrics {
     to.histogram('gatehouse_hash_duration_seconds', 'Duration of hashes, without the wait.', () => [[{}, this.hashes]]);
   }
 
-  #exposeDatabase(to: Exposition, { pool, retries }: Resources): void {
+  #exposeDatabase(to: Exposition, { pool, retries, clockError }: Resources): void {
+    to.gauge(
+      'gatehouse_clock_error_seconds',
+      'The most by which the clock may differ from the database.',
+      'max',
+      clockError,
+    );
     to.gauge('gatehouse_database_pool_connections', 'Open connections to the database.', 'sum', () => {
       const { total, idle } = pool();
       return [
