@@ -6,6 +6,7 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
 import { emailKey, explainTakenAddress } from './email.ts';
+import { userIndexes } from './user-indexes.ts';
 
 export type Metadata = Record<string, unknown>;
 
@@ -41,26 +42,8 @@ const UserTable = defineEntity({
     deletedAt: p.datetime(3).nullable(),
   },
   uniques: [{ name: 'users_email_key', properties: ['projectId', 'emailKey'] }],
-  // What an operator lists users by, each in the order of bytes: that of a locale changes with the database's libraries.
-  indexes: [
-    listed('users_email_prefix', '"email_key" collate "C"'),
-    {
-      name: 'users_guests',
-      properties: ['createdAt'],
-      expression: `create index "users_guests" on "users" ("created_at") where "is_anonymous"`,
-    },
-    listed('users_created', '"created_at", "id"'),
-    listed('users_name', 'lower("name" collate "C"), "id"'),
-    listed('users_role', '"system_role" collate "C", "created_at", "id"'),
-    listed('users_role_name', '"system_role" collate "C", lower("name" collate "C"), "id"'),
-    listed('users_banned', '"created_at", "id"', '"banned_until" is not null and '),
-  ],
+  indexes: userIndexes,
 });
-
-function listed(name: string, columns: string, condition = '') {
-  const where = `${condition}"deleted_at" is null`;
-  return { name, expression: `create index "${name}" on "users" ("project_id", ${columns}) where ${where}` };
-}
 
 export interface Registration {
   readonly projectId: string;

@@ -11,6 +11,7 @@ const reasons = {
   acting: 'revokes the sessions in which an operator acts as other users',
   queue: 'works through the mails of all users, each with the value of its own user',
   sweep: 'deletes expired rows of all users',
+  membership: 'reads the membership of the user whom the same statement names',
 } as const;
 
 /** ListUsers has a statement for each order and index. */
@@ -43,6 +44,13 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_sessions: ['sessions', 'sweep'],
   sweep_one_time_tokens: ['one_time_tokens', 'sweep'],
   sweep_usage_counters: ['usage_counters', 'sweep'],
+  sweep_users: ['sessions users', 'sweep'],
+  session_refreshed: ['memberships', 'membership'],
+  session_renew: ['memberships', 'membership'],
+  session_rotate: ['memberships', 'membership'],
+  session_rotate_all: ['memberships', 'membership'],
+  session_states_introspected: ['memberships', 'membership'],
+  user_placed: ['memberships', 'membership'],
 };
 
 test('every prepared statement on rows of users compares the user with a parameter, or is an exception with a reason', async () => {
