@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { cancelQuery, connectionOptions } from './cancel-query.ts';
-import { leavingWith, letCallsLeave } from './pool-queue.ts';
+import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
 import { faultOf } from './sqlstate.ts';
 import type { PreparingClient } from './statement.ts';
@@ -15,6 +15,7 @@ type Confirming = pg.PoolClient & Pick<PreparingClient, 'requireConfirmed'>;
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
   letCallsLeave(pool);
+  letQueriesLeave(orm);
   pools.set(orm, pool);
   if (!pipeline) return;
   pipelines.set(orm, pipeline);

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import type pg from 'pg';
 
 /** A call that may leave while it waits for a connection. */
@@ -20,12 +21,26 @@ export function leavingWith<T>(signal: AbortSignal | undefined, work: () => T): 
   return waiters.run(signal && { signal, throws: true }, work);
 }
 
-/** The same for what races the signal itself, as Kysely does: it would print to stderr what the wait throws after that. */
-export function leavingSilently<T>(signal: AbortSignal, work: () => T): T {
-  return waiters.run({ signal, throws: false }, work);
+/**
+ * The same for a query that Kysely runs with the signal. Kysely throws the reason itself, and would print to stderr a later
+ * error of the wait, so the wait never settles.
+ */
+export function leavingSilently<T>(signal: AbortSignal, query: () => T): T {
+  return waiters.run({ signal, throws: false }, query);
 }
 
-/** Makes the two above work for a pool. */
+/** Makes the queries that an entity manager runs with a signal leave the queue when it is aborted. */
+export function letQueriesLeave(orm: MikroORM): void {
+  const connection = orm.em.getConnection();
+  const execute = connection.execute.bind(connection);
+  connection.execute = ((...query: Parameters<typeof execute>) => {
+    const [, , , transaction, context] = query;
+    const { signal } = (context ?? {}) as { signal?: AbortSignal };
+    return signal && !transaction ? leavingSilently(signal, () => execute(...query)) : execute(...query);
+  }) as typeof execute;
+}
+
+/** Makes the functions above work for a pool. */
 export function letCallsLeave(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as Connect;
   pool.connect = (() => {

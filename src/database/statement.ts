@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import pg from 'pg';
 import { Autocommit } from './autocommit.ts';
+import { leavingSilently } from './pool-queue.ts';
 import { UnconfirmedCommit } from './sqlstate.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
 
@@ -40,7 +41,9 @@ export function statement<Row extends pg.QueryResultRow, Values extends object>(
         on.signal,
       );
     const compiled = CompiledQuery.raw(text, ordered());
-    return (await on.getKysely().executeQuery<Row>(compiled, abortOptionsOf(on))).rows;
+    const options = abortOptionsOf(on);
+    const send = () => on.getKysely().executeQuery<Row>(compiled, options);
+    return (await (options ? leavingSilently(options.signal, send) : send())).rows;
   };
 }
 

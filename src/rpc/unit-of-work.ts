@@ -4,7 +4,6 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { auditFailure } from '../audit/event.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { leavingSilently } from '../database/pool-queue.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
 import { kCaller, kProject, kRemark, kWork, type Locks, type UserCaller, type Work } from './context.ts';
@@ -41,7 +40,7 @@ export function unitOfWork(options: UnitOfWorkOptions): Interceptor {
   return (next) => async (req) => {
     req.contextValues.set(kWork, openWork(options, req));
     try {
-      return await leavingSilently(req.signal, () => next(req));
+      return await next(req);
     } catch (thrown) {
       throw thrown instanceof Refusal ? await remember(orm, req.contextValues, thrown, now()) : thrown;
     }

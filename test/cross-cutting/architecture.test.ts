@@ -52,7 +52,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   rpc: [
     ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
     ...['throttle/client-network.ts', 'throttle/configured-limits.ts'],
-    ...databaseFiles('autocommit', 'clock', 'pool-queue', 'sqlstate', 'transaction'),
+    ...databaseFiles('autocommit', 'clock', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],
   'telemetry/log.ts': [],
