@@ -2,13 +2,15 @@ import { globSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+// `npm run test:long` runs these: tests that take longer than thirty seconds.
+const long = 'test/**/*.long.test.ts';
+
 // Tests of transactions run a second time with every transaction serializable. Everything twice would take too long.
-const serializable = globSync('test/**/*.test.ts').filter((file) =>
+const serializable = globSync('test/**/*.test.ts', { exclude: [long] }).filter((file) =>
   readFileSync(file, 'utf8').startsWith('// @serializable\n'),
 );
 
 const common: TestProjectInlineConfiguration['test'] = {
-  include: ['test/**/*.test.ts'],
   // Ending a worker thread while native code (argon2) still works in it can take all the others down.
   pool: 'forks',
   // A process runs one file after another: modules are loaded, and code is compiled, once per process instead of once per
@@ -19,7 +21,12 @@ const common: TestProjectInlineConfiguration['test'] = {
   hookTimeout: 60_000,
 };
 
-export default defineConfig({
+const gate: TestProjectInlineConfiguration[] = [
+  { test: { ...common, name: 'default', include: ['test/**/*.test.ts'], exclude: [long] } },
+  { test: { ...common, name: 'serializable', include: serializable, env: { ISOLATION: 'serializable' } } },
+];
+
+export default defineConfig(({ mode }) => ({
   test: {
     // Here and not in the projects: they would each start a cluster of their own.
     globalSetup: ['test/support/global-setup.ts'],
@@ -27,17 +34,7 @@ export default defineConfig({
     // connections suffice for 8 files at once.
     maxWorkers: Math.min(availableParallelism() + 1, 8),
     reporters: ['default', 'json'],
-    outputFile: { json: '.reports/tests.json' },
-    projects: [
-      { test: { ...common, name: 'default' } },
-      {
-        test: {
-          ...common,
-          name: 'serializable',
-          env: { ISOLATION: 'serializable' },
-          include: serializable,
-        },
-      },
-    ],
+    outputFile: { json: mode === 'long' ? '.reports/long.json' : '.reports/tests.json' },
+    projects: mode === 'long' ? [{ test: { ...common, name: 'long', include: [long] } }] : gate,
   },
-});
+}));

@@ -85,7 +85,11 @@ interface Parts extends Deps {
 export function createApp(deps: Deps): App {
   const { config, orm, now, keys, ring } = deps;
   const issuer = `${config.publicUrl}/auth/v1`;
-  const access = new AccessTokens(ring, { issuer, lifetime: config.accessTokenLifetime });
+  const access = new AccessTokens(ring, {
+    issuer,
+    lifetime: config.accessTokenLifetime,
+    accountClaims: config.tokenClaims,
+  });
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);

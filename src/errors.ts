@@ -74,7 +74,7 @@ const refusals = {
   // Accounts, invitations and usage
   ROLE_NOT_SUFFICIENT: [Code.PermissionDenied, 'the role in this account does not allow this'],
   EMAIL_NOT_VERIFIED: [Code.PermissionDenied, 'verify the e-mail address first'],
-  INVITE_EMAIL_MISMATCH: [Code.PermissionDenied, 'the invite is for another e-mail address'],
+  INVITE_EMAIL_MISMATCH: [Code.FailedPrecondition, 'the invite is for another e-mail address'],
   ACCOUNT_NOT_FOUND: [Code.NotFound, 'no such account'],
   MEMBER_NOT_FOUND: [Code.NotFound, 'no such member'],
   ACCOUNT_INVITE_NOT_FOUND: [Code.NotFound, 'no such pending invitation'],

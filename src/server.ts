@@ -81,7 +81,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
       ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
-      { name: 'janitor', every: 60_000, run: () => sweep(orm, now()) },
+      { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
       { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
@@ -191,4 +191,13 @@ async function canServe(orm: MikroORM): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** The longest life of the session of a guest, in days. */
+function guestDays({
+  sessions: {
+    lifetimes: { web, native },
+  },
+}: Config): number {
+  return Math.max(web.absolute, native.absolute) / 86_400;
 }

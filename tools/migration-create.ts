@@ -6,8 +6,10 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { startEmbeddedPostgres } from '../src/database/embedded/postgres.ts';
 
 /*
- * npm run migration:create -- add_device    writes src/database/migrations/Migration<time>_add_device.ts, which leads
- * from what the migrations so far make to what the entities say, and the list of all migrations beside it
+ * npm run migration:create -- add_device
+ *
+ * Writes src/database/migrations/Migration<time>_add_device.ts, from the schema of the existing migrations to that of the
+ * entities, and adds it to the list of migrations.
  */
 const folder = 'src/database/migrations';
 const name = process.argv[2] ?? '';

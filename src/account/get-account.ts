@@ -1,9 +1,14 @@
-import { autocommit } from '../rpc/context.ts';
+import { anyCaller, autocommit, projectOf } from '../rpc/context.ts';
 import type { AccountMethods } from './deps.ts';
 import { ownPlace } from './members.ts';
 import { accountToMessage } from './message.ts';
-import { accountOf } from './shown-account.ts';
+import { accountOf, anyAccount } from './shown-account.ts';
 
-export const getAccount: AccountMethods['getAccount'] = async ({ accountId }, context) => ({
-  account: accountToMessage(await accountOf(autocommit(context), ownPlace(context, accountId))),
-});
+export const getAccount: AccountMethods['getAccount'] = async ({ accountId }, context) => {
+  const on = autocommit(context);
+  const found =
+    anyCaller(context).kind === 'service'
+      ? await anyAccount(on, { projectId: projectOf(context), accountId })
+      : await accountOf(on, ownPlace(context, accountId));
+  return { account: accountToMessage(found) };
+};

@@ -1,12 +1,16 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { ListAccountsRequest } from '../../gen/gatehouse/v1/account_pb.ts';
 import { statement } from '../database/statement.ts';
-import { autocommit, caller } from '../rpc/context.ts';
+import { Refusal } from '../errors.ts';
+import { anyCaller, autocommit, projectOf, reads } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
+import { findUser } from '../user/user.ts';
 import type { AccountDeps, AccountMethods } from './deps.ts';
 import { accountToMessage } from './message.ts';
 import { type ShownAccount, shownColumns, shownTables } from './shown-account.ts';
 
 // The accounts joined last come first.
-const accountsOfUser = statement<ShownAccount, Page & { userId: string }>(
+export const accountsOfUser = statement<ShownAccount, Page & { userId: string }>(
   'accounts_list',
   `select ${shownColumns} from ${shownTables}
    where m.user_id = :userId and (:after::uuid is null or m.id < :after) order by m.id desc limit :limit`,
@@ -14,10 +18,20 @@ const accountsOfUser = statement<ShownAccount, Page & { userId: string }>(
 
 export function listAccounts({ paging }: AccountDeps): AccountMethods['listAccounts'] {
   return async (request, context) => {
-    const { userId } = caller(context);
+    const userId = await ownerOfList(request, context);
     const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'membershipId' }, (page) =>
       accountsOfUser(autocommit(context), { userId, ...page }),
     );
     return { accounts: rows.map(accountToMessage), nextPageToken };
   };
+}
+
+/** A user lists their own accounts and may name no user. A backend has to name one. */
+async function ownerOfList({ userId }: ListAccountsRequest, context: HandlerContext): Promise<string> {
+  const caller = anyCaller(context);
+  if (caller.kind === 'user' && userId !== undefined) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (caller.kind === 'user') return caller.userId;
+  if (userId === undefined)
+    throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'user_id', description: 'required' }] });
+  return (await findUser(reads(context), projectOf(context), userId)).id;
 }

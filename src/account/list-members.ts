@@ -1,9 +1,10 @@
 import { statement } from '../database/statement.ts';
-import { autocommit } from '../rpc/context.ts';
+import { anyCaller, autocommit, projectOf } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
 import type { AccountDeps, AccountMethods } from './deps.ts';
 import { ownPlace, requireRole, type ShownMember, shownColumns } from './members.ts';
 import { memberToMessage } from './message.ts';
+import { anyAccount } from './shown-account.ts';
 
 // The members who joined last come first.
 const membersOf = statement<ShownMember, Page & { accountId: string }>(
@@ -15,9 +16,11 @@ const membersOf = statement<ShownMember, Page & { accountId: string }>(
 export function listMembers({ paging }: AccountDeps): AccountMethods['listMembers'] {
   return async (request, context) => {
     const { accountId } = request;
-    await requireRole(autocommit(context), ownPlace(context, accountId), 'viewer');
+    const on = autocommit(context);
+    if (anyCaller(context).kind === 'service') await anyAccount(on, { projectId: projectOf(context), accountId });
+    else await requireRole(on, ownPlace(context, accountId), 'viewer');
     const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'membershipId' }, (page) =>
-      membersOf(autocommit(context), { accountId, ...page }),
+      membersOf(on, { accountId, ...page }),
     );
     return { members: rows.map(memberToMessage), nextPageToken };
   };

@@ -2,13 +2,14 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import {
   type AccountInviteSchema,
-  AccountRole,
+  type AccountRole,
   type AccountSchema,
   type AccountSummarySchema,
   type MemberSchema,
   SubscriptionStatus as Status,
   type UsageSchema,
 } from '../../gen/gatehouse/v1/account_pb.ts';
+import { roleMessages, roleToMessage } from '../user/current-account.ts';
 import type { SubscriptionStatus } from './billing/subscription.ts';
 import type { ShownInvite } from './invites/invite.ts';
 import type { ShownMember } from './members.ts';
@@ -25,17 +26,6 @@ const statuses = {
   canceled: Status.CANCELED,
 } as const satisfies Record<SubscriptionStatus, Status>;
 
-const roleMessages = {
-  owner: AccountRole.OWNER,
-  admin: AccountRole.ADMIN,
-  member: AccountRole.MEMBER,
-  viewer: AccountRole.VIEWER,
-} as const satisfies Record<Role, AccountRole>;
-
-export function roleToMessage(role: Role): AccountRole {
-  return roleMessages[role];
-}
-
 /** The request was validated before: the role is one of ours. */
 export function roleOf(role: AccountRole): Role {
   return roles.find((each) => roleMessages[each] === role)!;
@@ -48,7 +38,7 @@ export function accountToMessage(account: ShownAccount): MessageInitShape<typeof
     name,
     displayCode,
     ownerId: ownerId ?? '',
-    role: roleToMessage(role),
+    ...(role && { role: roleToMessage(role) }),
     subscription: {
       plan,
       status: statuses[status],

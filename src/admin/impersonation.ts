@@ -34,7 +34,7 @@ export function impersonateUser({ now, opener, usage }: AdminDeps): AdminMethods
     );
     return {
       user: managedUserToMessage(user, at),
-      tokens: opener.tokensOf(opened, user, at),
+      tokens: opener.tokensOf({ ...opened, account: summary.account }, user, at),
       session: sessionToMessage(opened.session),
       account: summaryToMessage(summary, usage, at),
     };

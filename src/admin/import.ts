@@ -10,10 +10,10 @@ import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
-import { unseen } from '../text/invisible-characters.ts';
+import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
+import { mergeMetadata, noMetadata } from '../user/metadata.ts';
 import { User } from '../user/user.ts';
-import { mergeMetadata } from './metadata.ts';
 
 const text = (most: number) =>
   z
@@ -31,7 +31,7 @@ const metadata = z.custom<JsonObject>(
 const line = z.strictObject({
   id: z.uuid().optional(),
   email: z.email({ pattern: z.regexes.html5Email }).max(254),
-  name: text(200).optional(),
+  name: z.string().transform(trimMarks).pipe(text(200)).optional(),
   email_verified: z.boolean().optional(),
   password_hash: z.string().max(1024).nullish(),
   created_at: z.iso.datetime({ offset: true }).optional(),
@@ -173,8 +173,7 @@ function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Re
     phone: read.phone ?? '',
     locale: read.locale ?? '',
     timezone: read.timezone ?? '',
-    appMetadata: mergeMetadata('app_metadata', {}, read.app_metadata ?? {}),
-    userMetadata: mergeMetadata('user_metadata', {}, read.user_metadata ?? {}),
+    ...mergeMetadata(noMetadata, { appMetadata: read.app_metadata, userMetadata: read.user_metadata }),
   });
   if (id) ids.add(id);
   return user;

@@ -1,3 +1,4 @@
+import { getAccount, listAccounts } from './accounts.ts';
 import { listAuditEvents } from './audit-events.ts';
 import { banUser, unbanUser } from './ban-user.ts';
 import { createUser } from './create-user.ts';
@@ -12,6 +13,7 @@ import { sendPasswordReset } from './send-password-reset.ts';
 import { getSettings, updateSettings } from './settings.ts';
 import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './signing-keys.ts';
 import { updateUser } from './update-user.ts';
+import { listUserSessions, revokeUserSession } from './user-sessions.ts';
 
 export function adminService(deps: AdminDeps): AdminMethods {
   return {
@@ -23,6 +25,10 @@ export function adminService(deps: AdminDeps): AdminMethods {
     unbanUser: unbanUser(deps),
     deleteUser: deleteUser(deps),
     revokeUserSessions: revokeUserSessions(deps),
+    listUserSessions: listUserSessions(deps),
+    revokeUserSession: revokeUserSession(deps),
+    listAccounts: listAccounts(deps),
+    getAccount,
     sendPasswordReset: sendPasswordReset(deps),
     impersonateUser: impersonateUser(deps),
     createInviteCode: createInviteCode(deps),

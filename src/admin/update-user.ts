@@ -12,12 +12,12 @@ import { voidFor } from '../one-time/token.ts';
 import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
+import { changeMetadata } from '../user/metadata.ts';
 import { recordOperator } from '../user/operator.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
-import { mergeMetadata } from './metadata.ts';
 
 export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
   return async (request, context) => {
@@ -96,8 +96,7 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   // Somebody who was verified once is more than a registration that the owner of the address may reject.
   if (emailVerified === false && user.emailVerifiedAt) user.establishedAt = now;
   if (emailVerified !== undefined) user.emailVerifiedAt = emailVerified ? (user.emailVerifiedAt ?? now) : null;
-  if (appMetadata) user.appMetadata = mergeMetadata('app_metadata', user.appMetadata, appMetadata);
-  if (userMetadata) user.userMetadata = mergeMetadata('user_metadata', user.userMetadata, userMetadata);
+  Object.assign(user, changeMetadata(user, { appMetadata, userMetadata }));
   user.name = name ?? user.name;
   user.systemRole = newRole;
   user.mustChangePassword = mustChangePassword ?? user.mustChangePassword;

@@ -4,6 +4,8 @@ import type { ServiceCaller } from '../rpc/context.ts';
 
 export interface ServiceKey {
   readonly name: string;
+  /** Undefined: all methods for backends. */
+  readonly scopes?: readonly string[] | undefined;
   /** SHA-256 of the key. */
   readonly digest: Buffer;
 }
@@ -13,17 +15,17 @@ export interface ServiceKey {
  */
 export function serviceKeyReader(keys: readonly ServiceKey[]) {
   // The keys that were verified before: a backend makes thousands of calls a second with the same key.
-  const names = new Map<string, string>();
+  const known = new Map<string, ServiceKey>();
   return (bearer: string, projectId: string): ServiceCaller => {
-    const name = names.get(bearer) ?? nameOf(bearer, keys);
-    names.set(bearer, name);
-    return { kind: 'service', projectId, name };
+    const key = known.get(bearer) ?? find(bearer, keys);
+    known.set(bearer, key);
+    return { kind: 'service', projectId, name: key.name, scopes: key.scopes };
   };
 }
 
-function nameOf(bearer: string, keys: readonly ServiceKey[]): string {
+function find(bearer: string, keys: readonly ServiceKey[]): ServiceKey {
   const digest = createHash('sha256').update(bearer).digest();
   const found = keys.find((each) => timingSafeEqual(each.digest, digest));
   if (!found) throw new Refusal('TOKEN_INVALID');
-  return found.name;
+  return found;
 }

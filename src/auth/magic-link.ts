@@ -48,7 +48,8 @@ export function magicLink(deps: AuthDeps): Methods {
         audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
         return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
       });
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
+      const placed = { ...opened, account: summary.account };
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
     },
   };
 }

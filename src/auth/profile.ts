@@ -9,7 +9,8 @@ import { voidFor } from '../one-time/token.ts';
 import { autocommit, caller, change, reads } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
-import { userToMessage } from '../user/message.ts';
+import { ownUserToMessage } from '../user/message.ts';
+import { changeMetadata } from '../user/metadata.ts';
 import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { admitEmailChange, applyEmailChange } from './email-change.ts';
@@ -24,7 +25,7 @@ export function profile(deps: AuthDeps): Methods {
       const { projectId, userId } = caller(context);
       const user = await findUser(reads(context), projectId, userId);
       const summary = await readAccountSummary(autocommit(context), projectId, userId);
-      return { user: userToMessage(user, now()), account: summaryToMessage(summary, usage, now()) };
+      return { user: ownUserToMessage(user, now()), account: summaryToMessage(summary, usage, now()) };
     },
 
     async updateMe(request, context) {
@@ -32,7 +33,7 @@ export function profile(deps: AuthDeps): Methods {
       // Its time must not reveal whether the new address is taken.
       const isPadded = registration.hideRegistration && request.email !== undefined;
       const user = await (isPadded ? padResponseTime(update) : update());
-      return { user: userToMessage(user, now()) };
+      return { user: ownUserToMessage(user, now()) };
     },
 
     async deleteMe(_, context) {
@@ -58,14 +59,17 @@ async function updateProfile(deps: AuthDeps, request: UpdateMeRequest, context: 
   const { email, currentPassword } = request;
   const before = await readCallingUser(context, deps.now());
   const changes = changedFields(request, before);
-  const hasChanges = Object.keys(changes).length > 0;
+  const { userMetadata } = request;
+  // Refuses a bad value before the password is checked and counted.
+  changeMetadata(before, { userMetadata });
+  const hasChanges = Object.keys(changes).length > 0 || userMetadata !== undefined;
   const emailChange =
     email === undefined ? undefined : await admitEmailChange(deps, before, { email, currentPassword }, context);
   if (!emailChange && !hasChanges) return before;
   const at = deps.now();
   return change(context, async (em) => {
     const user = await lockUser(em, projectId, userId);
-    Object.assign(user, changes, { updatedAt: at });
+    Object.assign(user, changes, changeMetadata(user, { userMetadata }), { updatedAt: at });
     if (emailChange) await applyEmailChange(em, { userMail: deps.userMail, user, emailChange }, context, at);
     if (hasChanges) audit(em, context, { action: 'auth.profile_update' }, at);
     return user;

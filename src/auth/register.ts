@@ -41,7 +41,7 @@ export function register(deps: AuthDeps): Methods {
       const openly = { draft, invitation, settings, guest };
       const { user, summary, opened, renewed } = await registerOpenly(deps, openly, context, at);
       const account = summaryToMessage(summary, usage, at);
-      if (opened) return { account, ...signedInToMessage(opener, user, opened, at) };
+      if (opened) return { account, ...signedInToMessage(opener, user, { ...opened, account: summary.account }, at) };
       const continued = renewed ? renewedToMessage(opener, projectId, renewed, at) : {};
       return { account, user: userToMessage(user, at), ...continued };
     },

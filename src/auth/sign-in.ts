@@ -45,7 +45,8 @@ export function signIn(deps: AuthDeps): Methods {
         return summary;
       });
       user.lastSignInAt = at;
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
+      const placed = { ...opened, account: summary?.account ?? null };
+      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
     },
   };
 }

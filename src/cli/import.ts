@@ -4,6 +4,7 @@ import { importUsers, readImportLine } from '../admin/import.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, openClock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
+import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
 import { User } from '../user/user.ts';
 import { commandLine } from './caller.ts';
 import { type Line, readLines } from './lines.ts';
@@ -51,6 +52,7 @@ class ImportRun {
   #lines = 0;
   #created = 0;
   #existing = 0;
+  #tooLarge = 0;
 
   constructor(deps: Deps, reportPath: string) {
     this.#deps = deps;
@@ -58,7 +60,9 @@ class ImportRun {
   }
 
   get summary(): string {
-    return `${this.#lines} lines: ${this.#created} users created, ${this.#existing} already existed, ${this.refused} refused`;
+    const counts = `${this.#created} users created, ${this.#existing} already existed, ${this.refused} refused`;
+    const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} with metadata too large for access tokens` : '';
+    return `${this.#lines} lines: ${counts}${tooLarge}`;
   }
 
   async take(line: Line): Promise<void> {
@@ -66,7 +70,7 @@ class ImportRun {
     if ('text' in line && line.text.trim() === '') return;
     const read =
       'why' in line ? line : readImportLine(line.text, defaultProjectId, { ids: this.#ids, now: this.#deps.now() });
-    if (read instanceof User) this.#waiting.set(read, this.#lines);
+    if (read instanceof User) this.#accept(read);
     else this.#refuse(this.#lines, read.why);
     if (this.#waiting.size >= batch) await this.#send();
   }
@@ -88,10 +92,23 @@ class ImportRun {
     this.#existing += waiting.size - created - refused.length;
   }
 
+  #accept(user: User): void {
+    this.#waiting.set(user, this.#lines);
+    const bytes = bytesOfMetadata(user);
+    if (bytes <= mostMetadataBytes) return;
+    this.#tooLarge++;
+    const note = `metadata of ${bytes} bytes: kept, but access tokens leave it out above ${mostMetadataBytes}`;
+    this.#write({ line: this.#lines, note });
+  }
+
   #refuse(line: number, reason: string): void {
     this.refused++;
+    this.#write({ line, reason });
+  }
+
+  #write(entry: { line: number } & Record<string, string | number>): void {
     // The report contains no addresses. Still, only the owner may read it, as with the import itself.
     this.#report ??= createWriteStream(this.#reportPath, { mode: 0o600 });
-    this.#report.write(`${JSON.stringify({ line, reason })}\n`);
+    this.#report.write(`${JSON.stringify(entry)}\n`);
   }
 }

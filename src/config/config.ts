@@ -83,8 +83,7 @@ function arrange(values: Values) {
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
-    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
-    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    ...arrangeTokens(values),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
@@ -102,6 +101,14 @@ function arrange(values: Values) {
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeTokens(values: Values) {
+  return {
+    accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
+    tokenClaims: values.TOKEN_CLAIMS ?? [],
+    refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
   };
 }
 
@@ -202,9 +209,20 @@ function findMisspelt(env: Environment): string[] {
   });
 }
 
-function findDoubts({ environment, database, dataDir }: Config): string[] {
-  if (environment !== 'production' || database.url) return [];
-  return [`DATABASE_URL is not set: the embedded database in ${dataDir} serves this machine only, without replicas.`];
+function findDoubts({ environment, database, dataDir, serviceKeys, serviceCertificates }: Config): string[] {
+  if (environment !== 'production') return [];
+  const embedded = `DATABASE_URL is not set: the embedded database in ${dataDir} serves this machine only, without replicas.`;
+  return [
+    ...(database.url ? [] : [embedded]),
+    ...findUnscoped('SERVICE_KEYS', serviceKeys),
+    ...findUnscoped('SERVICE_CERTIFICATES', serviceCertificates),
+  ];
+}
+
+function findUnscoped(variable: string, backends: Config['serviceCertificates']): string[] {
+  const unscoped = backends.filter(({ scopes }) => !scopes).map(({ name }) => name);
+  if (unscoped.length === 0) return [];
+  return [`${variable} has no scopes for ${unscoped.join(', ')}: such a backend may call all methods for backends.`];
 }
 
 type Frozen<T> = T extends Uint8Array ? T : T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;

@@ -1,15 +1,5 @@
-import {
-  certificateNames,
-  choice,
-  ipAddress,
-  onOff,
-  origins,
-  pemFile,
-  portOrOff,
-  publicUrl,
-  wholeNumber,
-  yesNo,
-} from './parsers.ts';
+import { choice, ipAddress, onOff, origins, pemFile, portOrOff, publicUrl, wholeNumber, yesNo } from './parsers.ts';
+import { serviceCertificates } from './service-certificates.ts';
 import type { Settings } from './setting.ts';
 
 export const network = {
@@ -109,9 +99,9 @@ export const tls = {
   },
   SERVICE_CERTIFICATES: {
     sentence:
-      'Backends that may call as a service with a client certificate, each by a DNS or URI alternative name of the certificate, or by the common name where it has no alternative names.',
-    reads: certificateNames,
+      'Backends that may call as a service with a client certificate, each by a DNS or URI alternative name of the certificate, or by the common name where it has no alternative names. A scope limits the methods that a backend may call; without one it may call all methods for backends.',
+    reads: serviceCertificates,
     otherwise: 'none',
-    example: 'orders.internal,spiffe://example.com/billing',
+    example: 'orders.internal:SessionService.Introspect,spiffe://example.com/billing:AccountService',
   },
 } as const satisfies Settings;

@@ -93,16 +93,6 @@ export function pemFile(what: string) {
   return path.describe(`the path of a PEM file with ${what}`);
 }
 
-/** Names in client certificates. At most 64 characters, which is what the audit trail holds of a caller. */
-export const certificateNames = listOf(
-  z
-    .string()
-    .regex(/^[!-~]{1,64}$/, 'not 1 to 64 printable characters without a space')
-    .regex(/^[^*"\\]*$/, 'holds a wildcard, a quote or a backslash; names match letter by letter'),
-)
-  .refine(areUnique, 'a name stands there twice')
-  .describe('a comma-separated list of names, each 1 to 64 characters, exactly as in the certificate; no wildcard');
-
 export const ipAddress = z
   .string()
   .refine((text) => isIP(text) !== 0, 'not an IP address')
@@ -114,7 +104,9 @@ export const publicUrl = z
   .regex(/^https?:\/\/[^\s/?#\\@]+\/?$/, 'not an origin: scheme://host or scheme://host:port, nothing behind it')
   .refine(URL.canParse, 'not a URL')
   .transform((text) => new URL(text).origin)
-  .describe('an absolute http or https URL without path, query, fragment or user');
+  // It is in every access token, whose size is limited.
+  .refine((origin) => origin.length <= 100, 'longer than 100 characters')
+  .describe('an absolute http or https URL of at most 100 characters without path, query, fragment or user');
 
 const originShape = /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
 
@@ -160,6 +152,10 @@ export const limits = listOf(limitEntry)
   .describe(
     'a comma-separated list of Service.Method=N, Service.Method:session=N and *=N, where N is calls a minute (1 to 1000000) or off; for failed attempts AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
   );
+
+export const tokenClaims = listOf(z.enum(['account_id', 'account_role'], 'neither account_id nor account_role'))
+  .refine(areUnique, 'a claim stands there twice')
+  .describe('a comma-separated list of account_id and account_role');
 
 /** A comma list, spaces around an entry ignored; every wrong entry is named by its place. */
 export function listOf<T>(entry: z.ZodType<T, string>) {

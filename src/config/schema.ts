@@ -2,7 +2,18 @@ import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
-import { choice, daysOrOff, duration, hashCost, lifetime, limits, onOff, path, wholeNumber } from './parsers.ts';
+import {
+  choice,
+  daysOrOff,
+  duration,
+  hashCost,
+  lifetime,
+  limits,
+  onOff,
+  path,
+  tokenClaims,
+  wholeNumber,
+} from './parsers.ts';
 import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
 import type { Setting, Settings } from './setting.ts';
 
@@ -93,10 +104,12 @@ const secrets = {
     secret: true,
   },
   SERVICE_KEYS: {
-    sentence: 'Backends that may call as a service, each with the SHA-256 hash of its key.',
+    sentence:
+      'Backends that may call as a service, each with the SHA-256 hash of its key. A scope limits the methods that it may call; without one it may call all methods for backends.',
     reads: serviceKeys,
     otherwise: 'none in production, else generated in DATA_DIR',
-    example: 'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64)',
+    example:
+      'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64):SessionService.Introspect+AccountService',
     secret: true,
   },
   PASSWORD_PEPPER: {
@@ -115,6 +128,12 @@ const sessions = {
     reads: wholeNumber(1, 86_400, 'seconds'),
     default: '3600',
     example: '900',
+  },
+  TOKEN_CLAIMS: {
+    sentence: 'Claims that access tokens also contain: the account that the user is in, and their role in it.',
+    reads: tokenClaims,
+    otherwise: 'none',
+    example: 'account_id,account_role',
   },
   REFRESH_REUSE_INTERVAL: {
     sentence:

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { areUnique, listOf } from './parsers.ts';
+import { scopes } from './scopes.ts';
 
 export const databaseUrl = z
   .string()
@@ -49,16 +50,24 @@ const guessableDigests = new Set(
 
 const serviceKey = z
   .string()
-  .regex(/^[a-z0-9_-]{1,64}:[0-9a-fA-F]{64}$/, 'not of the form name:sha256, the digest 64 hexadecimal digits')
-  .transform((text) => text.toLowerCase().split(':'))
-  .refine(([, digest = '']) => !guessableDigests.has(digest), 'the digest of an empty or well-known key')
-  .transform(([name = '', digest = '']) => ({ name, digest: Buffer.from(digest, 'hex') }));
+  .regex(/^[a-z0-9_-]{1,64}:[0-9a-fA-F]{64}(:[^:]*)?$/, {
+    error: 'not of the form name:sha256 or name:sha256:scope+scope, the digest 64 hexadecimal digits',
+    abort: true,
+  })
+  .transform((text) => text.split(':'))
+  .transform(([name = '', digest = '', scopes]) => ({
+    ...{ name, digest: digest.toLowerCase() },
+    ...(scopes !== undefined && { scopes }),
+  }))
+  .refine(({ digest }) => !guessableDigests.has(digest), 'the digest of an empty or well-known key')
+  .pipe(z.object({ name: z.string(), digest: z.string(), scopes: scopes.optional() }))
+  .transform(({ digest, ...rest }) => ({ ...rest, digest: Buffer.from(digest, 'hex') }));
 
 export const serviceKeys = listOf(serviceKey)
   .refine((keys) => areUnique(keys.map(({ name }) => name)), 'a name stands there twice')
   .refine((keys) => areUnique(keys.map(({ digest }) => digest.toString('hex'))), 'a digest stands there twice')
   .describe(
-    'a comma-separated list of name:sha256, each name 1 to 64 characters a-z, 0-9, _ or -, each hash 64 hexadecimal digits',
+    'a comma-separated list of name:sha256 or name:sha256:scope+scope, each name 1 to 64 characters a-z, 0-9, _ or -, each hash 64 hexadecimal digits, each scope a service or Service.Method of the contract',
   );
 
 /** A key of Standard Webhooks: 24 to 64 bytes. */

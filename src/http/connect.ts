@@ -18,6 +18,7 @@ import { longestCall } from '../rpc/deadline.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { mount } from '../rpc/services.ts';
 import { markProgress, refusalBody, respond } from './connect-faults.ts';
+import { readLeniently } from './lenient-request.ts';
 import { largestRequest } from './limits.ts';
 
 export interface GatewayOptions {
@@ -58,7 +59,7 @@ async function serve(handler: UniversalHandler, req: IncomingMessage, res: Serve
   try {
     const request = universalRequestFromNodeRequest(req, res, undefined, values);
     // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
-    const body = req.iterator({ destroyOnReturn: false });
+    const body = readLeniently(request.header, req, req.iterator({ destroyOnReturn: false }));
     res.once('finish', () => req.resume());
     const response = await respond(handler, { ...request, body }, options.refusesUnknownFields);
     response.header?.set('x-request-id', values.get(kOrigin).requestId);

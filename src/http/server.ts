@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createSecureServer } from 'node:https';
 import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Certificates } from '../crypto/tls-certificates.ts';
-import { Refusal } from '../errors.ts';
+import { type Reason, Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
@@ -37,6 +37,8 @@ export function createHttpServer(options: HttpOptions): Server {
   const routes = plainRoutes(options);
   const server = createPlainOrSecure(options.certificates, (req, res) => {
     setSecurityHeaders(res);
+    // Attack: two servers in a row that each believe another of two Host headers (RFC 9112, section 3.2).
+    if (hasTwoHosts(req)) return sendRefusal(res, 400, 'MALFORMED_REQUEST');
     if (handlePreflight(req, res) || options.gateway(req, res) || options.pages?.(req, res)) return;
     const route = routes.get(req.url?.split('?', 1)[0] ?? '');
     if (!route) return sendRefusal(res, 404);
@@ -87,8 +89,12 @@ export function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-export function sendRefusal(res: ServerResponse, status: number): void {
-  sendJson(res, status, errorToJson(toConnectError(new Refusal('METHOD_NOT_FOUND')), undefined));
+function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.filter((each, index) => index % 2 === 0 && each.toLowerCase() === 'host').length > 1;
+}
+
+export function sendRefusal(res: ServerResponse, status: number, reason: Reason = 'METHOD_NOT_FOUND'): void {
+  sendJson(res, status, errorToJson(toConnectError(new Refusal(reason)), undefined));
 }
 
 function sendJson(res: ServerResponse, status: number, body: unknown, cacheControl?: string): void {

@@ -31,6 +31,7 @@ const OutageTable = defineEntity({
 export class Outage extends OutageTable.class {}
 OutageTable.setClass(Outage);
 
+/** Read and written by the database's clock. */
 interface Beat {
   readonly former: Date | null;
   readonly at: Date;

@@ -10,6 +10,8 @@ export interface Origin {
   readonly address: string;
   /** At most 512 printable characters. */
   readonly userAgent: string;
+  /** Set where X-Forwarded-For has no address in the place that trusted proxies write: `address` is that of the proxy. */
+  readonly isForwardingUnread?: boolean;
 }
 
 /** A signed-in user, in the current state of the database. */
@@ -36,6 +38,8 @@ export interface ServiceCaller {
   readonly kind: 'service';
   readonly projectId: string;
   readonly name: string;
+  /** The services and methods that the backend may call: `SessionService.Introspect`. Undefined: all. */
+  readonly scopes?: readonly string[] | undefined;
 }
 
 export type Caller = UserCaller | ServiceCaller;

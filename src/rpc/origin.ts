@@ -7,9 +7,12 @@ const requestIdPattern = /^[A-Za-z0-9._-]{8,64}$/;
 /** Reads the origin of a call, from gRPC metadata and HTTP headers alike. */
 export function readOrigin(header: (name: string) => string | null, socketAddress: string, proxyHops: number): Origin {
   const requestId = header('x-request-id');
+  const reported = proxyHops === 0 ? undefined : reportedAddress(header('x-forwarded-for'), proxyHops);
+  const isForwardingUnread = reported !== undefined && isIP(reported) === 0;
   return {
     requestId: requestId && requestIdPattern.test(requestId) ? requestId : randomUUID(),
-    address: clientAddress(socketAddress, header('x-forwarded-for'), proxyHops),
+    address: plain(reported === undefined || isForwardingUnread ? socketAddress : reported),
+    ...(isForwardingUnread && { isForwardingUnread }),
     userAgent: (header('user-agent') ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, 512),
   };
 }
@@ -18,15 +21,14 @@ const mapped = new BlockList();
 mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
 
 /**
- * The client's network address. Behind `hops` trusted proxies it is the entry of X-Forwarded-For that the outermost of
- * them wrote, counted from the right: the client itself can write anything further left.
+ * The client's network address as `hops` trusted proxies report it: the entry of X-Forwarded-For that the outermost of
+ * them wrote, counted from the right, because the client itself can write anything further left. Undefined without the
+ * header.
  */
-function clientAddress(socketAddress: string, forwardedFor: string | null, hops: number): string {
-  const own = plain(socketAddress);
-  if (hops === 0 || !forwardedFor) return own;
+function reportedAddress(forwardedFor: string | null, hops: number): string | undefined {
+  if (!forwardedFor) return undefined;
   const entries = forwardedFor.split(',').map((each) => each.trim());
-  const reported = entries.at(-hops) ?? entries[0]!;
-  return isIP(unbracketed(reported)) ? plain(unbracketed(reported)) : own;
+  return unbracketed(entries.at(-hops) ?? entries[0]!);
 }
 
 function plain(address: string): string {

@@ -4,7 +4,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import { type Caller, kCaller, type UserCaller } from './context.ts';
+import { type Caller, kCaller, type ServiceCaller, type UserCaller } from './context.ts';
 
 // Keyed by the options that they were read from.
 const policies = new WeakMap<object, Policy | undefined>();
@@ -29,7 +29,7 @@ export function requirePolicies(methods: readonly DescMethod[]): void {
 export function enforcePolicy(now: Clock): Interceptor {
   return (next) => (req) => {
     const rules = policyOf(req.method);
-    if (rules) admit(rules, req.contextValues.get(kCaller), isReadOnly(req.method), now());
+    if (rules) admit(rules, req.contextValues.get(kCaller), req.method, now());
     return next(req);
   };
 }
@@ -38,18 +38,19 @@ function isReadOnly(method: DescMethod): boolean {
   return method.methodKind === 'unary' && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
-function admit(rules: Policy, caller: Caller | Refusal | undefined, reads: boolean, now: Date): void {
+function admit(rules: Policy, caller: Caller | Refusal | undefined, method: DescMethod, now: Date): void {
   // An operator who acts as a user may only read, and call what the policy admits for impersonation.
-  if (isImpersonated(caller) && !reads && !rules.admitsImpersonation) throw new Refusal('IMPERSONATION_NOT_ALLOWED');
+  if (isImpersonated(caller) && !isReadOnly(method) && !rules.admitsImpersonation)
+    throw new Refusal('IMPERSONATION_NOT_ALLOWED');
   if (rules.access === Access.PUBLIC) {
     admitOptional(rules, caller);
     return;
   }
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
-  if (caller.kind === 'service' && rules.admitsServices) return;
-  if (!hasAccess(rules.access, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
-  if (caller.kind === 'user') admitUser(rules, caller, now);
+  if (!hasAccess(rules, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (caller.kind === 'service') admitService(caller, method);
+  else admitUser(rules, caller, now);
 }
 
 /** A public method that reads an access token is closed to users who must change their password, too. */
@@ -67,9 +68,16 @@ function isImpersonated(caller: Caller | Refusal | undefined): boolean {
   return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.impersonatorId;
 }
 
-function hasAccess(access: Access, caller: Caller): boolean {
+function hasAccess({ access, admitsServices }: Policy, caller: Caller): boolean {
+  if (caller.kind === 'service' && admitsServices) return true;
   if (access === Access.ADMIN) return caller.kind === 'service' || caller.isOperator;
   return (access === Access.USER) === (caller.kind === 'user');
+}
+
+function admitService({ scopes }: ServiceCaller, { parent, name }: DescMethod): void {
+  const scope = `${parent.name}.${name}`;
+  if (scopes && !scopes.includes(parent.name) && !scopes.includes(scope))
+    throw new Refusal('CALLER_NOT_ALLOWED', { metadata: { required_scope: scope } });
 }
 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {

@@ -1,9 +1,9 @@
-import { create, type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
+import { create, type DescField, type DescMessage, isMessage, type Message, ScalarType } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
-import { unseen } from '../text/invisible-characters.ts';
+import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { setAsideDurations } from './duration-bounds.ts';
 import { describeViolation } from './violation-text.ts';
 
@@ -15,7 +15,10 @@ const validator = createValidator();
  */
 export function validate(): Interceptor {
   return (next) => (req) => {
-    if (!req.stream) check(req.method.input, req.message);
+    if (!req.stream) {
+      trimName(req.method.input, req.message);
+      check(req.method.input, req.message);
+    }
     return next(req);
   };
 }
@@ -38,6 +41,13 @@ function check(schema: DescMessage, message: Message): void {
     }
   }
   throw new Refusal('INVALID_ARGUMENT', { fields });
+}
+
+/** Names are what people type in their own script. */
+function trimName({ field }: DescMessage, message: Message): void {
+  if (field.name?.scalar !== ScalarType.STRING) return;
+  const named = message as Message & { name?: string };
+  if (named.name) named.name = trimMarks(named.name);
 }
 
 interface Rule {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
+import { currentRoleOf } from '../user/current-account.ts';
+import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { AuthenticationMethod } from './session.ts';
@@ -23,6 +25,7 @@ export interface TokenSubject {
   readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
+  readonly email_verified: boolean;
   readonly role: string;
   readonly is_anonymous: boolean;
   readonly system_role: string;
@@ -31,13 +34,26 @@ export interface TokenSubject {
   /** The latest expiry of an access token: the end of an impersonation. */
   readonly expires_by: Date | null;
   readonly must_change_password: boolean;
+  /** Null for users in no account. */
+  readonly account_id: string | null;
+  readonly account_role: string | null;
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.aal, s.token_epoch, s.amr, u.email, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
-     u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by`;
+export const subjectColumns = `s.id, s.user_id, s.aal, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+     u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
+     u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
+
+/** A claim that TOKEN_CLAIMS adds. */
+export type AccountClaim = 'account_id' | 'account_role';
+
+interface AccessTokenOptions {
+  readonly issuer: string;
+  readonly lifetime: number;
+  readonly accountClaims: readonly AccountClaim[];
+}
 
 const audience = 'authenticated';
 // Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
@@ -48,13 +64,15 @@ const rememberedAtMost = 10_000;
 export class AccessTokens {
   readonly #ring: KeyRing;
   readonly #issuer: string;
+  readonly #accountClaims: readonly AccountClaim[];
   readonly lifetime: number;
   // The signature of a token is verified once. Its times and the state of its session are checked on every call.
   readonly #verified = new Map<string, { claims: AccessClaims; kid: string }>();
 
-  constructor(ring: KeyRing, options: { issuer: string; lifetime: number }) {
+  constructor(ring: KeyRing, options: AccessTokenOptions) {
     this.#ring = ring;
     this.#issuer = options.issuer;
+    this.#accountClaims = options.accountClaims;
     this.lifetime = options.lifetime;
   }
 
@@ -70,15 +88,16 @@ export class AccessTokens {
       iat,
       jti: randomUUID(),
       email: subject.email ?? '',
+      email_verified: subject.email_verified,
       phone: '',
-      app_metadata: subject.app_metadata,
-      user_metadata: subject.user_metadata,
+      ...metadataClaims(subject),
       role: subject.role,
       aal: `aal${subject.aal}`,
       amr: subject.amr,
       session_id: subject.id,
       token_epoch: subject.token_epoch,
       is_anonymous: subject.is_anonymous,
+      ...this.#accountOf(subject),
       // For other services. This service reads the role from the database on every call.
       ...(subject.system_role === 'operator' && { gatehouse_role: 'operator' }),
       // RFC 8693, section 4.1.
@@ -86,6 +105,13 @@ export class AccessTokens {
     };
     const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
     return { token, expiresAt: new Date(exp * 1000) };
+  }
+
+  /** Nothing for users in no account. */
+  #accountOf(subject: TokenSubject): Partial<Record<AccountClaim, string>> {
+    // Without the role the user was removed from the account.
+    if (!subject.account_role) return {};
+    return Object.fromEntries(this.#accountClaims.map((name) => [name, subject[name] ?? '']));
   }
 
   /**
@@ -119,6 +145,12 @@ export class AccessTokens {
     if (this.#verified.size >= rememberedAtMost) this.#verified.delete(this.#verified.keys().next().value!);
     this.#verified.set(token, verified);
   }
+}
+
+/** Imported metadata may be larger than a token can carry. */
+function metadataClaims({ app_metadata, user_metadata }: TokenSubject) {
+  const fits = bytesOfMetadata({ appMetadata: app_metadata, userMetadata: user_metadata }) <= mostMetadataBytes;
+  return fits ? { app_metadata, user_metadata } : { app_metadata: {}, user_metadata: {} };
 }
 
 function headerFits(header: Readonly<Record<string, unknown>>): boolean {

@@ -9,10 +9,11 @@ import {
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
+import { roleToMessage } from '../user/current-account.ts';
 import { systemRoleToMessage } from '../user/message.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { kindToMessage, levelToMessage, methodsToMessage } from './message.ts';
-import { isSuperseded, type SessionLookup, type SessionState } from './session-lookup.ts';
+import { type IntrospectedState, isSuperseded, type SessionLookup } from './session-lookup.ts';
 
 interface IntrospectDeps {
   readonly now: Clock;
@@ -31,7 +32,7 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
     if (known) return known;
     // Before the statement is sent: the state may be older than its arrival.
     const readAt = now();
-    const state = await sessions.stateOf(autocommit(context), claims);
+    const state = await sessions.introspect(autocommit(context), claims);
     if (!state || state.ended || state.project_id !== projectId) return memory.forget(projectId, claims.sessionId);
     memory.remember(state, readAt);
     return isSuperseded(claims, state) ? undefined : state;
@@ -46,7 +47,7 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
   } satisfies Partial<ServiceImpl<typeof SessionService>>;
 }
 
-function describe(claims: AccessClaims, state: SessionState) {
+function describe(claims: AccessClaims, state: IntrospectedState) {
   return {
     active: true,
     userId: state.user_id,
@@ -61,6 +62,11 @@ function describe(claims: AccessClaims, state: SessionState) {
     mustChangePassword: state.must_change_password,
     role: systemRoleToMessage(state.system_role),
     impersonatorId: state.impersonator_id ?? '',
+    emailVerified: state.email_verified,
+    accountId: state.account_id ?? '',
+    ...(state.account_role && { accountRole: roleToMessage(state.account_role) }),
+    appMetadata: state.app_metadata,
+    userMetadata: state.user_metadata,
   };
 }
 
@@ -74,10 +80,11 @@ function ignoreRefusal(thrown: unknown): undefined {
  * never reported active from here.
  */
 export class SessionMemory {
-  readonly #states = new Map<string, { state: SessionState; readAt: number }>();
-  static readonly #most = 20_000;
+  readonly #states = new Map<string, { state: IntrospectedState; readAt: number }>();
+  // No request accepts a state that is older than five seconds, and a state holds up to 5,000 bytes of metadata.
+  static readonly #most = 5_000;
 
-  recall(projectId: string, claims: AccessClaims, maxStaleness: number, now: Date): SessionState | undefined {
+  recall(projectId: string, claims: AccessClaims, maxStaleness: number, now: Date): IntrospectedState | undefined {
     const known = this.#states.get(keyOf(projectId, claims.sessionId));
     if (known?.state.user_id !== claims.userId || isSuperseded(claims, known.state)) return undefined;
     const age = now.getTime() - known.readAt;
@@ -85,7 +92,7 @@ export class SessionMemory {
     return age >= 0 && age <= maxStaleness ? known.state : undefined;
   }
 
-  remember(state: SessionState, readAt: Date): void {
+  remember(state: IntrospectedState, readAt: Date): void {
     const key = keyOf(state.project_id, state.id);
     this.#states.delete(key);
     if (this.#states.size >= SessionMemory.#most) this.#states.delete(this.#states.keys().next().value!);

@@ -33,6 +33,14 @@ const list = statement<Listed, Page>(
    order by s.id desc`,
 );
 
+/** Of any user, without a look at the caller's session. */
+export const liveSessions = statement<ShownSession, Omit<Page, 'sessionId'>>(
+  'sessions_list_of_user',
+  `select ${shownColumns} from sessions s
+   where s.user_id = :userId and ${isLive('s')} and (:after::uuid is null or s.id < :after)
+   order by s.id desc limit :limit`,
+);
+
 async function readPage(on: Autocommit, page: Page): Promise<ShownSession[]> {
   const rows = await list(on, page);
   requireLive(rows[0]!.state);

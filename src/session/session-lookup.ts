@@ -1,9 +1,11 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
+import { currentMembership, type RoleName } from '../user/current-account.ts';
 import type { AccessClaims } from './access-token.ts';
 import { type AuthenticationMethod, endOf, type SessionKind, type ShownSession, shownColumns } from './session.ts';
 
@@ -25,6 +27,16 @@ export interface SessionState {
   readonly ended: 'revoked' | 'expired' | null;
 }
 
+/** The same with what backends learn of the user. */
+export interface IntrospectedState extends SessionState {
+  readonly email_verified: boolean;
+  /** Null for users in no account. */
+  readonly account_id: string | null;
+  readonly account_role: RoleName | null;
+  readonly app_metadata: JsonObject;
+  readonly user_metadata: JsonObject;
+}
+
 /** The sessions to read, each with its user. */
 interface Lookup {
   readonly userIds: readonly string[];
@@ -42,6 +54,14 @@ const namedSessions = `unnest((select :userIds::uuid[]), (select :ids::uuid[])) 
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
 const readStates = statement<SessionState, Lookup>('session_states', `select ${stateColumns} from ${namedSessions}`);
 
+// Hot: the same for Introspect, with what backends learn of the user.
+const readIntrospected = statement<IntrospectedState, Lookup>(
+  'session_states_introspected',
+  `select ${stateColumns}, u.email_verified_at is not null as email_verified, m.account_id, m.role as account_role,
+     u.app_metadata, u.user_metadata
+   from ${namedSessions} left join ${currentMembership('m', 'u')}`,
+);
+
 // Hot: the same for GetSession, which also needs the session that was asked for.
 const readSessions = statement<SessionState & ShownSession, Lookup>(
   'session_states_shown',
@@ -51,16 +71,27 @@ const readSessions = statement<SessionState & ShownSession, Lookup>(
 /** Reads the current state of the sessions that access tokens name. */
 export class SessionLookup {
   readonly #states: Reader<SessionState>;
+  readonly #introspected: Reader<IntrospectedState>;
   readonly #sessions: Reader<SessionState & ShownSession>;
 
   constructor(autocommit: Autocommit, now: Clock) {
     this.#states = readTogether(readStates, autocommit, now);
+    this.#introspected = readTogether(readIntrospected, autocommit, now);
     this.#sessions = readTogether(readSessions, autocommit, now);
   }
 
   /** The state of the token's session, or undefined when the token's user does not own it. */
   async stateOf(autocommit: Autocommit, { sessionId, userId }: AccessClaims): Promise<SessionState | undefined> {
     const [state] = await this.#states(autocommit, { userId, ids: [sessionId] });
+    return state;
+  }
+
+  /** The same with what backends learn of the user. */
+  async introspect(
+    autocommit: Autocommit,
+    { sessionId, userId }: AccessClaims,
+  ): Promise<IntrospectedState | undefined> {
+    const [state] = await this.#introspected(autocommit, { userId, ids: [sessionId] });
     return state;
   }
 

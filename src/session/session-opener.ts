@@ -18,6 +18,8 @@ type TokensInit = MessageInitShape<typeof TokensSchema>;
 export interface Opened {
   readonly session: Session;
   readonly refreshToken: RefreshToken;
+  /** The account that the user is in. Absent for guests. */
+  readonly account?: { readonly id: string; readonly role: string | null } | null;
 }
 
 interface Opening {
@@ -85,7 +87,7 @@ export class SessionOpener {
   }
 
   /** The first tokens of a session. */
-  tokensOf({ session, refreshToken }: Opened, user: User, now: Date): TokensInit {
+  tokensOf({ session, refreshToken, account }: Opened, user: User, now: Date): TokensInit {
     const subject: TokenSubject = {
       id: session.id,
       user_id: user.id,
@@ -93,12 +95,15 @@ export class SessionOpener {
       token_epoch: session.tokenEpoch,
       amr: session.amr,
       email: user.email ?? null,
+      email_verified: user.emailVerifiedAt != null,
       role: user.role,
       is_anonymous: user.isAnonymous,
       system_role: user.systemRole,
       impersonator_id: session.impersonatorId ?? null,
       expires_by: session.impersonatorId ? session.expiresAt : null,
       must_change_password: user.mustChangePassword,
+      account_id: account?.id ?? null,
+      account_role: account?.role ?? null,
       app_metadata: user.appMetadata,
       user_metadata: user.userMetadata,
     };

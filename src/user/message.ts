@@ -1,4 +1,4 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { SystemRole, type UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import type { User } from './user.ts';
@@ -21,6 +21,11 @@ export function userToMessage(user: User, now: Date): MessageInitShape<typeof Us
     ...(user.lastSignInAt && { lastSignInTime: timestampFromDate(user.lastSignInAt) }),
     ...(user.bannedUntil && user.isBanned(now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
   };
+}
+
+/** A user as they see themselves, with the metadata that they may write. */
+export function ownUserToMessage(user: User, now: Date): MessageInitShape<typeof UserSchema> {
+  return { ...userToMessage(user, now), userMetadata: user.userMetadata as JsonObject };
 }
 
 export function systemRoleToMessage(role: string): SystemRole {

@@ -44,6 +44,11 @@ const UserTable = defineEntity({
   // What an operator lists users by, each in the order of bytes: that of a locale changes with the database's libraries.
   indexes: [
     listed('users_email_prefix', '"email_key" collate "C"'),
+    {
+      name: 'users_guests',
+      properties: ['createdAt'],
+      expression: `create index "users_guests" on "users" ("created_at") where "is_anonymous"`,
+    },
     listed('users_created', '"created_at", "id"'),
     listed('users_name', 'lower("name" collate "C"), "id"'),
     listed('users_role', '"system_role" collate "C", "created_at", "id"'),
@@ -66,6 +71,8 @@ export interface Registration {
   /** Whether the address counts as verified. */
   readonly emailVerified?: boolean;
   readonly mustChangePassword?: boolean;
+  readonly appMetadata?: Metadata;
+  readonly userMetadata?: Metadata;
 }
 
 /** A person who may sign in, or a guest who has not registered yet. */
@@ -99,6 +106,8 @@ export class User extends UserTable.class {
     user.name = registration.name;
     user.passwordHash = registration.passwordHash;
     user.mustChangePassword = registration.mustChangePassword ?? false;
+    user.appMetadata = registration.appMetadata ?? {};
+    user.userMetadata = registration.userMetadata ?? {};
     return user;
   }
 

@@ -142,7 +142,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await bad('ghi_unknown')).toMatchObject(unknown);
     expect(await bad(accountInviteCode.toUpperCase()), 'case matters').toMatchObject(unknown);
     expect(await bad(accountInviteCode, bob)).toMatchObject({
-      code: Code.PermissionDenied,
+      code: Code.FailedPrecondition,
       reason: 'INVITE_EMAIL_MISMATCH',
     });
     const accountId = host.account.id;

@@ -70,7 +70,7 @@ describe.each(wires)('over %s', (wire) => {
     );
     const attempt = (as: object) => () => accounts.acceptAccountInvite({ accountInviteCode }, as);
     expect(await refusalWithoutTrace(service.database, attempt(stranger.as))).toMatchObject({
-      code: Code.PermissionDenied,
+      code: Code.FailedPrecondition,
       reason: 'INVITE_EMAIL_MISMATCH',
     });
     await service.database.query('update users set email_verified_at = null where id = $1', [guest.user.id]);

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hash as bcrypt } from '@node-rs/bcrypt';
 import { expect, test } from 'vitest';
+import { partsOf } from '../support/forge.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { run } from '../support/process.ts';
+import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService } from '../support/start.ts';
 
 function importing(service: TestService, lines: readonly unknown[]) {
@@ -52,6 +54,30 @@ test('gatehouse import creates a user per line, who signs in with their old pass
   expect(events.map(({ user_id }) => user_id)).toContain(line.id);
   expect(events).toHaveLength(2);
   expect(events[0]).toMatchObject({ actor_kind: 'service', actor_id: 'command line', user_agent: 'gatehouse import' });
+});
+
+test('an import keeps metadata that access tokens leave out, and reports its line', async () => {
+  const service = await start();
+  const { admin, auth, sessions } = service.clients('grpc');
+  const large = { ...ada, password_hash: await bcrypt(ada.password, 4), user_metadata: { note: 'x'.repeat(6000) } };
+  const { password: _, ...line } = large;
+  const { again, report } = importing(service, [{ email: bob.email, user_metadata: { note: 'x' } }, line]);
+  expect(await again()).toMatchObject({
+    code: 0,
+    stdout: '2 lines: 2 users created, 0 already existed, 0 refused, 1 with metadata too large for access tokens\n',
+  });
+  expect(refusalsIn(report)).toEqual([{ line: 2, note: expect.stringMatching(/^metadata of 60\d\d bytes: kept/) }]);
+  const { as, tokens, user } = await service.signIn(ada);
+  const kept = { userMetadata: large.user_metadata };
+  expect((await admin.getUser({ userId: user.id }, asService)).user).toMatchObject(kept);
+  expect(await sessions.introspect({ token: tokens.accessToken }, asService)).toMatchObject(kept);
+  expect(partsOf(tokens.accessToken).claims).toMatchObject({ app_metadata: {}, user_metadata: {} });
+  const update = (userMetadata: object) => auth.updateMe({ userMetadata } as never, as);
+  expect(await refusalOf(update({ more: 'x' }))).toMatchObject({ code: 3, fields: ['user_metadata'] });
+  await update({ note: 'x'.repeat(5500) });
+  await update({ note: 'x'.repeat(100) });
+  const { tokens: later } = await service.signIn(ada);
+  expect(partsOf(later.accessToken).claims).toMatchObject({ user_metadata: { note: 'x'.repeat(100) } });
 });
 
 test('an import that is run again skips existing users, and changes nothing of theirs', async () => {

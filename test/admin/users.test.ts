@@ -121,7 +121,7 @@ describe.each(wires)('over %s', (wire) => {
     const update = (appMetadata: object) => admin.updateUser({ userId: user.id, appMetadata } as never, asService);
     await update({ plan: 'gold', seats: { used: 1 } });
     expect((await update({ seats: { all: 5 }, plan: null })).appMetadata).toEqual({ seats: { all: 5 } });
-    const tooLarge = () => update({ note: 'x'.repeat(4096) });
+    const tooLarge = () => update({ note: 'x'.repeat(5000) });
     expect(await refusalWithoutTrace(service.database, tooLarge)).toMatchObject({ code: 3, fields: ['app_metadata'] });
     const nested = (levels: number): object => (levels === 1 ? {} : { a: nested(levels - 1) });
     expect((await update(nested(32))).appMetadata).toMatchObject(nested(32));
@@ -138,7 +138,7 @@ describe.each(wires)('over %s', (wire) => {
       });
   });
 
-  test('responses of AdminService hold both metadata of a user, and those of AuthService do not', async () => {
+  test('responses of AdminService hold both metadata of a user, and those of AuthService what the user may write', async () => {
     const service = await start();
     const { admin, auth } = service.clients(wire);
     const { user } = await service.welcome(ada);
@@ -153,8 +153,13 @@ describe.each(wires)('over %s', (wire) => {
     for (const each of [...users, banned, unbanned, read]) expect(each).toMatchObject(metadata);
     const { user: created } = await admin.createUser(bob, asService);
     expect(created).toMatchObject({ appMetadata: {}, userMetadata: {} });
-    for (const each of [user, (await auth.getMe({}, (await service.signIn(ada)).as)).user!])
-      expect([each.appMetadata, each.userMetadata]).toEqual([undefined, undefined]);
+    const { as } = await service.signIn(ada);
+    expect([user.appMetadata, user.userMetadata]).toEqual([undefined, undefined]);
+    const { user: me } = await auth.getMe({}, as);
+    expect([me!.appMetadata, me!.userMetadata]).toEqual([undefined, metadata.userMetadata]);
+    const { user: updated } = await auth.updateMe({ userMetadata: { theme: null, size: 9 } } as never, as);
+    expect([updated!.appMetadata, updated!.userMetadata]).toEqual([undefined, { size: 9 }]);
+    expect((await admin.getUser({ userId }, asService)).user).toMatchObject({ ...metadata, userMetadata: { size: 9 } });
   });
 
   test('all sessions of a user, or of the project, are revoked at once, and new ones live', async () => {

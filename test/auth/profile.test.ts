@@ -13,7 +13,7 @@ describe.each(wires)('over %s', (wire) => {
     const { auth } = service.clients(wire);
     const { user, as } = await service.welcome();
     const response = await auth.getMe({}, as);
-    expect(response.user).toEqual(user);
+    expect(response.user).toEqual({ ...user, userMetadata: {} });
     expect(toJsonString(GetMeResponseSchema, response)).not.toMatch(/argon2|hash/i);
     expect(await refusalOf(auth.getMe({}))).toMatchObject({
       code: Code.Unauthenticated,

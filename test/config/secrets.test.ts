@@ -4,7 +4,16 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigFaults, readConfig } from '../../src/config/config.ts';
 import { describeSettings } from '../../src/config/help.ts';
-import { digest, faultsOf, faulty, key, read, writeSecret } from '../support/config-fixtures.ts';
+import {
+  digest,
+  faultsOf,
+  faulty,
+  key,
+  mountCertificates,
+  production,
+  read,
+  writeSecret,
+} from '../support/config-fixtures.ts';
 
 const weakKey = (bytes: Buffer | string) => `weak:${Buffer.from(bytes as string).toString('base64')}`;
 
@@ -49,8 +58,55 @@ describe('secrets', () => {
     ]);
   });
 
+  test('service keys may have scopes', () => {
+    const one = `billing:${digest('ghs_1')}:AccountService`;
+    const two = `orders:${digest('ghs_2').toUpperCase()}:SessionService.Introspect+AccountService.ConsumeUsage`;
+    const keys = read({ SERVICE_KEYS: `${one},${two},all:${digest('ghs_3')}` }).serviceKeys;
+    expect(keys.map(({ name, scopes }) => [name, scopes])).toEqual([
+      ['billing', ['AccountService']],
+      ['orders', ['SessionService.Introspect', 'AccountService.ConsumeUsage']],
+      ['all', undefined],
+    ]);
+    expect(keys[1]?.digest.toString('hex')).toBe(digest('ghs_2'));
+  });
+
+  test.each([
+    ['SessionService.Introspekt', 'did you mean SessionService.Introspect?'],
+    ['sessionservice.introspect', 'did you mean SessionService.Introspect?'],
+    ['gatehouse.v1.SessionService/Introspect', 'did you mean SessionService.Introspect?'],
+    ['Session.Introspect', 'did you mean SessionService.Introspect?'],
+    ['Introspect', 'did you mean SessionService.Introspect?'],
+    ['Account', 'did you mean AccountService?'],
+    ['SessionService.Inspect', 'SessionService has Refresh, SignOut, ListSessions'],
+    ['*', 'the services are AuthService, SessionService, AccountService, AdminService'],
+    ['', 'the services are AuthService'],
+    ['SessionService+', 'scope 2 is no service or Service.Method of the contract'],
+    [' SessionService', 'did you mean SessionService?'],
+    ['SessionService+SessionService', 'a scope stands there twice'],
+    ['ghs_HuSh7', 'the services are AuthService'],
+  ])('a service key with the scope %j is refused, with a suggestion', (scope, sentence) => {
+    const { faults } = faultsOf({ SERVICE_KEYS: `billing:${digest('ghs_1')}:${scope}` });
+    expect(faults).toMatchObject([{ variable: 'SERVICE_KEYS', found: expect.stringContaining(sentence) }]);
+    expect(faults[0]?.found).not.toContain('HuSh7');
+  });
+
+  test('backends without scopes are allowed in production, with a notice that names them', () => {
+    const { tls } = mountCertificates();
+    const backends = {
+      SERVICE_KEYS: `a:${digest('ghs_1')},b:${digest('ghs_2')}:AuthService,c:${digest('ghs_3')}`,
+      SERVICE_CERTIFICATES: 'd.internal,e.internal:AdminService',
+    };
+    const env = { ...production, ...tls, DATABASE_URL: 'postgresql://u:p@db/gatehouse' };
+    expect(readConfig({ ...env, ...backends }).notices).toEqual([
+      expect.stringMatching(/^SERVICE_KEYS has no scopes for a, c: /),
+      expect.stringMatching(/^SERVICE_CERTIFICATES has no scopes for d.internal: /),
+    ]);
+    expect(readConfig({ ...tls, ...backends }).notices, 'outside production').toEqual([]);
+  });
+
   test.each([
     ['no name', digest('ghs_1')],
+    ['two lists of scopes', `billing:${digest('ghs_1')}:AuthService:AdminService`],
     ['a long name', `${'a'.repeat(65)}:${digest('ghs_1')}`],
     ['the key itself', 'billing:ghs_1'],
     ['one name twice', `a:${digest('ghs_1')},a:${digest('ghs_2')}`],

@@ -23,7 +23,21 @@ test('client certificates are required when an authority is configured, unless t
 
 test('the names of backends keep their order and their case', () => {
   const names = ['orders.internal', 'spiffe://example.com/ns/a/sa/Billing', 'legacy-backend'];
-  expect(read({ ...mutual, SERVICE_CERTIFICATES: names.join(', ') }).serviceCertificates).toEqual(names);
+  expect(read({ ...mutual, SERVICE_CERTIFICATES: names.join(', ') }).serviceCertificates).toEqual(
+    names.map((name) => ({ name })),
+  );
+});
+
+test.each([
+  ['orders.internal:SessionService.Introspect', 'orders.internal', ['SessionService.Introspect']],
+  ['spiffe://example.com/a:AdminService+AccountService', 'spiffe://example.com/a', ['AdminService', 'AccountService']],
+  ['https://example.com:8443', 'https://example.com:8443', undefined],
+  ['https://example.com:8443/a', 'https://example.com:8443/a', undefined],
+  ['https://[2001:db8::1]', 'https://[2001:db8::1]', undefined],
+  ['https://[2001:db8::1]:8443:AuthService', 'https://[2001:db8::1]:8443', ['AuthService']],
+])('%s is a name of a backend with its scopes', (text, name, scopes) => {
+  const expected = scopes ? { name, scopes } : { name };
+  expect(read({ ...mutual, SERVICE_CERTIFICATES: text }).serviceCertificates).toEqual([expected]);
 });
 
 test.each([
@@ -34,6 +48,11 @@ test.each([
   ['a letter beyond ASCII', 'bücher.internal'],
   ['65 characters', 'a'.repeat(65)],
   ['one name twice', 'a,b,a'],
+  ['one name twice, with other scopes', 'a:AuthService,a:AdminService'],
+  ['an unknown scope', 'a:SessionService.Introspekt'],
+  ['an empty scope', 'a:'],
+  ['an empty scope behind a URI', 'spiffe://example.com/a:'],
+  ['a scope without a name', ':AuthService'],
 ])('names of backends with %s are refused', (_, names) => {
   expect(faulty({ ...mutual, SERVICE_CERTIFICATES: names })).toEqual(['SERVICE_CERTIFICATES']);
 });

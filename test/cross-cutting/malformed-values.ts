@@ -228,6 +228,10 @@ function isUuid(field: DescField): boolean {
   return field.name.endsWith('_id') && !['webhook_id', 'attempt_id'].includes(field.name);
 }
 
+/** Marks of writing direction at the ends of a name are trimmed, not refused: see names.test.ts. */
+const trimmed = ['\u061c', '\u200e', '\u200f'];
+
 function refusedIn({ name }: DescField): string[] {
+  if (name === 'name') return [...controls, ...unseen.filter((each) => !trimmed.includes(each))];
   return name.includes('password') ? controls : [...controls, ...unseen];
 }

@@ -1,6 +1,7 @@
 // @serializable
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect, onTestFinished, test } from 'vitest';
+import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { sweep } from '../../src/jobs/janitor.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -53,8 +54,36 @@ test('the janitor deletes only rows that ended long ago, at most five hundred at
   const orm = await open(database);
   expect(await sweep(orm, new Date())).toBe(1200 + 1200 + 10);
   expect(await left(database)).toEqual({ limits: 20, sessions: 30 });
-  expect(orm.deletions(), '500, 500 and 210; 500, 500 and 200; four tables without any').toBe(3 + 3 + 4);
+  expect(orm.deletions(), '500, 500 and 210; 500, 500 and 200; seven tables without any').toBe(3 + 3 + 7);
   expect(await sweep(orm, new Date())).toBe(0);
+});
+
+test('the janitor deletes guests without sessions, and invitations and unused codes that expired long ago', async () => {
+  const service = await start();
+  const { admin, accounts } = service.clients('grpc');
+  const orm = await open(service.database);
+  const owner = await service.welcome(ada);
+  const { user: guest } = await service.guest();
+  const accountId = owner.account.id;
+  await accounts.createAccountInvite({ accountId, email: 'a@example.org', role: AccountRole.MEMBER }, owner.as);
+  await admin.createInviteCode({ lifetime: { seconds: 60n } }, asService);
+  const { inviteCode: lasting } = await admin.createInviteCode({}, asService);
+  const users = async () => (await service.database.query('select id from users order by id')).map(({ id }) => id);
+  const rows = async (table: string) => (await service.database.query(`select 1 from ${table}`)).length;
+  const before = await users();
+  for (const days of [20, 20]) {
+    service.pass((days * day) / 1000);
+    await sweep(orm, service.now(), 30);
+  }
+  expect(await users(), 'the session of the guest is still kept').toEqual(before);
+  expect([await rows('account_invites'), await rows('invite_codes')]).toEqual([0, 1]);
+  service.pass((30 * day) / 1000);
+  await sweep(orm, service.now(), 90);
+  expect(await users(), 'the guest could have a session for ninety days').toEqual(before);
+  await sweep(orm, service.now(), 30);
+  expect(await users()).toEqual(before.filter((id) => id !== guest.id));
+  const { inviteCodes } = await admin.listInviteCodes({}, asService);
+  expect(inviteCodes.map(({ id }) => id)).toEqual([lasting!.id]);
 });
 
 test('the janitor waits for no lock: it skips locked rows until its next run', async () => {

@@ -24,6 +24,7 @@ test('an access token has the claims that Supabase clients expect, and a unique 
     aud: 'authenticated',
     exp: iat + 3600,
     email: ada.email,
+    email_verified: false,
     phone: '',
     app_metadata: {},
     user_metadata: {},

@@ -20,6 +20,9 @@ export async function callAccountMethods(service: TestService, wire: Wire, step:
   const { id: accountId } = account;
   await step('GetAccount', () => accounts.getAccount({ accountId }, as));
   await step('ListAccounts', () => accounts.listAccounts({}, as));
+  await step('GetAccount (backend)', () => accounts.getAccount({ accountId }, asService));
+  await step('ListAccounts (backend)', () => accounts.listAccounts({ userId: user.id }, asService));
+  await step('ListMembers (backend)', () => accounts.listMembers({ accountId }, asService));
   await step('UpdateAccount', () => accounts.updateAccount({ accountId, name: 'Engines' }, as));
   const dave = person('dave');
   const asMember = { accountId, role: AccountRole.MEMBER };

@@ -28,8 +28,13 @@ export async function createDatabase({ isWarm = false } = {}): Promise<TestDatab
   onTestFinished(() => spare.giveBack());
   if (!isWarm) await spare.closeOrms();
   const { name, url, client } = spare;
-  const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
-    (await client.query<Row>(text, values)).rows;
+  let last: Promise<unknown> = Promise.resolve();
+  // One after the other: the client warns of a query that comes while another one runs.
+  const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> => {
+    const result = last.then(() => client.query<Row>(text, values));
+    last = result.catch(() => {});
+    return (await result).rows;
+  };
   const tables = async () =>
     (
       await query<{

@@ -90,6 +90,13 @@ export async function callEveryMethod(
   await step('ListUsers', () => admin.listUsers({}, asService));
   await step('ListUsers (prefix)', () => admin.listUsers({ emailPrefix: 'ada' }, asService));
   await step('ListUsers (address)', () => admin.listUsers({ email: ada.email }, asService));
+  const { accounts: own } = await step('ListAccounts (admin)', () => admin.listAccounts({}, asService));
+  await step('ListAccounts (admin, user)', () => admin.listAccounts({ userId }, asService));
+  await step('GetAccount (admin)', () => admin.getAccount({ accountId: own[0]!.id }, asService));
+  const { session: extra } = await auth.signIn(bob);
+  await step('ListUserSessions', () => admin.listUserSessions({ userId: extra!.userId }, asService));
+  const named = { userId: extra!.userId, sessionId: extra!.id };
+  await step('RevokeUserSession', () => admin.revokeUserSession(named, asService));
   await step('UpdateUser', () => admin.updateUser({ userId, name: 'Ada' }, operator.as));
   await step('UpdateUser (role)', () => admin.updateUser({ userId, role: SystemRole.ENGINEER }, operator.as));
   await step('SendPasswordReset', () => admin.sendPasswordReset({ userId }, operator.as));

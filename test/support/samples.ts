@@ -114,6 +114,16 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       userMetadata: { theme: 'dark' },
     }),
     'AdminService.RevokeUserSessions': () => ({ userId: managed!.id }),
+    'AdminService.ListUserSessions': async () => {
+      const { user: other } = await service.welcome(newcomer());
+      return { userId: other.id, pageSize: 1 };
+    },
+    'AdminService.RevokeUserSession': async () => {
+      const { user: other, session } = await service.welcome(newcomer());
+      return { userId: other.id, sessionId: session.id };
+    },
+    'AdminService.ListAccounts': () => ({ userId: managed!.id, pageSize: 1 }),
+    'AdminService.GetAccount': async () => ({ accountId: (await service.welcome(newcomer())).account.id }),
     'AdminService.SendPasswordReset': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
     'AdminService.GetSettings': () => ({}),

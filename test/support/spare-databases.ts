@@ -28,6 +28,9 @@ const awaitQuiet = `for i in 1..40 loop
       perform pg_stat_clear_snapshot();
     end loop;`;
 
+// The tests' own connection sees what has been committed, also where the database is serializable by default.
+const settings = `set default_transaction_isolation = 'read committed'`;
+
 const spares: SpareDatabase[] = [];
 
 /** A database as new: one that another test of this process has given back, or a clone of the template. */
@@ -64,7 +67,7 @@ export class SpareDatabase {
     if (isolation) await administer(host, `alter database ${name} set default_transaction_isolation = '${isolation}'`);
     await client.connect();
     unref(client);
-    await client.query(`set default_transaction_isolation = 'read committed'`);
+    await client.query(settings);
     await client.query(await renewalOf(client));
     clone.#mark = (await client.query(schemaMark)).rows[0].mark;
     return clone;
@@ -101,12 +104,10 @@ export class SpareDatabase {
 
   /** Makes it as new for the next test. One that its rows alone do not make new, or that is still in use, is dropped. */
   async giveBack(): Promise<void> {
-    const isAsNew = await this.client
-      .query({ name: 'renew', text: 'select pg_temp.renew($1)', values: [this.#mark] })
-      .then(
-        () => true,
-        () => false,
-      );
+    const isAsNew = await this.client.query(`reset all; ${settings}; select pg_temp.renew('${this.#mark}')`).then(
+      () => true,
+      () => false,
+    );
     if (isAsNew) return void spares.push(this);
     await Promise.all([this.closeOrms(), this.client.end()]);
     await administer(this.#host, `drop database if exists ${this.name} with (force)`);
@@ -138,6 +139,7 @@ async function renewalOf(client: pg.Client): Promise<string> {
       removed int;
       total int := 0;
     begin
+      assert now() = statement_timestamp(), 'a transaction is open';
       assert mark = (${schemaMark}), 'another schema';
       ${awaitQuiet}
       perform set_config('session_replication_role', 'replica', true);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ada, asService } from '../support/people.ts';
 import { send } from '../support/raw-http.ts';
 import { refusalOf } from '../support/refusal.ts';
+import { scrape } from '../support/scrape.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
 /** By number of trusted proxies: X-Forwarded-For, and the client's address. Here every proxy is 127.0.0.1. */
@@ -47,6 +48,17 @@ describe.each(wires)('over %s', (wire) => {
       expect(seen).toEqual(believed[hops]);
     },
   );
+
+  test('an X-Forwarded-For that cannot be read is counted', async () => {
+    const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });
+    const unread = async () => (await scrape(service.replicas[0]!)).value('gatehouse_forwarded_for_unread_total');
+    for (const forwarded of ['203.0.113.7', '[2001:db8::7]:443'])
+      await addressSeen(service, wire, { 'x-forwarded-for': forwarded });
+    expect(await unread()).toBe(0);
+    for (const forwarded of ['unknown', '6.6.6.6,', '999.0.113.7'])
+      await addressSeen(service, wire, { 'x-forwarded-for': forwarded });
+    expect(await unread()).toBe(3);
+  });
 
   test('no other header changes the client’s address', async () => {
     const service = await start({ env: { TRUSTED_PROXY_HOPS: '1' } });

@@ -61,6 +61,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.timezone': 'Europe/London',
   'User.locale': 'en',
   'User.pending_email': '',
+  'User.account_id': '',
+  'User.account_role': undefined,
   'User.app_metadata': undefined,
   'User.user_metadata': undefined,
   'AdminService User.app_metadata': { plan: 'team' },
@@ -85,6 +87,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'IntrospectResponse.email': 'ada@example.org',
   'IntrospectResponse.expire_time': '2026-11-28T10:30:00Z',
   'IntrospectResponse.impersonator_id': '',
+  'IntrospectResponse.email_verified': true,
+  'IntrospectResponse.account_id': ids.account,
 
   'VerifyResetTokenResponse.valid': true,
   'VerifyResetTokenResponse.email': 'ada@example.org',

@@ -67,9 +67,10 @@ export const ofCredentials = {
     action: 'Ask for the password again.',
   },
   CALLER_NOT_ALLOWED: {
-    when: 'The method does not admit this kind of caller: a user called a method for backends or operators, or a backend one for users.',
+    when: 'The method does not admit this kind of caller: a user called a method for backends or operators, or a backend one for users. Or the scopes of the backend do not include the method; then the metadata `required_scope` names the scope.',
     retry: 'no',
-    action: 'Call with another credential. The reference names the callers of each method.',
+    action:
+      'Call with another credential, or add the scope to SERVICE_KEYS or SERVICE_CERTIFICATES. The reference names the callers of each method.',
   },
   GUEST_NOT_ALLOWED: {
     when: 'The caller is a guest, and the method is for registered users.',

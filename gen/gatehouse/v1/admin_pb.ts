@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { AccountSummary } from "./account_pb.ts";
+import type { Account, AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, Tokens } from "./session_pb.ts";
@@ -20,7 +20,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSK5AQoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiKwoOR2V0VXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiMwoPR2V0VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciJsCg5CYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARI/CghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIgKfk4AsyAggBIjMKD0JhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLQoQVW5iYW5Vc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASI1ChFVbmJhblVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiLgoRRGVsZXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlIvsBCgpJbnZpdGVDb2RlEgoKAmlkGAEgASgJEgwKBGNvZGUYAiABKAkSFQoNYXNzaWduZWRfcGxhbhgDIAEoCRIbChN0cmlhbF9kdXJhdGlvbl9kYXlzGAQgASgFEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZWRfYnkYCCABKAki0QEKF0NyZWF0ZUludml0ZUNvZGVSZXF1ZXN0EiwKBGNvZGUYASABKAlCHrpIG3IZMhdeKFtBLVphLXowLTktXXs2LDY0fSk/JBIeCg1hc3NpZ25lZF9wbGFuGAIgASgJQge6SARyAhhAEicKE3RyaWFsX2R1cmF0aW9uX2RheXMYAyABKAVCCrpIBxoFGMIcKAASPwoIbGlmZXRpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCMCdvZYBMgIIASJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJSChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiACCJiChdMaXN0SW52aXRlQ29kZXNSZXNwb25zZRIuCgxpbnZpdGVfY29kZXMYASADKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisQMKEExpc3RVc2Vyc1JlcXVlc3QSFwoFZW1haWwYASABKAlCCLpIBXIDGP4BEh4KDGVtYWlsX3ByZWZpeBgCIAEoCUIIukgFcgMY/gESEwoGYmFubmVkGAMgASgISACIAQESGgoJcGFnZV9zaXplGAQgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDKIAQEh0KC25hbWVfcHJlZml4GAYgASgJQgi6SAVyAxjIARIwCgRyb2xlGAcgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCLpIBYIBAhABEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJbCghvcmRlcl9ieRgKIAEoCUJJukhG2AEBckFSC2NyZWF0ZV90aW1lUhBjcmVhdGVfdGltZSBkZXNjUgRuYW1lUgluYW1lIGRlc2NSBHJvbGVSCXJvbGUgZGVzY0IJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX2VtYWlsQhEKD19lbWFpbF92ZXJpZmllZEIHCgVfcm9sZUIXChVfbXVzdF9jaGFuZ2VfcGFzc3dvcmQilQEKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoMYXBwX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJmChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSAASHAoJZXZlcnlib2R5GAIgASgIQge6SARqAggBSABCDgoFd2hvc2USBbpIAggBIhwKGlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIjUKGFNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlTZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIjMKFkltcGVyc29uYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiuAEKF0ltcGVyc29uYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IqMBCg9Qcm9qZWN0U2V0dGluZ3MSFAoHc2lnbl91cBgBIAEoCEgAiAEBEh8KEmF1dG9fY29uZmlybV9lbWFpbBgCIAEoCEgBiAEBEh8KEmVtYWlsX3ZlcmlmaWNhdGlvbhgDIAEoCEgCiAEBQgoKCF9zaWduX3VwQhUKE19hdXRvX2NvbmZpcm1fZW1haWxCFQoTX2VtYWlsX3ZlcmlmaWNhdGlvbiIgCh5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QihAEKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MihwEKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSPQoFcmVzZXQYAiADKA4yGS5nYXRlaG91c2UudjEuU2V0dGluZ05hbWVCE7pIEJIBDRAKIgmCAQYYARgCGAMiewoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSMAoJb3ZlcnJpZGVzGAIgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncyK6AQoKU2lnbmluZ0tleRIKCgJpZBgBIAEoCRIsCgVzdGF0ZRgCIAEoDjIdLmdhdGVob3VzZS52MS5TaWduaW5nS2V5U3RhdGUSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5Ik0KF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EjIKDnNpZ25pbmdfa2V5X2lkGAEgASgJQhq6SBdyFTITXltBLVphLXowLTlfLV17NDN9JCJCChhSZXZva2VTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5IqkCCgpBdWRpdEV2ZW50EgoKAmlkGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmFjdGlvbhgDIAEoCRIpCgZyZXN1bHQYBCABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHQSDQoFY2F1c2UYBSABKAkSKwoKYWN0b3Jfa2luZBgGIAEoDjIXLmdhdGVob3VzZS52MS5BY3RvcktpbmQSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJIvUBChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESFwoGYWN0aW9uGAIgASgJQge6SARyAhhAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCglwYWdlX3NpemUYBSABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgGIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiXAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKo8BCgtTZXR0aW5nTmFtZRIcChhTRVRUSU5HX05BTUVfVU5TUEVDSUZJRUQQABIYChRTRVRUSU5HX05BTUVfU0lHTl9VUBABEiMKH1NFVFRJTkdfTkFNRV9BVVRPX0NPTkZJUk1fRU1BSUwQAhIjCh9TRVRUSU5HX05BTUVfRU1BSUxfVkVSSUZJQ0FUSU9OEAMqrwEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVNJR05JTkdfS0VZX1NUQVRFX1NUQU5EQlkQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEKl8KC0F1ZGl0UmVzdWx0EhwKGEFVRElUX1JFU1VMVF9VTlNQRUNJRklFRBAAEhgKFEFVRElUX1JFU1VMVF9TVUNDRVNTEAESGAoUQVVESVRfUkVTVUxUX0ZBSUxVUkUQAip0CglBY3RvcktpbmQSGgoWQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhMKD0FDVE9SX0tJTkRfVVNFUhABEhYKEkFDVE9SX0tJTkRfU0VSVklDRRACEh4KGkFDVE9SX0tJTkRfVU5BVVRIRU5USUNBVEVEEAMyig4KDEFkbWluU2VydmljZRJXCgpDcmVhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIGirUYAggEElEKB0dldFVzZXISHC5nYXRlaG91c2UudjEuR2V0VXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuR2V0VXNlclJlc3BvbnNlIgmQAgGKtRgCCAQSTgoHQmFuVXNlchIcLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglVbmJhblVzZXISHi5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVxdWVzdBofLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXNwb25zZSIGirUYAggEElcKCkRlbGV0ZVVzZXISHy5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJTGlzdFVzZXJzEh4uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1JlcXVlc3QaHy5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVzcG9uc2UiBoq1GAIIBBJXCgpVcGRhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXNwb25zZSIGirUYAggEEm8KElJldm9rZVVzZXJTZXNzaW9ucxInLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgaKtRgCCAQSbAoRU2VuZFBhc3N3b3JkUmVzZXQSJi5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiBoq1GAIIBBJmCg9JbXBlcnNvbmF0ZVVzZXISJC5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVxdWVzdBolLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXNwb25zZSIGirUYAggEEnUKC0dldFNldHRpbmdzEiwuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVxdWVzdBotLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlIgmQAgGKtRgCCAQSYwoOVXBkYXRlU2V0dGluZ3MSIy5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0U2lnbmluZ0tleXMSJC5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIJkAIBirUYAggEEmkKEFJvdGF0ZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSaQoQUmV2b2tlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJmCg9MaXN0QXVkaXRFdmVudHMSJC5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXNwb25zZSIGirUYAggEEmkKEENyZWF0ZUludml0ZUNvZGUSJS5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdEludml0ZUNvZGVzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVzcG9uc2UiCZACAYq1GAIIBEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSKYAgoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIEi0KDGFwcF9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiNgoSQ3JlYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIrCg5HZXRVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIzCg9HZXRVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyImwKDkJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBEj8KCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiBgiAp+TgCzICCAEiMwoPQmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciItChBVbmJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIjUKEVVuYmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIuChFEZWxldGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIUChJEZWxldGVVc2VyUmVzcG9uc2Ui+wEKCkludml0ZUNvZGUSCgoCaWQYASABKAkSDAoEY29kZRgCIAEoCRIVCg1hc3NpZ25lZF9wbGFuGAMgASgJEhsKE3RyaWFsX2R1cmF0aW9uX2RheXMYBCABKAUSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgh1c2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHdXNlZF9ieRgIIAEoCSLRAQoXQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QSLAoEY29kZRgBIAEoCUIeukgbchkyF14oW0EtWmEtejAtOS1dezYsNjR9KT8kEh4KDWFzc2lnbmVkX3BsYW4YAiABKAlCB7pIBHICGEASJwoTdHJpYWxfZHVyYXRpb25fZGF5cxgDIAEoBUIKukgHGgUYwhwoABI/CghsaWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIwJ29lgEyAggBIkkKGENyZWF0ZUludml0ZUNvZGVSZXNwb25zZRItCgtpbnZpdGVfY29kZRgBIAEoCzIYLmdhdGVob3VzZS52MS5JbnZpdGVDb2RlIlIKFkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAIImIKF0xpc3RJbnZpdGVDb2Rlc1Jlc3BvbnNlEi4KDGludml0ZV9jb2RlcxgBIAMoCzIYLmdhdGVob3VzZS52MS5JbnZpdGVDb2RlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKxAwoQTGlzdFVzZXJzUmVxdWVzdBIXCgVlbWFpbBgBIAEoCUIIukgFcgMY/gESHgoMZW1haWxfcHJlZml4GAIgASgJQgi6SAVyAxj+ARITCgZiYW5uZWQYAyABKAhIAIgBARIaCglwYWdlX3NpemUYBCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgFIAEoCUIIukgFcgMogBASHQoLbmFtZV9wcmVmaXgYBiABKAlCCLpIBXIDGMgBEjAKBHJvbGUYByABKA4yGC5nYXRlaG91c2UudjEuU3lzdGVtUm9sZUIIukgFggECEAESLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wElsKCG9yZGVyX2J5GAogASgJQkm6SEbYAQFyQVILY3JlYXRlX3RpbWVSEGNyZWF0ZV90aW1lIGRlc2NSBG5hbWVSCW5hbWUgZGVzY1IEcm9sZVIJcm9sZSBkZXNjQgkKB19iYW5uZWQiTwoRTGlzdFVzZXJzUmVzcG9uc2USIQoFdXNlcnMYASADKAsyEi5nYXRlaG91c2UudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiwMKEVVwZGF0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBEhsKBG5hbWUYAiABKAlCCLpIBXIDGMgBSACIAQESHgoFZW1haWwYAyABKAlCCrpIB3IFGP4BYAFIAYgBARIbCg5lbWFpbF92ZXJpZmllZBgEIAEoCEgCiAEBEjcKBHJvbGUYBSABKA4yGC5nYXRlaG91c2UudjEuU3lzdGVtUm9sZUIKukgHggEEGAEYAkgDiAEBEiEKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgISASIAQESLQoMYXBwX21ldGFkYXRhGAcgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfZW1haWxCEQoPX2VtYWlsX3ZlcmlmaWVkQgcKBV9yb2xlQhcKFV9tdXN0X2NoYW5nZV9wYXNzd29yZCKVAQoSVXBkYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgxhcHBfbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KDXVzZXJfbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImYKGVJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QSGwoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIABIcCglldmVyeWJvZHkYAiABKAhCB7pIBGoCCAFIAEIOCgV3aG9zZRIFukgCCAEiHAoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiNQoYU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIhsKGVNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiMwoWSW1wZXJzb25hdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASK4AQoXSW1wZXJzb25hdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiowEKD1Byb2plY3RTZXR0aW5ncxIUCgdzaWduX3VwGAEgASgISACIAQESHwoSYXV0b19jb25maXJtX2VtYWlsGAIgASgISAGIAQESHwoSZW1haWxfdmVyaWZpY2F0aW9uGAMgASgISAKIAQFCCgoIX3NpZ25fdXBCFQoTX2F1dG9fY29uZmlybV9lbWFpbEIVChNfZW1haWxfdmVyaWZpY2F0aW9uIiAKHkFkbWluU2VydmljZUdldFNldHRpbmdzUmVxdWVzdCKEAQofQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXNwb25zZRIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSMAoJb3ZlcnJpZGVzGAIgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncyKHAQoVVXBkYXRlU2V0dGluZ3NSZXF1ZXN0Ei8KCHNldHRpbmdzGAEgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncxI9CgVyZXNldBgCIAMoDjIZLmdhdGVob3VzZS52MS5TZXR0aW5nTmFtZUITukgQkgENEAoiCYIBBhgBGAIYAyJ7ChZVcGRhdGVTZXR0aW5nc1Jlc3BvbnNlEi8KCHNldHRpbmdzGAEgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncxIwCglvdmVycmlkZXMYAiABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzIroBCgpTaWduaW5nS2V5EgoKAmlkGAEgASgJEiwKBXN0YXRlGAIgASgOMh0uZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXlTdGF0ZRIRCglhbGdvcml0aG0YAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhgKFkxpc3RTaWduaW5nS2V5c1JlcXVlc3QiQQoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5IhkKF1JvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0IkIKGFJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiTQoXUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QSMgoOc2lnbmluZ19rZXlfaWQYASABKAlCGrpIF3IVMhNeW0EtWmEtejAtOV8tXXs0M30kIkIKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiqQIKCkF1ZGl0RXZlbnQSCgoCaWQYASABKAkSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGYWN0aW9uGAMgASgJEikKBnJlc3VsdBgEIAEoDjIZLmdhdGVob3VzZS52MS5BdWRpdFJlc3VsdBINCgVjYXVzZRgFIAEoCRIrCgphY3Rvcl9raW5kGAYgASgOMhcuZ2F0ZWhvdXNlLnYxLkFjdG9yS2luZBIQCghhY3Rvcl9pZBgHIAEoCRIPCgd1c2VyX2lkGAggASgJEhIKCnNlc3Npb25faWQYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRISCgp1c2VyX2FnZW50GAsgASgJEhIKCnJlcXVlc3RfaWQYDCABKAki9QEKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSHgoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIXCgZhY3Rpb24YAiABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKCXBhZ2Vfc2l6ZRgFIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiACEIKCghfdXNlcl9pZCJcChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5nYXRlaG91c2UudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibgoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIIlwKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRInCghzZXNzaW9ucxgBIAMoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChhSZXZva2VVc2VyU2Vzc2lvblJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESHAoKc2Vzc2lvbl9pZBgCIAEoCUIIukgFcgOwAQEiGwoZUmV2b2tlVXNlclNlc3Npb25SZXNwb25zZSKHAQofQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVxdWVzdBIeCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAiAEBEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAyiACEIKCghfdXNlcl9pZCJkCiBBZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXNwb25zZRInCghhY2NvdW50cxgBIAMoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI9Ch1BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABASJICh5BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50Ko8BCgtTZXR0aW5nTmFtZRIcChhTRVRUSU5HX05BTUVfVU5TUEVDSUZJRUQQABIYChRTRVRUSU5HX05BTUVfU0lHTl9VUBABEiMKH1NFVFRJTkdfTkFNRV9BVVRPX0NPTkZJUk1fRU1BSUwQAhIjCh9TRVRUSU5HX05BTUVfRU1BSUxfVkVSSUZJQ0FUSU9OEAMqrwEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVNJR05JTkdfS0VZX1NUQVRFX1NUQU5EQlkQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEKl8KC0F1ZGl0UmVzdWx0EhwKGEFVRElUX1JFU1VMVF9VTlNQRUNJRklFRBAAEhgKFEFVRElUX1JFU1VMVF9TVUNDRVNTEAESGAoUQVVESVRfUkVTVUxUX0ZBSUxVUkUQAip0CglBY3RvcktpbmQSGgoWQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhMKD0FDVE9SX0tJTkRfVVNFUhABEhYKEkFDVE9SX0tJTkRfU0VSVklDRRACEh4KGkFDVE9SX0tJTkRfVU5BVVRIRU5USUNBVEVEEAMy1BEKDEFkbWluU2VydmljZRJXCgpDcmVhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIGirUYAggEElEKB0dldFVzZXISHC5nYXRlaG91c2UudjEuR2V0VXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuR2V0VXNlclJlc3BvbnNlIgmQAgGKtRgCCAQSTgoHQmFuVXNlchIcLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5CYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglVbmJhblVzZXISHi5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVxdWVzdBofLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXNwb25zZSIGirUYAggEElcKCkRlbGV0ZVVzZXISHy5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVsZXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJTGlzdFVzZXJzEh4uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1JlcXVlc3QaHy5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVzcG9uc2UiBoq1GAIIBBJXCgpVcGRhdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVVzZXJSZXNwb25zZSIGirUYAggEEm8KElJldm9rZVVzZXJTZXNzaW9ucxInLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgaKtRgCCAQSbAoQTGlzdFVzZXJTZXNzaW9ucxIlLmdhdGVob3VzZS52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBomLmdhdGVob3VzZS52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2UiCZACAYq1GAIIBBJsChFSZXZva2VVc2VyU2Vzc2lvbhImLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvblJlcXVlc3QaJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25SZXNwb25zZSIGirUYAggEEngKDExpc3RBY2NvdW50cxItLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXF1ZXN0Gi4uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUxpc3RBY2NvdW50c1Jlc3BvbnNlIgmQAgGKtRgCCAQScgoKR2V0QWNjb3VudBIrLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVxdWVzdBosLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVzcG9uc2UiCZACAYq1GAIIBBJsChFTZW5kUGFzc3dvcmRSZXNldBImLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlcXVlc3QaJy5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXNwb25zZSIGirUYAggEEmYKD0ltcGVyc29uYXRlVXNlchIkLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSdQoLR2V0U2V0dGluZ3MSLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2UiCZACAYq1GAIIBBJjCg5VcGRhdGVTZXR0aW5ncxIjLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1JlcXVlc3QaJC5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZSIGirUYAggEEmkKD0xpc3RTaWduaW5nS2V5cxIkLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAQSaQoQUm90YXRlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJpChBSZXZva2VTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmYKD0xpc3RBdWRpdEV2ZW50cxIkLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlIgaKtRgCCAQSaQoQQ3JlYXRlSW52aXRlQ29kZRIlLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0SW52aXRlQ29kZXMSJC5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXNwb25zZSIJkAIBirUYAggEQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for CreateUser.
@@ -72,6 +72,21 @@ export type CreateUserRequest = Message<"gatehouse.v1.CreateUserRequest"> & {
    * @generated from field: string password_hash = 6;
    */
   passwordHash: string;
+
+  /**
+   * Optional. Metadata that applications keep about the user. Both metadata together have at most 5,000 bytes of JSON
+   * and 32 levels. Every access token contains them.
+   *
+   * @generated from field: google.protobuf.Struct app_metadata = 8;
+   */
+  appMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. Metadata that the user provides. Otherwise as `app_metadata`.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 9;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
@@ -629,7 +644,8 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
 
   /**
    * Optional. Metadata that applications keep about the user. Merged into the stored metadata by its top-level keys;
-   * null removes a key. The result has at most 4 KiB of JSON and 32 levels. Every access token contains it.
+   * null removes a key. Both metadata together have at most 5,000 bytes of JSON and 32 levels. Every access token contains
+   * them.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 7;
    */
@@ -1328,6 +1344,217 @@ export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> 
   messageDesc(file_gatehouse_v1_admin, 39);
 
 /**
+ * Request message for ListUserSessions.
+ *
+ * @generated from message gatehouse.v1.ListUserSessionsRequest
+ */
+export type ListUserSessionsRequest = Message<"gatehouse.v1.ListUserSessionsRequest"> & {
+  /**
+   * Required. The id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Optional. The maximum number of sessions to return. Larger values are reduced to 100. Default: 20.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * Optional. The `next_page_token` of the previous response. Default: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListUserSessionsRequest.
+ * Use `create(ListUserSessionsRequestSchema)` to create a new message.
+ */
+export const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 40);
+
+/**
+ * Response message for ListUserSessions.
+ *
+ * @generated from message gatehouse.v1.ListUserSessionsResponse
+ */
+export type ListUserSessionsResponse = Message<"gatehouse.v1.ListUserSessionsResponse"> & {
+  /**
+   * The sessions on this page, newest first.
+   *
+   * @generated from field: repeated gatehouse.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+
+  /**
+   * The `page_token` of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListUserSessionsResponse.
+ * Use `create(ListUserSessionsResponseSchema)` to create a new message.
+ */
+export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 41);
+
+/**
+ * Request message for RevokeUserSession.
+ *
+ * @generated from message gatehouse.v1.RevokeUserSessionRequest
+ */
+export type RevokeUserSessionRequest = Message<"gatehouse.v1.RevokeUserSessionRequest"> & {
+  /**
+   * Required. The id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Required. The id of the session to revoke.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeUserSessionRequest.
+ * Use `create(RevokeUserSessionRequestSchema)` to create a new message.
+ */
+export const RevokeUserSessionRequestSchema: GenMessage<RevokeUserSessionRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 42);
+
+/**
+ * Response message for RevokeUserSession.
+ *
+ * @generated from message gatehouse.v1.RevokeUserSessionResponse
+ */
+export type RevokeUserSessionResponse = Message<"gatehouse.v1.RevokeUserSessionResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeUserSessionResponse.
+ * Use `create(RevokeUserSessionResponseSchema)` to create a new message.
+ */
+export const RevokeUserSessionResponseSchema: GenMessage<RevokeUserSessionResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 43);
+
+/**
+ * Request message for ListAccounts.
+ *
+ * @generated from message gatehouse.v1.AdminServiceListAccountsRequest
+ */
+export type AdminServiceListAccountsRequest = Message<"gatehouse.v1.AdminServiceListAccountsRequest"> & {
+  /**
+   * Optional. Returns only the accounts that this user belongs to, with their role in each.
+   *
+   * @generated from field: optional string user_id = 1;
+   */
+  userId?: string | undefined;
+
+  /**
+   * Optional. The maximum number of accounts to return. Larger values are reduced to 100. Default: 20.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * Optional. The `next_page_token` of the previous response for the same filter. Default: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceListAccountsRequest.
+ * Use `create(AdminServiceListAccountsRequestSchema)` to create a new message.
+ */
+export const AdminServiceListAccountsRequestSchema: GenMessage<AdminServiceListAccountsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 44);
+
+/**
+ * Response message for ListAccounts.
+ *
+ * @generated from message gatehouse.v1.AdminServiceListAccountsResponse
+ */
+export type AdminServiceListAccountsResponse = Message<"gatehouse.v1.AdminServiceListAccountsResponse"> & {
+  /**
+   * The accounts on this page.
+   *
+   * @generated from field: repeated gatehouse.v1.Account accounts = 1;
+   */
+  accounts: Account[];
+
+  /**
+   * The `page_token` of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceListAccountsResponse.
+ * Use `create(AdminServiceListAccountsResponseSchema)` to create a new message.
+ */
+export const AdminServiceListAccountsResponseSchema: GenMessage<AdminServiceListAccountsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 45);
+
+/**
+ * Request message for GetAccount.
+ *
+ * @generated from message gatehouse.v1.AdminServiceGetAccountRequest
+ */
+export type AdminServiceGetAccountRequest = Message<"gatehouse.v1.AdminServiceGetAccountRequest"> & {
+  /**
+   * Required. The id of the account.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceGetAccountRequest.
+ * Use `create(AdminServiceGetAccountRequestSchema)` to create a new message.
+ */
+export const AdminServiceGetAccountRequestSchema: GenMessage<AdminServiceGetAccountRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 46);
+
+/**
+ * Response message for GetAccount.
+ *
+ * @generated from message gatehouse.v1.AdminServiceGetAccountResponse
+ */
+export type AdminServiceGetAccountResponse = Message<"gatehouse.v1.AdminServiceGetAccountResponse"> & {
+  /**
+   * The account.
+   *
+   * @generated from field: gatehouse.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.AdminServiceGetAccountResponse.
+ * Use `create(AdminServiceGetAccountResponseSchema)` to create a new message.
+ */
+export const AdminServiceGetAccountResponseSchema: GenMessage<AdminServiceGetAccountResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 47);
+
+/**
  * The name of a setting in ProjectSettings.
  *
  * @generated from enum gatehouse.v1.SettingName
@@ -1536,7 +1763,8 @@ export const AdminService: GenService<{
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
    * - HASH_NOT_SUPPORTED: The password hash cannot be imported (metadata `why`).
-   * - INVALID_ARGUMENT: The request has both a password and a password hash.
+   * - INVALID_ARGUMENT: The request has both a password and a password hash, or the metadata is too large or too deep, or
+   *   has a key that is not allowed.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.CreateUser
@@ -1650,6 +1878,61 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeUserSessionsRequestSchema;
     output: typeof RevokeUserSessionsResponseSchema;
+  },
+  /**
+   * Lists the live sessions of a user, of all kinds, newest first.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method for the same user.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListUserSessions
+   */
+  listUserSessions: {
+    methodKind: "unary";
+    input: typeof ListUserSessionsRequestSchema;
+    output: typeof ListUserSessionsResponseSchema;
+  },
+  /**
+   * Revokes one session of a user. Once the response is sent, no refresh and no introspection of it succeeds.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - SESSION_NOT_FOUND: The user has no live session with this id.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.RevokeUserSession
+   */
+  revokeUserSession: {
+    methodKind: "unary";
+    input: typeof RevokeUserSessionRequestSchema;
+    output: typeof RevokeUserSessionResponseSchema;
+  },
+  /**
+   * Lists the accounts of the project, most recently created first, or those of one user, most recently joined first.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this id.
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method for the same filter.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.ListAccounts
+   */
+  listAccounts: {
+    methodKind: "unary";
+    input: typeof AdminServiceListAccountsRequestSchema;
+    output: typeof AdminServiceListAccountsResponseSchema;
+  },
+  /**
+   * Returns an account with its subscription.
+   *
+   * Errors:
+   * - ACCOUNT_NOT_FOUND: There is no account with this id.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.GetAccount
+   */
+  getAccount: {
+    methodKind: "unary";
+    input: typeof AdminServiceGetAccountRequestSchema;
+    output: typeof AdminServiceGetAccountResponseSchema;
   },
   /**
    * Sends a user a mail with a password reset link, also if the user has no password yet. Older links are void.

@@ -47,7 +47,8 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * - SESSION_EXPIRED: The session of the access token has expired.
  * - SESSION_REVOKED: The session of the access token was revoked, or its user was deleted or banned.
  * - PROJECT_MISMATCH: The `gatehouse-project` header names another project than the credential.
- * - CALLER_NOT_ALLOWED: The method does not admit this kind of caller: a user, an operator or a backend.
+ * - CALLER_NOT_ALLOWED: The method does not admit this kind of caller: a user, an operator or a backend. Or the scopes
+ *   of the backend do not include the method (metadata `required_scope`).
  * - IMPERSONATION_NOT_ALLOWED: The caller impersonates a user, and the method changes data.
  * - GUEST_NOT_ALLOWED: The caller is a guest.
  * - PASSWORD_CHANGE_REQUIRED: The caller must change their password first.
@@ -222,7 +223,8 @@ export const Access = {
   USER: 2,
 
   /**
-   * An internal backend, by one of the configured service keys or by a client certificate.
+   * An internal backend, by one of the configured service keys or by a client certificate. A key or a certificate with
+   * scopes admits to the methods of these scopes only.
    *
    * @generated from enum value: ACCESS_SERVICE = 3;
    */

@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { AccountRole } from "./account_pb.ts";
+import { file_gatehouse_v1_account } from "./account_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIvwDCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCpdCgpTeXN0ZW1Sb2xlEhsKF1NZU1RFTV9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUU1lTVEVNX1JPTEVfRU5HSU5FRVIQARIYChRTWVNURU1fUk9MRV9PUEVSQVRPUhACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIsEECgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgphY2NvdW50X2lkGBcgASgJEi8KDGFjY291bnRfcm9sZRgYIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZSpdCgpTeXN0ZW1Sb2xlEhsKF1NZU1RFTV9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUU1lTVEVNX1JPTEVfRU5HSU5FRVIQARIYChRTWVNURU1fUk9MRV9PUEVSQVRPUhACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_account, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A registered person or a guest. Never contains a password, a hash or a token.
@@ -135,12 +137,26 @@ export type User = Message<"gatehouse.v1.User"> & {
   appMetadata?: JsonObject | undefined;
 
   /**
-   * Output only. Data that users keep about themselves. Set in responses of AdminService only; the access token contains
-   * it, too.
+   * Output only. Data that users keep about themselves. Set in responses of AdminService, GetMe and UpdateMe; the access
+   * token contains it, too.
    *
    * @generated from field: google.protobuf.Struct user_metadata = 22;
    */
   userMetadata?: JsonObject | undefined;
+
+  /**
+   * Output only. The id of the account that the user is in. Set in responses of GetUser only; empty for guests.
+   *
+   * @generated from field: string account_id = 23;
+   */
+  accountId: string;
+
+  /**
+   * Output only. The role of the user in that account. Set in responses of GetUser only.
+   *
+   * @generated from field: gatehouse.v1.AccountRole account_role = 24;
+   */
+  accountRole: AccountRole;
 };
 
 /**

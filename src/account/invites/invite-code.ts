@@ -21,7 +21,14 @@ const InviteCodeTable = defineEntity({
     usedBy: () => p.manyToOne(User).mapToPk().fieldName('used_by').nullable(),
   },
   uniques: [{ name: 'invite_codes_key', properties: ['projectId', 'code'] }],
-  indexes: [{ name: 'invite_codes_list', properties: ['projectId', 'id'] }],
+  indexes: [
+    { name: 'invite_codes_list', properties: ['projectId', 'id'] },
+    {
+      name: 'invite_codes_expiry',
+      properties: ['expiresAt'],
+      expression: 'create index "invite_codes_expiry" on "invite_codes" ("expires_at") where "used_at" is null',
+    },
+  ],
 });
 
 export interface InviteCodeDraft {

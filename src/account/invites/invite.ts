@@ -32,6 +32,7 @@ const AccountInviteTable = defineEntity({
   uniques: [{ name: 'account_invites_code_key', properties: ['projectId', 'codeHash'] }],
   indexes: [
     { name: 'account_invites_of_account', properties: ['accountId', 'id'] },
+    { name: 'account_invites_expiry', properties: ['expiresAt'] },
     {
       name: 'account_invites_pending',
       properties: ['projectId', 'accountId', 'emailKey'],

@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Code, ContextValues } from '@connectrpc/connect';
 import type { Refusal } from '../../errors.ts';
-import { kSystem } from '../../rpc/context.ts';
+import { kOrigin, kSystem } from '../../rpc/context.ts';
 import { statusName } from '../../rpc/status.ts';
 import type { CallCounter } from '../../rpc/telemetry.ts';
 import type { Exposition, Series } from './exposition.ts';
@@ -31,6 +31,7 @@ export class CallMetrics implements CallCounter {
   readonly #methods: ReadonlyMap<DescMethod, MethodCounts>;
   readonly #outcomes = new Outcomes();
   #inFlight = 0;
+  #forwardingUnread = 0;
 
   constructor(methods: readonly DescMethod[]) {
     this.#methods = new Map(methods.map((each) => [each, new MethodCounts(each)]));
@@ -42,6 +43,7 @@ export class CallMetrics implements CallCounter {
 
   ended(method: DescMethod, values: ContextValues, seconds: number, code: Code | 0, refusal?: Refusal): void {
     this.#inFlight--;
+    if (values.get(kOrigin).isForwardingUnread) this.#forwardingUnread++;
     const counts = this.#methods.get(method);
     if (!counts) return;
     const timings = counts.timings[values.get(kSystem)];
@@ -56,6 +58,11 @@ export class CallMetrics implements CallCounter {
       this.#durations(),
     );
     to.gauge('gatehouse_calls_in_flight', 'Calls in progress.', 'sum', () => this.#inFlight);
+    to.counter(
+      'gatehouse_forwarded_for_unread_total',
+      'Calls whose X-Forwarded-For has no address in the place that TRUSTED_PROXY_HOPS names.',
+      () => this.#forwardingUnread,
+    );
     to.counter('gatehouse_calls_shed_total', 'Calls refused because MAX_IN_FLIGHT was reached.', () =>
       this.#each().reduce((sum, each) => sum + each.refused('SERVER_BUSY'), 0),
     );
