@@ -40,12 +40,12 @@ export function letQueriesLeave(orm: MikroORM): void {
   }) as typeof execute;
 }
 
-/** Makes the functions above work for a pool. */
+/** Makes `leavingWith` and `leavingSilently` work for a pool. */
 export function letCallsLeave(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as Connect;
   pool.connect = (() => {
     const waiter = waiters.getStore();
-    // Nobody waits while there are connections for all who ask.
+    // With an idle connection for each call there is no wait.
     if (!waiter || pool.idleCount > pool.waitingCount) return connect();
     return connectOrLeave(pool, connect, waiter);
   }) as typeof pool.connect;
