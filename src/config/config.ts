@@ -72,7 +72,6 @@ function arrange(values: Values) {
     adminPort: values.ADMIN_PORT,
     publicUrl,
     ...arrangeGateway(values, production),
-    trustedProxyHops: values.TRUSTED_PROXY_HOPS,
     reflection: values.REFLECTION ?? !production,
     tls: arrangeTls(values),
     serviceCertificates: values.SERVICE_CERTIFICATES ?? [],
@@ -109,8 +108,9 @@ function arrangeTokens(values: Values) {
   };
 }
 
-function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS }: Values, production: boolean) {
+function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS, TRUSTED_PROXY_HOPS }: Values, production: boolean) {
   return {
+    trustedProxyHops: TRUSTED_PROXY_HOPS,
     corsOrigins: CORS_ORIGINS ?? [],
     refusesUnknownFields: (JSON_UNKNOWN_FIELDS ?? (production ? 'ignore' : 'refuse')) === 'refuse',
   };

@@ -22,14 +22,14 @@ export function leavingWith<T>(signal: AbortSignal | undefined, work: () => T): 
 }
 
 /**
- * The same for a query that Kysely runs with the signal. Kysely throws the reason itself, and would print to stderr what
- * the wait throws after that: so the wait never ends.
+ * The same for a query that Kysely runs with the signal. Kysely throws the reason itself, and would print to stderr a later
+ * error of the wait, so the wait never settles.
  */
 export function leavingSilently<T>(signal: AbortSignal, query: () => T): T {
   return waiters.run({ signal, throws: false }, query);
 }
 
-/** Has the queries that an entity manager runs with a signal leave. */
+/** Makes the queries that an entity manager runs with a signal leave the queue when it is aborted. */
 export function letQueriesLeave(orm: MikroORM): void {
   const connection = orm.em.getConnection();
   const execute = connection.execute.bind(connection);
@@ -40,12 +40,12 @@ export function letQueriesLeave(orm: MikroORM): void {
   }) as typeof execute;
 }
 
-/** Makes these work for a pool. */
+/** Makes `leavingWith` and `leavingSilently` work for a pool. */
 export function letCallsLeave(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as Connect;
   pool.connect = (() => {
     const waiter = waiters.getStore();
-    // Nobody waits while there are connections for all who ask.
+    // With an idle connection for each call there is no wait.
     if (!waiter || pool.idleCount > pool.waitingCount) return connect();
     return connectOrLeave(pool, connect, waiter);
   }) as typeof pool.connect;

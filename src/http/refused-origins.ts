@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 const linesPerMinute = 10;
 
 /**
- * Logs the origins that CORS refuses, because the browser tells only its user. Each origin is logged once a minute, and
- * ten at most: anybody can send any number of them.
+ * Logs the origins that CORS refuses: the browser reports them on its console only. Each origin is logged once a minute,
+ * and ten in all, because a client can send any number of them.
  */
 export function logRefusedOrigins(log: Pick<Logger, 'warn'>, elapsed: () => number = () => performance.now()) {
   const logged = new Set<string>();
