@@ -122,6 +122,16 @@ test('every refusal has the same code, reason, message and details over gRPC and
       [{ whose: { case: 'userId', value: nobody } }, asService.headers],
       [{}, asService.headers],
     ],
+    'AdminService.ListUserSessions': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id }, as.headers],
+    ],
+    'AdminService.RevokeUserSession': [[{ userId: user.id, sessionId: nobody }, asService.headers]],
+    'AdminService.ListAccounts': [
+      [{ userId: nobody }, asService.headers],
+      [{}, as.headers],
+    ],
+    'AdminService.GetAccount': [[{ accountId: nobody }, asService.headers]],
     'AdminService.SendPasswordReset': [
       [{ userId: nobody }, asService.headers],
       [{ userId: user.id }, as.headers],

@@ -67,8 +67,9 @@ describe.each(wires)('over %s', (wire) => {
       );
       expect(answers.map((each) => each.user!.id)).toEqual([guest.user.id]);
       for (const error of errors) expect(['TRY_AGAIN', 'EMAIL_ALREADY_REGISTERED']).toContain(reasonOf(error));
-      const me = await service.clients(wire).auth.getMe({}, guest.as);
-      expect(me.user).toEqual(answers[0]!.user);
+      const renewed = { headers: { authorization: `Bearer ${answers[0]!.tokens!.accessToken}` } };
+      const { user } = await service.clients(wire).auth.getMe({}, renewed);
+      expect(user).toMatchObject({ id: guest.user.id, email: answers[0]!.user!.email, isAnonymous: false });
     }
     expect(await service.database.query('select from users')).toHaveLength(2);
   });

@@ -230,7 +230,9 @@ test('named statements are prepared under their names, once per connection', asy
   await useEverything(service, proxy);
   // The names of these are composed.
   const sent = new Set(proxy.statements.map(({ name }) => name).filter((name) => !/^(insert_|users_by_|$)/.test(name)));
-  expect([...sent].sort(), 'every statement of the source was used').toEqual(namesInSource());
+  // A heartbeat that is not confirmed needs a cluster of its own: test/session/outage.test.ts sends both.
+  const here = namesInSource().filter((name) => !name.startsWith('heartbeat'));
+  expect([...sent].sort(), 'every statement of the source was used').toEqual(here);
   for (const name of ['session_rotate', 'session_states', 'rate_limit_count', 'insert_sessions', 'insert_users'])
     expect(prepared.get(name), name).toMatch(/\$1\b/);
   expect(proxy.parsed('session_states'), 'on the only connection').toBe(1);

@@ -1182,16 +1182,17 @@ export const AuthService: GenService<{
    * request is ignored: a guest who signs in to an existing user stays as they are. A user who has signed in before is
    * notified by mail if both the network address and the program are new to them.
    *
-   * A user has at most SESSIONS_PER_USER sessions, 200 by default and 1,000 at most. A sign-in beyond that revokes
-   * another session: an expired one first, then the oldest of those that were never refreshed, then the least recently
-   * refreshed one. The session that was refreshed last is kept.
+   * A user has at most 200 sessions. A sign-in beyond that revokes another session: an expired one first, then the
+   * oldest of those that were never refreshed, then the least recently refreshed one. The session that was refreshed
+   * last is kept.
    *
    * Failed attempts are limited as `Policy.failure_limits` says. Attempts from unknown networks cannot lock out a user
    * who signs in from a network where they have a session. RequestMagicLink and RequestPasswordReset still work while
    * this method is limited.
    *
    * Depending on configuration: with REQUIRE_VERIFIED_EMAIL an unverified email address gives EMAIL_NOT_VERIFIED. With
-   * HIDE_REGISTRATION an unverified email address and a user without a password give INVALID_CREDENTIALS.
+   * HIDE_REGISTRATION an unverified email address and a user without a password give INVALID_CREDENTIALS. With
+   * SESSIONS_PER_USER a user has another number of sessions, 1,000 at most.
    *
    * Errors:
    * - INVALID_CREDENTIALS: The email address is unknown, or the password is wrong.
