@@ -161,45 +161,24 @@ export const mayActAt = (u: string, now = ':now') =>
 /** The end of a ban without an end: a timestamp that every client can represent. */
 export const forGood = new Date('9999-12-31T23:59:59Z');
 
-const columnOf = {
-  id: 'id',
-  projectId: 'project_id',
-  email: 'email',
-  emailKey: 'email_key',
-  emailVerifiedAt: 'email_verified_at',
-  establishedAt: 'established_at',
-  passwordHash: 'password_hash',
-  mustChangePassword: 'must_change_password',
-  name: 'name',
-  isAnonymous: 'is_anonymous',
-  phone: 'phone',
-  jobTitle: 'job_title',
-  timezone: 'timezone',
-  locale: 'locale',
-  pendingEmail: 'pending_email',
-  role: 'role',
-  systemRole: 'system_role',
-  currentAccountId: 'current_account_id',
-  appMetadata: 'app_metadata',
-  userMetadata: 'user_metadata',
-  bannedUntil: 'banned_until',
-  lastSignInAt: 'last_sign_in_at',
-  createdAt: 'created_at',
-  updatedAt: 'updated_at',
-  deletedAt: 'deleted_at',
-} as const satisfies { readonly [Property in keyof UserRow]?: string };
+const storedProperties = `id projectId email emailKey emailVerifiedAt establishedAt passwordHash mustChangePassword name isAnonymous
+  phone jobTitle timezone locale pendingEmail role systemRole currentAccountId appMetadata userMetadata
+  bannedUntil lastSignInAt createdAt updatedAt deletedAt`;
+
+/** SQL: the columns of a User by their properties. */
+const columns = storedProperties
+  .split(/\s+/)
+  .map((property) => ({ property, column: property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) }));
 
 /** SQL: the columns of a User, of the table or common table expression `u`. */
 export const userColumnsOf = (u: string) =>
-  Object.entries(columnOf)
-    .map(([property, column]) => `${u}.${column} as "${property}"`)
-    .join(', ');
+  columns.map(({ property, column }) => `${u}.${column} as "${property}"`).join(', ');
 
 /** SQL: the columns of a User, for statements that call the table `u`. */
 export const userColumns = userColumnsOf('u');
 
 /** SQL: the same columns under their own names. */
-export const storedUserColumns = `u.${Object.values(columnOf).join(', u.')}`;
+export const storedUserColumns = columns.map(({ column }) => `u.${column}`).join(', ');
 
 /** The part of a user that is shown to them. */
 export type ShownUser = Pick<

@@ -373,7 +373,7 @@ export type ListAccountsRequest = Message<"gatehouse.v1.ListAccountsRequest"> & 
   pageToken: string;
 
   /**
-   * The id of the user. Required for backends, and only for them.
+   * Optional. The id of the user. Backends send it, and users do not.
    *
    * @generated from field: optional string user_id = 3;
    */
