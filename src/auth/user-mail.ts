@@ -60,7 +60,7 @@ export class UserMail {
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, now) : undefined;
+    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, issued.id, now) : undefined;
     await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime, rejection }), now);
   }
 
@@ -79,7 +79,7 @@ export class UserMail {
   /** Without a recipient it sends nothing, at the same cost. */
   async notifyAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
     // The mail to a free address has this value, so the response time would reveal its absence. For nobody none is issued.
-    await this.#issueRejection(em, emptyRecipient, now);
+    await this.#issueRejection(em, emptyRecipient, nobody, now);
     const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
     await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
   }
@@ -91,10 +91,15 @@ export class UserMail {
   }
 
   /** The value of the second link in a verification mail, for an owner of the address who did not register. */
-  async #issueRejection(em: EntityManager, { projectId, userId, email }: Recipient, now: Date): Promise<string> {
+  async #issueRejection(
+    em: EntityManager,
+    { projectId, userId, email }: Recipient,
+    firstId: string,
+    now: Date,
+  ): Promise<string> {
     const kind = 'registration_rejection';
     const lifetime = this.#lifetimes[kind];
-    const draft = { projectId, userId, kind, target: emailKey(email), lifetime, isSecond: true } as const;
+    const draft = { projectId, userId, kind, target: emailKey(email), lifetime, firstId } as const;
     return (await issue(em, draft, now)).raw;
   }
 

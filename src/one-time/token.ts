@@ -78,8 +78,11 @@ export interface OneTimeDraft extends Partial<CodeHashes> {
   readonly target: string;
   /** Seconds from the sending of the first mail with the value. */
   readonly lifetime: number;
-  /** The value is the second one of its mail. It outlives the first, whose lifetime begins with the mail. */
-  readonly isSecond?: boolean;
+  /**
+   * The id of the first value of the mail, when this is the second. Unless the first was inserted, nothing is issued or
+   * voided. The second outlives the first, whose lifetime begins with the mail.
+   */
+  readonly firstId?: string;
 }
 
 export interface Issued {
@@ -99,6 +102,7 @@ interface NewToken {
   readonly nonceHash: Buffer | null;
   readonly codeHash: Buffer | null;
   readonly lifetimeSeconds: number;
+  readonly firstId: string | null;
   readonly now: Date;
   readonly expiresAt: Date;
 }
@@ -106,10 +110,13 @@ interface NewToken {
 // Of two at once, the index admits one. The other does not conflict but inserts nothing.
 const insertToken = statement<{ id: string }, NewToken>(
   'one_time_issue',
-  `with holder as (select id from users where id = :userId and deleted_at is null),
+  `with holder as (
+     select id from users where id = :userId and deleted_at is null and (:firstId::uuid is null
+       or exists (select from one_time_tokens f where f.id = :firstId::uuid and f.user_id = :userId))
+   ),
    voided as (
      update one_time_tokens t set voided_at = :now
-     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} returning t.id
+     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} and exists (select from holder) returning t.id
    ), cancelled as (${cancelMails('voided', ':now')})
    insert into one_time_tokens (id, project_id, user_id, kind, target, hash, nonce_hash, code_hash,
      lifetime_seconds, created_at, expires_at)
@@ -126,13 +133,14 @@ const insertToken = statement<{ id: string }, NewToken>(
  * same moment. A mail with the id of such a value is not sent either.
  */
 export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): Promise<Issued> {
-  const { projectId, userId, kind, target, lifetime, isSecond = false, nonceHash = null, codeHash = null } = draft;
+  const { projectId, userId, kind, target, lifetime, firstId = null, nonceHash = null, codeHash = null } = draft;
   const raw = mintOneTimeValue(userId);
   const id = uuidv7(now);
   const { hash } = readOneTimeValue(projectId, kind, raw)!;
-  const expiresAt = new Date(now.getTime() + (unsentSeconds + (isSecond ? lifetime : 0)) * 1000);
+  const expiresAt = new Date(now.getTime() + (unsentSeconds + (firstId ? lifetime : 0)) * 1000);
   const hashes = { hash, nonceHash, codeHash };
-  await insertToken(em, { id, projectId, userId, kind, target, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
+  const about = { id, projectId, userId, kind, target, firstId };
+  await insertToken(em, { ...about, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
   return { id, raw };
 }
 

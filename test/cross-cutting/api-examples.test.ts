@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
 import { reasonsOf } from '../support/documented-reasons.ts';
-import { serviceKey } from '../support/people.ts';
+import { bob, serviceKey } from '../support/people.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start } from '../support/start.ts';
 
@@ -16,12 +16,16 @@ test.runIf(hasCurl)('every request of docs/api.md is one that its method takes',
   const service = await start();
   const { as } = await service.welcome();
   const operator = await service.operator();
-  // DeleteMe deletes the caller of the others.
-  const names = methods.map(nameOf).sort((a, b) => Number(/DeleteMe$/.test(a)) - Number(/DeleteMe$/.test(b)));
-  const responses = await run(names.map((each) => exampleOf(each, 'sh')).join('\n'), {
+  // SignOut and ChangePassword end the access token of the others, so they come last. DeleteMe gets one of another user.
+  const last = ['SessionService.SignOut', 'AuthService.ChangePassword', 'AuthService.DeleteMe'];
+  const names = methods.map(nameOf).sort((a, b) => last.indexOf(a) - last.indexOf(b));
+  const { as: asBob } = await service.welcome(bob);
+  const script = names.map((each) => `${/DeleteMe$/.test(each) ? 'access=$toDelete\n' : ''}${exampleOf(each, 'sh')}`);
+  const responses = await run(script.join('\n'), {
     api: `http://127.0.0.1:${service.replicas[0]!.httpPort}/gatehouse.v1`,
     json: 'content-type: application/json',
     access: tokenOf(as),
+    toDelete: tokenOf(asBob),
     operator: tokenOf(operator.as),
     service: serviceKey,
   });

@@ -30,6 +30,7 @@ test('the hot statements are planned once, for any number of sessions in tables 
       expect((await sessions.getSession({ sessionId: id }, as)).session).toMatchObject({ id });
       expect((await auth.getMe({}, as)).user).toMatchObject({ id: guest.user.id });
       expect(await sessions.introspect({ token: tokens.accessToken }, asService)).toMatchObject({ sessionId: id });
+      expect((await sessions.listSessions({}, as)).sessions).toMatchObject([{ id }]);
       const refreshed = await sessions.refresh({ refreshToken: tokens.refreshToken });
       return { ...guest, as, tokens: refreshed.tokens! };
     });
@@ -40,6 +41,7 @@ test('the hot statements are planned once, for any number of sessions in tables 
     'session_rotate',
     'session_rotate_all',
     'session_states',
+    'session_states_introspected',
     'session_states_shown',
     'session_states_me',
   ]) {

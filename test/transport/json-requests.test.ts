@@ -40,7 +40,7 @@ test('a request that cannot be read is answered with the path and what is wrong 
     [json(updateUser, { userId: secret, user_id: secret }), 'user_id is set twice'],
     [json(signIn, [secret]), 'the body must be an object with the fields of SignInRequest'],
     [raw(`{"email":"a","email":"${secret}"}`), 'the body: a field is set twice'],
-    [raw(''), 'the body is empty, an empty message is {}'],
+    [raw(' '), 'the body is empty, an empty message is {}'],
     [raw(`{"email": ${secret}}`), 'the body is not JSON'],
     [raw(`{"email": "${secret}"`), 'the body is not JSON at position 24'],
     [raw(secret, { 'content-encoding': 'gzip' }), 'the body is not in gzip'],
@@ -62,6 +62,7 @@ test('a request that cannot be read is answered with the path and what is wrong 
   ];
   for (const [answer, detail] of said)
     expect(await answer).toBe(`MALFORMED_REQUEST the request could not be read: ${detail}`);
+  expect(await raw(''), 'no body is an empty message').toBe('INVALID_ARGUMENT the request is not valid');
   const encoding = 'ENCODING_NOT_SUPPORTED the encoding is not supported';
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', '', 'application/json; charset=latin1'])
     expect(await raw('{}', { 'content-type': type }), type).toBe(`${encoding}: send content-type: application/json`);

@@ -44,9 +44,9 @@ function session(method: string, kind = 'SESSION_KIND_WEB') {
 const justNow = { createTime: time, role: 'SYSTEM_ROLE_ENGINEER' };
 
 /**
- * The values of fields in the example responses, by message and field, with a service before them where a field is set in
- * its responses only. A field whose value is undefined is absent from the examples. Fields without a value show the default
- * of their type; strings and numbers must have one.
+ * The values of fields in the example responses, by message and field, with a service or method before them where a
+ * field is set in its responses only. A field whose value is undefined shows its default, or is absent if it has none.
+ * Fields without a value show the default of their type; strings and numbers must have one.
  */
 export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.id': ids.user,
@@ -65,6 +65,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'User.account_role': undefined,
   'User.app_metadata': undefined,
   'User.user_metadata': undefined,
+  'AdminService.GetUser User.account_id': ids.account,
+  'AdminService.GetUser User.account_role': 'ACCOUNT_ROLE_OWNER',
   'AdminService User.app_metadata': { plan: 'team' },
   'AdminService User.user_metadata': { theme: 'dark' },
 

@@ -69,13 +69,14 @@ function reasonsFrom(rules: Policy, isReadOnly: boolean): string[] {
   const readsCaller = rules.access !== Access.PUBLIC || rules.optionalBearer;
   if (!readsCaller) return [];
   const takesUsers = rules.access === Access.USER || rules.access === Access.ADMIN;
+  const holdsBack = (takesUsers || rules.optionalBearer) && !rules.admitsPasswordChangeRequired;
   return [
     ...(rules.access === Access.PUBLIC ? [] : ['AUTHENTICATION_REQUIRED']),
     ...['TOKEN_INVALID', 'TOKEN_EXPIRED', 'TOKEN_SUPERSEDED', 'SESSION_EXPIRED', 'SESSION_REVOKED'],
     ...['PROJECT_MISMATCH', 'CALLER_NOT_ALLOWED'],
     ...(isReadOnly || rules.admitsImpersonation ? [] : ['IMPERSONATION_NOT_ALLOWED']),
     ...(takesUsers && !rules.admitsGuests ? ['GUEST_NOT_ALLOWED'] : []),
-    ...(takesUsers && !rules.admitsPasswordChangeRequired ? ['PASSWORD_CHANGE_REQUIRED'] : []),
+    ...(holdsBack ? ['PASSWORD_CHANGE_REQUIRED'] : []),
     ...(rules.minAssurance === AssuranceLevel.AAL2 || rules.access === Access.ADMIN ? ['INSUFFICIENT_AAL'] : []),
     ...(rules.maxAuthenticationAge ? ['REAUTHENTICATION_REQUIRED'] : []),
     ...(rules.access === Access.SERVICE ? [] : ['USER_NOT_FOUND']),
