@@ -112,11 +112,11 @@ const insertToken = statement<{ id: string }, NewToken>(
   'one_time_issue',
   `with holder as (
      select id from users where id = :userId and deleted_at is null and (:firstId::uuid is null
-       or exists (select from one_time_tokens f where f.id = :firstId::uuid and f.user_id = :userId))
+       or exists (select 1 from one_time_tokens f where f.id = :firstId::uuid and f.user_id = :userId))
    ),
    voided as (
      update one_time_tokens t set voided_at = :now
-     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} and exists (select from holder) returning t.id
+     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} and exists (select 1 from holder) returning t.id
    ), cancelled as (${cancelMails('voided', ':now')})
    insert into one_time_tokens (id, project_id, user_id, kind, target, hash, nonce_hash, code_hash,
      lifetime_seconds, created_at, expires_at)
