@@ -4,7 +4,7 @@ import type { Outbox } from '../mail/outbox.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { OneTimeKind } from '../one-time/secret.ts';
 import { issue } from '../one-time/token.ts';
-import { deviceName } from '../session/message.ts';
+import { deviceName } from '../session/device-name.ts';
 import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
 import type { UserRow } from '../user/user.ts';

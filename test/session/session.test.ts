@@ -5,7 +5,7 @@ import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { ListSessionsResponse, Session } from '../../gen/gatehouse/v1/session_pb.ts';
-import { deviceName } from '../../src/session/message.ts';
+import { deviceName } from '../../src/session/device-name.ts';
 import { ada, bob } from '../support/people.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { bearer, start, wires } from '../support/start.ts';
