@@ -10,7 +10,8 @@ async function timeOf(call: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test('the time of work that succeeds or fails is padded to a multiple of 50 ms', async () => {
+// Timers of a busy machine may fire a millisecond early.
+test('the time of work that succeeds or fails is padded to a multiple of 50 ms', { retry: 2 }, async () => {
   expect(await timeOf(() => padResponseTime(() => sleep(1)))).toBeGreaterThanOrEqual(49);
   expect(await timeOf(() => padResponseTime(() => sleep(60)))).toBeGreaterThanOrEqual(99);
   expect(
