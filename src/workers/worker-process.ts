@@ -105,15 +105,16 @@ export class WorkerProcess {
     }
   }
 
-  /** Its last message may arrive after its exit; the end of the channel comes after both. */
+  /**
+   * Its last message may arrive after its exit. `close` comes after both. `disconnect` would as well, but Node does not emit
+   * it for some workers that are killed during their start.
+   */
   async #ending(): Promise<Ended> {
-    const disconnected = new Promise<void>((resolve) => this.#worker.once('disconnect', resolve));
     const ended = await new Promise<Ended>((resolve) => {
-      this.#worker.once('exit', (code, signal) => resolve({ code, signal }));
-      // A process that could not be created never exits.
+      this.#worker.process.once('close', (code, signal) => resolve({ code, signal }));
+      // A process that could not be created never closes.
       if (this.pid === undefined) resolve({ code: null, signal: null });
     });
-    await disconnected;
     this.#isReady = this.#isServing = false;
     this.#ready.reject(new Error(`a worker ended during its start (${ended.signal ?? ended.code})`));
     return ended;
