@@ -14,6 +14,8 @@ export async function padResponseTime<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } finally {
     const spent = performance.now() - startedAt;
-    await sleep(step - (spent % step));
+    const endsAt = startedAt + step * Math.ceil(spent / step);
+    // A timer may fire a little early: it counts from the time that the event loop last looked at the clock.
+    for (let left = endsAt - performance.now(); left > 0; left = endsAt - performance.now()) await sleep(left);
   }
 }
