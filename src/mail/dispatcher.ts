@@ -2,6 +2,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { type Delivery, DeliveryFault } from './delivery.ts';
 import type { Claimed, Outbox } from './outbox.ts';
+import { mostAttempts, pauseAfter } from './retry-schedule.ts';
 import type { Templates } from './templates.ts';
 
 /** The outcome of an attempt to send a mail. */
@@ -22,12 +23,8 @@ const batch = 20;
 const lease = 120;
 /** Milliseconds that an attempt may take. */
 const patience = 60_000;
-/** Attempts per mail; with the waits between them they take about nine hours. */
-const mostAttempts = 16;
 /** Milliseconds between two measurements of the queue. */
 const measureInterval = 1000;
-const firstPause = 30;
-const longestPause = 3600;
 
 /**
  * Sends the mails of the outbox, at least once. If a process dies after the server accepted a mail and before that is
@@ -104,11 +101,6 @@ export class Dispatcher {
     else await outbox.retryAt(autocommit, mail, later(now(), pauseAfter(mail.attempts)), fault);
     this.#outcomes[isDead ? 'dead' : 'retried']++;
   }
-}
-
-/** Doubles up to an hour. Half of it is random, so that mails that failed together are not retried together. */
-function pauseAfter(attempts: number): number {
-  return Math.min(longestPause, firstPause * 2 ** (attempts - 1)) * (0.5 + Math.random() / 2);
 }
 
 function later(now: Date, seconds: number): Date {
