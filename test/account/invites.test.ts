@@ -3,7 +3,7 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
-import { pendingLimit } from '../../src/account/invites/invite.ts';
+import { pendingLimit } from '../../src/account/invites/create-account-invite.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, Pause, together } from '../support/race.ts';

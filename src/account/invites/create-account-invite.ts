@@ -12,7 +12,10 @@ import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { mayGrant, type Role } from '../membership.ts';
 import { inviteToMessage, roleOf } from '../message.ts';
 import { requireVerifiedMailbox } from '../verified-mailbox.ts';
-import { AccountInvite, type InviteDraft, isPending, pendingLimit } from './invite.ts';
+import { AccountInvite, type InviteDraft, isPending } from './invite.ts';
+
+/** How many invitations of one account may be pending at a time, so that rows cannot pile up. */
+export const pendingLimit = 100;
 
 export function createAccountInvite(deps: AccountDeps): AccountMethods['createAccountInvite'] {
   const { now, messages, outbox } = deps;

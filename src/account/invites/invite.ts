@@ -62,9 +62,6 @@ export interface InviteDraft {
 /** How long an invitation can be accepted. */
 const lifetimeMs = 7 * 86_400_000;
 
-/** How many invitations of one account may be pending at a time, so that rows cannot pile up. */
-export const pendingLimit = 100;
-
 /** An invitation of one address into one account. The row has only a hash of its code. */
 export class AccountInvite extends AccountInviteTable.class {
   static draft(draft: InviteDraft, now: Date): { invite: AccountInvite; code: string } {
