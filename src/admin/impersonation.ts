@@ -8,6 +8,9 @@ import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
 
+/** A session of an impersonation expires after this many seconds, even if it is in use. */
+const hour = 3600;
+
 export function impersonateUser({ now, opener, usage }: AdminDeps): AdminMethods['impersonateUser'] {
   return async ({ userId }, context) => {
     // Refuses service keys: the audit trail has to name a person.
@@ -25,6 +28,7 @@ export function impersonateUser({ now, opener, usage }: AdminDeps): AdminMethods
           method: 'impersonation',
           origin: origin(context),
           impersonatorId: operator.userId,
+          lifetime: { idle: hour, absolute: hour },
         } as const;
         const opened = await opener.open(em, context, opening, at);
         audit(em, context, { action: 'user.impersonate', userId: user.id, sessionId: opened.session.id }, at);

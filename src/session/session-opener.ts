@@ -28,11 +28,11 @@ interface Opening {
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
   readonly origin: Origin;
-  /** The operator who acts as the user. Such a session expires after an hour. */
+  /** The operator who acts as the user. */
   readonly impersonatorId?: string;
+  /** Defaults to the lifetime of the kind. */
+  readonly lifetime?: Lifetime;
 }
-
-const impersonation: Lifetime = { idle: 3600, absolute: 3600 };
 
 export interface SessionRules {
   readonly lifetimes: Readonly<Record<SessionKind, Lifetime>>;
@@ -67,7 +67,7 @@ export class SessionOpener {
   }
 
   /** A session that its caller inserts. */
-  draft({ user, kind, method, origin, impersonatorId }: Opening, now: Date): Opened {
+  draft({ user, kind, method, origin, impersonatorId, lifetime }: Opening, now: Date): Opened {
     const secret = newSessionSecret();
     const session = Session.open(
       {
@@ -75,7 +75,7 @@ export class SessionOpener {
         userId: user.id,
         kind,
         method,
-        lifetime: impersonatorId ? impersonation : this.#lifetimes[kind],
+        lifetime: lifetime ?? this.#lifetimes[kind],
         impersonatorId,
         secretHash: hashSessionSecret(secret),
         address: origin.address,
