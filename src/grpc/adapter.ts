@@ -15,9 +15,9 @@ import type {
   ServerUnaryCall,
 } from '@grpc/grpc-js';
 import { Refusal } from '../errors.ts';
+import { toConnectError, toRefusal } from '../rpc/connect-error.ts';
 import { kCertificateNames, kOrigin } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
-import { toConnectError, toRefusal } from '../rpc/errors.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { chainOf, type UnarySpec } from '../rpc/unary-chain.ts';
 import { openCallContext } from './call-context.ts';

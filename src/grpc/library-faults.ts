@@ -8,7 +8,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { Refusal } from '../errors.ts';
-import { reasonOfCode, toConnectError } from '../rpc/errors.ts';
+import { reasonOfCode, toConnectError } from '../rpc/connect-error.ts';
 import { metadataFrom } from './metadata.ts';
 
 /** An error as grpc-js sends it: code, message, and the details in the trailer. */

@@ -1,6 +1,6 @@
 import { type Server, type StatusObject, status } from '@grpc/grpc-js';
 import { Refusal } from '../errors.ts';
-import { toConnectError } from '../rpc/errors.ts';
+import { toConnectError } from '../rpc/connect-error.ts';
 import { statusFrom } from './library-faults.ts';
 
 type Respond = (error: Partial<StatusObject>, ...rest: unknown[]) => void;

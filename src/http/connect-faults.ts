@@ -2,8 +2,8 @@ import { createContextKey, type Interceptor } from '@connectrpc/connect';
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { type Reason, Refusal } from '../errors.ts';
+import { toConnectError } from '../rpc/connect-error.ts';
 import { longestCall } from '../rpc/deadline.ts';
-import { toConnectError } from '../rpc/errors.ts';
 import { type CheckedRequest, checkRequest, iterate } from './request-message.ts';
 
 /** How far a call came: errors before and after our interceptors are Connect's own. */

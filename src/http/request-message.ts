@@ -5,7 +5,7 @@ import { readAllBytes, type UniversalHandler, type UniversalServerRequest } from
 import { parseContentType } from '@connectrpc/connect/protocol-connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import { Refusal } from '../errors.ts';
-import { reasonOfCode } from '../rpc/errors.ts';
+import { reasonOfCode } from '../rpc/connect-error.ts';
 import { findUnknown, type JsonFault } from './json-faults.ts';
 import { findMistyped } from './json-types.ts';
 import { largestRequest } from './limits.ts';

@@ -3,7 +3,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { type Reason, Refusal } from '../errors.ts';
-import { toConnectError } from '../rpc/errors.ts';
+import { toConnectError } from '../rpc/connect-error.ts';
 import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins, type OriginRules } from './cors.ts';

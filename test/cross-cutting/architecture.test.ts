@@ -143,9 +143,9 @@ describe('only the named files', () => {
     [
       'name a status code: the table, its reader, and reflection, whose responses contain some',
       /\bCode\.[A-Z]/,
-      ['errors.ts', 'grpc/reflection.ts', 'rpc/errors.ts'],
+      ['errors.ts', 'grpc/reflection.ts', 'rpc/connect-error.ts'],
     ],
-    ['create errors for the wire', /new ConnectError\(/, ['rpc/errors.ts']],
+    ['create errors for the wire', /new ConnectError\(/, ['rpc/connect-error.ts']],
     // abandoned-queries.ts keeps a library from printing.
     ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'database/abandoned-queries.ts', 'main.ts']],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],

@@ -2,7 +2,7 @@ import { ConnectError } from '@connectrpc/connect';
 import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import type { Reason } from '../../errors.ts';
-import { toConnectError, toRefusal } from '../../rpc/errors.ts';
+import { toConnectError, toRefusal } from '../../rpc/connect-error.ts';
 import type { Trouble } from './words.ts';
 
 const troubles: Partial<Record<Reason, readonly [status: number, trouble: Trouble]>> = {
