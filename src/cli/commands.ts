@@ -8,6 +8,7 @@ import { migrate, openOrm, requireDatabase } from '../database/orm.ts';
 import { startServer } from '../server.ts';
 import { openLog } from '../telemetry/log.ts';
 import { startTraceExport } from '../telemetry/traces/exporter.ts';
+import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
 import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
@@ -50,9 +51,9 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   });
   log.info(
     {
-      grpc: `${config.host}:${server.grpcPort}`,
-      http: `${config.tls ? 'https' : 'http'}://${config.host}:${server.httpPort}`,
-      ...(server.adminPort !== undefined && { admin: `http://${config.host}:${server.adminPort}` }),
+      grpc: authority(config.host, server.grpcPort),
+      http: `${config.tls ? 'https' : 'http'}://${authority(config.host, server.httpPort)}`,
+      ...(server.adminPort !== undefined && { admin: `http://${authority(config.host, server.adminPort)}` }),
       database: config.database.url ? 'external' : 'embedded',
       ...(config.workers > 1 && { workers: config.workers }),
       seconds: Math.round(performance.now() - startedAt) / 1000,

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { findClosestName } from './closest-name.ts';
 import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
+import { allAddresses } from './network.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
@@ -65,7 +66,7 @@ function arrange(values: Values) {
     workers,
     dataDir: values.DATA_DIR,
     logLevel: values.LOG_LEVEL,
-    host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? '0.0.0.0' : '127.0.0.1'),
+    host: values.BIND_ADDRESS ?? (production || values.DEV_EXPOSE ? allAddresses() : '127.0.0.1'),
     grpcPort: values.GRPC_PORT,
     httpPort: values.HTTP_PORT,
     /** Undefined: no admin port. */

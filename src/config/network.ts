@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { choice, ipAddress, onOff, origins, pemFile, portOrOff, publicUrl, wholeNumber, yesNo } from './parsers.ts';
 import { serviceCertificates } from './service-certificates.ts';
 import type { Settings } from './setting.ts';
@@ -26,7 +27,8 @@ export const network = {
     sentence:
       'Address that all servers listen on. Outside production, any other than loopback requires DEV_EXPOSE=yes.',
     reads: ipAddress,
-    otherwise: '0.0.0.0 in production or with DEV_EXPOSE=yes, else 127.0.0.1',
+    otherwise:
+      'all addresses in production or with DEV_EXPOSE=yes (:: where the machine has IPv6, which accepts IPv4 too, else 0.0.0.0), else 127.0.0.1',
     example: '127.0.0.1',
   },
   DEV_EXPOSE: {
@@ -68,6 +70,12 @@ export const network = {
     example: 'on',
   },
 } as const satisfies Settings;
+
+/** The address that means all addresses of this machine. A socket on :: accepts IPv4 as well. */
+export function allAddresses(): '::' | '0.0.0.0' {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
+}
 
 export const tls = {
   TLS_CERT: {

@@ -5,6 +5,7 @@ import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { serve } from '../rpc/services.ts';
+import { authority } from '../text/authority.ts';
 import { serveGrpc } from './adapter.ts';
 import { type HealthState, healthService } from './health.ts';
 import { explainFaults } from './library-faults.ts';
@@ -60,7 +61,7 @@ export function listenGrpc(
   credentials: ServerCredentials,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(authority(host, port), credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
 }
 

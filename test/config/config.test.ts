@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { describeSettings } from '../../src/config/help.ts';
+import { allAddresses } from '../../src/config/network.ts';
 import { faultsOf, faulty, key, production, read } from '../support/config-fixtures.ts';
 
 test('without settings the service is for development, on loopback', () => {
@@ -107,7 +108,7 @@ test.each<[name: string, text: string, field: string, value: unknown]>([
   ['BIND_ADDRESS', '::1', 'host', '::1'],
   ['BIND_ADDRESS', '127.1.2.3', 'host', '127.1.2.3'],
   ['BIND_ADDRESS', '::ffff:127.0.0.1', 'host', '::ffff:127.0.0.1'],
-  ['DEV_EXPOSE', 'yes', 'host', '0.0.0.0'],
+  ['DEV_EXPOSE', 'yes', 'host', allAddresses()],
   [
     'LIMITS',
     '*=off,AuthService.SignIn=10,SessionService.Refresh:session=1000000',
@@ -228,13 +229,8 @@ describe('in production', () => {
   test('the defaults are those of a service behind a proxy', () => {
     const { config, notices } = readConfig({ ...production, DATABASE_URL: 'postgresql://u:p@db/gatehouse' });
     expect(notices).toEqual([]);
-    expect(config).toMatchObject({
-      host: '0.0.0.0',
-      reflection: false,
-      shutdownDelay: 5,
-      serviceKeys: [],
-      publicUrl: 'https://auth.example.com',
-    });
+    expect(config).toMatchObject({ host: allAddresses(), reflection: false, shutdownDelay: 5, serviceKeys: [] });
+    expect(config.publicUrl).toBe('https://auth.example.com');
     expect(read({ ...production, BIND_ADDRESS: '10.0.0.1' }).host).toBe('10.0.0.1');
   });
 
