@@ -13,6 +13,9 @@ const options = {
   unverified: { type: 'boolean' },
 } as const;
 
+// The reader of the output may be gone, as with `gatehouse --help | head -1`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
 try {
   const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
   if (values.help) process.stdout.write(`${helpText()}\n`);

@@ -45,7 +45,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
     throw error;
   });
   // Until here a signal simply ends the process. Race: a supervisor may send a signal as soon as it reads the ready line.
-  stopOnSignals(log, async () => {
+  stopOnSignals(log, config.shutdownDelay + config.shutdownGrace + 5, async () => {
     await server.stop();
     await database.close();
   });
@@ -86,7 +86,7 @@ async function serveAsWorker(config: Config, id: number): Promise<void> {
     (line) => log.info({ postgres: line }),
   );
   const server = await startServer({ config: { ...config, adminPort: undefined }, orm, log, tracer: traces?.tracer });
-  serveForPrimary(server, async () => traces?.stop());
+  serveForPrimary(server, log, async () => traces?.stop());
 }
 
 async function openTraces({ traces: wanted }: Config, log: Logger) {

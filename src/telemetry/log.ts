@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 
 const secretNames = [
@@ -16,6 +17,9 @@ const secretNames = [
 /** Milliseconds that a line may wait for others. */
 const flushInterval = 50;
 
+/** Bytes that may wait for the reader of the log. Further lines are dropped, so that a stuck reader does not use up memory. */
+const maxLength = 8 * 1024 * 1024;
+
 /**
  * JSON lines on stdout. Lines describe calls but never contain their contents; as a second defence these names of
  * properties are redacted. Lines are written asynchronously, and flushed when the process exits. The lines of a worker
@@ -32,7 +36,17 @@ export function openLog(level: string, worker?: number): Logger {
   // Workers share a pipe, where longer writes may be interleaved (PIPE_BUF).
   const maxWrite = worker === undefined ? 16_384 : 4096;
   // Under load, lines are written together: one write per line costs more than an introspection.
-  const destination = pino.destination({ dest: 1, sync: false, minLength: maxWrite / 2, maxWrite });
+  const destination = pino.destination({ dest: 1, sync: false, minLength: maxWrite / 2, maxWrite, maxLength });
   setInterval(() => destination.flush(), flushInterval).unref();
   return pino(options, destination);
+}
+
+/**
+ * Ends the process after its last lines. A reader that has stopped reading receives a second more. The process then ends by
+ * SIGKILL, because process.exit waits for the thread that is writing.
+ */
+export async function exitAfterLog(log: Logger, code: number): Promise<void> {
+  const isWritten = new Promise<boolean>((resolve) => log.flush(() => resolve(true)));
+  if (await Promise.race([isWritten, sleep(1000, false)])) process.exit(code);
+  process.kill(process.pid, 'SIGKILL');
 }

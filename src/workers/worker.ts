@@ -1,5 +1,7 @@
 import cluster from 'node:cluster';
+import type { Logger } from 'pino';
 import type { RunningServer } from '../server.ts';
+import { exitAfterLog } from '../telemetry/log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 
 /** The number of this worker. Undefined when this process is not a worker. */
@@ -22,7 +24,7 @@ export async function reportFailure(error: unknown): Promise<never> {
 }
 
 /** Serves until the primary stops this worker. Node ends a worker whose primary has ended. */
-export function serveForPrimary(server: RunningServer, stopTraces: () => Promise<void>): void {
+export function serveForPrimary(server: RunningServer, log: Logger, stopTraces: () => Promise<void>): void {
   const { grpcPort, httpPort, health, metrics } = server;
   const sendMetrics = async () => send({ kind: 'metrics', metrics: await metrics.toData() });
   const stop = async (isReplaced: boolean) => {
@@ -33,8 +35,8 @@ export function serveForPrimary(server: RunningServer, stopTraces: () => Promise
   process.on('message', (message: ToWorker) => {
     if (message.kind === 'scrape') return void sendMetrics();
     stop(message.isReplaced).then(
-      () => process.exit(0),
-      () => process.exit(1),
+      () => exitAfterLog(log, 0),
+      () => exitAfterLog(log, 1),
     );
   });
   health.onChange((isServing) => send({ kind: 'health', isServing }));

@@ -112,6 +112,13 @@ describe('the command line', () => {
     expect(version).toMatchObject({ code: 0, stdout: `gatehouse ${packageJson.version}\n`, stderr: '' });
   });
 
+  test('--help ends without a complaint when its reader has gone', async () => {
+    const { stdout, ended, output } = launch(['--help']);
+    stdout.destroy();
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(output.stderr).toBe('');
+  });
+
   test.each([
     [['sevre'], `there is no command 'sevre'`],
     [['--verbose'], `Unknown option '--verbose'`],

@@ -50,6 +50,7 @@ export function launch(args: readonly string[] = [], env: Record<string, string>
     log,
     ended,
     pid: child.pid!,
+    stdout: child.stdout!,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** Sends a signal, and waits for the exit. */
     async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
