@@ -17,13 +17,13 @@ import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
 import { answerHttp1 } from './grpc/http1-answer.ts';
-import { createGrpcServer, drainGrpc, listenGrpc } from './grpc/server.ts';
+import { createGrpcServer, drainGrpc, listenGrpc, sendGoaway } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type GatewayOptions } from './http/connect.ts';
 import type { OriginRules } from './http/cors.ts';
 import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
-import { drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
+import { closeAfterResponses, handOverHttp, listenHttp } from './http/listening.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
@@ -33,6 +33,7 @@ import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { beat } from './project/heartbeat.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
+import { authority } from './text/authority.ts';
 import { Passwords } from './user/password.ts';
 
 export interface ServerDeps {
@@ -96,11 +97,13 @@ export async function startServer(deps: ServerDeps) {
   answerHttp1(grpc, httpPort);
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
+  const grpcAddress = authority(host, grpcPort);
   const close = () => {
     post.close();
     return jobs.stop().then(() => orm.close(true));
   };
-  const stop = (options: StopOptions = {}) => drain({ config, health, stopping, grpc, http, admin, close, ...options });
+  const stop = (options: StopOptions = {}) =>
+    drain({ config, health, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
@@ -168,6 +171,7 @@ interface Draining extends StopOptions {
   readonly health: HealthState;
   readonly stopping: AbortController;
   readonly grpc: GrpcServer;
+  readonly grpcAddress: string;
   readonly http: HttpServer;
   readonly admin: HttpServer;
   close(): Promise<void>;
@@ -176,14 +180,15 @@ interface Draining extends StopOptions {
 /** Reports not ready, drains within the grace time, then closes. */
 async function drain(draining: Draining): Promise<void> {
   const { config, health, stopping, grpc, http, admin, close, isReplaced = false } = draining;
+  closeAfterResponses(http);
   if (!isReplaced) {
     health.retire();
+    sendGoaway(grpc, draining.grpcAddress);
     await sleep(config.shutdownDelay * 1000);
   }
   health.close();
   const cutOff = setTimeout(() => stopping.abort(new Refusal('SHUTTING_DOWN')), config.shutdownGrace * 1000);
-  const leaveHttp = isReplaced ? handOverHttp : drainHttp;
-  await Promise.all([drainGrpc(grpc, stopping.signal), leaveHttp(http, stopping.signal)]);
+  await Promise.all([drainGrpc(grpc, stopping.signal), handOverHttp(http, stopping.signal)]);
   clearTimeout(cutOff);
   // Last: probes and metrics are served while the replica drains.
   admin.close();

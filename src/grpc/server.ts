@@ -66,6 +66,14 @@ export function listenGrpc(
 }
 
 /**
+ * Sends GOAWAY on each connection: clients finish their calls and connect again, to another replica if they can. Drain, too,
+ * ends calls after a time of its own. It is longer than any, so that calls end with SHUTTING_DOWN.
+ */
+export function sendGoaway(server: Server, address: string): void {
+  server.drain(address, 3_600_000);
+}
+
+/**
  * Waits for the calls in flight to end, until the signal is aborted. tryShutdown alone waits as long as a client keeps
  * a call open, and forceShutdown of grpc-js 1.14 closes no connection when channelz is off, so the waiting ends as
  * well.

@@ -13,7 +13,8 @@ export async function listenHttp(server: Server, host: string, port: number): Pr
 /** Waits for the calls in flight to end, until the signal is aborted. */
 export async function drainHttp(server: Server, cutOff: AbortSignal): Promise<void> {
   const force = () => setTimeout(() => server.closeAllConnections(), 100);
-  cutOff.addEventListener('abort', force, { once: true });
+  if (cutOff.aborted) force();
+  else cutOff.addEventListener('abort', force, { once: true });
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // A kept-alive connection becomes idle with its last response, and would then stay open for a minute.
   const idle = setInterval(() => server.closeIdleConnections(), 50);
@@ -22,15 +23,24 @@ export async function drainHttp(server: Server, cutOff: AbortSignal): Promise<vo
   cutOff.removeEventListener('abort', force);
 }
 
+/** From now on each response closes its connection, so that kept-alive clients connect to another replica or worker. */
+export function closeAfterResponses(server: Server): void {
+  server.prependListener('request', (_, res) => res.setHeader('connection', 'close'));
+}
+
 /**
- * Drains a server whose port other processes continue to serve. A kept-alive connection is closed with its next
- * response. Closing it while it is idle could reset a request that is on its way, and the client could not know whether
- * the call was made. Connections that stay idle for a second are closed as in any drain.
+ * Drains a server after `closeAfterResponses`. Closing an idle connection at once could reset a request that is on its way,
+ * and the client could not know whether the call was made. Connections that stay idle for a second are closed as in any
+ * drain.
  */
 export async function handOverHttp(server: Server, cutOff: AbortSignal): Promise<void> {
-  server.prependListener('request', (_, res) => res.setHeader('connection', 'close'));
   // http.Server.close would close idle connections at once.
   NetServer.prototype.close.call(server);
-  await sleep(1000, undefined, { signal: cutOff }).catch(() => {});
+  for (let waited = 0; waited < 1000 && !cutOff.aborted && (await hasConnections(server)); waited += 50)
+    await sleep(50, undefined, { signal: cutOff }).catch(() => {});
   await drainHttp(server, cutOff);
+}
+
+function hasConnections(server: Server): Promise<boolean> {
+  return new Promise((resolve) => server.getConnections((error, count) => resolve(!error && count > 0)));
 }
