@@ -69,11 +69,10 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const jwks = () => ring.jwks();
   const pages = openPages(config, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
-  const http = createHttpServer({ gateway, pages, cors, version, isReady, jwks, certificates });
+  const http = createHttpServer({ gateway, pages, cors, version, isReady, jwks: () => ring.jwks(), certificates });
   const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
   const jobs = runInBackground(
     [

@@ -12,6 +12,7 @@ import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
 import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
+import { readyBanner } from './banner.ts';
 import { importFile } from './import.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
@@ -49,6 +50,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
     await server.stop();
     await database.close();
   });
+  if (process.stdout.isTTY) return void process.stdout.write(readyBanner(config, server));
   log.info(
     {
       grpc: authority(config.host, server.grpcPort),

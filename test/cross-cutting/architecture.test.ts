@@ -32,13 +32,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   cli: [
     ...['server.ts', 'errors.ts', 'rpc/context.ts', 'config', 'crypto', 'telemetry/log.ts', 'telemetry/traces'],
-    ...['workers', 'audit', 'database', ...domains],
+    ...['workers', 'audit', 'database', 'text', ...domains],
   ],
   // Workers start and stop the server; they serve no call themselves.
-  workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/metrics'],
+  workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/log.ts', 'telemetry/metrics'],
   'server.ts': [
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
-    ...['telemetry', 'project', 'session', 'user'],
+    ...['telemetry', 'text', 'project', 'session', 'user'],
   ],
   'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
   // For the type of the audit event of a refusal.
@@ -48,7 +48,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   crypto: [],
   text: [],
   http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
-  grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'database/sqlstate.ts'],
+  grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text', 'database/sqlstate.ts'],
   rpc: [
     ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
     ...['throttle/client-network.ts', 'throttle/configured-limits.ts'],
