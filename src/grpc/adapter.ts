@@ -2,6 +2,7 @@ import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import {
   ConnectError,
   createContextValues,
+  type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
   type ServiceImplSpec,
@@ -71,6 +72,7 @@ function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Bu
       call.sendMetadata(metadataFrom(context.responseHeader));
       respond(null, encode(spec, message), metadataFrom(context.responseTrailer));
     } catch (thrown) {
+      sendHeader(call, context);
       respond(statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
       context.close();
@@ -82,20 +84,29 @@ function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiSt
   return async (call) => {
     const context = contextOf(call, spec, options);
     const invoke = transformInvokeImplementation(spec, context, options.interceptors);
+    let isFirst = true;
     try {
-      call.sendMetadata(metadataFrom(context.responseHeader));
       for await (const message of invoke(requestsOf(spec, call))) {
         if (call.cancelled) break;
+        if (isFirst) sendHeader(call, context);
+        isFirst = false;
         if (!call.write(encode(spec, message))) await drained(call);
       }
+      if (isFirst) sendHeader(call, context);
       call.end(metadataFrom(context.responseTrailer));
     } catch (thrown) {
+      if (isFirst) sendHeader(call, context);
       if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
       context.abort('CANCELED');
       context.close();
     }
   };
+}
+
+/** Sends the headers that the method has set. Without any, grpc-js sends none before an error, which is shorter. */
+function sendHeader(call: Call, { responseHeader }: HandlerContext): void {
+  if (!responseHeader.keys().next().done) call.sendMetadata(metadataFrom(responseHeader));
 }
 
 async function* requestsOf(spec: MethodImplSpec, call: ServerDuplexStream<Buffer, Buffer>): AsyncGenerator<Message> {

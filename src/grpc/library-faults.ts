@@ -1,15 +1,9 @@
 import type { ConnectError } from '@connectrpc/connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import {
-  type Metadata,
-  type ServerInterceptingCall,
-  type ServerInterceptor,
-  type StatusObject,
-  status,
-} from '@grpc/grpc-js';
+import { type ServerInterceptingCall, type ServerInterceptor, type StatusObject, status } from '@grpc/grpc-js';
 import { Refusal } from '../errors.ts';
 import { reasonOfCode, toConnectError } from '../rpc/connect-error.ts';
-import { metadataFrom } from './metadata.ts';
+import { metadataFrom, SentMetadata } from './metadata.ts';
 
 /** An error as grpc-js sends it: code, message, and the details in the trailer. */
 export function statusFrom(error: ConnectError, trailer = new Headers()): StatusObject {
@@ -26,23 +20,38 @@ export function statusFrom(error: ConnectError, trailer = new Headers()): Status
  */
 export const explainFaults: ServerInterceptor = (_method, call) => {
   const send = call.sendStatus.bind(call);
-  call.sendStatus = (sent) => send(sent.code === status.OK || isExplained(sent.metadata) ? sent : explain(sent));
+  call.sendStatus = (sent) => {
+    if (sent.code === status.OK) send({ ...sent, details: '' });
+    else send(sent.metadata instanceof SentMetadata ? sent : explain(sent));
+  };
+  (call as unknown as Decompressing).decompressMessage = decompressNamed;
   // A wrapper around the call would only delegate to it.
   return call as ServerInterceptingCall;
 };
 
-function isExplained(metadata: Metadata | null | undefined): boolean {
-  return (metadata?.get('grpc-status-details-bin').length ?? 0) > 0;
+/** A method of a call that is private to grpc-js. Should it move one day, a message as below is read as it is. */
+interface Decompressing {
+  decompressMessage(message: Buffer, encoding: string): unknown;
 }
 
-// Of no message, which is what a cut off one looks like, and of two, grpc-js says UNIMPLEMENTED.
+/** Refuses a message that its flag calls compressed while no encoding is named. grpc-js reads it as uncompressed. */
+function decompressNamed(this: Decompressing, message: Buffer, encoding: string): unknown {
+  if (message[0] === 1 && encoding === 'identity')
+    return Promise.reject({ code: status.INTERNAL, details: 'Failed to decompress: no encoding' });
+  return (Object.getPrototypeOf(this) as Decompressing).decompressMessage.call(this, message, encoding);
+}
+
 const malformed: readonly [said: RegExp, detail: string][] = [
-  [/ request message for /, 'a call takes one whole message'],
   [/^Invalid grpc-timeout value/, 'grpc-timeout is not a number of at most 8 digits and a unit'],
   [/^Failed to decompress/, 'the message is not in the encoding that grpc-encoding names'],
 ];
 
 function explain({ code, details }: Pick<StatusObject, 'code' | 'details'>): StatusObject {
+  // No message, which is what a cut off one looks like, or two.
+  if (/ request message for /.test(details))
+    return statusFrom(
+      toConnectError(new Refusal('METHOD_NOT_FOUND', { detail: 'the method takes one whole message' })),
+    );
   const [, detail] = malformed.find(([said]) => said.test(details)) ?? [];
   const refusal = detail ? new Refusal('MALFORMED_REQUEST', { detail }) : new Refusal(reasonOfCode(code as number));
   return statusFrom(toConnectError(refusal));

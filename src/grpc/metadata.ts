@@ -9,8 +9,30 @@ export function headersFrom(metadata: Metadata): Headers {
   return headers;
 }
 
+/**
+ * Metadata that this service sends. Its binary values have no padding, as the protocol asks of servers; grpc-js adds it. The
+ * type also tells our responses from those of grpc-js itself.
+ */
+export class SentMetadata extends Metadata {
+  override clone(): SentMetadata {
+    const copy = new SentMetadata(this.getOptions());
+    copy.merge(this);
+    return copy;
+  }
+
+  override toHttp2Headers() {
+    const headers = super.toHttp2Headers();
+    for (const key in headers)
+      if (key.endsWith('-bin')) {
+        const values = [headers[key] ?? []].flat().map((value) => `${value}`.replace(/=+$/, ''));
+        headers[key] = values.length === 1 ? values[0] : values;
+      }
+    return headers;
+  }
+}
+
 export function metadataFrom(headers: Headers): Metadata {
-  const metadata = new Metadata();
+  const metadata = new SentMetadata();
   for (const [key, value] of headers) {
     if (key.endsWith('-bin'))
       for (const part of value.split(',')) metadata.add(key, Buffer.from(part.trim(), 'base64'));

@@ -11,7 +11,7 @@ import { type HealthState, healthService } from './health.ts';
 import { explainFaults } from './library-faults.ts';
 import { limitMetadata } from './metadata-limit.ts';
 import { reflectionServices } from './reflection.ts';
-import { explainUnknownMethods } from './unknown-method.ts';
+import { refuseUnsupported } from './unsupported-requests.ts';
 
 export interface GrpcServerOptions {
   readonly services: readonly ServiceImplSpec[];
@@ -40,7 +40,7 @@ export function createGrpcServer(options: GrpcServerOptions): Server {
     interceptors: [explainFaults],
   });
   limitMetadata(server);
-  explainUnknownMethods(server);
+  refuseUnsupported(server);
   serveGrpc(server, options.services, options);
   const described = [...options.services.map(({ service }) => service), Health];
   const foreign = [serve(Health, healthService(options.health)), ...(options.reflection ? reflect(described) : [])];

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Registry } from '@bufbuild/protobuf';
 import {
   type ContextValues,
   createConnectRouter,
@@ -26,6 +27,8 @@ export interface GatewayOptions {
   readonly proxyHops: number;
   /** Whether JSON with fields that are not in the contract is refused, and not read without them. */
   readonly refusesUnknownFields: boolean;
+  /** The types that a google.protobuf.Any in JSON may hold. */
+  readonly registry?: Registry;
   readonly shutdownSignal: AbortSignal;
 }
 
@@ -41,7 +44,11 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
     readMaxBytes: largestRequest,
     maxTimeoutMs: longestCall,
     // Unknown names are looked for before. False, 0 and empty values are shown: a client without the proto cannot know them.
-    jsonOptions: { ignoreUnknownFields: !options.refusesUnknownFields, alwaysEmitImplicit: true },
+    jsonOptions: {
+      ignoreUnknownFields: !options.refusesUnknownFields,
+      alwaysEmitImplicit: true,
+      ...(options.registry && { registry: options.registry }),
+    },
     acceptCompression: [compressionGzip],
     shutdownSignal: options.shutdownSignal,
   });

@@ -29,10 +29,8 @@ test('an unreadable message is an error of the client, with a reason', async () 
     'half of a gzip': [frame(whole.subarray(0, 20), { flag: 1 }), zipped],
     'gzip twice': [frame(gzipSync(whole), { flag: 1 }), zipped],
     'compressed without an encoding': [frame(whole, { flag: 1 })],
-    'no message': [Buffer.alloc(0)],
-    'two messages': [Buffer.concat([frame(credentials), frame(credentials)])],
-    'half a frame header': [Buffer.alloc(3)],
-    'half a frame': [frame(credentials.subarray(0, 9), { claimed: credentials.length })],
+    'flagged as compressed, and not compressed': [frame(credentials, { flag: 1 })],
+    'flagged as compressed in identity': [frame(credentials, { flag: 1 }), { 'grpc-encoding': 'identity' }],
   };
   const before = await service.database.checksums();
   for (const [what, [body, headers]] of Object.entries(messages)) {
@@ -43,6 +41,55 @@ test('an unreadable message is an error of the client, with a reason', async () 
   expect(await service.database.checksums()).toEqual(before);
   await service.welcome();
   expect((await grpc.call(signIn, frame(whole, { flag: 1 }), zipped)).code, 'good gzip').toBe(0);
+});
+
+test('a unary call without a whole message or with two is unimplemented, as the protocol asks', async () => {
+  const service = await start();
+  const grpc = clientOf(service);
+  const bodies: Record<string, Buffer> = {
+    'no message': Buffer.alloc(0),
+    'two messages': Buffer.concat([frame(credentials), frame(credentials)]),
+    'half a frame header': Buffer.alloc(3),
+    'half a frame': frame(credentials.subarray(0, 9), { claimed: credentials.length }),
+  };
+  for (const [what, body] of Object.entries(bodies)) {
+    const answer = await grpc.call(signIn, body);
+    expect(answer, what).toMatchObject({ code: Code.Unimplemented, reason: 'METHOD_NOT_FOUND' });
+    expect(answer.message, what).toBe('no such method: the method takes one whole message');
+  }
+});
+
+test('verbs other than POST and subtypes other than proto are unimplemented', async () => {
+  const service = await start();
+  await service.welcome();
+  const grpc = clientOf(service);
+  for (const verb of ['GET', 'PUT', 'DELETE'])
+    expect(await grpc.call(signIn, frame(credentials), { ':method': verb }), verb).toMatchObject({
+      code: Code.Unimplemented,
+      reason: 'METHOD_NOT_FOUND',
+    });
+  for (const type of ['application/grpc+json', 'application/grpc-web', 'application/grpcfoo', 'application/grpc+'])
+    expect(await grpc.call(signIn, frame(credentials), { 'content-type': type }), type).toMatchObject({
+      code: Code.Unimplemented,
+      reason: 'ENCODING_NOT_SUPPORTED',
+    });
+  for (const type of ['application/grpc+proto', 'application/grpc;charset=utf-8', 'application/grpc+proto; x=y'])
+    expect((await grpc.call(signIn, frame(credentials), { 'content-type': type })).code, type).toBe(0);
+});
+
+test('a success has no message, and binary trailers have no padding', async () => {
+  const service = await start();
+  await service.welcome();
+  const grpc = clientOf(service);
+  const { trailers } = await grpc.call(signIn, frame(credentials));
+  expect(trailers['grpc-message'] ?? '').toBe('');
+  for (const password of ['wrong', 'wrong!', 'wrong!!']) {
+    const refused = await grpc.call('/gatehouse.v1.AuthService/GetMe', frame(), {
+      authorization: `Bearer ${password}`,
+    });
+    const details = { ...refused.headers, ...refused.trailers }['grpc-status-details-bin'];
+    expect(details).toMatch(/^[A-Za-z0-9+/]+$/);
+  }
 });
 
 test('a message of more than 64 KiB is refused before it is read, also by its decompressed or its claimed size', async () => {

@@ -41,7 +41,7 @@ const ofRequests = {
     action: 'Name one of the services in `grpc.health.v1.Health.List`, or none for the whole server.',
   },
   METHOD_NOT_FOUND: {
-    when: 'The path names no method, or the HTTP method is not allowed for it. Over HTTP the status is 404 or 405.',
+    when: 'The path names no method, or the HTTP method is not allowed for it. Over HTTP the status is 404 or 405. Over gRPC also when a call has no whole message or two.',
     retry: 'no',
     action: 'Check the path, `/gatehouse.v1.SERVICE/METHOD`, and the version of the service.',
   },
