@@ -204,7 +204,7 @@ const admission = {
   },
   MAX_IN_FLIGHT: {
     sentence:
-      'Maximum number of calls that one replica serves at the same time. Further calls are refused. Divided among WORKERS.',
+      'Maximum number of calls that one replica serves at the same time. Further calls are refused. Above half of it each client address has an equal share. Divided among WORKERS.',
     reads: wholeNumber(1, 100_000),
     default: '512',
     example: '1024',

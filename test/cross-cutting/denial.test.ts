@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { asService, bob } from '../support/people.ts';
 import { RawConnection, send } from '../support/raw-http.ts';
 import { emptyMessage, frameType, h2Frame, hpack, openCall, RawHttp2, reset } from '../support/raw-http2.ts';
-import { refusalOf } from '../support/refusal.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 const getMe = '/gatehouse.v1.AuthService/GetMe';
@@ -157,7 +157,7 @@ describe('on the gRPC port', () => {
 });
 
 test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are refused immediately, with a time to wait', async (wire) => {
-  const service = await start({ env: { MAX_IN_FLIGHT: '4' } });
+  const service = await start({ env: { MAX_IN_FLIGHT: '8' } });
   const { user } = await service.welcome(bob);
   const release = await service.database.hold('select 1 from users where id = $1 for update', [user.id]);
   const { admin } = service.clients(wire);
@@ -175,6 +175,45 @@ test.each(wires)('over %s calls beyond MAX_IN_FLIGHT are refused immediately, wi
   await Promise.all(waiting);
   await admin.banUser({ userId: user.id }, asService);
 });
+
+test.each(wires)('over %s many calls of one client at once give others no SERVER_BUSY', async (wire) => {
+  const many = 300;
+  const timeouts = { DATABASE_STATEMENT_TIMEOUT: '60s', DATABASE_POOL_SIZE: '30' };
+  const service = await start({ env: { MAX_IN_FLIGHT: '12', TRUSTED_PROXY_HOPS: '1', ...timeouts } });
+  const { user } = await service.welcome(bob);
+  const release = await service.database.hold('select 1 from users where id = $1 for update', [user.id]);
+  const { admin } = service.clients(wire);
+  const outcomes: Record<string, string[]> = {};
+  const ban = async (address: string) => {
+    const headers = { ...asService.headers, 'x-forwarded-for': address };
+    const outcome = await outcomeOf(admin.banUser({ userId: user.id }, { headers }));
+    outcomes[address] = [...(outcomes[address] ?? []), outcome];
+  };
+  const calls = Array.from({ length: many }, () => ban('203.0.113.1'));
+  await expect.poll(() => outcomes['203.0.113.1']?.length, { timeout: 20_000 }).toBe(many - 6);
+  // Of the other half each newcomer has a share.
+  calls.push(...['203.0.113.2', '203.0.113.3', '203.0.113.4'].map(ban));
+  await service.database.blocked(9);
+  // An equal share for four clients and one more is two calls of 12.
+  calls.push(...Array.from({ length: 4 }, () => ban('203.0.113.2')));
+  await expect.poll(() => outcomes['203.0.113.2']?.length).toBe(3);
+  await release();
+  await Promise.all(calls);
+  const busy = (count: number) => Array(count).fill('SERVER_BUSY');
+  expect(outcomes).toEqual({
+    '203.0.113.1': [...busy(many - 6), ...Array(6).fill('ok')],
+    '203.0.113.2': [...busy(3), 'ok', 'ok'],
+    '203.0.113.3': ['ok'],
+    '203.0.113.4': ['ok'],
+  });
+});
+
+function outcomeOf(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => 'ok',
+    (error) => reasonOf(error) ?? String(error),
+  );
+}
 
 const post = `POST ${signUpAnonymous} HTTP/1.1`;
 const json = 'Content-Type: application/json';
