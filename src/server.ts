@@ -17,6 +17,7 @@ import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
 import { answerHttp1 } from './grpc/http1-answer.ts';
+import { listenersOf, requirePreface } from './grpc/listeners.ts';
 import { createGrpcServer, drainGrpc, listenGrpc, sendGoaway } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type GatewayOptions } from './http/connect.ts';
@@ -34,6 +35,7 @@ import { beat } from './project/heartbeat.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
+import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
 import { Passwords } from './user/password.ts';
 
 export interface ServerDeps {
@@ -57,7 +59,8 @@ export async function startServer(deps: ServerDeps) {
   const { app, ring, metrics, observe, now, adjust, certificates, post, trail } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
-  observe(health);
+  const connections = new ConnectionGate(connectionRules(config));
+  observe(health, connections);
   const isReady = () => health.isServing;
   const stopping = new AbortController();
   const { refusesUnknownFields, host } = config;
@@ -89,12 +92,7 @@ export async function startServer(deps: ServerDeps) {
     log,
     (names) => metrics.countJobs(names),
   );
-  const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
-  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
-  const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
-  const httpPort = await listenHttp(http, host, config.httpPort);
-  answerHttp1(grpc, httpPort);
-  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
+  const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });
   health.set(true);
   const grpcAddress = authority(host, grpcPort);
   const close = () => {
@@ -107,9 +105,37 @@ export async function startServer(deps: ServerDeps) {
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
 
+interface Listening {
+  readonly config: Config;
+  readonly certificates: Certificates | undefined;
+  readonly connections: ConnectionGate;
+  readonly grpc: GrpcServer;
+  readonly http: HttpServer;
+  readonly admin: HttpServer;
+}
+
+async function listen({ config, certificates, connections, grpc, http, admin }: Listening) {
+  const { host } = config;
+  const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
+  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
+  const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
+  const httpPort = await listenHttp(http, host, config.httpPort);
+  answerHttp1(grpc, httpPort);
+  requirePreface(grpc);
+  for (const each of [...listenersOf(grpc), http]) connections.guard(each);
+  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
+  return { grpcPort, httpPort, adminPort };
+}
+
 function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {
   const allowsLocalhost = environment === 'development';
   return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log) };
+}
+
+function connectionRules({ database, connectionsPerAddress, trustedProxyHops }: Config): ConnectionRules {
+  // All connections of a trusted proxy have its address.
+  const perNetwork = trustedProxyHops > 0 ? 0 : connectionsPerAddress;
+  return { most: mostConnections(database.poolSize), perNetwork };
 }
 
 /** Creates everything behind the ports. */
@@ -129,8 +155,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { outbox } = post;
   const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
-  const observe = (health: HealthState) =>
-    observation.watch({ health, passwords, ring, certificates, trail, clockError });
+  const observe = (health: HealthState, connections: ConnectionGate) =>
+    observation.watch({ health, connections, passwords, ring, certificates, trail, clockError });
   return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
 }
 

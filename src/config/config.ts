@@ -95,6 +95,8 @@ function arrange(values: Values) {
     ownPages: values.FRONTEND_URL === undefined,
     mail: arrangeMail(values),
     maxInFlight: share(values.MAX_IN_FLIGHT),
+    /** Of each process. 0 for any number. */
+    connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS,
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,

@@ -209,6 +209,13 @@ const admission = {
     default: '512',
     example: '1024',
   },
+  CONNECTIONS_PER_ADDRESS: {
+    sentence:
+      'Maximum number of open connections of one client address to each process, to all ports together. Further ones are closed at once. 0 for any number, as behind TRUSTED_PROXY_HOPS.',
+    reads: wholeNumber(0, 100_000),
+    default: '512',
+    example: '2048',
+  },
 } as const satisfies Settings;
 
 const trail = {

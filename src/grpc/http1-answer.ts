@@ -1,5 +1,6 @@
-import { Server as NetServer, type Socket } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import type { Server } from '@grpc/grpc-js';
+import { listenersOf } from './listeners.ts';
 
 /**
  * Answers HTTP/1.1 at the gRPC port in words. Without it a client that has mistaken the ports receives the binary frames
@@ -12,12 +13,6 @@ export function answerHttp1(server: Server, httpPort: number): void {
     listener.on('unknownProtocol', (socket: Socket) => end(socket, reply));
     if (!('setSecureContext' in listener)) lookBeforeServing(listener, reply);
   }
-}
-
-/** They are private to grpc-js; should they move one day, HTTP/1.1 is refused as before, and nothing else changes. */
-function listenersOf(server: Server): NetServer[] {
-  const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<unknown, unknown> };
-  return [...(http2Servers?.keys() ?? [])].filter((each) => each instanceof NetServer);
 }
 
 function lookBeforeServing(listener: NetServer, reply: string): void {

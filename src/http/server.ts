@@ -45,7 +45,6 @@ export function createHttpServer(options: HttpOptions): Server {
     if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
     route(res);
   });
-  server.maxConnections = 4096;
   server.maxHeadersCount = 100;
   return server;
 }

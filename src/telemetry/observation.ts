@@ -9,6 +9,7 @@ import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
 import type { HealthState } from '../grpc/health.ts';
 import type { KeyRing } from '../session/key-ring.ts';
+import type { ConnectionGate } from '../throttle/connection-gate.ts';
 import type { AroundHash, Passwords } from '../user/password.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { inSpan } from './traces/spans.ts';
@@ -16,6 +17,7 @@ import { traceStatements } from './traces/statements.ts';
 
 interface Watched {
   readonly health: HealthState;
+  readonly connections: ConnectionGate;
   readonly passwords: Passwords;
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
@@ -49,10 +51,11 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, passwords, ring, certificates, trail, clockError }: Watched): void {
+  watch({ health, connections, passwords, ring, certificates, trail, clockError }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({
       isReady: () => health.isServing,
+      connections: () => connections.load,
       hashing: () => passwords.load,
       pool: () => ({
         total: pool.totalCount,

@@ -38,7 +38,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/log.ts', 'telemetry/metrics'],
   'server.ts': [
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
-    ...['telemetry', 'text', 'project', 'session', 'user'],
+    ...['telemetry', 'text', 'throttle', 'project', 'session', 'user'],
   ],
   'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
   // For the type of the audit event of a refusal.
@@ -57,7 +57,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['errors.ts', 'rpc'],
   'telemetry/log.ts': [],
   // Connects the resources of a replica with its metrics and traces.
-  'telemetry/observation.ts': ['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'session', 'user'],
+  'telemetry/observation.ts': [
+    ...['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'throttle', 'session', 'user'],
+  ],
   'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
   mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
   throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],

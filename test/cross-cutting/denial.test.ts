@@ -68,17 +68,19 @@ describe('on the HTTP port', () => {
     for (const each of slow) each.socket.destroy();
   });
 
-  test('a connection that sends its headers slowly is closed after ten seconds', async () => {
+  test('a connection that sends nothing, or its headers slowly, is closed after ten seconds', async () => {
     const service = await start();
     const port = service.replicas[0]!.httpPort;
     const silent = await RawConnection.open(port);
+    const silentGrpc = await RawConnection.open(service.replicas[0]!.grpcPort);
     const slow = await RawConnection.open(port);
     slow.write('POST / HTTP/1.1\r\nHost: x\r\n');
     const trickle = setInterval(() => slow.write('X-A: b\r\n'), 1000);
     onTestFinished(() => clearInterval(trickle));
-    const [one, other] = await Promise.all([slow.end(14_000), silent.end(14_000)]);
-    expect(one.received).toMatch(/^HTTP\/1\.1 408 /);
-    expect({ slow: one.closed, silent: other.closed }).toEqual({ slow: true, silent: true });
+    const ends = [slow, silent, silentGrpc].map((each) => each.end(14_000));
+    const [one, other, third] = await Promise.all(ends);
+    expect(one!.received).toMatch(/^HTTP\/1\.1 408 /);
+    expect([one, other, third].map((each) => each!.closed)).toEqual([true, true, true]);
   });
 });
 

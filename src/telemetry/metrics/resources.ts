@@ -4,6 +4,7 @@ import { Timings } from './timings.ts';
 /** The limited resources of a replica. They are read at every scrape, so reading must be cheap. */
 export interface Resources {
   readonly isReady: () => boolean;
+  readonly connections: () => { readonly open: number; readonly refused: number; readonly limit: number };
   readonly hashing: () => { readonly running: number; readonly waiting: number; readonly limit: number };
   readonly pool: () => {
     readonly total: number;
@@ -41,6 +42,7 @@ export class ResourceMetrics {
   expose(to: Exposition, resources: Resources, now: () => Date): void {
     const { isReady, signingKeys } = resources;
     to.gauge('gatehouse_ready', 'Whether the replica reports itself ready: 1 or 0.', 'max', () => (isReady() ? 1 : 0));
+    exposeConnections(to, resources);
     this.#exposeHashing(to, resources);
     this.#exposeDatabase(to, resources);
     exposeKeys(to, signingKeys, now);
@@ -120,4 +122,19 @@ function byState(keys: readonly { state: string; since: Date }[]): [state: strin
     state,
     keys.filter((each) => each.state === state).map(({ since }) => since.getTime()),
   ]);
+}
+
+function exposeConnections(to: Exposition, { connections }: Resources): void {
+  to.gauge('gatehouse_connections', 'Open connections of clients.', 'sum', () => connections().open);
+  to.gauge(
+    'gatehouse_connections_limit',
+    'Connections that fit into the limit of open files.',
+    'sum',
+    () => connections().limit,
+  );
+  to.counter(
+    'gatehouse_connections_refused_total',
+    'Connections closed at once, because of CONNECTIONS_PER_ADDRESS or the limit of open files.',
+    () => connections().refused,
+  );
 }
