@@ -7,7 +7,7 @@ import { partsOf } from '../support/forge.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { run } from '../support/process.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { start, type TestService } from '../support/start.ts';
+import { start, type TestService, wires } from '../support/start.ts';
 
 function importing(service: TestService, lines: readonly unknown[]) {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
@@ -166,15 +166,113 @@ test('a line that only the database refuses is found, and the others are importe
   expect((await again()).stdout).toBe('700 lines: 4 users created, 696 already existed, 0 refused\n');
 });
 
-test('a missing file, and a missing argument, are reported in a sentence', async () => {
+const guids = {
+  'version 0': '7b2c7e1e-5a0e-0d0b-9c61-1a1b1c1d1e1f',
+  'version 13': '7b2c7e1e-5a0e-dd0b-9c61-1a1b1c1d1e1e',
+  "Microsoft's variant": '7B2C7E1E-5A0E-4D0B-CC61-1A1B1C1D1E1D',
+  'variant 0': '7b2c7e1e-5a0e-4d0b-0c61-1a1b1c1d1e1c',
+};
+
+test('a second user with the same address or id is refused, in the same file and in another', async () => {
   const service = await start();
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  expect(await run(['import'], env)).toMatchObject({
+  const [id, another] = [guids['version 0'], guids['version 13']];
+  const first = [
+    { id, email: ada.email, name: 'Ada' },
+    { email: 'Bob@example.org' },
+    ...Array.from({ length: 600 }, (_, n) => ({ email: `user-${n}@example.org` })),
+  ];
+  const wrong: [reason: string, line: object][] = [
+    ['email: an earlier line has it', { email: 'ADA@example.org', name: 'Another Ada' }],
+    ['email: an earlier line has it', { id: another, email: ada.email }],
+    ['email: an earlier line has it', { email: 'Bob@example.org', name: 'the same address, another person' }],
+    ['id: an earlier line has it', { id: id.toUpperCase(), email: 'grace@example.org' }],
+  ];
+  const once = importing(service, [...first, ...wrong.map(([, line]) => line), ...first]);
+  expect(await once.again()).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('name the file to import'),
+    stdout: '1208 lines: 602 users created, 602 already existed, 4 refused\n',
   });
-  expect(await run(['import', '/nonexistent/users'], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('ENOENT'),
+  expect(refusalsIn(once.report)).toEqual(wrong.map(([reason], index) => ({ line: 603 + index, reason })));
+  const other: [reason: string, line: object][] = [
+    ['email: a user has it in another spelling', { email: 'ADA@example.org' }],
+    ['email: a user has it in another spelling', { id, email: 'Ada@example.org' }],
+    ['email: a user with another id has it', { id: another, email: 'Bob@example.org' }],
+    ['id: a user with another address has it', { id: id.toUpperCase(), email: 'grace@example.org' }],
+  ];
+  for (const [reason, line] of other) {
+    const { again, report } = importing(service, [line]);
+    expect(await again()).toMatchObject({
+      code: 1,
+      stdout: '1 lines: 0 users created, 0 already existed, 1 refused\n',
+    });
+    expect(refusalsIn(report)).toEqual([{ line: 1, reason }]);
+  }
+  const { again } = importing(service, [{ email: ada.email }, { email: 'Bob@example.org' }]);
+  expect(await again()).toMatchObject({ code: 0, stdout: '2 lines: 0 users created, 2 already existed, 0 refused\n' });
+  const names = await service.database.query(`select name from users where email_key = $1`, [ada.email]);
+  expect(names).toEqual([{ name: 'Ada' }]);
+});
+
+test('the id of a deleted user is refused', async () => {
+  const service = await start();
+  const line = { id: guids['version 0'], email: ada.email };
+  const { again, report } = importing(service, [line]);
+  expect((await again()).code).toBe(0);
+  await service.clients('grpc').admin.deleteUser({ userId: line.id }, asService);
+  expect((await again()).code).toBe(1);
+  expect(refusalsIn(report)).toEqual([{ line: 1, reason: 'id: a deleted user or a guest has it' }]);
+});
+
+test('null is an absent field', async () => {
+  const service = await start();
+  const names = ['id', 'name', 'email_verified', 'password_hash', 'created_at', 'phone', 'locale', 'timezone'];
+  const absent = [...names, 'app_metadata', 'user_metadata'].map((name) => [name, null]);
+  const { again } = importing(service, [{ ...Object.fromEntries(absent), email: ada.email }]);
+  expect(await again()).toMatchObject({ code: 0, stdout: '1 lines: 1 users created, 0 already existed, 0 refused\n' });
+  const [row] = await service.database.query(
+    'select name, phone, locale, timezone, app_metadata, user_metadata, password_hash, email_verified_at from users',
+  );
+  expect(row).toEqual({
+    ...{ name: '', phone: '', locale: '', timezone: '' },
+    ...{ app_metadata: {}, user_metadata: {}, password_hash: null, email_verified_at: null },
   });
+});
+
+test.each(wires)('over %s a user whose id is a GUID of any version signs in and is found by it', async (wire) => {
+  const service = await start();
+  const { admin, sessions } = service.clients(wire);
+  const lines = Object.values(guids).map((id, n) => ({
+    id,
+    email: `user-${n}@example.org`,
+    password_hash: '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW',
+  }));
+  const nil = { id: '00000000-0000-0000-0000-000000000000', email: bob.email };
+  const { again, report } = importing(service, [...lines, nil, { id: '7b2c7e1e', email: bob.email }]);
+  expect((await again()).stdout).toBe('6 lines: 4 users created, 0 already existed, 2 refused\n');
+  expect(refusalsIn(report)).toEqual([
+    { line: 5, reason: 'id: the nil UUID' },
+    { line: 6, reason: 'id: Invalid GUID' },
+  ]);
+  for (const { id, email } of lines) {
+    const { user, tokens } = await service.signIn({ email, password: 'U*U' });
+    expect(user.id).toBe(id.toLowerCase());
+    const { accessToken: token } = await sessions.refresh({ refreshToken: tokens.refreshToken }).then((r) => r.tokens!);
+    expect(await sessions.introspect({ token }, asService)).toMatchObject({ userId: user.id, active: true });
+    expect((await admin.getUser({ userId: id }, asService)).user!.email).toBe(email);
+  }
+});
+
+test('what cannot be imported is reported in a sentence, also without a database', async () => {
+  const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', MASTER_KEYS: testEnv.MASTER_KEYS };
+  const sentences: [args: string[], sentence: string][] = [
+    [[], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
+    [['a.jsonl', 'b.jsonl'], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
+    [
+      ['/nonexistent/users'],
+      "/nonexistent/users cannot be imported: ENOENT: no such file or directory, open '/nonexistent/users'\n",
+    ],
+    [['/tmp'], '/tmp cannot be imported: it is a directory\n'],
+  ];
+  for (const [args, stderr] of sentences)
+    expect(await run(['import', ...args], nowhere)).toMatchObject({ code: 1, stdout: '', stderr });
 });
