@@ -21,8 +21,11 @@ export async function manageKeys(
   await prepareInstallation(orm, keys, now());
   if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
   else if (action === 'revoke') {
-    if (!id || !(await revoke(orm, keys, id, now())))
-      throw new Error('name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
+    const found = id && (await revoke(orm, keys, id, now()));
+    if (!found)
+      throw new Error(
+        `${id ? `there is no key ${id}; ` : ''}name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)`,
+      );
   } else if (action !== 'list')
     throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
   for (const each of await listKeys(orm.em.fork()))

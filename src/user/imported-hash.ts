@@ -47,7 +47,8 @@ const b64 = '[A-Za-z0-9+/.]+={0,2}';
 
 // Each form names the algorithm and its parameters first, then the salt and the hash.
 const forms: readonly [RegExp, Reader][] = [
-  [/^\$argon2id?\$v=19\$(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
+  // A hash without a version is one of version 16.
+  [/^\$argon2id?\$(?:v=(?:16|19)\$)?(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
   [/^\$2[aby]\$(?<cost>\d\d)\$[./A-Za-z0-9]{53}$/, readBcrypt],
   [new RegExp(`^\\$scrypt\\$ln=(?<ln>\\d+),r=(?<r>\\d+),p=(?<p>\\d+)\\$(?<salt>${b64})\\$(?<tag>${b64})$`), readScrypt],
   [
