@@ -3,6 +3,10 @@
 import { createReadStream } from 'node:fs';
 
 const [users, passwords] = process.argv.slice(2);
+if (!users) {
+  process.stderr.write('name the files: node auth0.mjs USERS [PASSWORDS] > users.jsonl\n');
+  process.exit(1);
+}
 const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const hashes = new Map();
 if (passwords)
