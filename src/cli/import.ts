@@ -1,5 +1,5 @@
 import { openSync, writeSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { importUsers, readImportLine } from '../admin/import.ts';
 import { EarlierLines, type ImportedUser } from '../admin/import-duplicates.ts';
@@ -21,22 +21,27 @@ export interface ImportInput {
   readonly report: string;
 }
 
+const reportOfStream = 'import.refused.jsonl';
+
 /** Opens the argument of `gatehouse import`. Throws what is wrong with it, before anything needs the database. */
 export async function openImport(args: readonly string[]): Promise<ImportInput> {
   const [file] = args;
   if (!file || args.length > 1) throw new Error('name one file to import: gatehouse import FILE, or - for stdin');
-  if (file === '-') return { bytes: process.stdin, report: 'import.refused.jsonl' };
-  const opened = await openFile(file).catch((error: Error) => {
+  if (file === '-') return { bytes: process.stdin, report: reportOfStream };
+  return openFile(file).catch((error: Error) => {
     throw new Error(`${file} cannot be imported: ${error.message}`);
   });
-  return { bytes: opened.createReadStream(), report: `${file}.refused.jsonl` };
 }
 
-async function openFile(file: string): Promise<FileHandle> {
+async function openFile(file: string): Promise<ImportInput> {
   const opened = await open(file);
-  if (!(await opened.stat()).isDirectory()) return opened;
-  await opened.close();
-  throw new Error('it is a directory');
+  const stats = await opened.stat();
+  if (stats.isDirectory()) {
+    await opened.close();
+    throw new Error('it is a directory');
+  }
+  // Nothing can be written beside a pipe, such as the one that the shell makes of <(command).
+  return { bytes: opened.createReadStream(), report: stats.isFile() ? `${file}.refused.jsonl` : reportOfStream };
 }
 
 /**
