@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hash as bcrypt } from '@node-rs/bcrypt';
@@ -275,4 +276,20 @@ test('what cannot be imported is reported in a sentence, also without a database
   ];
   for (const [args, stderr] of sentences)
     expect(await run(['import', ...args], nowhere)).toMatchObject({ code: 1, stdout: '', stderr });
+});
+
+test('the lines of a pipe are imported, and their report is written to the working directory', async () => {
+  const service = await start();
+  const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-import-'));
+  const main = path.join(import.meta.dirname, '../../src/main.ts');
+  const env = { ...process.env, DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS, main };
+  const command = `printf '{"email": "${ada.email}"}\\nnot JSON\\n' | "${process.execPath}" "$main" import`;
+  for (const pipe of ['-', '/dev/stdin']) {
+    rmSync(path.join(dir, 'import.refused.jsonl'), { force: true });
+    const { status, stdout } = spawnSync('sh', ['-c', `${command} ${pipe}`], { cwd: dir, env, encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^2 lines: .*, 1 refused\n$/);
+    expect(refusalsIn(path.join(dir, 'import.refused.jsonl'))).toEqual([{ line: 2, reason: 'not JSON' }]);
+  }
+  expect(await service.database.query('select email from users')).toEqual([{ email: ada.email }]);
 });
