@@ -4,6 +4,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
+import { nobody } from '../auth/user-mail.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
@@ -28,8 +29,6 @@ const metadata = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'not an object',
 );
-
-const nobody = '00000000-0000-0000-0000-000000000000';
 
 // Null means that the field is absent: exports write it for what they do not know.
 const line = z.strictObject({

@@ -1,29 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hash as bcrypt } from '@node-rs/bcrypt';
 import { expect, test } from 'vitest';
 import { partsOf } from '../support/forge.ts';
+import { importing, refusalsIn } from '../support/importing.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { run } from '../support/process.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { start, type TestService, wires } from '../support/start.ts';
-
-function importing(service: TestService, lines: readonly unknown[]) {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
-  const bytes = (line: unknown) => Buffer.from(typeof line === 'string' ? line : JSON.stringify(line));
-  const parts = lines.map((each) => (Buffer.isBuffer(each) ? each : bytes(each)));
-  writeFileSync(file, Buffer.concat(parts.flatMap((each) => [each, Buffer.from('\n')])));
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  return { file, report: `${file}.refused.jsonl`, again: () => run(['import', file], env) };
-}
-
-const refusalsIn = (report: string) =>
-  readFileSync(report, 'utf8')
-    .trim()
-    .split('\n')
-    .map((each) => JSON.parse(each));
+import { start } from '../support/start.ts';
 
 /** JSON of an object of that many levels. */
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
@@ -167,63 +153,6 @@ test('a line that only the database refuses is found, and the others are importe
   expect((await again()).stdout).toBe('700 lines: 4 users created, 696 already existed, 0 refused\n');
 });
 
-const guids = {
-  'version 0': '7b2c7e1e-5a0e-0d0b-9c61-1a1b1c1d1e1f',
-  'version 13': '7b2c7e1e-5a0e-dd0b-9c61-1a1b1c1d1e1e',
-  "Microsoft's variant": '7B2C7E1E-5A0E-4D0B-CC61-1A1B1C1D1E1D',
-  'variant 0': '7b2c7e1e-5a0e-4d0b-0c61-1a1b1c1d1e1c',
-};
-
-test('a second user with the same address or id is refused, in the same file and in another', async () => {
-  const service = await start();
-  const [id, another] = [guids['version 0'], guids['version 13']];
-  const first = [
-    { id, email: ada.email, name: 'Ada' },
-    { email: 'Bob@example.org' },
-    ...Array.from({ length: 600 }, (_, n) => ({ email: `user-${n}@example.org` })),
-  ];
-  const wrong: [reason: string, line: object][] = [
-    ['email: an earlier line has it', { email: 'ADA@example.org', name: 'Another Ada' }],
-    ['email: an earlier line has it', { id: another, email: ada.email }],
-    ['email: an earlier line has it', { email: 'Bob@example.org', name: 'the same address, another person' }],
-    ['id: an earlier line has it', { id: id.toUpperCase(), email: 'grace@example.org' }],
-  ];
-  const once = importing(service, [...first, ...wrong.map(([, line]) => line), ...first]);
-  expect(await once.again()).toMatchObject({
-    code: 1,
-    stdout: '1208 lines: 602 users created, 602 already existed, 4 refused\n',
-  });
-  expect(refusalsIn(once.report)).toEqual(wrong.map(([reason], index) => ({ line: 603 + index, reason })));
-  const other: [reason: string, line: object][] = [
-    ['email: a user has it in another spelling', { email: 'ADA@example.org' }],
-    ['email: a user has it in another spelling', { id, email: 'Ada@example.org' }],
-    ['email: a user with another id has it', { id: another, email: 'Bob@example.org' }],
-    ['id: a user with another address has it', { id: id.toUpperCase(), email: 'grace@example.org' }],
-  ];
-  for (const [reason, line] of other) {
-    const { again, report } = importing(service, [line]);
-    expect(await again()).toMatchObject({
-      code: 1,
-      stdout: '1 lines: 0 users created, 0 already existed, 1 refused\n',
-    });
-    expect(refusalsIn(report)).toEqual([{ line: 1, reason }]);
-  }
-  const { again } = importing(service, [{ email: ada.email }, { email: 'Bob@example.org' }]);
-  expect(await again()).toMatchObject({ code: 0, stdout: '2 lines: 0 users created, 2 already existed, 0 refused\n' });
-  const names = await service.database.query(`select name from users where email_key = $1`, [ada.email]);
-  expect(names).toEqual([{ name: 'Ada' }]);
-});
-
-test('the id of a deleted user is refused', async () => {
-  const service = await start();
-  const line = { id: guids['version 0'], email: ada.email };
-  const { again, report } = importing(service, [line]);
-  expect((await again()).code).toBe(0);
-  await service.clients('grpc').admin.deleteUser({ userId: line.id }, asService);
-  expect((await again()).code).toBe(1);
-  expect(refusalsIn(report)).toEqual([{ line: 1, reason: 'id: a deleted user or a guest has it' }]);
-});
-
 test('null is an absent field', async () => {
   const service = await start();
   const names = ['id', 'name', 'email_verified', 'password_hash', 'created_at', 'phone', 'locale', 'timezone'];
@@ -237,30 +166,6 @@ test('null is an absent field', async () => {
     ...{ name: '', phone: '', locale: '', timezone: '' },
     ...{ app_metadata: {}, user_metadata: {}, password_hash: null, email_verified_at: null },
   });
-});
-
-test.each(wires)('over %s a user whose id is a GUID of any version signs in and is found by it', async (wire) => {
-  const service = await start();
-  const { admin, sessions } = service.clients(wire);
-  const lines = Object.values(guids).map((id, n) => ({
-    id,
-    email: `user-${n}@example.org`,
-    password_hash: '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW',
-  }));
-  const nil = { id: '00000000-0000-0000-0000-000000000000', email: bob.email };
-  const { again, report } = importing(service, [...lines, nil, { id: '7b2c7e1e', email: bob.email }]);
-  expect((await again()).stdout).toBe('6 lines: 4 users created, 0 already existed, 2 refused\n');
-  expect(refusalsIn(report)).toEqual([
-    { line: 5, reason: 'id: the nil UUID' },
-    { line: 6, reason: 'id: Invalid GUID' },
-  ]);
-  for (const { id, email } of lines) {
-    const { user, tokens } = await service.signIn({ email, password: 'U*U' });
-    expect(user.id).toBe(id.toLowerCase());
-    const { accessToken: token } = await sessions.refresh({ refreshToken: tokens.refreshToken }).then((r) => r.tokens!);
-    expect(await sessions.introspect({ token }, asService)).toMatchObject({ userId: user.id, active: true });
-    expect((await admin.getUser({ userId: id }, asService)).user!.email).toBe(email);
-  }
 });
 
 test('what cannot be imported is reported in a sentence, also without a database', async () => {
