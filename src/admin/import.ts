@@ -4,6 +4,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
+import { nobody } from '../auth/user-mail.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
@@ -14,6 +15,7 @@ import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { mergeMetadata, noMetadata } from '../user/metadata.ts';
 import { User } from '../user/user.ts';
+import { type ImportedUser, type RefusedUser, refuseStrangers } from './import-duplicates.ts';
 
 const text = (most: number) =>
   z
@@ -28,18 +30,23 @@ const metadata = z.custom<JsonObject>(
   'not an object',
 );
 
+// Null means that the field is absent: exports write it for what they do not know.
 const line = z.strictObject({
-  id: z.uuid().optional(),
+  // Other systems make ids whose version and variant no RFC defines.
+  id: z
+    .guid()
+    .refine((id) => id !== nobody, 'the nil UUID')
+    .nullish(),
   email: z.email({ pattern: z.regexes.html5Email }).max(254),
-  name: z.string().transform(trimMarks).pipe(text(200)).optional(),
-  email_verified: z.boolean().optional(),
+  name: z.string().transform(trimMarks).pipe(text(200)).nullish(),
+  email_verified: z.boolean().nullish(),
   password_hash: z.string().max(1024).nullish(),
-  created_at: z.iso.datetime({ offset: true }).optional(),
-  phone: text(32).optional(),
-  locale: text(35).optional(),
-  timezone: text(64).optional(),
-  app_metadata: metadata.optional(),
-  user_metadata: metadata.optional(),
+  created_at: z.iso.datetime({ offset: true }).nullish(),
+  phone: text(32).nullish(),
+  locale: text(35).nullish(),
+  timezone: text(64).nullish(),
+  app_metadata: metadata.nullish(),
+  user_metadata: metadata.nullish(),
 });
 
 /** Arrays of rows, as JSON: users, their audit events and their accounts. */
@@ -51,7 +58,7 @@ interface ImportedRows {
   readonly now: Date;
 }
 
-// A user who exists already, by address or id, is left unchanged: so a file can be imported again from its beginning.
+// A user whose address or id is taken is not created. Nothing of the user who has it changes.
 const insertUsers = statement<{ id: string }, ImportedRows>(
   'users_import',
   `with created as (
@@ -78,17 +85,10 @@ const insertUsers = statement<{ id: string }, ImportedRows>(
 const tries = 3;
 const dayMs = 86_400_000;
 
-/** What the lines of one import share. */
-interface Reading {
-  /** The ids that earlier lines name. The id of each valid line is added. */
-  readonly ids: Set<string>;
-  readonly now: Date;
-}
-
 /** Reads a line of an import: JSON of one user. Returns why a line is invalid, in words without values. */
-export function readImportLine(json: string, projectId: string, reading: Reading): User | { readonly why: string } {
+export function readImportLine(json: string, projectId: string, now: Date): ImportedUser | { readonly why: string } {
   try {
-    return toUser(line.parse(JSON.parse(json)), projectId, reading);
+    return toUser(line.parse(JSON.parse(json)), projectId, now);
   } catch (error) {
     if (error instanceof z.ZodError) return { why: error.issues.map(describeIssue).join('; ') };
     if (error instanceof SyntaxError) return { why: 'not JSON' };
@@ -103,47 +103,54 @@ interface ImportOptions {
   readonly plan: string;
 }
 
+/** The users who are neither created nor refused existed already. */
 interface Imported {
   readonly created: number;
-  readonly refused: readonly { readonly user: User; readonly why: string }[];
+  readonly refused: readonly RefusedUser[];
 }
 
 /**
  * Creates the users who do not exist yet, each as the owner of an account without a trial, in one statement with their
- * audit events. When the database refuses a value of one of them, both halves of the users are tried again.
+ * audit events. When the database refuses a value of one of them, both halves of the users are tried again. A user whose
+ * id or address another user has is refused.
  */
 export async function importUsers(
   orm: MikroORM,
-  users: readonly User[],
+  imported: readonly ImportedUser[],
   options: ImportOptions,
   now: Date,
 ): Promise<Imported> {
   try {
-    return { created: await insertTogether(orm, users, options, now), refused: [] };
+    const users = imported.map(({ user }) => user);
+    const created = await insertTogether(orm, users, options, now);
+    const others = imported.filter(({ user }) => !created.has(user.id));
+    return { created: created.size, refused: await refuseStrangers(orm, others) };
   } catch (error) {
     const fault = dataFaultOf(error);
     if (!fault) throw error;
     const why = `the database does not take it (SQLSTATE ${fault})`;
-    if (users.length === 1) return { created: 0, refused: [{ user: users[0]!, why }] };
-    const middle = Math.ceil(users.length / 2);
-    const first = await importUsers(orm, users.slice(0, middle), options, now);
-    const second = await importUsers(orm, users.slice(middle), options, now);
+    if (imported.length === 1) return { created: 0, refused: [{ user: imported[0]!.user, why }] };
+    const middle = Math.ceil(imported.length / 2);
+    const first = await importUsers(orm, imported.slice(0, middle), options, now);
+    const second = await importUsers(orm, imported.slice(middle), options, now);
     return { created: first.created + second.created, refused: [...first.refused, ...second.refused] };
   }
 }
 
+/** Returns the ids of the created users. */
 async function insertTogether(
   orm: MikroORM,
   users: readonly User[],
   { context, plan }: ImportOptions,
   now: Date,
-): Promise<number> {
+): Promise<ReadonlySet<string>> {
   const event = ({ id }: User) => auditRow(context as HandlerContext, { action: 'user.import', userId: id }, now);
   const [rows, events] = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
-      return (await insertUsers(new Autocommit(orm), { users: rows!, events: events!, accounts, plan, now })).length;
+      const values = { users: rows!, events: events!, accounts, plan, now };
+      return new Set((await insertUsers(new Autocommit(orm), values)).map(({ id }) => id));
     } catch (error) {
       // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;
@@ -155,28 +162,36 @@ function accountFor(user: User, now: Date): object {
   return { owner: user.id, membership: uuidv7(now), name: accountNameOf(user), code: randomDisplayCode() };
 }
 
-function toUser(read: z.output<typeof line>, projectId: string, { ids, now }: Reading): User | { why: string } {
-  const { email, name = '', email_verified: emailVerified = false, password_hash: hash } = read;
-  const id = read.id?.toLowerCase();
-  if (id && ids.has(id)) return { why: 'id: an earlier line has it' };
+function toUser(read: z.output<typeof line>, projectId: string, now: Date): ImportedUser | { why: string } {
   const createdAt = read.created_at ? new Date(read.created_at) : now;
   // Months of usage are counted from this time, and a protobuf Timestamp ends with the year 9999.
   if (!(createdAt.getTime() >= 0 && createdAt.getTime() <= now.getTime() + dayMs))
     return { why: 'created_at: not between 1970 and now' };
+  const hash = read.password_hash || null;
   const taken = hash ? readImported(hash) : undefined;
   if (taken && 'why' in taken) return { why: `password_hash: ${taken.why}` };
-  const registration = { projectId, email, name, emailVerified, passwordHash: hash ? markImported(hash) : null };
+  const { email, name, email_verified: emailVerified } = read;
+  const registration = {
+    projectId,
+    email,
+    name: name ?? '',
+    emailVerified: emailVerified ?? false,
+    passwordHash: hash && markImported(hash),
+  };
   const user = Object.assign(User.register(registration, now), {
-    ...(id && { id }),
+    ...(read.id && { id: read.id.toLowerCase() }),
     currentAccountId: uuidv7(now),
     createdAt,
     phone: read.phone ?? '',
     locale: read.locale ?? '',
     timezone: read.timezone ?? '',
-    ...mergeMetadata(noMetadata, { appMetadata: read.app_metadata, userMetadata: read.user_metadata }),
+    ...metadataOf(read),
   });
-  if (id) ids.add(id);
-  return user;
+  return { user, hasOwnId: read.id != null };
+}
+
+function metadataOf({ app_metadata: app, user_metadata: own }: z.output<typeof line>) {
+  return mergeMetadata(noMetadata, { appMetadata: app ?? undefined, userMetadata: own ?? undefined });
 }
 
 // Zod's own sentences contain no value, but the names of unknown keys.

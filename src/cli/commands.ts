@@ -13,7 +13,7 @@ import { startPrimary } from '../workers/primary.ts';
 import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
-import { importFile } from './import.ts';
+import { importFile, openImport } from './import.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
@@ -26,8 +26,10 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
   if (command === 'admin')
     return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
-  if (command === 'import')
-    return withPatience(loaded.config, (orm, config) => importFile(orm, config, rest, terminal));
+  if (command === 'import') {
+    const input = await openImport(rest);
+    return withPatience(loaded.config, (orm, config) => importFile(orm, config, input, terminal));
+  }
   if (command === 'audit')
     return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
   throw new Error(`there is no command '${command}'; see gatehouse --help`);

@@ -1,11 +1,13 @@
-import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { importUsers, readImportLine } from '../admin/import.ts';
+import { EarlierLines, type ImportedUser } from '../admin/import-duplicates.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, openClock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
-import { User } from '../user/user.ts';
+import type { User } from '../user/user.ts';
 import { commandLine } from './caller.ts';
 import { type Line, readLines } from './lines.ts';
 import type { Terminal } from './terminal.ts';
@@ -13,22 +15,48 @@ import type { Terminal } from './terminal.ts';
 const batch = 500;
 const longest = 65_536;
 
+/** The lines to import, and the path of the report about them. */
+export interface ImportInput {
+  readonly bytes: AsyncIterable<Buffer>;
+  readonly report: string;
+}
+
+const reportOfStream = 'import.refused.jsonl';
+
+/** Opens the argument of `gatehouse import`. Throws what is wrong with it, before anything needs the database. */
+export async function openImport(args: readonly string[]): Promise<ImportInput> {
+  const [file] = args;
+  if (!file || args.length > 1) throw new Error('name one file to import: gatehouse import FILE, or - for stdin');
+  if (file === '-') return { bytes: process.stdin, report: reportOfStream };
+  return openFile(file).catch((error: Error) => {
+    throw new Error(`${file} cannot be imported: ${error.message}`);
+  });
+}
+
+async function openFile(file: string): Promise<ImportInput> {
+  const opened = await open(file);
+  const stats = await opened.stat();
+  if (stats.isDirectory()) {
+    await opened.close();
+    throw new Error('it is a directory');
+  }
+  // Nothing can be written beside a pipe, such as the one that the shell makes of <(command).
+  return { bytes: opened.createReadStream(), report: stats.isFile() ? `${file}.refused.jsonl` : reportOfStream };
+}
+
 /**
- * `gatehouse import FILE|-`: creates a user from each line. Existing users are skipped, so an interrupted import can be run
- * again. The numbers of invalid lines and their reasons are written to a file beside the import; then this throws, and the
- * process exits with 1.
+ * `gatehouse import FILE|-`: creates a user from each line. Users who exist already are skipped, so an interrupted import
+ * can be run again. The numbers of refused lines and their reasons are written to a file beside the import; then this
+ * throws, and the process exits with 1.
  */
-export async function importFile(orm: MikroORM, config: Config, [file]: readonly string[], terminal: Terminal) {
-  if (!file) throw new Error('name the file to import: gatehouse import FILE, or - for stdin');
+export async function importFile(orm: MikroORM, config: Config, { bytes, report }: ImportInput, terminal: Terminal) {
   const { now } = await openClock(orm, config.clockOffset);
-  const report = file === '-' ? 'import.refused.jsonl' : `${file}.refused.jsonl`;
   const run = new ImportRun({ orm, now, plan: config.accounts.trialPlan }, report);
-  const input = file === '-' ? process.stdin : createReadStream(file);
-  for await (const line of readLines(input, longest)) {
+  for await (const line of readLines(bytes, longest)) {
     await run.take(line);
     terminal.progress(run.summary);
   }
-  await run.finish();
+  await run.send();
   terminal.print(run.summary);
   if (run.refused > 0) throw new Error(`${run.refused} lines were refused; ${report} has their numbers and reasons`);
 }
@@ -44,11 +72,11 @@ class ImportRun {
   refused = 0;
   readonly #deps: Deps;
   readonly #reportPath: string;
-  #report: WriteStream | undefined;
-  /** Users to be created with the next batch, with the numbers of their lines. */
-  #waiting = new Map<User, number>();
-  /** The ids named by the lines so far. */
-  readonly #ids = new Set<string>();
+  #report: number | undefined;
+  /** Users to be created with the next batch, and the numbers of their lines. */
+  #waiting: ImportedUser[] = [];
+  #lineOf = new Map<User, number>();
+  readonly #earlier = new EarlierLines();
   #lines = 0;
   #created = 0;
   #existing = 0;
@@ -67,34 +95,34 @@ class ImportRun {
 
   async take(line: Line): Promise<void> {
     this.#lines++;
-    if ('text' in line && line.text.trim() === '') return;
-    const read =
-      'why' in line ? line : readImportLine(line.text, defaultProjectId, { ids: this.#ids, now: this.#deps.now() });
-    if (read instanceof User) this.#accept(read);
-    else this.#refuse(this.#lines, read.why);
-    if (this.#waiting.size >= batch) await this.#send();
+    if ('why' in line) return this.#refuse(this.#lines, line.why);
+    if (line.text.trim() === '') return;
+    const read = readImportLine(line.text, defaultProjectId, this.#deps.now());
+    if ('why' in read) return this.#refuse(this.#lines, read.why);
+    const earlier = this.#earlier.add(read, line.text);
+    if (earlier === 'repeated') this.#existing++;
+    else if (earlier) this.#refuse(this.#lines, earlier.why);
+    else this.#accept(read);
+    if (this.#waiting.length >= batch) await this.send();
   }
 
-  async finish(): Promise<void> {
-    await this.#send();
-    await new Promise<void>((resolve) => (this.#report ? this.#report.end(resolve) : resolve()));
-  }
-
-  async #send(): Promise<void> {
-    const waiting = this.#waiting;
-    this.#waiting = new Map();
-    if (waiting.size === 0) return;
+  /** Creates the users who wait. */
+  async send(): Promise<void> {
+    const [waiting, lineOf] = [this.#waiting, this.#lineOf];
+    [this.#waiting, this.#lineOf] = [[], new Map()];
+    if (waiting.length === 0) return;
     const { orm, now, plan } = this.#deps;
     const options = { context: commandLine('import'), plan };
-    const { created, refused } = await importUsers(orm, [...waiting.keys()], options, now());
-    for (const { user, why } of refused) this.#refuse(waiting.get(user)!, why);
+    const { created, refused } = await importUsers(orm, waiting, options, now());
+    for (const { user, why } of refused) this.#refuse(lineOf.get(user)!, why);
     this.#created += created;
-    this.#existing += waiting.size - created - refused.length;
+    this.#existing += waiting.length - created - refused.length;
   }
 
-  #accept(user: User): void {
-    this.#waiting.set(user, this.#lines);
-    const bytes = bytesOfMetadata(user);
+  #accept(read: ImportedUser): void {
+    this.#waiting.push(read);
+    this.#lineOf.set(read.user, this.#lines);
+    const bytes = bytesOfMetadata(read.user);
     if (bytes <= mostMetadataBytes) return;
     this.#tooLarge++;
     const note = `metadata of ${bytes} bytes: kept, but access tokens leave it out above ${mostMetadataBytes}`;
@@ -108,7 +136,7 @@ class ImportRun {
 
   #write(entry: { line: number } & Record<string, string | number>): void {
     // The report contains no addresses. Still, only the owner may read it, as with the import itself.
-    this.#report ??= createWriteStream(this.#reportPath, { mode: 0o600 });
-    this.#report.write(`${JSON.stringify(entry)}\n`);
+    this.#report ??= openSync(this.#reportPath, 'w', 0o600);
+    writeSync(this.#report, `${JSON.stringify(entry)}\n`);
   }
 }

@@ -13,18 +13,23 @@ import type { Terminal } from './terminal.ts';
 export async function manageKeys(
   orm: MikroORM,
   config: Config,
-  [action = 'list', id]: readonly string[],
+  args: readonly string[],
   terminal: Terminal,
 ): Promise<void> {
+  const [action = 'list', id] = args;
+  if (!/^(list|rotate|rotate --force|revoke( \S+)?)?$/.test(args.join(' ')))
+    throw new Error(`there is no 'keys ${args.join(' ')}'; there are list, rotate [--force] and revoke KEY-ID`);
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
   await prepareInstallation(orm, keys, now());
   if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
   else if (action === 'revoke') {
-    if (!id || !(await revoke(orm, keys, id, now())))
-      throw new Error('name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)');
-  } else if (action !== 'list')
-    throw new Error(`there is no 'keys ${action}'; there are list, rotate and revoke KEY-ID`);
+    const found = id && (await revoke(orm, keys, id, now()));
+    if (!found)
+      throw new Error(
+        `${id ? `there is no key ${id}; ` : ''}name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)`,
+      );
+  }
   for (const each of await listKeys(orm.em.fork()))
     terminal.print(
       `${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`,

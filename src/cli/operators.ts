@@ -23,11 +23,12 @@ export async function manageOperators(
   args: readonly string[],
   terminal: Terminal,
 ): Promise<void> {
-  const [action = 'list', email] = args.filter((each) => each !== '--unverified');
+  const [action = 'list', email, ...more] = args.filter((each) => each !== '--unverified');
   if (action === 'grant' || action === 'revoke') {
+    if (!email || more.length > 0) throw new Error(`name one user by their address: gatehouse admin ${action} EMAIL`);
     const { now } = await openClock(orm, config.clockOffset);
-    const found = email && (await findByEmail(new Autocommit(orm), defaultProjectId, email));
-    if (!found) throw new Error(`name a user by their address: gatehouse admin ${action} EMAIL`);
+    const found = await findByEmail(new Autocommit(orm), defaultProjectId, email);
+    if (!found) throw new Error(`no user has the address ${email}`);
     const mustBeVerified = action === 'grant' && !args.includes('--unverified');
     await setRole(orm, found, { action, mustBeVerified }, now());
   } else if (action !== 'list')

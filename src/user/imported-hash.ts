@@ -47,9 +47,17 @@ const b64 = '[A-Za-z0-9+/.]+={0,2}';
 
 // Each form names the algorithm and its parameters first, then the salt and the hash.
 const forms: readonly [RegExp, Reader][] = [
-  [/^\$argon2id?\$v=19\$(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
+  // A hash without a version is one of version 16.
+  [/^\$argon2id?\$(?:v=(?:16|19)\$)?(?<list>[mtp=\d,]+)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/, readArgon2],
   [/^\$2[aby]\$(?<cost>\d\d)\$[./A-Za-z0-9]{53}$/, readBcrypt],
   [new RegExp(`^\\$scrypt\\$ln=(?<ln>\\d+),r=(?<r>\\d+),p=(?<p>\\d+)\\$(?<salt>${b64})\\$(?<tag>${b64})$`), readScrypt],
+  [/^(?<text>[0-9a-f]{32}):(?<digits>[0-9a-f]{128})$/, readBetterAuth],
+  [
+    new RegExp(
+      `^\\$firescrypt\\$ln=(?<n>\\d+),r=(?<r>\\d+),p=1\\$(?<salt>${b64})\\$(?<tag>${b64})\\$(?<separator>${b64})\\$(?<key>${b64})$`,
+    ),
+    readFirebase,
+  ],
   [
     new RegExp(
       `^\\$fbscrypt\\$v=1,n=(?<n>\\d+),r=(?<r>\\d+),p=1,ss=(?<separator>${b64}),sk=(?<key>${b64})\\$(?<salt>${b64})\\$(?<tag>${b64})$`,
@@ -85,10 +93,18 @@ function readBcrypt({ cost }: Record<string, string | undefined>, hash: string):
 }
 
 function readScrypt({ ln, r: r$, p: p$, salt, tag }: Record<string, string | undefined>): Read {
-  const [N, r, p] = [2 ** Number(ln), Number(r$), Number(p$)];
-  if (N < 2 || r < 1 || p < 1) return damaged;
+  // Ory Kratos writes N itself as `ln`, and others its logarithm.
+  const [N, r, p] = [Number(ln) > 63 ? Number(ln) : 2 ** Number(ln), Number(r$), Number(p$)];
+  if (N < 2 || !Number.isInteger(Math.log2(N)) || r < 1 || p < 1) return damaged;
   if (isTooLarge(N, r, p)) return tooCostly;
   return compare(tag, (password, length) => deriveScrypt(password, bytesOf(salt), length, { N, r, p }));
+}
+
+/** Better Auth's form: hexadecimal digits, of which those of the salt are hashed as text. Its costs are constants. */
+function readBetterAuth({ text = '', digits = '' }: Record<string, string | undefined>): Read {
+  const cost = { N: 16_384, r: 16, p: 1 };
+  const tag = Buffer.from(digits, 'hex').toString('base64');
+  return compare(tag, (password, length) => deriveScrypt(password, Buffer.from(text), length, cost));
 }
 
 /** Firebase's form: the project's key, encrypted with AES-256-CTR under a key that scrypt derives from the password. */

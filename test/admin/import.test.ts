@@ -1,28 +1,15 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hash as bcrypt } from '@node-rs/bcrypt';
 import { expect, test } from 'vitest';
 import { partsOf } from '../support/forge.ts';
+import { importing, refusalsIn } from '../support/importing.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { run } from '../support/process.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { start, type TestService } from '../support/start.ts';
-
-function importing(service: TestService, lines: readonly unknown[]) {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
-  const bytes = (line: unknown) => Buffer.from(typeof line === 'string' ? line : JSON.stringify(line));
-  const parts = lines.map((each) => (Buffer.isBuffer(each) ? each : bytes(each)));
-  writeFileSync(file, Buffer.concat(parts.flatMap((each) => [each, Buffer.from('\n')])));
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  return { file, report: `${file}.refused.jsonl`, again: () => run(['import', file], env) };
-}
-
-const refusalsIn = (report: string) =>
-  readFileSync(report, 'utf8')
-    .trim()
-    .split('\n')
-    .map((each) => JSON.parse(each));
+import { start } from '../support/start.ts';
 
 /** JSON of an object of that many levels. */
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
@@ -166,15 +153,48 @@ test('a line that only the database refuses is found, and the others are importe
   expect((await again()).stdout).toBe('700 lines: 4 users created, 696 already existed, 0 refused\n');
 });
 
-test('a missing file, and a missing argument, are reported in a sentence', async () => {
+test('null is an absent field', async () => {
   const service = await start();
-  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
-  expect(await run(['import'], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('name the file to import'),
+  const names = ['id', 'name', 'email_verified', 'password_hash', 'created_at', 'phone', 'locale', 'timezone'];
+  const absent = [...names, 'app_metadata', 'user_metadata'].map((name) => [name, null]);
+  const { again } = importing(service, [{ ...Object.fromEntries(absent), email: ada.email }]);
+  expect(await again()).toMatchObject({ code: 0, stdout: '1 lines: 1 users created, 0 already existed, 0 refused\n' });
+  const [row] = await service.database.query(
+    'select name, phone, locale, timezone, app_metadata, user_metadata, password_hash, email_verified_at from users',
+  );
+  expect(row).toEqual({
+    ...{ name: '', phone: '', locale: '', timezone: '' },
+    ...{ app_metadata: {}, user_metadata: {}, password_hash: null, email_verified_at: null },
   });
-  expect(await run(['import', '/nonexistent/users'], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('ENOENT'),
-  });
+});
+
+test('what cannot be imported is reported in a sentence, also without a database', async () => {
+  const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', MASTER_KEYS: testEnv.MASTER_KEYS };
+  const sentences: [args: string[], sentence: string][] = [
+    [[], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
+    [['a.jsonl', 'b.jsonl'], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
+    [
+      ['/nonexistent/users'],
+      "/nonexistent/users cannot be imported: ENOENT: no such file or directory, open '/nonexistent/users'\n",
+    ],
+    [['/tmp'], '/tmp cannot be imported: it is a directory\n'],
+  ];
+  for (const [args, stderr] of sentences)
+    expect(await run(['import', ...args], nowhere)).toMatchObject({ code: 1, stdout: '', stderr });
+});
+
+test('the lines of a pipe are imported, and their report is written to the working directory', async () => {
+  const service = await start();
+  const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-import-'));
+  const main = path.join(import.meta.dirname, '../../src/main.ts');
+  const env = { ...process.env, DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS, main };
+  const command = `printf '{"email": "${ada.email}"}\\nnot JSON\\n' | "${process.execPath}" "$main" import`;
+  for (const pipe of ['-', '/dev/stdin']) {
+    rmSync(path.join(dir, 'import.refused.jsonl'), { force: true });
+    const { status, stdout } = spawnSync('sh', ['-c', `${command} ${pipe}`], { cwd: dir, env, encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^2 lines: .*, 1 refused\n$/);
+    expect(refusalsIn(path.join(dir, 'import.refused.jsonl'))).toEqual([{ line: 2, reason: 'not JSON' }]);
+  }
+  expect(await service.database.query('select email from users')).toEqual([{ email: ada.email }]);
 });

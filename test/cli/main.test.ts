@@ -122,7 +122,10 @@ describe('the command line', () => {
   test.each([
     [['sevre'], `there is no command 'sevre'`],
     [['--verbose'], `Unknown option '--verbose'`],
-    [['keys', 'revoke', `-${'a'.repeat(42)}`], 'name the key to revoke'],
+    [['keys', 'revoke', `-${'a'.repeat(42)}`], `there is no key -${'a'.repeat(42)}; name the key to revoke`],
+    [['keys', 'revoke', 'a', 'b'], "there is no 'keys revoke a b'; there are list, rotate [--force] and revoke KEY-ID"],
+    [['keys', 'rotate', 'a'], "there is no 'keys rotate a'"],
+    [['keys', 'revoke'], 'name the key to revoke: gatehouse keys revoke KEY-ID'],
   ])('%j is refused with a helpful sentence', async (args, sentence) => {
     const database = await createDatabase();
     const { code, stderr, stdout } = await run(args, { DATABASE_URL: database.url, MASTER_KEYS });

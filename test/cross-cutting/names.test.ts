@@ -33,9 +33,8 @@ test.each(wires)('over %s a mark within a name, and other invisible characters, 
 });
 
 test('an import trims the same marks', () => {
-  const reading = { ids: new Set<string>(), now: new Date() };
   const nameOf = (name: string) =>
-    readImportLine(JSON.stringify({ email: ada.email, name }), defaultProjectId, reading);
-  for (const name of marked) expect(nameOf(name)).toMatchObject({ name: hebrew });
+    readImportLine(JSON.stringify({ email: ada.email, name }), defaultProjectId, new Date());
+  for (const name of marked) expect(nameOf(name)).toMatchObject({ user: { name: hebrew } });
   expect(nameOf('a\u200fb')).toEqual({ why: 'name: holds characters that nobody sees' });
 });

@@ -45,7 +45,9 @@ async function failures(service: TestService, sampleOf: Samples, orm: MikroORM):
   for (const method of methods)
     for (let time = 0; time < 2; time++)
       await attempt(nameOf(method), async () => call(service, method, await sampleOf(nameOf(method))));
-  await attempt('import', () => importUsers(orm, [newcomer(service.now())], importing, service.now()));
+  await attempt('import', () =>
+    importUsers(orm, [{ user: newcomer(service.now()), hasOwnId: false }], importing, service.now()),
+  );
   await attempt('sweep', () => sweep(orm, service.now()));
   const { reason } = await refusalOf(service.clients('grpc').auth.signIn({ ...ada, password: 'a wrong password' }));
   return reason === 'INVALID_CREDENTIALS' ? failed : [...failed, `SignIn refused for ${reason}`];

@@ -53,20 +53,11 @@ async function refreshTogether(service: TestService): Promise<void> {
 /** The work of jobs and commands on the audit trail. */
 async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: TestService): Promise<void> {
   const keys = new MasterKeys(service.config.masterKeys);
-  await importUsers(
-    orm,
-    [
-      Object.assign(
-        User.register(
-          { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null },
-          service.now(),
-        ),
-        { currentAccountId: uuidv7(service.now()) },
-      ),
-    ],
-    { context: commandLine('import'), plan: 'pro' },
-    service.now(),
-  );
+  const imported = { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null };
+  const user = Object.assign(User.register(imported, service.now()), { currentAccountId: uuidv7(service.now()) });
+  // The second time the address is taken.
+  for (let time = 0; time < 2; time++)
+    await importUsers(orm, [{ user, hasOwnId: false }], { context: commandLine('import'), plan: 'pro' }, service.now());
   await backlogOf(orm);
   await sealEvents(orm, keys, service.now());
   await service.database.query('set session_replication_role = replica');

@@ -7,7 +7,9 @@ import { refusalOf } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 
 const firebaseKey = 'jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==';
-const firebase = `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${firebaseKey}$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==`;
+const firebaseHash =
+  '42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==';
+const firebase = `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${firebaseKey}$${firebaseHash}`;
 
 /** Published hashes with their passwords, and hashes that other programs made. */
 const known: Record<string, [password: string, hash: string]> = {
@@ -15,6 +17,26 @@ const known: Record<string, [password: string, hash: string]> = {
   'bcrypt as $2b$': ['U*U', '$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'],
   'bcrypt as $2y$': ['U*U', '$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'],
   "Firebase's own example": ['user1password', firebase],
+  "Firebase's own example as Ory Kratos writes it": [
+    'user1password',
+    `$firescrypt$ln=14,r=8,p=1$${firebaseHash}$Bw==$${firebaseKey}`,
+  ],
+  'scrypt as Ory Kratos writes it, with N itself': [
+    'a difference engine',
+    '$scrypt$ln=16384,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA==$2iXD8xyXYp3qFyg3YAIQkbrp+NflbZ+7m+62tGDgAfY=',
+  ],
+  'scrypt as Better Auth writes it': [
+    'a difference engine',
+    '6e1f0a9b3c5d7e8f102132435465768a:831aa11221386538d1494aa32c0fd1c2718148bbbe892d3f598906afcc7fbcbce303ad6f79b33ff6f1444f9a493b1019c1c0d47dca3689e632a482c7647f148e',
+  ],
+  "argon2i of version 16, of the reference implementation's tests": [
+    'password',
+    '$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY',
+  ],
+  'the same with its version': [
+    'password',
+    '$argon2i$v=16$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY',
+  ],
   'scrypt, the vector of RFC 7914': [
     'password',
     '$scrypt$ln=10,r=8,p=16$TmFDbA$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA',
@@ -48,8 +70,15 @@ describe('a hash of another system', () => {
     },
   );
 
-  test.each(['argon2id', 'argon2i'] as const)('that argon2 made as %s is matched', async (kind) => {
-    const hash = await argon2.hash('a password', { type: argon2[kind], memoryCost: 1024, timeCost: 3, hashLength: 24 });
+  test.each([
+    ['argon2id', 16],
+    ['argon2id', 19],
+    ['argon2i', 16],
+    ['argon2i', 19],
+  ] as const)('that argon2 made as %s of version %d is matched', async (kind, version) => {
+    const costs = { memoryCost: 1024, timeCost: 3, hashLength: 24 };
+    const hash = await argon2.hash('a password', { type: argon2[kind], version, ...costs });
+    expect(hash).toContain(`$v=${version}$`);
     expect(await matches(hash, 'a password')).toBe(true);
     expect(await matches(hash, 'another password')).toBe(false);
   });
@@ -66,6 +95,10 @@ describe('a hash of another system', () => {
     ['the form is not known', '$1$salt$abc'],
     ['the form is not known', '$argon2d$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],
     ['the form is not known', `${known["bcrypt of Openwall's test suite"]![1]}\n`],
+    ['the form is not known', '$argon2id$v=18$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],
+    ['the form is not known', `6e1f0a9b3c5d7e8f102132435465768a:${'0'.repeat(64)}`],
+    ['it is damaged', '$scrypt$ln=16000,r=8,p=1$TmFDbA$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],
+    ['the cost is too high', '$scrypt$ln=1048576,r=8,p=1$TmFDbA$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],
     ['it is damaged', '$pbkdf2-sha256$6400$0ZrzXitFSGltTQnBWOsdeg$Y11A'],
     ['it is damaged', '$argon2id$v=19$m=1024,t=0,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],
     ['the cost is too high', '$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g'],

@@ -66,8 +66,8 @@ export type CreateUserRequest = Message<"gatehouse.v1.CreateUserRequest"> & {
 
   /**
    * Optional. The password hash of another system, instead of `password`: argon2id, argon2i, bcrypt, scrypt,
-   * pbkdf2-sha256 or pbkdf2-sha512 as a PHC string or in the usual form, or Firebase's scrypt; at most 1024 bytes. The
-   * first sign-in replaces it.
+   * pbkdf2-sha256 or pbkdf2-sha512 as a PHC string or in the usual form, or Firebase's scrypt; at most 1024 bytes.
+   * docs/importing.md lists the forms. The first sign-in replaces it.
    *
    * @generated from field: string password_hash = 6;
    */
