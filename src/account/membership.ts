@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 import { User } from '../user/user.ts';
 import { Account } from './account.ts';
 
@@ -16,7 +16,7 @@ const MembershipTable = defineEntity({
   tableName: 'memberships',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     accountId: () => p.manyToOne(Account).mapToPk().fieldName('account_id'),
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id'),
     role: p.string().length(16).$type<Role>(),

@@ -4,14 +4,14 @@ import { Autocommit } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 import { genesis, markOf, packMarks, type StoredEvent, sealHash, storedEvent, utcText } from './chain.ts';
 
 const AuditSealTable = defineEntity({
   name: 'AuditSeal',
   tableName: 'audit_seals',
   properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+    projectId: () => projectColumn().primary(),
     sequence: p.integer().primary().autoincrement(false),
     day: p.date(),
     firstAt: p.datetime(3),
@@ -46,7 +46,7 @@ const AuditUnsealedTable = defineEntity({
   name: 'AuditUnsealed',
   tableName: 'audit_unsealed',
   properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary().createForeignKeyConstraint(false),
+    projectId: () => projectColumn().primary(),
     at: p.datetime(3).primary(),
     id: p.uuid().primary(),
   },

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 
 /** A dead mail was given up. A cancelled mail lost its purpose: its one-time value or invitation is no longer valid. */
 export type MailState = 'queued' | 'sent' | 'dead' | 'cancelled';
@@ -9,7 +9,7 @@ const MailTable = defineEntity({
   tableName: 'mail_outbox',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     kind: p.string().length(32),
     recipient: p.string().length(254),
     locale: p.string().length(35),

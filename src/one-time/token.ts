@@ -3,7 +3,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 import { mintOneTimeValue, type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
 
 const OneTimeTokenTable = defineEntity({
@@ -11,7 +11,7 @@ const OneTimeTokenTable = defineEntity({
   tableName: 'one_time_tokens',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     userId: p.uuid(),
     kind: p.string().length(32).$type<OneTimeKind>(),
     target: p.string().length(320),

@@ -17,6 +17,15 @@ const ProjectTable = defineEntity({
 export class Project extends ProjectTable.class {}
 ProjectTable.setClass(Project);
 
+/**
+ * The column of a table whose rows belong to a project. It has no foreign key: each sign-in would lock the one row of the
+ * project, and concurrent locks of one row cost MultiXacts, of which PostgreSQL has a limited number. What ties these rows
+ * to a project are the keys to their users and accounts.
+ */
+export function projectColumn() {
+  return p.manyToOne(Project).mapToPk().fieldName('project_id').createForeignKeyConstraint(false);
+}
+
 /** Created by the first migration, the same in every installation. */
 export const defaultProjectId = '00000000-0000-7000-8000-000000000001';
 

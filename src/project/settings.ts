@@ -1,7 +1,7 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import { Project } from './project.ts';
+import { projectColumn } from './project.ts';
 
 /** The settings that UpdateSettings changes while the service runs. Until then those of the configuration hold. */
 export interface RuntimeSettings {
@@ -21,8 +21,7 @@ const ProjectSettingsTable = defineEntity({
   name: 'ProjectSettings',
   tableName: 'project_settings',
   properties: {
-    projectId: () =>
-      p.manyToOne(Project).mapToPk().fieldName('project_id').primary().updateRule('no action').deleteRule('no action'),
+    projectId: () => projectColumn().primary(),
     settings: p.json<Overrides>(),
     updatedAt: p.datetime(3),
   },

@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import type { ReadOnInsert } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 import { isOperatorAt } from '../user/operator.ts';
 import { mayActAt, User } from '../user/user.ts';
 
@@ -25,7 +25,7 @@ const SessionTable = defineEntity({
   tableName: 'sessions',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id'),
     kind: p.string().length(16).$type<SessionKind>(),
     aal: p.smallint(),

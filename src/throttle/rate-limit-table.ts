@@ -1,13 +1,13 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 
 const RateLimitTable = defineEntity({
   name: 'RateLimit',
   tableName: 'rate_limits',
   properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+    projectId: () => projectColumn().primary(),
     key: p.string().length(200).primary(),
     windowEndsAt: p.datetime(3),
     hits: p.integer(),

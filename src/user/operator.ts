@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
-import { Project } from '../project/project.ts';
+import { projectColumn } from '../project/project.ts';
 import { isUnbannedAt, User } from './user.ts';
 
 const OperatorTable = defineEntity({
@@ -8,7 +8,7 @@ const OperatorTable = defineEntity({
   tableName: 'operators',
   properties: {
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id').primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     bannedUntil: p.datetime(3).nullable(),
   },
 });

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { Project } from '../../project/project.ts';
+import { projectColumn } from '../../project/project.ts';
 import { Account } from '../account.ts';
 
 export type SubscriptionStatus = 'trialing' | 'active' | 'past_due' | 'canceled';
@@ -9,7 +9,7 @@ const SubscriptionTable = defineEntity({
   tableName: 'subscriptions',
   properties: {
     accountId: () => p.manyToOne(Account).mapToPk().fieldName('account_id').primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     plan: p.string().length(64),
     status: p.string().length(16).$type<SubscriptionStatus>(),
     currentPeriodStart: p.datetime(3).nullable(),
@@ -67,7 +67,7 @@ const BillingEventTable = defineEntity({
   name: 'BillingEvent',
   tableName: 'billing_events',
   properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+    projectId: () => projectColumn().primary(),
     eventId: p.string().length(128).primary(),
     receivedAt: p.datetime(3),
   },

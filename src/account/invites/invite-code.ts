@@ -3,7 +3,7 @@ import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
 import { Refusal } from '../../errors.ts';
-import { Project } from '../../project/project.ts';
+import { projectColumn } from '../../project/project.ts';
 import { User } from '../../user/user.ts';
 
 const InviteCodeTable = defineEntity({
@@ -11,7 +11,7 @@ const InviteCodeTable = defineEntity({
   tableName: 'invite_codes',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     code: p.string().length(64),
     assignedPlan: p.string().length(64).nullable(),
     trialDurationDays: p.integer().nullable(),

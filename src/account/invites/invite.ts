@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { uuidv7 } from '../../database/uuid.ts';
 import { cancelMails } from '../../mail/mail.ts';
-import { Project } from '../../project/project.ts';
+import { projectColumn } from '../../project/project.ts';
 import { emailKey } from '../../user/email.ts';
 import { User } from '../../user/user.ts';
 import { Account } from '../account.ts';
@@ -13,7 +13,7 @@ const AccountInviteTable = defineEntity({
   tableName: 'account_invites',
   properties: {
     id: p.uuid().primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     accountId: () => p.manyToOne(Account).mapToPk().fieldName('account_id'),
     codeHash: p.blob().hidden(),
     email: p.string().length(254),

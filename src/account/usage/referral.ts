@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { Project } from '../../project/project.ts';
+import { projectColumn } from '../../project/project.ts';
 import { User } from '../../user/user.ts';
 
 const ReferralCodeTable = defineEntity({
@@ -7,7 +7,7 @@ const ReferralCodeTable = defineEntity({
   tableName: 'referral_codes',
   properties: {
     userId: () => p.manyToOne(User).mapToPk().fieldName('user_id').primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     code: p.string().length(32),
     createdAt: p.datetime(3),
   },
@@ -24,7 +24,7 @@ const ReferralTable = defineEntity({
   properties: {
     // The primary key: a user is referred once.
     referredId: () => p.manyToOne(User).mapToPk().fieldName('referred_id').primary(),
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id'),
+    projectId: () => projectColumn(),
     referrerId: () => p.manyToOne(User).mapToPk().fieldName('referrer_id'),
     createdAt: p.datetime(3),
   },

@@ -3,7 +3,7 @@ import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
-import { Project } from '../../project/project.ts';
+import { projectColumn } from '../../project/project.ts';
 import { anyCaller } from '../../rpc/context.ts';
 import { nextReset } from './month.ts';
 import { type Quotas, quotaOfUser, subjectSql } from './quota.ts';
@@ -12,7 +12,7 @@ const UsageCounterTable = defineEntity({
   name: 'UsageCounter',
   tableName: 'usage_counters',
   properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+    projectId: () => projectColumn().primary(),
     /** `user:` and an id, or `fingerprint:` and the fingerprint. */
     subject: p.string().length(160).primary(),
     used: p.bigint(),
