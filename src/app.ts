@@ -53,6 +53,8 @@ import type { Passwords } from './user/password.ts';
 
 export interface Deps {
   readonly config: Config;
+  /** Of the access tokens. */
+  readonly issuer: string;
   readonly orm: MikroORM;
   readonly now: Clock;
   /** A monotonic clock in milliseconds, of the process when not given. */
@@ -85,8 +87,7 @@ interface Parts extends Deps {
 
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
-  const { config, orm, now, keys, ring } = deps;
-  const issuer = `${config.publicUrl}/auth/v1`;
+  const { config, issuer, orm, now, keys, ring } = deps;
   const access = new AccessTokens(ring, {
     issuer,
     lifetime: config.accessTokenLifetime,

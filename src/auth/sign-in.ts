@@ -83,7 +83,9 @@ async function checkPassword(
   refuseFor(wait, 'account');
   if (!isKnownNetwork) passwordFailures.requireSharedRoom(attempt);
   const matches = await passwords.matches(found?.passwordHash, password, context.signal);
-  const refusal = refusalOf(found, matches, registration, now());
+  const isUnreadable = !matches && found?.passwordHash != null && !passwords.isReadable(found.passwordHash);
+  const check = matches ? 'right_password' : isUnreadable ? 'unreadable_hash' : 'wrong_password';
+  const refusal = refusalOf(found, check, registration, now());
   if (refusal) {
     await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
     throw refusal;
@@ -94,13 +96,13 @@ async function checkPassword(
 
 function refusalOf(
   found: UserRow | undefined,
-  matches: boolean,
+  check: 'right_password' | 'wrong_password' | 'unreadable_hash',
   { hideRegistration, requireVerifiedEmail }: RegistrationSettings,
   now: Date,
 ): Refusal | undefined {
   if (!found) return new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
   if (found.passwordHash == null) return refusalWithoutPassword(found, hideRegistration);
-  if (!matches) return new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
+  if (check !== 'right_password') return new Refusal('INVALID_CREDENTIALS', { event: failed(check, found) });
   // EMAIL_NOT_VERIFIED would reveal to somebody who has just registered the address that it was free.
   if (hideRegistration && !found.emailVerifiedAt)
     return new Refusal('INVALID_CREDENTIALS', { event: failed('email_not_verified', found) });

@@ -12,6 +12,7 @@ import { startPrimary } from '../workers/primary.ts';
 import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
 import { importFile } from './import.ts';
+import { manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
@@ -24,6 +25,8 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
   if (command === 'admin')
     return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
+  if (command === 'installation')
+    return withPatience(loaded.config, (orm, config) => manageInstallation(orm, config, rest, terminal));
   if (command === 'import')
     return withPatience(loaded.config, (orm, config) => importFile(orm, config, rest, terminal));
   if (command === 'audit')

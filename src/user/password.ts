@@ -5,9 +5,10 @@ import {
   type Derive,
   fastestDerive,
   type HashCost,
+  type HashFault,
+  hashFaultOf,
   hashWith,
   isOutdated,
-  isReadable,
   type Pepper,
   saltAfter,
   verifyWith,
@@ -18,15 +19,26 @@ export interface PasswordRules {
   /** The least number of code points of a new password. */
   readonly minLength: number;
   readonly cost: HashCost;
-  readonly pepper?: Pepper | undefined;
+  /** The first one is part of new hashes. */
+  readonly peppers: readonly Pepper[];
   /** How many hashes run at a time. */
   readonly hashConcurrency: number;
   /** How many calls may wait for a hash. */
   readonly hashQueue: number;
 }
 
+export type { HashFault } from './password-hash.ts';
+
 /** Wraps each hash while it runs, for example to time or trace it. */
 export type AroundHash = <T>(hash: () => Promise<T>) => Promise<T>;
+
+export interface HashObserver {
+  readonly around: AroundHash;
+  /** Called when a password was to be checked against a stored hash that cannot be read. */
+  readonly onUnreadable: (fault: HashFault) => void;
+}
+
+const unobserved: HashObserver = { around: (hash) => hash(), onUnreadable: () => {} };
 
 /**
  * Makes and checks password hashes, a few at a time.
@@ -39,20 +51,21 @@ export class Passwords {
   readonly #derive: Derive;
   readonly #gate: HashGate;
   readonly #decoy: string;
-  readonly #around: AroundHash;
+  readonly #observer: HashObserver;
 
-  private constructor(rules: PasswordRules, derive: Derive, decoy: string, around: AroundHash) {
+  private constructor(rules: PasswordRules, derive: Derive, decoy: string, observer: HashObserver) {
     this.#rules = rules;
     this.#derive = derive;
     this.#gate = new HashGate(rules.hashConcurrency, rules.hashQueue);
     this.#decoy = decoy;
-    this.#around = around;
+    this.#observer = observer;
   }
 
-  static async open(rules: PasswordRules, around: AroundHash = (hash) => hash()): Promise<Passwords> {
+  static async open(rules: PasswordRules, observer = unobserved): Promise<Passwords> {
     const derive = await fastestDerive();
-    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper: rules.pepper });
-    return new Passwords(rules, derive, decoy, around);
+    const [pepper] = rules.peppers;
+    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper });
+    return new Passwords(rules, derive, decoy, observer);
   }
 
   /** How many hashes run, how many calls wait, and how many may wait. */
@@ -81,13 +94,15 @@ export class Passwords {
   }
 
   hash(password: string, signal: AbortSignal): Promise<string> {
-    const { cost, pepper } = this.#rules;
+    const { cost, peppers } = this.#rules;
+    const [pepper] = peppers;
     return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper }), signal);
   }
 
   /** Hashes a password at the current cost. It has just matched `stored`, which the new hash replaces. */
   rehash(stored: string, password: string, signal: AbortSignal): Promise<string> {
-    const { cost, pepper } = this.#rules;
+    const { cost, peppers } = this.#rules;
+    const [pepper] = peppers;
     const salt = saltAfter(stored);
     return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper, salt }), signal);
   }
@@ -98,12 +113,20 @@ export class Passwords {
    * until the first sign-in replaces it.
    */
   async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
-    const { pepper } = this.#rules;
+    const { peppers } = this.#rules;
     const imported = stored ? readMarked(stored) : undefined;
     if (imported && 'check' in imported) return this.#inTurn(() => matchesImported(imported.check, password), signal);
-    const against = stored && isReadable(stored, pepper) ? stored : this.#decoy;
-    const matches = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
+    const fault = stored ? hashFaultOf(stored, peppers) : undefined;
+    if (fault) this.#observer.onUnreadable(fault);
+    const against = stored && !fault ? stored : this.#decoy;
+    const matches = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), peppers), signal);
     return matches && against === stored;
+  }
+
+  /** Whether a password can be checked against a stored hash. */
+  isReadable(stored: string): boolean {
+    const imported = readMarked(stored);
+    return imported ? 'check' in imported : !hashFaultOf(stored, this.#rules.peppers);
   }
 
   /** The hash of another system as it is stored. Throws HASH_NOT_SUPPORTED with the reason. */
@@ -114,12 +137,12 @@ export class Passwords {
   }
 
   #inTurn<T>(hash: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.#gate.pass(() => this.#around(hash), signal);
+    return this.#gate.pass(() => this.#observer.around(hash), signal);
   }
 
   /** Whether a stored hash should be replaced by one at the current cost. */
   isOutdated(stored: string): boolean {
-    return isOutdated(stored, this.#rules.cost, this.#rules.pepper);
+    return isOutdated(stored, this.#rules.cost, this.#rules.peppers[0]);
   }
 }
 
