@@ -10,6 +10,7 @@ import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
+import { readAddress } from '../text/email-address.ts';
 import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { mergeMetadata, noMetadata } from '../user/metadata.ts';
@@ -30,7 +31,7 @@ const metadata = z.custom<JsonObject>(
 
 const line = z.strictObject({
   id: z.uuid().optional(),
-  email: z.email({ pattern: z.regexes.html5Email }).max(254),
+  email: z.string().transform(readAddress).pipe(z.string('Invalid email address')),
   name: z.string().transform(trimMarks).pipe(text(200)).optional(),
   email_verified: z.boolean().optional(),
   password_hash: z.string().max(1024).nullish(),

@@ -3,6 +3,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { uuidv7 } from '../../database/uuid.ts';
 import { cancelMails } from '../../mail/mail.ts';
 import { Project } from '../../project/project.ts';
+import { trimAddress } from '../../text/email-address.ts';
 import { emailKey } from '../../user/email.ts';
 import { User } from '../../user/user.ts';
 import { Account } from '../account.ts';
@@ -69,7 +70,7 @@ export const pendingLimit = 100;
 export class AccountInvite extends AccountInviteTable.class {
   static draft(draft: InviteDraft, now: Date): { invite: AccountInvite; code: string } {
     const code = `ghi_${randomBytes(24).toString('base64url')}`;
-    const email = draft.email.trim();
+    const email = trimAddress(draft.email);
     const invite = Object.assign(new AccountInvite(), draft, {
       id: uuidv7(now),
       codeHash: hashCode(code),
