@@ -49,6 +49,7 @@ import { ConfiguredLimits } from './throttle/configured-limits.ts';
 import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
 import { PasswordChecks } from './throttle/password-checks.ts';
+import type { DecoyHashes } from './user/decoy-hashes.ts';
 import type { Passwords } from './user/password.ts';
 
 export interface Deps {
@@ -62,6 +63,8 @@ export interface Deps {
   readonly keys: MasterKeys;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
+  /** Undefined unless responses hide which addresses are registered. */
+  readonly decoys: DecoyHashes | undefined;
   readonly outbox: Outbox;
   readonly log: Logger;
   readonly tracer?: Tracer | undefined;
@@ -124,7 +127,8 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, outbox, access, sessions, opener, shared, budgets, limits } = parts;
+  const { config, now, keys, ring, passwords, decoys, outbox, access, sessions, opener, shared, budgets, limits } =
+    parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
@@ -140,6 +144,7 @@ function createServices(parts: Parts) {
         ...createAttempts(keys, budgets, limits),
         now,
         passwords,
+        decoys,
         opener,
         joining,
         userMail,

@@ -32,8 +32,10 @@ import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { beat } from './project/heartbeat.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
+import { defaultProjectId } from './project/project.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
+import { DecoyHashes, lookInterval } from './user/decoy-hashes.ts';
 import { type HashFault, Passwords } from './user/password.ts';
 
 export interface ServerDeps {
@@ -54,7 +56,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   observe(health);
@@ -82,6 +84,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
       ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
+      ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
@@ -125,14 +128,31 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const [passwords] = await Promise.all([openPasswords(config, observation, log), ring.reload()]);
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
+  const decoys = config.hideRegistration
+    ? await DecoyHashes.open(new Autocommit(orm), defaultProjectId, now())
+    : undefined;
   const post = openMail({ config, orm, log }, keys, now);
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
-  const app = createApp({ config, issuer, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
+  const app = createApp({
+    config,
+    issuer,
+    orm,
+    now,
+    elapsed,
+    keys,
+    ring,
+    passwords,
+    decoys,
+    outbox,
+    log,
+    tracer,
+    countCalls,
+  });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
   const observe = (health: HealthState) =>
     observation.watch({ health, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
+  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {

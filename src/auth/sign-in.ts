@@ -71,7 +71,7 @@ interface Checked {
  * without a hash and for any password, while there were too many failures.
  */
 async function checkPassword(
-  { passwords, passwordFailures, registration, now }: AuthDeps,
+  { passwords, decoys, passwordFailures, registration, now }: AuthDeps,
   { email, password }: { email: string; password: string },
   context: HandlerContext,
 ): Promise<Checked> {
@@ -82,7 +82,9 @@ async function checkPassword(
   const { found, isKnownNetwork, wait } = await lookUp(autocommit(context), attempt, key, now());
   refuseFor(wait, 'account');
   if (!isKnownNetwork) passwordFailures.requireSharedRoom(attempt);
-  const matches = await passwords.matches(found?.passwordHash, password, context.signal);
+  // Drawn for a registered address as well: the draw takes time.
+  const decoy = decoys?.drawFor(key);
+  const matches = await passwords.matches(found?.passwordHash, password, context.signal, decoy);
   const isUnreadable = !matches && found?.passwordHash != null && !passwords.isReadable(found.passwordHash);
   const check = matches ? 'right_password' : isUnreadable ? 'unreadable_hash' : 'wrong_password';
   const refusal = refusalOf(found, check, registration, now());

@@ -109,24 +109,35 @@ export class Passwords {
 
   /**
    * Checks a password. Without a readable stored hash a decoy is checked, so that an unknown address takes as long as a
-   * wrong password: either way exactly one hash is computed at the current cost. A hash of another system has its own cost
-   * until the first sign-in replaces it.
+   * wrong password: either way exactly one hash is computed. Without `decoy` it is one at the current cost. A hash of
+   * another system has its own cost until the first sign-in replaces it.
    */
-  async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
-    const { peppers } = this.#rules;
-    const imported = stored ? readMarked(stored) : undefined;
-    if (imported && 'check' in imported) return this.#inTurn(() => matchesImported(imported.check, password), signal);
-    const fault = stored ? hashFaultOf(stored, peppers) : undefined;
+  async matches(
+    stored: string | null | undefined,
+    password: string,
+    signal: AbortSignal,
+    decoy = this.#decoy,
+  ): Promise<boolean> {
+    const own = stored ? this.#checkFor(stored) : undefined;
+    const fault = stored && !own ? hashFaultOf(stored, this.#rules.peppers) : undefined;
     if (fault) this.#observer.onUnreadable(fault);
-    const against = stored && !fault ? stored : this.#decoy;
-    const matches = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), peppers), signal);
-    return matches && against === stored;
+    const check = own ?? this.#checkFor(decoy) ?? this.#checkFor(this.#decoy)!;
+    const matches = await this.#inTurn(() => check(password), signal);
+    return matches && own !== undefined;
+  }
+
+  /** Undefined for a hash that cannot be read. */
+  #checkFor(stored: string): ((password: string) => Promise<boolean>) | undefined {
+    const imported = readMarked(stored);
+    if (imported) return 'check' in imported ? (password) => matchesImported(imported.check, password) : undefined;
+    const { peppers } = this.#rules;
+    if (hashFaultOf(stored, peppers)) return undefined;
+    return (password) => verifyWith(this.#derive, stored, bytesOf(password), peppers);
   }
 
   /** Whether a password can be checked against a stored hash. */
   isReadable(stored: string): boolean {
-    const imported = readMarked(stored);
-    return imported ? 'check' in imported : !hashFaultOf(stored, this.#rules.peppers);
+    return this.#checkFor(stored) !== undefined;
   }
 
   /** The hash of another system as it is stored. Throws HASH_NOT_SUPPORTED with the reason. */
