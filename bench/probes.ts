@@ -20,6 +20,8 @@ export interface Pair {
   readonly a: Probe;
   readonly b: Probe;
   readonly isBusy?: boolean;
+  /** Whether three in ten users get an imported hash first. Such a pair changes what the pairs after it measure. */
+  readonly hasImports?: boolean;
   /** Whether the pair is sent to bench/leaky-app.ts, and its sides must differ. */
   readonly isLeaky?: boolean;
 }
@@ -44,6 +46,9 @@ const unknown = passwordFailures(unknownOf, 'unknown_email');
 const wrongPassword = passwordFailures(emailOf, 'wrong_password');
 const noPassword = passwordFailures(withoutPassword, 'no_password');
 
+// Each address is used once or twice: the decoy is drawn by address.
+const crowd = Array.from({ length: 1600 }, (_, n) => 1000 + n);
+
 export const pairs: readonly Pair[] = [
   { name: 'sign-in: unknown address', kind: signIn, a: unknown, b: wrongPassword },
   { name: 'sign-in: no password', kind: signIn, a: noPassword, b: wrongPassword },
@@ -52,13 +57,22 @@ export const pairs: readonly Pair[] = [
   { name: 'reset: unknown address', ...mails(reset, 10_000) },
   { name: 'magic link: unknown address', ...mails(magicLink, 10_000) },
   { name: 'reset: control without a mail', ...mails(reset, 15_000), isLeaky: true },
+  {
+    name: 'sign-in: unknown address, imported hashes',
+    kind: signIn,
+    a: passwordFailures(unknownOf, 'unknown_email', crowd),
+    b: passwordFailures(emailOf, 'wrong_password', crowd),
+    hasImports: true,
+  },
 ];
 
 /** How many users must be seeded for all pairs. */
 export const mostPeople = 20_000;
 
-function passwordFailures(addressOf: (n: number) => string, cause: string): Probe {
-  const requests = people.map((n) => requestFrame(signInMethod, { email: addressOf(n), password: 'not the password' }));
+function passwordFailures(addressOf: (n: number) => string, cause: string, numbers = people): Probe {
+  const requests = numbers.map((n) =>
+    requestFrame(signInMethod, { email: addressOf(n), password: 'not the password' }),
+  );
   let count = 0;
   return { next: () => requests[count++ % requests.length]!, cause };
 }

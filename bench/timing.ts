@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { hash } from '@node-rs/bcrypt';
 import { SMTPServer } from 'smtp-server';
+import { lookInterval } from '../src/user/decoy-hashes.ts';
 import { pathOf } from './frames.ts';
 import { Caller } from './generator.ts';
 import { type Comparison, compare, isClose, isEven } from './mann-whitney.ts';
@@ -58,6 +61,7 @@ try {
 report();
 
 async function judge(pair: Pair): Promise<Run[]> {
+  if (pair.hasImports) await importHashes();
   const leaky = pair.isLeaky ? await stage.startApp({}, 'bench/leaky-app.ts') : undefined;
   const address = (leaky ?? stage.app).ready;
   const others = pair.isBusy ? await startChild(['bench/busy.ts', address], {}, /^ready/) : undefined;
@@ -73,6 +77,16 @@ async function judge(pair: Pair): Promise<Run[]> {
   await others?.stop();
   await leaky?.stop();
   return judged;
+}
+
+/** Gives three in ten users a hash that another system made, and waits for the next look at the hashes. */
+async function importHashes(): Promise<void> {
+  const imported = `imported:${await hash('the password of somebody else', 10)}`;
+  await stage.database.query(
+    `update users set password_hash = $1 where email ~ '[147]@' and password_hash is not null`,
+    [imported],
+  );
+  await sleep(2 * lookInterval);
 }
 
 /** Both sides in random order over one connection, one call after the other. */

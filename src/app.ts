@@ -49,10 +49,13 @@ import { ConfiguredLimits } from './throttle/configured-limits.ts';
 import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
 import { PasswordChecks } from './throttle/password-checks.ts';
+import type { DecoyHashes } from './user/decoy-hashes.ts';
 import type { Passwords } from './user/password.ts';
 
 export interface Deps {
   readonly config: Config;
+  /** Of the access tokens. */
+  readonly issuer: string;
   readonly orm: MikroORM;
   readonly now: Clock;
   /** A monotonic clock in milliseconds, of the process when not given. */
@@ -60,6 +63,8 @@ export interface Deps {
   readonly keys: MasterKeys;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
+  /** Undefined unless responses hide which addresses are registered. */
+  readonly decoys: DecoyHashes | undefined;
   readonly outbox: Outbox;
   readonly log: Logger;
   readonly tracer?: Tracer | undefined;
@@ -85,8 +90,7 @@ interface Parts extends Deps {
 
 /** What both transports serve. */
 export function createApp(deps: Deps): App {
-  const { config, orm, now, keys, ring } = deps;
-  const issuer = `${config.publicUrl}/auth/v1`;
+  const { config, issuer, orm, now, keys, ring } = deps;
   const access = new AccessTokens(ring, {
     issuer,
     lifetime: config.accessTokenLifetime,
@@ -123,7 +127,8 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, outbox, access, sessions, opener, shared, budgets, limits } = parts;
+  const { config, now, keys, ring, passwords, decoys, outbox, access, sessions, opener, shared, budgets, limits } =
+    parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
@@ -139,6 +144,7 @@ function createServices(parts: Parts) {
         ...createAttempts(keys, budgets, limits),
         now,
         passwords,
+        decoys,
         opener,
         joining,
         userMail,

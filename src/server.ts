@@ -9,7 +9,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
 import { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config/config.ts';
-import { MasterKeys } from './crypto/master-keys.ts';
+import { keyChecksOf, MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
 import { Autocommit } from './database/autocommit.ts';
 import { type Clock, openClock } from './database/clock.ts';
@@ -32,11 +32,14 @@ import { sweep } from './jobs/janitor.ts';
 import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { beat } from './project/heartbeat.ts';
+import { joinInstallation, type Terms } from './project/installation.ts';
+import { defaultProjectId } from './project/project.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
 import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
-import { Passwords } from './user/password.ts';
+import { DecoyHashes, lookInterval } from './user/decoy-hashes.ts';
+import { type HashFault, Passwords } from './user/password.ts';
 
 export interface ServerDeps {
   readonly config: Config;
@@ -56,7 +59,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
@@ -84,6 +87,7 @@ export async function startServer(deps: ServerDeps) {
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
       ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
+      ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
@@ -143,21 +147,52 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { now, adjust, error: clockError } = await chooseClock({ config, orm, log, clock });
   const certificates = config.tls && (await Certificates.open(config.tls, log, now()));
   const keys = new MasterKeys(config.masterKeys);
-  await prepareInstallation(orm, keys, now());
+  const issuer = await prepareInstallation(orm, keys, (em) => joinInstallation(em, keys, termsOf(config)), now());
+  if (issuer !== config.issuer.value)
+    log.warn({ issuer }, 'PUBLIC_URL is not set: access tokens have the issuer that the database has');
   const ring = new KeyRing(orm, keys);
   const observation = new Observation(orm, now, tracer);
   const { metrics } = observation;
-  const [passwords] = await Promise.all([Passwords.open(config.passwords, observation.aroundHash), ring.reload()]);
+  const [passwords] = await Promise.all([openPasswords(config, observation, log), ring.reload()]);
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
+  const decoys = config.hideRegistration
+    ? await DecoyHashes.open(new Autocommit(orm), defaultProjectId, now())
+    : undefined;
   const post = openMail({ config, orm, log }, keys, now);
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
-  const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
+  const app = createApp({
+    config,
+    issuer,
+    orm,
+    now,
+    elapsed,
+    keys,
+    ring,
+    passwords,
+    decoys,
+    outbox,
+    log,
+    tracer,
+    countCalls,
+  });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
   const observe = (health: HealthState, connections: ConnectionGate) =>
     observation.watch({ health, connections, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
+  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
+}
+
+function termsOf({ passwords, issuer }: Config): Terms {
+  return { peppers: keyChecksOf(passwords.peppers), issuer };
+}
+
+function openPasswords({ passwords }: Config, { aroundHash, metrics }: Observation, log: Logger): Promise<Passwords> {
+  const onUnreadable = (fault: HashFault) => {
+    metrics.resources.countUnreadable(fault.kind);
+    log.error(fault, 'a stored password hash cannot be read');
+  };
+  return Passwords.open(passwords, { around: aroundHash, onUnreadable });
 }
 
 function chooseClock({ config, orm, log, clock }: Pick<ServerDeps, 'config' | 'orm' | 'log' | 'clock'>) {

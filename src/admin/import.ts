@@ -11,6 +11,7 @@ import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
+import { readAddress } from '../text/email-address.ts';
 import { trimMarks, unseen } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { mergeMetadata, noMetadata } from '../user/metadata.ts';
@@ -37,7 +38,7 @@ const line = z.strictObject({
     .guid()
     .refine((id) => id !== nobody, 'the nil UUID')
     .nullish(),
-  email: z.email({ pattern: z.regexes.html5Email }).max(254),
+  email: z.string().transform(readAddress).pipe(z.string('Invalid email address')),
   name: z.string().transform(trimMarks).pipe(text(200)).nullish(),
   email_verified: z.boolean().nullish(),
   password_hash: z.string().max(1024).nullish(),

@@ -2,6 +2,7 @@ import type { ListUsersRequest } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
+import { lowerAscii } from '../text/email-address.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
 import { findByEmail, userOf } from '../user/user.ts';
@@ -63,7 +64,7 @@ function refuse(field: string, description: string): never {
 
 function filterOf(request: ListUsersRequest): UserFilter {
   const { emailPrefix, namePrefix, role, banned } = request;
-  const prefix = emailPrefix ? prefixKey(emailPrefix) : namePrefix.trim();
+  const prefix = emailPrefix ? emailKey(emailPrefix) : namePrefix.trim();
   const { from, until } = timeRangeOf(request);
   return {
     role: role ? systemRoleOf(role) : undefined,
@@ -85,20 +86,11 @@ async function findWithEmail(
   const user = userOf(row);
   const { from, until } = timeRangeOf(request);
   const isListed =
-    user.emailKey!.startsWith(prefixKey(request.emailPrefix)) &&
-    asciiLowerCase(user.name).startsWith(asciiLowerCase(request.namePrefix.trim())) &&
+    user.emailKey!.startsWith(emailKey(request.emailPrefix)) &&
+    lowerAscii(user.name).startsWith(lowerAscii(request.namePrefix.trim())) &&
     (!from || user.createdAt >= from) &&
     (!until || user.createdAt < until) &&
     (role === undefined || user.systemRole === role) &&
     (banned === undefined || user.isBanned(now) === banned);
   return { rows: isListed ? [row] : [], next: undefined };
-}
-
-function asciiLowerCase(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}
-
-/** A prefix spelled as email keys are, as far as it goes. */
-function prefixKey(prefix: string): string {
-  return prefix.includes('@') ? emailKey(prefix) : prefix.trim().normalize('NFC').toLowerCase();
 }

@@ -28,7 +28,7 @@ export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUs
         const user = await lockForUpdate(em, context, request, at);
         const isService = anyCaller(context).kind === 'service';
         if (!isService) requireRight(request, user, context);
-        if (request.email !== undefined) await leaveAddress(em, userMail, { user, email: request.email }, at);
+        if (isMove(request, user)) await leaveAddress(em, userMail, user, at);
         for (const action of apply(isService ? request : unvouched(request, user), user, at))
           audit(em, context, { action, userId: user.id }, at);
         if (request.role !== undefined) await recordOperator(em, user);
@@ -61,28 +61,26 @@ function requireRight(request: UpdateUserRequest, user: User, context: HandlerCo
   const isSelf = caller(context).userId === user.id;
   const changesAccess = [email, emailVerified, mustChangePassword].some((each) => each !== undefined);
   if (user.systemRole === 'operator' && changesAccess && !isSelf) throw new Refusal('CALLER_NOT_ALLOWED');
-  const vouches = emailVerified === true && !user.emailVerifiedAt && email === undefined;
+  const vouches = emailVerified === true && !user.emailVerifiedAt && !isMove(request, user);
   if (vouches && user.establishedAt) throw new Refusal('CALLER_NOT_ALLOWED');
 }
 
 /** Without `email_verified` next to a new address: an address that an operator sets starts unverified. */
 function unvouched(request: UpdateUserRequest, user: User): UpdateUserRequest {
-  const isMove = request.email !== undefined && emailKey(request.email) !== user.emailKey;
-  return isMove ? { ...request, emailVerified: undefined } : request;
+  return isMove(request, user) ? { ...request, emailVerified: undefined } : request;
+}
+
+/** Whether the user gets another address. The same address in other letters is not one, and the user keeps their spelling. */
+function isMove({ email }: UpdateUserRequest, user: User): boolean {
+  return email !== undefined && emailKey(email) !== user.emailKey;
 }
 
 /**
  * Before a user gets another address: sends a notice to the old one, and voids the links that were sent there. A guest has
  * to register instead, which also opens their account.
  */
-async function leaveAddress(
-  em: EntityManager,
-  userMail: UserMail,
-  { user, email }: { user: User; email: string },
-  now: Date,
-): Promise<void> {
+async function leaveAddress(em: EntityManager, userMail: UserMail, user: User, now: Date): Promise<void> {
   if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
-  if (emailKey(email) === user.emailKey) return;
   await voidFor(em, user.id, now);
   await userMail.notifyEmailChanged(em, recipientOf(user), now);
 }
@@ -92,7 +90,7 @@ function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
   const { name, email, emailVerified, role, mustChangePassword, appMetadata, userMetadata } = request;
   const newRole = role === undefined ? user.systemRole : systemRoleOf(role);
   const isRoleChanged = newRole !== user.systemRole;
-  if (email !== undefined) user.moveTo(email.trim(), emailKey(email), now);
+  if (email !== undefined && isMove(request, user)) user.moveTo(email, now);
   // Somebody who was verified once is more than a registration that the owner of the address may reject.
   if (emailVerified === false && user.emailVerifiedAt) user.establishedAt = now;
   if (emailVerified !== undefined) user.emailVerifiedAt = emailVerified ? (user.emailVerifiedAt ?? now) : null;

@@ -41,7 +41,8 @@ export type Action =
   | 'project.revoke_sessions'
   | 'settings.update'
   | 'key.rotate'
-  | 'key.revoke';
+  | 'key.revoke'
+  | 'installation.drop';
 
 /** The part of an event that a domain supplies. The caller, the address and the time come from the call. */
 export interface EventDraft {

@@ -7,6 +7,7 @@ import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { PasswordChecks } from '../throttle/password-checks.ts';
+import type { DecoyHashes } from '../user/decoy-hashes.ts';
 import type { Passwords } from '../user/password.ts';
 import type { UserMail } from './user-mail.ts';
 
@@ -14,6 +15,8 @@ import type { UserMail } from './user-mail.ts';
 export interface AuthDeps {
   readonly now: Clock;
   readonly passwords: Passwords;
+  /** Undefined unless responses hide which addresses are registered. */
+  readonly decoys: DecoyHashes | undefined;
   readonly opener: SessionOpener;
   readonly joining: Joining;
   readonly userMail: UserMail;

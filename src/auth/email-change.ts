@@ -6,6 +6,7 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { trimAddress } from '../text/email-address.ts';
 import { emailKey, explainTakenAddress } from '../user/email.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
@@ -81,7 +82,7 @@ export async function admitEmailChange(
   if (holder && !registration.hideRegistration) throw new Refusal('EMAIL_ALREADY_REGISTERED');
   const mail = { projectId: user.projectId, kind: 'email_change', target };
   const isWithinBudget = await mailBudget.take(autocommit(context), mail, now());
-  return { kind: 'request', email: email.trim(), checkedHash, isFree: !holder, isWithinBudget };
+  return { kind: 'request', email: trimAddress(email), checkedHash, isFree: !holder, isWithinBudget };
 }
 
 /** Makes an admitted change pending, and sends the link to the new address and a notice to the old one. */

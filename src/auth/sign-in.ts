@@ -71,7 +71,7 @@ interface Checked {
  * without a hash and for any password, while there were too many failures.
  */
 async function checkPassword(
-  { passwords, passwordFailures, registration, now }: AuthDeps,
+  { passwords, decoys, passwordFailures, registration, now }: AuthDeps,
   { email, password }: { email: string; password: string },
   context: HandlerContext,
 ): Promise<Checked> {
@@ -82,8 +82,12 @@ async function checkPassword(
   const { found, isKnownNetwork, wait } = await lookUp(autocommit(context), attempt, key, now());
   refuseFor(wait, 'account');
   if (!isKnownNetwork) passwordFailures.requireSharedRoom(attempt);
-  const matches = await passwords.matches(found?.passwordHash, password, context.signal);
-  const refusal = refusalOf(found, matches, registration, now());
+  // Drawn for a registered address as well: the draw takes time.
+  const decoy = decoys?.drawFor(key);
+  const matches = await passwords.matches(found?.passwordHash, password, context.signal, decoy);
+  const isUnreadable = !matches && found?.passwordHash != null && !passwords.isReadable(found.passwordHash);
+  const check = matches ? 'right_password' : isUnreadable ? 'unreadable_hash' : 'wrong_password';
+  const refusal = refusalOf(found, check, registration, now());
   if (refusal) {
     await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
     throw refusal;
@@ -94,13 +98,13 @@ async function checkPassword(
 
 function refusalOf(
   found: UserRow | undefined,
-  matches: boolean,
+  check: 'right_password' | 'wrong_password' | 'unreadable_hash',
   { hideRegistration, requireVerifiedEmail }: RegistrationSettings,
   now: Date,
 ): Refusal | undefined {
   if (!found) return new Refusal('INVALID_CREDENTIALS', { event: failed('unknown_email') });
   if (found.passwordHash == null) return refusalWithoutPassword(found, hideRegistration);
-  if (!matches) return new Refusal('INVALID_CREDENTIALS', { event: failed('wrong_password', found) });
+  if (check !== 'right_password') return new Refusal('INVALID_CREDENTIALS', { event: failed(check, found) });
   // EMAIL_NOT_VERIFIED would reveal to somebody who has just registered the address that it was free.
   if (hideRegistration && !found.emailVerifiedAt)
     return new Refusal('INVALID_CREDENTIALS', { event: failed('email_not_verified', found) });

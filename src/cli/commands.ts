@@ -14,6 +14,7 @@ import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from 
 import { manageAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
 import { importFile, openImport } from './import.ts';
+import { manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
@@ -26,6 +27,8 @@ export async function run([command = 'serve', ...rest]: readonly string[], loade
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
   if (command === 'admin')
     return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
+  if (command === 'installation')
+    return withPatience(loaded.config, (orm, config) => manageInstallation(orm, config, rest, terminal));
   if (command === 'import') {
     const input = await openImport(rest);
     return withPatience(loaded.config, (orm, config) => importFile(orm, config, input, terminal));

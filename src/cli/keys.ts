@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
+import { joinByCommand } from '../project/installation.ts';
 import { listKeys, prepareInstallation, revokeKey, rotateKeys } from '../session/key-ring.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,7 +22,7 @@ export async function manageKeys(
     throw new Error(`there is no 'keys ${args.join(' ')}'; there are list, rotate [--force] and revoke KEY-ID`);
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
-  await prepareInstallation(orm, keys, now());
+  await prepareInstallation(orm, keys, (em) => joinByCommand(em, keys), now());
   if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
   else if (action === 'revoke') {
     const found = id && (await revoke(orm, keys, id, now()));

@@ -72,6 +72,7 @@ function arrange(values: Values) {
     /** Undefined: no admin port. */
     adminPort: values.ADMIN_PORT,
     publicUrl,
+    issuer: { value: `${publicUrl}/auth/v1`, isConfigured: values.PUBLIC_URL !== undefined },
     ...arrangeGateway(values, production),
     reflection: values.REFLECTION ?? !production,
     tls: arrangeTls(values),
@@ -155,7 +156,8 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
   const hashConcurrency = share(values.HASH_CONCURRENCY ?? Math.min(64, availableParallelism() - 1));
   return {
     minLength: values.PASSWORD_MIN_LENGTH,
-    pepper: values.PASSWORD_PEPPER,
+    /** The first one is part of new hashes. Empty: no hash has a pepper. */
+    peppers: values.PASSWORD_PEPPER ?? [],
     cost: values.PASSWORD_HASH_COST,
     hashConcurrency,
     hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),

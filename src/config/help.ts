@@ -26,12 +26,15 @@ export function describeSettings(): SettingDescription[] {
   );
 }
 
-const usage = `Usage: gatehouse [serve|migrate|keys|admin|audit|import] [--help]
+const usage = `Usage: gatehouse [serve|migrate|keys|installation|admin|audit|import] [--help]
 
   serve    runs the service (default)
   migrate  migrates the database schema and exits
   keys     manages the keys that sign access tokens: keys list, keys rotate [--force],
            keys revoke KEY-ID
+  installation
+           installation list shows the keys and the issuer that every replica must have;
+           installation drop MASTER_KEYS ID, drop PASSWORD_PEPPER ID and drop PUBLIC_URL give one up
   admin    manages operators: admin list, admin grant EMAIL [--unverified], admin revoke EMAIL;
            without --unverified the user must have verified the address
   audit    audit verify checks the audit trail and names the first event that fails the check

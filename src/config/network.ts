@@ -39,9 +39,9 @@ export const network = {
   },
   PUBLIC_URL: {
     sentence:
-      'Address of the service for browsers and for verifiers of access tokens: the issuer of tokens is below it. Required in production, with https.',
+      'Address of the service for browsers and for verifiers of access tokens: the issuer of tokens is below it. All replicas of a database need the same. Required in production, with https.',
     reads: publicUrl,
-    otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT',
+    otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT, and the issuer that the database has',
     example: 'https://auth.example.com',
   },
   CORS_ORIGINS: {

@@ -24,8 +24,8 @@ const rules: readonly Rule[] = [
       example: 'ADMIN_PORT=0',
     },
 
-  ({ MASTER_KEYS = [], PASSWORD_PEPPER }) =>
-    MASTER_KEYS.some(({ key }) => PASSWORD_PEPPER?.key.equals(key)) && {
+  ({ MASTER_KEYS = [], PASSWORD_PEPPER = [] }) =>
+    MASTER_KEYS.some(({ key }) => PASSWORD_PEPPER.some((pepper) => pepper.key.equals(key))) && {
       variable: 'PASSWORD_PEPPER',
       why: 'the same secret for two purposes: it is also a master key',
       allowed: 'a key of its own',

@@ -14,7 +14,7 @@ import {
   tokenClaims,
   wholeNumber,
 } from './parsers.ts';
-import { databaseUrl, masterKeys, secretKey, serviceKeys } from './secret-parsers.ts';
+import { databaseUrl, secretKeys, serviceKeys } from './secret-parsers.ts';
 import type { Setting, Settings } from './setting.ts';
 
 export type { Setting } from './setting.ts';
@@ -98,7 +98,7 @@ const secrets = {
   MASTER_KEYS: {
     sentence:
       'Keys that protect the secrets in the database. The first key protects new secrets; the others are kept to read older ones. Required in production.',
-    reads: masterKeys,
+    reads: secretKeys,
     otherwise: 'generated in DATA_DIR outside production',
     example: 'first:$(openssl rand -base64 32)',
     secret: true,
@@ -114,8 +114,8 @@ const secrets = {
   },
   PASSWORD_PEPPER: {
     sentence:
-      'A key mixed into every password hash. No password can be verified without it, so keep it safe. Must not be one of MASTER_KEYS.',
-    reads: secretKey,
+      'Keys mixed into password hashes. The first key is mixed into new hashes; the others are kept to verify older ones. A start without a key that the database knows is refused. None may be one of MASTER_KEYS.',
+    reads: secretKeys,
     otherwise: 'none',
     example: 'pepper:$(openssl rand -base64 32)',
     secret: true,

@@ -10,7 +10,7 @@ export const databaseUrl = z
   .describe('a URL postgres://user:password@host:port/name, special characters of the password percent-encoded');
 
 /** `id:base64`, a 256-bit key and the name that what it sealed carries. */
-export const secretKey = z
+const secretKey = z
   .string()
   .regex(/^[a-z0-9_-]{1,16}:[^:]*$/, 'not of the form id:base64, the id 1 to 16 of a-z, 0-9, _ and -')
   .transform((text) => text.split(':'))
@@ -18,10 +18,9 @@ export const secretKey = z
   .refine(({ base64, key }) => key.toString('base64') === base64, { error: 'the key is not base64', abort: true })
   .refine(({ key }) => key.length === 32, { error: 'the key is not exactly 32 bytes', abort: true })
   .refine(({ key }) => !isGuessable(key), 'the key is guessable, not 32 random bytes')
-  .transform(({ id, key }) => ({ id, key }))
-  .describe('id:base64 with an id of 1 to 16 characters a-z, 0-9, _ or - and a key of exactly 32 random bytes');
+  .transform(({ id, key }) => ({ id, key }));
 
-export const masterKeys = listOf(secretKey)
+export const secretKeys = listOf(secretKey)
   .refine((keys) => areUnique(keys.map(({ id }) => id)), 'an id stands there twice')
   .refine((keys) => areUnique(keys.map(({ key }) => key.toString('hex'))), 'a key stands there twice')
   .describe(

@@ -14,6 +14,22 @@ export interface MasterKey {
   readonly key: Buffer;
 }
 
+/** By the id of a key: shows whether two processes have the same key, and reveals nothing else. */
+export type KeyChecks = Readonly<Record<string, string>>;
+
+export function keyChecksOf(keys: readonly MasterKey[]): KeyChecks {
+  const checkOf = ({ id, key }: MasterKey) =>
+    createHmac('sha256', deriveFrom(key, labelOf(id, 'check')))
+      .update('check')
+      .digest('base64url');
+  return Object.fromEntries(keys.map((each) => [each.id, checkOf(each)]));
+}
+
+/** The id of the master key with which `seal` encrypted a value. */
+export function sealedUnder(sealed: Buffer): string {
+  return sealed.toString('utf8', 1, 1 + sealed[0]!);
+}
+
 /**
  * The installation's secrets, from MASTER_KEYS. The first one encrypts and signs; all of them decrypt and verify.
  *
@@ -34,12 +50,12 @@ export class MasterKeys {
 
   /** The purpose's 32-byte key under one master key, or undefined when that master key is unknown. */
   derive(purpose: string, id = this.activeId): Buffer | undefined {
-    const label = `gatehouse ${id} ${purpose}`;
+    const label = labelOf(id, purpose);
     const known = this.#derived.get(label);
     if (known) return known;
     const key = this.#keys.get(id);
     if (!key) return undefined;
-    const derived = Buffer.from(hkdfSync('sha256', key, '', label, 32));
+    const derived = deriveFrom(key, label);
     this.#derived.set(label, derived);
     return derived;
   }
@@ -79,7 +95,7 @@ export class MasterKeys {
   /** Decrypts a value of `seal`. Throws when the key is unknown or anything was altered. */
   open(purpose: string, about: string, sealed: Buffer): Buffer {
     const start = 1 + sealed[0]!;
-    const id = sealed.toString('utf8', 1, start);
+    const id = sealedUnder(sealed);
     const key = this.derive(purpose, id);
     if (!key) throw new Error(`sealed with master key '${id}', which is not configured`);
     const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(start, start + 12))
@@ -88,9 +104,15 @@ export class MasterKeys {
     return Buffer.concat([decipher.update(sealed.subarray(start + 28)), decipher.final()]);
   }
 
-  /** A value per key that shows whether two processes have the same key, and reveals nothing else. */
-  checks(): Record<string, string> {
-    const check = (id: string) => createHmac('sha256', this.derive('check', id)!).update('check').digest('base64url');
-    return Object.fromEntries([...this.#keys.keys()].map((id) => [id, check(id)]));
+  checks(): KeyChecks {
+    return keyChecksOf([...this.#keys].map(([id, key]) => ({ id, key })));
   }
+}
+
+function labelOf(id: string, purpose: string): string {
+  return `gatehouse ${id} ${purpose}`;
+}
+
+function deriveFrom(key: Buffer, label: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, '', label, 32));
 }

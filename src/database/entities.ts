@@ -16,6 +16,7 @@ import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { RateLimit } from '../throttle/rate-limit-table.ts';
+import { HashShare } from '../user/decoy-hashes.ts';
 import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
 
@@ -40,6 +41,7 @@ export const entities = [
   ProjectSettings,
   User,
   Operator,
+  HashShare,
   Session,
   SigningKey,
   AuditEvent,

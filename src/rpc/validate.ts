@@ -1,10 +1,11 @@
-import { create, type DescField, type DescMessage, isMessage, type Message, ScalarType } from '@bufbuild/protobuf';
+import { create, type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
-import { trimMarks, unseen } from '../text/invisible-characters.ts';
+import { unseen } from '../text/invisible-characters.ts';
 import { setAsideDurations } from './duration-bounds.ts';
+import { trimText } from './trim-text.ts';
 import { describeViolation } from './violation-text.ts';
 
 const validator = createValidator();
@@ -16,7 +17,7 @@ const validator = createValidator();
 export function validate(): Interceptor {
   return (next) => (req) => {
     if (!req.stream) {
-      trimName(req.method.input, req.message);
+      trimText(req.method.input, req.message);
       check(req.method.input, req.message);
     }
     return next(req);
@@ -41,13 +42,6 @@ function check(schema: DescMessage, message: Message): void {
     }
   }
   throw new Refusal('INVALID_ARGUMENT', { fields });
-}
-
-/** Names are what people type in their own script. */
-function trimName({ field }: DescMessage, message: Message): void {
-  if (field.name?.scalar !== ScalarType.STRING) return;
-  const named = message as Message & { name?: string };
-  if (named.name) named.name = trimMarks(named.name);
 }
 
 interface Rule {

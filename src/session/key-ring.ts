@@ -1,11 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
-import type { MasterKeys } from '../crypto/master-keys.ts';
+import { type MasterKeys, sealedUnder } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
-import { joinInstallation } from '../project/installation.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
 
 export interface Signer {
@@ -81,12 +80,21 @@ export class KeyRing {
   }
 }
 
-/** Checks that this replica fits its database, and creates the first signing keys. One replica at a time. */
-export function prepareInstallation(orm: MikroORM, keys: MasterKeys, now: Date): Promise<void> {
+/**
+ * Checks by `join` that this process fits its database, and creates the signing keys that are missing. One process at a
+ * time. Returns what `join` returns.
+ */
+export function prepareInstallation<T>(
+  orm: MikroORM,
+  keys: MasterKeys,
+  join: (em: EntityManager) => Promise<T>,
+  now: Date,
+): Promise<T> {
   return transact(orm, async (em) => {
     await lockInstallation(em);
-    await joinInstallation(em, keys);
+    const joined = await join(em);
     await ensureSigningKeys(em, keys, now);
+    return joined;
   });
 }
 
@@ -121,6 +129,17 @@ export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string,
   if (!(await em.findOne(SigningKey, { state: 'active' }))) await setState(em, { state: 'standby' }, 'active', now);
   await ensureSigningKeys(em, keys, now);
   return found;
+}
+
+/**
+ * Retires the keys that are encrypted under a master key which is given up: nobody can sign with them. The next start
+ * creates others. Returns how many.
+ */
+export async function retireSealedUnder(em: EntityManager, masterKeyId: string, now: Date): Promise<number> {
+  const signing = await em.find(SigningKey, { state: { $in: ['active', 'standby'] } });
+  const lost = signing.filter(({ privateSealed }) => sealedUnder(Buffer.from(privateSealed)) === masterKeyId);
+  for (const key of lost) key.become('retired', now);
+  return lost.length;
 }
 
 export function listKeys(em: EntityManager): Promise<SigningKey[]> {

@@ -1,15 +1,15 @@
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
+import { lowerAscii, trimAddress } from '../text/email-address.ts';
 
 /**
- * The spelling of an address that is unique and looked up: trimmed, NFC, lower case, with the domain in ASCII.
+ * The spelling of an address that is unique and looked up: trimmed, A to Z in lower case. Addresses are ASCII, so any other
+ * text has a key that no user has.
  *
  * The local part is not changed further: what dots and plus tags mean is up to the mail server.
  */
 export function emailKey(email: string): string {
-  const trimmed = email.trim().normalize('NFC').toLowerCase();
-  const at = trimmed.lastIndexOf('@');
-  return trimmed.slice(0, at + 1) + asciiDomain(trimmed.slice(at + 1));
+  return lowerAscii(trimAddress(email));
 }
 
 /**
@@ -18,13 +18,4 @@ export function emailKey(email: string): string {
  */
 export function explainTakenAddress(error: unknown): never {
   throw faultOf(error) === 'unique' ? new Refusal('EMAIL_ALREADY_REGISTERED', { cause: error }) : error;
-}
-
-function asciiDomain(domain: string): string {
-  if (/^[\x21-\x7e]*$/.test(domain)) return domain;
-  try {
-    return new URL(`http://${domain}`).hostname;
-  } catch {
-    return domain;
-  }
 }

@@ -66,17 +66,29 @@ export function saltAfter(stored: string): Buffer {
   return createHash('sha256').update(stored).digest().subarray(0, 16);
 }
 
-/** Whether a password can be checked against this hash: it is one of ours, not damaged, and its pepper is known. */
-export function isReadable(stored: string, pepper?: Pepper): boolean {
+/** Why no password can be checked against a stored hash. */
+export type HashFault = { readonly kind: 'damaged' } | { readonly kind: 'pepper'; readonly pepper: string };
+
+/** Undefined for a hash of ours that is not damaged, and whose pepper is known. */
+export function hashFaultOf(stored: string, peppers: readonly Pepper[] = []): HashFault | undefined {
   const parsed = parse(stored);
-  return parsed !== undefined && (parsed.pepperId === undefined || parsed.pepperId === pepper?.id);
+  if (!parsed) return { kind: 'damaged' };
+  const { pepperId } = parsed;
+  const isKnown = pepperId === undefined || peppers.some(({ id }) => id === pepperId);
+  return isKnown ? undefined : { kind: 'pepper', pepper: pepperId };
 }
 
 /** Whether the hash was made of this password. False for a hash that cannot be read. */
-export async function verifyWith(derive: Derive, stored: string, password: Buffer, pepper?: Pepper): Promise<boolean> {
+export async function verifyWith(
+  derive: Derive,
+  stored: string,
+  password: Buffer,
+  peppers: readonly Pepper[] = [],
+): Promise<boolean> {
   const parsed = parse(stored);
-  if (!parsed || !isReadable(stored, pepper)) return false;
-  const tag = await derive(password, parsed.salt, parsed.cost, parsed.pepperId === undefined ? undefined : pepper?.key);
+  if (!parsed || hashFaultOf(stored, peppers)) return false;
+  const pepper = peppers.find(({ id }) => id === parsed.pepperId);
+  const tag = await derive(password, parsed.salt, parsed.cost, pepper?.key);
   return parsed.tag.length === tag.length && timingSafeEqual(parsed.tag, tag);
 }
 
@@ -89,6 +101,11 @@ export function isOutdated(stored: string, cost: HashCost, pepper?: Pepper): boo
     parsed.cost.timeCost !== cost.timeCost ||
     parsed.cost.parallelism !== cost.parallelism
   );
+}
+
+/** A pattern of SQL's `like` for the hashes that contain this pepper. */
+export function keyIdPattern(pepperId: string): string {
+  return `$argon2id$%,keyid=${base64(Buffer.from(pepperId))}$%`;
 }
 
 const phc = /^\$argon2id\$v=19\$([a-z0-9=,+/]+)\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{43})$/i;
@@ -107,6 +124,7 @@ function parse(stored: string): Parsed | undefined {
   if (!isBearable(cost)) return undefined;
   const keyId = parameters.get('keyid');
   const pepperId = keyId === undefined ? undefined : Buffer.from(keyId, 'base64').toString();
+  if (pepperId !== undefined && !/^[a-z0-9_-]{1,16}$/.test(pepperId)) return undefined;
   return { cost, pepperId, salt: Buffer.from(salt, 'base64'), tag: Buffer.from(tag, 'base64') };
 }
 

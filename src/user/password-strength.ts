@@ -4,8 +4,7 @@ export type Weakness = 'too_short' | 'common' | 'context';
 let common: Promise<ReadonlySet<string>> | undefined;
 
 /**
- * Why a password must not be chosen. Length is counted in code points; there are no rules of composition
- * (SP 800-63B-4 section 3.1.1.2).
+ * Why a password must not be chosen. There are no rules of composition (SP 800-63B-4 section 3.1.1.2).
  *
  * A password is `common` when the list of the most used passwords has it, in any case and also without the digits and
  * marks around it. It is `context` when hardly any letters are left after removing the words that an attacker tries first:
@@ -19,10 +18,18 @@ export async function weaknessesOf(
   const normal = password.normalize('NFKC');
   common ??= loadCommon();
   const weaknesses: Weakness[] = [];
-  if ([...normal].length < minLength) weaknesses.push('too_short');
+  if (lengthOf(password) < minLength) weaknesses.push('too_short');
   if (isCommon(normal.toLowerCase(), await common)) weaknesses.push('common');
   if (restsOn(normal.toLowerCase(), ['gatehouse', ...context.flatMap(wordsOf)])) weaknesses.push('context');
   return weaknesses;
+}
+
+/**
+ * In code points, of the shorter of the text as typed and its NFKC form. Attack: NFKC makes 18 code points of the one
+ * character U+FDFA, and as typed an accent can be a code point of its own.
+ */
+function lengthOf(password: string): number {
+  return Math.min([...password].length, [...password.normalize('NFKC')].length);
 }
 
 async function loadCommon(): Promise<ReadonlySet<string>> {

@@ -5,9 +5,10 @@ import {
   type Derive,
   fastestDerive,
   type HashCost,
+  type HashFault,
+  hashFaultOf,
   hashWith,
   isOutdated,
-  isReadable,
   type Pepper,
   saltAfter,
   verifyWith,
@@ -18,15 +19,26 @@ export interface PasswordRules {
   /** The least number of code points of a new password. */
   readonly minLength: number;
   readonly cost: HashCost;
-  readonly pepper?: Pepper | undefined;
+  /** The first one is part of new hashes. */
+  readonly peppers: readonly Pepper[];
   /** How many hashes run at a time. */
   readonly hashConcurrency: number;
   /** How many calls may wait for a hash. */
   readonly hashQueue: number;
 }
 
+export type { HashFault } from './password-hash.ts';
+
 /** Wraps each hash while it runs, for example to time or trace it. */
 export type AroundHash = <T>(hash: () => Promise<T>) => Promise<T>;
+
+export interface HashObserver {
+  readonly around: AroundHash;
+  /** Called when a password was to be checked against a stored hash that cannot be read. */
+  readonly onUnreadable: (fault: HashFault) => void;
+}
+
+const unobserved: HashObserver = { around: (hash) => hash(), onUnreadable: () => {} };
 
 /**
  * Makes and checks password hashes, a few at a time.
@@ -39,20 +51,21 @@ export class Passwords {
   readonly #derive: Derive;
   readonly #gate: HashGate;
   readonly #decoy: string;
-  readonly #around: AroundHash;
+  readonly #observer: HashObserver;
 
-  private constructor(rules: PasswordRules, derive: Derive, decoy: string, around: AroundHash) {
+  private constructor(rules: PasswordRules, derive: Derive, decoy: string, observer: HashObserver) {
     this.#rules = rules;
     this.#derive = derive;
     this.#gate = new HashGate(rules.hashConcurrency, rules.hashQueue);
     this.#decoy = decoy;
-    this.#around = around;
+    this.#observer = observer;
   }
 
-  static async open(rules: PasswordRules, around: AroundHash = (hash) => hash()): Promise<Passwords> {
+  static async open(rules: PasswordRules, observer = unobserved): Promise<Passwords> {
     const derive = await fastestDerive();
-    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper: rules.pepper });
-    return new Passwords(rules, derive, decoy, around);
+    const [pepper] = rules.peppers;
+    const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper });
+    return new Passwords(rules, derive, decoy, observer);
   }
 
   /** How many hashes run, how many calls wait, and how many may wait. */
@@ -81,29 +94,50 @@ export class Passwords {
   }
 
   hash(password: string, signal: AbortSignal): Promise<string> {
-    const { cost, pepper } = this.#rules;
+    const { cost, peppers } = this.#rules;
+    const [pepper] = peppers;
     return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper }), signal);
   }
 
   /** Hashes a password at the current cost. It has just matched `stored`, which the new hash replaces. */
   rehash(stored: string, password: string, signal: AbortSignal): Promise<string> {
-    const { cost, pepper } = this.#rules;
+    const { cost, peppers } = this.#rules;
+    const [pepper] = peppers;
     const salt = saltAfter(stored);
     return this.#inTurn(() => hashWith(this.#derive, bytesOf(password), cost, { pepper, salt }), signal);
   }
 
   /**
    * Checks a password. Without a readable stored hash a decoy is checked, so that an unknown address takes as long as a
-   * wrong password: either way exactly one hash is computed at the current cost. A hash of another system has its own cost
-   * until the first sign-in replaces it.
+   * wrong password: either way exactly one hash is computed. Without `decoy` it is one at the current cost. A hash of
+   * another system has its own cost until the first sign-in replaces it.
    */
-  async matches(stored: string | null | undefined, password: string, signal: AbortSignal): Promise<boolean> {
-    const { pepper } = this.#rules;
-    const imported = stored ? readMarked(stored) : undefined;
-    if (imported && 'check' in imported) return this.#inTurn(() => matchesImported(imported.check, password), signal);
-    const against = stored && isReadable(stored, pepper) ? stored : this.#decoy;
-    const matches = await this.#inTurn(() => verifyWith(this.#derive, against, bytesOf(password), pepper), signal);
-    return matches && against === stored;
+  async matches(
+    stored: string | null | undefined,
+    password: string,
+    signal: AbortSignal,
+    decoy = this.#decoy,
+  ): Promise<boolean> {
+    const own = stored ? this.#checkFor(stored) : undefined;
+    const fault = stored && !own ? hashFaultOf(stored, this.#rules.peppers) : undefined;
+    if (fault) this.#observer.onUnreadable(fault);
+    const check = own ?? this.#checkFor(decoy) ?? this.#checkFor(this.#decoy)!;
+    const matches = await this.#inTurn(() => check(password), signal);
+    return matches && own !== undefined;
+  }
+
+  /** Undefined for a hash that cannot be read. */
+  #checkFor(stored: string): ((password: string) => Promise<boolean>) | undefined {
+    const imported = readMarked(stored);
+    if (imported) return 'check' in imported ? (password) => matchesImported(imported.check, password) : undefined;
+    const { peppers } = this.#rules;
+    if (hashFaultOf(stored, peppers)) return undefined;
+    return (password) => verifyWith(this.#derive, stored, bytesOf(password), peppers);
+  }
+
+  /** Whether a password can be checked against a stored hash. */
+  isReadable(stored: string): boolean {
+    return this.#checkFor(stored) !== undefined;
   }
 
   /** The hash of another system as it is stored. Throws HASH_NOT_SUPPORTED with the reason. */
@@ -114,12 +148,12 @@ export class Passwords {
   }
 
   #inTurn<T>(hash: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.#gate.pass(() => this.#around(hash), signal);
+    return this.#gate.pass(() => this.#observer.around(hash), signal);
   }
 
   /** Whether a stored hash should be replaced by one at the current cost. */
   isOutdated(stored: string): boolean {
-    return isOutdated(stored, this.#rules.cost, this.#rules.pepper);
+    return isOutdated(stored, this.#rules.cost, this.#rules.peppers[0]);
   }
 }
 

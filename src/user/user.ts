@@ -5,6 +5,7 @@ import { anyOf, statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
+import { trimAddress } from '../text/email-address.ts';
 import { emailKey, explainTakenAddress } from './email.ts';
 import { userIndexes } from './user-indexes.ts';
 
@@ -83,7 +84,7 @@ export class User extends UserTable.class {
   static register(registration: Registration, now: Date): User {
     const user = User.guest(registration.projectId, now);
     user.isAnonymous = false;
-    user.email = registration.email.trim();
+    user.email = trimAddress(registration.email);
     user.emailKey = emailKey(registration.email);
     user.emailVerifiedAt = registration.emailVerified ? now : null;
     user.name = registration.name;
@@ -98,13 +99,11 @@ export class User extends UserTable.class {
    * Gives the user another address, which is not verified yet. From then on the user is established: no registration that
    * the owner of the address could reject.
    */
-  moveTo(email: string, key: string, now: Date): void {
-    if (key !== this.emailKey) {
-      this.emailVerifiedAt = null;
-      this.establishedAt = now;
-    }
-    this.email = email;
-    this.emailKey = key;
+  moveTo(email: string, now: Date): void {
+    this.emailVerifiedAt = null;
+    this.establishedAt = now;
+    this.email = trimAddress(email);
+    this.emailKey = emailKey(email);
     this.pendingEmail = null;
   }
 

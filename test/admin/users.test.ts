@@ -95,7 +95,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(await subjects(ada.email)).toEqual(before);
     expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: true });
     await move('lovelace@example.org');
-    expect(await subjects(ada.email.toUpperCase())).toEqual(['Your e-mail address was changed']);
+    expect(await subjects(ada.email)).toEqual([...before, 'Your e-mail address was changed']);
     expect(await subjects('lovelace@example.org')).toEqual([]);
     await move(ada.email);
     expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: false });

@@ -29,7 +29,7 @@ test('without settings the service is for development, on loopback', () => {
     serviceKeys: [],
     accessTokenLifetime: 3600,
     refreshReuseInterval: 10,
-    passwords: { minLength: 8, pepper: undefined, cost: { memoryCost: 19_456, timeCost: 2, parallelism: 1 } },
+    passwords: { minLength: 8, peppers: [], cost: { memoryCost: 19_456, timeCost: 2, parallelism: 1 } },
     signUp: true,
     autoConfirmEmail: false,
     limits: {},

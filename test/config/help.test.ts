@@ -19,7 +19,7 @@ test('every example is accepted, after the shell has expanded it', () => {
 
 test('the help names every setting, in at most 100 columns', () => {
   const help = helpText();
-  expect(help).toMatch(/^Usage: gatehouse \[serve\|migrate\|keys\|admin\|audit\|import\] \[--help\]\n/);
+  expect(help).toMatch(/^Usage: gatehouse \[serve\|migrate\|keys\|installation\|admin\|audit\|import\] \[--help\]\n/);
   expect(help.split('\n').filter((line) => line.length > 100)).toEqual([]);
   for (const { name, description } of describeSettings()) {
     expect(help).toContain(`\n  ${name}`);

@@ -145,7 +145,7 @@ describe('secrets', () => {
   test('a master key cannot be the pepper, because one secret has one purpose', () => {
     const master = key('first');
     expect(faulty({ MASTER_KEYS: master, PASSWORD_PEPPER: master.replace('first', 'p') })).toEqual(['PASSWORD_PEPPER']);
-    expect(read({ MASTER_KEYS: master, PASSWORD_PEPPER: key('p') }).passwords.pepper?.id).toBe('p');
+    expect(read({ MASTER_KEYS: master, PASSWORD_PEPPER: key('p') }).passwords.peppers[0]?.id).toBe('p');
     expect(faulty({ PASSWORD_PEPPER: weakKey('changeme'.repeat(4)) })).toEqual(['PASSWORD_PEPPER']);
   });
 

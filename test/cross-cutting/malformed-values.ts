@@ -233,5 +233,7 @@ const trimmed = ['\u061c', '\u200e', '\u200f'];
 
 function refusedIn({ name }: DescField): string[] {
   if (name === 'name') return [...controls, ...unseen.filter((each) => !trimmed.includes(each))];
+  // Their white space is trimmed at the ends, where the bad characters are put.
+  if (name.startsWith('email')) return [...controls, ...unseen].filter((each) => each.trim() !== '');
   return name.includes('password') ? controls : [...controls, ...unseen];
 }

@@ -11,6 +11,8 @@ const reasons = {
   acting: 'revokes the sessions in which an operator acts as other users',
   queue: 'works through the mails of all users, each with the value of its own user',
   sweep: 'deletes expired rows of all users',
+  sample: 'counts a sample of the users of a project',
+  command: 'counts the users of an installation for a command',
   membership: 'reads the membership of the user whom the same statement names',
 } as const;
 
@@ -45,6 +47,8 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_one_time_tokens: ['one_time_tokens', 'sweep'],
   sweep_usage_counters: ['usage_counters', 'sweep'],
   sweep_users: ['sessions users', 'sweep'],
+  users_with_pepper: ['users', 'command'],
+  hash_shares_look: ['users', 'sample'],
   session_refreshed: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],
   session_rotate: ['memberships', 'membership'],

@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
+import { createDatabase } from '../support/database.ts';
 import { asService } from '../support/people.ts';
 import { start } from '../support/start.ts';
 
@@ -44,4 +45,12 @@ test('1,000 sign-ins of 100 users over two replicas make at most five MultiXacts
   };
   await Promise.all(Array.from({ length: 24 }, (_, lane) => signInSteadily(lane)));
   expect((await countMultiXacts()) - before).toBeLessThanOrEqual(5);
+});
+
+test('only users and accounts have foreign keys to projects', async () => {
+  const { query } = await createDatabase();
+  const keys = await query<{ from: string }>(
+    `select conrelid::regclass::text as "from" from pg_constraint where confrelid = 'projects'::regclass order by 1`,
+  );
+  expect(keys.map((each) => each.from)).toEqual(['accounts', 'users']);
 });

@@ -157,11 +157,11 @@ test('a replica with other master keys does not start, and the error says what t
   const { database } = await start();
   const foreign = startReplica(database, { MASTER_KEYS: `test:${keyMadeOf('another')}` });
   await expect(foreign).rejects.toThrow(
-    "master key 'test' is not the key of that id that this database was sealed with; set the right MASTER_KEYS",
+    "the key 'test' of MASTER_KEYS is not the key of that id that this database was written with; set the right key",
   );
   const forgetful = startReplica(database, { MASTER_KEYS: `next:${keyMadeOf('next')}` });
   await expect(forgetful).rejects.toThrow(
-    'none of the MASTER_KEYS is known to this database (it knows: test); keep the old key in the list, after the new one',
+    "MASTER_KEYS lacks the key 'test' that this database was written with; add it, after the active key, or give it up",
   );
   await startReplica(database);
 });

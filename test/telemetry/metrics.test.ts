@@ -69,6 +69,7 @@ test('sign-ins are counted by their true outcome', async () => {
     success: 2,
     wrong_password: 1,
     unknown_email: 1,
+    unreadable_hash: 0,
     no_password: 0,
     changed_meanwhile: 0,
     banned: 1,

@@ -6,9 +6,9 @@ import {
   deriveWithArgon2,
   fastestDerive,
   type HashCost,
+  hashFaultOf,
   hashWith,
   isOutdated,
-  isReadable,
   verifyWith,
 } from '../../src/user/password-hash.ts';
 
@@ -53,12 +53,15 @@ describe.each(Object.entries(derives))('a hash by %s', (_, derive) => {
   });
 
   test('with a pepper needs that pepper, and without one needs none', async () => {
+    const other = { ...pepper, id: 'attic' };
     const peppered = await hashWith(derive, password, cheap, { pepper });
-    expect(await verifyWith(derive, peppered, password, pepper)).toBe(true);
+    expect(await verifyWith(derive, peppered, password, [other, pepper])).toBe(true);
     expect(await verifyWith(derive, peppered, password)).toBe(false);
-    expect(await verifyWith(derive, peppered, password, { ...pepper, id: 'attic' })).toBe(false);
-    expect(await verifyWith(derive, peppered, password, { ...pepper, key: Buffer.alloc(32, 8) })).toBe(false);
-    expect(await verifyWith(derive, await hashWith(derive, password, cheap), password, pepper)).toBe(true);
+    expect(await verifyWith(derive, peppered, password, [other])).toBe(false);
+    expect(await verifyWith(derive, peppered, password, [{ ...pepper, key: Buffer.alloc(32, 8) }])).toBe(false);
+    expect(await verifyWith(derive, await hashWith(derive, password, cheap), password, [pepper])).toBe(true);
+    expect(hashFaultOf(peppered, [pepper])).toBeUndefined();
+    expect(hashFaultOf(peppered, [other])).toEqual({ kind: 'pepper', pepper: 'cellar' });
   });
 });
 
@@ -82,7 +85,7 @@ test.each([
 ])('%s is not a hash: no password matches it, nothing is computed, and it is outdated', async (_, stored) => {
   const derive = () => Promise.reject(new Error('must not be computed'));
   expect(await verifyWith(derive, stored, password)).toBe(false);
-  expect(isReadable(stored)).toBe(false);
+  expect(hashFaultOf(stored)).toEqual({ kind: 'damaged' });
   expect(isOutdated(stored, cheap)).toBe(true);
 });
 
@@ -100,7 +103,7 @@ test('a hash is outdated when the cost or the pepper has changed', async () => {
 });
 
 describe('passwords', () => {
-  const open = () => Passwords.open({ minLength: 8, cost: cheap, hashConcurrency: 1, hashQueue: 10 });
+  const open = () => Passwords.open({ minLength: 8, cost: cheap, peppers: [], hashConcurrency: 1, hashQueue: 10 });
 
   test('match in any Unicode form, and not with any other difference', async () => {
     const passwords = await open();

@@ -7,6 +7,9 @@ test.each([
   ['1234567', ['too_short', 'common']],
   ['🙈🙉🙊🐵🐒🦍🦧', ['too_short']],
   ['e\u0301'.repeat(7), ['too_short']],
+  ['\ufdfa', ['too_short']],
+  ['\ufdfa'.repeat(7), ['too_short']],
+  ['\u33c2\u3371\u337b', ['too_short']],
   ['password', ['common']],
   ['PassWord', ['common']],
   ['password2024!', ['common']],
@@ -23,6 +26,7 @@ test.each([
   '🙈🙉🙊🐵🐒🦍🦧🐶',
   'a difference engine',
   'aaaaaaaaaaaaaaab',
+  '\ufdfa\u33c2\u3371\u337bxyzé',
   'lovelace counts on engines',
   'x'.repeat(256),
 ])('%s is not weak', async (chosen) => {

@@ -613,7 +613,8 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
   name?: string | undefined;
 
   /**
-   * Optional. The new email address, at most 254 characters. It is not verified unless `email_verified` is set too. The
+   * Optional. The new email address, at most 254 characters. The current one, in upper or lower case, changes nothing. A
+   * new one is not verified unless `email_verified` is set too. The
    * old address is notified, and all links sent to the user are void. The first sign-in through the new mailbox removes
    * what SignInWithMagicLink removes, unless the address is verified before.
    *
@@ -1180,7 +1181,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
-   * `settings.update`, `key.rotate` and `key.revoke`.
+   * `settings.update`, `key.rotate`, `key.revoke` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */

@@ -28,7 +28,7 @@ export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
  */
 export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
   /**
-   * Required. The email address, at most 254 characters. Compared without regard to case and surrounding white space.
+   * Required. The email address, at most 254 characters.
    *
    * @generated from field: string email = 1;
    */
@@ -36,7 +36,7 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
 
   /**
    * Required. The password, at least `GetSettingsResponse.password_min_length` code points and at most 1024 bytes.
-   * Normalised to NFKC before it is hashed.
+   * Normalised to NFKC before it is hashed, and long enough only if both forms are.
    *
    * @generated from field: string password = 2;
    */
@@ -1135,6 +1135,10 @@ export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
 /**
  * AuthService registers users, signs them in, and manages their password, profile and email address.
  *
+ * In every request, white space around an email address is ignored, and so is the case of the letters A to Z when
+ * addresses are compared. An address is one as the HTML standard defines it, in ASCII; that of a domain in another
+ * script is its `xn--` form.
+ *
  * @generated from service gatehouse.v1.AuthService
  */
 export const AuthService: GenService<{
@@ -1236,8 +1240,8 @@ export const AuthService: GenService<{
    * Updates the caller's profile. Fields that are absent from the request stay unchanged.
    *
    * A new email address requires `current_password` and is pending, as `User.pending_email`, until the link in the mail
-   * to that address is confirmed with ConfirmEmailChange. The old address is notified. Sending the current address
-   * cancels a pending change. Failed attempts at the password are counted together with those of ChangePassword.
+   * to that address is confirmed with ConfirmEmailChange. The old address is notified. Sending the current address, in
+   * upper or lower case, changes nothing and cancels a pending change. Failed attempts at the password are counted together with those of ChangePassword.
    *
    * Depending on configuration: with HIDE_REGISTRATION an email address of another user stays pending, without an
    * error.

@@ -3,6 +3,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { uuidv7 } from '../../database/uuid.ts';
 import { cancelMails } from '../../mail/mail.ts';
 import { projectColumn } from '../../project/project.ts';
+import { trimAddress } from '../../text/email-address.ts';
 import { emailKey } from '../../user/email.ts';
 import { User } from '../../user/user.ts';
 import { Account } from '../account.ts';
@@ -66,7 +67,7 @@ const lifetimeMs = 7 * 86_400_000;
 export class AccountInvite extends AccountInviteTable.class {
   static draft(draft: InviteDraft, now: Date): { invite: AccountInvite; code: string } {
     const code = `ghi_${randomBytes(24).toString('base64url')}`;
-    const email = draft.email.trim();
+    const email = trimAddress(draft.email);
     const invite = Object.assign(new AccountInvite(), draft, {
       id: uuidv7(now),
       codeHash: hashCode(code),

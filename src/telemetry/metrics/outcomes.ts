@@ -13,6 +13,7 @@ const { refresh } = SessionService.method;
 const signInOutcomes: Readonly<Record<string, string>> = {
   unknown_email: 'unknown_email',
   wrong_password: 'wrong_password',
+  unreadable_hash: 'unreadable_hash',
   no_password: 'no_password',
   changed_meanwhile: 'changed_meanwhile',
   banned: 'banned',

@@ -28,6 +28,7 @@ const dayMs = 86_400_000;
 export class ResourceMetrics {
   readonly hashes = new Timings();
   readonly poolWaits = new Timings();
+  readonly #unreadableHashes = { damaged: 0, pepper: 0 };
 
   /** Also counts a hash that fails. */
   readonly timeHash = async <T>(hash: () => Promise<T>): Promise<T> => {
@@ -38,6 +39,10 @@ export class ResourceMetrics {
       this.hashes.observe((performance.now() - startedAt) / 1000);
     }
   };
+
+  countUnreadable(reason: 'damaged' | 'pepper'): void {
+    this.#unreadableHashes[reason]++;
+  }
 
   expose(to: Exposition, resources: Resources, now: () => Date): void {
     const { isReady, signingKeys } = resources;
@@ -60,6 +65,11 @@ export class ResourceMetrics {
       () => hashing().limit,
     );
     to.histogram('gatehouse_hash_duration_seconds', 'Duration of hashes, without the wait.', () => [[{}, this.hashes]]);
+    to.counter(
+      'gatehouse_unreadable_hashes_total',
+      'Passwords that could not be checked, because the stored hash is damaged or its pepper is not configured.',
+      () => Object.entries(this.#unreadableHashes).map(([reason, count]) => [{ reason }, count]),
+    );
   }
 
   #exposeDatabase(to: Exposition, { pool, retries, clockError }: Resources): void {
