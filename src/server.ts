@@ -13,6 +13,7 @@ import { MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
 import { Autocommit } from './database/autocommit.ts';
 import { type Clock, openClock } from './database/clock.ts';
+import { DatabaseHealth } from './database/health.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
@@ -28,7 +29,7 @@ import { landingPages } from './http/pages/landing.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
-import { runInBackground } from './jobs/scheduler.ts';
+import { type Job, runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { beat } from './project/heartbeat.ts';
 import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
@@ -56,8 +57,9 @@ export async function startServer(deps: ServerDeps) {
   const { app, ring, metrics, observe, now, adjust, certificates, post, trail } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
-  observe(health);
-  const isReady = () => health.isServing;
+  const database = new DatabaseHealth(orm);
+  observe(health, database);
+  const readiness = () => health.readiness;
   const stopping = new AbortController();
   const { refusesUnknownFields, host } = config;
   const transport = {
@@ -72,15 +74,15 @@ export async function startServer(deps: ServerDeps) {
   const pages = openPages(config, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
-  const http = createHttpServer({ gateway, pages, cors, version, isReady, jwks, certificates });
-  const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
+  const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks, certificates });
+  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
   const jobs = runInBackground(
     [
-      { name: 'health', every: 1000, run: async () => health.set(await canServe(orm)) },
+      { name: 'health', every: 1000, run: async () => health.set(await database.readiness()) },
       { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
-      ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
+      ...(config.heartbeat ? [heartbeat(orm, database)] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
@@ -95,7 +97,7 @@ export async function startServer(deps: ServerDeps) {
   const httpPort = await listenHttp(http, host, config.httpPort);
   answerHttp1(grpc, httpPort);
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
-  health.set(true);
+  health.set('ready');
   const close = () => {
     post.close();
     return jobs.stop().then(() => orm.close(true));
@@ -127,8 +129,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const { outbox } = post;
   const app = createApp({ config, orm, now, elapsed, keys, ring, passwords, outbox, log, tracer, countCalls });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
-  const observe = (health: HealthState) =>
-    observation.watch({ health, passwords, ring, certificates, trail, clockError });
+  const observe = (health: HealthState, database: DatabaseHealth) =>
+    observation.watch({ health, database, passwords, ring, certificates, trail, clockError });
   return { app, ring, metrics, observe, now, adjust, certificates, post, trail };
 }
 
@@ -192,13 +194,8 @@ async function drain(draining: Draining): Promise<void> {
   await Promise.race([close(), sleep(2000)]);
 }
 
-async function canServe(orm: MikroORM): Promise<boolean> {
-  const options = { signal: AbortSignal.timeout(1000), inflightQueryAbortStrategy: 'cancel query' as const };
-  const alive = orm.em.fork(options).execute('select 1');
-  return alive.then(
-    () => true,
-    () => false,
-  );
+function heartbeat(orm: MikroORM, database: DatabaseHealth): Job {
+  return { name: 'heartbeat', every: 1000, run: () => database.beat(() => beat(new Autocommit(orm))) };
 }
 
 /** The longest life of the session of a guest, in days. */

@@ -37,7 +37,7 @@ export function serveForPrimary(server: RunningServer, stopTraces: () => Promise
       () => process.exit(1),
     );
   });
-  health.onChange((isServing) => send({ kind: 'health', isServing }));
+  health.onChange((readiness) => send({ kind: 'health', readiness }));
   send({ kind: 'ready', grpcPort, httpPort });
 }
 
