@@ -194,7 +194,7 @@ const record = statement<Recorded, RecordValues>(
        and (select seconds from wait) is null
      returning u.id, u.project_id
    ), cleared as (
-     delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
+     delete from durable_rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
    ), opened as (
      ${insertRow(Session, ':session', 'signed_in')}
    ), noted as (

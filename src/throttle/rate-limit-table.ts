@@ -3,24 +3,37 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Project } from '../project/project.ts';
 
+const columns = {
+  projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
+  key: p.string().length(200).primary(),
+  windowEndsAt: p.datetime(3),
+  hits: p.integer(),
+};
+
 const RateLimitTable = defineEntity({
   name: 'RateLimit',
   tableName: 'rate_limits',
-  properties: {
-    projectId: () => p.manyToOne(Project).mapToPk().fieldName('project_id').primary(),
-    key: p.string().length(200).primary(),
-    windowEndsAt: p.datetime(3),
-    hits: p.integer(),
-  },
+  properties: columns,
   indexes: [{ name: 'rate_limits_expiry', properties: ['windowEndsAt'] }],
 });
 
-/** A counter of what its key names, in the current window: calls, failed attempts or mails. Shared by all replicas. */
+/** A counter of what its key names, in a window of one minute. Shared by all replicas, and lost when PostgreSQL crashes. */
 export class RateLimit extends RateLimitTable.class {}
 RateLimitTable.setClass(RateLimit);
 
+const DurableRateLimitTable = defineEntity({
+  name: 'DurableRateLimit',
+  tableName: 'durable_rate_limits',
+  properties: columns,
+  indexes: [{ name: 'durable_rate_limits_expiry', properties: ['windowEndsAt'] }],
+});
+
+/** The same for longer windows: failed attempts and mails. It survives a crash and a failover. */
+export class DurableRateLimit extends DurableRateLimitTable.class {}
+DurableRateLimitTable.setClass(DurableRateLimit);
+
 /**
- * SQL: the end of an insert into `rate_limits as r` that counts. Hits are added to the key's window while it lasts; after
+ * SQL: the end of an insert into either table, as `r`, that counts. Hits are added to the key's window while it lasts; after
  * its end the inserted row begins a new one. A fixed window has the end that its first hit gave it. A sliding window ends
  * later with every hit.
  */

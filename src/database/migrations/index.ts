@@ -19,6 +19,7 @@ import { Migration20261129060000_first_proof } from './Migration20261129060000_f
 import { Migration20261129070100_listed_users } from './Migration20261129070100_listed_users.ts';
 import { Migration20261129090000_sweeps } from './Migration20261129090000_sweeps.ts';
 import { Migration20261130090100_order_of_billing_events } from './Migration20261130090100_order_of_billing_events.ts';
+import { Migration20261130090200_durable_rate_limits } from './Migration20261130090200_durable_rate_limits.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -43,4 +44,5 @@ export const migrations = [
   { name: 'Migration20261129070100_listed_users', class: Migration20261129070100_listed_users },
   { name: 'Migration20261129090000_sweeps', class: Migration20261129090000_sweeps },
   { name: 'Migration20261130090100_order_of_billing_events', class: Migration20261130090100_order_of_billing_events },
+  { name: 'Migration20261130090200_durable_rate_limits', class: Migration20261130090200_durable_rate_limits },
 ];
