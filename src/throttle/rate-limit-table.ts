@@ -68,6 +68,26 @@ const count = statement<Window, Hits & { now: Date }>(
    returning hits, extract(epoch from window_ends_at - :now)::float8 as remaining`,
 );
 
+/** SQL: the seconds until the counter `key` of a minute has room below `limit`, null when it has. Of `:projectId` at `:now`. */
+export const secondsUntilMinute = (key: string, limit: string) =>
+  `(select extract(epoch from r.window_ends_at - :now)::float8 from rate_limits r
+     where r.project_id = :projectId and r.key = ${key} and r.hits >= ${limit} and r.window_ends_at > :now)`;
+
+const readWait = statement<{ wait: number | null }, { projectId: string; key: string; limit: number; now: Date }>(
+  'rate_limit_wait',
+  `select ${secondsUntilMinute(':key', ':limit')} as wait`,
+);
+
+/** The seconds until the counter of a key has room below the limit, 0 when it has. */
+export async function waitFor(
+  autocommit: Autocommit,
+  values: { projectId: string; key: string; limit: number },
+  now: Date,
+): Promise<number> {
+  const [row] = await readWait(autocommit, { ...values, now });
+  return row!.wait ?? 0;
+}
+
 /** Adds hits to the current window of one minute of a key. The first hit begins the window. */
 export async function countHits(autocommit: Autocommit, hits: Hits, now: Date): Promise<Window> {
   const [window] = await count(autocommit, { ...hits, now });

@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
 });
 
 test('sign-ins are counted by their true outcome', async () => {
-  const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=6' } });
+  const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=6,AuthService.SignIn:success=2' } });
   const { auth, admin } = service.clients('json');
   const { user } = await service.welcome(ada);
   await refusalOf(auth.signIn({ ...ada, password: 'wrong' }));
