@@ -29,7 +29,7 @@ import { describeBug, errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
 import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
-import { rateLimit } from './rpc/rate-limit.ts';
+import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
@@ -45,10 +45,11 @@ import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
-import { ConfiguredLimits } from './throttle/configured-limits.ts';
+import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
 import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
 import { PasswordChecks } from './throttle/password-checks.ts';
+import { SignInBudget } from './throttle/sign-in-budget.ts';
 import type { DecoyHashes } from './user/decoy-hashes.ts';
 import type { Passwords } from './user/password.ts';
 
@@ -114,15 +115,22 @@ export function createApp(deps: Deps): App {
   };
 }
 
-/** The limits of failed attempts at passwords and codes. */
+/** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
   const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
   const { consecutive } = limits.failuresOf(signIn);
+  const signInBudget = (method: DescMethod) =>
+    new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
+      failures: limits.perAddress(method),
+      successes: limits.successes(method),
+    });
   return {
     passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
     ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
     wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
     passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
+    passwordSignIns: signInBudget(signIn),
+    mailSignIns: signInBudget(signInWithMagicLink),
   };
 }
 
@@ -185,10 +193,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug')),
     deadline(),
     admission(config.maxInFlight),
-    rateLimit(
-      (key, perMinute) => budgets.take(key, perMinute),
-      (key, byContract) => limits.limitOf(key, byContract),
-    ),
+    rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),
     authenticate({
       readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),

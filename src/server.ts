@@ -13,6 +13,7 @@ import { keyChecksOf, MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
 import { Autocommit } from './database/autocommit.ts';
 import { type Clock, openClock } from './database/clock.ts';
+import { DatabaseHealth } from './database/health.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
@@ -29,7 +30,7 @@ import { landingPages } from './http/pages/landing.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
-import { runInBackground } from './jobs/scheduler.ts';
+import { type Job, runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { beat } from './project/heartbeat.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
@@ -63,8 +64,9 @@ export async function startServer(deps: ServerDeps) {
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
-  observe(health, connections);
-  const isReady = () => health.isServing;
+  const database = new DatabaseHealth(orm);
+  observe(health, connections, database);
+  const readiness = () => health.readiness;
   const stopping = new AbortController();
   const { refusesUnknownFields, host } = config;
   const transport = {
@@ -78,15 +80,15 @@ export async function startServer(deps: ServerDeps) {
   const pages = openPages(config, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
-  const http = createHttpServer({ gateway, pages, cors, version, isReady, jwks: () => ring.jwks(), certificates });
-  const admin = createAdminServer({ scrape: () => metrics.scrape(), isReady, inbox: post.inbox });
+  const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
+  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
   const jobs = runInBackground(
     [
-      { name: 'health', every: 1000, run: async () => health.set(await canServe(orm)) },
+      { name: 'health', every: 1000, run: async () => health.set(await database.readiness()) },
       { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
       { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
       { name: 'clock', every: 60_000, run: adjust },
-      ...(config.heartbeat ? [{ name: 'heartbeat', every: 1000, run: () => beat(new Autocommit(orm)) }] : []),
+      ...(config.heartbeat ? [heartbeat(orm, database)] : []),
       ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
@@ -97,7 +99,7 @@ export async function startServer(deps: ServerDeps) {
     (names) => metrics.countJobs(names),
   );
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });
-  health.set(true);
+  health.set('ready');
   const grpcAddress = authority(host, grpcPort);
   const close = () => {
     post.close();
@@ -178,8 +180,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
     countCalls,
   });
   const trail = new AuditTrail(orm, keys, config.auditRetention);
-  const observe = (health: HealthState, connections: ConnectionGate) =>
-    observation.watch({ health, connections, passwords, ring, certificates, trail, clockError });
+  const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
+    observation.watch({ health, connections, database, passwords, ring, certificates, trail, clockError });
   return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
 }
 
@@ -257,13 +259,8 @@ async function drain(draining: Draining): Promise<void> {
   await Promise.race([close(), sleep(2000)]);
 }
 
-async function canServe(orm: MikroORM): Promise<boolean> {
-  const options = { signal: AbortSignal.timeout(1000), inflightQueryAbortStrategy: 'cancel query' as const };
-  const alive = orm.em.fork(options).execute('select 1');
-  return alive.then(
-    () => true,
-    () => false,
-  );
+function heartbeat(orm: MikroORM, database: DatabaseHealth): Job {
+  return { name: 'heartbeat', every: 1000, run: () => database.beat(() => beat(new Autocommit(orm))) };
 }
 
 /** The longest life of the session of a guest, in days. */

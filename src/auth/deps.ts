@@ -7,6 +7,7 @@ import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { PasswordChecks } from '../throttle/password-checks.ts';
+import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import type { DecoyHashes } from '../user/decoy-hashes.ts';
 import type { Passwords } from '../user/password.ts';
 import type { UserMail } from './user-mail.ts';
@@ -32,6 +33,9 @@ export interface AuthDeps {
   readonly ownPasswordFailures: FailedAttempts;
   /** How often a signed-in user's own password is checked. */
   readonly passwordChecks: PasswordChecks;
+  /** Sign-ins by password, and by link or code. */
+  readonly passwordSignIns: SignInBudget;
+  readonly mailSignIns: SignInBudget;
   readonly registration: RegistrationSettings;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;

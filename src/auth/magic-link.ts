@@ -4,9 +4,11 @@ import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
+import { readOneTimeValue } from '../one-time/secret.ts';
 import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
+import { emailKey } from '../user/email.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -19,7 +21,30 @@ import { recipientOf } from './user-mail.ts';
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, userMail, wrongCodes, usage } = deps;
+  const { now, opener, userMail, wrongCodes, usage, mailSignIns } = deps;
+  const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind }, context) => {
+    const projectId = projectOf(context);
+    const value = code ? await redeemCode(deps, code, context) : { raw };
+    const at = now();
+    const { user, opened, summary } = await change(context, async (em) => {
+      const used = await consume(em, 'magic_link', { projectId, ...value }, at);
+      if (!used) throw refused();
+      await wrongCodes.clear(em, projectId, used.target);
+      const user = await lockUser(em, projectId, used.user_id);
+      if (user.emailKey !== used.target) throw refused();
+      await firstProof(em, deps, { user }, context, at);
+      user.lastSignInAt = at;
+      const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
+      const opened = opener.draft(opening, at);
+      await opener.makeRoom(em, context, opened.session, at);
+      const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
+      await openAndNotify(em, opened.session, mail);
+      audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
+      return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
+    });
+    const placed = { ...opened, account: summary.account };
+    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+  };
   return {
     async requestMagicLink({ email, clientNonce }, context) {
       const action = 'auth.magic_link.request';
@@ -27,29 +52,11 @@ export function magicLink(deps: AuthDeps): Methods {
       return {};
     },
 
-    async signInWithMagicLink({ token: raw, code, kind }, context) {
-      if (!raw && !code) throw new Refusal('TOKEN_REQUIRED');
-      const projectId = projectOf(context);
-      const value = code ? await redeemCode(deps, code, context) : { raw };
-      const at = now();
-      const { user, opened, summary } = await change(context, async (em) => {
-        const used = await consume(em, 'magic_link', { projectId, ...value }, at);
-        if (!used) throw refused();
-        await wrongCodes.clear(em, projectId, used.target);
-        const user = await lockUser(em, projectId, used.user_id);
-        if (user.emailKey !== used.target) throw refused();
-        await firstProof(em, deps, { user }, context, at);
-        user.lastSignInAt = at;
-        const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
-        const opened = opener.draft(opening, at);
-        await opener.makeRoom(em, context, opened.session, at);
-        const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
-        await openAndNotify(em, opened.session, mail);
-        audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
-        return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
-      });
-      const placed = { ...opened, account: summary.account };
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+    async signInWithMagicLink(request, context) {
+      const { token, code } = request;
+      if (!token && !code) throw new Refusal('TOKEN_REQUIRED');
+      const named = code ? emailKey(code.email) : readOneTimeValue(projectOf(context), 'magic_link', token)?.userId;
+      return mailSignIns.run(origin(context).address, named ?? '', async () => open(request, context));
     },
   };
 }

@@ -30,7 +30,7 @@ const setPassword = statement<{ id: string }, ResetValues>(
      update users set password_hash = :newHash, must_change_password = false, pending_email = null, updated_at = :now
      where id = :userId and email_key = :emailKey and deleted_at is null returning id, project_id
    ), cleared as (
-     delete from rate_limits r using reset where r.project_id = reset.project_id and r.key = any(:clearedKeys::text[])
+     delete from durable_rate_limits r using reset where r.project_id = reset.project_id and r.key = any(:clearedKeys::text[])
    )
    select id from reset`,
 );

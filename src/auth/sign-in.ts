@@ -14,6 +14,8 @@ import { kindOfClient } from '../session/message.ts';
 import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
 import { heldSessions, newestHeld } from '../session/session-limit.ts';
 import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
+import { secondsUntilMinute } from '../throttle/rate-limit-table.ts';
+import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import { emailKey } from '../user/email.ts';
 import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
@@ -24,30 +26,33 @@ import { recipientOf } from './user-mail.ts';
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signIn'>;
 
 export function signIn(deps: AuthDeps): Methods {
-  const { now, passwords, opener, userMail, usage } = deps;
+  const { now, passwords, opener, userMail, usage, passwordSignIns } = deps;
+  const open: Methods['signIn'] = async ({ email, password, kind }, context) => {
+    const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
+    const isOutdated = passwords.isOutdated(checkedHash);
+    const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
+    const at = now();
+    const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
+    const opened = opener.draft(opening, at);
+    const { session } = opened;
+    // Before the transaction, since it parses the user agent and encrypts the mail.
+    const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
+    const summary = await change(context, async (em) => {
+      const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
+      const event = auditRow(context, draft, at);
+      const failures = passwordSignIns.failuresAt(origin(context).address);
+      const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
+      const { sessions, summary } = await recordSignIn(em, signIn, at);
+      if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
+      return summary;
+    });
+    user.lastSignInAt = at;
+    const placed = { ...opened, account: summary?.account ?? null };
+    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+  };
   return {
-    async signIn({ email, password, kind }, context) {
-      const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
-      const isOutdated = passwords.isOutdated(checkedHash);
-      const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
-      const at = now();
-      const opening = { user, kind: kindOfClient(kind), method: 'password', origin: origin(context) };
-      const opened = opener.draft(opening, at);
-      const { session } = opened;
-      // Before the transaction, since it parses the user agent and encrypts the mail.
-      const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
-      const summary = await change(context, async (em) => {
-        const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
-        const event = auditRow(context, draft, at);
-        const signIn = { user, checkedHash, newHash, counted, session, event, mail };
-        const { sessions, summary } = await recordSignIn(em, signIn, at);
-        if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
-        return summary;
-      });
-      user.lastSignInAt = at;
-      const placed = { ...opened, account: summary?.account ?? null };
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
-    },
+    signIn: (request, context) =>
+      passwordSignIns.run(origin(context).address, emailKey(request.email), async () => open(request, context)),
   };
 }
 
@@ -180,6 +185,9 @@ interface RecordValues {
   readonly newHash: string | null;
   readonly counterKeys: readonly string[];
   readonly counterLimits: readonly number[];
+  /** Of the failures from the client's address. Null without a limit. */
+  readonly addressKey: string | null;
+  readonly addressLimit: number | null;
   readonly clearedKeys: readonly string[];
   /** Rows as JSON. */
   readonly session: string;
@@ -191,14 +199,16 @@ interface RecordValues {
 // Everything that a sign-in writes and returns, in one statement.
 const record = statement<Recorded, RecordValues>(
   'user_sign_in',
-  `with wait as (select ${secondsUntilRoom(':counterKeys::text[]', ':counterLimits::int[]')} as seconds),
+  `with wait as (
+     select greatest(${secondsUntilRoom(':counterKeys::text[]', ':counterLimits::int[]')},
+       ${secondsUntilMinute(':addressKey::text', ':addressLimit::int')}) as seconds),
    signed_in as (
      update users u set last_sign_in_at = :now, password_hash = coalesce(:newHash, u.password_hash)
      where u.id = :userId and ${mayActAt('u')} and u.password_hash in (:checkedHash, :newHash)
        and (select seconds from wait) is null
      returning u.id, u.project_id
    ), cleared as (
-     delete from rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
+     delete from durable_rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
    ), opened as (
      ${insertRow(Session, ':session', 'signed_in')}
    ), noted as (
@@ -211,6 +221,7 @@ const record = statement<Recorded, RecordValues>(
 );
 
 interface SignIn extends Omit<Checked, 'isKnownNetwork'> {
+  readonly failures: ReturnType<SignInBudget['failuresAt']>;
   /** Replaces the stored hash when that is outdated. */
   readonly newHash: string | null;
   readonly session: Session;
@@ -229,7 +240,7 @@ const uncountedSessions = 50;
  * password has stored the same hash. Locks the user's row until the transaction ends.
  */
 async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
-  const { user, checkedHash, newHash, counted, session, event, mail } = signIn;
+  const { user, checkedHash, newHash, counted, failures, session, event, mail } = signIn;
   const { keys: counterKeys, limits: counterLimits } = columnsOf(counted.counters);
   const [row] = await record(em, {
     userId: user.id,
@@ -238,6 +249,8 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
     newHash,
     counterKeys,
     counterLimits,
+    addressKey: failures?.key ?? null,
+    addressLimit: failures?.limit ?? null,
     clearedKeys: counted.clearedKeys,
     session: rowOf(session),
     event,

@@ -4,15 +4,18 @@ import { cancelQuery, connectionOptions } from './cancel-query.ts';
 import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
 import type { ReadPipeline } from './read-pipeline.ts';
 import { type Confirming, faultOf } from './sqlstate.ts';
+import { WriteFailures } from './write-failures.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
+const failures = new WeakMap<MikroORM, WriteFailures>();
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
 export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
   letCallsLeave(pool);
   letQueriesLeave(orm);
   pools.set(orm, pool);
+  failures.set(orm, new WriteFailures(pool));
   if (!pipeline) return;
   pipelines.set(orm, pipeline);
   const end = pool.end.bind(pool) as () => Promise<void>;
@@ -26,9 +29,16 @@ export function closeReadPipeline(orm: MikroORM): void {
 }
 
 export function poolOf(orm: MikroORM): pg.Pool {
-  const pool = pools.get(orm);
-  if (!pool) throw new Error('not opened by openOrm');
-  return pool;
+  return requireOpened(pools.get(orm));
+}
+
+export function writeFailuresOf(orm: MikroORM): WriteFailures {
+  return requireOpened(failures.get(orm));
+}
+
+function requireOpened<T>(kept: T | undefined): T {
+  if (!kept) throw new Error('not opened by openOrm');
+  return kept;
 }
 
 /**

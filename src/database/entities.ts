@@ -15,7 +15,7 @@ import { Project } from '../project/project.ts';
 import { ProjectSettings } from '../project/settings.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
-import { RateLimit } from '../throttle/rate-limit-table.ts';
+import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
 import { HashShare } from '../user/decoy-hashes.ts';
 import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
@@ -51,4 +51,5 @@ export const entities = [
   AuditUnsealed,
   AuditSeal,
   RateLimit,
+  DurableRateLimit,
 ];

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { cancelQuery } from './cancel-query.ts';
+import { WritableClient } from './writable-client.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
@@ -74,7 +75,7 @@ export class ReadPipeline {
   async #open(): Promise<void> {
     if (this.#isOpening || this.#isClosed || performance.now() < this.#openAgainAt) return;
     this.#isOpening = true;
-    const client = new pg.Client({ ...this.#options, pipeline: true } as pg.ClientConfig);
+    const client = new WritableClient({ ...this.#options, pipeline: true } as pg.ClientConfig);
     client.on('error', () => this.#drop(client));
     client.on('end', () => this.#drop(client));
     try {

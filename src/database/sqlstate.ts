@@ -45,7 +45,8 @@ const unavailable = new Set([
 ]);
 
 // pg reports these without a code.
-const lostConnection = /Connection terminated|Client has encountered a connection error|timeout exceeded when trying/;
+const lostConnection =
+  /Connection terminated|Client (has encountered a connection error|was closed)|timeout exceeded when trying/;
 
 /** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined for other errors. */
 export function faultOf(error: unknown): Fault {

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import { Autocommit } from './autocommit.ts';
 import { leavingSilently } from './pool-queue.ts';
 import { type Confirming, UnconfirmedCommit } from './sqlstate.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
+import { WritableClient } from './writable-client.ts';
+import type { Reporting } from './write-failures.ts';
 
 const names = new Map<string, string>();
 
@@ -72,7 +74,8 @@ export const anyOf = (parameter: string): string => `any((select ${parameter}::u
  * A client that sends the statements above by name, and everything else unchanged. It also removes broken connections from
  * the pool, which would otherwise keep their places.
  */
-export class PreparingClient extends pg.Client implements Confirming {
+export class PreparingClient extends WritableClient implements Confirming, Reporting {
+  onFailure: (sqlstate: string) => void = () => {};
   readonly #patience: number | undefined;
   #isUnconfirmed = false;
 
@@ -97,14 +100,17 @@ export class PreparingClient extends pg.Client implements Confirming {
     const query = super.query as (...all: any[]) => any;
     const result = name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
     if (!(result instanceof Promise)) return result;
+    result.catch(({ code }: { code?: unknown }) => this.onFailure(String(code)));
     if (this.#patience) this.#disconnectUnless(result, this.#patience);
     if (text === 'commit') return result.then((committed) => this.requireConfirmed(committed));
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
   }
 
   requireConfirmed<Result extends { rows: readonly unknown[] }>(result: Result): Result {
-    if (this.#isUnconfirmed) throw new UnconfirmedCommit(result.rows);
-    return result;
+    if (!this.#isUnconfirmed) return result;
+    const error = new UnconfirmedCommit(result.rows);
+    this.onFailure(error.code);
+    throw error;
   }
 
   /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */

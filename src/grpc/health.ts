@@ -2,13 +2,14 @@ import { EventEmitter, on } from 'node:events';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { type Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/grpc/health/v1/health_pb.ts';
 import { Refusal } from '../errors.ts';
+import type { Readiness } from '../rpc/readiness.ts';
 
 /** Whether the service can serve, for load balancers (the gRPC health checking protocol). */
 export class HealthState {
   readonly #names: ReadonlySet<string>;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #closing = new AbortController();
-  #isServing = false;
+  #readiness: Readiness = 'not ready';
   #isRetired = false;
 
   /** `services` are the names that a check may ask for. The empty name is the server as a whole. */
@@ -16,25 +17,25 @@ export class HealthState {
     this.#names = new Set(['', ...services]);
   }
 
-  get isServing(): boolean {
-    return this.#isServing;
+  get readiness(): Readiness {
+    return this.#readiness;
   }
 
-  set(isServing: boolean): void {
-    if (isServing === this.#isServing || (isServing && this.#isRetired)) return;
-    this.#isServing = isServing;
+  set(readiness: Readiness): void {
+    if (readiness === this.#readiness || this.#isRetired) return;
+    this.#readiness = readiness;
     this.#changes.emit('change');
   }
 
   /** Calls the listener on every change. */
-  onChange(listener: (isServing: boolean) => void): void {
-    this.#changes.on('change', () => listener(this.#isServing));
+  onChange(listener: (readiness: Readiness) => void): void {
+    this.#changes.on('change', () => listener(this.#readiness));
   }
 
-  /** Not serving from now on. A later `set(true)` is ignored. */
+  /** Not ready from now on. A later `set` is ignored. */
   retire(): void {
+    this.set('not ready');
     this.#isRetired = true;
-    this.set(false);
   }
 
   /** Ends all watches: an open watch must not delay the shutdown of a replica. */
@@ -44,7 +45,7 @@ export class HealthState {
 
   statusOf(service: string): Status {
     if (!this.#names.has(service)) return Status.SERVICE_UNKNOWN;
-    return this.#isServing ? Status.SERVING : Status.NOT_SERVING;
+    return this.#readiness === 'not ready' ? Status.NOT_SERVING : Status.SERVING;
   }
 
   list(): Record<string, { status: Status }> {

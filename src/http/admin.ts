@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type { Readiness } from '../rpc/readiness.ts';
 import { type InboxView, showInbox } from './dev-mail.ts';
 import { largestHeader } from './limits.ts';
 import { isRead, probes, type Route, sendRefusal, setSecurityHeaders } from './server.ts';
@@ -6,7 +7,7 @@ import { isRead, probes, type Route, sendRefusal, setSecurityHeaders } from './s
 export interface AdminOptions {
   /** In Prometheus's text format. */
   readonly scrape: () => Promise<string>;
-  readonly isReady: () => boolean;
+  readonly readiness: () => Readiness;
   /** Served under /dev/mail. Undefined in production. */
   readonly inbox?: InboxView | undefined;
 }
@@ -14,9 +15,9 @@ export interface AdminOptions {
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The server for operators, on a port of its own that no proxy should lead to: metrics and probes. */
-export function createAdminServer({ scrape, isReady, inbox }: AdminOptions): Server {
+export function createAdminServer({ scrape, readiness, inbox }: AdminOptions): Server {
   const routes = new Map<string, Route>([
-    ...probes(isReady),
+    ...probes(readiness),
     [
       '/metrics',
       (res) => {

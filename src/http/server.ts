@@ -4,6 +4,7 @@ import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/connect-error.ts';
+import type { Readiness } from '../rpc/readiness.ts';
 import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins, type OriginRules } from './cors.ts';
@@ -15,7 +16,7 @@ export interface HttpOptions {
   readonly pages?: Gateway | undefined;
   readonly cors: OriginRules;
   readonly version: string;
-  readonly isReady: () => boolean;
+  readonly readiness: () => Readiness;
   readonly jwks: () => object;
   /** With certificates the server speaks TLS only. It requests no client certificates: its clients are browsers. */
   readonly certificates?: Certificates | undefined;
@@ -57,9 +58,9 @@ function createPlainOrSecure(certificates: Certificates | undefined, listener: R
   return server;
 }
 
-function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<string, Route> {
+function plainRoutes({ version, readiness, jwks }: HttpOptions): ReadonlyMap<string, Route> {
   return new Map<string, Route>([
-    ...probes(isReady),
+    ...probes(readiness),
     ['/', (res) => sendJson(res, 200, describeService(version))],
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
     // Verifiers may cache the keys for five minutes: a standby key is published longer than that before it signs.
@@ -68,11 +69,15 @@ function plainRoutes({ version, isReady, jwks }: HttpOptions): ReadonlyMap<strin
 }
 
 /** Whether the process is alive, and whether it can serve. */
-export function probes(isReady: () => boolean): [path: string, Route][] {
+export function probes(readiness: () => Readiness): [path: string, Route][] {
   return [
     ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
-    ['/readyz', (res) => sendJson(res, isReady() ? 200 : 503, { status: isReady() ? 'ready' : 'not ready' })],
+    ['/readyz', (res) => sendJson(res, readiness() === 'not ready' ? 503 : 200, describe(readiness()))],
   ];
+}
+
+function describe(status: Readiness): object {
+  return status === 'degraded' ? { status, reason: 'the database fails writes' } : { status };
 }
 
 // On every response, errors included (OWASP ASVS 5.0, section 3.4).

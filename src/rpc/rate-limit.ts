@@ -5,21 +5,56 @@ import { limitKey } from '../throttle/configured-limits.ts';
 import { kOrigin } from './context.ts';
 import { policyOf } from './policy.ts';
 
-/** Takes one call from a budget per minute. Returns the seconds to wait, or 0 when the call may proceed. */
-export type Take = (key: string, perMinute: number) => Promise<number>;
+/** Budgets of calls per key and minute. */
+export interface Budgets {
+  /** Takes one call. Returns the seconds to wait, or 0 when the call may proceed. */
+  take(key: string, perMinute: number): Promise<number>;
+  /** The seconds until the budget has calls, without taking one. */
+  peek(key: string, perMinute: number): Promise<number>;
+}
 
 /** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
 export type LimitOf = (key: string, byContract: number) => number | undefined;
 
+/** How many times as many calls as may fail an address may make. */
+const ceiling = 20;
+
 /** Limits the calls per minute of each network address to a method. IPv6 addresses are counted by their /64. */
-export function rateLimit(take: Take, limitOf: LimitOf): Interceptor {
+export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
   return (next) => async (req) => {
     const key = limitKey(req.method);
-    const limit = limitOf(key, policyOf(req.method)?.perMinute ?? 0);
-    if (limit !== undefined) {
-      const wait = await take(`${key} ${networkOf(req.contextValues.get(kOrigin).address)}`, limit);
-      if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
-    }
+    const rules = policyOf(req.method);
+    const limit = limitOf(key, rules?.perMinute ?? 0);
+    if (limit === undefined) return next(req);
+    const budget = addressBudget(key, req.contextValues.get(kOrigin).address);
+    if (rules?.successesPerAccountPerMinute) return limitFailures(budgets, budget, limit, () => next(req));
+    requireNoWait(await budgets.take(budget, limit));
     return next(req);
   };
+}
+
+/** The key of the budget of a client's address. `method` is a key of LIMITS. */
+export function addressBudget(method: string, address: string): string {
+  return `${method} ${networkOf(address)}`;
+}
+
+/**
+ * Counts the calls that fail. A failure is counted before its reason is returned, and the reason is returned only if the
+ * budget had room: of parallel guesses no more learn a verdict than are admitted. All calls together have a ceiling, or one
+ * valid account would buy unlimited hashing.
+ */
+async function limitFailures<T>(budgets: Budgets, budget: string, limit: number, call: () => Promise<T>): Promise<T> {
+  requireNoWait(await budgets.take(`${budget} all`, limit * ceiling));
+  requireNoWait(await budgets.peek(budget, limit));
+  try {
+    return await call();
+  } catch (error) {
+    const isLimited = error instanceof Refusal && error.reason === 'OVER_REQUEST_RATE_LIMIT';
+    if (!isLimited) requireNoWait(await budgets.take(budget, limit));
+    throw error;
+  }
+}
+
+function requireNoWait(seconds: number): void {
+  if (seconds > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: seconds });
 }

@@ -5,6 +5,7 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { closeReadPipeline, poolOf } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
+import type { DatabaseHealth } from '../database/health.ts';
 import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
 import type { HealthState } from '../grpc/health.ts';
@@ -18,6 +19,7 @@ import { traceStatements } from './traces/statements.ts';
 interface Watched {
   readonly health: HealthState;
   readonly connections: ConnectionGate;
+  readonly database: DatabaseHealth;
   readonly passwords: Passwords;
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
@@ -51,10 +53,11 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, connections, passwords, ring, certificates, trail, clockError }: Watched): void {
+  watch({ health, connections, database, passwords, ring, certificates, trail, clockError }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({
-      isReady: () => health.isServing,
+      readiness: () => health.readiness,
+      writeFailures: database.writeFailures,
       connections: () => connections.load,
       hashing: () => passwords.load,
       pool: () => ({

@@ -1,9 +1,12 @@
 import type { Autocommit } from '../database/autocommit.ts';
 import { faultOf } from '../database/sqlstate.ts';
-import { countHits, type Window } from './rate-limit-table.ts';
+import { countHits, type Window, waitFor } from './rate-limit-table.ts';
 
 /** Counts hits of a key in the window that all replicas share. */
 export type Count = (key: string, hits: number) => Promise<Window>;
+
+/** The seconds until that window has room below a limit, 0 when it has. */
+export type Look = (key: string, limit: number) => Promise<number>;
 
 interface Lease {
   /** Calls that the database has counted and that were not made yet. */
@@ -34,19 +37,22 @@ const pauseAfterFault = 1000;
  */
 export class CallBudgets {
   readonly #count: Count;
+  readonly #look: Look;
   readonly #leases = new Map<string, Lease>();
   readonly #clock: () => number;
   #askAgainAt = -Infinity;
 
   /** `clock` returns monotonic milliseconds. */
-  constructor(count: Count, clock: () => number = () => performance.now()) {
+  constructor(count: Count, clock: () => number = () => performance.now(), look: Look = async () => 0) {
     this.#count = count;
+    this.#look = look;
     this.#clock = clock;
   }
 
   /** Budgets that are counted in the table rate_limits. */
   static inDatabase({ autocommit, projectId, now, elapsed }: CountedIn): CallBudgets {
-    return new CallBudgets((key, hits) => countHits(autocommit, { projectId, key, hits }, now()), elapsed);
+    const count: Count = (key, hits) => countHits(autocommit, { projectId, key, hits }, now());
+    return new CallBudgets(count, elapsed, (key, limit) => waitFor(autocommit, { projectId, key, limit }, now()));
   }
 
   /** Takes one call. Returns 0 when the call may pass, and else the seconds until the budget has calls again. */
@@ -64,6 +70,18 @@ export class CallBudgets {
         lease.renewal = undefined;
       });
       await lease.renewal;
+    }
+  }
+
+  /** Seconds until the budget has calls again on any replica, without taking one. 0 when it has some. */
+  async peek(key: string, limit: number): Promise<number> {
+    const known = this.waitOf(key);
+    if (known > 0 || this.#clock() < this.#askAgainAt) return known;
+    try {
+      return await this.#look(key, limit);
+    } catch (error) {
+      this.#pauseAfter(error);
+      return 0;
     }
   }
 
@@ -98,10 +116,15 @@ export class CallBudgets {
       lease.uncounted = 0;
       return window;
     } catch (error) {
-      if (faultOf(error) === undefined) throw error;
-      this.#askAgainAt = this.#clock() + pauseAfterFault;
+      this.#pauseAfter(error);
       return undefined;
     }
+  }
+
+  /** Throws the error unless it means that the database cannot be reached. */
+  #pauseAfter(error: unknown): void {
+    if (faultOf(error) === undefined) throw error;
+    this.#askAgainAt = this.#clock() + pauseAfterFault;
   }
 
   #leaseOf(key: string): Lease {

@@ -14,7 +14,7 @@ export interface FailureLimits {
 
 /**
  * The limits in force: the contract's numbers, overridden by LIMITS. Keys are `Service.Method`, with `:session` for the
- * budget of one session and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
+ * budget of one session, `:success` for successes of one account and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
  * keys that LIMITS does not name.
  */
 export class ConfiguredLimits {
@@ -35,6 +35,23 @@ export class ConfiguredLimits {
     return this.limitOf(`${limitKey(method)}:session`, getOption(method, policy).perSessionPerMinute);
   }
 
+  /** Calls of the method per minute and client address. With a number of successes, only the others count. */
+  perAddress(method: DescMethod): number | undefined {
+    return this.limitOf(limitKey(method), getOption(method, policy).perMinute);
+  }
+
+  /**
+   * Successful calls of the method per minute, client address and account. It follows the limit of the address, also where
+   * LIMITS removes or raises that one, unless LIMITS names it.
+   */
+  successes(method: DescMethod): number | undefined {
+    const perAddress = this.perAddress(method);
+    if (perAddress === undefined) return undefined;
+    const byContract = Math.max(getOption(method, policy).successesPerAccountPerMinute, perAddress);
+    const setting = this.#settings[`${limitKey(method)}:success`] ?? byContract;
+    return setting === 'off' ? undefined : setting;
+  }
+
   /** Failed attempts at the method. */
   failuresOf(method: DescMethod): FailureLimits {
     const key = limitKey(method);
@@ -49,7 +66,7 @@ export class ConfiguredLimits {
 
   /** Throws when LIMITS has a key that none of these methods has. */
   requireKnown(methods: readonly DescMethod[]): void {
-    const known = [...methods.map(limitKey), ...methods.flatMap(failureKeys)];
+    const known = [...methods.map(limitKey), ...methods.flatMap(successKeys), ...methods.flatMap(failureKeys)];
     const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:session$/, ''));
     const unknown = Object.keys(this.#settings).filter((key) => !isKnown(key));
     if (unknown.length > 0)
@@ -60,6 +77,10 @@ export class ConfiguredLimits {
 /** The key of a method in LIMITS: `AuthService.SignIn`. */
 export function limitKey(method: DescMethod): string {
   return `${method.parent.name}.${method.name}`;
+}
+
+function successKeys(method: DescMethod): string[] {
+  return getOption(method, policy).successesPerAccountPerMinute ? [`${limitKey(method)}:success`] : [];
 }
 
 function failureKeys(method: DescMethod): string[] {

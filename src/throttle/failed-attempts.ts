@@ -9,7 +9,7 @@ import { neighborhoodOf, networkOf } from './client-network.ts';
 import type { FailureLimits } from './configured-limits.ts';
 import { addToWindow } from './rate-limit-table.ts';
 
-/** A counter of failures in the table rate_limits. */
+/** A counter of failures in the table durable_rate_limits. */
 interface Counter {
   readonly key: string;
   /** The number of failures that uses it up. */
@@ -47,7 +47,7 @@ const thirtyDays = 30 * 86_400;
  */
 export const secondsUntilRoom = (keys: string, limits: string) =>
   `(select max(extract(epoch from r.window_ends_at - :now))::float8 from unnest(${keys}, ${limits}) as c(key, most)
-     join rate_limits r on r.project_id = :projectId and r.key = c.key
+     join durable_rate_limits r on r.project_id = :projectId and r.key = c.key
      where r.hits >= c.most and r.window_ends_at > :now)`;
 
 const readWait = statement<
@@ -57,7 +57,7 @@ const readWait = statement<
 
 const deleteCounters = statement<{ key: string }, { projectId: string; keys: readonly string[] }>(
   'failed_attempts_clear',
-  'delete from rate_limits where project_id = :projectId and key = any(:keys::text[]) returning key',
+  'delete from durable_rate_limits where project_id = :projectId and key = any(:keys::text[]) returning key',
 );
 
 // In the order of their keys, so that two attempts at once never wait for each other's second row.
@@ -66,7 +66,7 @@ const countFailure = statement<
   { projectId: string; keys: readonly string[]; seconds: readonly number[]; now: Date }
 >(
   'failed_attempts_count',
-  `insert into rate_limits as r (project_id, key, window_ends_at, hits)
+  `insert into durable_rate_limits as r (project_id, key, window_ends_at, hits)
    select :projectId, c.key, :now::timestamptz + c.seconds * interval '1 second', 1
    from unnest(:keys::text[], :seconds::int[]) as c(key, seconds) order by c.key
    ${addToWindow('sliding')}

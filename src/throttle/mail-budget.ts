@@ -27,12 +27,12 @@ const take = statement<
 >(
   'mail_budget_take',
   `with gap as (
-     insert into rate_limits as r (project_id, key, window_ends_at, hits)
+     insert into durable_rate_limits as r (project_id, key, window_ends_at, hits)
      values (:projectId, :gapKey, :now::timestamptz + :gap * interval '1 second', 1)
      ${addToWindow('fixed')}
      returning hits, window_ends_at
    ), hour as (
-     insert into rate_limits as r (project_id, key, window_ends_at, hits)
+     insert into durable_rate_limits as r (project_id, key, window_ends_at, hits)
      select :projectId::uuid, :hourKey, :now::timestamptz + interval '1 hour', 1 from gap where hits = 1
      ${addToWindow('fixed')}
      returning hits, window_ends_at

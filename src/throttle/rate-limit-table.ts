@@ -3,24 +3,37 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { projectColumn } from '../project/project.ts';
 
+const columns = {
+  projectId: () => projectColumn().primary(),
+  key: p.string().length(200).primary(),
+  windowEndsAt: p.datetime(3),
+  hits: p.integer(),
+};
+
 const RateLimitTable = defineEntity({
   name: 'RateLimit',
   tableName: 'rate_limits',
-  properties: {
-    projectId: () => projectColumn().primary(),
-    key: p.string().length(200).primary(),
-    windowEndsAt: p.datetime(3),
-    hits: p.integer(),
-  },
+  properties: columns,
   indexes: [{ name: 'rate_limits_expiry', properties: ['windowEndsAt'] }],
 });
 
-/** A counter of what its key names, in the current window: calls, failed attempts or mails. Shared by all replicas. */
+/** A counter of what its key names, in a window of one minute. Shared by all replicas, and lost when PostgreSQL crashes. */
 export class RateLimit extends RateLimitTable.class {}
 RateLimitTable.setClass(RateLimit);
 
+const DurableRateLimitTable = defineEntity({
+  name: 'DurableRateLimit',
+  tableName: 'durable_rate_limits',
+  properties: columns,
+  indexes: [{ name: 'durable_rate_limits_expiry', properties: ['windowEndsAt'] }],
+});
+
+/** The same for longer windows: failed attempts and mails. It survives a crash and a failover. */
+export class DurableRateLimit extends DurableRateLimitTable.class {}
+DurableRateLimitTable.setClass(DurableRateLimit);
+
 /**
- * SQL: the end of an insert into `rate_limits as r` that counts. Hits are added to the key's window while it lasts; after
+ * SQL: the end of an insert into either table, as `r`, that counts. Hits are added to the key's window while it lasts; after
  * its end the inserted row begins a new one. A fixed window has the end that its first hit gave it. A sliding window ends
  * later with every hit.
  */
@@ -54,6 +67,26 @@ const count = statement<Window, Hits & { now: Date }>(
    ${addToWindow('fixed')}
    returning hits, extract(epoch from window_ends_at - :now)::float8 as remaining`,
 );
+
+/** SQL: the seconds until the counter `key` of a minute has room below `limit`, null when it has. Of `:projectId` at `:now`. */
+export const secondsUntilMinute = (key: string, limit: string) =>
+  `(select extract(epoch from r.window_ends_at - :now)::float8 from rate_limits r
+     where r.project_id = :projectId and r.key = ${key} and r.hits >= ${limit} and r.window_ends_at > :now)`;
+
+const readWait = statement<{ wait: number | null }, { projectId: string; key: string; limit: number; now: Date }>(
+  'rate_limit_wait',
+  `select ${secondsUntilMinute(':key', ':limit')} as wait`,
+);
+
+/** The seconds until the counter of a key has room below the limit, 0 when it has. */
+export async function waitFor(
+  autocommit: Autocommit,
+  values: { projectId: string; key: string; limit: number },
+  now: Date,
+): Promise<number> {
+  const [row] = await readWait(autocommit, { ...values, now });
+  return row!.wait ?? 0;
+}
 
 /** Adds hits to the current window of one minute of a key. The first hit begins the window. */
 export async function countHits(autocommit: Autocommit, hits: Hits, now: Date): Promise<Window> {

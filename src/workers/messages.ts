@@ -1,3 +1,4 @@
+import type { Readiness } from '../rpc/readiness.ts';
 import type { MetricData } from '../telemetry/metrics/exposition.ts';
 
 export interface Ports {
@@ -9,7 +10,7 @@ export interface Ports {
 export type FromWorker =
   | ({ readonly kind: 'ready' } & Ports)
   | { readonly kind: 'failed'; readonly sentence: string }
-  | { readonly kind: 'health'; readonly isServing: boolean }
+  | { readonly kind: 'health'; readonly readiness: Readiness }
   | { readonly kind: 'metrics'; readonly metrics: readonly MetricData[] };
 
 /** A message from the primary to a worker. */

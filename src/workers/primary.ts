@@ -28,7 +28,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const { mail, environment, dataDir } = config;
   const isShown = mail.mode === 'capture' && environment === 'development';
   const inbox = isShown ? folderInbox(inboxFolderIn(dataDir)) : undefined;
-  const admin = createAdminServer({ scrape: () => workers.scrape(), isReady: () => workers.isServing, inbox });
+  const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox });
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, config.host, config.adminPort);
   const ports = await workers.start();
   restartOnHangUp(() => workers.restart());

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { Readiness } from '../rpc/readiness.ts';
 import type { Ports } from './messages.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { WorkerProcess } from './worker-process.ts';
@@ -31,9 +32,11 @@ export class WorkerPool {
     return [...this.#workers].filter(({ isReady }) => isReady);
   }
 
-  /** Whether at least one worker is ready: the kernel gives every connection to a worker that listens. */
-  get isServing(): boolean {
-    return !this.#isStopping && this.#live.some(({ isServing }) => isServing);
+  /** Not ready without a ready worker: the kernel gives every connection to a worker that listens. */
+  get readiness(): Readiness {
+    const reported = this.#isStopping ? [] : this.#live.map(({ readiness }) => readiness);
+    if (reported.includes('degraded')) return 'degraded';
+    return reported.includes('ready') ? 'ready' : 'not ready';
   }
 
   /** Starts all workers. If one cannot start, the others are ended and its error is thrown. */

@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Readiness } from '../rpc/readiness.ts';
 import type { MetricData } from '../telemetry/metrics/exposition.ts';
 import type { FromWorker, Ports, ToWorker } from './messages.ts';
 
@@ -14,7 +15,7 @@ export class WorkerProcess {
   readonly #startedAt = performance.now();
   readonly #ready = Promise.withResolvers<Ports>();
   #isReady = false;
-  #isServing = false;
+  #readiness: Readiness = 'not ready';
   #isStopping = false;
   #metrics: readonly MetricData[] = [];
   #nextMetrics = Promise.withResolvers<void>();
@@ -45,9 +46,9 @@ export class WorkerProcess {
     return this.#isReady;
   }
 
-  /** Whether it is ready and reports that it can serve. */
-  get isServing(): boolean {
-    return this.#isServing;
+  /** What it has reported. */
+  get readiness(): Readiness {
+    return this.#readiness;
   }
 
   /** Whether it ends because the primary stops it. */
@@ -94,10 +95,11 @@ export class WorkerProcess {
 
   #receive(message: FromWorker): void {
     if (message.kind === 'ready') {
-      this.#isReady = this.#isServing = true;
+      this.#isReady = true;
+      this.#readiness = 'ready';
       this.#ready.resolve(message);
     } else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
-    else if (message.kind === 'health') this.#isServing = message.isServing;
+    else if (message.kind === 'health') this.#readiness = message.readiness;
     else {
       this.#metrics = message.metrics;
       this.#nextMetrics.resolve();
@@ -115,7 +117,8 @@ export class WorkerProcess {
       // A process that could not be created never closes.
       if (this.pid === undefined) resolve({ code: null, signal: null });
     });
-    this.#isReady = this.#isServing = false;
+    this.#isReady = false;
+    this.#readiness = 'not ready';
     this.#ready.reject(new Error(`a worker ended during its start (${ended.signal ?? ended.code})`));
     return ended;
   }

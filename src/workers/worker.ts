@@ -39,7 +39,7 @@ export function serveForPrimary(server: RunningServer, log: Logger, stopTraces: 
       () => exitAfterLog(log, 1),
     );
   });
-  health.onChange((isServing) => send({ kind: 'health', isServing }));
+  health.onChange((readiness) => send({ kind: 'health', readiness }));
   send({ kind: 'ready', grpcPort, httpPort });
 }
 

@@ -178,7 +178,7 @@ describe.each(wires)('over %s', (wire) => {
     }
     expect(seen[0]).toMatchObject({ code: Code.ResourceExhausted, reason: 'REQUEST_TOO_LARGE' });
     expect(seen[1]).toEqual(seen[0]);
-    const left = `select action from audit_events where action like 'auth.login%' union all select key from rate_limits`;
+    const left = `select action from audit_events where action like 'auth.login%' union all select key from durable_rate_limits`;
     expect(await service.database.query(left)).toEqual([]);
   });
 });

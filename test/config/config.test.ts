@@ -111,9 +111,14 @@ test.each<[name: string, text: string, field: string, value: unknown]>([
   ['DEV_EXPOSE', 'yes', 'host', allAddresses()],
   [
     'LIMITS',
-    '*=off,AuthService.SignIn=10,SessionService.Refresh:session=1000000',
+    '*=off,AuthService.SignIn=10,AuthService.SignIn:success=30,SessionService.Refresh:session=1000000',
     'limits',
-    { '*': 'off', 'AuthService.SignIn': 10, 'SessionService.Refresh:session': 1_000_000 },
+    {
+      '*': 'off',
+      'AuthService.SignIn': 10,
+      'AuthService.SignIn:success': 30,
+      'SessionService.Refresh:session': 1_000_000,
+    },
   ],
 ])('%s=%s becomes %s', (name, text, field, value) => {
   expect(read({ [name]: text })).toHaveProperty(field, value);

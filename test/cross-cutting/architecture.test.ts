@@ -35,7 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['workers', 'audit', 'database', 'text', ...domains],
   ],
   // Workers start and stop the server; they serve no call themselves.
-  workers: ['server.ts', 'config', 'http', 'mail', 'telemetry/log.ts', 'telemetry/metrics'],
+  workers: ['server.ts', 'config', 'http', 'mail', 'rpc/readiness.ts', 'telemetry/log.ts', 'telemetry/metrics'],
   'server.ts': [
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
     ...['telemetry', 'text', 'throttle', 'project', 'session', 'user'],

@@ -161,7 +161,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
 });
 
 test('RetryInfo and the retry-after header have the same time to wait', async () => {
-  const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
+  const service = await start({ env: { LIMITS: 'AuthService.SignIn:success=1' } });
   await service.welcome();
   for (const wire of wires) {
     const { auth } = service.clients(wire);

@@ -137,12 +137,13 @@ describe('a refresh', () => {
 });
 
 describe('the tables', () => {
-  test('of sessions keeps room on its pages; that of rate limits is unlogged', async () => {
+  test('of sessions keeps room on its pages; that of rate limits of a minute is unlogged', async () => {
     const { query } = await createDatabase();
     const storage = await query(
-      `select relname, relpersistence, reloptions from pg_class where relname in ('sessions', 'rate_limits', 'users') order by 1`,
+      `select relname, relpersistence, reloptions from pg_class where relname in ('sessions', 'rate_limits', 'durable_rate_limits', 'users') order by 1`,
     );
     expect(storage).toEqual([
+      { relname: 'durable_rate_limits', relpersistence: 'p', reloptions: null },
       { relname: 'rate_limits', relpersistence: 'u', reloptions: null },
       { relname: 'sessions', relpersistence: 'p', reloptions: ['fillfactor=80'] },
       { relname: 'users', relpersistence: 'p', reloptions: null },

@@ -24,9 +24,10 @@ async function open(database: TestDatabase): Promise<MikroORM & { deletions: () 
 
 /** Inserts limits and sessions that ended `ago`. */
 async function litter({ query }: TestDatabase, count: number, ago: string): Promise<void> {
-  await query(
-    `insert into rate_limits select ${project}, gen_random_uuid(), now() - interval '${ago}', 1 from generate_series(1, ${count})`,
-  );
+  for (const table of ['rate_limits', 'durable_rate_limits'])
+    await query(
+      `insert into ${table} select ${project}, gen_random_uuid(), now() - interval '${ago}', 1 from generate_series(1, ${count})`,
+    );
   await query(`
     insert into users (id, project_id, app_metadata, user_metadata, created_at, updated_at)
     values ('019a0000-0000-7000-8000-000000000000', ${project}, '{}', '{}', now(), now()) on conflict do nothing`);
@@ -39,8 +40,9 @@ async function litter({ query }: TestDatabase, count: number, ago: string): Prom
 }
 
 async function left({ query }: TestDatabase) {
-  const [row] = await query<{ limits: number; sessions: number }>(
-    'select (select count(*)::int from rate_limits) as limits, (select count(*)::int from sessions) as sessions',
+  const [row] = await query<{ limits: number; durable: number; sessions: number }>(
+    `select (select count(*)::int from rate_limits) as limits, (select count(*)::int from durable_rate_limits) as durable,
+       (select count(*)::int from sessions) as sessions`,
   );
   return row!;
 }
@@ -52,9 +54,9 @@ test('the janitor deletes only rows that ended long ago, at most five hundred at
   await litter(database, 10, '30 minutes');
   await litter(database, 10, '-1 hour');
   const orm = await open(database);
-  expect(await sweep(orm, new Date())).toBe(1200 + 1200 + 10);
-  expect(await left(database)).toEqual({ limits: 20, sessions: 30 });
-  expect(orm.deletions(), '500, 500 and 210; 500, 500 and 200; eight tables without any').toBe(3 + 3 + 8);
+  expect(await sweep(orm, new Date())).toBe(1200 + 10 + 1200 + 10 + 1200);
+  expect(await left(database)).toEqual({ limits: 20, durable: 20, sessions: 30 });
+  expect(orm.deletions(), '500, 500 and 210, twice; 500, 500 and 200; eight tables without any').toBe(3 + 3 + 3 + 8);
   expect(await sweep(orm, new Date())).toBe(0);
 });
 
@@ -93,8 +95,8 @@ test('the janitor waits for no lock: it skips locked rows until its next run', a
   await litter(database, 20, '31 days');
   const orm = await open(database);
   const release = await database.hold('select 1 from sessions order by id limit 5 for update');
-  expect(await sweep(orm, new Date())).toBe(35);
-  expect(await left(database)).toEqual({ limits: 0, sessions: 5 });
+  expect(await sweep(orm, new Date())).toBe(55);
+  expect(await left(database)).toEqual({ limits: 0, durable: 0, sessions: 5 });
   await release();
   expect(await sweep(orm, new Date())).toBe(5);
 });
@@ -104,8 +106,8 @@ test('the janitors of several replicas share the work', async () => {
   await litter(database, 2000, '31 days');
   const orms = await Promise.all([open(database), open(database), open(database)]);
   const removed = await Promise.all(orms.map((orm) => sweep(orm, new Date())));
-  expect(removed.reduce((sum, each) => sum + each)).toBe(4000);
-  expect(await left(database)).toEqual({ limits: 0, sessions: 0 });
+  expect(removed.reduce((sum, each) => sum + each)).toBe(6000);
+  expect(await left(database)).toEqual({ limits: 0, durable: 0, sessions: 0 });
 });
 
 test('an expired session is refused everywhere, whether its row still exists or not', async () => {

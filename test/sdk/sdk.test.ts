@@ -101,7 +101,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
   });
 
   test('a call over the rate limit has the seconds to wait', async () => {
-    const service = await start({ env: { LIMITS: 'AuthService.SignIn=1' } });
+    const service = await start({ env: { LIMITS: 'AuthService.SignIn:success=1' } });
     const { auth } = open(entry, service.replicas[0]!);
     await service.welcome();
     const { error } = await failureOf(auth.signIn(ada));

@@ -19,6 +19,11 @@ export async function startCluster() {
   const { url } = running;
   const cluster = {
     url,
+    /** PostgreSQL's own directory. */
+    data: path.join(dir, 'postgres'),
+    get socketDir() {
+      return running.socketDir;
+    },
     get pid() {
       return Number.parseInt(readFileSync(path.join(dir, 'postgres/postmaster.pid'), 'utf8'), 10);
     },

@@ -29,5 +29,7 @@ export async function populate(database: TestDatabase): Promise<void> {
     ${populateAccounts(project)}
     insert into rate_limits select ${project}, 'AuthService.SignIn ' || n, now() + n * interval '1 second', 1
       from generate_series(1, 20000) n;
+    insert into durable_rate_limits select ${project}, 'password recent ' || n, now() + n * interval '1 second', 1
+      from generate_series(1, 20000) n;
     analyze`);
 }

@@ -36,8 +36,10 @@ export type DatabaseProxy = Awaited<ReturnType<typeof startProxy>>;
  */
 export async function startProxy(socketDir = inject('pgHost')) {
   const links = new Set<Link>();
-  const server = createServer((client) => new Link(client, connect(`${socketDir}/.s.PGSQL.5432`), state, links));
-  const state: State = { delay: 0, open: Promise.resolve(), traps: new Set(), statements: [], parsed: [] };
+  const dial = () => connect(`${state.socketDir}/.s.PGSQL.5432`);
+  const server = createServer((client) => new Link(client, dial(), state, links));
+  const open = Promise.resolve();
+  const state: State = { socketDir, withheld: [], delay: 0, open, traps: new Set(), statements: [], parsed: [] };
   const listen = async (port: number) => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
@@ -81,6 +83,15 @@ export async function startProxy(socketDir = inject('pgHost')) {
       await closed;
     },
     accept: () => listen(port),
+    /** From now on connections lead to another server. The open ones are reset. */
+    redirect(to: string) {
+      state.socketDir = to;
+      proxy.reset();
+    },
+    /** Parameters that new connections do not report, as behind a pooler. */
+    withhold(...parameters: string[]) {
+      state.withheld = parameters;
+    },
     /** Holds the next connection that sends such a statement (by name, or text), before or after it is carried out. */
     hold(when: Trap['when'], which: string | RegExp | Trap['matches']): Promise<Held> {
       const matches = (sent: SentStatement) => {
@@ -99,6 +110,8 @@ export async function startProxy(socketDir = inject('pgHost')) {
 }
 
 interface State {
+  socketDir: string;
+  withheld: readonly string[];
   delay: number;
   open: Promise<void>;
   readonly traps: Set<Trap>;
@@ -194,7 +207,8 @@ class Link {
     };
   }
 
-  #answer(bytes: Buffer): void {
+  #answer(sent: Buffer): void {
+    const bytes = this.#state.withheld.reduce(rename, sent);
     if (this.#answerKept) {
       this.#answerKept = Buffer.concat([this.#answerKept, bytes]);
       // ReadyForQuery is the last message of every response: a Z and five bytes.
@@ -228,4 +242,9 @@ class Link {
       return { text: this.#prepared.get(second) ?? '', name: second, values: body, connection: this.#number };
     return undefined;
   }
+}
+
+/** A name that means nothing to a client, of the same length. */
+function rename(bytes: Buffer, parameter: string): Buffer {
+  return Buffer.from(bytes.toString('latin1').replaceAll(parameter, `_${parameter.slice(1)}`), 'latin1');
 }

@@ -44,7 +44,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
 }
 
 // The tables that a refused call may change.
-const counters = ['audit_events', 'rate_limits'];
+const counters = ['audit_events', 'rate_limits', 'durable_rate_limits'];
 
 /** The same. Fails the test as well when the refused call has changed a row other than counters and audit events. */
 export async function refusalWithoutTrace(database: TestDatabase, call: () => Promise<unknown>): Promise<SeenRefusal> {

@@ -4,7 +4,7 @@ import { readSources } from './source.ts';
  * The tables whose rows are a user's, and the columns that hold the user's id.
  *
  * A referral is a row of both users. Accounts, invitations and invite codes are rows of an account or a project, the audit
- * trail is the project's, rate_limits and mail_outbox are queues and counters of the installation, and `operators` is a
+ * trail is the project's, rate_limits, durable_rate_limits and mail_outbox are queues and counters of the installation, and `operators` is a
  * table of its own so that a look-up reads no row of a second user.
  */
 const userTables: Readonly<Record<string, readonly string[]>> = {

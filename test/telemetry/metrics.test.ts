@@ -53,7 +53,7 @@ describe.each(wires)('over %s', (wire) => {
 });
 
 test('sign-ins are counted by their true outcome', async () => {
-  const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=6' } });
+  const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn=6,AuthService.SignIn:success=2' } });
   const { auth, admin } = service.clients('json');
   const { user } = await service.welcome(ada);
   await refusalOf(auth.signIn({ ...ada, password: 'wrong' }));
@@ -259,6 +259,7 @@ test('labels contain only names of the code and the contract, whatever callers s
   expect(after.map(identity).sort()).toEqual(before.map(identity).sort());
   expect(JSON.stringify(after)).not.toContain('canary');
   const labels = new Set(after.flatMap((each) => Object.keys(each.labels)));
-  const known = 'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation version';
+  const known =
+    'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation version sqlstate';
   expect([...labels].filter((each) => !known.split(' ').includes(each))).toEqual([]);
 });

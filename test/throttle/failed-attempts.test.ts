@@ -88,7 +88,7 @@ describe.each(wires)('over %s', (wire) => {
     }
     expect(seen[0]).toEqual(seen[1]);
     const keys = await service.database.query<{ key: string }>(
-      `select key from rate_limits where key ~ '^password (recent|streak) '`,
+      `select key from durable_rate_limits where key ~ '^password (recent|streak) '`,
     );
     expect(keys).toHaveLength(4);
     expect(JSON.stringify(keys)).not.toMatch(/example\.org/);

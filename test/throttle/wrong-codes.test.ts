@@ -117,7 +117,7 @@ describe.each(wires)('over %s', (wire) => {
       seen.push(refusals);
     }
     expect(seen[0]).toEqual(seen[1]);
-    const keys = await service.database.query<{ key: string }>('select key from rate_limits');
+    const keys = await service.database.query<{ key: string }>('select key from durable_rate_limits');
     expect(JSON.stringify(keys)).not.toMatch(/example\.org/);
   });
 
@@ -198,7 +198,7 @@ test('the right code is refused when parallel attempts have used up its addressâ
   // As if they came between the read of the counter and the try.
   await service.database.query(
     `create function others() returns trigger language plpgsql as
-     $$ begin update rate_limits set hits = ${perAccount} where key like 'code recent %'; return new; end $$`,
+     $$ begin update durable_rate_limits set hits = ${perAccount} where key like 'code recent %'; return new; end $$`,
   );
   await service.database.query(
     'create trigger others before update on one_time_tokens for each row execute function others()',
@@ -219,7 +219,7 @@ test('a try stays counted when the call fails afterwards', async () => {
   await service.database.query('create trigger fail before insert on sessions execute function fail()');
   expect((await refusalOf(signIn(code, nonce))).code).toBe(Code.Unavailable);
   expect(await triesOf(service)).toEqual([{ tries: 1 }]);
-  const counted = `select key from rate_limits where hits = 1 and key ~ '^code (recent|streak) '`;
+  const counted = `select key from durable_rate_limits where hits = 1 and key ~ '^code (recent|streak) '`;
   expect(await service.database.query(counted)).toHaveLength(2);
 });
 

@@ -128,7 +128,7 @@ test('no header but Origin is read as the origin', async () => {
 });
 
 test('pages of listed origins can read errors too, and caches keep the responses for two origins apart', async () => {
-  const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn=1' } });
+  const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn:success=1' } });
   await service.welcome();
   const credentials = JSON.stringify({ email: ada.email, password: ada.password });
   const errors: [status: number, answer: Promise<RawAnswer>][] = [

@@ -211,7 +211,7 @@ test('an invalid Host header makes a request malformed, and any valid host is ac
 });
 
 test('every response, errors included, forbids caching, sniffing, framing and referrers', async () => {
-  const service = await start({ env: { LIMITS: 'AuthService.SignIn=1', CORS_ORIGINS: 'https://app.example' } });
+  const service = await start({ env: { LIMITS: 'AuthService.SignIn:success=1', CORS_ORIGINS: 'https://app.example' } });
   const { as } = await service.welcome();
   const ask = (status: number, path: string, more: object = {}) => ({ status, path, body: '{}', ...more });
   const preflight = {

@@ -26,9 +26,11 @@ function baseOf(method: DescMethod): string {
 
 /** The default limits of a method, in words. Empty when it has none. */
 export function limitsOf(method: DescMethod): string {
-  const { perMinute, perSessionPerMinute, failureLimits } = policyOf(method);
+  const { perMinute, perSessionPerMinute, successesPerAccountPerMinute: successes, failureLimits } = policyOf(method);
+  const counted = successes ? 'failed calls' : 'calls';
   const calls = [
-    ...(perMinute ? [`${perMinute} calls per minute and client address`] : []),
+    ...(perMinute ? [`${perMinute} ${counted} per minute and client address`] : []),
+    ...(successes ? [`${successes} successful calls per minute, client address and account`] : []),
     ...(perSessionPerMinute ? [`${perSessionPerMinute} calls per minute and session`] : []),
   ].join(', ');
   if (!failureLimits) return calls && `${calls}.`;

@@ -1183,7 +1183,8 @@ export type ApplyBillingEventRequest = Message<"gatehouse.v1.ApplyBillingEventRe
    * Required. The body of the webhook, at most 32 KiB: JSON with `type` (`subscription.created`,
    * `subscription.updated`, `subscription.deleted` or `invoice.paid`; other types are ignored), `timestamp` (when the
    * event happened, RFC 3339) and `data` with `account_id`, `status` (as Stripe names them) and optionally `plan`,
-   * `current_period_start` and `current_period_end`.
+   * `current_period_start` and `current_period_end`. Of events with one timestamp, `subscription.created` is the first
+   * and `subscription.deleted` the last, in whatever order they are delivered.
    *
    * @generated from field: bytes payload = 1;
    */
@@ -1377,7 +1378,8 @@ export const BillingEventOutcome = {
   DUPLICATE: 2,
 
   /**
-   * A later event was applied before. Nothing was changed.
+   * A later event was applied before. The status was not changed. A plan or period that no later event has named was
+   * stored.
    *
    * @generated from enum value: BILLING_EVENT_OUTCOME_STALE = 3;
    */

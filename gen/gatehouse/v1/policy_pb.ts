@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilwMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cyJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEiwQMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDSJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method requires of its callers. The service reads the policies when it starts and refuses to start if a method
@@ -103,7 +103,9 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
   maxAuthenticationAge?: Duration | undefined;
 
   /**
-   * The default number of calls per minute and client address: an IPv4 address or an IPv6 /64. Zero means no limit.
+   * The default number of calls per minute and client address: an IPv4 address or an IPv6 /64. Zero means no limit. Where
+   * `successes_per_account_per_minute` is set, only calls that fail count; all calls together are limited to 20 times
+   * the number.
    *
    * @generated from field: uint32 per_minute = 7;
    */
@@ -136,6 +138,14 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: gatehouse.v1.FailureLimits failure_limits = 11;
    */
   failureLimits?: FailureLimits | undefined;
+
+  /**
+   * The default number of successful calls per minute, client address and account. Zero means that successful calls
+   * count in `per_minute`.
+   *
+   * @generated from field: uint32 successes_per_account_per_minute = 12;
+   */
+  successesPerAccountPerMinute: number;
 };
 
 /**

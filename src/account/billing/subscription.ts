@@ -14,7 +14,13 @@ const SubscriptionTable = defineEntity({
     status: p.string().length(16).$type<SubscriptionStatus>(),
     currentPeriodStart: p.datetime(3).nullable(),
     currentPeriodEnd: p.datetime(3).nullable(),
+    /** When the event that set the status happened, and its rank among the events of that time. */
     lastEventAt: p.datetime(3).nullable(),
+    lastEventRank: p.smallint().default(0),
+    /** The place in the order of events of the event that set the column. Null when none has. */
+    planOrder: p.bigint().nullable(),
+    currentPeriodStartOrder: p.bigint().nullable(),
+    currentPeriodEndOrder: p.bigint().nullable(),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3),
   },

@@ -48,11 +48,18 @@ const statuses: Readonly<Record<string, SubscriptionStatus>> = {
 };
 
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
-const types = ['subscription.created', 'subscription.updated', 'subscription.deleted', 'invoice.paid'] as const;
+
+/** The types of events that change a subscription, and their order when they have the same time. */
+const ranks = {
+  'subscription.created': 0,
+  'subscription.updated': 1,
+  'invoice.paid': 1,
+  'subscription.deleted': 2,
+} as const;
 
 const anyEvent = z.object({ type: z.string().min(1).max(128) });
 const subscriptionEvent = z.object({
-  type: z.enum(types),
+  type: z.enum(Object.keys(ranks) as (keyof typeof ranks)[]),
   timestamp: time,
   data: z.object({
     account_id: z.uuid(),
@@ -70,13 +77,15 @@ export interface SubscriptionChange {
   readonly periodStart: Date | undefined;
   readonly periodEnd: Date | undefined;
   readonly happenedAt: Date;
+  /** Its place among the events of its time. */
+  readonly rank: number;
 }
 
 /** The change of a subscription in an event. Undefined for other types of events. Throws BILLING_EVENT_INVALID. */
 export function readBillingEvent(payload: Uint8Array): SubscriptionChange | undefined {
   const json = parse(payload);
   const { type } = check(anyEvent, json);
-  if (!(types as readonly string[]).includes(type)) return undefined;
+  if (!(type in ranks)) return undefined;
   const { data, timestamp } = check(subscriptionEvent, json);
   return {
     accountId: data.account_id,
@@ -85,6 +94,7 @@ export function readBillingEvent(payload: Uint8Array): SubscriptionChange | unde
     periodStart: data.current_period_start,
     periodEnd: data.current_period_end,
     happenedAt: timestamp,
+    rank: ranks[type as keyof typeof ranks],
   };
 }
 

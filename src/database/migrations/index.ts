@@ -21,6 +21,8 @@ import { Migration20261129090000_sweeps } from './Migration20261129090000_sweeps
 import { Migration20261130010100_keys_to_projects } from './Migration20261130010100_keys_to_projects.ts';
 import { Migration20261130080100_terms_of_installation } from './Migration20261130080100_terms_of_installation.ts';
 import { Migration20261130080200_hash_shares } from './Migration20261130080200_hash_shares.ts';
+import { Migration20261130090100_order_of_billing_events } from './Migration20261130090100_order_of_billing_events.ts';
+import { Migration20261130090200_durable_rate_limits } from './Migration20261130090200_durable_rate_limits.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -47,4 +49,6 @@ export const migrations = [
   { name: 'Migration20261130010100_keys_to_projects', class: Migration20261130010100_keys_to_projects },
   { name: 'Migration20261130080100_terms_of_installation', class: Migration20261130080100_terms_of_installation },
   { name: 'Migration20261130080200_hash_shares', class: Migration20261130080200_hash_shares },
+  { name: 'Migration20261130090100_order_of_billing_events', class: Migration20261130090100_order_of_billing_events },
+  { name: 'Migration20261130090200_durable_rate_limits', class: Migration20261130090200_durable_rate_limits },
 ];

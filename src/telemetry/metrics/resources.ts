@@ -1,9 +1,10 @@
+import type { Readiness } from '../../rpc/readiness.ts';
 import type { Exposition, Series } from './exposition.ts';
 import { Timings } from './timings.ts';
 
 /** The limited resources of a replica. They are read at every scrape, so reading must be cheap. */
 export interface Resources {
-  readonly isReady: () => boolean;
+  readonly readiness: () => Readiness;
   readonly connections: () => { readonly open: number; readonly refused: number; readonly limit: number };
   readonly hashing: () => { readonly running: number; readonly waiting: number; readonly limit: number };
   readonly pool: () => {
@@ -12,6 +13,8 @@ export interface Resources {
     readonly waiting: number;
     readonly limit: number;
   };
+  /** Writes that failed because of the server, by SQLSTATE. */
+  readonly writeFailures: ReadonlyMap<string, number>;
   /** How often each operation was repeated because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
   /** Seconds. Undefined for a clock that is not adjusted. */
@@ -45,8 +48,8 @@ export class ResourceMetrics {
   }
 
   expose(to: Exposition, resources: Resources, now: () => Date): void {
-    const { isReady, signingKeys } = resources;
-    to.gauge('gatehouse_ready', 'Whether the replica reports itself ready: 1 or 0.', 'max', () => (isReady() ? 1 : 0));
+    const { signingKeys } = resources;
+    exposeReadiness(to, resources);
     exposeConnections(to, resources);
     this.#exposeHashing(to, resources);
     this.#exposeDatabase(to, resources);
@@ -93,6 +96,18 @@ export class ResourceMetrics {
       [...retries].map(([operation, count]) => [{ operation }, count]),
     );
   }
+}
+
+function exposeReadiness(to: Exposition, { readiness, writeFailures }: Resources): void {
+  to.gauge('gatehouse_ready', 'Whether the replica reports itself ready: 1 or 0.', 'max', () =>
+    readiness() === 'not ready' ? 0 : 1,
+  );
+  to.gauge('gatehouse_degraded', 'Whether the replica is ready, but the database fails writes: 1 or 0.', 'max', () =>
+    readiness() === 'degraded' ? 1 : 0,
+  );
+  to.counter('gatehouse_database_write_failures_total', 'Writes that failed because of the database server.', () =>
+    [...writeFailures].map(([sqlstate, count]) => [{ sqlstate }, count]),
+  );
 }
 
 function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => Date): void {
