@@ -3,16 +3,17 @@ import { check, type Entry } from './checker.ts';
 import type { Model } from './model.ts';
 import { describeHistory, reduceHistory } from './reduce.ts';
 
-type Operation = { readonly method: 'write'; readonly value: number } | { readonly method: 'read' };
+type Operation = { readonly method: 'write' | 'set'; readonly value: number } | { readonly method: 'read' };
 
-/** A number that is written and read. Writing the number that is there is refused. */
+/** A number that is written and read. Writing the number that is there is refused, setting it is not. */
 const register: Model<{ value: number }, Operation> = {
   initial: { value: 0 },
   step(state, operation) {
     if (operation.method === 'read') return { response: `${state.value}`, next: state };
-    if (operation.value === state.value) return { response: 'refused', next: state };
+    if (operation.method === 'write' && operation.value === state.value) return { response: 'refused', next: state };
     return { response: 'OK', next: { value: operation.value } };
   },
+  isRead: ({ method }, response) => method === 'read' || response === 'refused',
   keyOf: ({ value }) => `${value}`,
 };
 
@@ -20,6 +21,10 @@ const never = Number.POSITIVE_INFINITY;
 
 function write(value: number, calledAt: number, returnedAt: number, response: string | undefined = 'OK') {
   return { operation: { method: 'write', value }, calledAt, returnedAt, response } as const;
+}
+
+function set(value: number, calledAt: number, returnedAt: number): Entry<Operation> {
+  return { operation: { method: 'set', value }, calledAt, returnedAt, response: 'OK' };
 }
 
 /** A write without a response. */
@@ -49,6 +54,7 @@ const good: Readonly<Record<string, Entry<Operation>[]>> = {
   'a lost write took effect just before its last moment': [lost(1, 0, 5), read(0, 1, 2), read(1, 4.9, 8)],
   'a lost write made another one be refused': [lost(1, 0), write(1, 1, 2, 'refused'), read(1, 3, 4)],
   'a call and a return at one moment overlapped': [write(1, 0, 5), read(0, 5, 6)],
+  'a set that would change nothing at first came later': [set(1, 0, 1), set(1, 2, 10), set(0, 3, 9), read(1, 11, 12)],
   'of two lost writes one took effect': [lost(1, 0), lost(2, 0), write(3, 1, 2), read(3, 3, 4), read(2, 5, 6)],
 };
 

@@ -110,10 +110,9 @@ class Search<State extends object, Operation> {
     const isKnown = response !== undefined;
     if (!moment.isCall) return !isKnown && this.#move(moment, this.#state, false);
     const { response: modelled, next } = this.#model.step(this.#state, operation);
-    const changesNothing = this.#keyOf(next) === this.#keyOf(this.#state);
-    if (isKnown ? modelled !== response : changesNothing) return false;
-    // A response that is right now, of a call that changes nothing, is as good now as later.
-    return this.#move(moment, changesNothing ? this.#state : next, changesNothing);
+    if (isKnown ? modelled !== response : this.#keyOf(next) === this.#keyOf(this.#state)) return false;
+    // A read whose response is right now is as good now as later.
+    return this.#move(moment, next, isKnown && this.#model.isRead(operation, response));
   }
 
   #move(moment: Moment, next: State, isForced: boolean): boolean {

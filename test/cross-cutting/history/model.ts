@@ -54,7 +54,6 @@ export interface UserState {
 
 export interface Step<State> {
   readonly response: string;
-  /** The same object when the call changes nothing. */
   readonly next: State;
 }
 
@@ -62,6 +61,8 @@ export interface Step<State> {
 export interface Model<State, Operation> {
   readonly initial: State;
   step(state: State, operation: Operation): Step<State>;
+  /** Whether an operation with this response has changed nothing, whatever the state was. */
+  isRead(operation: Operation, response: string): boolean;
   /** Equal for equal states only. */
   keyOf(state: State): string;
 }
@@ -71,8 +72,15 @@ export function userModel(user: { password: string; name: string }, replays: boo
   return {
     initial: { ...user, exists: true, isBanned: false, sessions: new Map() },
     step: (state, call) => step(state, call, replays),
+    isRead: ({ method }, response) => reads.includes(method) || isRefused(response),
     keyOf,
   };
+}
+
+const reads: readonly Call['method'][] = ['Introspect', 'GetMe', 'GetSession', 'ListSessions', 'GetUser'];
+
+function isRefused(response: string): boolean {
+  return !response.startsWith('OK') && response !== 'REFRESH_TOKEN_ALREADY_USED';
 }
 
 function keyOf({ exists, isBanned, password, name, sessions }: UserState): string {
