@@ -51,6 +51,14 @@ export function drawCall(person: Person, random: Random): Drawn {
   return getUser(person);
 }
 
+/** A random call that reads. */
+export function drawRead(person: Person, random: Random): Drawn {
+  if (person.accesses.length === 0 || random() < 0.4) return getUser(person);
+  const access = pick(person.accesses, random);
+  const readers = [introspect, getMe, (each: Held<Access>) => listSessions(person, each)];
+  return pick(readers, random)(access);
+}
+
 /** Mostly one of the last three. */
 function pick<T>(items: readonly T[], random: Random): T {
   const among = random() < 0.8 ? items.slice(-3) : items;

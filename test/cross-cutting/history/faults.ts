@@ -10,6 +10,8 @@ function span(random: Random, least: number, most: number): number {
   return least + random() ** 2 * (most - least);
 }
 
+const lockUsers = 'select 1 from users where id = any($1::uuid[]) order by id for no key update';
+
 const faults = {
   async kill(replicas: Replicas, _: readonly Person[], random: Random) {
     await replicas.killAndRestart(random() < 0.5 ? 0 : 1);
@@ -27,14 +29,21 @@ const faults = {
     proxy.delay = 0;
   },
   async lockUser({ database }: Replicas, people: readonly Person[], random: Random) {
-    const locked = 'select 1 from users where id = any($1::uuid[]) order by id for no key update';
-    const release = await database.hold(locked, [people.map(({ id }) => id)]);
-    await sleep(span(random, 30, 1800));
+    const release = await database.hold(lockUsers, [people.map(({ id }) => id)]);
+    await sleep(span(random, 30, 500));
+    await release();
+  },
+  /** Long enough to show what a call does that waited until after its deadline. */
+  async holdUser({ database }: Replicas, people: readonly Person[]) {
+    const release = await database.hold(lockUsers, [people.map(({ id }) => id)]);
+    await sleep(1600);
     await release();
   },
   async lockSessions({ database }: Replicas, people: readonly Person[], random: Random) {
-    const locked = 'select 1 from sessions where user_id = any($1::uuid[]) order by id for no key update';
-    const release = await database.hold(locked, [people.map(({ id }) => id)]);
+    // One of each user: with more, a revocation and this would wait for each other.
+    const ids = people.flatMap(({ sessions }) => [...sessions.keys()].at(-1) ?? []);
+    const locked = 'select 1 from sessions where id = any($1::uuid[]) order by id for no key update';
+    const release = await database.hold(locked, [ids]);
     await sleep(span(random, 30, 600));
     await release();
   },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asService } from '../../support/people.ts';
-import { type Drawn, drawCall, getUser, introspect, type Random, refresh, revokeEverybody } from './calls.ts';
+import { type Drawn, drawCall, drawRead, getUser, introspect, type Random, refresh, revokeEverybody } from './calls.ts';
 import { check, type Entry, type Patience, type Verdict } from './checker.ts';
 import { type FaultName, injectFaults } from './faults.ts';
 import { type Call, userModel } from './model.ts';
@@ -17,7 +17,7 @@ export interface RoundOptions {
   readonly faults: readonly FaultName[];
   /** Milliseconds between two faults, at most. */
   readonly faultPause: number;
-  /** The share of calls with a deadline of 1 to 20 ms. */
+  /** The share of calls with a short deadline. */
   readonly hasty: number;
   /** Milliseconds after a deadline in which a commit that was under way may still arrive. */
   readonly slack: number;
@@ -42,9 +42,10 @@ export async function runRound(replicas: Replicas, random: Random, options: Roun
     Array.from({ length: options.clients }, () => beClient(replicas, person, random, options)),
   );
   const everybody = random() < 0.3 ? [revokeAll(replicas, people, random)] : [];
+  const watchers = people.map((person) => watch(replicas, person, random, over.signal));
   await Promise.all([...clients, ...everybody]);
   over.abort();
-  await faults;
+  await Promise.all([faults, ...watchers]);
   await Promise.all(people.map((person) => lookAround(replicas, person, random)));
   return people.map((person) => judge(replicas, person, options));
 }
@@ -71,11 +72,24 @@ async function createPerson(replicas: Replicas, random: Random): Promise<Person>
 
 async function beClient(replicas: Replicas, person: Person, random: Random, options: RoundOptions): Promise<void> {
   for (let made = 0; made < options.callsPerClient && !person.isBlurred; made++) {
-    const timeoutMs = random() < options.hasty ? 1 + Math.floor(random() * 20) : ordinaryDeadline;
+    const timeoutMs = random() < options.hasty ? shortDeadline(random) : ordinaryDeadline;
     // Without a session there is little to call.
     const isFirst = person.accesses.length === 0;
     await make(replicas, [person], drawCall(person, random), random, isFirst ? ordinaryDeadline : timeoutMs);
   }
+}
+
+/** Reads now and then, also while all other clients wait for a lock. */
+async function watch(replicas: Replicas, person: Person, random: Random, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await make(replicas, [person], drawRead(person, random), random);
+    await sleep(random() * 100);
+  }
+}
+
+/** Half of them are over before the first statement is. */
+function shortDeadline(random: Random): number {
+  return 1 + Math.floor(random() * (random() < 0.5 ? 20 : 150));
 }
 
 /** Makes a call, and notes it in the history of everybody whom it concerns. */
