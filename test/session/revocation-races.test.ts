@@ -2,9 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
-import { ada, asService } from '../support/people.ts';
-import { startProxy } from '../support/proxy.ts';
-import { Gate, Pause } from '../support/race.ts';
+import { ada } from '../support/people.ts';
+import { Pause } from '../support/race.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService, wires } from '../support/start.ts';
 
@@ -30,26 +29,6 @@ test.each([
   const { refreshToken } = (await signingIn).tokens!;
   expect((await refusalOf(service.clients('json').sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
 });
-
-test.each(wires)(
-  'over %s a sign-in that a ban has refused is USER_BANNED, also after the end of the ban',
-  async (wire) => {
-    const gate = new Gate('SignIn', 1);
-    const proxy = await startProxy();
-    const service = await start({ inner: [gate.interceptor()], databaseUrl: proxy.url });
-    const { user } = (await service.clients(wire).admin.createUser(ada, asService)) as { user: { id: string } };
-    const refusal = refusalOf(service.clients(wire).auth.signIn(ada));
-    await gate.reached;
-    const { admin } = service.clients(wire);
-    await admin.banUser({ userId: user.id }, asService);
-    const judging = proxy.hold('before', 'users_lock');
-    gate.open();
-    const held = await judging;
-    await service.database.query('update users set banned_until = null');
-    held.letGo();
-    expect((await refusal).reason).toBe('USER_BANNED');
-  },
-);
 
 test('SignOut with a refresh token waits for the lock of the user, whatever the access token says', async () => {
   const service = await start();
