@@ -7,7 +7,6 @@ import { SessionKind } from '../../gen/gatehouse/v1/session_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
-import { Gate } from '../support/race.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { bearer, start, wires } from '../support/start.ts';
 
@@ -140,23 +139,22 @@ test.each(['abc', '0', '-5', '86401', '1.5'])('no replica starts with ACCESS_TOK
   expect(() => readConfig({ ...testEnv, ACCESS_TOKEN_LIFETIME: lifetime })).toThrow('ACCESS_TOKEN_LIFETIME');
 });
 
-// Serializable transactions begin again, and the sign-in succeeds.
 test.each(wires)(
-  'over %s a sign-in that a ban has refused is USER_BANNED, also after the end of the ban',
+  'over %s a sign-in that a ban has refused is USER_BANNED, also when the ban is lifted',
   async (wire) => {
-    const gate = new Gate('SignIn', 1);
     const proxy = await startProxy();
-    const service = await start({ inner: [gate.interceptor()], databaseUrl: proxy.url });
-    const { user } = (await service.clients(wire).admin.createUser(ada, asService)) as { user: { id: string } };
-    const refusal = refusalOf(service.clients(wire).auth.signIn(ada));
-    await gate.reached;
-    const { admin } = service.clients(wire);
-    await admin.banUser({ userId: user.id }, asService);
+    const service = await start({ databaseUrl: proxy.url });
+    const { auth, admin } = service.clients(wire);
+    const { user } = await admin.createUser(ada, asService);
+    const recording = proxy.hold('before', 'user_sign_in');
+    const refusal = refusalOf(auth.signIn(ada));
+    const recorded = await recording;
+    await admin.banUser({ userId: user!.id }, asService);
     const judging = proxy.hold('before', 'users_lock');
-    gate.open();
-    const held = await judging;
+    recorded.letGo();
+    const judged = await judging;
     await service.database.query('update users set banned_until = null');
-    held.letGo();
+    judged.letGo();
     expect((await refusal).reason).toBe('USER_BANNED');
   },
 );
