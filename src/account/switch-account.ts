@@ -17,7 +17,7 @@ interface Entered {
 // The user's row is locked before the membership is. RemoveMember holds the user's row until its transaction ends, so the
 // membership is deleted by the time this statement goes on. An update that only joined the membership would still see it,
 // and put the user back into the account.
-const enter = statement<Entered, Place & { sessionId: string; now: Date }>(
+const enter = statement<Entered, Place & { sessionId: string; tokenEpoch: number; now: Date }>(
   'account_enter',
   `with ${holdCaller(':userId')}, place as materialized (
      select m.account_id from own, memberships m
@@ -32,8 +32,8 @@ const enter = statement<Entered, Place & { sessionId: string; now: Date }>(
 export function switchAccount({ now }: AccountDeps): AccountMethods['switchAccount'] {
   return async ({ accountId }, context) => {
     const place = ownPlace(context, accountId);
-    const { sessionId } = caller(context);
-    const [entered] = await enter(autocommit(context), { ...place, sessionId, now: now() });
+    const { sessionId, tokenEpoch } = caller(context);
+    const [entered] = await enter(autocommit(context), { ...place, sessionId, tokenEpoch, now: now() });
     requireLive(entered!.state);
     if (!entered!.id) throw new Refusal('ACCOUNT_NOT_FOUND');
     return { account: accountToMessage(await accountOf(autocommit(context), place)) };

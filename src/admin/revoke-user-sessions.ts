@@ -20,7 +20,7 @@ export function revokeUserSessions({ now }: AdminDeps): AdminMethods['revokeUser
         await revokeSessions(em, { userId }, 'operator', at);
         audit(em, context, { action: 'user.revoke_sessions', userId }, at);
       },
-      { users: whose.case === 'userId' ? [whose.value] : [] },
+      whose.case === 'userId' ? { users: [whose.value] } : { isForEverybody: true },
     );
     return {};
   };

@@ -21,12 +21,18 @@ export function revokeUserSession({ now }: AdminDeps): AdminMethods['revokeUserS
   return async (request, context) => {
     const at = now();
     const sessionId = request.sessionId.toLowerCase();
-    await change(context, async (em) => {
-      const { id: userId } = await lockUser(em, projectOf(context), request.userId);
-      const revoked = await revokeSessions(em, { userId, only: sessionId }, 'operator', at);
-      if (revoked.length === 0) throw new Refusal('SESSION_NOT_FOUND');
-      audit(em, context, { action: 'session.revoke', userId, sessionId }, at);
-    });
+    const revoked = await change(
+      context,
+      async (em) => {
+        const { id: userId } = await lockUser(em, projectOf(context), request.userId);
+        const [revoked] = await revokeSessions(em, { userId, only: sessionId }, 'operator', at);
+        if (revoked?.wasLive) audit(em, context, { action: 'session.revoke', userId, sessionId }, at);
+        return revoked;
+      },
+      { users: [request.userId] },
+    );
+    // After the commit, as in RevokeSession.
+    if (!revoked?.wasLive) throw new Refusal('SESSION_NOT_FOUND');
     return {};
   };
 }

@@ -114,8 +114,8 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
 );
 
 /**
- * Makes a guest a registered user, who keeps the id. Of two parallel registrations of one guest the second finds no guest
- * to upgrade and throws TRY_AGAIN: when it is repeated, its access token is superseded.
+ * Makes a guest a registered user, who keeps the id. Of two parallel registrations of one guest the second is
+ * TOKEN_SUPERSEDED at the lock of the caller. Throws TRY_AGAIN if the user is no guest any more with a token that is good.
  */
 async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
   const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = User.register(draft, now);

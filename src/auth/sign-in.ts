@@ -260,23 +260,18 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
   const { wait, sessions, summary } = row!;
   // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
   refuseFor(wait ?? 0, 'account');
-  if (!summary) throw await refusalMeanwhile(em, signIn, now);
+  if (!summary) throw await refusalMeanwhile(em, signIn);
   return { sessions, summary };
 }
 
 /**
- * Why a user who was checked could not be signed in. With the password that is still right a banned user is USER_BANNED, as
- * if the ban had come first.
+ * Why a user who was checked could not be signed in. With the password that is still right they are USER_BANNED, as if the
+ * ban had come first: it may have been lifted since the statement that found it.
  */
-async function refusalMeanwhile(
-  em: EntityManager,
-  { user, checkedHash, newHash }: SignIn,
-  now: Date,
-): Promise<Refusal> {
+async function refusalMeanwhile(em: EntityManager, { user, checkedHash, newHash }: SignIn): Promise<Refusal> {
   const present = (await lockUsers(em, user.projectId, [user.id])).get(user.id);
   const isSameHash = present?.passwordHash === checkedHash || (newHash !== null && present?.passwordHash === newHash);
-  if (present && isSameHash && present.isBanned(now))
-    return new Refusal('USER_BANNED', { event: failed('banned', user) });
+  if (isSameHash) return new Refusal('USER_BANNED', { event: failed('banned', user) });
   return new Refusal('INVALID_CREDENTIALS', { event: failed('changed_meanwhile', user) });
 }
 

@@ -20,6 +20,8 @@ export interface UserCaller {
   readonly projectId: string;
   readonly userId: string;
   readonly sessionId: string;
+  /** Of the access token. A renewal of the session raises that of the session. */
+  readonly tokenEpoch: number;
   readonly isGuest: boolean;
   readonly mustChangePassword: boolean;
   /** May call the methods for operators. */
@@ -50,6 +52,8 @@ export interface Locks {
   readonly users?: readonly string[];
   /** For a method whose credential is in the request: the access token's session is neither locked nor checked. */
   readonly ignoresCaller?: boolean;
+  /** The closure revokes the sessions of everybody in the project. */
+  readonly isForEverybody?: boolean;
 }
 
 /** The database side of one call. */
@@ -125,7 +129,8 @@ export function autocommit(context: HandlerContext): Autocommit {
  * manager. So it contains database work only: no hashing, no mail, no remote call. Nothing commits after the deadline.
  *
  * First the transaction locks the rows of the caller and of `locks.users`, in the order of their ids. Throws
- * SESSION_REVOKED or SESSION_EXPIRED when the caller's session has ended since the call was authenticated.
+ * SESSION_REVOKED, SESSION_EXPIRED or TOKEN_SUPERSEDED when the caller's session was revoked, expired or was renewed since
+ * the call was authenticated.
  */
 export function change<T>(
   context: HandlerContext,

@@ -16,6 +16,7 @@ interface FirstLocks {
   readonly caller: UserCaller | undefined;
   readonly users: readonly string[];
   readonly isForOperators: boolean;
+  readonly isForEverybody: boolean;
 }
 
 /** Locks the users of a transaction. Throws a Refusal when the caller's session has ended. */
@@ -69,7 +70,8 @@ function openWork({ orm, now, lockFirst }: UnitOfWorkOptions, req: AnyRequest): 
   };
 }
 
-function firstLocksOf({ contextValues, method }: AnyRequest, { users = [], ignoresCaller }: Locks = {}): FirstLocks {
+function firstLocksOf({ contextValues, method }: AnyRequest, locks: Locks = {}): FirstLocks {
+  const { users = [], ignoresCaller, isForEverybody = false } = locks;
   const found = contextValues.get(kCaller);
   const isUser = !ignoresCaller && found && !(found instanceof Refusal) && found.kind === 'user';
   return {
@@ -77,6 +79,7 @@ function firstLocksOf({ contextValues, method }: AnyRequest, { users = [], ignor
     caller: isUser ? found : undefined,
     users,
     isForOperators: policyOf(method)?.access === Access.ADMIN,
+    isForEverybody,
   };
 }
 

@@ -23,6 +23,8 @@ export interface FirstLocks {
   readonly users: readonly string[];
   /** The caller has to have the operator role still. */
   readonly isForOperators: boolean;
+  /** The transaction revokes the sessions of everybody in the project. */
+  readonly isForEverybody: boolean;
 }
 
 interface Locking {
@@ -30,90 +32,113 @@ interface Locking {
   readonly ids: readonly string[];
   readonly userId: string;
   readonly sessionId: string;
+  /** Of the caller's access token. */
+  readonly tokenEpoch: number;
   readonly now: Date;
 }
 
 /**
- * SQL of two common table expressions. `held` has the rows of the users with these ids, locked in the order of their ids.
- * `own` has one row with the state of the caller's session: 'live', 'revoked' or 'expired', and none without a session. For
- * statements with the parameters userId, sessionId, projectId and now.
+ * SQL: why a token of this epoch is refused by the session `s`, which is otherwise live, or null. A renewal supersedes the
+ * calls that are under way with older tokens too.
+ */
+const supersedes = (s: string) => `case when ${s}.token_epoch <> :tokenEpoch then 'superseded' end`;
+
+/** A revocation of everybody's sessions waits for the transactions that share the project's row, and they for it. */
+type ProjectLock = '' | 'for share of p' | 'for no key update of p';
+
+/**
+ * SQL of three common table expressions. `held` has the rows of the users with these ids, locked in the order of their ids, and
+ * `project` the epoch of the project. `own` has one row with the state of the caller's session, and none without a session.
+ * For statements with the parameters userId, sessionId, projectId, tokenEpoch and now.
  *
  * Race: a revocation holds the lock on the user's row, and this statement waits for it with the snapshot of its start. The
- * lock on the session makes PostgreSQL read its newest version. It is taken after the locks of all users, hence the count:
- * of two transactions that lock users and sessions in another order, each could wait for the other.
+ * lock on the session makes PostgreSQL read its newest version, and so does that on the project. They are taken after the
+ * locks of all users, hence the count: of two transactions that lock users and sessions in another order, each could wait
+ * for the other. Only a hot statement goes without the lock on the project.
  */
-export const holdCaller = (ids: string) =>
+export const holdCaller = (ids: string, projectLock: ProjectLock = 'for share of p') =>
   `held as materialized (
      select ${storedUserColumns} from users u where u.id = ${ids} and u.project_id = :projectId
      order by u.id for no key update of u
+   ), project as materialized (
+     select p.session_epoch from (select count(*) as users from held) counted, projects p
+     where counted.users > 0 and p.id = :projectId ${projectLock}
    ), own as materialized (
-     select coalesce(${endOf('s', 'o')}, 'live') as state
-     from (select count(*) as users from held) counted, held o, sessions s
-     where counted.users > 0 and o.id = :userId and s.user_id = :userId and s.id = :sessionId
+     select coalesce(${endOf('s', 'o', ':now', 'project.session_epoch')}, ${supersedes('s')}, 'live') as state
+     from project, held o, sessions s
+     where o.id = :userId and s.user_id = :userId and s.id = :sessionId
      for no key update of s
    )`;
 
 /** The state of a caller's session under the locks. */
-export type HeldState = 'live' | 'revoked' | 'expired';
+export type HeldState = 'live' | 'revoked' | 'expired' | 'superseded';
 
-const lockWithSession = statement<UserRow & { state: HeldState | null }, Locking>(
-  'caller_lock',
-  `with ${holdCaller(anyOf(':ids'))}
-   select ${userColumnsOf('h')}, own.state from held h left join own on true order by h.id`,
-);
+const lockWithSession = (name: string, projectLock: ProjectLock) =>
+  statement<UserRow & { state: HeldState | null }, Locking>(
+    name,
+    `with ${holdCaller(anyOf(':ids'), projectLock)}
+     select ${userColumnsOf('h')}, own.state from held h left join own on true order by h.id`,
+  );
+
+const lockCaller = lockWithSession('caller_lock', 'for share of p');
+// Of two callers who shared the project's row and then updated it, each would wait for the other.
+const lockCallerAndProject = lockWithSession('caller_lock_project', 'for no key update of p');
 
 /**
  * Locks the rows of the caller and of further users, in the order of their ids, and checks the caller's session under that
  * lock. Every revocation of sessions takes the same locks: after it has committed, no transaction of a revoked session
  * writes anything.
  *
- * Throws SESSION_REVOKED or SESSION_EXPIRED when the session is no longer live, and CALLER_NOT_ALLOWED when the caller has
- * to be an operator and no longer is one.
+ * Throws SESSION_REVOKED or SESSION_EXPIRED when the session is no longer live, TOKEN_SUPERSEDED when it was renewed, and
+ * CALLER_NOT_ALLOWED when the caller has to be an operator and no longer is one.
  */
 export async function lockFirst(em: EntityManager, locks: FirstLocks, now: Date): Promise<void> {
-  const { caller, projectId, users, isForOperators } = locks;
+  const { caller, projectId, users, isForOperators, isForEverybody } = locks;
   if (!caller) {
     if (users.length > 0) await lockUsers(em, projectId, users);
     return;
   }
-  const { userId, sessionId } = caller;
+  const { userId, sessionId, tokenEpoch } = caller;
   const ids = [...new Set([userId, ...users.map((id) => id.toLowerCase())])];
-  const rows = await lockWithSession(em, { projectId, ids, userId, sessionId, now });
+  const lock = isForEverybody ? lockCallerAndProject : lockCaller;
+  const rows = await lock(em, { projectId, ids, userId, sessionId, tokenEpoch, now });
   const own = rows.find(({ id }) => id === userId);
   requireLive(own?.state);
   if (isForOperators && own?.systemRole !== 'operator') throw new Refusal('CALLER_NOT_ALLOWED');
   noteLocked(em, ids, rows);
 }
 
-/** Throws SESSION_REVOKED or SESSION_EXPIRED unless the session is live. */
+/** Throws SESSION_REVOKED, SESSION_EXPIRED or TOKEN_SUPERSEDED unless the session is live and its token current. */
 export function requireLive(state: HeldState | null | undefined): void {
   if (state !== 'live') throw refusalOfEnd(state ?? 'revoked');
 }
 
 export type SessionEnd = Exclude<HeldState, 'live'>;
 
+const reasons = { revoked: 'SESSION_REVOKED', expired: 'SESSION_EXPIRED', superseded: 'TOKEN_SUPERSEDED' } as const;
+
 export function refusalOfEnd(ended: SessionEnd): Refusal {
-  return new Refusal(ended === 'expired' ? 'SESSION_EXPIRED' : 'SESSION_REVOKED');
+  return new Refusal(reasons[ended]);
 }
 
 /** SQL: the state of the caller's session in the snapshot of the statement. Locks nothing. */
-export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, 'live') from users u, sessions own
+export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, ${supersedes('own')}, 'live') from users u, sessions own
      where u.id = :userId and own.user_id = :userId and own.id = :sessionId), 'revoked')`;
 
 const readUser = statement<UserRow & { ended: SessionEnd | null }, Omit<Locking, 'ids'>>(
   'caller_user',
-  `select ${userColumnsOf('u')}, ${endOf('s', 'u')} as ended
+  `select ${userColumnsOf('u')}, coalesce(${endOf('s', 'u')}, ${supersedes('s')}) as ended
    from users u join sessions s on s.user_id = :userId and s.id = :sessionId
    where u.id = :userId and u.project_id = :projectId`,
 );
 
 /**
  * The user who calls, together with the end of their session: a user that a revoked session reads, and a refusal that
- * follows from it, could be newer than the revocation. Throws SESSION_REVOKED or SESSION_EXPIRED.
+ * follows from it, could be newer than the revocation. Throws SESSION_REVOKED, SESSION_EXPIRED or TOKEN_SUPERSEDED.
  */
 export async function readCallingUser(context: HandlerContext, now: Date): Promise<User> {
-  const { projectId, userId, sessionId } = caller(context);
-  const [row] = await readUser(autocommit(context), { projectId, userId, sessionId, now });
+  const { projectId, userId, sessionId, tokenEpoch } = caller(context);
+  const [row] = await readUser(autocommit(context), { projectId, userId, sessionId, tokenEpoch, now });
   if (!row || row.ended) throw refusalOfEnd(row?.ended ?? 'revoked');
   const { ended: _, ...user } = row;
   return userOf(user);

@@ -13,6 +13,7 @@ interface Page {
   readonly userId: string;
   /** The caller's. */
   readonly sessionId: string;
+  readonly tokenEpoch: number;
   readonly now: Date;
   /** The last session of the page before. */
   readonly after: string | null;
@@ -34,7 +35,7 @@ const list = statement<Listed, Page>(
 );
 
 /** Of any user, without a look at the caller's session. */
-export const liveSessions = statement<ShownSession, Omit<Page, 'sessionId'>>(
+export const liveSessions = statement<ShownSession, Omit<Page, 'sessionId' | 'tokenEpoch'>>(
   'sessions_list_of_user',
   `select ${shownColumns} from sessions s
    where s.user_id = :userId and ${isLive('s')} and (:after::uuid is null or s.id < :after)
@@ -51,9 +52,9 @@ async function readPage(on: Autocommit, page: Page): Promise<ShownSession[]> {
 export function listSessionsMethod({ now, paging }: { readonly now: Clock; readonly paging: Paging }) {
   return {
     async listSessions(request, context) {
-      const { userId, sessionId } = caller(context);
+      const { userId, sessionId, tokenEpoch } = caller(context);
       const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, ({ after, limit }) =>
-        readPage(autocommit(context), { userId, sessionId, now: now(), after: after ?? null, limit }),
+        readPage(autocommit(context), { userId, sessionId, tokenEpoch, now: now(), after: after ?? null, limit }),
       );
       return { sessions: rows.map((each) => sessionToMessage(each, sessionId)), nextPageToken };
     },

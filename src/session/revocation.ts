@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
-import { isUnexpired } from './session.ts';
+import { isRevokedIndirectly, isUnexpired } from './session.ts';
 
 export type RevokeReason =
   | 'sign_out'
@@ -25,8 +25,8 @@ interface Revocation {
 /** A session that was revoked. */
 interface Revoked {
   readonly id: string;
-  /** The session had expired before. */
-  readonly wasExpired: boolean;
+  /** False when the session had expired, or was revoked elsewhere than in its row. */
+  readonly wasLive: boolean;
 }
 
 // A session that looks expired is revoked as well: a refresh that waits with an earlier `now` would prolong it.
@@ -35,7 +35,7 @@ const revokeMany = statement<Revoked, Revocation>(
   `update sessions s set revoked_at = :now, revoke_reason = :reason
    where s.user_id = :userId and s.revoked_at is null
      and (:only::uuid is null or s.id = :only) and (:except::uuid is null or s.id <> :except)
-   returning s.id, not (${isUnexpired('s', ':now')}) as "wasExpired"`,
+   returning s.id, ${isUnexpired('s', ':now')} and ${isRevokedIndirectly('s')} is not true as "wasLive"`,
 );
 
 // The sessions are in the rows of other users.

@@ -15,11 +15,11 @@ export function revokeSessionMethod({ now }: { readonly now: Clock }) {
       if (id.toLowerCase() === sessionId) throw new Refusal('CANNOT_DELETE_CURRENT_SESSION');
       const revoked = await change(context, async (em) => {
         const [revoked] = await revokeSessions(em, { userId, only: id }, 'revoked', now());
-        if (revoked && !revoked.wasExpired) audit(em, context, { action: 'session.revoke', sessionId: id }, now());
+        if (revoked?.wasLive) audit(em, context, { action: 'session.revoke', sessionId: id }, now());
         return revoked;
       });
       // After the commit: an expired session is not found, and is revoked all the same, so that no refresh prolongs it.
-      if (!revoked || revoked.wasExpired) throw new Refusal('SESSION_NOT_FOUND');
+      if (!revoked?.wasLive) throw new Refusal('SESSION_NOT_FOUND');
       return {};
     },
   } satisfies Partial<ServiceImpl<typeof SessionService>>;

@@ -166,6 +166,7 @@ export function admit(state: SessionState | undefined, claims: AccessClaims): Us
     projectId: state.project_id,
     userId: state.user_id,
     sessionId: state.id,
+    tokenEpoch: state.token_epoch,
     isGuest: state.is_anonymous,
     mustChangePassword: state.must_change_password,
     // Impersonating an operator does not grant the operator role.

@@ -157,8 +157,8 @@ export const isRowLive = (s: string, now = ':now') => `${s}.revoked_at is null a
  * `s` is revoked by a change elsewhere: all sessions of its project were revoked, or the operator who opened it to act
  * as its user is no longer an operator. Null means no.
  */
-export const isRevokedIndirectly = (s: string, now = ':now') =>
-  `(${s}.session_epoch <> ${currentEpoch(`${s}.project_id`)}
+export const isRevokedIndirectly = (s: string, now = ':now', epoch = currentEpoch(`${s}.project_id`)) =>
+  `(${s}.session_epoch <> ${epoch}
      or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
@@ -167,8 +167,9 @@ export const isLive = (s: string, now = ':now') =>
 
 /**
  * How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null.
+ * `epoch` is that of the project, read where no parallel change of it can be missed.
  */
-export const endOf = (s: string, u: string, now = ':now') =>
+export const endOf = (s: string, u: string, now = ':now', epoch = currentEpoch(`${s}.project_id`)) =>
   `case when ${s}.revoked_at is not null or not (${mayActAt(u, now)})
-            or ${isRevokedIndirectly(s, now)} then 'revoked'
+            or ${isRevokedIndirectly(s, now, epoch)} then 'revoked'
           when not (${isUnexpired(s, now)}) then 'expired' end`;

@@ -131,7 +131,7 @@ test('of twenty parallel registrations of one guest one succeeds, and its tokens
     return service.clients('grpc', n).auth.register(person, guest.as);
   });
   expect([answers.length, errors.length]).toEqual([1, crowd - 1]);
-  for (const error of errors) expect((await refusalOf(Promise.reject(error))).reason).toBe('TRY_AGAIN');
+  for (const error of errors) expect((await refusalOf(Promise.reject(error))).reason).toBe('TOKEN_SUPERSEDED');
   const { tokens, user } = answers[0]!;
   expect((await service.clients('grpc').auth.getMe({}, bearer(tokens!))).user!.email).toBe(user!.email);
 });

@@ -6,6 +6,7 @@ import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SessionKind } from '../../gen/gatehouse/v1/session_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
+import { startProxy } from '../support/proxy.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { bearer, start, wires } from '../support/start.ts';
 
@@ -137,3 +138,23 @@ describe.each(wires)('over %s', (wire) => {
 test.each(['abc', '0', '-5', '86401', '1.5'])('no replica starts with ACCESS_TOKEN_LIFETIME=%s', (lifetime) => {
   expect(() => readConfig({ ...testEnv, ACCESS_TOKEN_LIFETIME: lifetime })).toThrow('ACCESS_TOKEN_LIFETIME');
 });
+
+test.each(wires)(
+  'over %s a sign-in that a ban has refused is USER_BANNED, also when the ban is lifted',
+  async (wire) => {
+    const proxy = await startProxy();
+    const service = await start({ databaseUrl: proxy.url });
+    const { auth, admin } = service.clients(wire);
+    const { user } = await admin.createUser(ada, asService);
+    const recording = proxy.hold('before', 'user_sign_in');
+    const refusal = refusalOf(auth.signIn(ada));
+    const recorded = await recording;
+    await admin.banUser({ userId: user!.id }, asService);
+    const judging = proxy.hold('before', 'users_lock');
+    recorded.letGo();
+    const judged = await judging;
+    await service.database.query('update users set banned_until = null');
+    judged.letGo();
+    expect((await refusal).reason).toBe('USER_BANNED');
+  },
+);

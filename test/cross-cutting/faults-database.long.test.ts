@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
+import { randomFrom } from '../support/random.ts';
 import {
   expectLedger,
   expectOutage,
@@ -65,14 +66,3 @@ test(`acknowledged writes are kept over ${rounds} random faults (SEED=${seed})`,
   await expectLedger(service);
   expect(service.journal.entries.length).toBeGreaterThan(rounds);
 }, 600_000);
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

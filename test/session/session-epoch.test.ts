@@ -1,6 +1,6 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
-import { asService } from '../support/people.ts';
+import { ada, asService } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { bearer, start, type TestService, wires } from '../support/start.ts';
@@ -55,6 +55,22 @@ describe.each(wires)('over %s', (wire) => {
     expect(await livesOn(service, tokens!)).toEqual([true, true]);
     expect(await livesOn(service, before.tokens)).toEqual([false, false]);
   });
+});
+
+test.each(wires)('over %s a session that was revoked with everybody is not found', async (wire) => {
+  const service = await start();
+  const before = await service.welcome(ada);
+  const other = await service.signIn(ada);
+  const { admin, sessions, auth } = service.clients(wire);
+  await admin.revokeUserSessions(everybody, asService);
+  const { as } = await service.signIn(ada);
+  const sessionId = before.session.id;
+  expect((await refusalOf(sessions.revokeSession({ sessionId }, as))).reason).toBe('SESSION_NOT_FOUND');
+  expect((await refusalOf(sessions.getSession({ sessionId }, as))).reason).toBe('SESSION_NOT_FOUND');
+  const userId = before.user.id;
+  const revocation = admin.revokeUserSession({ userId, sessionId: other.session.id }, asService);
+  expect((await refusalOf(revocation)).reason).toBe('SESSION_NOT_FOUND');
+  expect((await refusalOf(auth.getMe({}, before.as))).reason).toBe('SESSION_REVOKED');
 });
 
 describe('a session that is opened while everybody is revoked', () => {

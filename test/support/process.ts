@@ -26,8 +26,8 @@ type LogLine = Record<string, unknown> & { msg?: string };
 export type Process = ReturnType<typeof launch>;
 
 /** Runs `node src/main.ts` with these arguments and settings, at most until the test has finished. */
-export function launch(args: readonly string[] = [], env: Record<string, string> = {}) {
-  const child: ChildProcess = spawn(process.execPath, [main, ...args], {
+export function launch(args: readonly string[] = [], env: Record<string, string> = {}, file = main) {
+  const child: ChildProcess = spawn(process.execPath, [file, ...args], {
     cwd: '/',
     env: { PATH: process.env.PATH!, NODE_COMPILE_CACHE: compileCache, ...defaults, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -70,9 +70,9 @@ export function launch(args: readonly string[] = [], env: Record<string, string>
   };
 }
 
-/** Starts the service and waits until it is ready. */
-export async function serve(env: Record<string, string> = {}) {
-  const launched = launch(['serve'], env);
+/** Starts the service, or another build of it, and waits until it is ready. */
+export async function serve(env: Record<string, string> = {}, file = main) {
+  const launched = launch(['serve'], env, file);
   const ready = (await launched.says('ready')) as { grpc: string; http: string; admin: string; database: string };
   const grpc = grpcTransport(ready.grpc);
   onTestFinished(grpc.close);

@@ -47,10 +47,10 @@ async function takeRow(on: Autocommit, { subject, amount }: Wanted, quotas: Quot
     const { anonymous } = quotas;
     return (await takeOfFingerprint(on, { ...counterOf(subject), anonymous, amount, now }))[0];
   }
-  const { projectId, userId, sessionId } = subject;
+  const { projectId, userId, session } = subject;
   const taking = { projectId, userId, ...quotas, amount, now };
-  if (!sessionId) return (await takeOfUser(on, taking))[0];
-  const [row] = await takeOfCaller(on, { ...taking, sessionId });
+  if (!session) return (await takeOfUser(on, taking))[0];
+  const [row] = await takeOfCaller(on, { ...taking, ...session });
   requireLive(row!.state);
   return row!.used === null ? undefined : (row as Taken);
 }
@@ -100,13 +100,15 @@ const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userI
 /** Without a counter when nothing was taken. */
 type TakenOfCaller = { [Column in keyof Taken]: Taken[Column] | null } & { readonly state: HeldState | null };
 
-// Hot. The same for a user who calls: nothing is taken with a session that was revoked meanwhile.
+// Hot. The same for a user who calls: nothing is taken with a session that was revoked meanwhile. Not under the lock of the
+// project's row, into which the calls of all users would write: a statement that waits for the user's row while the
+// sessions of everybody are revoked still takes.
 const takeOfCaller = statement<
   TakenOfCaller,
-  Taking & Quotas & { projectId: string; userId: string; sessionId: string }
+  Taking & Quotas & { projectId: string; userId: string; sessionId: string; tokenEpoch: number }
 >(
   'usage_consume_caller',
-  `with ${holdCaller(':userId')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
+  `with ${holdCaller(':userId', '')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
    select own.state, taken.used, taken."resetsAt", taken.quota, taken."isSubscribed"
    from (select 1) one left join own on true left join taken on true`,
 );

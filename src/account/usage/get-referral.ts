@@ -9,8 +9,8 @@ import { referralLimit } from './referral.ts';
 export function getReferral({ now, usage, frontendUrl }: AccountDeps): AccountMethods['getReferral'] {
   return async (_, context) => {
     requireUsage(usage);
-    const { projectId, userId, sessionId } = caller(context);
-    const values = { projectId, userId, sessionId, newCode: newCode(), now: now() };
+    const { projectId, userId, sessionId, tokenEpoch } = caller(context);
+    const values = { projectId, userId, sessionId, tokenEpoch, newCode: newCode(), now: now() };
     const [row] = await codeAndCount(autocommit(context), values);
     requireLive(row!.state);
     const { code, count } = row!;
@@ -29,6 +29,7 @@ interface Values {
   readonly projectId: string;
   readonly userId: string;
   readonly sessionId: string;
+  readonly tokenEpoch: number;
   readonly newCode: string;
   readonly now: Date;
 }

@@ -26,10 +26,15 @@ const UsageCounterTable = defineEntity({
 export class UsageCounter extends UsageCounterTable.class {}
 UsageCounterTable.setClass(UsageCounter);
 
+interface CallingSession {
+  readonly sessionId: string;
+  readonly tokenEpoch: number;
+}
+
 /** The subject of a usage counter. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
   /** With the session of a user who calls for themselves, which has to be live. */
-  | { readonly projectId: string; readonly userId: string; readonly sessionId?: string }
+  | { readonly projectId: string; readonly userId: string; readonly session?: CallingSession }
   | { readonly projectId: string; readonly fingerprint: string };
 
 type NamedSubject = { case: 'userId' | 'fingerprint'; value: string } | { case: undefined; value?: undefined };
@@ -40,7 +45,8 @@ export function subjectOf(named: NamedSubject, context: HandlerContext): Subject
   const { projectId } = caller;
   if (caller.kind === 'user') {
     if (named.case) throw new Refusal('CALLER_NOT_ALLOWED');
-    return { projectId, userId: caller.userId, sessionId: caller.sessionId };
+    const { userId, sessionId, tokenEpoch } = caller;
+    return { projectId, userId, session: { sessionId, tokenEpoch } };
   }
   if (!named.case) throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'subject', description: 'required' }] });
   return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
