@@ -12,7 +12,7 @@ import {
   userColumnsOf,
   userOf,
 } from '../user/user.ts';
-import { endOf } from './session.ts';
+import { currentEpoch, endOf } from './session.ts';
 
 /** What a transaction of a call locks before its first other statement. */
 export interface FirstLocks {
@@ -43,8 +43,14 @@ interface Locking {
  */
 const supersedes = (s: string) => `case when ${s}.token_epoch <> :tokenEpoch then 'superseded' end`;
 
-/** A revocation of everybody's sessions waits for the transactions that share the project's row, and they for it. */
-type ProjectLock = '' | 'for share of p' | 'for no key update of p';
+/**
+ * A revocation of everybody's sessions waits for the transactions that share the project's lock, and they for it. The lock is
+ * an advisory one: into the project's row each of them would write.
+ */
+type ProjectLock = 'none' | 'shared' | 'exclusive';
+
+const epochUnder = (lock: ProjectLock) =>
+  lock === 'none' ? currentEpoch(':projectId') : `hold_project(:projectId::uuid, ${lock === 'exclusive'})`;
 
 /**
  * SQL of three common table expressions. `held` has the rows of the users with these ids, locked in the order of their ids, and
@@ -52,17 +58,16 @@ type ProjectLock = '' | 'for share of p' | 'for no key update of p';
  * For statements with the parameters userId, sessionId, projectId, tokenEpoch and now.
  *
  * Race: a revocation holds the lock on the user's row, and this statement waits for it with the snapshot of its start. The
- * lock on the session makes PostgreSQL read its newest version, and so does that on the project. They are taken after the
- * locks of all users, hence the count: of two transactions that lock users and sessions in another order, each could wait
- * for the other. Only a hot statement goes without the lock on the project.
+ * lock on the session makes PostgreSQL read its newest version, and `hold_project` reads the epoch behind its lock. They are
+ * taken after the locks of all users, hence the count: of two transactions that lock users and sessions in another order,
+ * each could wait for the other. Only a hot statement goes without the lock on the project.
  */
-export const holdCaller = (ids: string, projectLock: ProjectLock = 'for share of p') =>
+export const holdCaller = (ids: string, lock: ProjectLock = 'shared') =>
   `held as materialized (
      select ${storedUserColumns} from users u where u.id = ${ids} and u.project_id = :projectId
      order by u.id for no key update of u
    ), project as materialized (
-     select p.session_epoch from (select count(*) as users from held) counted, projects p
-     where counted.users > 0 and p.id = :projectId ${projectLock}
+     select ${epochUnder(lock)} as session_epoch from (select count(*) as users from held) counted where counted.users > 0
    ), own as materialized (
      select coalesce(${endOf('s', 'o', ':now', 'project.session_epoch')}, ${supersedes('s')}, 'live') as state
      from project, held o, sessions s
@@ -73,16 +78,15 @@ export const holdCaller = (ids: string, projectLock: ProjectLock = 'for share of
 /** The state of a caller's session under the locks. */
 export type HeldState = 'live' | 'revoked' | 'expired' | 'superseded';
 
-const lockWithSession = (name: string, projectLock: ProjectLock) =>
+const lockWithSession = (name: string, lock: ProjectLock) =>
   statement<UserRow & { state: HeldState | null }, Locking>(
     name,
-    `with ${holdCaller(anyOf(':ids'), projectLock)}
+    `with ${holdCaller(anyOf(':ids'), lock)}
      select ${userColumnsOf('h')}, own.state from held h left join own on true order by h.id`,
   );
 
-const lockCaller = lockWithSession('caller_lock', 'for share of p');
-// Of two callers who shared the project's row and then updated it, each would wait for the other.
-const lockCallerAndProject = lockWithSession('caller_lock_project', 'for no key update of p');
+const lockCaller = lockWithSession('caller_lock', 'shared');
+const lockCallerAndProject = lockWithSession('caller_lock_project', 'exclusive');
 
 /**
  * Locks the rows of the caller and of further users, in the order of their ids, and checks the caller's session under that

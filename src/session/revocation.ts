@@ -84,6 +84,11 @@ export async function revokeByRefreshToken(
   return row;
 }
 
+const holdProject = statement<{ epoch: number }, { projectId: string }>(
+  'project_hold',
+  'select hold_project(:projectId::uuid, true) as epoch',
+);
+
 const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(
   'project_end_sessions',
   'update projects set session_epoch = session_epoch + 1 where id = :projectId returning id',
@@ -91,8 +96,9 @@ const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(
 
 /**
  * Revokes every session of a project that exists now, by one write: each look at a session compares its epoch with the
- * project's. No clock decides which sessions those are.
+ * project's. No clock decides which sessions those are. Waits for the transactions that have compared the epoch already.
  */
 export async function revokeSessionsOfProject(em: EntityManager, projectId: string): Promise<void> {
+  await holdProject(em, { projectId });
   await revokeAllOfProject(em, { projectId });
 }

@@ -81,7 +81,7 @@ export interface SessionDraft {
   readonly userAgent: string;
 }
 
-function currentEpoch(projectId: string): string {
+export function currentEpoch(projectId: string): string {
   return `(select session_epoch from projects where id = ${projectId})`;
 }
 

@@ -44,12 +44,8 @@ test('without settings the service is for development, on loopback', () => {
 test('the limits of a replica are divided among its workers and never exceeded', () => {
   const env = { DATABASE_POOL_SIZE: '21', HASH_CONCURRENCY: '10', HASH_QUEUE: '30', MAX_IN_FLIGHT: '1000' };
   const { database, passwords, maxInFlight } = read({ ...env, WORKERS: '4' });
-  expect({ ...database, ...passwords, maxInFlight }).toMatchObject({
-    poolSize: 5,
-    hashConcurrency: 2,
-    hashQueue: 8,
-    maxInFlight: 250,
-  });
+  const shared = { poolSize: 5, hashConcurrency: 2, hashQueue: 8, maxInFlight: 250 };
+  expect({ ...database, ...passwords, maxInFlight }).toMatchObject(shared);
   expect(read({ ...env, WORKERS: '10', HASH_CONCURRENCY: '3' })).toMatchObject({
     database: { poolSize: 2 },
     passwords: { hashConcurrency: 1 },

@@ -29,6 +29,7 @@ const userLists = ['asc', 'desc'].flatMap((direction) => [
 /** The statements that read or change rows of users whom they do not name, and why. */
 const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyof typeof reasons]>> = {
   user_by_email: ['users', 'address'],
+  users_import_holders: ['users', 'address'],
   sign_in_look_up: ['sessions users', 'address'],
   account_invite_make_room: ['memberships users', 'address'],
   referrer_lock: ['referral_codes users', 'code'],

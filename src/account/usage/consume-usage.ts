@@ -101,14 +101,14 @@ const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userI
 type TakenOfCaller = { [Column in keyof Taken]: Taken[Column] | null } & { readonly state: HeldState | null };
 
 // Hot. The same for a user who calls: nothing is taken with a session that was revoked meanwhile. Not under the lock of the
-// project's row, into which the calls of all users would write: a statement that waits for the user's row while the
+// project, which all calls would take: a statement that waits for the user's row while the
 // sessions of everybody are revoked still takes.
 const takeOfCaller = statement<
   TakenOfCaller,
   Taking & Quotas & { projectId: string; userId: string; sessionId: string; tokenEpoch: number }
 >(
   'usage_consume_caller',
-  `with ${holdCaller(':userId', '')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
+  `with ${holdCaller(':userId', 'none')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
    select own.state, taken.used, taken."resetsAt", taken.quota, taken."isSubscribed"
    from (select 1) one left join own on true left join taken on true`,
 );

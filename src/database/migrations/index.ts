@@ -19,6 +19,7 @@ import { Migration20261129060000_first_proof } from './Migration20261129060000_f
 import { Migration20261129070100_listed_users } from './Migration20261129070100_listed_users.ts';
 import { Migration20261129090000_sweeps } from './Migration20261129090000_sweeps.ts';
 import { Migration20261130010100_keys_to_projects } from './Migration20261130010100_keys_to_projects.ts';
+import { Migration20261130010200_hold_project } from './Migration20261130010200_hold_project.ts';
 import { Migration20261130080100_terms_of_installation } from './Migration20261130080100_terms_of_installation.ts';
 import { Migration20261130080200_hash_shares } from './Migration20261130080200_hash_shares.ts';
 import { Migration20261130090100_order_of_billing_events } from './Migration20261130090100_order_of_billing_events.ts';
@@ -47,6 +48,7 @@ export const migrations = [
   { name: 'Migration20261129070100_listed_users', class: Migration20261129070100_listed_users },
   { name: 'Migration20261129090000_sweeps', class: Migration20261129090000_sweeps },
   { name: 'Migration20261130010100_keys_to_projects', class: Migration20261130010100_keys_to_projects },
+  { name: 'Migration20261130010200_hold_project', class: Migration20261130010200_hold_project },
   { name: 'Migration20261130080100_terms_of_installation', class: Migration20261130080100_terms_of_installation },
   { name: 'Migration20261130080200_hash_shares', class: Migration20261130080200_hash_shares },
   { name: 'Migration20261130090100_order_of_billing_events', class: Migration20261130090100_order_of_billing_events },
