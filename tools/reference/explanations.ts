@@ -30,6 +30,11 @@ const ofRequests = {
     retry: 'no',
     action: 'Start again with the first page, without a page token.',
   },
+  REQUEST_ID_REUSED: {
+    when: 'The caller has sent this `request_id` with another request of the same method, and that request succeeded.',
+    retry: 'no',
+    action: 'Draw a new UUID for each call, and send the old one only to repeat the same request.',
+  },
   PROJECT_NOT_FOUND: {
     when: 'The `gatehouse-project` header names no project.',
     retry: 'no',
