@@ -1520,7 +1520,7 @@ export const AccountService: GenService<{
    * - REGISTRATION_REQUIRED: The user is a guest.
    * - ALREADY_A_MEMBER: The user already belongs to the account.
    * - REQUEST_ID_REUSED: `request_id` was sent with another request.
-   * - MEMBER_NOT_FOUND: The member that this `request_id` added was removed since.
+   * - MEMBER_NOT_FOUND: The member whom this `request_id` added was removed since.
    *
    * @generated from rpc gatehouse.v1.AccountService.AddMember
    */

@@ -1178,6 +1178,7 @@ export const AuthService: GenService<{
    * - INVITE_CODE_EXPIRED: `invite_code` has expired.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    * - REQUEST_ID_REUSED: `request_id` was sent with another request.
+   * - USER_NOT_FOUND: The user whom this `request_id` registered was deleted since.
    *
    * @generated from rpc gatehouse.v1.AuthService.Register
    */
