@@ -3,6 +3,7 @@ import { tokenFor } from './inbox.ts';
 import type { Run } from './methods.ts';
 import { asService } from './people.ts';
 import { refusalOf } from './refusal.ts';
+import { repeatMethods } from './repeated-methods.ts';
 import type { bearer, TestService, Wire } from './start.ts';
 import { webhook } from './webhook.ts';
 
@@ -59,6 +60,7 @@ export async function callAccountMethods(service: TestService, wire: Wire, step:
   await step('ListAccountInvites', () => accounts.listAccountInvites({ accountId }, as));
   await step('RevokeAccountInvite', () => accounts.revokeAccountInvite({ accountId, inviteId: invite!.id }, as));
   await callUsageMethods(service, wire, step, { as, accountId, userId: user.id });
+  await repeatMethods(service, wire, step, { as, accountId });
 }
 
 async function callUsageMethods(

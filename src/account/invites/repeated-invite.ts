@@ -27,7 +27,7 @@ export function repeatableCode(keys: MasterKeys, inviteId: string, keyId = keys.
 }
 
 const findInvite = statement<ShownInvite, { projectId: string; inviteId: string }>(
-  'account_invite_look',
+  'account_invite_repeated',
   `select ${shownInviteColumns} from account_invites where project_id = :projectId and id = :inviteId`,
 );
 
