@@ -131,6 +131,7 @@ export function populateAccounts(project: string): string {
     insert into usage_counters select ${project}, 'user:' || pg_temp.id(1, n), n, now(), now() + n * interval '1 minute' ${some};
     insert into referral_codes select pg_temp.id(1, n), ${project}, n::text, now() ${some};
     insert into referrals select pg_temp.id(1, n), ${project}, pg_temp.id(1, n + 1), now() ${some};
+    insert into request_ids select ${project}, 'service:' || n, 'CreateUser', gen_random_uuid(), '', '{}', now() ${rows};
     insert into billing_events select ${project}, n::text, now() ${some};
     set session_replication_role = origin;`;
 }
