@@ -1,5 +1,4 @@
-import type { DescMessage, JsonValue, Message } from '@bufbuild/protobuf';
-import { toJson } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
@@ -88,7 +87,7 @@ export class RequestIds {
     { hours, isPublic }: { hours: number; isPublic: boolean },
   ): IdentifiedCall {
     const at = this.#now();
-    const content = contentOf(context.method.input, request);
+    const content = contentOf(request);
     return {
       projectId: projectOf(context),
       caller: isPublic ? '' : nameOfCaller(context),
@@ -124,18 +123,18 @@ function nameOfCaller(context: HandlerContext): string {
 }
 
 /**
- * The request as text, the same for both transports and any order of keys. A password is left out: with the
- * table and the master key, guesses could be tested as fast as an HMAC is computed. The method compares the password with
- * the stored hash.
+ * The request as text, the same for both transports. A password is left out: with the table and the master key, guesses
+ * could be tested as fast as an HMAC is computed. The method compares the password with the stored hash.
  */
-function contentOf(schema: DescMessage, request: IdentifiedRequest): string {
-  const { requestId: _, password, ...others } = toJson(schema, request) as Record<string, JsonValue>;
-  return JSON.stringify(inOrder({ ...others, ...(password !== undefined && { password: true }) }));
+function contentOf(request: IdentifiedRequest): string {
+  const { requestId: _, password, ...others } = request as IdentifiedRequest & { readonly password?: string };
+  return JSON.stringify({ ...others, hasPassword: Boolean(password) }, inOrder);
 }
 
-function inOrder(value: JsonValue): JsonValue {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(inOrder);
-  const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(sorted.map(([key, each]) => [key, inOrder(each)]));
+/** For JSON.stringify: the keys of metadata have no order, and JSON has no text for some values of a message. */
+function inOrder(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)))
+    return { number: `${value}` };
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

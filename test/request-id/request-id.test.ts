@@ -1,7 +1,11 @@
+import { create as createMessage, toBinary } from '@bufbuild/protobuf';
+import { StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
+import { CreateUserRequestSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { ada, asService, bob } from '../support/people.ts';
+import { frame, RawGrpc } from '../support/raw-grpc.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 import { identifiedCalls, newRequestId } from './identified-calls.ts';
@@ -160,6 +164,28 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 });
+
+test('values that JSON has no text for are compared, too', async () => {
+  const service = await start();
+  const client = new RawGrpc(service.replicas[0]!.grpcPort);
+  onTestFinished(() => client.close());
+  const requestId = newRequestId();
+  const create = async (value: number) => {
+    const metadata = toBinary(StructSchema, structOf(value));
+    const request = createMessage(CreateUserRequestSchema, { email: ada.email, requestId });
+    const appMetadata = Buffer.from([(8 << 3) | 2, metadata.length, ...metadata]);
+    const body = frame(Buffer.concat([toBinary(CreateUserRequestSchema, request), appMetadata]));
+    const { code, reason } = await client.call('/gatehouse.v1.AdminService/CreateUser', body, asService.headers);
+    return reason ?? code;
+  };
+  for (const value of [Number.NaN, Number.NaN]) expect(await create(value)).toBe(0);
+  for (const value of [Number.POSITIVE_INFINITY, 0]) expect(await create(value)).toBe('REQUEST_ID_REUSED');
+});
+
+function structOf(value: number) {
+  const numberValue = { case: 'numberValue', value } as const;
+  return createMessage(StructSchema, { fields: { a: createMessage(ValueSchema, { kind: numberValue }) } });
+}
 
 test('neither the ids nor what is kept with them contain a secret', async () => {
   const service = await start();
