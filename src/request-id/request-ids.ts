@@ -7,7 +7,7 @@ import { Refusal } from '../errors.ts';
 import { anyCaller, autocommit, projectOf, remark } from '../rpc/context.ts';
 import { claimRequest, findRequest, keepMade, type Made, type RequestId, type RequestKey } from './request-id-table.ts';
 
-type IdentifiedRequest = Message & { readonly requestId: string };
+type IdentifiedRequest = Message & { readonly requestId?: string | undefined };
 
 /**
  * Runs the effect of a call in its transaction, and keeps what `madeOf` returns for repeats of the call. Without a request
@@ -61,8 +61,9 @@ export class RequestIds {
     request: IdentifiedRequest,
     { run, repeat, hours = 24, isPublic = false }: Once<T, M>,
   ): Promise<T> {
-    if (request.requestId === '') return run((_, effect) => effect());
-    const call = this.#identify(context, request, { hours, isPublic });
+    const { requestId } = request;
+    if (requestId === undefined) return run((_, effect) => effect());
+    const call = this.#identify(context, requestId, request, { hours, isPublic });
     const repeated = async (): Promise<{ readonly response: T } | undefined> => {
       const made = await this.#find<M>(context, call);
       if (!made) return undefined;
@@ -83,6 +84,7 @@ export class RequestIds {
 
   #identify(
     context: HandlerContext,
+    requestId: string,
     request: IdentifiedRequest,
     { hours, isPublic }: { hours: number; isPublic: boolean },
   ): IdentifiedCall {
@@ -91,8 +93,8 @@ export class RequestIds {
     return {
       projectId: projectOf(context),
       caller: isPublic ? '' : nameOfCaller(context),
-      method: context.method.name,
-      requestId: request.requestId,
+      method: `${context.service.name}.${context.method.name}`,
+      requestId,
       content,
       requestMac: this.#keys.mac(purpose, content),
       expiresAt: new Date(at.getTime() + hours * hourMs),

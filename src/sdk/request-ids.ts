@@ -27,11 +27,11 @@ export function withRequestIds(transport: Transport): Transport {
 }
 
 function nameRequest(schema: DescMessage, input: MessageInitShape<DescMessage>) {
-  const request = create(schema, input) as unknown as { requestId: string };
-  return { ...request, requestId: request.requestId || newRequestId() };
+  const request = create(schema, input) as unknown as { requestId?: string };
+  return { ...request, requestId: request.requestId ?? newRequestId() };
 }
 
 /** Whether the request has an id, with which it may be sent again. */
 export function hasRequestId(input: object): boolean {
-  return !!(input as { requestId?: string }).requestId;
+  return (input as { requestId?: string }).requestId !== undefined;
 }

@@ -1,8 +1,8 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
-import { bob } from '../support/people.ts';
-import { Barrier, crowd, together } from '../support/race.ts';
-import { reasonOf } from '../support/refusal.ts';
+import { asService, bob } from '../support/people.ts';
+import { Barrier, crowd, Pause, together } from '../support/race.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { start, wires } from '../support/start.ts';
 import { identifiedCalls, newRequestId } from './identified-calls.ts';
 
@@ -40,6 +40,27 @@ describe.each(wires)('over %s', (wire) => {
       for (const answer of answers) expect(answer).toEqual(answers[0]);
     },
   );
+
+  test('a duplicate waits for the first call, and takes its place when that fails', async () => {
+    const pause = new Pause('CreateInviteCode', 'commit');
+    const service = await start({ replicas: 2, inner: [pause.interceptor()] });
+    const requestId = newRequestId();
+    const create = (replica: number) => service.clients(wire, replica).admin.createInviteCode({ requestId }, asService);
+    const reached = pause.next();
+    const first = refusalOf(create(0));
+    await reached;
+    const second = create(1);
+    await service.database.blocked(1);
+    await service.database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and state = 'idle in transaction' and query like '%request_ids%'`,
+    );
+    const { inviteCode } = await second;
+    pause.resume();
+    expect((await first).reason).toBe('DATABASE_UNAVAILABLE');
+    expect((await create(0)).inviteCode).toEqual(inviteCode);
+    expect(await service.database.query('select 1 from invite_codes')).toHaveLength(1);
+  });
 
   test('of parallel registrations with one id one creates the user, and all return the same user and session', async () => {
     const barrier = new Barrier('Register');

@@ -156,7 +156,7 @@ describe.each(wires)('over %s', (wire) => {
   test('an id that is no UUID is refused', async () => {
     const service = await start();
     const { admin, accounts, auth } = service.clients(wire);
-    for (const requestId of ['1', 'not-a-uuid', `${newRequestId()}0`, `{${newRequestId()}}`]) {
+    for (const requestId of ['', '1', 'not-a-uuid', `${newRequestId()}0`, `{${newRequestId()}}`]) {
       expect((await refusalOf(admin.createUser({ ...ada, requestId }, asService))).fields).toEqual(['request_id']);
       expect((await refusalOf(auth.register({ ...ada, requestId }))).fields).toEqual(['request_id']);
       const consuming = accounts.consumeUsage({ amount: 1, requestId }, asService);

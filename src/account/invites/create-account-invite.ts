@@ -25,7 +25,7 @@ export function createAccountInvite(deps: AccountDeps): AccountMethods['createAc
     // Attack: a member who receives the code could register the invited address with it.
     const byMailOnly = inviterId !== null && !outbox.isOff;
     const draft = { projectId, accountId, email, role: roleOf(role), inviterId, byMailOnly };
-    const isRepeatable = requestId !== '' && !byMailOnly;
+    const isRepeatable = requestId !== undefined && !byMailOnly;
     const codeOf = isRepeatable ? (inviteId: string) => repeatableCode(keys, inviteId) : undefined;
     const create = async (em: EntityManager): Promise<Invited> => {
       const inviter = inviting.kind === 'user' ? await admitInviter(em, deps, inviting, draft) : undefined;

@@ -15,7 +15,7 @@ export function consumeUsage({ now, requestIds, usage }: AccountDeps): AccountMe
     const quotas = requireUsage(usage);
     const wanted = { subject: subjectOf(request.subject, context), amount: request.amount };
     const consumeBy = (on: Autocommit | EntityManager) => consume(on, wanted, quotas, now());
-    if (request.requestId === '') return { usage: usageToMessage(await consumeBy(autocommit(context))) };
+    if (request.requestId === undefined) return { usage: usageToMessage(await consumeBy(autocommit(context))) };
     const state = await requestIds.once<UsageState, KeptUsage>(context, request, {
       hours: 1,
       // The statement that takes the amount locks and checks the caller.
