@@ -1,9 +1,10 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { asService, bob } from '../support/people.ts';
 import { Barrier, crowd, Pause, together } from '../support/race.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
-import { start, wires } from '../support/start.ts';
+import { bearer, start, wires } from '../support/start.ts';
 import { identifiedCalls, newRequestId } from './identified-calls.ts';
 
 describe.each(wires)('over %s', (wire) => {
@@ -99,6 +100,24 @@ describe.each(wires)('over %s', (wire) => {
     expect(errors).toEqual([]);
     expect(new Set(answers.map(({ user }) => user!.id))).toEqual(new Set([guest.user.id]));
     expect(new Set(answers.map(({ session }) => session!.id))).toEqual(new Set([guest.session.id]));
+  });
+
+  test('a repeat with the password that is being replaced gets no tokens, and the session goes on', async () => {
+    const pause = new Pause('ChangePassword', 'commit');
+    const service = await start({ replicas: 2, env: { AUTO_CONFIRM_EMAIL: 'on' }, inner: [pause.interceptor()] });
+    const { auth } = service.clients(wire);
+    const request = { ...bob, requestId: newRequestId() };
+    const { tokens } = await auth.register(request);
+    const passwords = { currentPassword: bob.password, newPassword: 'quite another phrase' };
+    const reached = pause.next();
+    const changing = auth.changePassword({ ...passwords, currentSession: CurrentSession.KEEP }, bearer(tokens!));
+    await reached;
+    const repeated = service.clients(wire, 1).auth.register(request);
+    await service.database.blocked(1);
+    pause.resume();
+    await changing;
+    expect((await repeated).tokens).toBeUndefined();
+    await auth.getMe({}, bearer(tokens!));
   });
 
   test('of parallel hidden registrations with one id one sends a mail', async () => {
