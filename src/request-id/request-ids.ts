@@ -22,7 +22,7 @@ export interface Once<T, M extends Made> {
   readonly repeat: (made: M) => Promise<T>;
   /** How long the id is kept. Default: 24 hours. */
   readonly hours?: number;
-  /** Whether the method is one that everybody may call: then an id is everybody's, whatever the access token. */
+  /** The id does not belong to the caller: for a method that everybody may call, with or without an access token. */
   readonly isPublic?: boolean;
 }
 
@@ -42,9 +42,9 @@ const hourMs = 3_600_000;
 /**
  * Makes calls with a `request_id` safe to repeat (AIP-155).
  *
- * The id is inserted in the transaction of the call's effect, so both are committed or neither is. It has the primary key
- * of the caller and the method: of any number of parallel calls one has an effect, and the others wait for it. Only
- * successes are kept: after a refusal the same id can be sent again.
+ * The id is inserted in the transaction of the call's effect, so both are committed or neither is. Race: of parallel calls
+ * with one id, one inserts it. The others wait for its transaction, roll back and return what it made. After a refusal the
+ * same id can be sent again, with any request.
  */
 export class RequestIds {
   readonly #keys: MasterKeys;
