@@ -23,6 +23,7 @@ import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
+import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
 import { describeBug, errors } from './rpc/connect-error.ts';
@@ -143,6 +144,7 @@ function createServices(parts: Parts) {
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
+  const requestIds = new RequestIds(keys, now);
   const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
   const settings = { signUp, autoConfirmEmail, emailVerification, hideRegistration };
   return [
@@ -151,6 +153,7 @@ function createServices(parts: Parts) {
       authService({
         ...createAttempts(keys, budgets, limits),
         now,
+        requestIds,
         passwords,
         decoys,
         opener,
@@ -169,13 +172,16 @@ function createServices(parts: Parts) {
     serve(
       AccountService,
       accountService({
-        ...{ now, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
+        ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
         registration: settings,
       }),
     ),
     serve(
       AdminService,
-      adminService({ now, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage, ...settings }),
+      adminService({
+        ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage },
+        ...settings,
+      }),
     ),
   ];
 }

@@ -60,6 +60,7 @@ const refusals = {
   EMAIL_ALREADY_VERIFIED: [Code.FailedPrecondition, 'Email is already verified'],
   USER_WITHOUT_EMAIL: [Code.FailedPrecondition, 'the user has no e-mail address'],
   MAIL_DISABLED: [Code.FailedPrecondition, 'no mail is sent from here'],
+  REQUEST_ID_REUSED: [Code.FailedPrecondition, 'the request id was used for another request'],
 
   // Values that were sent by mail
   RESET_TOKEN_INVALID: [Code.FailedPrecondition, 'Invalid or expired reset token'],

@@ -3,27 +3,38 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
-import { change, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
 import type { AccountDeps, AccountMethods } from './deps.ts';
-import { findMember } from './members.ts';
+import { findMember, type ShownMember } from './members.ts';
 import type { Place, Role } from './membership.ts';
 import { memberToMessage, roleOf } from './message.ts';
 
-export function addMember({ now }: AccountDeps): AccountMethods['addMember'] {
-  return async ({ accountId, userId, role }, context) => {
+export function addMember({ now, requestIds }: AccountDeps): AccountMethods['addMember'] {
+  return async (request, context) => {
+    const { accountId, userId, role } = request;
     const place = { projectId: projectOf(context), accountId, userId };
-    const member = await change(
-      context,
-      async (em) => {
-        const user = await lockUser(em, place.projectId, userId);
-        if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
-        await add(em, place, roleOf(role), now());
-        audit(em, context, { action: 'account.member_add', userId }, now());
-        return findMember(em, place);
-      },
-      { users: [userId] },
-    );
+    const add = async (em: EntityManager): Promise<ShownMember> => {
+      const user = await lockUser(em, place.projectId, userId);
+      if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
+      await join(em, place, roleOf(role), now());
+      audit(em, context, { action: 'account.member_add', userId }, now());
+      return findMember(em, place);
+    };
+    const member = await requestIds.once(context, request, {
+      run: (recorded) =>
+        change(
+          context,
+          (em) =>
+            recorded(
+              em,
+              () => add(em),
+              () => ({}),
+            ),
+          { users: [userId] },
+        ),
+      repeat: () => findMember(autocommit(context), place),
+    });
     return { member: memberToMessage(member) };
   };
 }
@@ -53,7 +64,7 @@ const insertMember = statement<Added, Place & { role: Role; membershipId: string
    select found.id, joined.id as "membershipId" from found left join joined on true`,
 );
 
-async function add(em: EntityManager, place: Place, role: Role, now: Date): Promise<void> {
+async function join(em: EntityManager, place: Place, role: Role, now: Date): Promise<void> {
   // So that no other transaction changes the account's owner meanwhile.
   await lockAccount(em, place);
   const [row] = await insertMember(em, { ...place, role, membershipId: uuidv7(now), now });

@@ -1,9 +1,11 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
+import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { Joining } from './invites/joining.ts';
@@ -14,6 +16,8 @@ export type AccountMethods = ServiceImpl<typeof AccountService>;
 /** What AccountService's methods work with. */
 export interface AccountDeps {
   readonly now: Clock;
+  readonly requestIds: RequestIds;
+  readonly keys: MasterKeys;
   readonly paging: Paging;
   readonly joining: Joining;
   readonly outbox: Outbox;

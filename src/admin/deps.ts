@@ -6,6 +6,7 @@ import type { UserMail } from '../auth/user-mail.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
+import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
 import type { KeyRing } from '../session/key-ring.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
@@ -17,6 +18,7 @@ export type AdminMethods = ServiceImpl<typeof AdminService>;
 /** What AdminService's methods work with. The settings are those of the configuration, which UpdateSettings overrides. */
 export interface AdminDeps extends ConfiguredSettings {
   readonly now: Clock;
+  readonly requestIds: RequestIds;
   readonly paging: Paging;
   readonly passwords: Passwords;
   readonly keys: MasterKeys;

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { InviteCodeSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { InviteCode } from '../account/invites/invite-code.ts';
 import { audit } from '../audit/event.ts';
@@ -7,12 +8,13 @@ import { insert } from '../database/insert.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { autocommit, change, projectOf, reads } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 
-export function createInviteCode({ now }: AdminDeps): AdminMethods['createInviteCode'] {
-  return async ({ code, assignedPlan, trialDurationDays, lifetime }, context) => {
+export function createInviteCode({ now, requestIds }: AdminDeps): AdminMethods['createInviteCode'] {
+  return async (request, context) => {
+    const { code, assignedPlan, trialDurationDays, lifetime } = request;
     if (trialDurationDays && !assignedPlan)
       throw new Refusal('INVALID_ARGUMENT', {
         fields: [{ field: 'trial_duration_days', description: 'only together with assigned_plan' }],
@@ -25,14 +27,27 @@ export function createInviteCode({ now }: AdminDeps): AdminMethods['createInvite
       trialDurationDays: trialDurationDays || null,
       expiresAt: lifetime ? new Date(at.getTime() + durationMs(lifetime)) : null,
     };
-    const created = InviteCode.draft(draft, at);
-    await change(context, async (em) => {
+    const create = async (em: EntityManager): Promise<InviteCode> => {
+      const created = InviteCode.draft(draft, at);
       await insert(em, created).catch((error: unknown) => {
         throw faultOf(error) === 'unique' ? new Refusal('INVITE_CODE_EXISTS', { cause: error }) : error;
       });
       audit(em, context, { action: 'invite_code.create' }, at);
+      return created;
+    };
+    const { projectId } = draft;
+    const inviteCode = await requestIds.once<InviteCode, { id: string }>(context, request, {
+      run: (recorded) =>
+        change(context, (em) =>
+          recorded(
+            em,
+            () => create(em),
+            ({ id }) => ({ id }),
+          ),
+        ),
+      repeat: ({ id }) => reads(context).findOneOrFail(InviteCode, { id, projectId }),
     });
-    return { inviteCode: toMessage(created) };
+    return { inviteCode: toMessage(inviteCode) };
   };
 }
 

@@ -3,6 +3,7 @@ import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
+import type { RequestIds } from '../request-id/request-ids.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
@@ -15,6 +16,7 @@ import type { UserMail } from './user-mail.ts';
 /** The dependencies and settings of AuthService's methods. */
 export interface AuthDeps {
   readonly now: Clock;
+  readonly requestIds: RequestIds;
   readonly passwords: Passwords;
   /** Undefined unless responses hide which addresses are registered. */
   readonly decoys: DecoyHashes | undefined;

@@ -4,6 +4,7 @@ import { spendInviteCode } from '../account/invites/invite-code.ts';
 import type { Admission, Invitation, Joining } from '../account/invites/joining.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import { insert, insertIfFree } from '../database/insert.ts';
+import type { Recorded } from '../request-id/request-ids.ts';
 import { autocommit, change } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
@@ -17,11 +18,16 @@ import { recipientOf } from './user-mail.ts';
  */
 export function registerHidden(
   deps: AuthDeps,
-  draft: Registration,
-  invitation: Invitation,
+  registration: HiddenRegistration,
   context: HandlerContext,
 ): Promise<void> {
-  return padResponseTime(() => registerIfFree(deps, draft, invitation, context));
+  return padResponseTime(() => registerIfFree(deps, registration, context));
+}
+
+interface HiddenRegistration {
+  readonly draft: Registration;
+  readonly invitation: Invitation;
+  readonly recorded: Recorded;
 }
 
 /** Milliseconds. A registration so soon after the first of the same address is taken for a second click. */
@@ -29,8 +35,7 @@ const secondClick = 60_000;
 
 async function registerIfFree(
   { now, userMail, joining, mailBudget }: AuthDeps,
-  draft: Registration,
-  invitation: Invitation,
+  { draft, invitation, recorded }: HiddenRegistration,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
@@ -38,7 +43,7 @@ async function registerIfFree(
   const key = emailKey(draft.email);
   const mail = { projectId, kind: 'register', target: key };
   const isWithinBudget = await mailBudget.take(autocommit(context), mail, at);
-  await change(context, async (em) => {
+  const effect = async (em: EntityManager): Promise<void> => {
     // A new one in each attempt: a retry inserts nothing that the attempt before it has changed.
     const user = User.register(draft, at);
     // For the mail only. Whether the address is free is decided by the unique index, when the user is inserted.
@@ -62,7 +67,15 @@ async function registerIfFree(
       await userMail.notifyAlreadyRegistered(em, to, at);
       auditFailure(em, context, { action: 'auth.register', userId: holder?.id, cause: 'email_taken' }, at);
     }
-  });
+  };
+  // Nothing is kept of the user: a repeat returns the same for a free and a taken address.
+  await change(context, (em) =>
+    recorded(
+      em,
+      () => effect(em),
+      () => ({}),
+    ),
+  );
 }
 
 /** The same rows as the user's, with a key that no address has. They are discarded again. */

@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { AuthService, RegisterRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { type Invitation, provesMailbox } from '../account/invites/joining.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
@@ -8,6 +8,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { type RuntimeSettings, readSettings } from '../project/settings.ts';
+import type { Recorded } from '../request-id/request-ids.ts';
 import { autocommit, callerIfAny, change, type Origin, origin, projectOf, type UserCaller } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { type Renewed, renewSession } from '../session/secret-renewal.ts';
@@ -17,35 +18,52 @@ import { createUser, findUser, mayActAt, type Registration, User } from '../user
 import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
 import { renewedToMessage, signedInToMessage } from './message.ts';
+import { type KeptRegistration, keptOf, type Registered, repeatRegistration } from './repeated-registration.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
 
 export function register(deps: AuthDeps): Methods {
-  const { now, passwords, opener, usage, registration } = deps;
+  const { now, requestIds, opener, usage } = deps;
   return {
-    async register({ email, password, name, accountInviteCode, inviteCode }, context) {
-      const projectId = projectOf(context);
-      const settings = await readSettings(autocommit(context), projectId, registration);
-      if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
-      const caller = callerIfAny(context);
-      const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-      const draft = { projectId, email, name, passwordHash };
-      const invitation = { projectId, email, accountInviteCode, inviteCode };
-      if (registration.hideRegistration) {
-        await registerHidden(deps, draft, invitation, context);
-        return {};
-      }
-      const guest = caller?.isGuest ? caller : undefined;
+    async register(request, context) {
+      const registered = await requestIds.once<Registered | undefined, KeptRegistration>(context, request, {
+        isPublic: true,
+        run: (recorded) => registerNew(deps, request, recorded, context),
+        repeat: (kept) => repeatRegistration(deps, kept, request.password, context),
+      });
+      if (!registered) return {};
+      const { user, summary, opened, renewed } = registered;
       const at = now();
-      const openly = { draft, invitation, settings, guest };
-      const { user, summary, opened, renewed } = await registerOpenly(deps, openly, context, at);
       const account = summaryToMessage(summary, usage, at);
       if (opened) return { account, ...signedInToMessage(opener, user, { ...opened, account: summary.account }, at) };
-      const continued = renewed ? renewedToMessage(opener, projectId, renewed, at) : {};
+      const continued = renewed ? renewedToMessage(opener, user.projectId, renewed, at) : {};
       return { account, user: userToMessage(user, at), ...continued };
     },
   };
+}
+
+/** Undefined with HIDE_REGISTRATION. */
+async function registerNew(
+  deps: AuthDeps,
+  { email, password, name, accountInviteCode, inviteCode }: RegisterRequest,
+  recorded: Recorded,
+  context: HandlerContext,
+): Promise<Registered | undefined> {
+  const { now, passwords, registration } = deps;
+  const projectId = projectOf(context);
+  const settings = await readSettings(autocommit(context), projectId, registration);
+  if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
+  const caller = callerIfAny(context);
+  const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
+  const draft = { projectId, email, name, passwordHash };
+  const invitation = { projectId, email, accountInviteCode, inviteCode };
+  if (registration.hideRegistration) {
+    await registerHidden(deps, { draft, invitation, recorded }, context);
+    return undefined;
+  }
+  const guest = caller?.isGuest ? caller : undefined;
+  return registerOpenly(deps, { draft, invitation, settings, guest, recorded }, context, now());
 }
 
 interface OpenRegistration {
@@ -54,6 +72,7 @@ interface OpenRegistration {
   readonly settings: RuntimeSettings;
   /** The guest who registers. Undefined when nobody is signed in as a guest. */
   readonly guest: UserCaller | undefined;
+  readonly recorded: Recorded;
 }
 
 /**
@@ -62,13 +81,13 @@ interface OpenRegistration {
  */
 function registerOpenly(
   deps: AuthDeps,
-  { draft, invitation, settings, guest }: OpenRegistration,
+  { draft, invitation, settings, guest, recorded }: OpenRegistration,
   context: HandlerContext,
   at: Date,
-) {
+): Promise<Registered> {
   const { joining, opener, registration } = deps;
   const { autoConfirmEmail, emailVerification } = settings;
-  return change(context, async (em) => {
+  const effect = async (em: EntityManager): Promise<Registered> => {
     const admission = await joining.admit(em, invitation, at);
     const isVerified = autoConfirmEmail || provesMailbox(admission);
     const proved = { ...draft, emailVerified: isVerified };
@@ -83,7 +102,8 @@ function registerOpenly(
     if (!isVerified) return { user, summary };
     const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
     return { user, summary, opened: await opener.open(em, context, opening, at) };
-  });
+  };
+  return change(context, (em) => recorded(em, () => effect(em), keptOf));
 }
 
 /**

@@ -13,6 +13,7 @@ import { Heartbeat, Outage } from '../project/heartbeat.ts';
 import { Installation } from '../project/installation.ts';
 import { Project } from '../project/project.ts';
 import { ProjectSettings } from '../project/settings.ts';
+import { RequestId } from '../request-id/request-id-table.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
@@ -52,4 +53,5 @@ export const entities = [
   AuditSeal,
   RateLimit,
   DurableRateLimit,
+  RequestId,
 ];

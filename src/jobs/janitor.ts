@@ -27,6 +27,7 @@ const deleteGuests = statement<object, { before: Date }>(
 const daysKept = [
   [deleteFrom('rate_limits', 'project_id, key', 'window_ends_at'), 1 / 24],
   [deleteFrom('durable_rate_limits', 'project_id, key', 'window_ends_at'), 1 / 24],
+  [deleteFrom('request_ids', 'project_id, caller, method, request_id', 'expires_at'), 1 / 24],
   [deleteFrom('sessions', 'id', 'expires_at'), 30],
   [deleteFrom('usage_counters', 'project_id, subject', 'resets_at'), 30],
   [deleteFrom('billing_events', 'project_id, event_id', 'received_at'), 90],

@@ -3,6 +3,7 @@ import { withAttemptIds } from './attempts.ts';
 import { type Clients, createClients } from './clients.ts';
 import { type ChannelAddress, openChannel } from './grpc-channel.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
+import { withRequestIds } from './request-ids.ts';
 import { type CallDefaults, withRetries } from './retry.ts';
 
 export type { TlsOptions } from './grpc-channel.ts';
@@ -26,6 +27,6 @@ export interface Gatehouse extends Clients {
 export function createGatehouse(options: GatehouseOptions): Gatehouse {
   const client = openChannel(options);
   const transport = createGrpcTransport(client, options.interceptors ?? []);
-  const clients = createClients(withAttemptIds(withRetries(transport, options)));
+  const clients = createClients(withRequestIds(withAttemptIds(withRetries(transport, options))));
   return { ...clients, close: () => client.close() };
 }

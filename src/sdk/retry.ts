@@ -3,6 +3,7 @@ import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobu
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { retryAfter } from './error-details.ts';
+import { hasRequestId } from './request-ids.ts';
 
 export interface CallDefaults {
   /** Timeout in milliseconds of a call that sets none, all attempts included. Default 10 000; 0 for no timeout. */
@@ -16,15 +17,15 @@ const firstPause = 250;
 
 /**
  * Gives every unary call a deadline, and retries a call that found the service unavailable: only for methods that
- * change nothing and for Refresh, never sooner than the service asked for (RetryInfo), and only within the deadline. The last error is
- * thrown unchanged. Streams get no default deadline and are never retried.
+ * change nothing, for Refresh and for requests with a request id, never sooner than the service asked for (RetryInfo),
+ * and only within the deadline. The last error is thrown unchanged. Streams get no default deadline and are never retried.
  */
 export function withRetries(transport: Transport, defaults: CallDefaults): Transport {
   return {
     stream: (...call) => transport.stream(...call),
     async unary(method, signal, timeoutMs = defaults.timeoutMs ?? 10_000, header, input, contextValues) {
       const end = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
-      const attempts = isSafe(method) ? (defaults.maxAttempts ?? 4) : 1;
+      const attempts = isSafe(method) || hasRequestId(input) ? (defaults.maxAttempts ?? 4) : 1;
       const headers = new Headers(header);
       for (let attempt = 1; ; attempt++) {
         try {

@@ -11,4 +11,5 @@ export { withBearer } from './bearer.ts';
 export type { Clients } from './clients.ts';
 export { fieldErrors, metadataOf, reasonOf, retryAfter, type StepUp, stepUpOf } from './error-details.ts';
 export { type Reason, reasons } from './reasons.ts';
+export { newRequestId } from './request-ids.ts';
 export type { CallDefaults } from './retry.ts';

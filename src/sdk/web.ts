@@ -2,6 +2,7 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-web';
 import { withAttemptIds } from './attempts.ts';
 import { type Clients, createClients } from './clients.ts';
+import { withRequestIds } from './request-ids.ts';
 import { type CallDefaults, withRetries } from './retry.ts';
 
 export * from './surface.ts';
@@ -25,7 +26,7 @@ export function createGatehouse({ baseUrl, interceptors = [], fetch, ...defaults
   // Read at each call: a page may replace the global fetch, to trace or to test.
   const send: typeof globalThis.fetch = (...request) => (fetch ?? globalThis.fetch)(...request).catch(explain);
   const transport = createConnectTransport({ baseUrl, interceptors: [...interceptors], fetch: send });
-  return createClients(withAttemptIds(withRetries(transport, defaults)));
+  return createClients(withRequestIds(withAttemptIds(withRetries(transport, defaults))));
 }
 
 // fetch throws a TypeError for every failure before a response: no network, no server, an origin that is not allowed.

@@ -1,7 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { Origin } from '../rpc/context.ts';
+import { mayActAt, storedUserColumns } from '../user/user.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { hashSessionSecret, newSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { authentication, isLive, type ShownSession, shownColumns } from './session.ts';
@@ -18,15 +20,35 @@ interface Renewal {
 }
 
 // The epoch rises: every earlier access token is superseded. The generation stays: no older token is then above it, and each is recognized as superseded.
-const renew = statement<TokenSubject & ShownSession & { generation: number }, Renewal>(
-  'session_renew',
+const renewal = (user: string, condition = 'true') =>
   `update sessions s
    set secret_hash = :secretHash, token_epoch = s.token_epoch + 1, amr = coalesce(:amr::jsonb, s.amr),
      address = coalesce(:address, s.address), user_agent = coalesce(:userAgent, s.user_agent), refreshed_at = :now,
      idle_expires_at = least(:now::timestamptz + s.idle_seconds * interval '1 second', s.expires_at)
-   from users u
-   where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')}
-   returning ${subjectColumns}, ${shownColumns}, s.generation`,
+   from ${user} u
+   where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')} and ${condition}
+   returning ${subjectColumns}, ${shownColumns}, s.generation`;
+
+type RenewedRow = TokenSubject & ShownSession & { readonly generation: number };
+
+const renew = statement<RenewedRow, Renewal>('session_renew', renewal('users'));
+
+interface Unused {
+  readonly projectId: string;
+  /** The generation that the session has until its refresh token is used. */
+  readonly generation: number;
+  /** The stored hash that the password has just matched. */
+  readonly checkedHash: string;
+}
+
+// Race: the user's row is locked first, as by every change of a password. What has been committed meanwhile is seen.
+const renewUnused = statement<RenewedRow, Renewal & Unused>(
+  'session_renew_unused',
+  `with holder as materialized (
+     select ${storedUserColumns} from users u
+     where u.id = :userId and u.project_id = :projectId and u.password_hash = :checkedHash and ${mayActAt('u')}
+     for no key update of u
+   ) ${renewal('holder', 's.generation = :generation and s.aal = 1')}`,
 );
 
 /** How the user has proved who they are, and where. */
@@ -55,7 +77,35 @@ export async function renewSession(
   proof?: Proof,
 ): Promise<Renewed> {
   const secret = newSessionSecret();
-  const [row] = await renew(em, {
+  const [row] = await renew(em, renewalOf({ userId, sessionId }, secret, now, proof));
+  if (!row) throw new Refusal('SESSION_REVOKED');
+  return renewedFrom(row, secret);
+}
+
+/**
+ * The same for a session whose refresh token was never used, with one factor. Undefined when it was used, when the session
+ * is no longer live, or when the user's password has changed.
+ */
+export async function renewUnusedSession(
+  autocommit: Autocommit,
+  session: Unused & { readonly userId: string; readonly sessionId: string },
+  now: Date,
+  proof: Proof,
+): Promise<Renewed | undefined> {
+  const secret = newSessionSecret();
+  const { projectId, generation, checkedHash } = session;
+  const renewing = { ...renewalOf(session, secret, now, proof), projectId, generation, checkedHash };
+  const [row] = await renewUnused(autocommit, renewing);
+  return row && renewedFrom(row, secret);
+}
+
+function renewalOf(
+  { userId, sessionId }: { userId: string; sessionId: string },
+  secret: Buffer,
+  now: Date,
+  proof: Proof | undefined,
+): Renewal {
+  return {
     sessionId,
     userId,
     now,
@@ -63,9 +113,11 @@ export async function renewSession(
     amr: proof ? JSON.stringify([authentication(proof.method, now)]) : null,
     address: proof?.origin.address ?? null,
     userAgent: proof?.origin.userAgent ?? null,
-  });
-  if (!row) throw new Refusal('SESSION_REVOKED');
-  const refreshToken = { userId, sessionId, generation: row.generation, secret };
+  };
+}
+
+function renewedFrom(row: RenewedRow, secret: Buffer): Renewed {
+  const refreshToken = { userId: row.userId, sessionId: row.id, generation: row.generation, secret };
   return { subject: row, session: { ...row, ...timesOf(row) }, refreshToken };
 }
 

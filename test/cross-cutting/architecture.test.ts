@@ -20,6 +20,7 @@ const sharedByDomains = [
     'audit',
     'mail',
     'throttle',
+    'request-id',
     'rpc/context.ts',
     'rpc/paging.ts',
     'rpc/page-token.ts',
@@ -40,7 +41,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['app.ts', 'errors.ts', 'audit', 'config', 'crypto', 'database', 'grpc', 'http', 'jobs', 'mail', 'rpc'],
     ...['telemetry', 'text', 'throttle', 'project', 'session', 'user'],
   ],
-  'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
+  'app.ts': [
+    ...['errors.ts', 'config', 'crypto', 'database', 'mail', 'request-id', 'rpc', 'telemetry', 'throttle'],
+    ...domains,
+  ],
   // For the type of the audit event of a refusal.
   'errors.ts': ['audit'],
   config: ['crypto/pem.ts'],
@@ -63,13 +67,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
   mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
   throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
+  'request-id': [
+    ...['project', 'crypto', 'errors.ts', 'rpc/context.ts'],
+    ...databaseFiles('autocommit', 'clock', 'statement'),
+  ],
   audit: [
     ...['project', 'crypto', 'rpc/context.ts'],
     ...databaseFiles('autocommit', 'insert', 'statement', 'transaction', 'uuid'),
   ],
   database: [],
   // The one file with imports in the other direction: it lists every entity for the ORM.
-  'database/entities.ts': ['audit', 'mail', 'throttle', ...domains],
+  'database/entities.ts': ['audit', 'mail', 'request-id', 'throttle', ...domains],
   // A client. No other folder may import it, and it imports nothing but the contract and the format of metadata.
   sdk: ['grpc/metadata.ts'],
 };

@@ -52,6 +52,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   hash_shares_look: ['users', 'sample'],
   session_refreshed: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],
+  session_renew_unused: ['memberships', 'membership'],
   session_rotate: ['memberships', 'membership'],
   session_rotate_all: ['memberships', 'membership'],
   session_states_introspected: ['memberships', 'membership'],

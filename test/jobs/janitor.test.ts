@@ -1,4 +1,5 @@
 // @serializable
+import { randomUUID } from 'node:crypto';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect, onTestFinished, test } from 'vitest';
 import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
@@ -56,8 +57,22 @@ test('the janitor deletes only rows that ended long ago, at most five hundred at
   const orm = await open(database);
   expect(await sweep(orm, new Date())).toBe(1200 + 10 + 1200 + 10 + 1200);
   expect(await left(database)).toEqual({ limits: 20, durable: 20, sessions: 30 });
-  expect(orm.deletions(), '500, 500 and 210, twice; 500, 500 and 200; eight tables without any').toBe(3 + 3 + 3 + 8);
+  expect(orm.deletions(), '500, 500 and 210, twice; 500, 500 and 200; nine tables without any').toBe(3 + 3 + 3 + 9);
   expect(await sweep(orm, new Date())).toBe(0);
+});
+
+test('the janitor deletes the ids of requests an hour after they expired', async () => {
+  const service = await start();
+  const { admin } = service.clients('grpc');
+  const orm = await open(service.database);
+  await admin.createInviteCode({ requestId: randomUUID() }, asService);
+  const swept = async (seconds: number) => {
+    service.pass(seconds);
+    await sweep(orm, service.now());
+    return 1 - (await service.database.query('select 1 from request_ids')).length;
+  };
+  expect(await swept(24.9 * 3600)).toBe(0);
+  expect(await swept(0.2 * 3600)).toBe(1);
 });
 
 test('the janitor deletes guests without sessions, and invitations and unused codes that expired long ago', async () => {

@@ -64,17 +64,17 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
   });
 
   test('a call that changes something is not retried', async () => {
-    const { auth, sessions, admin, tokens, as, refusing } = await prepare(entry);
+    const { auth, sessions, accounts, admin, tokens, user, as, refusing } = await prepare(entry);
     refusing.refuse(100, 'SERVER_BUSY');
     const { error } = await failureOf(auth.signIn(ada));
     expect(reasonOf(error)).toBe('SERVER_BUSY');
-    await failureOf(auth.register(ada));
     await failureOf(auth.signUpAnonymous({}));
     await failureOf(sessions.signOut({ refreshToken: tokens.refreshToken }));
     await failureOf(sessions.signOut({}, as));
-    await failureOf(admin.createUser(ada, withBearer(serviceKey)));
+    await failureOf(admin.banUser({ userId: user.id }, withBearer(serviceKey)));
+    await failureOf(accounts.consumeUsage({ amount: 1 }, as));
     const methods = refusing.calls.map(({ method }) => method);
-    expect(methods).toEqual(['SignIn', 'Register', 'SignUpAnonymous', 'SignOut', 'SignOut', 'CreateUser']);
+    expect(methods).toEqual(['SignIn', 'SignUpAnonymous', 'SignOut', 'SignOut', 'BanUser', 'ConsumeUsage']);
   });
 
   test('a call that fails otherwise is not retried', async () => {

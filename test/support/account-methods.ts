@@ -3,6 +3,7 @@ import { tokenFor } from './inbox.ts';
 import type { Run } from './methods.ts';
 import { asService } from './people.ts';
 import { refusalOf } from './refusal.ts';
+import { repeatMethods } from './repeated-methods.ts';
 import type { bearer, TestService, Wire } from './start.ts';
 import { webhook } from './webhook.ts';
 
@@ -59,6 +60,7 @@ export async function callAccountMethods(service: TestService, wire: Wire, step:
   await step('ListAccountInvites', () => accounts.listAccountInvites({ accountId }, as));
   await step('RevokeAccountInvite', () => accounts.revokeAccountInvite({ accountId, inviteId: invite!.id }, as));
   await callUsageMethods(service, wire, step, { as, accountId, userId: user.id });
+  await repeatMethods(service, wire, step, { as, accountId });
 }
 
 async function callUsageMethods(
@@ -129,6 +131,7 @@ export function populateAccounts(project: string): string {
     insert into usage_counters select ${project}, 'user:' || pg_temp.id(1, n), n, now(), now() + n * interval '1 minute' ${some};
     insert into referral_codes select pg_temp.id(1, n), ${project}, n::text, now() ${some};
     insert into referrals select pg_temp.id(1, n), ${project}, pg_temp.id(1, n + 1), now() ${some};
+    insert into request_ids select ${project}, 'service:' || n, 'CreateUser', gen_random_uuid(), '', '{}', now() ${rows};
     insert into billing_events select ${project}, n::text, now() ${some};
     set session_replication_role = origin;`;
 }

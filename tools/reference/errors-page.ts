@@ -29,7 +29,7 @@ Some errors have further details:
 - \`google.rpc.PreconditionFailure\` holds the levels of INSUFFICIENT_AAL.
 
 **Retry** says whether the same request can succeed later. "No" means that it fails until something changes. The SDK retries
-methods without side effects by itself while the service is unavailable ([docs/sdk.md](sdk.md)).
+methods without side effects, and requests with a \`request_id\`, while the service is unavailable ([docs/sdk.md](sdk.md)).
 `;
 
 /** The text of docs/errors.md. */

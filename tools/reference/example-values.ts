@@ -7,6 +7,7 @@ export const ids = {
   account: '019ac5d0-7d3f-70a8-8e44-91b7d3c6f205',
   invite: '019ac5d1-19be-7e52-a6f0-3c84d15b7e9a',
   inviteCode: '019ac5d1-2c70-7f1d-95a3-b8e62f0c4d17',
+  request: '7f1c0e52-6f0b-4d8e-9b1a-2c5e8f3d7a64',
   event: '019ac5d0-8a13-7ab9-8f27-d4c01e9b6a35',
 };
 

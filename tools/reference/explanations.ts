@@ -30,6 +30,11 @@ const ofRequests = {
     retry: 'no',
     action: 'Start again with the first page, without a page token.',
   },
+  REQUEST_ID_REUSED: {
+    when: 'The caller has sent this `request_id` with another request of the same method, and that request succeeded.',
+    retry: 'no',
+    action: 'Draw a new UUID for each call, and send the old one only to repeat the same request.',
+  },
   PROJECT_NOT_FOUND: {
     when: 'The `gatehouse-project` header names no project.',
     retry: 'no',
@@ -81,12 +86,12 @@ const ofCapacity = {
   SHUTTING_DOWN: {
     when: 'The replica shuts down and ended the call. If the call writes, its outcome is unknown.',
     retry: 'with backoff',
-    action: 'Repeat the call if it has no side effects. Otherwise read the state first.',
+    action: 'Repeat the call if it has no side effects or a `request_id`. Otherwise read the state first.',
   },
   DATABASE_UNAVAILABLE: {
     when: 'The database cannot be reached or did not respond in time. If the connection broke during a commit, the outcome is unknown.',
     retry: 'after the delay',
-    action: 'Repeat the call if it has no side effects. Otherwise read the state first.',
+    action: 'Repeat the call if it has no side effects or a `request_id`. Otherwise read the state first.',
   },
   TRY_AGAIN: {
     when: 'A concurrent call changed the same rows, and repeating the transaction did not help. Nothing was changed.',
@@ -96,7 +101,7 @@ const ofCapacity = {
   DEADLINE_EXCEEDED: {
     when: 'The deadline of the call passed. Without one, the service allows 30 seconds. If the call writes, its outcome is unknown.',
     retry: 'with backoff',
-    action: 'Repeat the call if it has no side effects, with a longer deadline if it was short.',
+    action: 'Repeat the call if it has no side effects or a `request_id`, with a longer deadline if it was short.',
   },
   CANCELED: {
     when: 'The client canceled the call or disconnected.',

@@ -51,7 +51,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AccountService.RevokeAccountInvite': { accountId: account, inviteId: ids.invite },
   'AccountService.AcceptAccountInvite': { accountInviteCode: texts.inviteCode },
   'AccountService.GetUsage': {},
-  'AccountService.ConsumeUsage': { amount: 25 },
+  'AccountService.ConsumeUsage': { amount: 25, requestId: ids.request },
   'AccountService.GetReferral': {},
   'AccountService.RedeemReferral': { code: texts.referralCode },
   'AccountService.ApplyBillingEvent': {
@@ -61,7 +61,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
   },
 
-  'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true },
+  'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },
   'AdminService.GetUser': { userId: user },
   'AdminService.BanUser': { userId: user, duration: '86400s' },
   'AdminService.UnbanUser': { userId: user },

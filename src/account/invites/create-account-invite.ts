@@ -12,30 +12,52 @@ import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { mayGrant, type Role } from '../membership.ts';
 import { inviteToMessage, roleOf } from '../message.ts';
 import { requireVerifiedMailbox } from '../verified-mailbox.ts';
-import { AccountInvite, type InviteDraft, isPending } from './invite.ts';
+import { AccountInvite, type InviteDraft, isPending, type ShownInvite } from './invite.ts';
+import { type KeptInvite, readInvite, repeatableCode } from './repeated-invite.ts';
 
 /** How many invitations of one account may be pending at a time, so that rows cannot pile up. */
 export const pendingLimit = 100;
 
 export function createAccountInvite(deps: AccountDeps): AccountMethods['createAccountInvite'] {
-  const { now, messages, outbox } = deps;
-  return async ({ accountId, email, role }, context) => {
+  const { now, keys, requestIds, messages, outbox } = deps;
+  return async (request, context) => {
+    const { accountId, email, role, requestId } = request;
     const inviting = anyCaller(context);
     const { projectId } = inviting;
     const inviterId = inviting.kind === 'user' ? inviting.userId : null;
     // Attack: a member who receives the code could register the invited address with it.
     const byMailOnly = inviterId !== null && !outbox.isOff;
     const draft = { projectId, accountId, email, role: roleOf(role), inviterId, byMailOnly };
-    const { invite, code, mailed } = await change(context, async (em) => {
+    const isRepeatable = requestId !== undefined && !byMailOnly;
+    const codeOf = isRepeatable ? (inviteId: string) => repeatableCode(keys, inviteId) : undefined;
+    const create = async (em: EntityManager): Promise<Invited> => {
       const inviter = inviting.kind === 'user' ? await admitInviter(em, deps, inviting, draft) : undefined;
-      const created = await createInvite(em, draft, inviter, now());
+      const created = await createInvite(em, { draft, inviter, codeOf }, now());
       const mailed = await enqueueMail(deps, em, created, now());
       audit(em, context, { action: 'account.invite' }, now());
-      return { ...created, mailed };
+      return { invite: created.invite, code: byMailOnly ? undefined : created.code, mailed };
+    };
+    const keptOf = ({ invite, mailed }: Invited): KeptInvite => {
+      return { inviteId: invite.id, mailed, codeKeyId: isRepeatable ? keys.activeId : null };
+    };
+    const { invite, code, mailed } = await requestIds.once<Invited, KeptInvite>(context, request, {
+      run: (recorded) => change(context, (em) => recorded(em, () => create(em), keptOf)),
+      async repeat({ inviteId, mailed, codeKeyId }) {
+        const invite = await readInvite(context, accountId, inviteId);
+        return { invite, code: codeKeyId === null ? undefined : repeatableCode(keys, inviteId, codeKeyId), mailed };
+      },
     });
-    const shown = byMailOnly ? {} : { accountInviteCode: code, link: messages.invitationLink(code) };
+    const shown = code && { accountInviteCode: code, link: messages.invitationLink(code) };
     return { invite: inviteToMessage(invite), ...shown, mailed };
   };
+}
+
+/** What the response shows. */
+interface Invited {
+  readonly invite: ShownInvite;
+  /** Undefined where only the mail has it. */
+  readonly code: string | undefined;
+  readonly mailed: boolean;
 }
 
 interface Inviter {
@@ -97,7 +119,7 @@ interface Room {
   readonly locale: string | null;
 }
 
-interface Invited {
+interface InvitedAddress {
   readonly projectId: string;
   readonly accountId: string;
   readonly emailKey: string;
@@ -105,7 +127,7 @@ interface Invited {
 }
 
 // An expired invitation of the address is revoked: the unique index of pending invitations knows no time.
-const makeRoom = statement<Room, Invited>(
+const makeRoom = statement<Room, InvitedAddress>(
   'account_invite_make_room',
   `with expired as (
      update account_invites i set revoked_at = :now
@@ -131,18 +153,22 @@ interface CreatedInvite {
   readonly locale: string;
 }
 
-async function createInvite(
-  em: EntityManager,
-  draft: InviteDraft,
-  admitted: Inviter | undefined,
-  now: Date,
-): Promise<CreatedInvite> {
+interface Creation {
+  readonly draft: InviteDraft;
+  /** Undefined for a backend. */
+  readonly inviter: Inviter | undefined;
+  /** Computes the code. Undefined: it is drawn at random. */
+  readonly codeOf: ((inviteId: string) => string) | undefined;
+}
+
+async function createInvite(em: EntityManager, creation: Creation, now: Date): Promise<CreatedInvite> {
+  const { draft, codeOf } = creation;
   const { projectId, accountId, email } = draft;
-  const inviter = admitted ?? (await accountAsInviter(em, draft));
+  const inviter = creation.inviter ?? (await accountAsInviter(em, draft));
   const [room] = await makeRoom(em, { projectId, accountId, emailKey: emailKey(email), now });
   if (room!.members > 0) throw new Refusal('ALREADY_A_MEMBER');
   if (room!.pending >= pendingLimit) throw new Refusal('ACCOUNT_INVITE_LIMIT_REACHED');
-  const created = AccountInvite.draft(draft, now);
+  const created = AccountInvite.draft(draft, now, codeOf);
   try {
     await insert(em, created.invite);
   } catch (error) {

@@ -65,11 +65,17 @@ const lifetimeMs = 7 * 86_400_000;
 
 /** An invitation of one address into one account. The row has only a hash of its code. */
 export class AccountInvite extends AccountInviteTable.class {
-  static draft(draft: InviteDraft, now: Date): { invite: AccountInvite; code: string } {
-    const code = `ghi_${randomBytes(24).toString('base64url')}`;
+  /** The code is drawn at random, or computed from the id. */
+  static draft(
+    draft: InviteDraft,
+    now: Date,
+    codeOf: (id: string) => string = newCode,
+  ): { invite: AccountInvite; code: string } {
+    const id = uuidv7(now);
+    const code = codeOf(id);
     const email = trimAddress(draft.email);
     const invite = Object.assign(new AccountInvite(), draft, {
-      id: uuidv7(now),
+      id,
       codeHash: hashCode(code),
       email,
       emailKey: emailKey(email),
@@ -81,9 +87,22 @@ export class AccountInvite extends AccountInviteTable.class {
 }
 AccountInviteTable.setClass(AccountInvite);
 
+function newCode(): string {
+  return codeFrom(randomBytes(24));
+}
+
+/** A code in its form, from 24 secret bytes. */
+export function codeFrom(secret: Buffer): string {
+  return `ghi_${secret.toString('base64url')}`;
+}
+
 export function hashCode(code: string): Buffer {
   return createHash('sha256').update(code).digest();
 }
+
+/** SQL: the columns of a ShownInvite. */
+export const shownInviteColumns = `id, email, role, inviter_id as "inviterId", created_at as "createdAt", expires_at as "expiresAt",
+     used_at as "usedAt", revoked_at as "revokedAt"`;
 
 /** What the members who may invite are shown of an invitation. */
 export type ShownInvite = Pick<

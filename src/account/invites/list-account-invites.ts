@@ -4,12 +4,11 @@ import type { Page } from '../../rpc/paging.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { ownPlace, requireRole } from '../members.ts';
 import { inviteToMessage } from '../message.ts';
-import type { ShownInvite } from './invite.ts';
+import { type ShownInvite, shownInviteColumns } from './invite.ts';
 
 const invitesOf = statement<ShownInvite, Page & { accountId: string }>(
   'account_invites_list',
-  `select id, email, role, inviter_id as "inviterId", created_at as "createdAt", expires_at as "expiresAt",
-     used_at as "usedAt", revoked_at as "revokedAt"
+  `select ${shownInviteColumns}
    from account_invites where account_id = :accountId and (:after::uuid is null or id < :after)
    order by id desc limit :limit`,
 );

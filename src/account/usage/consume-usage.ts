@@ -1,19 +1,45 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
-import { autocommit } from '../../rpc/context.ts';
+import type { Made } from '../../request-id/request-id-table.ts';
+import { autocommit, change } from '../../rpc/context.ts';
 import { type HeldState, holdCaller, requireLive } from '../../session/caller-lock.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { usageToMessage } from '../message.ts';
 import { type Quotas, quotaOfUser, requireUsage, subjectSql } from './quota.ts';
 import { keyOf, readUsage, type Subject, subjectOf, type UsageState } from './usage.ts';
 
-export function consumeUsage({ now, usage }: AccountDeps): AccountMethods['consumeUsage'] {
-  return async ({ amount, subject: named }, context) => {
+export function consumeUsage({ now, requestIds, usage }: AccountDeps): AccountMethods['consumeUsage'] {
+  return async (request, context) => {
     const quotas = requireUsage(usage);
-    const wanted = { subject: subjectOf(named, context), amount };
-    return { usage: usageToMessage(await consume(autocommit(context), wanted, quotas, now())) };
+    const wanted = { subject: subjectOf(request.subject, context), amount: request.amount };
+    const consumeBy = (on: Autocommit | EntityManager) => consume(on, wanted, quotas, now());
+    if (request.requestId === undefined) return { usage: usageToMessage(await consumeBy(autocommit(context))) };
+    const state = await requestIds.once<UsageState, KeptUsage>(context, request, {
+      hours: 1,
+      // The statement that takes the amount locks and checks the caller.
+      run: (recorded) => change(context, (em) => recorded(em, () => consumeBy(em), keptOf), { ignoresCaller: true }),
+      repeat: async (kept) => usageOfKept(kept),
+    });
+    return { usage: usageToMessage(state) };
   };
+}
+
+/** The response as it is kept with a request id. */
+interface KeptUsage extends Made {
+  readonly used: string;
+  readonly limit: string;
+  readonly isSubscribed: boolean;
+  readonly resetsAt: string;
+}
+
+function keptOf({ used, limit, isSubscribed, resetsAt }: UsageState): KeptUsage {
+  return { used: `${used}`, limit: `${limit}`, isSubscribed, resetsAt: resetsAt.toISOString() };
+}
+
+function usageOfKept({ used, limit, isSubscribed, resetsAt }: KeptUsage): UsageState {
+  return { used: BigInt(used), limit: BigInt(limit), isSubscribed, resetsAt: new Date(resetsAt) };
 }
 
 interface Wanted {
@@ -22,7 +48,7 @@ interface Wanted {
 }
 
 /** Takes all of the amount or throws QUOTA_EXCEEDED. One statement, except for the first call of a month. */
-async function consume(on: Autocommit, wanted: Wanted, quotas: Quotas, now: Date): Promise<UsageState> {
+async function consume(on: Autocommit | EntityManager, wanted: Wanted, quotas: Quotas, now: Date): Promise<UsageState> {
   const taken = await take(on, wanted, quotas, now);
   if (taken) return taken;
   const { subject, amount } = wanted;
@@ -35,14 +61,14 @@ async function consume(on: Autocommit, wanted: Wanted, quotas: Quotas, now: Date
   return takenNow;
 }
 
-async function take(on: Autocommit, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
+async function take(on: Autocommit | EntityManager, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
   const row = await takeRow(on, { subject, amount }, quotas, now);
   if (!row) return undefined;
   const { used, quota, isSubscribed, resetsAt } = row;
-  return { used: BigInt(used), limit: BigInt(quota), isSubscribed, resetsAt };
+  return { used: BigInt(used), limit: BigInt(quota), isSubscribed, resetsAt: new Date(resetsAt) };
 }
 
-async function takeRow(on: Autocommit, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
+async function takeRow(on: Autocommit | EntityManager, { subject, amount }: Wanted, quotas: Quotas, now: Date) {
   if (!('userId' in subject)) {
     const { anonymous } = quotas;
     return (await takeOfFingerprint(on, { ...counterOf(subject), anonymous, amount, now }))[0];
@@ -74,7 +100,8 @@ interface Taken {
   readonly used: string;
   readonly quota: string;
   readonly isSubscribed: boolean;
-  readonly resetsAt: Date;
+  /** A text in a transaction. */
+  readonly resetsAt: Date | string;
 }
 
 interface Taking {

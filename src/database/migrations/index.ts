@@ -24,6 +24,7 @@ import { Migration20261130080100_terms_of_installation } from './Migration202611
 import { Migration20261130080200_hash_shares } from './Migration20261130080200_hash_shares.ts';
 import { Migration20261130090100_order_of_billing_events } from './Migration20261130090100_order_of_billing_events.ts';
 import { Migration20261130090200_durable_rate_limits } from './Migration20261130090200_durable_rate_limits.ts';
+import { Migration20261130100100_request_ids } from './Migration20261130100100_request_ids.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -53,4 +54,5 @@ export const migrations = [
   { name: 'Migration20261130080200_hash_shares', class: Migration20261130080200_hash_shares },
   { name: 'Migration20261130090100_order_of_billing_events', class: Migration20261130090100_order_of_billing_events },
   { name: 'Migration20261130090200_durable_rate_limits', class: Migration20261130090200_durable_rate_limits },
+  { name: 'Migration20261130100100_request_ids', class: Migration20261130100100_request_ids },
 ];
