@@ -75,10 +75,11 @@ export class RequestIds {
     try {
       return await run(recordedAs(call));
     } catch (thrown) {
-      if (!(thrown instanceof UsedMeanwhile)) throw thrown;
+      if (!(thrown instanceof UsedMeanwhile || thrown instanceof Refusal)) throw thrown;
+      // Race: what a parallel call with the id has changed may also be why this one is refused.
       const other = await repeated();
-      if (!other) throw new Refusal('TRY_AGAIN', { cause: thrown });
-      return other.response;
+      if (other) return other.response;
+      throw thrown instanceof Refusal ? thrown : new Refusal('TRY_AGAIN', { cause: thrown });
     }
   }
 
