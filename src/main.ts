@@ -11,6 +11,7 @@ const options = {
   version: { type: 'boolean', short: 'v' },
   force: { type: 'boolean' },
   unverified: { type: 'boolean' },
+  create: { type: 'boolean' },
 } as const;
 
 // The reader of the output may be gone, as with `gatehouse --help | head -1`.
@@ -24,7 +25,9 @@ try {
     const loaded = loadConfig();
     // Imported here, because its dependencies take most of a second to load.
     const { run } = await import('./cli/commands.ts');
-    const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
+    const flags = (['force', 'unverified', 'create'] as const)
+      .filter((each) => values[each])
+      .map((each) => `--${each}`);
     await run([...positionals, ...flags], loaded);
   }
 } catch (error) {

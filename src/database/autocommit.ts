@@ -1,22 +1,33 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { cancelQuery, connectionOptions } from './cancel-query.ts';
+import { cancelQuery } from './cancel-query.ts';
+import type { Connections } from './connections.ts';
 import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
-import type { ReadPipeline } from './read-pipeline.ts';
+import { ReadPipeline } from './read-pipeline.ts';
 import { type Confirming, faultOf } from './sqlstate.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
+const opened = new WeakMap<MikroORM, Connections>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
-export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
+export function keepConnections(orm: MikroORM, pool: pg.Pool, connections: Connections, hasPipeline: boolean): void {
+  tryAllHosts(pool, connections);
   letCallsLeave(pool);
   letQueriesLeave(orm);
   pools.set(orm, pool);
-  if (!pipeline) return;
+  opened.set(orm, connections);
+  if (!hasPipeline) return;
+  const pipeline = new ReadPipeline(connections);
   pipelines.set(orm, pipeline);
   const end = pool.end.bind(pool) as () => Promise<void>;
   pool.end = (() => Promise.all([pipeline.close(), end()])) as unknown as typeof pool.end;
+}
+
+function tryAllHosts(pool: pg.Pool, { attempts }: Connections): void {
+  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
+  pool.connect = (() =>
+    pool.idleCount > pool.waitingCount ? connect() : attempts.open(connect)) as typeof pool.connect;
 }
 
 /** Sends later reads over the pool, like all other statements. */
@@ -31,17 +42,25 @@ export function poolOf(orm: MikroORM): pg.Pool {
   return pool;
 }
 
+export function connectionsOf(orm: MikroORM): Connections {
+  const connections = opened.get(orm);
+  if (!connections) throw new Error('not opened by openOrm');
+  return connections;
+}
+
 /**
  * Runs single statements that commit by themselves, directly on the pool, at a third of what they cost through the ORM.
  * When the signal is aborted, the running statement is cancelled in the database.
  */
 export class Autocommit {
   readonly #pool: pg.Pool;
+  readonly #connections: Connections;
   readonly #pipeline: ReadPipeline | undefined;
   readonly signal: AbortSignal | undefined;
 
   constructor(orm: MikroORM, signal?: AbortSignal) {
     this.#pool = poolOf(orm);
+    this.#connections = connectionsOf(orm);
     this.#pipeline = pipelines.get(orm);
     this.signal = signal;
   }
@@ -62,7 +81,7 @@ export class Autocommit {
     const client = await this.#connect();
     let cancelling: Promise<void> | undefined;
     const cancel = (): void => {
-      cancelling = cancelQuery(client, 'pg_cancel_backend', connectionOptions(this.#pool));
+      cancelling = cancelQuery(client, 'pg_cancel_backend', this.#connections);
     };
     this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;

@@ -1,13 +1,12 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
-import type { Pool } from 'pg';
+import type { ClientConfig, Pool } from 'pg';
 import { silenceAbandonedQueries } from './abandoned-queries.ts';
-import { keepConnections } from './autocommit.ts';
+import { connectionsOf, keepConnections } from './autocommit.ts';
 import { BindingDriver } from './binding-driver.ts';
-import { connectionOptions } from './cancel-query.ts';
+import { Connections } from './connections.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
-import { ReadPipeline } from './read-pipeline.ts';
 import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
 
@@ -18,29 +17,28 @@ export interface DatabaseOptions {
   readonly statementTimeout?: number;
 }
 
-/** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. */
+/** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. Throws ConnectionUrlFault. */
 export async function openOrm(
   url: string,
   { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
 ): Promise<MikroORM> {
   silenceAbandonedQueries();
+  const connections = new Connections(url, { statementTimeout, connectTimeout: 3 });
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({
       driver: BindingDriver,
       entities,
-      clientUrl: url,
+      // The ORM uses the name only. The clients of the pool know where the database is.
+      dbName: connections.attempts.target.database ?? 'postgres',
       extensions: [Migrator],
+      // The migrator would create a missing database without asking.
+      ensureDatabase: false,
       forceUtcTimezone: true,
       pool: { min: 0, max: poolSize },
       driverOptions: {
-        Client: PreparingClient,
-        application_name: 'gatehouse',
-        connectionTimeoutMillis: 1000,
-        keepAlive: true,
-        statement_timeout: statementTimeout * 1000,
-        lock_timeout: statementTimeout * 400,
-        idle_in_transaction_session_timeout: statementTimeout * 2000,
+        Client: poolClient(connections),
+        connectionTimeoutMillis: connections.connectTimeout,
         onPoolCreated: (made: Pool) => {
           pool = made;
         },
@@ -51,15 +49,24 @@ export async function openOrm(
     }),
   );
   orm.em.getConnection().getClient(); // creates the pool; the ORM's own method would also connect
-  keepConnections(orm, pool!, poolSize > 1 ? new ReadPipeline(connectionOptions(pool!)) : undefined);
+  keepConnections(orm, pool!, connections, poolSize > 1);
   return orm;
+}
+
+/** The class whose instances the pool creates. */
+function poolClient(connections: Connections) {
+  return class extends PreparingClient {
+    constructor(config: ClientConfig = {}) {
+      super(config, connections.clientOptions(), connections.statementTimeout);
+    }
+  };
 }
 
 /** Runs the pending migrations. Several replicas may start at once: an advisory lock serializes them. */
 export async function migrate(orm: MikroORM): Promise<void> {
   // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
   // table over a second connection.
-  const patient = await openOrm(orm.config.get('clientUrl')!, { poolSize: 2, statementTimeout: 0 });
+  const patient = await openOrm(connectionsOf(orm).url, { poolSize: 2, statementTimeout: 0 });
   const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
     await lockInstallation(em);

@@ -1,6 +1,7 @@
-import type { Socket } from 'node:net';
 import pg from 'pg';
 import { cancelQuery } from './cancel-query.ts';
+import type { DatabaseClient } from './client.ts';
+import type { Connections } from './connections.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
@@ -18,17 +19,17 @@ const pause = 1000;
  * statements that change nothing may be sent this way.
  */
 export class ReadPipeline {
-  readonly #options: pg.ClientConfig;
+  readonly #connections: Connections;
   readonly #waiting = new Set<() => void>();
-  #client: pg.Client | undefined;
+  #client: DatabaseClient | undefined;
   #isOpening = false;
   #openAgainAt = -Infinity;
   #isClosed = false;
   #responses = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(options: pg.ClientConfig) {
-    this.#options = options;
+  constructor(connections: Connections) {
+    this.#connections = connections;
   }
 
   /** The rows, or undefined when there is no response. */
@@ -56,8 +57,8 @@ export class ReadPipeline {
   }
 
   /** Holds back the statements of this turn of the event loop until its end, so that they leave in one write. */
-  #cork(client: pg.Client): void {
-    const stream = streamOf(client);
+  #cork(client: DatabaseClient): void {
+    const { stream } = client;
     if (stream.writableCorked > 0) return;
     stream.cork();
     setImmediate(() => stream.uncork());
@@ -74,11 +75,10 @@ export class ReadPipeline {
   async #open(): Promise<void> {
     if (this.#isOpening || this.#isClosed || performance.now() < this.#openAgainAt) return;
     this.#isOpening = true;
-    const client = new pg.Client({ ...this.#options, pipeline: true } as pg.ClientConfig);
-    client.on('error', () => this.#drop(client));
-    client.on('end', () => this.#drop(client));
     try {
-      await client.connect();
+      const client = await this.#connections.open({ pipeline: true });
+      client.on('error', () => this.#drop(client));
+      client.on('end', () => this.#drop(client));
       if (this.#isClosed) await client.end();
       else this.#client = client;
     } catch {
@@ -108,11 +108,11 @@ export class ReadPipeline {
     this.#abandon();
     if (!client) return;
     // Otherwise PostgreSQL would keep the backend waiting, for example for a lock.
-    void cancelQuery(client, 'pg_terminate_backend', this.#options);
-    streamOf(client).destroy();
+    void cancelQuery(client, 'pg_terminate_backend', this.#connections);
+    client.stream.destroy();
   }
 
-  #drop(client: pg.Client): void {
+  #drop(client: DatabaseClient): void {
     if (this.#client === client) this.#abandon();
   }
 
@@ -123,8 +123,4 @@ export class ReadPipeline {
     for (const giveUp of this.#waiting) giveUp();
     this.#waiting.clear();
   }
-}
-
-function streamOf(client: pg.Client): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }

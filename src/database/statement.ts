@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import { Autocommit } from './autocommit.ts';
+import { type ClientOptions, DatabaseClient } from './client.ts';
 import { leavingSilently } from './pool-queue.ts';
 import { type Confirming, UnconfirmedCommit } from './sqlstate.ts';
 import { abortOptionsOf, retryConflicts } from './transaction.ts';
@@ -72,12 +72,13 @@ export const anyOf = (parameter: string): string => `any((select ${parameter}::u
  * A client that sends the statements above by name, and everything else unchanged. It also removes broken connections from
  * the pool, which would otherwise keep their places.
  */
-export class PreparingClient extends pg.Client implements Confirming {
+export class PreparingClient extends DatabaseClient implements Confirming {
   readonly #patience: number | undefined;
   #isUnconfirmed = false;
 
-  constructor(config: pg.ClientConfig = {}) {
-    super(config);
+  /** `statementTimeout` is in milliseconds; 0 is none. */
+  constructor(config: pg.ClientConfig, options: ClientOptions, statementTimeout: number) {
+    super(config, options);
     // An error event without a listener would end the process. The pool listens to its own clients, but not to those that
     // Kysely opens to cancel a query. When a connection breaks, its queries fail anyway.
     this.on('error', () => {});
@@ -86,7 +87,7 @@ export class PreparingClient extends pg.Client implements Confirming {
       if (code?.startsWith('01') && routine === 'SyncRepWaitForLSN') this.#isUnconfirmed = true;
     });
     // PostgreSQL ends a statement after its timeout and reports it. Without any response the connection is dead.
-    if (config.statement_timeout) this.#patience = Number(config.statement_timeout) + 1000;
+    if (statementTimeout) this.#patience = statementTimeout + 1000;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
@@ -109,8 +110,7 @@ export class PreparingClient extends pg.Client implements Confirming {
 
   /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */
   #disconnectUnless(result: Promise<unknown>, patience: number): void {
-    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection;
-    const timer = setTimeout(() => stream.destroy(), patience);
+    const timer = setTimeout(() => this.stream.destroy(), patience);
     const settle = () => clearTimeout(timer);
     result.then(settle, settle);
   }

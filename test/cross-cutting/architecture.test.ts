@@ -43,7 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'app.ts': ['errors.ts', 'config', 'crypto', 'database', 'mail', 'rpc', 'telemetry', 'throttle', ...domains],
   // For the type of the audit event of a refusal.
   'errors.ts': ['audit'],
-  config: ['crypto/pem.ts'],
+  config: ['crypto/pem.ts', ...databaseFiles('connection-url', 'connection-url-fault')],
   jobs: databaseFiles('autocommit', 'statement'),
   crypto: [],
   text: [],
