@@ -13,6 +13,7 @@ import { MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
 import { Autocommit } from './database/autocommit.ts';
 import { type Clock, openClock } from './database/clock.ts';
+import { forkFor } from './database/transaction.ts';
 import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
@@ -197,12 +198,17 @@ async function drain(draining: Draining): Promise<void> {
 }
 
 async function canServe(orm: MikroORM): Promise<boolean> {
-  const options = { signal: AbortSignal.timeout(1000), inflightQueryAbortStrategy: 'cancel query' as const };
-  const alive = orm.em.fork(options).execute('select 1');
-  return alive.then(
-    () => true,
-    () => false,
-  );
+  const signal = AbortSignal.timeout(1000);
+  const alive = forkFor(orm, signal).execute('select 1');
+  // On a connection that no longer responds, cancelling the statement takes longer.
+  const isLate = new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(false)));
+  return Promise.race([
+    isLate,
+    alive.then(
+      () => true,
+      () => false,
+    ),
+  ]);
 }
 
 /** The longest life of the session of a guest, in days. */

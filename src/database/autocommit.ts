@@ -1,8 +1,9 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { cancelQuery } from './cancel-query.ts';
+import { untilAborted } from './cancel-request.ts';
+import type { DatabaseClient } from './client.ts';
 import type { Connections } from './connections.ts';
-import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
+import { leavingWith, letCallsLeave } from './pool-queue.ts';
 import { ReadPipeline } from './read-pipeline.ts';
 import { type Confirming, faultOf } from './sqlstate.ts';
 
@@ -14,7 +15,6 @@ const pipelines = new WeakMap<MikroORM, ReadPipeline>();
 export function keepConnections(orm: MikroORM, pool: pg.Pool, connections: Connections, hasPipeline: boolean): void {
   tryAllHosts(pool, connections);
   letCallsLeave(pool);
-  letQueriesLeave(orm);
   pools.set(orm, pool);
   opened.set(orm, connections);
   if (!hasPipeline) return;
@@ -54,13 +54,11 @@ export function connectionsOf(orm: MikroORM): Connections {
  */
 export class Autocommit {
   readonly #pool: pg.Pool;
-  readonly #connections: Connections;
   readonly #pipeline: ReadPipeline | undefined;
   readonly signal: AbortSignal | undefined;
 
   constructor(orm: MikroORM, signal?: AbortSignal) {
     this.#pool = poolOf(orm);
-    this.#connections = connectionsOf(orm);
     this.#pipeline = pipelines.get(orm);
     this.signal = signal;
   }
@@ -79,23 +77,17 @@ export class Autocommit {
     valuesOf: () => readonly unknown[],
   ): Promise<Row[]> {
     const client = await this.#connect();
-    let cancelling: Promise<void> | undefined;
-    const cancel = (): void => {
-      cancelling = cancelQuery(client, 'pg_cancel_backend', this.#connections);
-    };
-    this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;
     try {
       const values = valuesOf() as unknown[];
-      const result = await client.query<Row>({ name, text, values, types: pg.types });
+      const query = () => client.query<Row>({ name, text, values, types: pg.types });
+      const { signal } = this;
+      const result = await (signal ? untilAborted(client as unknown as DatabaseClient, signal, query) : query());
       return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;
     } finally {
-      this.signal?.removeEventListener('abort', cancel);
-      // Race: if the connection were returned earlier, the next call's statement might be cancelled.
-      if (cancelling) await cancelling;
       client.release(broken);
     }
   }

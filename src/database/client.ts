@@ -25,6 +25,7 @@ interface Internals {
 export class DatabaseClient extends pg.Client {
   readonly attempt: Attempt;
   readonly #options: ClientOptions;
+  #remoteAddress: string | undefined;
 
   constructor(config: pg.ClientConfig, all: ClientOptions) {
     const { target, attempt } = all;
@@ -44,11 +45,22 @@ export class DatabaseClient extends pg.Client {
     this.attempt = attempt;
     this.#options = all;
     if (channelBinding === 'require') this.#requireChannelBinding();
-    internals(this).connection.once('connect', () => this.#keepAlive());
+    internals(this).connection.once('connect', () => this.#prepareSocket());
+  }
+
+  /** The address that the name of the host stood for: a cancel request must reach the same server. */
+  get remoteAddress(): string | undefined {
+    return this.#remoteAddress;
   }
 
   get stream(): Socket {
     return internals(this).connection.stream;
+  }
+
+  /** Closes the connection at once. A pool removes it instead of giving it out again. */
+  discard(): void {
+    void this.end().catch(() => {});
+    this.stream.destroy();
   }
 
   /** Part of pg: what the startup message contains. Poolers know these parameters and keep them for each client. */
@@ -79,13 +91,14 @@ export class DatabaseClient extends pg.Client {
       const { settings, settingsBy } = this.#options;
       if (settingsBy === 'set') await super.query(setAll(settings));
     } catch (error) {
-      this.stream.destroy();
+      this.discard();
       throw error;
     }
     return this;
   }
 
-  #keepAlive(): void {
+  #prepareSocket(): void {
+    this.#remoteAddress = this.stream.remoteAddress;
     const { enabled, idle, interval, count } = this.#options.target.keepAlive;
     // Node before 24.19 ignores the last two.
     if (!this.attempt.host.startsWith('/')) this.stream.setKeepAlive(enabled, idle * 1000, interval * 1000, count);

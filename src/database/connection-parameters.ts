@@ -142,7 +142,6 @@ const ours: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: 'use DATABASE_STATEMENT_TIMEOUT',
   datestyle: 'leave it out',
   timezone: 'leave it out',
-  intervalstyle: 'leave it out',
   client_encoding: 'leave it out',
   application_name: 'use application_name=NAME',
 };

@@ -65,7 +65,6 @@ export class Connections {
       statement_timeout: statementTimeout,
       lock_timeout: statementTimeout * 0.4,
       idle_in_transaction_session_timeout: statementTimeout * 2,
-      intervalstyle: 'postgres',
       ...(!settingsIn(attempts.target.options).includes('search_path') && { search_path: 'public' }),
     };
   }

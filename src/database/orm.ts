@@ -1,14 +1,15 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
 import type { ClientConfig, Pool } from 'pg';
-import { silenceAbandonedQueries } from './abandoned-queries.ts';
 import { connectionsOf, keepConnections } from './autocommit.ts';
 import { BindingDriver } from './binding-driver.ts';
 import { Connections } from './connections.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
+import { adjustToPooler } from './pooler.ts';
 import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
+import { UnfitDatabase } from './unfit-database.ts';
 
 export interface DatabaseOptions {
   /** The maximum number of connections. */
@@ -22,7 +23,6 @@ export async function openOrm(
   url: string,
   { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
 ): Promise<MikroORM> {
-  silenceAbandonedQueries();
   const connections = new Connections(url, { statementTimeout, connectTimeout: 3 });
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
@@ -67,6 +67,7 @@ export async function migrate(orm: MikroORM): Promise<void> {
   // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
   // table over a second connection.
   const patient = await openOrm(connectionsOf(orm).url, { poolSize: 2, statementTimeout: 0 });
+  connectionsOf(patient).settingsBy = connectionsOf(orm).settingsBy;
   const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
     await lockInstallation(em);
@@ -77,13 +78,9 @@ export async function migrate(orm: MikroORM): Promise<void> {
   await run.finally(() => patient.close(true));
 }
 
-/** The database responds, but cannot be used. */
-class UnfitDatabase extends Error {
-  override name = 'UnfitDatabase';
-}
-
-/** Throws unless the database answers, is new enough, and stores text as we compare it. */
+/** Throws unless the database responds, a pooler before it works, it is new enough, and stores text as we compare it. */
 export async function requireDatabase(orm: MikroORM): Promise<void> {
+  await adjustToPooler(connectionsOf(orm));
   const [row] = await orm.em
     .fork()
     .execute<{ version: number; encoding: string }[]>(

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { cancelQuery } from './cancel-query.ts';
+import { cancelStatement } from './cancel-request.ts';
 import type { DatabaseClient } from './client.ts';
 import type { Connections } from './connections.ts';
+import { hasLostStatements } from './sqlstate.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
@@ -51,7 +53,10 @@ export class ReadPipeline {
       };
       client.query({ name, text, values: values as unknown[], types: pg.types }).then(
         ({ rows }) => settle(rows),
-        () => settle(undefined),
+        (error) => {
+          settle(undefined);
+          if (hasLostStatements(error)) this.#destroy();
+        },
       );
     });
   }
@@ -107,9 +112,8 @@ export class ReadPipeline {
     this.#openAgainAt = performance.now() + pause;
     this.#abandon();
     if (!client) return;
-    // Otherwise PostgreSQL would keep the backend waiting, for example for a lock.
-    void cancelQuery(client, 'pg_terminate_backend', this.#connections);
     client.stream.destroy();
+    void endBackend(client);
   }
 
   #drop(client: DatabaseClient): void {
@@ -123,4 +127,14 @@ export class ReadPipeline {
     for (const giveUp of this.#waiting) giveUp();
     this.#waiting.clear();
   }
+}
+
+/**
+ * Cancels what the backend of a closed connection waits for, for example a lock. It notices that the connection is closed
+ * when it sends the failure, or only when it sends that of the read after it.
+ */
+async function endBackend(client: DatabaseClient): Promise<void> {
+  await cancelStatement(client);
+  await sleep(pause / 10);
+  await cancelStatement(client);
 }

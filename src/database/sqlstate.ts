@@ -33,6 +33,8 @@ const unavailable = new Set([
   '57P02', // crash shutdown
   '57P03', // cannot connect now
   '57P05', // idle session timeout
+  '26000', // the prepared statement does not exist: a pooler has changed the server
+  '42P05', // the prepared statement exists already: as above
   '25P03', // idle in transaction timeout
   'ECONNREFUSED',
   'ECONNRESET',
@@ -45,7 +47,8 @@ const unavailable = new Set([
 ]);
 
 // pg reports these without a code.
-const lostConnection = /Connection terminated|Client has encountered a connection error|timeout exceeded when trying/;
+const lostConnection =
+  /Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying/;
 
 /** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined for other errors. */
 export function faultOf(error: unknown): Fault {
@@ -57,6 +60,11 @@ export function faultOf(error: unknown): Fault {
     if (code === '23505') return 'unique';
   }
   return undefined;
+}
+
+/** Whether the server does not have the prepared statements that were prepared over this connection. */
+export function hasLostStatements(error: unknown): boolean {
+  return causesOf(error).some(({ code }) => code === '26000' || code === '42P05');
 }
 
 /**

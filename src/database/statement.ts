@@ -2,10 +2,11 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import type pg from 'pg';
 import { Autocommit } from './autocommit.ts';
+import { untilAborted } from './cancel-request.ts';
 import { type ClientOptions, DatabaseClient } from './client.ts';
-import { leavingSilently } from './pool-queue.ts';
-import { type Confirming, UnconfirmedCommit } from './sqlstate.ts';
-import { abortOptionsOf, retryConflicts } from './transaction.ts';
+import { leavingSignal, leavingWith } from './pool-queue.ts';
+import { type Confirming, hasLostStatements, UnconfirmedCommit } from './sqlstate.ts';
+import { retryConflicts, signalOf } from './transaction.ts';
 
 const names = new Map<string, string>();
 
@@ -41,9 +42,9 @@ export function statement<Row extends pg.QueryResultRow, Values extends object>(
         on.signal,
       );
     const compiled = CompiledQuery.raw(text, ordered());
-    const options = abortOptionsOf(on);
-    const send = () => on.getKysely().executeQuery<Row>(compiled, options);
-    return (await (options ? leavingSilently(options.signal, send) : send())).rows;
+    const signal = signalOf(on);
+    const send = () => on.getKysely().executeQuery<Row>(compiled);
+    return (await (signal ? leavingWith(signal, send) : send())).rows;
   };
 }
 
@@ -96,8 +97,13 @@ export class PreparingClient extends DatabaseClient implements Confirming {
     this.#isUnconfirmed = false;
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const query = super.query as (...all: any[]) => any;
-    const result = name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
+    const send = () =>
+      name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
+    // The ORM sends texts. A transaction that has begun to end is not interrupted.
+    const signal = typeof text === 'string' && !/^(begin|commit|rollback)$/.test(text) ? leavingSignal() : undefined;
+    const result = signal ? untilAborted(this, signal, send) : send();
     if (!(result instanceof Promise)) return result;
+    result.catch(this.#forgetStatements);
     if (this.#patience) this.#disconnectUnless(result, this.#patience);
     if (text === 'commit') return result.then((committed) => this.requireConfirmed(committed));
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
@@ -107,6 +113,11 @@ export class PreparingClient extends DatabaseClient implements Confirming {
     if (this.#isUnconfirmed) throw new UnconfirmedCommit(result.rows);
     return result;
   }
+
+  /** A pooler has moved this connection to a server that does not know our prepared statements, or has others. */
+  readonly #forgetStatements = (error: unknown): void => {
+    if (hasLostStatements(error)) this.discard();
+  };
 
   /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */
   #disconnectUnless(result: Promise<unknown>, patience: number): void {

@@ -146,8 +146,7 @@ describe('only the named files', () => {
       ['errors.ts', 'grpc/reflection.ts', 'rpc/connect-error.ts'],
     ],
     ['create errors for the wire', /new ConnectError\(/, ['rpc/connect-error.ts']],
-    // abandoned-queries.ts keeps a library from printing.
-    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'database/abandoned-queries.ts', 'main.ts']],
+    ['print', /console\.|process\.std(out|err)/, ['cli/commands.ts', 'main.ts']],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
     [
       // The migration copies between partitions of one table.

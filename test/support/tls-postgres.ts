@@ -73,6 +73,15 @@ export async function startTlsPostgres() {
     socketDir: cluster,
     /** As the superuser, over the Unix socket. */
     query,
+    /** Runs a statement in a transaction that stays open, with its locks, until the result is called. */
+    async hold(database: string, text: string) {
+      const client = new pg.Client({ host: cluster, port, user: 'postgres', database });
+      client.on('error', () => {});
+      await client.connect();
+      await client.query('begin');
+      await client.query(text);
+      return () => client.end();
+    },
     /** For ada, over TCP. */
     url: (parameters: string, hosts = `127.0.0.1:${port}`) =>
       `postgresql://ada:${encodeURIComponent(password)}@${hosts}/auth${parameters}`,
