@@ -26,6 +26,7 @@ import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, handOverHttp, listenHttp } from './http/listening.ts';
 import { landingPages } from './http/pages/landing.ts';
+import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
@@ -91,11 +92,7 @@ export async function startServer(deps: ServerDeps) {
     (names) => metrics.countJobs(names),
   );
   const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
-  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
-  const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
-  const httpPort = await listenHttp(http, host, config.httpPort);
-  answerHttp1(grpc, httpPort);
-  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
+  const { grpcPort, httpPort, adminPort } = await listen({ grpc, http, admin }, config, credentials);
   health.set(true);
   const grpcAddress = authority(host, grpcPort);
   const close = () => {
@@ -106,6 +103,23 @@ export async function startServer(deps: ServerDeps) {
     drain({ config, health, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
+}
+
+interface Servers {
+  readonly grpc: GrpcServer;
+  readonly http: HttpServer;
+  readonly admin: HttpServer;
+}
+
+async function listen({ grpc, http, admin }: Servers, config: Config, credentials: ReturnType<typeof grpcCredentials>) {
+  const { host } = config;
+  // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
+  const grpcListens = listenGrpc(grpc, host, config.grpcPort, credentials);
+  const grpcPort = await naming('GRPC_PORT', authority(host, config.grpcPort), grpcListens);
+  const httpListens = listenHttp(http, host, config.httpPort);
+  const httpPort = await naming('HTTP_PORT', authority(host, config.httpPort), httpListens);
+  answerHttp1(grpc, httpPort);
+  return { grpcPort, httpPort, adminPort: await listenAdmin(admin, config) };
 }
 
 function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {

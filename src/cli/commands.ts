@@ -4,7 +4,8 @@ import type { Config, LoadedConfig } from '../config/config.ts';
 import { createDatabase } from '../database/create-database.ts';
 import { openOrm, requireDatabase } from '../database/orm.ts';
 import { startServer } from '../server.ts';
-import { openLog } from '../telemetry/log.ts';
+import { logConsole } from '../telemetry/console.ts';
+import { exitAfterLog, openLog } from '../telemetry/log.ts';
 import { startTraceExport } from '../telemetry/traces/exporter.ts';
 import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
@@ -16,6 +17,7 @@ import { importFile } from './import.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
+import { explainStartFault } from './start-fault.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs the named command. Throws an error whose message is a sentence for people. */
@@ -36,6 +38,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   const worker = config.workers > 1 ? workerId() : undefined;
   if (worker !== undefined) return serveAsWorker(config, worker).catch(reportFailure);
   const log = openLog(config.logLevel);
+  logConsole(log, (ended) => void exitAfterLog(ended, 1));
   for (const notice of notices) log.warn(notice);
   const startedAt = performance.now();
   const database = await openDatabase(config, (line) => log.info({ postgres: line }));
@@ -79,6 +82,7 @@ async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, 
 async function serveAsWorker(config: Config, id: number): Promise<void> {
   leaveSignalsToPrimary();
   const log = openLog(config.logLevel, id);
+  logConsole(log, (ended) => void exitAfterLog(ended, 1));
   const traces = await openTraces(config, log);
   const { url, ...options } = config.database;
   const orm = await openOrm(url!, options);
@@ -98,9 +102,14 @@ async function openTraces({ traces: wanted }: Config, log: Logger) {
 }
 
 async function migrateDatabase(config: Config, flags: readonly string[]): Promise<void> {
-  const name = flags.includes('--create') && config.database.url && (await createDatabase(config.database.url));
+  const { url } = config.database;
+  const name = flags.includes('--create') && url && (await createDatabase(url).catch(explained));
   if (name) print(`the database ${name} was created`);
   return withDatabase(config, async () => print('the database is up to date'));
+}
+
+function explained(error: unknown): never {
+  throw explainStartFault(error) ?? error;
 }
 
 /** Runs work that may take long, without the timeouts of calls. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { startEmbeddedPostgres } from '../database/embedded/postgres.ts';
 import { migrate, openOrm, requireDatabase } from '../database/orm.ts';
+import { explainStartFault } from './start-fault.ts';
 
 export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
@@ -22,12 +23,9 @@ export async function openDatabase(config: Config, log: (line: string) => void) 
   } catch (error) {
     await orm.close(true);
     await close();
-    throw error;
+    throw (url && explainStartFault(error)) || error;
   }
 }
-
-const missingDatabase =
-  'the database that DATABASE_URL names does not exist: create it, or run gatehouse migrate --create';
 
 // In a deployment the database often starts after the service.
 export async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
@@ -35,8 +33,8 @@ export async function waitFor(ask: () => Promise<void>, log: (line: string) => v
     try {
       return await ask();
     } catch (error) {
-      if (tried >= 30 || (error as Error).name === 'UnfitDatabase') throw error;
-      if ((error as { code?: string }).code === '3D000') throw new Error(missingDatabase, { cause: error });
+      const fault = explainStartFault(error);
+      if (fault || tried >= 30) throw fault ?? error;
       log(`waiting for the database (${tried} of 30): ${(error as { code?: string }).code ?? (error as Error).name}`);
       await sleep(1000);
     }

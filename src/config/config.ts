@@ -32,6 +32,11 @@ export function loadConfig(): LoadedConfig {
   return { config, notices: [...notices, ...made.notices] };
 }
 
+/** Whether NODE_ENV is production, even if other settings are wrong. */
+export function inProduction(): boolean {
+  return process.env.NODE_ENV === 'production';
+}
+
 /** Reads the settings from `env` and the files it names. Throws ConfigFaults with all faults together. */
 export function readConfig(env: Environment): LoadedConfig {
   const readings = (Object.keys(settings) as SettingName[]).map((name) => readSetting(name, env));
@@ -122,6 +127,7 @@ function arrangeDatabase(values: Values, share: (all: number) => number) {
   return {
     url: values.DATABASE_URL,
     poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * values.WORKERS)),
+    connectTimeout: values.DATABASE_CONNECT_TIMEOUT,
     statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
   };
 }

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { untilAborted } from './cancel-request.ts';
 import type { DatabaseClient } from './client.ts';
 import type { Connections } from './connections.ts';
+import { PoolFull } from './fault.ts';
 import { leavingWith, letCallsLeave } from './pool-queue.ts';
 import { ReadPipeline } from './read-pipeline.ts';
 import { type Confirming, faultOf } from './sqlstate.ts';
@@ -27,7 +28,25 @@ export function keepConnections(orm: MikroORM, pool: pg.Pool, connections: Conne
 function tryAllHosts(pool: pg.Pool, { attempts }: Connections): void {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
   pool.connect = (() =>
-    pool.idleCount > pool.waitingCount ? connect() : attempts.open(connect)) as typeof pool.connect;
+    pool.idleCount > pool.waitingCount
+      ? connect()
+      : attempts.open(() => waitBriefly(pool, connect))) as typeof pool.connect;
+}
+
+/** Milliseconds that a call waits for a connection that another call uses. */
+const longestWait = 1000;
+
+/** The pool has one timeout for opening a connection and for waiting until one is given back. */
+function waitBriefly(pool: pg.Pool, connect: () => Promise<pg.PoolClient>): Promise<pg.PoolClient> {
+  if (pool.totalCount < pool.options.max) return connect();
+  const { options } = pool;
+  const { connectionTimeoutMillis } = options;
+  options.connectionTimeoutMillis = longestWait;
+  const connected = connect();
+  options.connectionTimeoutMillis = connectionTimeoutMillis;
+  return connected.catch((error: Error) => {
+    throw error.message.startsWith('timeout exceeded when trying') ? new PoolFull() : error;
+  });
 }
 
 /** Sends later reads over the pool, like all other statements. */

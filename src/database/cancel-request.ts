@@ -55,37 +55,30 @@ export async function cancelStatement(client: DatabaseClient): Promise<boolean> 
   const { host, port } = client.attempt;
   const address = { host: client.remoteAddress ?? host, port };
   const socket = connect(host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : address);
-  const timer = setTimeout(() => socket.destroy(new Error('no response')), patience);
+  socket.on('error', () => {});
+  const signal = AbortSignal.timeout(patience);
   try {
-    const secured = await secure(socket, client);
-    const closed = new Promise<void>((resolve) => secured.once('close', () => resolve()));
-    let isLate = false;
-    secured.on('error', ({ message }) => {
-      isLate ||= message === 'no response';
-    });
-    socket.on('error', ({ message }) => {
-      isLate ||= message === 'no response';
-    });
+    const secured = await secure(socket, client, signal);
     secured.write(cancelRequest(client));
     secured.resume();
-    await closed;
-    return !isLate;
+    await once(secured, 'close', { signal });
+    return true;
   } catch {
     return false;
   } finally {
-    clearTimeout(timer);
     socket.destroy();
   }
 }
 
-async function secure(socket: Socket, { attempt: { tls } }: DatabaseClient): Promise<Socket> {
-  await once(socket, 'connect');
+async function secure(socket: Socket, { attempt: { tls } }: DatabaseClient, signal: AbortSignal): Promise<Socket> {
+  await once(socket, 'connect', { signal });
   if (!tls) return socket;
   socket.write(sslRequest);
-  const [response] = (await once(socket, 'data')) as [Buffer];
+  const [response] = (await once(socket, 'data', { signal })) as [Buffer];
   if (response.toString('latin1') !== 'S') throw new Error('no TLS');
   const secured = connectTls({ ...tls, socket });
-  await once(secured, 'secureConnect');
+  secured.on('error', () => {});
+  await once(secured, 'secureConnect', { signal });
   return secured;
 }
 

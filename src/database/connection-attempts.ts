@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, getCACertificates } from 'node:tls';
 import { type ConnectionTarget, isLocalHost } from './connection-url.ts';
+import { ConnectionFailure, PoolFull } from './fault.ts';
 
 /** One way to reach the database. */
 export interface Attempt {
@@ -34,6 +35,8 @@ export class ConnectionAttempts {
   readonly target: ConnectionTarget;
   readonly #ways: readonly Way[];
   #current = 0;
+  /** Undefined while connections can be opened. */
+  #lastFailure: ConnectionFailure | undefined;
 
   constructor(target: ConnectionTarget) {
     this.target = target;
@@ -49,17 +52,23 @@ export class ConnectionAttempts {
   }
 
   /** Opens a connection. A failure moves on, and each way is tried once. Throws the error of the last host that responded. */
-  async open<T>(connect: () => Promise<T>, isOver: () => boolean = () => false): Promise<T> {
-    const failures: unknown[] = [];
+  async open<T>(connect: () => Promise<T>): Promise<T> {
+    const failures: ConnectionFailure[] = [];
     for (let left = this.#ways.length; ; ) {
       const tried = this.#current;
       try {
-        return await connect();
+        const client = await connect();
+        this.#lastFailure = undefined;
+        return client;
       } catch (error) {
-        failures.push(error);
+        if (error instanceof PoolFull) throw this.#lastFailure ?? error;
+        const { host, port } = this.#ways[tried]!;
+        const failure = new ConnectionFailure(error, placeOf(host, port));
+        failures.push(failure);
+        this.#lastFailure = failure;
         const skipped = this.#skip(tried, error);
         left -= skipped;
-        if (skipped === 0 || left <= 0 || isOver()) throw failures.findLast((each) => !isUnreachable(each)) ?? error;
+        if (skipped === 0 || left <= 0) throw failures.findLast((each) => !isUnreachable(each)) ?? failure;
       }
     }
   }
@@ -80,9 +89,15 @@ export class ConnectionAttempts {
   }
 }
 
+/** The host with its port, or the directory of a socket. */
+export function placeOf(host: string, port: number): string {
+  if (host.startsWith('/')) return host;
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 function isUnreachable(error: unknown): boolean {
-  const { code, errors } = error as { code?: string; errors?: unknown[] };
-  return unreachable.has(code ?? '') || (errors?.every(isUnreachable) ?? false);
+  const { code, errors, cause } = error as { code?: string; errors?: unknown[]; cause?: { errors?: unknown[] } };
+  return unreachable.has(code ?? '') || ((errors ?? cause?.errors)?.every(isUnreachable) ?? false);
 }
 
 /** Whether to encrypt, in the order of the attempts. */

@@ -114,7 +114,7 @@ function requireChoice<const T extends string>(
 ) {
   const value = given.get(name);
   if (value === undefined || allowed.includes(value as T)) return value as T | undefined;
-  throw new ConnectionUrlFault(`${name} is none of ${allowed.join(', ')}`);
+  throw new ConnectionUrlFault(`${name} must be one of ${allowed.join(', ')}`);
 }
 
 function readNumber(name: string, given: ReadonlyMap<string, string>, least: number, most: number): number | undefined {

@@ -14,6 +14,8 @@ import { UnfitDatabase } from './unfit-database.ts';
 export interface DatabaseOptions {
   /** The maximum number of connections. */
   readonly poolSize?: number;
+  /** Seconds that opening a connection may take. */
+  readonly connectTimeout?: number;
   /** Seconds after which PostgreSQL ends a statement, whatever the caller's deadline; 0 for never. */
   readonly statementTimeout?: number;
 }
@@ -21,9 +23,9 @@ export interface DatabaseOptions {
 /** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. Throws ConnectionUrlFault. */
 export async function openOrm(
   url: string,
-  { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
+  { poolSize = 10, connectTimeout = 3, statementTimeout = 5 }: DatabaseOptions = {},
 ): Promise<MikroORM> {
-  const connections = new Connections(url, { statementTimeout, connectTimeout: 3 });
+  const connections = new Connections(url, { statementTimeout, connectTimeout });
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({
@@ -66,8 +68,13 @@ function poolClient(connections: Connections) {
 export async function migrate(orm: MikroORM): Promise<void> {
   // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
   // table over a second connection.
-  const patient = await openOrm(connectionsOf(orm).url, { poolSize: 2, statementTimeout: 0 });
-  connectionsOf(patient).settingsBy = connectionsOf(orm).settingsBy;
+  const { url, connectTimeout, settingsBy } = connectionsOf(orm);
+  const patient = await openOrm(url, {
+    poolSize: 2,
+    connectTimeout: connectTimeout / 1000,
+    statementTimeout: 0,
+  });
+  connectionsOf(patient).settingsBy = settingsBy;
   const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
     await lockInstallation(em);

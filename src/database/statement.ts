@@ -4,6 +4,8 @@ import type pg from 'pg';
 import { Autocommit } from './autocommit.ts';
 import { untilAborted } from './cancel-request.ts';
 import { type ClientOptions, DatabaseClient } from './client.ts';
+import { placeOf } from './connection-attempts.ts';
+import { noteFault } from './fault.ts';
 import { leavingSignal, leavingWith } from './pool-queue.ts';
 import { type Confirming, hasLostStatements, UnconfirmedCommit } from './sqlstate.ts';
 import { retryConflicts, signalOf } from './transaction.ts';
@@ -77,7 +79,7 @@ export class PreparingClient extends DatabaseClient implements Confirming {
   readonly #patience: number | undefined;
   #isUnconfirmed = false;
 
-  /** `statementTimeout` is in milliseconds; 0 is none. */
+  /** `statementTimeout` is in milliseconds; with 0 there is no timeout. */
   constructor(config: pg.ClientConfig, options: ClientOptions, statementTimeout: number) {
     super(config, options);
     // An error event without a listener would end the process. The pool listens to its own clients, but not to those that
@@ -103,8 +105,7 @@ export class PreparingClient extends DatabaseClient implements Confirming {
     const signal = typeof text === 'string' && !/^(begin|commit|rollback)$/.test(text) ? leavingSignal() : undefined;
     const result = signal ? untilAborted(this, signal, send) : send();
     if (!(result instanceof Promise)) return result;
-    result.catch(this.#forgetStatements);
-    if (this.#patience) this.#disconnectUnless(result, this.#patience);
+    this.#watch(result);
     if (text === 'commit') return result.then((committed) => this.requireConfirmed(committed));
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
   }
@@ -114,16 +115,20 @@ export class PreparingClient extends DatabaseClient implements Confirming {
     return result;
   }
 
-  /** A pooler has moved this connection to a server that does not know our prepared statements, or has others. */
-  readonly #forgetStatements = (error: unknown): void => {
-    if (hasLostStatements(error)) this.discard();
-  };
-
-  /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */
-  #disconnectUnless(result: Promise<unknown>, patience: number): void {
-    const timer = setTimeout(() => this.stream.destroy(), patience);
-    const settle = () => clearTimeout(timer);
-    result.then(settle, settle);
+  #watch(result: Promise<unknown>): void {
+    // Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15
+    // minutes.
+    const timer = this.#patience ? setTimeout(() => this.stream.destroy(), this.#patience) : undefined;
+    result.then(
+      () => clearTimeout(timer),
+      (error) => {
+        clearTimeout(timer);
+        const { host, port } = this.attempt;
+        noteFault(error, placeOf(host, port));
+        // A pooler has moved this connection to a server that does not know our prepared statements, or has others.
+        if (hasLostStatements(error)) this.discard();
+      },
+    );
   }
 
   /**

@@ -5,6 +5,7 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { closeReadPipeline, poolOf } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
+import { faultCounts } from '../database/fault.ts';
 import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
 import type { HealthState } from '../grpc/health.ts';
@@ -61,6 +62,7 @@ export class Observation {
         limit: pool.options.max,
       }),
       retries: retryCounts,
+      databaseFaults: faultCounts,
       clockError,
       signingKeys: () => ring.states(),
       unsealedEvents: () => trail.backlog,

@@ -17,7 +17,7 @@ export const password = 'p%ss w@rd/?#';
 
 const access = `
 local   all all trust
-hostssl all ada 127.0.0.1/32 scram-sha-256
+hostssl all ada,bob 127.0.0.1/32 scram-sha-256
 hostssl all ada ::1/128 scram-sha-256
 hostssl all not-this-name 127.0.0.1/32 cert
 `;
@@ -26,7 +26,7 @@ export type TlsPostgres = Awaited<ReturnType<typeof startTlsPostgres>>;
 
 /**
  * A PostgreSQL that listens on TCP, with a certificate for localhost and 127.0.0.1, and takes connections over TLS only.
- * Ada owns the database `auth` and needs the password; `not-this-name` needs a certificate of that name.
+ * Ada owns the database `auth`, she and bob need a password, `not-this-name` needs a certificate of that name.
  */
 export async function startTlsPostgres() {
   const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-tls-'));
