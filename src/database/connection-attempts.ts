@@ -66,7 +66,7 @@ export class ConnectionAttempts {
         const failure = new ConnectionFailure(error, placeOf(host, port));
         failures.push(failure);
         this.#lastFailure = failure;
-        const skipped = this.#skip(tried, error);
+        const skipped = this.#skip(tried, failure);
         left -= skipped;
         if (skipped === 0 || left <= 0) throw failures.findLast((each) => !isUnreachable(each)) ?? failure;
       }
@@ -74,15 +74,15 @@ export class ConnectionAttempts {
   }
 
   /** Returns the number of ways that the failure rules out; 0 when no other way can help. */
-  #skip(tried: number, error: unknown): number {
+  #skip(tried: number, failure: ConnectionFailure): number {
     const next = this.#ways[tried + 1];
     const hasOtherWay =
       next !== undefined && next.host === this.#ways[tried]!.host && next.port === this.#ways[tried]!.port;
     const isOnly = this.#ways.length === 1;
-    const code = `${(error as { code?: unknown }).code ?? ''}`;
+    const { code } = failure;
     // Without an entry in pg_hba.conf for plain text or for TLS, the other one may be allowed.
     if (isOnly || (isRefusal(code) && !(code === '28000' && hasOtherWay))) return isOnly ? 1 : 0;
-    const skipped = hasOtherWay && isUnreachable(error) ? 2 : 1;
+    const skipped = hasOtherWay && isUnreachable(failure) ? 2 : 1;
     // Race: connections that fail together move on once.
     if (this.#current === tried) this.#current = (tried + skipped) % this.#ways.length;
     return skipped;

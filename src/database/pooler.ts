@@ -15,17 +15,25 @@ const patience = 3000;
  */
 export async function adjustToPooler(connections: Connections): Promise<void> {
   connections.settingsBy = 'role';
-  const [first, second] = [await connections.open(), await connections.open()];
+  const first = await connections.open();
   try {
     const isDirect = (await backendOf(first)) === processOf(first);
-    const isShared = !isDirect && (await sharesServers(first, second));
-    if (isShared) await requireSharing(first, second, connections);
-    else connections.settingsBy = isDirect ? 'startup' : 'set';
+    if (isDirect) connections.settingsBy = 'startup';
+    else await adjustBehindPooler(connections, first);
   } finally {
-    first.discard();
-    second.discard();
+    void first.end();
   }
   await requireSettings(connections);
+}
+
+async function adjustBehindPooler(connections: Connections, first: DatabaseClient): Promise<void> {
+  const second = await connections.open();
+  try {
+    if (await sharesServers(first, second)) await requireSharing(first, second, connections);
+    else connections.settingsBy = 'set';
+  } finally {
+    void second.end();
+  }
 }
 
 /** A pooler makes up the process id of a connection. */
@@ -129,7 +137,7 @@ async function missingSettings(client: DatabaseClient, wanted: Connections['sett
 async function requireSettings(connections: Connections): Promise<void> {
   if (connections.settingsBy === 'role') return;
   const client = await connections.open();
-  const missing = await missingSettings(client, connections.settings).finally(() => client.discard());
+  const missing = await missingSettings(client, connections.settings).finally(() => void client.end());
   if (missing.length === 0) return;
   throw new UnfitDatabase(
     `the pooler that DATABASE_URL leads to drops settings of a connection (${missing.join(', ')}): connect to PostgreSQL itself.`,
