@@ -258,6 +258,7 @@ test('labels contain only names of the code and the contract, whatever callers s
   expect(after.map(identity).sort()).toEqual(before.map(identity).sort());
   expect(JSON.stringify(after)).not.toContain('canary');
   const labels = new Set(after.flatMap((each) => Object.keys(each.labels)));
-  const known = 'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation version';
+  const known =
+    'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation sqlstate version';
   expect([...labels].filter((each) => !known.split(' ').includes(each))).toEqual([]);
 });
