@@ -28,6 +28,7 @@ import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
 import { describeBug, errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
+import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
@@ -196,7 +197,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
   return [
     telemetry(log, counter),
     ...(tracer ? [traceCalls(tracer)] : []),
-    errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug')),
+    errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
     rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),

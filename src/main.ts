@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
-import { ConfigFaults, loadConfig } from './config/config.ts';
+import { ConfigFaults, inProduction, loadConfig } from './config/config.ts';
 import { helpText } from './config/help.ts';
 
 // The id of a signing key has 43 characters of base64url, and the first may be a dash.
@@ -11,6 +11,7 @@ const options = {
   version: { type: 'boolean', short: 'v' },
   force: { type: 'boolean' },
   unverified: { type: 'boolean' },
+  create: { type: 'boolean' },
 } as const;
 
 // The reader of the output may be gone, as with `gatehouse --help | head -1`.
@@ -24,11 +25,19 @@ try {
     const loaded = loadConfig();
     // Imported here, because its dependencies take most of a second to load.
     const { run } = await import('./cli/commands.ts');
-    const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
+    const flags = (['force', 'unverified', 'create'] as const)
+      .filter((each) => values[each])
+      .map((each) => `--${each}`);
     await run([...positionals, ...flags], loaded);
   }
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}\n`);
+  process.stderr.write(`${fatalLine((error as Error).message)}\n`);
   // EX_CONFIG of sysexits.h: a restart does not help, only another configuration does.
   process.exit(error instanceof ConfigFaults ? 78 : 1);
+}
+
+/** In production a log collector reads it, like every other line: level 60 is `fatal`. */
+function fatalLine(message: string): string {
+  if (!inProduction() || process.stderr.isTTY) return message;
+  return JSON.stringify({ level: 60, time: new Date().toISOString(), msg: message });
 }

@@ -27,6 +27,7 @@ import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, handOverHttp, listenHttp } from './http/listening.ts';
 import { landingPages } from './http/pages/landing.ts';
+import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
 import { sweep } from './jobs/janitor.ts';
@@ -124,13 +125,14 @@ async function listen({ config, certificates, connections, grpc, http, admin }: 
   const { host } = config;
   const credentials = grpcCredentials(certificates, config.tls?.requireClientCertificates);
   // In this order: cluster pairs the ports 0 of several workers by the order in which each worker opens them.
-  const grpcPort = await listenGrpc(grpc, host, config.grpcPort, credentials);
-  const httpPort = await listenHttp(http, host, config.httpPort);
+  const grpcListens = listenGrpc(grpc, host, config.grpcPort, credentials);
+  const grpcPort = await naming('GRPC_PORT', authority(host, config.grpcPort), grpcListens);
+  const httpListens = listenHttp(http, host, config.httpPort);
+  const httpPort = await naming('HTTP_PORT', authority(host, config.httpPort), httpListens);
   answerHttp1(grpc, httpPort);
   requirePreface(grpc);
   for (const each of [...listenersOf(grpc), http]) connections.guard(each);
-  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
-  return { grpcPort, httpPort, adminPort };
+  return { grpcPort, httpPort, adminPort: await listenAdmin(admin, config) };
 }
 
 function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {

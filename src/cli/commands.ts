@@ -1,29 +1,30 @@
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
 import type { Config, LoadedConfig } from '../config/config.ts';
-import { startEmbeddedPostgres } from '../database/embedded/postgres.ts';
-import { migrate, openOrm, requireDatabase } from '../database/orm.ts';
+import { createDatabase } from '../database/create-database.ts';
+import { openOrm, requireDatabase } from '../database/orm.ts';
 import { startServer } from '../server.ts';
-import { openLog } from '../telemetry/log.ts';
+import { logConsole } from '../telemetry/console.ts';
+import { exitAfterLog, openLog } from '../telemetry/log.ts';
 import { startTraceExport } from '../telemetry/traces/exporter.ts';
 import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
 import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
+import { type Database, openDatabase, waitFor } from './database.ts';
 import { importFile, openImport } from './import.ts';
 import { manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
+import { explainStartFault } from './start-fault.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs the named command. Throws an error whose message is a sentence for people. */
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
   if (command === 'serve') return serveUntilStopped(loaded);
-  if (command === 'migrate') return withDatabase(loaded.config, async () => print('the database is up to date'));
+  if (command === 'migrate') return migrateDatabase(loaded.config, rest);
   if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
   if (command === 'admin')
     return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
@@ -42,6 +43,7 @@ async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<voi
   const worker = config.workers > 1 ? workerId() : undefined;
   if (worker !== undefined) return serveAsWorker(config, worker).catch(reportFailure);
   const log = openLog(config.logLevel);
+  logConsole(log, (ended) => void exitAfterLog(ended, 1));
   for (const notice of notices) log.warn(notice);
   const startedAt = performance.now();
   const database = await openDatabase(config, (line) => log.info({ postgres: line }));
@@ -85,6 +87,7 @@ async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, 
 async function serveAsWorker(config: Config, id: number): Promise<void> {
   leaveSignalsToPrimary();
   const log = openLog(config.logLevel, id);
+  logConsole(log, (ended) => void exitAfterLog(ended, 1));
   const traces = await openTraces(config, log);
   const { url, ...options } = config.database;
   const orm = await openOrm(url!, options);
@@ -103,6 +106,17 @@ async function openTraces({ traces: wanted }: Config, log: Logger) {
   return traces;
 }
 
+async function migrateDatabase(config: Config, flags: readonly string[]): Promise<void> {
+  const { url } = config.database;
+  const name = flags.includes('--create') && url && (await createDatabase(url).catch(explained));
+  if (name) print(`the database ${name} was created`);
+  return withDatabase(config, async () => print('the database is up to date'));
+}
+
+function explained(error: unknown): never {
+  throw explainStartFault(error) ?? error;
+}
+
 /** Runs work that may take long, without the timeouts of calls. */
 function withPatience(config: Config, work: (orm: MikroORM, config: Config) => Promise<void>): Promise<void> {
   const patient = { ...config, database: { ...config.database, statementTimeout: 0 } };
@@ -116,41 +130,6 @@ async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<voi
     await database.orm.close(true);
   } finally {
     await database.close();
-  }
-}
-
-type Database = Awaited<ReturnType<typeof openDatabase>>;
-
-/** Opens the configured database, or the embedded one, with its migrations run. */
-async function openDatabase(config: Config, log: (line: string) => void) {
-  const { url, ...options } = config.database;
-  // During a rolling restart there is one worker more.
-  const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
-  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
-  const embeddedUrl = embedded?.url('postgres');
-  const orm = await openOrm(url ?? embeddedUrl!, options);
-  const close = async (): Promise<void> => embedded?.stop();
-  try {
-    await waitFor(() => requireDatabase(orm), log);
-    await migrate(orm);
-    return { orm, embeddedUrl, close };
-  } catch (error) {
-    await orm.close(true);
-    await close();
-    throw error;
-  }
-}
-
-// In a deployment the database often starts after the service.
-async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
-  for (let tried = 1; ; tried++) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (tried >= 30 || (error as Error).name === 'UnfitDatabase') throw error;
-      log(`waiting for the database (${tried} of 30): ${(error as { code?: string }).code ?? (error as Error).name}`);
-      await sleep(1000);
-    }
   }
 }
 

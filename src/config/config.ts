@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { isLocal, parseConnectionUrl } from '../database/connection-url.ts';
 import { findClosestName } from './closest-name.ts';
 import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
@@ -29,6 +30,11 @@ export function loadConfig(): LoadedConfig {
   const made = readDevelopmentSecrets(given.config);
   const { config, notices } = readConfig({ ...process.env, ...made.secrets });
   return { config, notices: [...notices, ...made.notices] };
+}
+
+/** Whether NODE_ENV is production, even if other settings are wrong. */
+export function inProduction(): boolean {
+  return process.env.NODE_ENV === 'production';
 }
 
 /** Reads the settings from `env` and the files it names. Throws ConfigFaults with all faults together. */
@@ -124,6 +130,7 @@ function arrangeDatabase(values: Values, share: (all: number) => number) {
   return {
     url: values.DATABASE_URL,
     poolSize: share(values.DATABASE_POOL_SIZE ?? Math.max(10, 5 * values.WORKERS)),
+    connectTimeout: values.DATABASE_CONNECT_TIMEOUT,
     statementTimeout: values.DATABASE_STATEMENT_TIMEOUT,
   };
 }
@@ -222,9 +229,19 @@ function findDoubts({ environment, database, dataDir, serviceKeys, serviceCertif
   if (environment !== 'production') return [];
   const embedded = `DATABASE_URL is not set: the embedded database in ${dataDir} serves this machine only, without replicas.`;
   return [
-    ...(database.url ? [] : [embedded]),
+    ...(database.url ? findPlainText(database.url) : [embedded]),
     ...findUnscoped('SERVICE_KEYS', serviceKeys),
     ...findUnscoped('SERVICE_CERTIFICATES', serviceCertificates),
+  ];
+}
+
+/** Over TLS only these modes protect the connection from a server that pretends to offer none. */
+function findPlainText(url: string): string[] {
+  const target = parseConnectionUrl(url);
+  const isEncrypted = ['require', 'verify-ca', 'verify-full'].includes(target.tls.mode ?? '');
+  if (isEncrypted || isLocal(target)) return [];
+  return [
+    'DATABASE_URL may use plain text over the network: add sslmode=verify-full, or sslmode=require without a check of the certificate.',
   ];
 }
 

@@ -29,7 +29,7 @@ export function describeSettings(): SettingDescription[] {
 const usage = `Usage: gatehouse [serve|migrate|keys|installation|admin|audit|import] [--help]
 
   serve    runs the service (default)
-  migrate  migrates the database schema and exits
+  migrate  migrates the database schema and exits; migrate --create creates the database before
   keys     manages the keys that sign access tokens: keys list, keys rotate [--force],
            keys revoke KEY-ID
   installation

@@ -6,12 +6,21 @@ import type { Settings } from './setting.ts';
 const smtpUrl = z
   .string()
   .regex(/^(smtps?|smtp-insecure):\/\/[^\s/?#]+\/?$/, 'not of the form smtp://user:password@host:port')
-  .refine(URL.canParse, 'not a URL; are its special characters percent-encoded?')
+  .refine(URL.canParse, { error: 'not a URL; are its special characters percent-encoded?', abort: true })
+  .refine(isDecodable, { error: 'a % that encodes no character: write a % itself as %25', abort: true })
   .transform(readSmtpUrl)
   .refine(({ host }) => host.length > 0, 'without a host')
   .describe(
     'smtp://user:password@host:port (STARTTLS, optional on a local host only), smtps:// (TLS) or smtp-insecure:// (TLS where the server offers it), special characters percent-encoded',
   );
+
+function isDecodable(text: string): boolean {
+  try {
+    return !decodeURIComponent(text).includes('\0');
+  } catch {
+    return false;
+  }
+}
 
 function readSmtpUrl(text: string) {
   // Schemes that the standard does not know are parsed by other rules.

@@ -79,6 +79,12 @@ const database = {
     otherwise: '10, or 5 per worker if that is more',
     example: '20',
   },
+  DATABASE_CONNECT_TIMEOUT: {
+    sentence: 'How long opening a connection may take. connect_timeout in DATABASE_URL overrides it.',
+    reads: duration('1s', '60s'),
+    default: '3s',
+    example: '10s',
+  },
   DATABASE_STATEMENT_TIMEOUT: {
     sentence: 'How long a statement may run before the database cancels it.',
     reads: duration('1s', '1h'),

@@ -1,13 +1,22 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { parseConnectionUrl } from '../database/connection-url.ts';
+import type { ConnectionUrlFault } from '../database/connection-url-fault.ts';
 import { areUnique, listOf } from './parsers.ts';
 import { scopes } from './scopes.ts';
 
 export const databaseUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\/\S+$/, 'does not begin with postgres:// or holds a space')
-  .refine((text) => URL.canParse(text) && !text.includes('#'), 'not a URL; are its special characters percent-encoded?')
-  .describe('a URL postgres://user:password@host:port/name, special characters of the password percent-encoded');
+  .superRefine((text, context) => {
+    try {
+      parseConnectionUrl(text);
+    } catch (error) {
+      context.addIssue((error as ConnectionUrlFault).message);
+    }
+  })
+  .describe(
+    'a URL postgres://user:password@host:port/name?sslmode=verify-full, special characters of the password percent-encoded, several hosts separated by commas',
+  );
 
 /** `id:base64`, a 256-bit key and the name that what it sealed carries. */
 const secretKey = z

@@ -1,25 +1,55 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
-import { cancelQuery, connectionOptions } from './cancel-query.ts';
-import { leavingWith, letCallsLeave, letQueriesLeave } from './pool-queue.ts';
-import type { ReadPipeline } from './read-pipeline.ts';
+import { untilAborted } from './cancel-request.ts';
+import type { DatabaseClient } from './client.ts';
+import type { Connections } from './connections.ts';
+import { PoolFull } from './fault.ts';
+import { leavingWith, letCallsLeave } from './pool-queue.ts';
+import { ReadPipeline } from './read-pipeline.ts';
 import { type Confirming, faultOf } from './sqlstate.ts';
 import { WriteFailures } from './write-failures.ts';
 
 const pools = new WeakMap<MikroORM, pg.Pool>();
+const opened = new WeakMap<MikroORM, Connections>();
 const pipelines = new WeakMap<MikroORM, ReadPipeline>();
 const failures = new WeakMap<MikroORM, WriteFailures>();
 
 /** Remembers the ORM's connections, for statements that bypass the ORM. The pipeline closes with the pool. */
-export function keepConnections(orm: MikroORM, pool: pg.Pool, pipeline?: ReadPipeline): void {
+export function keepConnections(orm: MikroORM, pool: pg.Pool, connections: Connections, hasPipeline: boolean): void {
+  tryAllHosts(pool, connections);
   letCallsLeave(pool);
-  letQueriesLeave(orm);
   pools.set(orm, pool);
   failures.set(orm, new WriteFailures(pool));
-  if (!pipeline) return;
+  opened.set(orm, connections);
+  if (!hasPipeline) return;
+  const pipeline = new ReadPipeline(connections);
   pipelines.set(orm, pipeline);
   const end = pool.end.bind(pool) as () => Promise<void>;
   pool.end = (() => Promise.all([pipeline.close(), end()])) as unknown as typeof pool.end;
+}
+
+function tryAllHosts(pool: pg.Pool, { attempts }: Connections): void {
+  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
+  pool.connect = (() =>
+    pool.idleCount > pool.waitingCount
+      ? connect()
+      : attempts.open(() => waitBriefly(pool, connect))) as typeof pool.connect;
+}
+
+/** Milliseconds that a call waits for a connection that another call uses. */
+const longestWait = 1000;
+
+/** The pool has one timeout for opening a connection and for waiting until one is given back. */
+function waitBriefly(pool: pg.Pool, connect: () => Promise<pg.PoolClient>): Promise<pg.PoolClient> {
+  if (pool.totalCount < pool.options.max) return connect();
+  const { options } = pool;
+  const { connectionTimeoutMillis } = options;
+  options.connectionTimeoutMillis = longestWait;
+  const connected = connect();
+  options.connectionTimeoutMillis = connectionTimeoutMillis;
+  return connected.catch((error: Error) => {
+    throw error.message.startsWith('timeout exceeded when trying') ? new PoolFull() : error;
+  });
 }
 
 /** Sends later reads over the pool, like all other statements. */
@@ -39,6 +69,10 @@ export function writeFailuresOf(orm: MikroORM): WriteFailures {
 function requireOpened<T>(kept: T | undefined): T {
   if (!kept) throw new Error('not opened by openOrm');
   return kept;
+}
+
+export function connectionsOf(orm: MikroORM): Connections {
+  return requireOpened(opened.get(orm));
 }
 
 /**
@@ -70,23 +104,17 @@ export class Autocommit {
     valuesOf: () => readonly unknown[],
   ): Promise<Row[]> {
     const client = await this.#connect();
-    let cancelling: Promise<void> | undefined;
-    const cancel = (): void => {
-      cancelling = cancelQuery(client, 'pg_cancel_backend', connectionOptions(this.#pool));
-    };
-    this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;
     try {
       const values = valuesOf() as unknown[];
-      const result = await client.query<Row>({ name, text, values, types: pg.types });
+      const query = () => client.query<Row>({ name, text, values, types: pg.types });
+      const { signal } = this;
+      const result = await (signal ? untilAborted(client as unknown as DatabaseClient, signal, query) : query());
       return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
       throw error;
     } finally {
-      this.signal?.removeEventListener('abort', cancel);
-      // Race: if the connection were returned earlier, the next call's statement might be cancelled.
-      if (cancelling) await cancelling;
       client.release(broken);
     }
   }

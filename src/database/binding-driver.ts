@@ -7,6 +7,7 @@ import {
   raw,
 } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely } from 'kysely';
+import { leavingWith } from './pool-queue.ts';
 
 type Execute = PostgreSqlConnection['execute'];
 
@@ -19,14 +20,18 @@ export class BindingDriver extends PostgreSqlDriver {
 }
 
 class BindingConnection extends PostgreSqlConnection {
-  override execute: Execute = async (query, params, method, transaction, logging) => {
+  override execute: Execute = async (query, params, method, transaction, context) => {
+    // Kysely would cancel a statement by SQL over another connection, which a pooler does not understand.
+    const { signal, ...logging } = (context ?? {}) as { signal?: AbortSignal };
     await this.ensureConnection();
     const on: Kysely<unknown> = transaction ?? this.getClient();
     const { text, values } = bind(this.platform, query, params);
     const binding: Pick<typeof on, 'executeQuery'> = {
       executeQuery: ({ sql }: CompiledQuery, options) => on.executeQuery(CompiledQuery.raw(sql, values), options),
     };
-    return super.execute(text, [], method, binding, logging);
+    return signal
+      ? leavingWith(signal, () => super.execute(text, [], method, binding, logging))
+      : super.execute(text, [], method, binding, logging);
   };
 }
 

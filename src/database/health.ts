@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { writeFailuresOf } from './autocommit.ts';
+import { forkFor } from './transaction.ts';
 import type { WriteFailures } from './write-failures.ts';
 
 /** Milliseconds for which one failed write counts. */
@@ -40,11 +41,16 @@ export class DatabaseHealth {
   }
 
   #isWritable(): Promise<boolean> {
-    const options = { signal: AbortSignal.timeout(1000), inflightQueryAbortStrategy: 'cancel query' as const };
-    const asked = this.#orm.em.fork(options).execute<{ transaction_read_only: string }[]>('show transaction_read_only');
-    return asked.then(
-      ([row]) => row?.transaction_read_only === 'off',
-      () => false,
-    );
+    const signal = AbortSignal.timeout(1000);
+    const asked = forkFor(this.#orm, signal).execute<{ transaction_read_only: string }[]>('show transaction_read_only');
+    // On a connection that no longer responds, cancelling the statement takes longer.
+    const isLate = new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(false)));
+    return Promise.race([
+      isLate,
+      asked.then(
+        ([row]) => row?.transaction_read_only === 'off',
+        () => false,
+      ),
+    ]);
   }
 }

@@ -1,46 +1,46 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { defineConfig, MikroORM } from '@mikro-orm/postgresql';
-import type { Pool } from 'pg';
-import { silenceAbandonedQueries } from './abandoned-queries.ts';
-import { keepConnections } from './autocommit.ts';
+import type { ClientConfig, Pool } from 'pg';
+import { connectionsOf, keepConnections } from './autocommit.ts';
 import { BindingDriver } from './binding-driver.ts';
-import { connectionOptions } from './cancel-query.ts';
+import { Connections } from './connections.ts';
 import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
-import { ReadPipeline } from './read-pipeline.ts';
+import { adjustToPooler } from './pooler.ts';
 import { PreparingClient } from './statement.ts';
 import { lockInstallation } from './transaction.ts';
+import { UnfitDatabase } from './unfit-database.ts';
 
 export interface DatabaseOptions {
   /** The maximum number of connections. */
   readonly poolSize?: number;
+  /** Seconds that opening a connection may take. */
+  readonly connectTimeout?: number;
   /** Seconds after which PostgreSQL ends a statement, whatever the caller's deadline; 0 for never. */
   readonly statementTimeout?: number;
 }
 
-/** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. */
+/** Prepares connections to PostgreSQL 15 or newer. The first statement opens one. Throws ConnectionUrlFault. */
 export async function openOrm(
   url: string,
-  { poolSize = 10, statementTimeout = 5 }: DatabaseOptions = {},
+  { poolSize = 10, connectTimeout = 3, statementTimeout = 5 }: DatabaseOptions = {},
 ): Promise<MikroORM> {
-  silenceAbandonedQueries();
+  const connections = new Connections(url, { statementTimeout, connectTimeout });
   let pool: Pool | undefined;
   const orm = await MikroORM.init(
     defineConfig({
       driver: BindingDriver,
       entities,
-      clientUrl: url,
+      // The ORM uses the name only. The clients of the pool know where the database is.
+      dbName: connections.attempts.target.database ?? 'postgres',
       extensions: [Migrator],
+      // The migrator would create a missing database without asking.
+      ensureDatabase: false,
       forceUtcTimezone: true,
       pool: { min: 0, max: poolSize },
       driverOptions: {
-        Client: PreparingClient,
-        application_name: 'gatehouse',
-        connectionTimeoutMillis: 1000,
-        keepAlive: true,
-        statement_timeout: statementTimeout * 1000,
-        lock_timeout: statementTimeout * 400,
-        idle_in_transaction_session_timeout: statementTimeout * 2000,
+        Client: poolClient(connections),
+        connectionTimeoutMillis: connections.connectTimeout,
         onPoolCreated: (made: Pool) => {
           pool = made;
         },
@@ -51,15 +51,30 @@ export async function openOrm(
     }),
   );
   orm.em.getConnection().getClient(); // creates the pool; the ORM's own method would also connect
-  keepConnections(orm, pool!, poolSize > 1 ? new ReadPipeline(connectionOptions(pool!)) : undefined);
+  keepConnections(orm, pool!, connections, poolSize > 1);
   return orm;
+}
+
+/** The class whose instances the pool creates. */
+function poolClient(connections: Connections) {
+  return class extends PreparingClient {
+    constructor(config: ClientConfig = {}) {
+      super(config, connections.clientOptions(), connections.statementTimeout);
+    }
+  };
 }
 
 /** Runs the pending migrations. Several replicas may start at once: an advisory lock serializes them. */
 export async function migrate(orm: MikroORM): Promise<void> {
   // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
   // table over a second connection.
-  const patient = await openOrm(orm.config.get('clientUrl')!, { poolSize: 2, statementTimeout: 0 });
+  const { url, connectTimeout, settingsBy } = connectionsOf(orm);
+  const patient = await openOrm(url, {
+    poolSize: 2,
+    connectTimeout: connectTimeout / 1000,
+    statementTimeout: 0,
+  });
+  connectionsOf(patient).settingsBy = settingsBy;
   const run = patient.em.fork().transactional(async (em) => {
     await em.execute('set local statement_timeout = 0');
     await lockInstallation(em);
@@ -70,13 +85,9 @@ export async function migrate(orm: MikroORM): Promise<void> {
   await run.finally(() => patient.close(true));
 }
 
-/** The database responds, but cannot be used. */
-class UnfitDatabase extends Error {
-  override name = 'UnfitDatabase';
-}
-
-/** Throws unless the database answers, is new enough, and stores text as we compare it. */
+/** Throws unless the database responds, a pooler before it works, it is new enough, and stores text as we compare it. */
 export async function requireDatabase(orm: MikroORM): Promise<void> {
+  await adjustToPooler(connectionsOf(orm));
   const [row] = await orm.em
     .fork()
     .execute<{ version: number; encoding: string }[]>(

@@ -1,57 +1,35 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import type pg from 'pg';
-
-/** A call that may leave while it waits for a connection. */
-interface Waiter {
-  readonly signal: AbortSignal;
-  /** Whether the wait then throws the signal's reason. */
-  readonly throws: boolean;
-}
 
 type Connect = () => Promise<pg.PoolClient>;
 
-const waiters = new AsyncLocalStorage<Waiter | undefined>();
+const signals = new AsyncLocalStorage<AbortSignal | undefined>();
 
 /**
- * Runs `work`. Aborting the signal while it waits for a connection removes it from the pool's queue, and the wait throws
- * the signal's reason.
+ * Runs `work` for a call that may leave. Aborting the signal while the work waits for a connection removes it from the
+ * pool's queue; aborting it during a statement of the ORM cancels the statement. Both throw the signal's reason.
  */
 export function leavingWith<T>(signal: AbortSignal | undefined, work: () => T): T {
-  return waiters.run(signal && { signal, throws: true }, work);
+  return signals.run(signal, work);
 }
 
-/**
- * The same for a query that Kysely runs with the signal. Kysely throws the reason itself, and would print to stderr a later
- * error of the wait, so the wait never settles.
- */
-export function leavingSilently<T>(signal: AbortSignal, query: () => T): T {
-  return waiters.run({ signal, throws: false }, query);
+/** The signal of the call for which the current work is done. */
+export function leavingSignal(): AbortSignal | undefined {
+  return signals.getStore();
 }
 
-/** Makes the queries that an entity manager runs with a signal leave the queue when it is aborted. */
-export function letQueriesLeave(orm: MikroORM): void {
-  const connection = orm.em.getConnection();
-  const execute = connection.execute.bind(connection);
-  connection.execute = ((...query: Parameters<typeof execute>) => {
-    const [, , , transaction, context] = query;
-    const { signal } = (context ?? {}) as { signal?: AbortSignal };
-    return signal && !transaction ? leavingSilently(signal, () => execute(...query)) : execute(...query);
-  }) as typeof execute;
-}
-
-/** Makes `leavingWith` and `leavingSilently` work for a pool. */
+/** Makes `leavingWith` work for a pool. */
 export function letCallsLeave(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as Connect;
   pool.connect = (() => {
-    const waiter = waiters.getStore();
+    const signal = signals.getStore();
     // With an idle connection for each call there is no wait.
-    if (!waiter || pool.idleCount > pool.waitingCount) return connect();
-    return connectOrLeave(pool, connect, waiter);
+    if (!signal || pool.idleCount > pool.waitingCount) return connect();
+    return connectOrLeave(pool, connect, signal);
   }) as typeof pool.connect;
 }
 
-function connectOrLeave(pool: pg.Pool, connect: Connect, { signal, throws }: Waiter): Promise<pg.PoolClient> {
+function connectOrLeave(pool: pg.Pool, connect: Connect, signal: AbortSignal): Promise<pg.PoolClient> {
   return new Promise((resolve, reject) => {
     const queue = queueOf(pool);
     const length = queue.length;
@@ -61,7 +39,7 @@ function connectOrLeave(pool: pg.Pool, connect: Connect, { signal, throws }: Wai
     const leave = (): void => {
       hasLeft = true;
       if (queue.includes(place)) queue.splice(queue.indexOf(place), 1);
-      if (throws) reject(signal.reason);
+      reject(signal.reason);
     };
     signal.addEventListener('abort', leave, { once: true });
     const settle = (done: () => void): void => {

@@ -1,7 +1,9 @@
-import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { cancelQuery } from './cancel-query.ts';
-import { WritableClient } from './writable-client.ts';
+import { cancelStatement } from './cancel-request.ts';
+import type { DatabaseClient } from './client.ts';
+import type { Connections } from './connections.ts';
+import { hasLostStatements } from './sqlstate.ts';
 
 type Rows = readonly pg.QueryResultRow[];
 
@@ -19,17 +21,17 @@ const pause = 1000;
  * statements that change nothing may be sent this way.
  */
 export class ReadPipeline {
-  readonly #options: pg.ClientConfig;
+  readonly #connections: Connections;
   readonly #waiting = new Set<() => void>();
-  #client: pg.Client | undefined;
+  #client: DatabaseClient | undefined;
   #isOpening = false;
   #openAgainAt = -Infinity;
   #isClosed = false;
   #responses = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(options: pg.ClientConfig) {
-    this.#options = options;
+  constructor(connections: Connections) {
+    this.#connections = connections;
   }
 
   /** The rows, or undefined when there is no response. */
@@ -51,14 +53,17 @@ export class ReadPipeline {
       };
       client.query({ name, text, values: values as unknown[], types: pg.types }).then(
         ({ rows }) => settle(rows),
-        () => settle(undefined),
+        (error) => {
+          settle(undefined);
+          if (hasLostStatements(error)) this.#destroy();
+        },
       );
     });
   }
 
   /** Holds back the statements of this turn of the event loop until its end, so that they leave in one write. */
-  #cork(client: pg.Client): void {
-    const stream = streamOf(client);
+  #cork(client: DatabaseClient): void {
+    const { stream } = client;
     if (stream.writableCorked > 0) return;
     stream.cork();
     setImmediate(() => stream.uncork());
@@ -75,11 +80,10 @@ export class ReadPipeline {
   async #open(): Promise<void> {
     if (this.#isOpening || this.#isClosed || performance.now() < this.#openAgainAt) return;
     this.#isOpening = true;
-    const client = new WritableClient({ ...this.#options, pipeline: true } as pg.ClientConfig);
-    client.on('error', () => this.#drop(client));
-    client.on('end', () => this.#drop(client));
     try {
-      await client.connect();
+      const client = await this.#connections.open({ pipeline: true });
+      client.on('error', () => this.#drop(client));
+      client.on('end', () => this.#drop(client));
       if (this.#isClosed) await client.end();
       else this.#client = client;
     } catch {
@@ -108,12 +112,11 @@ export class ReadPipeline {
     this.#openAgainAt = performance.now() + pause;
     this.#abandon();
     if (!client) return;
-    // Otherwise PostgreSQL would keep the backend waiting, for example for a lock.
-    void cancelQuery(client, 'pg_terminate_backend', this.#options);
-    streamOf(client).destroy();
+    client.stream.destroy();
+    void endBackend(client);
   }
 
-  #drop(client: pg.Client): void {
+  #drop(client: DatabaseClient): void {
     if (this.#client === client) this.#abandon();
   }
 
@@ -126,6 +129,12 @@ export class ReadPipeline {
   }
 }
 
-function streamOf(client: pg.Client): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+/**
+ * Cancels what the backend of a closed connection waits for, for example a lock. It notices that the connection is closed
+ * when it sends the failure, or only when it sends that of the read after it.
+ */
+async function endBackend(client: DatabaseClient): Promise<void> {
+  await cancelStatement(client);
+  await sleep(pause / 10);
+  await cancelStatement(client);
 }

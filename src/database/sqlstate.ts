@@ -33,6 +33,8 @@ const unavailable = new Set([
   '57P02', // crash shutdown
   '57P03', // cannot connect now
   '57P05', // idle session timeout
+  '26000', // the prepared statement does not exist: a pooler has changed the server
+  '42P05', // the prepared statement exists already: as above
   '25P03', // idle in transaction timeout
   'ECONNREFUSED',
   'ECONNRESET',
@@ -50,7 +52,9 @@ const lostConnection =
 
 /** Reads the SQLSTATE or the system's error code from the error or its causes. Undefined for other errors. */
 export function faultOf(error: unknown): Fault {
-  for (const { code, message } of causesOf(error)) {
+  for (const { code, message, cannotConnect } of causesOf(error)) {
+    // Whatever keeps a connection from being opened: even a wrong password may be changed while this process runs.
+    if (cannotConnect) return 'unavailable';
     if (unavailable.has(code) || code.startsWith('08') || lostConnection.test(message)) return 'unavailable';
     if (code === '40001' || code === '40P01') return 'conflict';
     if (code === '57014') return 'timeout';
@@ -58,6 +62,11 @@ export function faultOf(error: unknown): Fault {
     if (code === '23505') return 'unique';
   }
   return undefined;
+}
+
+/** Whether the server does not have the prepared statements that were prepared over this connection. */
+export function hasLostStatements(error: unknown): boolean {
+  return causesOf(error).some(({ code }) => code === '26000' || code === '42P05');
 }
 
 /**
@@ -68,8 +77,19 @@ export function dataFaultOf(error: unknown): string | undefined {
   return causesOf(error).find(({ code }) => /^(22|23|54)\w{3}$/.test(code))?.code;
 }
 
-function causesOf(error: unknown): { code: string; message: string }[] {
+interface Cause {
+  readonly code: string;
+  readonly message: string;
+  /** The host and port of the connection. */
+  readonly place: string | undefined;
+  /** Whether there was no connection for the statement. */
+  readonly cannotConnect: true | undefined;
+}
+
+/** The error and its causes, outermost first. MikroORM copies all properties of the error that it wraps. */
+export function causesOf(error: unknown): Cause[] {
   if (!(error instanceof Error)) return [];
-  const { code, previous } = error as { code?: unknown; previous?: unknown };
-  return [{ code: String(code ?? ''), message: error.message }, ...causesOf(error.cause ?? previous)];
+  const { code, message, place, cannotConnect, previous } = error as Error & Partial<Cause> & { previous?: unknown };
+  const cause = { code: String(code ?? ''), message, place, cannotConnect };
+  return [cause, ...causesOf(previous), ...causesOf(error.cause)];
 }

@@ -1,12 +1,14 @@
-import type { Socket } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import type pg from 'pg';
 import { Autocommit } from './autocommit.ts';
-import { leavingSilently } from './pool-queue.ts';
-import { type Confirming, UnconfirmedCommit } from './sqlstate.ts';
-import { abortOptionsOf, retryConflicts } from './transaction.ts';
-import { WritableClient } from './writable-client.ts';
+import { untilAborted } from './cancel-request.ts';
+import { type ClientOptions, DatabaseClient } from './client.ts';
+import { placeOf } from './connection-attempts.ts';
+import { noteFault } from './fault.ts';
+import { leavingSignal, leavingWith } from './pool-queue.ts';
+import { type Confirming, hasLostStatements, UnconfirmedCommit } from './sqlstate.ts';
+import { retryConflicts, signalOf } from './transaction.ts';
 import type { Reporting } from './write-failures.ts';
 
 const names = new Map<string, string>();
@@ -43,9 +45,9 @@ export function statement<Row extends pg.QueryResultRow, Values extends object>(
         on.signal,
       );
     const compiled = CompiledQuery.raw(text, ordered());
-    const options = abortOptionsOf(on);
-    const send = () => on.getKysely().executeQuery<Row>(compiled, options);
-    return (await (options ? leavingSilently(options.signal, send) : send())).rows;
+    const signal = signalOf(on);
+    const send = () => on.getKysely().executeQuery<Row>(compiled);
+    return (await (signal ? leavingWith(signal, send) : send())).rows;
   };
 }
 
@@ -74,13 +76,14 @@ export const anyOf = (parameter: string): string => `any((select ${parameter}::u
  * A client that sends the statements above by name, and everything else unchanged. It also removes broken connections from
  * the pool, which would otherwise keep their places.
  */
-export class PreparingClient extends WritableClient implements Confirming, Reporting {
+export class PreparingClient extends DatabaseClient implements Confirming, Reporting {
   onFailure: (sqlstate: string) => void = () => {};
   readonly #patience: number | undefined;
   #isUnconfirmed = false;
 
-  constructor(config: pg.ClientConfig = {}) {
-    super(config);
+  /** `statementTimeout` is in milliseconds; with 0 there is no timeout. */
+  constructor(config: pg.ClientConfig, options: ClientOptions, statementTimeout: number) {
+    super(config, options);
     // An error event without a listener would end the process. The pool listens to its own clients, but not to those that
     // Kysely opens to cancel a query. When a connection breaks, its queries fail anyway.
     this.on('error', () => {});
@@ -89,7 +92,7 @@ export class PreparingClient extends WritableClient implements Confirming, Repor
       if (code?.startsWith('01') && routine === 'SyncRepWaitForLSN') this.#isUnconfirmed = true;
     });
     // PostgreSQL ends a statement after its timeout and reports it. Without any response the connection is dead.
-    if (config.statement_timeout) this.#patience = Number(config.statement_timeout) + 1000;
+    if (statementTimeout) this.#patience = statementTimeout + 1000;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
@@ -98,10 +101,13 @@ export class PreparingClient extends WritableClient implements Confirming, Repor
     this.#isUnconfirmed = false;
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const query = super.query as (...all: any[]) => any;
-    const result = name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
+    const send = () =>
+      name ? query.call(this, { name, text, values }, ...rest) : query.call(this, text, values, ...rest);
+    // The ORM sends texts. A transaction that has begun to end is not interrupted.
+    const signal = typeof text === 'string' && !/^(begin|commit|rollback)$/.test(text) ? leavingSignal() : undefined;
+    const result = signal ? untilAborted(this, signal, send) : send();
     if (!(result instanceof Promise)) return result;
-    result.catch(({ code }: { code?: unknown }) => this.onFailure(String(code)));
-    if (this.#patience) this.#disconnectUnless(result, this.#patience);
+    this.#watch(result);
     if (text === 'commit') return result.then((committed) => this.requireConfirmed(committed));
     return text === 'begin' || text === 'rollback' ? result.catch(this.#leavePool) : result;
   }
@@ -113,12 +119,21 @@ export class PreparingClient extends WritableClient implements Confirming, Repor
     throw error;
   }
 
-  /** Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15 minutes. */
-  #disconnectUnless(result: Promise<unknown>, patience: number): void {
-    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection;
-    const timer = setTimeout(() => stream.destroy(), patience);
-    const settle = () => clearTimeout(timer);
-    result.then(settle, settle);
+  #watch(result: Promise<unknown>): void {
+    // Without this, connections that the network has dropped silently would fill the pool until TCP times out after 15
+    // minutes.
+    const timer = this.#patience ? setTimeout(() => this.stream.destroy(), this.#patience) : undefined;
+    result.then(
+      () => clearTimeout(timer),
+      (error) => {
+        clearTimeout(timer);
+        const { host, port } = this.attempt;
+        this.onFailure(String(error.code));
+        noteFault(error, placeOf(host, port));
+        // A pooler has moved this connection to a server that does not know our prepared statements, or has others.
+        if (hasLostStatements(error)) this.discard();
+      },
+    );
   }
 
   /**

@@ -16,24 +16,23 @@ export function transact<T>(
   signal?: AbortSignal,
   operation = 'maintenance',
 ): Promise<T> {
-  return retryConflicts(() => attempt(forkFor(orm, signal), closure, signal), operation, signal);
+  const run = () => attempt(forkFor(orm, signal), closure, signal);
+  return retryConflicts(() => leavingWith(signal, run), operation, signal);
 }
 
-const cancelQuery = { inflightQueryAbortStrategy: 'cancel query' } as const;
 const signals = new WeakMap<EntityManager, AbortSignal>();
 
 /** An entity manager whose queries are cancelled in the database when the signal is aborted. */
 export function forkFor(orm: MikroORM, signal?: AbortSignal): EntityManager {
   // With the default flush mode a query sends pending inserts, and a later refusal could not take them back.
-  const em = orm.em.fork({ flushMode: FlushMode.COMMIT, ...(signal && { signal, ...cancelQuery }) });
+  const em = orm.em.fork({ flushMode: FlushMode.COMMIT, ...(signal && { signal }) });
   if (signal) signals.set(em, signal);
   return em;
 }
 
-/** The same options for a query that bypasses the entity manager. */
-export function abortOptionsOf(em: EntityManager) {
-  const signal = signals.get(em);
-  return signal && { signal, ...cancelQuery };
+/** The signal that an entity manager was given. */
+export function signalOf(em: EntityManager): AbortSignal | undefined {
+  return signals.get(em);
 }
 
 async function attempt<T>(
@@ -42,7 +41,7 @@ async function attempt<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   signal?.throwIfAborted();
-  await leavingWith(signal, () => em.begin());
+  await em.begin();
   try {
     signal?.throwIfAborted();
     const result = await closure(em);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { describeFault } from '../database/fault.ts';
 
 export interface Job {
   readonly name: string;
@@ -45,7 +46,7 @@ async function repeat(
       ended(name, true);
     } catch (error) {
       ended(name, false);
-      log.warn({ job: name, error: (error as Error).name }, 'a background job failed');
+      log.warn({ job: name, error: (error as Error).name, ...describeFault(error) }, 'a background job failed');
     }
   }
 }

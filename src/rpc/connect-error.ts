@@ -7,6 +7,7 @@ import {
   PreconditionFailureSchema,
   RetryInfoSchema,
 } from '../../gen/google/rpc/error_details_pb.ts';
+import { type DatabaseFault, describeFault } from '../database/fault.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { kOrigin } from './context.ts';
@@ -14,13 +15,19 @@ import { kOrigin } from './context.ts';
 export const errorDomain = 'gatehouse';
 
 /** Converts everything that a call throws into an error for its client. An unexpected error is INTERNAL, and logged. */
-export function errors(logBug: (cause: unknown, requestId: string) => void): Interceptor {
+export function errors(
+  logBug: (cause: unknown, requestId: string) => void,
+  logFault: (fault: DatabaseFault, requestId: string) => void = () => {},
+): Interceptor {
   return (next) => async (req) => {
     try {
       return await next(req);
     } catch (thrown) {
       const refusal = toRefusal(thrown);
-      if (refusal.reason === 'INTERNAL') logBug(thrown, req.contextValues.get(kOrigin).requestId);
+      const { requestId } = req.contextValues.get(kOrigin);
+      if (refusal.reason === 'INTERNAL') logBug(thrown, requestId);
+      const fault = refusal.reason === 'DATABASE_UNAVAILABLE' ? describeFault(thrown) : undefined;
+      if (fault) logFault(fault, requestId);
       throw toConnectError(refusal);
     }
   };

@@ -5,6 +5,7 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { Certificates } from '../crypto/tls-certificates.ts';
 import { closeReadPipeline, poolOf } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
+import { faultCounts } from '../database/fault.ts';
 import type { DatabaseHealth } from '../database/health.ts';
 import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
@@ -67,6 +68,7 @@ export class Observation {
         limit: pool.options.max,
       }),
       retries: retryCounts,
+      databaseFaults: faultCounts,
       clockError,
       signingKeys: () => ring.states(),
       unsealedEvents: () => trail.backlog,

@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { createAdminServer } from '../http/admin.ts';
-import { listenHttp } from '../http/listening.ts';
+import { listenAdmin } from '../http/port-fault.ts';
 import { folderInbox } from '../mail/capture.ts';
 import { inboxFolderIn } from '../mail/mail-service.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -29,7 +29,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const isShown = mail.mode === 'capture' && environment === 'development';
   const inbox = isShown ? folderInbox(inboxFolderIn(dataDir)) : undefined;
   const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox });
-  const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, config.host, config.adminPort);
+  const adminPort = await listenAdmin(admin, config);
   const ports = await workers.start();
   restartOnHangUp(() => workers.restart());
   const stop = async () => {

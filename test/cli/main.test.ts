@@ -188,7 +188,7 @@ describe('an invalid configuration', () => {
       [await run(['serve'], { ...production, ...weak }), Object.keys(weak)],
     ] as const) {
       expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
-      for (const name of names) expect(stderr).toContain(`\n${name}\n`);
+      for (const name of names) expect(JSON.parse(stderr).msg).toContain(`\n${name}\n`);
     }
     expect(() => statSync(dir)).toThrow('ENOENT');
   });
@@ -234,6 +234,7 @@ describe('with an external database', () => {
     const refused = async (name: string) => {
       const { code, stderr } = await run(['serve'], { DATABASE_URL: database.url, MASTER_KEYS, [name]: port });
       expect(code, name).toBe(1);
+      expect(stderr).toContain(`${name}: EADDRINUSE, another process listens on 127.0.0.1:${port}: `);
       expect(stderr).toContain('EADDRINUSE');
       expect(stderr).toContain(port);
       expectSentence(stderr);

@@ -128,7 +128,10 @@ test.each([
   ['WORKERS', ['0', '65', '1.5']],
   ['DATABASE_POOL_SIZE', ['0', '501']],
   ['DATABASE_STATEMENT_TIMEOUT', ['0', '61m', '5 s', '100ms', '1.5s', '-1s', 's']],
-  ['DATABASE_URL', ['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://u:p#q@h/d', 'postgres://u:p q@h/d']],
+  [
+    'DATABASE_URL',
+    ['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://u:p#q@h/d', 'postgres://u:p q@h/d', 'postgres://u:%@h/d'],
+  ],
   ['BIND_ADDRESS', ['localhost', '0.0.0.0', '::', '10.0.0.1', '::ffff:10.0.0.1', 'fe80::1%eth0', '127.0.0.1:80']],
   ['DEV_EXPOSE', ['true', 'on', 'YES']],
   ['PUBLIC_URL', ['auth.example', 'ftp://a', 'https://a/b', 'https://a?b', 'https://a#b', 'https://u:p@a', 'https:a']],
@@ -228,7 +231,8 @@ test('DEV_EXPOSE=yes allows an address beyond loopback', () => {
 
 describe('in production', () => {
   test('the defaults are those of a service behind a proxy', () => {
-    const { config, notices } = readConfig({ ...production, DATABASE_URL: 'postgresql://u:p@db/gatehouse' });
+    const DATABASE_URL = 'postgresql://u:p@db/gatehouse?sslmode=verify-full';
+    const { config, notices } = readConfig({ ...production, DATABASE_URL });
     expect(notices).toEqual([]);
     expect(config).toMatchObject({ host: allAddresses(), reflection: false, shutdownDelay: 5, serviceKeys: [] });
     expect(config.publicUrl).toBe('https://auth.example.com');

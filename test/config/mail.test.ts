@@ -35,6 +35,9 @@ test.each([
 test.each([
   ['SMTP_URL', 'http://mail.example.com'],
   ['SMTP_URL', 'smtp://'],
+  ['SMTP_URL', 'smtp://u:100%@mail.example.com'],
+  ['SMTP_URL', 'smtp://u%:p@mail.example.com'],
+  ['SMTP_URL', 'smtp://u:%ff@mail.example.com'],
   ['SMTP_URL', 'smtp://host/path'],
   ['SMTP_URL', 'smtp://host?pool=true'],
   ['MAIL_FROM', 'nobody'],

@@ -96,7 +96,7 @@ describe('secrets', () => {
       SERVICE_KEYS: `a:${digest('ghs_1')},b:${digest('ghs_2')}:AuthService,c:${digest('ghs_3')}`,
       SERVICE_CERTIFICATES: 'd.internal,e.internal:AdminService',
     };
-    const env = { ...production, ...tls, DATABASE_URL: 'postgresql://u:p@db/gatehouse' };
+    const env = { ...production, ...tls, DATABASE_URL: 'postgresql://u:p@db/gatehouse?sslmode=require' };
     expect(readConfig({ ...env, ...backends }).notices).toEqual([
       expect.stringMatching(/^SERVICE_KEYS has no scopes for a, c: /),
       expect.stringMatching(/^SERVICE_CERTIFICATES has no scopes for d.internal: /),

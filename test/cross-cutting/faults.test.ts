@@ -137,7 +137,7 @@ describe('a connection that breaks', () => {
     const service = await start({ databaseUrl: proxy.url });
     await service.welcome(ada);
     const release = await service.database.hold('lock table users');
-    const cancelling = proxy.hold('before', /^select pg_cancel_backend/);
+    const cancelling = proxy.hold('before', /^cancel$/);
     const { auth } = service.clients('json');
     const late = refusalOf(auth.signIn(ada, { headers: { 'connect-timeout-ms': '200' } }));
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
@@ -160,7 +160,7 @@ describe('a connection that breaks', () => {
     ];
     for (const call of calls) {
       const release = await service.database.hold('lock table users');
-      const cancelling = proxy.hold('before', /^select pg_cancel_backend/);
+      const cancelling = proxy.hold('before', /^cancel$/);
       expect((await refusalOf(call())).reason).toBe('DEADLINE_EXCEEDED');
       await cancelling; // and it stays held
       await release();

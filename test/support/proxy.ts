@@ -109,6 +109,9 @@ export async function startProxy(socketDir = inject('pgHost')) {
   return proxy;
 }
 
+/** The protocol's code of a request to cancel what another connection runs. */
+const cancelCode = (1234 << 16) | 5678;
+
 interface State {
   socketDir: string;
   withheld: readonly string[];
@@ -228,8 +231,10 @@ class Link {
     await this.open;
   }
 
-  /** A simple query, or the binding of values to a statement that was parsed before. */
+  /** A cancel request, a simple query, or the binding of values to a statement that was parsed before. */
   #recognise(message: Buffer): SentStatement | undefined {
+    if (message.length === 16 && message.readInt32BE(4) === cancelCode)
+      return { text: 'cancel', name: '', values: '', connection: this.#number };
     const type = String.fromCharCode(message[0]!);
     const body = message.toString('utf8', 5);
     const [first = '', second = ''] = body.split('\0', 2);

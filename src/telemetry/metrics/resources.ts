@@ -17,6 +17,8 @@ export interface Resources {
   readonly writeFailures: ReadonlyMap<string, number>;
   /** How often each operation was repeated because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
+  /** How often the database failed, by SQLSTATE or the code of the system. */
+  readonly databaseFaults: ReadonlyMap<string, number>;
   /** Seconds. Undefined for a clock that is not adjusted. */
   readonly clockError: () => number | undefined;
   readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
@@ -75,7 +77,7 @@ export class ResourceMetrics {
     );
   }
 
-  #exposeDatabase(to: Exposition, { pool, retries, clockError }: Resources): void {
+  #exposeDatabase(to: Exposition, { pool, retries, databaseFaults, clockError }: Resources): void {
     to.gauge(
       'gatehouse_clock_error_seconds',
       'The most by which the clock may differ from the database.',
@@ -92,6 +94,9 @@ export class ResourceMetrics {
     to.gauge('gatehouse_database_pool_limit', 'Connections the replica may open.', 'sum', () => pool().limit);
     to.gauge('gatehouse_database_pool_waiting', 'Queries waiting for a connection.', 'sum', () => pool().waiting);
     to.histogram('gatehouse_database_pool_wait_seconds', 'Wait for a connection.', () => [[{}, this.poolWaits]]);
+    to.counter('gatehouse_database_faults_total', 'Failures of the database, by SQLSTATE or system code.', () =>
+      [...databaseFaults].map(([sqlstate, count]) => [{ sqlstate }, count]),
+    );
     to.counter('gatehouse_transaction_retries_total', 'Transactions repeated after a conflict.', () =>
       [...retries].map(([operation, count]) => [{ operation }, count]),
     );

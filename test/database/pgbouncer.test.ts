@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { Autocommit, connectionsOf } from '../../src/database/autocommit.ts';
+import { openOrm, requireDatabase } from '../../src/database/orm.ts';
+import { ada, testEnv } from '../support/people.ts';
+import { pgbouncerVersion, startPgbouncer } from '../support/pgbouncer.ts';
+import { run, serve } from '../support/process.ts';
+import { refusalOf } from '../support/refusal.ts';
+import { startTlsPostgres, type TlsPostgres } from '../support/tls-postgres.ts';
+
+const { MASTER_KEYS } = testEnv;
+if (pgbouncerVersion === undefined) console.error('NOT TRIED: PgBouncer is not installed (apt-get install pgbouncer)');
+
+describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
+  let server: TlsPostgres;
+  beforeAll(async () => {
+    server = await startTlsPostgres();
+    await server.query('create role pooled login');
+    await server.query('create database pooled owner pooled');
+  });
+  afterAll(() => server.stop());
+
+  const adjusted = async (url: string) => {
+    const orm = await openOrm(url, { poolSize: 2, statementTimeout: 30 });
+    onTestFinished(() => orm.close(true));
+    await requireDatabase(orm);
+    return orm;
+  };
+
+  const complaintOf = (url: string): Promise<string> =>
+    adjusted(url).then(
+      () => 'fit',
+      (error: Error) => error.message,
+    );
+
+  test('a direct connection has its settings from the start', async () => {
+    const orm = await adjusted(server.url('?sslmode=require'));
+    expect(connectionsOf(orm).settingsBy).toBe('startup');
+  });
+
+  describe('in session mode', () => {
+    test('the service works, and its timeouts are in force', async () => {
+      const url = (await startPgbouncer(server, { mode: 'session' }))('auth');
+      const { clients } = await serve({ DATABASE_URL: url, MASTER_KEYS, AUTO_CONFIRM_EMAIL: 'on', WORKERS: '2' });
+      await clients.json.auth.register(ada);
+      expect((await clients.grpc.auth.signIn(ada)).user!.email).toBe(ada.email);
+      const orm = await adjusted(url);
+      expect(connectionsOf(orm).settingsBy).toBe('set');
+      const [row] = await orm.em.fork().execute(`select current_setting('statement_timeout') as a,
+          current_setting('lock_timeout') as b, current_setting('search_path') as c, current_setting('datestyle') as d`);
+      expect(row).toEqual({ a: '30s', b: '12s', c: 'public', d: 'ISO, MDY' });
+    });
+
+    test('a call returns at its deadline, and its statement does not wait on and commit', async () => {
+      const url = (await startPgbouncer(server, { mode: 'session' }))('pooled');
+      const env = { MASTER_KEYS, AUTO_CONFIRM_EMAIL: 'on', DATABASE_STATEMENT_TIMEOUT: '20s' };
+      const { clients } = await serve({ DATABASE_URL: url, ...env });
+      const { tokens } = await clients.json.auth.register(ada);
+      const { refreshToken } = tokens!;
+      const release = await server.hold('pooled', 'lock table sessions');
+      const headers = { 'connect-timeout-ms': '300' };
+      const late = refusalOf(clients.json.sessions.refresh({ refreshToken }, { headers }));
+      expect((await late).reason).toBe('DEADLINE_EXCEEDED');
+      const waiting = `select 1 from pg_stat_activity where datname = 'pooled' and wait_event_type = 'Lock'`;
+      await expect.poll(() => server.query(waiting), { timeout: 5000 }).toEqual([]);
+      await release();
+      expect(await server.query('select generation from sessions', [], 'pooled')).toEqual([{ generation: 0 }]);
+      expect((await clients.json.sessions.refresh({ refreshToken })).tokens).toBeDefined();
+    });
+
+    test('cancelling one of many statements cancels no other', async () => {
+      const url = (await startPgbouncer(server, { mode: 'session', settings: { default_pool_size: 5 } }))('auth');
+      const orm = await openOrm(url, { poolSize: 3, statementTimeout: 30 });
+      onTestFinished(() => orm.close(true));
+      await requireDatabase(orm);
+      const outcomes = Array.from({ length: 60 }, async (_, n) => {
+        const signal = n % 3 === 0 ? AbortSignal.timeout(20 + n * 7) : undefined;
+        const sent = new Autocommit(orm, signal).send('nap', 'select pg_sleep($1::float8)', () => [signal ? 5 : 0.01]);
+        return sent.then(
+          () => 'done',
+          (error: Error) => (signal ? error.name : `cancelled: ${error.message}`),
+        );
+      });
+      const found = await Promise.all(outcomes);
+      expect(new Set(found)).toEqual(new Set(['done', 'TimeoutError']));
+    });
+  });
+
+  test('in transaction mode without support for prepared statements and settings the service refuses to start', async () => {
+    const url = (await startPgbouncer(server, { mode: 'transaction', role: 'pooled' }))('pooled');
+    const { code, stderr } = await run(['serve'], { DATABASE_URL: url, MASTER_KEYS });
+    expect(code).toBe(1);
+    expect(stderr).toContain('ALTER ROLE CURRENT_USER SET statement_timeout = ');
+    if (pgbouncerVersion! < 121) expect(stderr).toContain('set pool_mode=session, or use PgBouncer 1.21 or newer');
+    expect(await server.query(`select 1 from pg_prepared_statements`), 'nothing leaks').toEqual([]);
+  });
+
+  test('in transaction mode the settings of the role suffice', async () => {
+    await server.query('create role tuned login');
+    const settings = {
+      ...{ statement_timeout: '30s', lock_timeout: '5s', idle_in_transaction_session_timeout: '60s' },
+    };
+    for (const [name, value] of Object.entries(settings))
+      await server.query(`alter role tuned set ${name} = '${value}'`);
+    const complaint = await complaintOf((await startPgbouncer(server, { mode: 'transaction', role: 'tuned' }))('auth'));
+    expect(complaint).not.toContain('ALTER ROLE');
+    if (pgbouncerVersion! >= 121) expect(complaint).toBe('fit');
+    else console.error('NOT TRIED: PgBouncer 1.21 in transaction mode (this one is older)');
+  });
+
+  test('with one connection to the server, transaction mode is recognised as well', async () => {
+    const start = startPgbouncer(server, { mode: 'transaction', settings: { default_pool_size: 1 } });
+    expect(await complaintOf((await start)('auth'))).toContain('transaction mode');
+  });
+
+  test('in statement mode the service refuses to start', async () => {
+    const url = (await startPgbouncer(server, { mode: 'statement' }))('auth');
+    expect(await complaintOf(url)).toContain('statement mode, which has no transactions: set pool_mode=session');
+  });
+});
