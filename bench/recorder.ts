@@ -7,7 +7,7 @@ export class Recorder extends Autocommit {
   last: Sent = { text: '', values: [] };
 
   override send<Row extends pg.QueryResultRow>(
-    name: string,
+    name: string | undefined,
     text: string,
     valuesOf: () => readonly unknown[],
   ): Promise<Row[]> {

@@ -53,9 +53,12 @@ export class Autocommit {
     return rows ?? this.send(name, text, () => values);
   }
 
-  /** The values are read once there is a connection: what they depend on may change during the wait. */
+  /**
+   * The values are read once there is a connection: what they depend on may change during the wait. Without a name the
+   * statement is not prepared.
+   */
   async send<Row extends pg.QueryResultRow>(
-    name: string,
+    name: string | undefined,
     text: string,
     valuesOf: () => readonly unknown[],
   ): Promise<Row[]> {
@@ -68,7 +71,7 @@ export class Autocommit {
     let broken: Error | undefined;
     try {
       const values = valuesOf() as unknown[];
-      const result = await client.query<Row>({ name, text, values, types: pg.types });
+      const result = await client.query<Row>({ ...(name && { name }), text, values, types: pg.types });
       return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;

@@ -12,9 +12,28 @@ const names = new Map<string, string>();
 /** Every statement that has been defined: its name by its text. */
 export const definedStatements: ReadonlyMap<string, string> = names;
 
+const sharedReads = new Set<string>();
+const plannedEachTime = new Set<string>();
+
+/** The names of the reads that share one connection. */
+export const definedSharedReads: ReadonlySet<string> = sharedReads;
+
 /** The name that a statement was defined with, by its text. */
 export function nameOf(sql: string): string | undefined {
   return names.get(sql);
+}
+
+interface StatementOptions {
+  /**
+   * The statement is a read that shares one connection with the others in flight (`ReadPipeline`). Only for reads of a hot
+   * path whose cost cannot grow: each of them delays all reads behind it.
+   */
+  readonly isSharedRead?: boolean;
+  /**
+   * The statement is not prepared, so PostgreSQL plans it for the present size of its tables. For a queue: a plan from when
+   * it was empty would read all of a backlog.
+   */
+  readonly isPlannedEachTime?: boolean;
 }
 
 /**
@@ -27,16 +46,22 @@ export function nameOf(sql: string): string | undefined {
  *
  * Values that a function returns are read when the statement is sent, after the wait for a connection.
  */
-export function statement<Row extends pg.QueryResultRow, Values extends object>(name: string, sql: string) {
+export function statement<Row extends pg.QueryResultRow, Values extends object>(
+  name: string,
+  sql: string,
+  { isSharedRead = false, isPlannedEachTime = false }: StatementOptions = {},
+) {
   const { text, valuesOf } = compile(sql);
-  const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
+  if (isSharedRead) sharedReads.add(name);
+  if (isPlannedEachTime) plannedEachTime.add(text);
+  const preparedName = isPlannedEachTime ? undefined : name;
   return async (on: EntityManager | Autocommit, values: Values | (() => Values)): Promise<Row[]> => {
     const ordered = () =>
       valuesOf((typeof values === 'function' ? values() : values) as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered)),
+        () => (isSharedRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(preparedName, text, ordered)),
         name,
         on.signal,
       );
@@ -91,7 +116,7 @@ export class PreparingClient extends pg.Client implements Confirming {
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
   override query(...[text, values, ...rest]: any[]): any {
-    const name = typeof text === 'string' ? names.get(text) : undefined;
+    const name = typeof text === 'string' && !plannedEachTime.has(text) ? names.get(text) : undefined;
     this.#isUnconfirmed = false;
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const query = super.query as (...all: any[]) => any;
