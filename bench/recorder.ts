@@ -7,14 +7,16 @@ export class Recorder extends Autocommit {
   last: Sent = { text: '', values: [] };
 
   override send<Row extends pg.QueryResultRow>(
-    name: string | undefined,
+    name: string,
     text: string,
     valuesOf: () => readonly unknown[],
+    isByIndex?: boolean,
   ): Promise<Row[]> {
-    return super.send(name, text, () => {
+    const remember = () => {
       const values = valuesOf();
       this.last = { text, values };
       return values;
-    });
+    };
+    return super.send(name, text, remember, isByIndex);
   }
 }

@@ -97,7 +97,10 @@ export async function startServer(deps: ServerDeps) {
   const adminPort = config.adminPort === undefined ? undefined : await listenHttp(admin, host, config.adminPort);
   health.set(true);
   const grpcAddress = authority(host, grpcPort);
-  const close = () => Promise.all([post.close(), jobs.stop()]).then(() => orm.close(true));
+  const close = async () => {
+    await Promise.all([post.close(), jobs.stop()]);
+    await orm.close(true);
+  };
   const stop = (options: StopOptions = {}) =>
     drain({ config, health, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.

@@ -54,13 +54,14 @@ export class Autocommit {
   }
 
   /**
-   * The values are read once there is a connection: what they depend on may change during the wait. Without a name the
-   * statement is not prepared.
+   * The values are read once there is a connection: what they depend on may change during the wait. For `isByIndex` see
+   * `statement`.
    */
   async send<Row extends pg.QueryResultRow>(
-    name: string | undefined,
+    name: string,
     text: string,
     valuesOf: () => readonly unknown[],
+    isByIndex = false,
   ): Promise<Row[]> {
     const client = await this.#connect();
     let cancelling: Promise<void> | undefined;
@@ -70,8 +71,8 @@ export class Autocommit {
     this.signal?.addEventListener('abort', cancel, { once: true });
     let broken: Error | undefined;
     try {
-      const values = valuesOf() as unknown[];
-      const result = await client.query<Row>({ ...(name && { name }), text, values, types: pg.types });
+      const query = () => client.query<Row>({ name, text, values: valuesOf() as unknown[], types: pg.types });
+      const result = await (isByIndex ? byIndex(client, query) : query());
       return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
     } catch (error) {
       if (faultOf(error) === 'unavailable') broken = error as Error;
@@ -90,5 +91,21 @@ export class Autocommit {
     if (!this.signal?.aborted) return client;
     client.release();
     throw this.signal.reason;
+  }
+}
+
+/** The settings of the planner for one transaction. A plan that was prepared under them is kept. */
+export const byIndexOnly = `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
+
+async function byIndex<Result>(client: pg.PoolClient, query: () => Promise<Result>): Promise<Result> {
+  await client.query('begin');
+  try {
+    await client.query(byIndexOnly);
+    const result = await query();
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
   }
 }

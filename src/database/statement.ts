@@ -13,7 +13,6 @@ const names = new Map<string, string>();
 export const definedStatements: ReadonlyMap<string, string> = names;
 
 const sharedReads = new Set<string>();
-const plannedEachTime = new Set<string>();
 
 /** The names of the reads that share one connection. */
 export const definedSharedReads: ReadonlySet<string> = sharedReads;
@@ -30,10 +29,10 @@ interface StatementOptions {
    */
   readonly isSharedRead?: boolean;
   /**
-   * The statement is not prepared, so PostgreSQL plans it for the present size of its tables. For a queue: a plan from when
-   * it was empty would read all of a backlog.
+   * The statement finds its rows by index, whatever PostgreSQL knows of its tables. For a queue: it may grow by a million
+   * rows before they are counted, and a plan for an empty queue reads all of them. Only with an Autocommit.
    */
-  readonly isPlannedEachTime?: boolean;
+  readonly isByIndex?: boolean;
 }
 
 /**
@@ -49,19 +48,17 @@ interface StatementOptions {
 export function statement<Row extends pg.QueryResultRow, Values extends object>(
   name: string,
   sql: string,
-  { isSharedRead = false, isPlannedEachTime = false }: StatementOptions = {},
+  { isSharedRead = false, isByIndex = false }: StatementOptions = {},
 ) {
   const { text, valuesOf } = compile(sql);
   names.set(text, name);
   if (isSharedRead) sharedReads.add(name);
-  if (isPlannedEachTime) plannedEachTime.add(text);
-  const preparedName = isPlannedEachTime ? undefined : name;
   return async (on: EntityManager | Autocommit, values: Values | (() => Values)): Promise<Row[]> => {
     const ordered = () =>
       valuesOf((typeof values === 'function' ? values() : values) as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isSharedRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(preparedName, text, ordered)),
+        () => (isSharedRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered, isByIndex)),
         name,
         on.signal,
       );
@@ -116,7 +113,7 @@ export class PreparingClient extends pg.Client implements Confirming {
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one passes them all through.
   override query(...[text, values, ...rest]: any[]): any {
-    const name = typeof text === 'string' && !plannedEachTime.has(text) ? names.get(text) : undefined;
+    const name = typeof text === 'string' ? names.get(text) : undefined;
     this.#isUnconfirmed = false;
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const query = super.query as (...all: any[]) => any;

@@ -97,7 +97,7 @@ const decide = `ranked as (
          when 'blocked' then :now::timestamptz + least(interval '5 minutes',
            greatest(interval '1 second', (:now::timestamptz - m.created_at) / 2))
          else m.due_at end
-     from fates f where m.id = f.id and f.fate <> 'held back' returning m.id
+     from fates f where m.id = any(array(select each.id from fates each)) and m.id = f.id and f.fate <> 'held back' returning m.id
    )`;
 
 const claimedColumns = `f.fate, s.id, s.user_id, s.kind, s.recipient, s.domain, s.locale,
@@ -113,7 +113,7 @@ const claimFirst = statement<Examined, Claiming>(
      order by o.due_at limit ${examinedAtMost} for update of o skip locked
    ), ${decide}
    select ${claimedColumns} from fates f join seen s on s.id = f.id`,
-  { isPlannedEachTime: true },
+  { isByIndex: true },
 );
 
 // Goes from domain to domain by the index: each costs one look, however many mails it has.
@@ -138,7 +138,7 @@ const claimByDomain = statement<
    ), ${decide}
    select (select w.domain from walk w where w.step = ${domainsAtMost}) as reached, ${claimedColumns}
    from (select 1) one left join (fates f join seen s on s.id = f.id) on true`,
-  { isPlannedEachTime: true },
+  { isByIndex: true },
 );
 
 export interface Claims {

@@ -24,12 +24,10 @@ interface Deps {
 }
 
 /**
- * Seconds after which another dispatcher may claim a mail. The lease is extended while the mail is in the window, so it
- * lasts longer than any attempt, and the mails of a process that died are sent soon.
+ * Seconds after which another dispatcher may claim a mail, and between two extensions. A lease is extended while its mail
+ * is in the window: so it outlasts every attempt, and the mails of a process that died are sent soon.
  */
-const lease = 120;
-/** Milliseconds between two extensions of the leases. */
-const extensionInterval = 30_000;
+const usualLeases = { seconds: 120, extendedEvery: 30 };
 /** Milliseconds between two measurements of the queue. */
 const measureInterval = 1000;
 /** Milliseconds that a stopping dispatcher waits for the mails under way, and then for their results to be stored. */
@@ -47,6 +45,7 @@ const settleAtMost = 120;
  */
 export class Dispatcher {
   readonly #deps: Deps;
+  readonly #leases: typeof usualLeases;
   readonly #window: Window;
   readonly #settling: Coalescer<Settlement, number>;
   readonly #outcomes: Record<MailOutcome, number> = { sent: 0, retried: 0, dead: 0, cancelled: 0 };
@@ -61,8 +60,9 @@ export class Dispatcher {
   #failure: unknown;
   #isStopping = false;
 
-  constructor(deps: Deps) {
+  constructor(deps: Deps, leases = usualLeases) {
     this.#deps = deps;
+    this.#leases = leases;
     this.#window = new Window({
       send: (mail) => this.#attempt(mail),
       giveBack: (mails) => {
@@ -154,16 +154,16 @@ export class Dispatcher {
 
   #claiming() {
     const now = this.#deps.now();
-    return { ...this.#window.room, now, leasedUntil: later(now, lease) };
+    return { ...this.#window.room, now, leasedUntil: later(now, this.#leases.seconds) };
   }
 
   /** Also between claims: with a long queue they go on for hours. */
   async #keepUp(): Promise<void> {
     const { outbox, autocommit, now } = this.#deps;
     const { mails } = this.#window;
-    if (performance.now() - this.#extendedAt > extensionInterval) {
+    if (performance.now() - this.#extendedAt > this.#leases.extendedEvery * 1000) {
       this.#extendedAt = performance.now();
-      if (mails.length > 0) await extend(autocommit, mails, later(now(), lease));
+      if (mails.length > 0) await extend(autocommit, mails, later(now(), this.#leases.seconds));
     }
     if (performance.now() - this.#measuredAt > measureInterval) {
       this.#measuredAt = performance.now();

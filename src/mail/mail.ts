@@ -40,7 +40,7 @@ const MailTable = defineEntity({
     {
       name: 'mail_outbox_domain',
       properties: ['recipient', 'dueAt'],
-      expression: `create index "mail_outbox_domain" on "mail_outbox" (lower(substring("recipient" from '[^@]*$')), "due_at") where "state" = 'queued'`,
+      expression: `create index "mail_outbox_domain" on "mail_outbox" (lower(split_part("recipient", '@', -1)), "due_at") where "state" = 'queued'`,
     },
     {
       name: 'mail_outbox_token',
@@ -59,7 +59,7 @@ export class Mail extends MailTable.class {}
 MailTable.setClass(Mail);
 
 /** SQL: the recipient's domain, as `mail_outbox_domain` has it. */
-export const domainOf = (mail: string) => `lower(substring(${mail}.recipient from '[^@]*$'))`;
+export const domainOf = (mail: string) => `lower(split_part(${mail}.recipient, '@', -1))`;
 
 /**
  * SQL that cancels the queued mails of one-time values or invitations. `ended` is a table with their ids, for example a

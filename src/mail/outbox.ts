@@ -26,7 +26,7 @@ const measure = statement<{ length: number; oldest: number | null }, { now: Date
   'mail_queue',
   `select count(*)::int as length, extract(epoch from :now::timestamptz - min(q.created_at))::float8 as oldest
    from (select created_at from mail_outbox where state = 'queued' order by due_at limit ${mostCounted}) q`,
-  { isPlannedEachTime: true },
+  { isByIndex: true },
 );
 
 /** The mails to be sent, in the database: a mail is sent if and only if the action it is about was committed. */

@@ -30,6 +30,9 @@ interface Columns {
 /**
  * A mail that another dispatcher has claimed since is left alone, unless it was sent.
  *
+ * The conditions with `any` are implied by those that follow. They make PostgreSQL look up each row by its key, even if it
+ * does not know yet that the queue is long.
+ *
  * The lifetime of a value begins with its first mail, so a mail that is delayed for an hour still brings a valid link.
  */
 const settleAll = statement<{ woken: number }, Columns>(
@@ -44,12 +47,13 @@ const settleAll = statement<{ woken: number }, Columns>(
        due_at = coalesce(p.due_at, m.due_at), fault = p.fault,
        ended_at = case when p.state <> 'queued' then :now::timestamptz end,
        sealed = case p.state when 'queued' then m.sealed end
-     from presented p where m.id = p.id and m.state = 'queued' and (p.state = 'sent' or m.attempts = p.attempts)
+     from presented p where m.id = any(:ids::uuid[]) and m.id = p.id and m.state = 'queued' and (p.state = 'sent' or m.attempts = p.attempts)
      returning m.id, m.recipient, m.token_id, m.state
    ), begun as (
      update one_time_tokens t set sent_at = :now, expires_at = :now::timestamptz + t.lifetime_seconds * interval '1 second'
      from presented p, settled s
-     where t.user_id = p.user_id and t.id = s.token_id and s.id = p.id and s.state = 'sent' and t.sent_at is null
+     where t.id = any(array(select each.token_id from settled each)) and t.user_id = p.user_id and t.id = s.token_id
+       and s.id = p.id and s.state = 'sent' and t.sent_at is null
      returning t.id
    ), woken as (
      update mail_outbox w set due_at = w.created_at where w.attempts = 0 and w.state = 'queued' and w.id = any(array(
@@ -60,7 +64,7 @@ const settleAll = statement<{ woken: number }, Columns>(
      returning w.id
    )
    select count(*)::int as woken from woken`,
-  { isPlannedEachTime: true },
+  { isByIndex: true },
 );
 
 const extendLeases = statement<
@@ -69,8 +73,8 @@ const extendLeases = statement<
 >(
   'mail_extend_leases',
   `update mail_outbox m set due_at = :leasedUntil from unnest(:ids::uuid[], :attempts::int[]) as p (id, attempts)
-   where m.id = p.id and m.attempts = p.attempts and m.state = 'queued' returning m.id`,
-  { isPlannedEachTime: true },
+   where m.id = any(:ids::uuid[]) and m.id = p.id and m.attempts = p.attempts and m.state = 'queued' returning m.id`,
+  { isByIndex: true },
 );
 
 /** Stores the results of attempts, and returns how many mails waited for one of these to the same address. */

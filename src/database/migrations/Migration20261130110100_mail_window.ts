@@ -6,7 +6,7 @@ export class Migration20261130110100_mail_window extends Migration {
   override up(): void | Promise<void> {
     this.addSql(`alter table "mail_outbox" add "doubts" int not null default 0;`);
     this.addSql(
-      `create index "mail_outbox_domain" on "mail_outbox" (lower(substring("recipient" from '[^@]*$')), "due_at") where "state" = 'queued';`,
+      `create index "mail_outbox_domain" on "mail_outbox" (lower(split_part("recipient", '@', -1)), "due_at") where "state" = 'queued';`,
     );
   }
 
