@@ -154,6 +154,7 @@ function openPages(config: Config, services: readonly ServiceImplSpec[], transpo
   return landingPages({
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
+    appUrl: config.appUrl,
     language: config.mail.locale,
     passwordMinLength: config.passwords.minLength,
     proxyHops: config.trustedProxyHops,
