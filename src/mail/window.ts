@@ -9,6 +9,8 @@ const mostHeld = 120;
 /** Mails under way to one domain: at first, and when it has accepted some. */
 const firstOfDomain = 2;
 const mostOfDomain = 4;
+/** Milliseconds between the starts of two mails, so that a long queue leaves the process time for calls: about 330 a second. */
+const startInterval = 3;
 /** Mails that wait for their turn at a domain that accepts mails, and the number from which on further ones are claimed. */
 const mostWaiting = 32;
 const fewWaiting = 8;
@@ -47,6 +49,8 @@ export class Window {
   readonly #held = new Map<string, Claimed>();
   #running = 0;
   #slow = 0;
+  #startsAt = 0;
+  #pacing: NodeJS.Timeout | undefined;
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -105,8 +109,25 @@ export class Window {
 
   #startAll(): void {
     for (const lane of this.#lanes.values()) {
-      while (lane.running < lane.limit && lane.waiting.length > 0 && this.#mayStart) this.#start(lane);
+      while (lane.running < lane.limit && lane.waiting.length > 0 && this.#mayStart) {
+        if (!this.#isPaced()) return;
+        this.#start(lane);
+      }
     }
+  }
+
+  /** Whether the next mail may start now. Otherwise it starts when its time has come. */
+  #isPaced(): boolean {
+    const now = performance.now();
+    if (now >= this.#startsAt) {
+      this.#startsAt = Math.max(this.#startsAt, now - 4 * startInterval) + startInterval;
+      return true;
+    }
+    this.#pacing ??= setTimeout(() => {
+      this.#pacing = undefined;
+      this.#startAll();
+    }, this.#startsAt - now);
+    return false;
   }
 
   get #mayStart(): boolean {
