@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { Coalescer } from '../database/coalesce.ts';
 import { type Claimed, claimBeyond, claimDue } from './claim.ts';
 import { type Delivery, DeliveryFault } from './delivery.ts';
 import type { Outbox } from './outbox.ts';
@@ -33,6 +32,8 @@ const measureInterval = 1000;
 /** Milliseconds that a stopping dispatcher waits for the mails under way, and then for their results to be stored. */
 const lastAttempts = 1000;
 const lastResults = 500;
+/** Milliseconds in which results are gathered, to be stored by one statement. */
+const gathering = 25;
 /** Statements of one search for other domains. */
 const stepsAtMost = 10;
 /** How often a result is stored at most, a second apart: without it a mail that was sent would be sent again. */
@@ -47,7 +48,8 @@ export class Dispatcher {
   readonly #deps: Deps;
   readonly #leases: typeof usualLeases;
   readonly #window: Window;
-  readonly #settling: Coalescer<Settlement, number>;
+  #unsettled: Settlement[] = [];
+  #settling: Promise<number> | undefined;
   readonly #outcomes: Record<MailOutcome, number> = { sent: 0, retried: 0, dead: 0, cancelled: 0 };
   #queue = { length: 0, oldest: 0 };
   #measuredAt = -Infinity;
@@ -71,10 +73,6 @@ export class Dispatcher {
       onRoom: () => {
         if (this.#isBehind) this.#refill();
       },
-    });
-    this.#settling = new Coalescer(async (settlements) => {
-      const woken = await settle(deps.autocommit, settlements, deps.now());
-      return new Map(settlements.map((each) => [each, woken]));
     });
   }
 
@@ -216,16 +214,26 @@ export class Dispatcher {
   }
 
   async #store(settlement: Settlement): Promise<number> {
-    const { autocommit, now } = this.#deps;
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#settling.take(settlement, () => settle(autocommit, [settlement], now()));
+        return await this.#storeWithOthers(settlement);
       } catch (error) {
         if (this.#isStopping || tries === settleAtMost) throw error;
         this.#report(error);
       }
       await sleep(1000, undefined, { ref: false });
     }
+  }
+
+  #storeWithOthers(settlement: Settlement): Promise<number> {
+    this.#unsettled.push(settlement);
+    this.#settling ??= sleep(gathering).then(() => {
+      const settlements = this.#unsettled;
+      this.#unsettled = [];
+      this.#settling = undefined;
+      return settle(this.#deps.autocommit, settlements, this.#deps.now());
+    });
+    return this.#settling;
   }
 }
 

@@ -59,12 +59,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // Connects the resources of a replica with its metrics and traces.
   'telemetry/observation.ts': ['config', 'crypto', 'audit', 'database', 'grpc/health.ts', 'rpc', 'session', 'user'],
   'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
-  mail: [
-    'project',
-    'crypto',
-    'text',
-    ...databaseFiles('autocommit', 'clock', 'coalesce', 'insert', 'statement', 'uuid'),
-  ],
+  mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
   throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
   audit: [
     ...['project', 'crypto', 'rpc/context.ts'],
