@@ -60,6 +60,14 @@ function readBy(node: PlanNode): number {
 
 function literal(client: pg.ClientBase, value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return client.escapeLiteral(`{${value.map((each) => JSON.stringify(`${each}`)).join()}}`);
-  return client.escapeLiteral(value instanceof Date ? value.toISOString() : String(value));
+  if (Array.isArray(value)) return client.escapeLiteral(`{${value.map(element).join()}}`);
+  return client.escapeLiteral(textOf(value));
+}
+
+function element(value: unknown): string {
+  return value === null ? 'null' : JSON.stringify(textOf(value));
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
 }

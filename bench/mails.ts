@@ -71,7 +71,7 @@ async function sendAlone(port: number, mails: number): Promise<number> {
   let next = 0;
   const send = async () => {
     for (let n = next++; n < mails; n = next++)
-      await delivery.send({ ...letter, id: `${n}`, recipient: `p${n}@example.org` }, new AbortController().signal);
+      await delivery.send({ ...letter, id: `${n}`, recipient: `p${n}@example.org` });
   };
   await Promise.all(Array.from({ length: 20 }, send));
   delivery.close();

@@ -2,6 +2,7 @@ import type { MasterKeys } from '../src/crypto/master-keys.ts';
 
 type Query = (text: string, values: unknown[]) => Promise<unknown>;
 
+const atOnce = 20_000;
 const idOf = (kind: number, n: number) => `01900000-000${kind}-7000-8000-${n.toString(16).padStart(12, '0')}`;
 
 /** The id of the nth mail, which its Message-ID begins with. */
@@ -12,7 +13,19 @@ export const mailIdOf = (n: number) => idOf(1, n);
  * millisecond after the other, two for each address.
  */
 export async function fillQueue(query: Query, keys: MasterKeys, now: Date, count: number): Promise<void> {
-  const mails = Array.from({ length: count }, (_, n) => {
+  for (let first = 0; first < count; first += atOnce)
+    await fillPart(query, keys, now, count, { first, length: Math.min(atOnce, count - first) });
+}
+
+async function fillPart(
+  query: Query,
+  keys: MasterKeys,
+  now: Date,
+  count: number,
+  { first, length }: { first: number; length: number },
+): Promise<void> {
+  const mails = Array.from({ length }, (_, place) => {
+    const n = first + place;
     const id = mailIdOf(n);
     const recipient = `p${Math.floor(n / 2)}@example.org`;
     const link = `http://localhost:3000/magic-link?token=number-${n}`;

@@ -10,11 +10,13 @@ export class Recorder extends Autocommit {
     name: string,
     text: string,
     valuesOf: () => readonly unknown[],
+    isByIndex?: boolean,
   ): Promise<Row[]> {
-    return super.send(name, text, () => {
+    const remember = () => {
       const values = valuesOf();
       this.last = { text, values };
       return values;
-    });
+    };
+    return super.send(name, text, remember, isByIndex);
   }
 }

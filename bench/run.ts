@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { measureBacklog } from './backlog.ts';
 import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
@@ -15,7 +16,7 @@ import { measureStorm } from './storm.ts';
 import { measureTrail } from './trail.ts';
 
 /* npm run bench. bench/README.md describes the measurements and the options. */
-const { rounds, seconds, only, largest, mails, lines, events, isShort } = readOptions();
+const { rounds, seconds, only, largest, mails, backlog: backlogOf, lines, events, isShort } = readOptions();
 /** Seconds until V8 has compiled the hot functions: about ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
@@ -53,6 +54,7 @@ for (const hashes of [cores, Math.max(1, cores - 1)])
 const storm = isWanted('Storm') ? await measureStorm(stage, seconds * 2) : undefined;
 const prices = isWanted('Prices') ? await measurePrices(stage, { rounds, seconds }) : [];
 const mail = isWanted('Mail') ? await measureMails(stage, mails) : undefined;
+const backlog = isWanted('Backlog') ? await measureBacklog(stage, backlogOf, seconds * 5) : undefined;
 const imported = isWanted('Import') ? await measureImport(stage, lines) : undefined;
 await stage.close();
 const trail = isWanted('Trail') ? await measureTrail(events) : undefined;
@@ -158,13 +160,13 @@ function report(): void {
   if (rows.length > 0) console.table(table);
   if (storm) console.table({ calm: storm.calm, storm: storm.storm });
   if (prices.length > 0) console.table(prices.map(rounded));
-  for (const each of [mail, imported]) if (each) console.log(rounded(each));
+  for (const each of [mail, backlog, imported]) if (each) console.log(rounded(each));
   for (const each of [trail?.pages, trail?.reads]) if (each) console.table(each.map(rounded));
   if (growth.length > 0) console.table(growth);
   console.log(`idle resident memory: ${idle} MB`);
   const machine = `${cores} x ${cpus()[0]?.model}`;
   const run = { date: new Date().toISOString(), machine, node: process.version, rounds, seconds, idle };
-  const results = { ...run, rows, storm, prices, mail, imported, trail, growth };
+  const results = { ...run, rows, storm, prices, mail, backlog, imported, trail, growth };
   mkdirSync('.reports', { recursive: true });
   writeFileSync('.reports/bench.json', `${JSON.stringify(results, undefined, 2)}\n`);
   if (!only && !isShort) draw(rows, growth);

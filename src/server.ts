@@ -102,9 +102,9 @@ export async function startServer(deps: ServerDeps) {
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });
   health.set('ready');
   const grpcAddress = authority(host, grpcPort);
-  const close = () => {
-    post.close();
-    return jobs.stop().then(() => orm.close(true));
+  const close = async () => {
+    await Promise.all([post.close(), jobs.stop()]);
+    await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>
     drain({ config, health, stopping, grpc, grpcAddress, http, admin, close, ...options });
@@ -219,6 +219,7 @@ function openPages(config: Config, services: readonly ServiceImplSpec[], transpo
   return landingPages({
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
+    appUrl: config.appUrl,
     language: config.mail.locale,
     passwordMinLength: config.passwords.minLength,
     proxyHops: config.trustedProxyHops,

@@ -4,7 +4,7 @@ import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import type { OneTimeKind } from '../one-time/secret.ts';
-import { type Consumed, consume, look } from '../one-time/token.ts';
+import { type Consumed, consume, look, type Seen } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
 import { autocommit, caller, callerIfAny, change, projectOf, reads } from '../rpc/context.ts';
 import { findUser, lockUser } from '../user/user.ts';
@@ -92,8 +92,14 @@ export async function requireRedeemable(
   const value = { projectId: projectOf(context), raw };
   const seen = await look(autocommit(context), kind, value, now);
   if (!seen || (userId && userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
-  if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+  if (!seen.is_good)
+    throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED', { metadata: { state: stateOf(kind, seen) } });
   return { kind, ...value, userId: seen.user_id };
+}
+
+/** Only the mail has the value, so its reader may know this: they can read the mailbox. */
+function stateOf(kind: OneTimeKind, { state, is_verified: isVerified }: Seen): string {
+  return kind === 'email_verification' && isVerified ? 'verified' : state;
 }
 
 /** Uses the value up. Throws VERIFICATION_TOKEN_USED_OR_EXPIRED when it can no longer be used. */

@@ -34,6 +34,7 @@ const read = statement<Me, Lookup>(
   'session_states_me',
   `select ${stateColumns}, ${shownUserColumns}, u.user_metadata as "userMetadata",
      ${accountSummaryOf('named.user_id')} as summary from ${namedSessions}`,
+  { isSharedRead: true },
 );
 
 /**

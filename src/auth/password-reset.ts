@@ -3,7 +3,7 @@ import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { type Reason, Refusal } from '../errors.ts';
-import { consume, look, voidFor } from '../one-time/token.ts';
+import { consume, look, type Seen, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { lockUser } from '../user/user.ts';
@@ -57,7 +57,7 @@ export function passwordReset(deps: AuthDeps): Methods {
       const value = { projectId, raw };
       // Before the hash, which must not be computed for an invented token.
       const seen = await look(autocommit(context), 'password_reset', value, now());
-      if (!seen?.is_good) throw refused(seen?.user_id);
+      if (!seen?.is_good) throw refused(seen?.user_id, seen?.state);
       if (!newPassword) throw new Refusal('PASSWORD_REQUIRED');
       const newHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
       const at = now();
@@ -80,8 +80,11 @@ export function passwordReset(deps: AuthDeps): Methods {
   };
 }
 
-function refused(userId: string | undefined): Refusal {
+function refused(userId: string | undefined, state?: Seen['state']): Refusal {
   const reason: Reason = userId ? 'RESET_TOKEN_USED_OR_EXPIRED' : 'RESET_TOKEN_INVALID';
   const cause = userId ? 'used_or_expired' : 'unknown_token';
-  return new Refusal(reason, { event: { action: 'auth.password_reset.complete', userId, cause } });
+  return new Refusal(reason, {
+    ...(state && { metadata: { state } }),
+    event: { action: 'auth.password_reset.complete', userId, cause },
+  });
 }

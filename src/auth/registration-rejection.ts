@@ -22,7 +22,7 @@ export function registrationRejection({ now }: AuthDeps): Methods {
       const seen = await look(autocommit(context), kind, value, at);
       if (!seen) throw new Refusal('VERIFICATION_TOKEN_INVALID');
       if (seen.is_established) throw new Refusal('EMAIL_ALREADY_VERIFIED');
-      if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+      if (!seen.is_good) throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED', { metadata: { state: seen.state } });
       await change(context, async (em) => {
         // Race: VerifyEmail and the first proof write this row too, so the state that is read here holds.
         const user = await lockUser(em, value.projectId, seen.user_id).catch(explainMissing);

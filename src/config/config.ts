@@ -100,6 +100,8 @@ function arrange(values: Values) {
     /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
     frontendUrl: values.FRONTEND_URL ?? publicUrl,
     ownPages: values.FRONTEND_URL === undefined,
+    /** Where the service's own pages lead back to. */
+    appUrl: values.APP_URL,
     mail: arrangeMail(values),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     /** Of each process. 0 for any number. */

@@ -78,6 +78,12 @@ export const mail = {
     otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',
   },
+  APP_URL: {
+    sentence: "URL of the application that the service's own pages lead back to.",
+    reads: pageUrl,
+    otherwise: 'none: they have no link',
+    example: 'https://app.example.com',
+  },
   MAIL_LOCALE: {
     sentence:
       "Language of mail and of the service's own pages for users and browsers that choose no supported language.",

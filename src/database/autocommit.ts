@@ -97,17 +97,21 @@ export class Autocommit {
     return rows ?? this.send(name, text, () => values);
   }
 
-  /** The values are read once there is a connection: what they depend on may change during the wait. */
+  /**
+   * The values are read once there is a connection: what they depend on may change during the wait. For `isByIndex` see
+   * `statement`.
+   */
   async send<Row extends pg.QueryResultRow>(
     name: string,
     text: string,
     valuesOf: () => readonly unknown[],
+    isByIndex = false,
   ): Promise<Row[]> {
     const client = await this.#connect();
     let broken: Error | undefined;
     try {
-      const values = valuesOf() as unknown[];
-      const query = () => client.query<Row>({ name, text, values, types: pg.types });
+      const statement = () => client.query<Row>({ name, text, values: valuesOf() as unknown[], types: pg.types });
+      const query = () => (isByIndex ? byIndex(client, statement) : statement());
       const { signal } = this;
       const result = await (signal ? untilAborted(client as unknown as DatabaseClient, signal, query) : query());
       return (client as pg.PoolClient & Confirming).requireConfirmed(result).rows;
@@ -125,5 +129,21 @@ export class Autocommit {
     if (!this.signal?.aborted) return client;
     client.release();
     throw this.signal.reason;
+  }
+}
+
+/** The settings of the planner for one transaction. A plan that was prepared under them is kept. */
+export const byIndexOnly = `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
+
+async function byIndex<Result>(client: pg.PoolClient, query: () => Promise<Result>): Promise<Result> {
+  await client.query('begin');
+  try {
+    await client.query(byIndexOnly);
+    const result = await query();
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
   }
 }

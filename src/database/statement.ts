@@ -16,9 +16,27 @@ const names = new Map<string, string>();
 /** Every statement that has been defined: its name by its text. */
 export const definedStatements: ReadonlyMap<string, string> = names;
 
+const sharedReads = new Set<string>();
+
+/** The names of the reads that share one connection. */
+export const definedSharedReads: ReadonlySet<string> = sharedReads;
+
 /** The name that a statement was defined with, by its text. */
 export function nameOf(sql: string): string | undefined {
   return names.get(sql);
+}
+
+interface StatementOptions {
+  /**
+   * The statement is a read that shares one connection with the others in flight (`ReadPipeline`). Only for reads of a hot
+   * path whose cost cannot grow: each of them delays all reads behind it.
+   */
+  readonly isSharedRead?: boolean;
+  /**
+   * The statement finds its rows by index, whatever PostgreSQL knows of its tables. For a queue: it may grow by a million
+   * rows before they are counted, and a plan for an empty queue reads all of them. Only with an Autocommit.
+   */
+  readonly isByIndex?: boolean;
 }
 
 /**
@@ -31,16 +49,20 @@ export function nameOf(sql: string): string | undefined {
  *
  * Values that a function returns are read when the statement is sent, after the wait for a connection.
  */
-export function statement<Row extends pg.QueryResultRow, Values extends object>(name: string, sql: string) {
+export function statement<Row extends pg.QueryResultRow, Values extends object>(
+  name: string,
+  sql: string,
+  { isSharedRead = false, isByIndex = false }: StatementOptions = {},
+) {
   const { text, valuesOf } = compile(sql);
-  const isRead = /^\s*select\b/i.test(text);
   names.set(text, name);
+  if (isSharedRead) sharedReads.add(name);
   return async (on: EntityManager | Autocommit, values: Values | (() => Values)): Promise<Row[]> => {
     const ordered = () =>
       valuesOf((typeof values === 'function' ? values() : values) as Readonly<Record<string, unknown>>);
     if (on instanceof Autocommit)
       return retryConflicts(
-        () => (isRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered)),
+        () => (isSharedRead ? on.read<Row>(name, text, ordered()) : on.send<Row>(name, text, ordered, isByIndex)),
         name,
         on.signal,
       );

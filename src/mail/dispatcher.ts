@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
+import { type Claimed, claimBeyond, claimDue } from './claim.ts';
 import { type Delivery, DeliveryFault } from './delivery.ts';
-import type { Claimed, Outbox } from './outbox.ts';
-import { mostAttempts, pauseAfter } from './retry-schedule.ts';
+import type { Outbox } from './outbox.ts';
+import { mostAttempts, mostDoubts, pauseAfter } from './retry-schedule.ts';
+import { extend, type Settlement, settle } from './settle.ts';
 import type { Templates } from './templates.ts';
+import { Window } from './window.ts';
 
 /** The outcome of an attempt to send a mail. */
 export type MailOutcome = 'sent' | 'retried' | 'dead' | 'cancelled';
@@ -18,13 +22,22 @@ interface Deps {
   readonly onFault: (fault: { mail: string; kind: string; attempt: number; fault: string; isDead: boolean }) => void;
 }
 
-const batch = 20;
-/** Seconds after which another dispatcher may claim the mail. Longer than an attempt may take. */
-const lease = 120;
-/** Milliseconds that an attempt may take. */
-const patience = 60_000;
+/**
+ * Seconds after which another dispatcher may claim a mail, and between two extensions. A lease is extended while its mail
+ * is in the window: so it outlasts every attempt, and the mails of a process that died are sent soon.
+ */
+const usualLeases = { seconds: 120, extendedEvery: 30 };
 /** Milliseconds between two measurements of the queue. */
 const measureInterval = 1000;
+/** Milliseconds that a stopping dispatcher waits for the mails under way, and then for their results to be stored. */
+const lastAttempts = 1000;
+const lastResults = 500;
+/** Milliseconds in which results are gathered, to be stored by one statement. */
+const gathering = 25;
+/** Statements of one search for other domains. */
+const stepsAtMost = 10;
+/** How often a result is stored at most, a second apart: without it a mail that was sent would be sent again. */
+const settleAtMost = 120;
 
 /**
  * Sends the mails of the outbox, at least once. If a process dies after the server accepted a mail and before that is
@@ -33,13 +46,34 @@ const measureInterval = 1000;
  */
 export class Dispatcher {
   readonly #deps: Deps;
+  readonly #leases: typeof usualLeases;
+  readonly #window: Window;
+  #unsettled: Settlement[] = [];
+  #settling: Promise<number> | undefined;
   readonly #outcomes: Record<MailOutcome, number> = { sent: 0, retried: 0, dead: 0, cancelled: 0 };
   #queue = { length: 0, oldest: 0 };
-  #measuredAt = 0;
+  #measuredAt = -Infinity;
+  #extendedAt = -Infinity;
+  #filling: Promise<void> | undefined;
+  /** Whether the last claim left due mails for lack of room. */
+  #isBehind = false;
+  /** The domain that the last claim beyond the first mails ended at. */
+  #reached = '';
+  #failure: unknown;
   #isStopping = false;
 
-  constructor(deps: Deps) {
+  constructor(deps: Deps, leases = usualLeases) {
     this.#deps = deps;
+    this.#leases = leases;
+    this.#window = new Window({
+      send: (mail) => this.#attempt(mail),
+      giveBack: (mails) => {
+        for (const mail of mails) void this.#settle(this.#untried(mail));
+      },
+      onRoom: () => {
+        if (this.#isBehind) this.#refill();
+      },
+    });
   }
 
   /** The attempts of this process by outcome. */
@@ -47,60 +81,164 @@ export class Dispatcher {
     return this.#outcomes;
   }
 
-  /** At most a second old, or measured before the running batch. */
+  /** About a second old. Of a longer queue the ten thousand mails that are due first are counted. */
   get queue(): { readonly length: number; readonly oldest: number } {
     return this.#queue;
   }
 
-  /** Sends all mails that are due. */
+  /** Starts to send the mails that are due. Resolves when all of them have begun, or the window is full. */
   async run(): Promise<void> {
-    const { outbox, autocommit, now } = this.#deps;
-    for (;;) {
-      await this.#measureIfDue();
-      const claimed = this.#isStopping ? [] : await outbox.claim(autocommit, now(), later(now(), lease), batch);
-      if (claimed.length === 0) break;
-      await Promise.all(claimed.map((each) => this.#attempt(each)));
-    }
-    this.#queue = await outbox.measure(autocommit, now());
+    const failure = this.#failure;
+    this.#failure = undefined;
+    // Race: the claim of a fill that is under way may have missed the mail that this run is for.
+    await this.#filling;
+    await this.#fill();
+    await this.#keepUp();
+    if (failure) throw failure;
   }
 
-  /** Also between batches: with a long queue or a silent mail server a run takes hours. */
-  async #measureIfDue(): Promise<void> {
-    const { outbox, autocommit, now } = this.#deps;
-    const at = now();
-    if (Math.abs(at.getTime() - this.#measuredAt) < measureInterval) return;
-    this.#measuredAt = at.getTime();
-    this.#outcomes.cancelled += await outbox.cancelExpired(autocommit, at);
-    this.#queue = await outbox.measure(autocommit, at);
-  }
-
-  /** Starts no further batch. Mails still leased are sent by other dispatchers later. */
-  stop(): void {
+  /** Starts no further mail, and resolves when those under way have ended. Mails that remain are sent by others later. */
+  async stop(): Promise<void> {
     this.#isStopping = true;
+    await this.#window.drain(lastAttempts);
+    this.#deps.delivery.close();
+    await this.#window.drain(lastResults);
   }
 
+  #fill(): Promise<void> {
+    this.#filling ??= this.#claim().finally(() => {
+      this.#filling = undefined;
+    });
+    return this.#filling;
+  }
+
+  #refill(): void {
+    if (!this.#isStopping) this.#fill().catch((error: unknown) => this.#report(error));
+  }
+
+  /** The next run throws the error, so that it is logged and counted. */
+  #report(error: unknown): void {
+    this.#failure ??= error;
+  }
+
+  async #claim(): Promise<void> {
+    const { autocommit } = this.#deps;
+    for (;;) {
+      const claiming = this.#claiming();
+      this.#isBehind = claiming.limit <= 0;
+      if (this.#isStopping || this.#isBehind) return;
+      const { claimed, cancelled, heldBack, isPartial, examined } = await claimDue(autocommit, claiming);
+      this.#isBehind = isPartial || heldBack > 0;
+      this.#outcomes.cancelled += cancelled;
+      this.#window.add(claimed);
+      if (!isPartial) return;
+      if (heldBack === examined) return this.#claimBeyond();
+      await this.#keepUp();
+    }
+  }
+
+  /** Finds mails to other domains when those that are due first have to wait for theirs. */
+  async #claimBeyond(): Promise<void> {
+    const { autocommit } = this.#deps;
+    for (let step = 0; step < stepsAtMost; step++) {
+      const after = this.#reached;
+      const { claimed, cancelled, reached } = await claimBeyond(autocommit, this.#claiming(), after);
+      this.#reached = reached;
+      this.#outcomes.cancelled += cancelled;
+      this.#window.add(claimed);
+      if (claimed.length > 0 || (after === '' && reached === '')) return;
+    }
+  }
+
+  #claiming() {
+    const now = this.#deps.now();
+    return { ...this.#window.room, now, leasedUntil: later(now, this.#leases.seconds) };
+  }
+
+  /** Also between claims: with a long queue they go on for hours. */
+  async #keepUp(): Promise<void> {
+    const { outbox, autocommit, now } = this.#deps;
+    const { mails } = this.#window;
+    if (performance.now() - this.#extendedAt > this.#leases.extendedEvery * 1000) {
+      this.#extendedAt = performance.now();
+      if (mails.length > 0) await extend(autocommit, mails, later(now(), this.#leases.seconds));
+    }
+    if (performance.now() - this.#measuredAt > measureInterval) {
+      this.#measuredAt = performance.now();
+      this.#queue = await outbox.measure(autocommit, now());
+    }
+  }
+
+  /** Resolves when the attempt has ended. Its result is stored after that. */
   async #attempt(mail: Claimed): Promise<void> {
-    const { outbox, templates, delivery, autocommit, now } = this.#deps;
+    const { outbox, templates, delivery } = this.#deps;
     try {
       const rendered = templates.render(mail.kind, mail.locale, outbox.unseal(mail));
       const { id, recipient, created_at: createdAt } = mail;
-      await delivery.send({ id, recipient, createdAt, ...rendered }, AbortSignal.timeout(patience));
+      await delivery.send({ id, recipient, createdAt, ...rendered });
+      void this.#settle({ ...settled(mail), state: 'sent' }, 'sent');
     } catch (thrown) {
-      return this.#fail(mail, thrown);
+      this.#fail(mail, thrown);
     }
-    await outbox.markSent(autocommit, mail, now());
-    this.#outcomes.sent++;
   }
 
-  async #fail(mail: Claimed, thrown: unknown): Promise<void> {
-    const { outbox, autocommit, now, onFault } = this.#deps;
-    const fault = (thrown instanceof DeliveryFault ? thrown.code : (thrown as Error).name).slice(0, 32);
-    const isDead = mail.attempts >= mostAttempts || (thrown instanceof DeliveryFault && thrown.isFinal);
-    onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, isDead });
-    if (isDead) await outbox.giveUp(autocommit, mail, now(), fault);
-    else await outbox.retryAt(autocommit, mail, later(now(), pauseAfter(mail.attempts)), fault);
-    this.#outcomes[isDead ? 'dead' : 'retried']++;
+  #fail(mail: Claimed, thrown: unknown): void {
+    const { code, verdict } =
+      thrown instanceof DeliveryFault ? thrown : { code: (thrown as Error).name, verdict: 'not sent' };
+    const isInDoubt = verdict === 'maybe sent';
+    // The attempt was ended by `stop`.
+    if (this.#isStopping && verdict === 'not sent') return void this.#settle(this.#untried(mail));
+    const fault = code.slice(0, 32);
+    const isDead = verdict === 'final' || mail.attempts >= mostAttempts || (isInDoubt && mail.doubts + 1 >= mostDoubts);
+    this.#deps.onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, isDead });
+    const common = { ...settled(mail), fault, isInDoubt };
+    if (isDead) return void this.#settle({ ...common, state: 'dead' }, 'dead');
+    const dueAt = later(this.#deps.now(), pauseAfter(mail.attempts));
+    void this.#settle({ ...common, state: 'queued', dueAt }, 'retried');
   }
+
+  #untried(mail: Claimed): Settlement {
+    return { ...settled(mail), state: 'queued', dueAt: this.#deps.now(), isGivenBack: true };
+  }
+
+  async #settle(settlement: Settlement, outcome?: MailOutcome): Promise<void> {
+    try {
+      const woken = await this.#store(settlement);
+      if (outcome) this.#outcomes[outcome]++;
+      if (woken > 0 && !this.#isBehind) this.#refill();
+    } catch (error) {
+      this.#report(error);
+    } finally {
+      this.#window.remove(settlement.mail);
+    }
+  }
+
+  async #store(settlement: Settlement): Promise<number> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#storeWithOthers(settlement);
+      } catch (error) {
+        if (this.#isStopping || tries === settleAtMost) throw error;
+        this.#report(error);
+      }
+      await sleep(1000, undefined, { ref: false });
+    }
+  }
+
+  #storeWithOthers(settlement: Settlement): Promise<number> {
+    this.#unsettled.push(settlement);
+    this.#settling ??= sleep(gathering).then(() => {
+      const settlements = this.#unsettled;
+      this.#unsettled = [];
+      this.#settling = undefined;
+      return settle(this.#deps.autocommit, settlements, this.#deps.now());
+    });
+    return this.#settling;
+  }
+}
+
+function settled(mail: Claimed) {
+  return { mail, dueAt: null, fault: null, isInDoubt: false, isGivenBack: false };
 }
 
 function later(now: Date, seconds: number): Date {

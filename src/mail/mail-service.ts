@@ -35,7 +35,8 @@ export interface MailService {
   readonly inbox: Inbox | undefined;
   /** Resolves soon after the next mail is enqueued, for the job that sends it. */
   nudged(): Promise<void>;
-  close(): void;
+  /** Resolves when the mails under way have ended, within two seconds. */
+  close(): Promise<void>;
 }
 
 /** Milliseconds in which the transaction that enqueued a mail usually commits. Otherwise the job's next run sends it. */
@@ -50,10 +51,7 @@ export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailS
   const delivery: Delivery | undefined =
     inbox ?? (settings.mode === 'smtp' ? smtpDelivery(settings.smtp!, settings.from) : undefined);
   const dispatcher = delivery && new Dispatcher({ ...deps, outbox, templates, delivery });
-  const close = () => {
-    dispatcher?.stop();
-    delivery?.close();
-  };
+  const close = async () => dispatcher?.stop();
   return { outbox, dispatcher, inbox, nudged: () => nudges.next(), close };
 }
 

@@ -19,6 +19,8 @@ const MailTable = defineEntity({
     sealed: p.blob().nullable().hidden(),
     state: p.string().length(16).$type<MailState>(),
     attempts: p.integer(),
+    // Attempts after which the server may have accepted the mail.
+    doubts: p.integer().default(0),
     fault: p.string().length(32).nullable(),
     createdAt: p.datetime(3),
     dueAt: p.datetime(3),
@@ -36,6 +38,11 @@ const MailTable = defineEntity({
       expression: `create index "mail_outbox_order" on "mail_outbox" ("recipient", "id") where "state" = 'queued'`,
     },
     {
+      name: 'mail_outbox_domain',
+      properties: ['recipient', 'dueAt'],
+      expression: `create index "mail_outbox_domain" on "mail_outbox" (lower(split_part("recipient", '@', -1)), "due_at") where "state" = 'queued'`,
+    },
+    {
       name: 'mail_outbox_token',
       properties: ['tokenId'],
       expression: `create index "mail_outbox_token" on "mail_outbox" ("token_id") where "state" = 'queued'`,
@@ -50,6 +57,9 @@ const MailTable = defineEntity({
  */
 export class Mail extends MailTable.class {}
 MailTable.setClass(Mail);
+
+/** SQL: the recipient's domain, as `mail_outbox_domain` has it. */
+export const domainOf = (mail: string) => `lower(split_part(${mail}.recipient, '@', -1))`;
 
 /**
  * SQL that cancels the queued mails of one-time values or invitations. `ended` is a table with their ids, for example a

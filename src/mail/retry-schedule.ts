@@ -1,6 +1,9 @@
 /** Attempts per mail; with the waits between them they take about nine hours. */
 export const mostAttempts = 16;
 
+/** Attempts after which the server may have accepted the mail: the first, and two more. */
+export const mostDoubts = 3;
+
 /** Seconds before the second attempt. */
 const firstPause = 30;
 const longestPause = 3600;

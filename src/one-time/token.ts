@@ -188,6 +188,10 @@ export async function consume(
 
 export interface Seen extends Consumed {
   readonly is_good: boolean;
+  /** Why it cannot be used, unless it is good. */
+  readonly state: 'used' | 'replaced' | 'expired';
+  /** Whether the user has verified the address that the value was sent to. */
+  readonly is_verified: boolean;
   /** Whether the user is more than a registration that waits for a proof of its address. */
   readonly is_established: boolean;
   readonly email: string | null;
@@ -197,6 +201,8 @@ export interface Seen extends Consumed {
 const see = statement<Seen, Lookup>(
   'one_time_look',
   `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good,
+     case when t.used_at is not null then 'used' when t.voided_at is not null then 'replaced' else 'expired' end as state,
+     (u.email_verified_at is not null and u.email_key = t.target) as is_verified,
      (u.email_verified_at is not null or u.established_at is not null) as is_established
    from one_time_tokens t join users u on u.id = :userId
    where t.user_id = :userId and t.project_id = :projectId and t.hash = :hash`,

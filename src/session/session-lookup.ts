@@ -56,7 +56,9 @@ export const namedSessions = `unnest((select :userIds::uuid[]), (select :ids::uu
    join sessions s on s.user_id = named.user_id and s.id = named.id join users u on u.id = named.user_id`;
 
 // Hot: one prepared look-up by primary key for every call with an access token and every introspection.
-const readStates = statement<SessionState, Lookup>('session_states', `select ${stateColumns} from ${namedSessions}`);
+const readStates = statement<SessionState, Lookup>('session_states', `select ${stateColumns} from ${namedSessions}`, {
+  isSharedRead: true,
+});
 
 // Hot: the same for Introspect, with what backends learn of the user.
 const readIntrospected = statement<IntrospectedState, Lookup>(
@@ -64,12 +66,14 @@ const readIntrospected = statement<IntrospectedState, Lookup>(
   `select ${stateColumns}, u.email_verified_at is not null as email_verified, m.account_id, m.role as account_role,
      u.app_metadata, u.user_metadata
    from ${namedSessions} left join ${currentMembership('m', 'u')}`,
+  { isSharedRead: true },
 );
 
 // Hot: the same for GetSession, which also needs the session that was asked for.
 const readSessions = statement<SessionState & ShownSession, Lookup>(
   'session_states_shown',
   `select ${stateColumns}, ${shownColumns} from ${namedSessions}`,
+  { isSharedRead: true },
 );
 
 /** Reads the current state of the sessions that access tokens name. */

@@ -191,7 +191,7 @@ describe('a shared rule is spelled in SQL only in the files named', () => {
     [
       'isPending: a one-time value is not used and not void',
       /voided_at is null/,
-      ['mail/outbox.ts', 'one-time/token.ts'],
+      ['mail/claim.ts', 'one-time/token.ts'],
     ],
   ])('%s', (_, pattern, files) => {
     const found = served.filter(({ text }) => pattern.test(text)).map((each) => each.path.slice('src/'.length));

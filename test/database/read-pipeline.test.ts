@@ -2,16 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
-import { statement } from '../../src/database/statement.ts';
+import { definedSharedReads, statement } from '../../src/database/statement.ts';
 import { createDatabase } from '../support/database.ts';
 import { startProxy } from '../support/proxy.ts';
 
 const number = statement<{ n: number; backend: number }, { n: number }>(
   'test_number',
   'select :n::int as n, pg_backend_pid() as backend',
+  { isSharedRead: true },
 );
-const users = statement<{ count: number }, object>('test_users', 'select count(*)::int from users');
-const bad = statement<{ n: number }, { n: number }>('test_bad', 'select 1 / :n::int as n');
+const users = statement<{ count: number }, object>('test_users', 'select count(*)::int from users', {
+  isSharedRead: true,
+});
+const bad = statement<{ n: number }, { n: number }>('test_bad', 'select 1 / :n::int as n', { isSharedRead: true });
+const slow = statement<{ backend: number }, object>('test_slow', 'select pg_backend_pid() as backend, pg_sleep(0.5)');
 
 async function openPipe(poolSize = 5) {
   const database = await createDatabase();
@@ -35,6 +39,26 @@ test('fifty concurrent reads share one connection, and each receives its own row
   const { numbers, proxy } = await openPipe();
   expect((await numbers(50)).size).toBe(1);
   expect(proxy.connections).toBe(2);
+});
+
+test('a read that is not shared delays no shared one', async () => {
+  const { numbers, autocommit } = await openPipe();
+  const slowed = slow(autocommit, {});
+  const startedAt = performance.now();
+  const [shared] = await numbers(20);
+  expect(performance.now() - startedAt).toBeLessThan(400);
+  expect((await slowed)[0]!.backend).not.toBe(shared);
+});
+
+test('only look-ups of sessions by key are shared, as every call makes them', async () => {
+  await import('../../src/server.ts');
+  const ours = [...definedSharedReads].filter((name) => !name.startsWith('test_'));
+  expect(ours.toSorted()).toEqual([
+    'session_states',
+    'session_states_introspected',
+    'session_states_me',
+    'session_states_shown',
+  ]);
 });
 
 test('a pool of one connection has no pipeline', async () => {

@@ -170,6 +170,72 @@ test('the page of a wrong link says what is wrong and what to do', async () => {
   expect(await seen('/verify-email', link.token)).toEqual([410, 'This link no longer works']);
 });
 
+test.each(wires)(
+  'the second press of a verification link says that the address is verified, over %s as well',
+  async (wire) => {
+    const { service, visit, link } = await registered();
+    const { auth } = service.clients(wire);
+    const { form } = await visit.open(link.path);
+    await visit.post('/verify-email', form!);
+    for (let n = 0; n < 2; n++) {
+      const again = await visit.post('/verify-email', form!);
+      expect(again).toMatchObject({ status: 200, heading: 'Your address is already verified', alert: undefined });
+      expect(again.text).toContain('<div class="good" role="status">');
+    }
+    const german = await visit.post('/verify-email', form!, { 'accept-language': 'de' });
+    expect(german.heading).toBe('Ihre Adresse ist schon bestätigt');
+    // Also long after it has expired.
+    service.pass(3 * 86_400);
+    expect((await visit.post('/verify-email', form!)).heading).toBe('Your address is already verified');
+    expect(await refusalOf(auth.verifyEmail({ token: link.token }))).toMatchObject({
+      reason: 'VERIFICATION_TOKEN_USED_OR_EXPIRED',
+      metadata: { state: 'verified' },
+    });
+  },
+);
+
+test('an older verification link says so too, once the address was verified by another one', async () => {
+  const { service, visit, link } = await registered({ MAIL_GAP: '0s' });
+  const { auth } = service.clients('json');
+  await auth.sendVerificationEmail({ email: ada.email });
+  const replaced = await visit.post('/verify-email', { token: link.token });
+  expect(replaced).toMatchObject({ status: 410, alert: expect.stringContaining('replaced by a newer link') });
+  await expect.poll(async () => (await linkTo(service)).token).not.toBe(link.token);
+  await auth.verifyEmail({ token: (await linkTo(service)).token });
+  expect((await visit.post('/verify-email', { token: link.token })).heading).toBe('Your address is already verified');
+});
+
+test('a used link is told from an expired one, to its owner only', async () => {
+  const { visit, link, service } = await forgotten();
+  const { auth } = service.clients('json');
+  const fields = { token: link.token, password: newPassword };
+  await visit.post('/reset-password', fields);
+  const used = await visit.post('/reset-password', fields);
+  expect(used).toMatchObject({ status: 410, alert: expect.stringContaining('already been used') });
+  service.pass(120);
+  await auth.requestPasswordReset({ email: ada.email });
+  await expect.poll(async () => (await linkTo(service)).token).not.toBe(link.token);
+  const { token } = await linkTo(service);
+  service.pass(7200);
+  const expired = await visit.post('/reset-password', { ...fields, token });
+  expect(expired).toMatchObject({ status: 410, alert: expect.stringContaining('has expired') });
+  const invented = `${token.slice(0, -8)}${token.slice(0, 8)}`;
+  const refused = await refusalOf(auth.resetPassword({ token: invented, newPassword }));
+  expect(refused).toMatchObject({ reason: 'RESET_TOKEN_INVALID' });
+  expect(refused.metadata).not.toHaveProperty('state');
+});
+
+test('pages lead back to the application, if its address is known', async () => {
+  const { visit, link } = await registered({ APP_URL: 'https://app.example.org/start' });
+  const back = '<a href="https://app.example.org/start">Back to the application</a>';
+  const { form, text } = await visit.open(link.path);
+  expect(text).toContain(back);
+  for (const token of [form!.token!, form!.token!, 'nonsense'])
+    expect((await visit.post('/verify-email', { token })).text).toContain(back);
+  const without = await registered();
+  expect((await without.visit.open(without.link.path)).text).not.toContain('<nav>');
+});
+
 test('the page of an address that was taken meanwhile says so', async () => {
   const service = await start();
   const { as } = await service.welcome();

@@ -1344,7 +1344,7 @@ export const AuthService: GenService<{
    * - PASSWORD_REQUIRED: `new_password` is empty.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
    * - RESET_TOKEN_INVALID: The token was not issued by this service.
-   * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
    * - USER_NOT_FOUND: The user was deleted while the call was in progress.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
@@ -1395,7 +1395,7 @@ export const AuthService: GenService<{
    * Errors:
    * - TOKEN_REQUIRED: `token` is empty.
    * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
-   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
    *
    * @generated from rpc gatehouse.v1.AuthService.VerifyEmail
    */
@@ -1411,7 +1411,7 @@ export const AuthService: GenService<{
    * Errors:
    * - TOKEN_REQUIRED: `token` is empty.
    * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service.
-   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
    * - EMAIL_ALREADY_VERIFIED: The email address was verified, or an operator has changed it since.
    * - CANNOT_DEMOTE_SELF: The user is an operator.
    *
@@ -1430,7 +1430,7 @@ export const AuthService: GenService<{
    * Errors:
    * - TOKEN_REQUIRED: `token` is empty.
    * - VERIFICATION_TOKEN_INVALID: The token was not issued by this service, or belongs to another user.
-   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one.
+   * - VERIFICATION_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
    * - EMAIL_ALREADY_REGISTERED: Another user has taken the email address in the meantime.
    *
    * @generated from rpc gatehouse.v1.AuthService.ConfirmEmailChange

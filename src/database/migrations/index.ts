@@ -25,6 +25,7 @@ import { Migration20261130080200_hash_shares } from './Migration20261130080200_h
 import { Migration20261130090100_order_of_billing_events } from './Migration20261130090100_order_of_billing_events.ts';
 import { Migration20261130090200_durable_rate_limits } from './Migration20261130090200_durable_rate_limits.ts';
 import { Migration20261130100100_request_ids } from './Migration20261130100100_request_ids.ts';
+import { Migration20261130110100_mail_window } from './Migration20261130110100_mail_window.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -55,4 +56,5 @@ export const migrations = [
   { name: 'Migration20261130090100_order_of_billing_events', class: Migration20261130090100_order_of_billing_events },
   { name: 'Migration20261130090200_durable_rate_limits', class: Migration20261130090200_durable_rate_limits },
   { name: 'Migration20261130100100_request_ids', class: Migration20261130100100_request_ids },
+  { name: 'Migration20261130110100_mail_window', class: Migration20261130110100_mail_window },
 ];

@@ -1,12 +1,13 @@
 import { Refusal } from '../../errors.ts';
 import { readFailure } from './trouble.ts';
-import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
-import type { Deed, Words } from './words.ts';
+import { doneView, formView, mayPass, noticeView, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
+import type { Deed, Notice, Words } from './words.ts';
 
 /** A page with one button, which does what the link was sent for. */
 export function confirmation(
   wording: (words: Words) => Deed,
   confirm: (visit: Visit, token: string) => Promise<unknown>,
+  alreadyDone?: (words: Words) => Notice,
 ): Page {
   return {
     async show(visit) {
@@ -20,6 +21,7 @@ export function confirmation(
         return doneView(wording(visit.words));
       } catch (thrown) {
         const failure = readFailure(thrown);
+        if (alreadyDone && failure.metadata.state === 'verified') return noticeView(alreadyDone(visit.words));
         if (mayPass(failure)) return formView(visit, wording(visit.words), undefined, failure);
         return troubleView(visit.words, failure);
       }
@@ -30,6 +32,7 @@ export function confirmation(
 export const verifyEmail = confirmation(
   (words) => words.verifyEmail,
   ({ auth }, token) => auth.verifyEmail({ token }),
+  (words) => words.alreadyVerified,
 );
 
 export const rejectRegistration = confirmation(

@@ -9,6 +9,10 @@ export const english: Words = {
     doneTitle: 'Your address is verified',
     done: 'You can close this page and return to the application.',
   },
+  alreadyVerified: {
+    title: 'Your address is already verified',
+    text: 'There is nothing left to do. You can close this page and return to the application.',
+  },
   rejectRegistration: {
     title: 'Remove this registration',
     text: (site) =>
@@ -69,6 +73,18 @@ export const english: Words = {
       title: 'This link no longer works',
       text: 'It has already been used, has expired or was replaced by a newer link. If you did not use it, request a new link in the application.',
     },
+    used: {
+      title: 'This link no longer works',
+      text: 'It has already been used. If you did not use it, request a new link in the application.',
+    },
+    replaced: {
+      title: 'This link no longer works',
+      text: 'It was replaced by a newer link. Open the link in the latest mail, or request a new one in the application.',
+    },
+    expired: {
+      title: 'This link no longer works',
+      text: 'It has expired. Request a new link in the application.',
+    },
     taken: {
       title: 'This address is taken',
       text: 'It now belongs to another user. Your own address has not changed.',
@@ -91,6 +107,7 @@ export const english: Words = {
       text: 'Something went wrong on our side. Please try again in a moment.',
     },
   },
+  back: 'Back to the application',
   wait: (seconds) => `Please wait ${seconds === 1 ? 'one second' : `${seconds} seconds`} and try again.`,
   error: 'Error',
 };

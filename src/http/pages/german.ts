@@ -9,6 +9,10 @@ export const german: Words = {
     doneTitle: 'Ihre Adresse ist bestätigt',
     done: 'Sie können diese Seite schließen und in der Anwendung weitermachen.',
   },
+  alreadyVerified: {
+    title: 'Ihre Adresse ist schon bestätigt',
+    text: 'Es ist nichts mehr zu tun. Sie können diese Seite schließen und in der Anwendung weitermachen.',
+  },
   rejectRegistration: {
     title: 'Registrierung löschen',
     text: (site) =>
@@ -69,6 +73,18 @@ export const german: Words = {
       title: 'Dieser Link gilt nicht mehr',
       text: 'Er wurde schon verwendet, ist abgelaufen oder wurde durch einen neueren ersetzt. Wenn nicht Sie ihn verwendet haben, fordern Sie in der Anwendung einen neuen an.',
     },
+    used: {
+      title: 'Dieser Link gilt nicht mehr',
+      text: 'Er wurde schon verwendet. Wenn nicht Sie ihn verwendet haben, fordern Sie in der Anwendung einen neuen an.',
+    },
+    replaced: {
+      title: 'Dieser Link gilt nicht mehr',
+      text: 'Er wurde durch einen neueren ersetzt. Öffnen Sie den Link aus der letzten Mail, oder fordern Sie in der Anwendung einen neuen an.',
+    },
+    expired: {
+      title: 'Dieser Link gilt nicht mehr',
+      text: 'Er ist abgelaufen. Fordern Sie in der Anwendung einen neuen an.',
+    },
     taken: {
       title: 'Diese Adresse ist vergeben',
       text: 'Sie gehört inzwischen zu einem anderen Konto. Ihre bisherige Adresse bleibt, wie sie ist.',
@@ -91,6 +107,7 @@ export const german: Words = {
       text: 'Bei uns ist etwas schiefgegangen. Bitte versuchen Sie es gleich noch einmal.',
     },
   },
+  back: 'Zurück zur Anwendung',
   wait: (seconds) =>
     `Bitte warten Sie ${seconds === 1 ? 'eine Sekunde' : `${seconds} Sekunden`} und versuchen Sie es noch einmal.`,
   error: 'Fehler',

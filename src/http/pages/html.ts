@@ -28,11 +28,13 @@ export interface PageParts {
   /** The heading, if it differs from the title. */
   readonly heading?: string;
   readonly body: Html;
+  /** Undefined where the address of the application is not known. */
+  readonly back?: { readonly url: string; readonly text: string } | undefined;
 }
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({ language, site, title, heading = title, body }: PageParts): string {
+export function layOut({ language, site, title, heading = title, body, back }: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -48,7 +50,11 @@ ${Html.style}
 <main>
 <h1>${heading}</h1>
 ${body}
-</main>
+</main>${
+    back &&
+    html`
+<nav><a href="${back.url}">${back.text}</a></nav>`
+  }
 </body>
 </html>
 `.text;

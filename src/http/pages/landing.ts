@@ -19,6 +19,8 @@ export interface LandingOptions {
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
+  /** APP_URL. */
+  readonly appUrl: string | undefined;
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly passwordMinLength: number;
@@ -77,7 +79,7 @@ async function answer(
   { page, ...link }: Link,
   req: IncomingMessage,
   res: ServerResponse,
-  { callOnBehalf, publicUrl, passwordMinLength, ...options }: LandingOptions,
+  { callOnBehalf, publicUrl, appUrl, passwordMinLength, ...options }: LandingOptions,
 ): Promise<void> {
   const { host: site, origin } = new URL(publicUrl);
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
@@ -90,7 +92,7 @@ async function answer(
   const auth = createClient(AuthService, callOnBehalf(context, gone.signal));
   const view = await see(page, { ...link, site, words, passwordMinLength, auth }, req, origin);
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
-  send(res, view, { site, words, language });
+  send(res, view, { site, words, language, appUrl });
 }
 
 async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
@@ -106,14 +108,15 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 function send(
   res: ServerResponse,
   { status, title, body, isError, retryAfter }: View,
-  { site, words, language }: { site: string; words: Words; language: Language },
+  { site, words, language, appUrl }: { site: string; words: Words; language: Language; appUrl: string | undefined },
 ): void {
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
   res.setHeader('content-security-policy', contentSecurityPolicy);
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
-  const text = layOut({ language, site, title: fullTitle, heading: title, body });
+  const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
+  const text = layOut({ language, site, title: fullTitle, heading: title, body, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 /** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
 export const style = `
 :root { color-scheme: light dark; --back: #f4f5f7; --card: #fff; --text: #1b1f24; --faint: #57606a; --edge: #8a929b;
-  --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-back: #fdeceb; }
+  --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-back: #fdeceb;
+  --good: #146c2e; --good-back: #e6f4ea; }
 @media (prefers-color-scheme: dark) {
   :root { --back: #101317; --card: #191d23; --text: #e8eaed; --faint: #a4adb8; --edge: #6b7682;
-    --accent: #a8c7fa; --on-accent: #062e6f; --bad: #ffb4ab; --bad-back: #3b1614; }
+    --accent: #a8c7fa; --on-accent: #062e6f; --bad: #ffb4ab; --bad-back: #3b1614;
+    --good: #81c995; --good-back: #12301c; }
 }
 * { box-sizing: border-box; }
 html { font: 100%/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; background: var(--back); color: var(--text); }
@@ -15,7 +17,7 @@ header { color: var(--faint); margin: 0 0 .75rem; padding: 0 .25rem; font-size: 
 main { background: var(--card); border: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); border-radius: .75rem; padding: 1.5rem 1.25rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; hyphens: auto; }
 p { margin: 0 0 1rem; }
-main > :last-child, form > :last-child, .alert > :last-child { margin-bottom: 0; }
+main > :last-child, form > :last-child, .alert > :last-child, .good > :last-child { margin-bottom: 0; }
 label { display: block; font-weight: 600; margin: 0 0 .375rem; }
 input { display: block; width: 100%; font: inherit; font-size: max(1rem, 16px); color: inherit; background: transparent;
   border: 1px solid var(--edge); border-radius: .5rem; padding: .625rem .75rem; margin: 0 0 .5rem; min-height: 2.75rem; }
@@ -25,6 +27,9 @@ input[aria-invalid] { border-color: var(--bad); border-width: 2px; }
 button { width: 100%; font: inherit; font-size: max(1rem, 16px); font-weight: 600; color: var(--on-accent); background: var(--accent);
   border: 1px solid transparent; border-radius: .5rem; padding: .625rem 1rem; min-height: 2.75rem; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.good { background: var(--good-back); color: var(--good); border-left: .25rem solid var(--good); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
+nav { margin: 1rem 0 0; padding: 0 .25rem; }
+a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
 `;
 

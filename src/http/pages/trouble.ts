@@ -41,7 +41,8 @@ export interface Failure {
 export function readFailure(thrown: unknown): Failure {
   const error = thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
   const { reason = '', metadata = {} } = error.findDetails(ErrorInfoSchema)[0] ?? {};
-  const [status, trouble] = troubles[reason as Reason] ?? [codeToHttpStatus(error.code), 'failed'];
+  const [status, general] = troubles[reason as Reason] ?? [codeToHttpStatus(error.code), 'failed'];
+  const trouble = general === 'dead' && isEnd(metadata.state) ? metadata.state : general;
   return {
     reason,
     status,
@@ -50,4 +51,8 @@ export function readFailure(thrown: unknown): Failure {
     metadata,
     fields: error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations.map(({ field }) => field)),
   };
+}
+
+function isEnd(state: string | undefined): state is 'used' | 'replaced' | 'expired' {
+  return state === 'used' || state === 'replaced' || state === 'expired';
 }

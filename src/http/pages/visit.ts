@@ -2,7 +2,7 @@ import type { Client } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { alertBox, form, type Html, html, paragraph } from './html.ts';
 import type { Failure } from './trouble.ts';
-import type { Deed, Words } from './words.ts';
+import type { Deed, Notice, Words } from './words.ts';
 
 /** One request for a page. */
 export interface Visit {
@@ -54,7 +54,12 @@ ${form(path, tokenOf(visit), fields, deed.button)}`,
 }
 
 export function doneView({ doneTitle, done }: Deed): View {
-  return { status: 200, title: doneTitle, body: html`<p role="status">${done}</p>` };
+  return noticeView({ title: doneTitle, text: done });
+}
+
+/** A page that reports a success. */
+export function noticeView({ title, text }: Notice): View {
+  return { status: 200, title, body: html`<div class="good" role="status"><p>${text}</p></div>` };
 }
 
 /** A page that shows an error and has no form. */

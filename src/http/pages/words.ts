@@ -8,7 +8,7 @@ export interface Deed {
   readonly done: string;
 }
 
-interface Notice {
+export interface Notice {
   readonly title: string;
   readonly text: string;
 }
@@ -16,6 +16,8 @@ interface Notice {
 /** All texts of the pages in one language. */
 export interface Words {
   readonly verifyEmail: Deed;
+  /** For a second press of the same link. */
+  readonly alreadyVerified: Notice;
   readonly rejectRegistration: Deed;
   readonly confirmEmailChange: Deed;
   readonly resetPassword: Deed & {
@@ -30,6 +32,8 @@ export interface Words {
   /** Pages for links that only an application can use. */
   readonly forTheApplication: Readonly<Record<'magicLink' | 'invite' | 'referral', Notice>>;
   readonly troubles: Readonly<Record<Trouble, Notice>>;
+  /** The link to the application. */
+  readonly back: string;
   readonly wait: (seconds: number) => string;
   /** Precedes the title of a page that shows an error. */
   readonly error: string;
@@ -40,6 +44,9 @@ export type Trouble =
   | 'incomplete'
   | 'invalid'
   | 'dead'
+  | 'used'
+  | 'replaced'
+  | 'expired'
   | 'taken'
   | 'verified'
   | 'foreign'

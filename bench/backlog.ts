@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { offer, percentile } from './generator.ts';
+import { startChild } from './processes.ts';
+import { fillQueue } from './queue.ts';
+import { scenarios } from './scenarios.ts';
+import { masterKeys } from './seed.ts';
+import type { Stage } from './stage.ts';
+
+export interface Backlog {
+  readonly mails: number;
+  /** Mails a second, while Introspect is called. */
+  readonly rate: number;
+  /** Milliseconds that Introspect takes, with an empty queue and with a long one. */
+  readonly introspectP99: { readonly calm: number; readonly draining: number };
+  readonly ratio: number;
+}
+
+const callsPerSecond = 100;
+const introspect = scenarios.find(({ name }) => name === 'Introspect')!;
+
+/** A queue as after hours without a mail server: how fast it is sent, and how it affects Introspect. */
+export async function measureBacklog(stage: Stage, mails: number, seconds: number): Promise<Backlog> {
+  process.stderr.write(`Backlog: a queue of ${mails} ...\n`);
+  const server = await startChild(['bench/smtp-server.ts'], {}, /^ready (\d+)/);
+  const app = await stage.startApp({
+    FRONTEND_URL: 'https://bench.example.org',
+    MAIL_MODE: 'smtp',
+    SMTP_URL: `smtp://127.0.0.1:${server.ready}`,
+    MAIL_FROM: 'no-reply@bench.example.org',
+  });
+  const { chain, close } = await introspect.prepare(app.ready);
+  await offer(chain, 256, callsPerSecond, seconds);
+  const calm = await offer(chain, 256, callsPerSecond, 2 * seconds);
+  const sent = async (): Promise<number> => {
+    const { rows } = await stage.database.query<{ sent: number }>(
+      `select count(*)::int as sent from mail_outbox where state = 'sent'`,
+    );
+    return rows[0]!.sent;
+  };
+  await fillQueue((text, values) => stage.database.query(text, values), masterKeys, new Date(), mails);
+  // The server begins while the queue is filled, and what the filling has left to do for the database goes on for a while.
+  await sleep(seconds * 1000);
+  const before = await sent();
+  const startedAt = performance.now();
+  const draining = await offer(chain, 256, callsPerSecond, 2 * seconds);
+  const rate = ((await sent()) - before) / ((performance.now() - startedAt) / 1000);
+  close();
+  await app.stop();
+  await server.stop();
+  const p99 = { calm: percentile(calm.latencies, 0.99), draining: percentile(draining.latencies, 0.99) };
+  return { mails, rate, introspectP99: p99, ratio: p99.draining / p99.calm };
+}
