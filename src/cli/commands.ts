@@ -19,7 +19,7 @@ import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import { stopOnSignals } from './signals.ts';
 import { explainStartFault } from './start-fault.ts';
-import type { Terminal } from './terminal.ts';
+import { terminal } from './terminal.ts';
 
 /** Runs the named command. Throws an error whose message is a sentence for people. */
 export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
@@ -109,8 +109,8 @@ async function openTraces({ traces: wanted }: Config, log: Logger) {
 async function migrateDatabase(config: Config, flags: readonly string[]): Promise<void> {
   const { url } = config.database;
   const name = flags.includes('--create') && url && (await createDatabase(url).catch(explained));
-  if (name) print(`the database ${name} was created`);
-  return withDatabase(config, async () => print('the database is up to date'));
+  if (name) terminal.print(`the database ${name} was created`);
+  return withDatabase(config, async () => terminal.print('the database is up to date'));
 }
 
 function explained(error: unknown): never {
@@ -132,21 +132,3 @@ async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<voi
     await database.close();
   }
 }
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-let progressAt = Number.NEGATIVE_INFINITY;
-
-const terminal: Terminal = {
-  print,
-  progress(line) {
-    // On a terminal the line is overwritten; in a log a line is written every five seconds.
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-    else if (performance.now() - progressAt > 5000) {
-      process.stderr.write(`${line}\n`);
-      progressAt = performance.now();
-    }
-  },
-};

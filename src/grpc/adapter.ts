@@ -1,4 +1,4 @@
-import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   ConnectError,
   createContextValues,
@@ -15,7 +15,6 @@ import type {
   ServerDuplexStream,
   ServerUnaryCall,
 } from '@grpc/grpc-js';
-import { Refusal } from '../errors.ts';
 import { toConnectError, toRefusal } from '../rpc/connect-error.ts';
 import { kCertificateNames, kOrigin } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
@@ -25,6 +24,7 @@ import { openCallContext } from './call-context.ts';
 import { clientNames } from './client-certificate.ts';
 import { perConnection } from './connection.ts';
 import { statusFrom } from './library-faults.ts';
+import { decode, encode } from './message.ts';
 import { headersFrom, metadataFrom } from './metadata.ts';
 
 export interface GrpcOptions {
@@ -144,20 +144,6 @@ const socketAddress = perConnection((call: Call): string => {
   const address = peer.slice(0, peer.lastIndexOf(':'));
   return address.startsWith('[') ? address.slice(1, -1) : address;
 });
-
-function decode({ method }: MethodImplSpec, bytes: Buffer): Message {
-  try {
-    return fromBinary(method.input, bytes);
-  } catch (cause) {
-    const detail = `the message is not a ${method.input.name} in protobuf`;
-    throw toConnectError(new Refusal('MALFORMED_REQUEST', { cause, detail }));
-  }
-}
-
-function encode({ method }: MethodImplSpec, message: Message): Buffer {
-  const bytes = toBinary(method.output, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
 
 // The errors interceptor throws ConnectErrors only. Health and reflection run without interceptors.
 function connectErrorOf(thrown: unknown): ConnectError {

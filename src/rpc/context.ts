@@ -2,17 +2,7 @@ import { createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
-
-/** Where a call came from, as trusted proxies report it. */
-export interface Origin {
-  readonly requestId: string;
-  /** The client's network address; behind trusted proxies the one they report. */
-  readonly address: string;
-  /** At most 512 printable characters. */
-  readonly userAgent: string;
-  /** Set where X-Forwarded-For has no address in the place that trusted proxies write: `address` is that of the proxy. */
-  readonly isForwardingUnread?: boolean;
-}
+import type { Origin } from './origin.ts';
 
 /** A signed-in user, in the current state of the database. */
 export interface UserCaller {

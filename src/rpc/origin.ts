@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
-import type { Origin } from './context.ts';
+
+/** Where a call came from, as trusted proxies report it. */
+export interface Origin {
+  readonly requestId: string;
+  /** The client's network address; behind trusted proxies the one they report. */
+  readonly address: string;
+  /** At most 512 printable characters. */
+  readonly userAgent: string;
+  /** Set where X-Forwarded-For has no address in the place that trusted proxies write: `address` is that of the proxy. */
+  readonly isForwardingUnread?: boolean;
+}
 
 const requestIdPattern = /^[A-Za-z0-9._-]{8,64}$/;
 

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import type { Origin } from '../rpc/context.ts';
+import type { Origin } from '../rpc/origin.ts';
 import { mayActAt, storedUserColumns } from '../user/user.ts';
 import { subjectColumns, type TokenSubject } from './access-token.ts';
 import { hashSessionSecret, newSessionSecret, type RefreshToken } from './refresh-token.ts';

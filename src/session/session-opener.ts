@@ -5,7 +5,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { TokensSchema } from '../../gen/gatehouse/v1/session_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
-import type { Origin } from '../rpc/context.ts';
+import type { Origin } from '../rpc/origin.ts';
 import type { User } from '../user/user.ts';
 import type { AccessTokens, TokenSubject } from './access-token.ts';
 import { hashSessionSecret, mintRefreshToken, newSessionSecret, type RefreshToken } from './refresh-token.ts';

@@ -22,6 +22,7 @@ const sharedByDomains = [
     'throttle',
     'request-id',
     'rpc/context.ts',
+    'rpc/origin.ts',
     'rpc/paging.ts',
     'rpc/page-token.ts',
   ],
@@ -166,7 +167,11 @@ describe('only the named files', () => {
       ['errors.ts', 'grpc/reflection.ts', 'rpc/connect-error.ts'],
     ],
     ['create errors for the wire', /new ConnectError\(/, ['rpc/connect-error.ts']],
-    ['print', /console[.[]|process\.std(out|err)/, ['cli/commands.ts', 'main.ts', 'telemetry/console.ts']],
+    [
+      'print',
+      /console[.[]|process\.std(out|err)/,
+      ['cli/commands.ts', 'cli/terminal.ts', 'main.ts', 'telemetry/console.ts'],
+    ],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
     [
       // The migration copies between partitions of one table.

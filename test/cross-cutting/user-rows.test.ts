@@ -43,7 +43,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   ...Object.fromEntries(userLists.map((name) => [name, ['users', 'list'] as const])),
   sessions_revoke_impersonated: ['sessions', 'acting'],
   mail_claim: ['one_time_tokens', 'queue'],
-  mail_cancel_expired: ['one_time_tokens', 'queue'],
+  mail_claim_by_domain: ['one_time_tokens', 'queue'],
   sweep_sessions: ['sessions', 'sweep'],
   sweep_one_time_tokens: ['one_time_tokens', 'sweep'],
   sweep_usage_counters: ['usage_counters', 'sweep'],

@@ -205,7 +205,7 @@ test('an older verification link says so too, once the address was verified by a
   expect((await visit.post('/verify-email', { token: link.token })).heading).toBe('Your address is already verified');
 });
 
-test('a used link is told from an expired one, to its owner only', async () => {
+test('a used link differs from an expired one, for its owner only', async () => {
   const { visit, link, service } = await forgotten();
   const { auth } = service.clients('json');
   const fields = { token: link.token, password: newPassword };

@@ -1,11 +1,9 @@
-import type { Readiness } from '../../rpc/readiness.ts';
 import type { Exposition, Series } from './exposition.ts';
+import { exposeConnections, exposeReadiness, type Replica } from './replica.ts';
 import { Timings } from './timings.ts';
 
 /** The limited resources of a replica. They are read at every scrape, so reading must be cheap. */
-export interface Resources {
-  readonly readiness: () => Readiness;
-  readonly connections: () => { readonly open: number; readonly refused: number; readonly limit: number };
+export interface Resources extends Replica {
   readonly hashing: () => { readonly running: number; readonly waiting: number; readonly limit: number };
   readonly pool: () => {
     readonly total: number;
@@ -13,8 +11,6 @@ export interface Resources {
     readonly waiting: number;
     readonly limit: number;
   };
-  /** Writes that failed because of the server, by SQLSTATE. */
-  readonly writeFailures: ReadonlyMap<string, number>;
   /** How often each operation was repeated because of a conflict. */
   readonly retries: ReadonlyMap<string, number>;
   /** How often the database failed, by SQLSTATE or the code of the system. */
@@ -103,18 +99,6 @@ export class ResourceMetrics {
   }
 }
 
-function exposeReadiness(to: Exposition, { readiness, writeFailures }: Resources): void {
-  to.gauge('gatehouse_ready', 'Whether the replica reports itself ready: 1 or 0.', 'max', () =>
-    readiness() === 'not ready' ? 0 : 1,
-  );
-  to.gauge('gatehouse_degraded', 'Whether the replica is ready, but the database fails writes: 1 or 0.', 'max', () =>
-    readiness() === 'degraded' ? 1 : 0,
-  );
-  to.counter('gatehouse_database_write_failures_total', 'Writes that failed because of the database server.', () =>
-    [...writeFailures].map(([sqlstate, count]) => [{ sqlstate }, count]),
-  );
-}
-
 function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => Date): void {
   to.gauge('gatehouse_signing_keys', 'Signing keys by state.', 'max', () =>
     byState(keys()).map(([state, since]) => [{ state }, since.length]),
@@ -152,19 +136,4 @@ function byState(keys: readonly { state: string; since: Date }[]): [state: strin
     state,
     keys.filter((each) => each.state === state).map(({ since }) => since.getTime()),
   ]);
-}
-
-function exposeConnections(to: Exposition, { connections }: Resources): void {
-  to.gauge('gatehouse_connections', 'Open connections of clients.', 'sum', () => connections().open);
-  to.gauge(
-    'gatehouse_connections_limit',
-    'Connections that fit into the limit of open files.',
-    'sum',
-    () => connections().limit,
-  );
-  to.counter(
-    'gatehouse_connections_refused_total',
-    'Connections closed at once, because of CONNECTIONS_PER_ADDRESS or the limit of open files.',
-    () => connections().refused,
-  );
 }
