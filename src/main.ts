@@ -11,6 +11,7 @@ const options = {
   version: { type: 'boolean', short: 'v' },
   force: { type: 'boolean' },
   unverified: { type: 'boolean' },
+  head: { type: 'string', multiple: true },
 } as const;
 
 // The reader of the output may be gone, as with `gatehouse --help | head -1`.
@@ -25,7 +26,8 @@ try {
     // Imported here, because its dependencies take most of a second to load.
     const { run } = await import('./cli/commands.ts');
     const flags = (['force', 'unverified'] as const).filter((each) => values[each]).map((each) => `--${each}`);
-    await run([...positionals, ...flags], loaded);
+    const heads = (values.head ?? []).flatMap((head) => ['--head', head]);
+    await run([...positionals, ...flags, ...heads], loaded);
   }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);

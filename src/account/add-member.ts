@@ -19,7 +19,7 @@ export function addMember({ now }: AccountDeps): AccountMethods['addMember'] {
         const user = await lockUser(em, place.projectId, userId);
         if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
         await add(em, place, roleOf(role), now());
-        audit(em, context, { action: 'account.member_add', userId }, now());
+        audit(em, context, { action: 'account.member_add', userId, entityId: accountId }, now());
         return findMember(em, place);
       },
       { users: [userId] },

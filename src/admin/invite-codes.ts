@@ -30,7 +30,7 @@ export function createInviteCode({ now }: AdminDeps): AdminMethods['createInvite
       await insert(em, created).catch((error: unknown) => {
         throw faultOf(error) === 'unique' ? new Refusal('INVITE_CODE_EXISTS', { cause: error }) : error;
       });
-      audit(em, context, { action: 'invite_code.create' }, at);
+      audit(em, context, { action: 'invite_code.create', entityId: created.id }, at);
     });
     return { inviteCode: toMessage(created) };
   };

@@ -17,7 +17,10 @@ export function applyBillingEvent({ now, billingSecrets }: AccountDeps): Account
     const event = readBillingEvent(webhook.payload);
     return change(context, async (em) => {
       const { outcome, ownerId } = await applyOnce(em, key, event, now());
-      if (outcome === APPLIED) audit(em, context, { action: 'account.subscription', userId: ownerId }, now());
+      if (outcome === APPLIED) {
+        const entityId = event!.accountId;
+        audit(em, context, { action: 'account.subscription', userId: ownerId, entityId }, now());
+      }
       return { outcome };
     });
   };

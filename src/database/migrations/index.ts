@@ -18,6 +18,7 @@ import { Migration20261129040200_sessions_of_user_by_id } from './Migration20261
 import { Migration20261129060000_first_proof } from './Migration20261129060000_first_proof.ts';
 import { Migration20261129070100_listed_users } from './Migration20261129070100_listed_users.ts';
 import { Migration20261129090000_sweeps } from './Migration20261129090000_sweeps.ts';
+import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -41,4 +42,5 @@ export const migrations = [
   { name: 'Migration20261129060000_first_proof', class: Migration20261129060000_first_proof },
   { name: 'Migration20261129070100_listed_users', class: Migration20261129070100_listed_users },
   { name: 'Migration20261129090000_sweeps', class: Migration20261129090000_sweeps },
+  { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
 ];
