@@ -1,6 +1,6 @@
 import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
-import { Autocommit } from '../database/autocommit.ts';
-import { statement } from '../database/statement.ts';
+import { CompiledQuery } from 'kysely';
+import { compile } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
 import { Project } from '../project/project.ts';
 import { type StoredEvent, utcText } from './chain.ts';
@@ -41,9 +41,9 @@ const everything: Unseen = { next: '0', running: [] };
 const mostCounted = 10_000;
 const batch = 2_000;
 
-const readBacklog = statement<{ count: number; oldest: Date | null; snapshot: string }, Unseen>(
-  'audit_backlog',
-  `select count(*)::int as count, min(at) as oldest, pg_current_snapshot()::text as snapshot from (
+const readBacklog = planned<{ count: number; oldestMs: number | null; snapshot: string }, Unseen>(
+  `select count(*)::int as count, (extract(epoch from min(at)) * 1000)::float8 as "oldestMs",
+     pg_current_snapshot()::text as snapshot from (
      (select at from audit_unsealed where written_by = any(:running::xid8[]) order by written_by, id limit ${mostCounted})
      union all
      (select at from audit_unsealed where written_by >= :next::xid8 order by written_by, id limit ${mostCounted})
@@ -63,9 +63,8 @@ const take = (which: string) => `delete from audit_unsealed where ctid = any(arr
      order by written_by, id limit ${batch}))
    returning written_by::text as "writtenBy", project_id, ${utcText('at')} as at, id`;
 
-const takeNew = statement<Taken, Position>('audit_take_unsealed', take(''));
-const takeLate = statement<Taken, Position & { running: readonly string[] }>(
-  'audit_take_late',
+const takeNew = planned<Taken, Position>(take(''));
+const takeLate = planned<Taken, Position & { running: readonly string[] }>(
   take('and written_by = any(:running::xid8[])'),
 );
 
@@ -108,12 +107,12 @@ export class UnsealedQueue {
   }
 
   async #look(): Promise<string> {
-    const [look] = await readBacklog(new Autocommit(this.#orm), this.#unseen);
-    const { count, oldest, snapshot } = look!;
+    const [look] = await readBacklog(this.#orm.em.fork(), this.#unseen);
+    const { count, oldestMs, snapshot } = look!;
     // The cluster was restored from a backup, and counts its transactions from an earlier number.
     const isRestored = BigInt(unseenBy(snapshot).next) < BigInt(this.#unseen.next);
     if (isRestored) this.#unseen = everything;
-    this.backlog = { count, oldest };
+    this.backlog = { count, oldest: oldestMs === null ? null : new Date(oldestMs) };
     return isRestored ? this.#look() : snapshot;
   }
 
@@ -145,4 +144,16 @@ function later(one: Position, other: Position): Position {
 function unseenBy(snapshot: string): Unseen {
   const [, next, running] = snapshot.split(':');
   return { next: next!, running: running ? running.split(',') : [] };
+}
+
+/**
+ * A statement that is planned each time. A plan that was prepared while the queue was empty reads the whole table, and stays
+ * in use when an old snapshot keeps millions of deleted rows in it.
+ */
+function planned<Row, Values extends object>(sql: string) {
+  const { text, valuesOf } = compile(sql);
+  return async (em: EntityManager, values: Values): Promise<Row[]> => {
+    const compiled = CompiledQuery.raw(text, valuesOf(values as Readonly<Record<string, unknown>>));
+    return (await em.getKysely().executeQuery<Row>(compiled)).rows;
+  };
 }

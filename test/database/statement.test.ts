@@ -4,7 +4,6 @@ import type { Interceptor } from '@connectrpc/connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { importUsers } from '../../src/admin/import.ts';
 import { keepPartitions } from '../../src/audit/partitions.ts';
-import { UnsealedQueue } from '../../src/audit/queue.ts';
 import { sealEvents } from '../../src/audit/seal.ts';
 import { verifyTrail } from '../../src/audit/verify.ts';
 import { commandLine } from '../../src/cli/caller.ts';
@@ -59,13 +58,7 @@ async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: Test
   // The second time the address is taken.
   for (let time = 0; time < 2; time++)
     await importUsers(orm, [{ user, hasOwnId: false }], { context: commandLine('import'), plan: 'pro' }, service.now());
-  const queue = new UnsealedQueue(orm);
-  const release = await service.database.hold('select pg_current_xact_id()');
-  await service.guest();
-  await sealEvents(orm, keys, service.now(), queue);
-  await release();
-  await service.guest();
-  await sealEvents(orm, keys, service.now(), queue);
+  await sealEvents(orm, keys, service.now());
   await service.database.query('set session_replication_role = replica');
   const event = (id: string, days: number) =>
     service.database.query(
