@@ -244,3 +244,50 @@ test('gatehouse audit verify --head detects that the end of the trail was remove
     stderr: expect.stringContaining(`seal ${sequence} is not the one of the kept head`),
   });
 });
+
+test('a seal that was valid once is not accepted in front of seals that followed another one', async () => {
+  const service = await start();
+  const query = service.database.query;
+  await service.guest();
+  await sealAll(service);
+  await service.guest();
+  await sealAll(service);
+  const idsOf = (events: Buffer) => [events.toString('hex', 0, 16)];
+  const [earlier] = await query<{ events: Buffer; hash: Buffer }>('select * from audit_seals where sequence = 2');
+  const [event] = await query('select * from audit_events where id = any($1)', [idsOf(earlier!.events)]);
+  await tamper(
+    service,
+    `delete from audit_events where id = '${event!.id}'`,
+    'delete from audit_seals where sequence = 2',
+  );
+  for (let guest = 0; guest < 2; guest++) {
+    await service.guest();
+    await sealAll(service);
+  }
+  expect((await verify(service)).fault).toBeUndefined();
+  const [later] = await query<{ events: Buffer }>('select events from audit_seals where sequence = 2');
+  await query('create table kept_seals (like audit_seals)');
+  await query('create table kept_events (like audit_events)');
+  const keep = (table: string, row: object) =>
+    query(`insert into ${table} select * from jsonb_populate_record(null::${table}, $1)`, [
+      JSON.stringify(row, hexBytes),
+    ]);
+  await keep('kept_seals', earlier!);
+  await keep('kept_events', event!);
+  await tamper(
+    service,
+    `delete from audit_events where id = '${idsOf(later!.events)[0]}'`,
+    'delete from audit_seals where sequence = 2',
+    'insert into audit_events select * from kept_events',
+    'insert into audit_seals select * from kept_seals',
+    `update audit_seals set previous_hash = '\\x${earlier!.hash.toString('hex')}' where sequence = 3`,
+  );
+  await query('drop table kept_seals, kept_events');
+  expect((await verify(service)).fault).toMatch(/^seal 3 .*was altered$/);
+});
+
+/** PostgreSQL's spelling of bytes, which JSON.stringify gets as lists of numbers. */
+function hexBytes(_: string, value: unknown): unknown {
+  const isBytes = typeof value === 'object' && value !== null && 'data' in value;
+  return isBytes ? `\\x${Buffer.from(value.data as number[]).toString('hex')}` : value;
+}
