@@ -16,10 +16,28 @@ interface PlanNode {
 }
 
 export interface Examined {
-  /** Rows that were read from tables, whether or not they were used. */
+  /** Rows that were read from our tables, whether or not they were used. */
   readonly rows: number;
   /** Tables or partitions that were read completely and were not empty. */
   readonly scanned: readonly string[];
+  /** Tables or partitions that were opened, even if they were empty. */
+  readonly opened: readonly string[];
+}
+
+/** What several statements read together. */
+export async function examineAll(
+  client: pg.ClientBase,
+  all: readonly Sent[],
+  plan: 'generic' | 'custom',
+): Promise<Examined> {
+  const sum = { rows: 0, scanned: new Set<string>(), opened: new Set<string>() };
+  for (const each of all) {
+    const { rows, scanned, opened } = await examine(client, each, plan);
+    sum.rows += rows;
+    for (const name of scanned) sum.scanned.add(name);
+    for (const name of opened) sum.opened.add(name);
+  }
+  return { rows: sum.rows, scanned: [...sum.scanned], opened: [...sum.opened] };
 }
 
 /** Executes a statement, by the generic plan or by one for these values, and returns what it read. */
@@ -35,12 +53,15 @@ export async function examine(
     const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
       `explain (analyze, format json) execute examined(${literals.join(', ')})`,
     );
-    const reads = nodesOf(rows[0]!['QUERY PLAN'][0].Plan).filter((each) => each['Relation Name'] !== undefined);
+    const reads = nodesOf(rows[0]!['QUERY PLAN'][0].Plan).filter((each) =>
+      /^(?!pg_)/.test(each['Relation Name'] ?? 'pg_'),
+    );
     return {
       rows: reads.reduce((sum, each) => sum + readBy(each), 0),
       scanned: reads
         .filter((each) => each['Node Type'] === 'Seq Scan' && readBy(each) > 0)
         .map((each) => each['Relation Name']!),
+      opened: reads.filter((each) => each['Actual Loops'] > 0).map((each) => each['Relation Name']!),
     };
   } finally {
     await client.query('deallocate examined');

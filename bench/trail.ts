@@ -5,7 +5,7 @@ import { type EventFilter, listEvents, type Position } from '../src/audit/list.t
 import { openOrm } from '../src/database/orm.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { fillTrail, rare, userOf } from './events.ts';
-import { examine } from './explain.ts';
+import { examineAll } from './explain.ts';
 import { pathOf, requestFrame } from './frames.ts';
 import { Caller, percentile } from './generator.ts';
 import { Recorder } from './recorder.ts';
@@ -103,7 +103,7 @@ function summarize(what: string, times: readonly number[]): Pages {
   return { what, pages: times.length, p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) };
 }
 
-const nothing: EventFilter = { userId: undefined, action: undefined, from: undefined, until: undefined };
+const nothing: EventFilter = {};
 
 /** What the database reads for a page at the beginning, in the middle and at the end, by a generic and by a custom plan. */
 async function readsOf({ url, database }: Stage, events: number): Promise<Read[]> {
@@ -121,8 +121,8 @@ async function readsOf({ url, database }: Stage, events: number): Promise<Read[]
     ] as const)
       for (const plan of ['custom', 'generic'] as const) {
         const after = offset === undefined ? undefined : await positionAt(database, offset);
-        await listEvents(recorder, defaultProjectId, filter, { after, limit: pageSize });
-        const { rows, scanned } = await examine(database, recorder.last, plan);
+        await listEvents(recorder, defaultProjectId, filter, { after, limit: pageSize, now: new Date() });
+        const { rows, scanned } = await examineAll(database, recorder.take(), plan);
         reads.push({ what: `${where} page of ${whose}`, plan, examined: rows, scanned: scanned.length });
       }
   await orm.close(true);

@@ -12,6 +12,7 @@ const options = {
   force: { type: 'boolean' },
   unverified: { type: 'boolean' },
   create: { type: 'boolean' },
+  head: { type: 'string', multiple: true },
 } as const;
 
 // The reader of the output may be gone, as with `gatehouse --help | head -1`.
@@ -28,7 +29,8 @@ try {
     const flags = (['force', 'unverified', 'create'] as const)
       .filter((each) => values[each])
       .map((each) => `--${each}`);
-    await run([...positionals, ...flags], loaded);
+    const heads = (values.head ?? []).flatMap((head) => ['--head', head]);
+    await run([...positionals, ...flags, ...heads], loaded);
   }
 } catch (error) {
   process.stderr.write(`${fatalLine((error as Error).message)}\n`);

@@ -18,7 +18,7 @@ export function addMember({ now, requestIds }: AccountDeps): AccountMethods['add
       const user = await lockUser(em, place.projectId, userId);
       if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
       await join(em, place, roleOf(role), now());
-      audit(em, context, { action: 'account.member_add', userId }, now());
+      audit(em, context, { action: 'account.member_add', userId, entityId: accountId }, now());
       return findMember(em, place);
     };
     const member = await requestIds.once(context, request, {

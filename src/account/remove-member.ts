@@ -18,7 +18,12 @@ export function removeMember({ now, joining }: AccountDeps): AccountMethods['rem
         const [moved] = await remove(em, { ...request, now: now() });
         const hasNoAccount = moved?.accountId === null;
         if (hasNoAccount) await joining.rehome(em, user, now());
-        audit(em, context, { action: 'account.member_remove', userId: request.userId }, now());
+        audit(
+          em,
+          context,
+          { action: 'account.member_remove', userId: request.userId, entityId: request.accountId },
+          now(),
+        );
       },
       { users: [request.userId] },
     );

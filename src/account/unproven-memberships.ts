@@ -39,7 +39,7 @@ const revokeInvites = statement<{ id: string }, Proved>(
 );
 
 // A user who was removed from the account they are in enters another one of theirs, null when they belong to no other.
-const removeOthers = statement<{ userId: string; accountId: string | null; isHomeless: boolean }, Omit<Proved, 'now'>>(
+const removeOthers = statement<{ userId: string; accountId: string; isHomeless: boolean }, Omit<Proved, 'now'>>(
   'unproven_members_remove',
   `with owned as (${owned}), removed as (
      delete from memberships o using owned
@@ -87,7 +87,7 @@ const leaveOthers = statement<{ isHomeless: boolean }, Omit<Proved, 'now'>>(
 /**
  * Ends what a user shares with others in accounts since before they proved their mailbox: the other members of their own
  * accounts, the pending invitations there, and their memberships by invitations that were not mailed to their address. The
- * caller holds the lock on the user's row. Returns the ids of the members who were removed.
+ * caller holds the lock on the user's row. Returns the members who were removed.
  *
  * The order is the protection: an invitation that is being accepted holds its row, so the revocation waits for it, and the
  * removal sees the member.
@@ -97,7 +97,7 @@ export async function endUnprovenMemberships(
   joining: Joining,
   user: User,
   now: Date,
-): Promise<ReadonlySet<string>> {
+): Promise<readonly { readonly userId: string; readonly accountId: string }[]> {
   const { id: userId, projectId } = user;
   const proved = { userId, emailKey: user.emailKey ?? '' };
   await lockAccountsOf(em, { userId });
@@ -108,5 +108,5 @@ export async function endUnprovenMemberships(
   if (left?.isHomeless) await joining.rehome(em, user, now);
   const homeless = new Set(removed.filter((each) => each.isHomeless).map((each) => each.userId));
   for (const each of (await lockUsers(em, projectId, [...homeless])).values()) await joining.rehome(em, each, now);
-  return new Set(removed.map((each) => each.userId));
+  return removed;
 }

@@ -17,7 +17,7 @@ export function updateAccount({ now }: AccountDeps): AccountMethods['updateAccou
     const account = await change(context, async (em) => {
       await requireRole(em, place, 'admin');
       await rename(em, { ...place, name, now: now() });
-      audit(em, context, { action: 'account.update' }, now());
+      audit(em, context, { action: 'account.update', entityId: place.accountId }, now());
       return accountOf(em, place);
     });
     return { account: accountToMessage(account) };

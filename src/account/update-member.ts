@@ -15,7 +15,12 @@ export function updateMember({ now }: AccountDeps): AccountMethods['updateMember
       async (em) => {
         await permit(em, request, roleOf(role), now());
         await setRole(em, { ...request, role: roleOf(role), now: now() });
-        audit(em, context, { action: 'account.member_update', userId: request.userId }, now());
+        audit(
+          em,
+          context,
+          { action: 'account.member_update', userId: request.userId, entityId: request.accountId },
+          now(),
+        );
         return findMember(em, request);
       },
       { users: [request.userId] },

@@ -32,7 +32,7 @@ export function createInviteCode({ now, requestIds }: AdminDeps): AdminMethods['
       await insert(em, created).catch((error: unknown) => {
         throw faultOf(error) === 'unique' ? new Refusal('INVITE_CODE_EXISTS', { cause: error }) : error;
       });
-      audit(em, context, { action: 'invite_code.create' }, at);
+      audit(em, context, { action: 'invite_code.create', entityId: created.id }, at);
       return created;
     };
     const { projectId } = draft;

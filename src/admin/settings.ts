@@ -26,12 +26,22 @@ export function updateSettings(deps: AdminDeps): AdminMethods['updateSettings'] 
     const sent = Object.values(names).map((name) => [name, settings?.[name]] as const);
     const set: Partial<RuntimeSettings> = Object.fromEntries(sent.filter(([, value]) => value !== undefined));
     const overrides = await change(context, async (em) => {
-      audit(em, context, { action: 'settings.update' }, at);
       const removed = reset.map((each) => names[each as keyof typeof names]);
+      const entityId = changedNames([...Object.keys(set), ...removed]);
+      audit(em, context, { action: 'settings.update', entityId }, at);
       return writeSettings(em, projectOf(context), { set, reset: removed }, at);
     });
     return toResponse(deps, overrides);
   };
+}
+
+/** The changed settings as the API names them: `sign_up,auto_confirm_email`. */
+function changedNames(changed: readonly string[]): string {
+  const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Object.values(names)
+    .filter((name) => changed.includes(name))
+    .map(snakeCase)
+    .join(',');
 }
 
 function toResponse(configured: ConfiguredSettings, overrides: Partial<RuntimeSettings>) {

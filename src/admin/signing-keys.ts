@@ -2,7 +2,7 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { SigningKeyState as State } from '../../gen/gatehouse/v1/admin_pb.ts';
-import type { Action } from '../audit/draft.ts';
+import type { ActionOn } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { change, reads } from '../rpc/context.ts';
@@ -16,26 +16,32 @@ export const listSigningKeys: AdminMethods['listSigningKeys'] = async (_, contex
 
 export function rotateSigningKey(deps: AdminDeps): AdminMethods['rotateSigningKey'] {
   return (_, context) =>
-    changeKeys(deps, context, 'key.rotate', (em, now) => rotateKeys(em, deps.keys, { force: false, now }));
+    changeKeys(
+      deps,
+      context,
+      'key.rotate',
+      async (em, now) => (await rotateKeys(em, deps.keys, { force: false, now })).id,
+    );
 }
 
 export function revokeSigningKey(deps: AdminDeps): AdminMethods['revokeSigningKey'] {
   return ({ signingKeyId }, context) =>
     changeKeys(deps, context, 'key.revoke', async (em, now) => {
       if (!(await revokeKey(em, deps.keys, signingKeyId, now))) throw new Refusal('SIGNING_KEY_NOT_FOUND');
+      return signingKeyId;
     });
 }
 
 async function changeKeys(
   { now, ring }: AdminDeps,
   context: HandlerContext,
-  action: Action,
-  work: (em: EntityManager, now: Date) => Promise<void>,
+  action: ActionOn<'signing_key'>,
+  /** Returns the id of the key that the event names. */
+  work: (em: EntityManager, now: Date) => Promise<string>,
 ) {
   const at = now();
   const keys = await change(context, async (em) => {
-    await work(em, at);
-    audit(em, context, { action }, at);
+    audit(em, context, { action, entityId: await work(em, at) }, at);
     return listKeys(em);
   });
   // The other replicas read the keys every five seconds.

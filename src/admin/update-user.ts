@@ -3,7 +3,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { type UpdateUserRequest, UpdateUserRequestSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
-import type { Action } from '../audit/draft.ts';
+import type { ActionOn } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import { faultOf } from '../database/sqlstate.ts';
@@ -86,7 +86,7 @@ async function leaveAddress(em: EntityManager, userMail: UserMail, user: User, n
 }
 
 /** Returns the actions for the audit trail. A change of role is an event of its own, next to one for the other fields. */
-function apply(request: UpdateUserRequest, user: User, now: Date): Action[] {
+function apply(request: UpdateUserRequest, user: User, now: Date): ActionOn<'user'>[] {
   const { name, email, emailVerified, role, mustChangePassword, appMetadata, userMetadata } = request;
   const newRole = role === undefined ? user.systemRole : systemRoleOf(role);
   const isRoleChanged = newRole !== user.systemRole;

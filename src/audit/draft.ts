@@ -1,55 +1,88 @@
-export type Action =
-  | 'auth.register'
-  | 'auth.sign_up_anonymous'
-  | 'auth.login'
-  | 'auth.login_failed'
-  | 'auth.logout'
-  | 'auth.refresh_reuse'
-  | 'auth.profile_update'
-  | 'auth.password_change'
-  | 'auth.password_reset.request'
-  | 'auth.password_reset.complete'
-  | 'auth.email_verification.request'
-  | 'auth.email_verified'
-  | 'auth.registration_reject'
-  | 'auth.email_change.request'
-  | 'auth.email_change.complete'
-  | 'auth.magic_link.request'
-  | 'session.revoke'
-  | 'session.evicted'
-  | 'user.create'
-  | 'user.ban'
-  | 'user.unban'
-  | 'user.delete'
-  | 'account.update'
-  | 'account.member_add'
-  | 'account.member_update'
-  | 'account.member_remove'
-  | 'account.invite'
-  | 'account.invite_revoke'
-  | 'account.join'
-  | 'account.subscription'
-  | 'referral.redeem'
-  | 'invite_code.create'
-  | 'user.update'
-  | 'user.grant_operator'
-  | 'user.revoke_operator'
-  | 'user.impersonate'
-  | 'user.revoke_sessions'
-  | 'user.send_password_reset'
-  | 'user.import'
-  | 'project.revoke_sessions'
-  | 'settings.update'
-  | 'key.rotate'
-  | 'key.revoke'
-  | 'installation.drop';
+/** What an event concerns. */
+export type EntityType =
+  | 'user'
+  | 'session'
+  | 'project'
+  | 'account'
+  | 'account_invite'
+  | 'invite_code'
+  | 'referral_code'
+  | 'settings'
+  | 'signing_key'
+  | 'installation';
 
-/** The part of an event that a domain supplies. The caller, the address and the time come from the call. */
-export interface EventDraft {
-  readonly action: Action;
+/** Every action, and the type of the entity that it concerns. */
+export const entityOf = {
+  'auth.register': 'user',
+  'auth.sign_up_anonymous': 'user',
+  'auth.login': 'user',
+  'auth.login_failed': 'user',
+  'auth.logout': 'user',
+  'auth.refresh_reuse': 'user',
+  'auth.profile_update': 'user',
+  'auth.password_change': 'user',
+  'auth.password_reset.request': 'user',
+  'auth.password_reset.complete': 'user',
+  'auth.email_verification.request': 'user',
+  'auth.email_verified': 'user',
+  'auth.registration_reject': 'user',
+  'auth.email_change.request': 'user',
+  'auth.email_change.complete': 'user',
+  'auth.magic_link.request': 'user',
+  'session.revoke': 'session',
+  'session.evicted': 'session',
+  'user.create': 'user',
+  'user.ban': 'user',
+  'user.unban': 'user',
+  'user.delete': 'user',
+  'account.update': 'account',
+  'account.member_add': 'account',
+  'account.member_update': 'account',
+  'account.member_remove': 'account',
+  'account.invite': 'account_invite',
+  'account.invite_revoke': 'account_invite',
+  'account.join': 'account',
+  'account.subscription': 'account',
+  'referral.redeem': 'referral_code',
+  'invite_code.create': 'invite_code',
+  'user.update': 'user',
+  'user.grant_operator': 'user',
+  'user.revoke_operator': 'user',
+  'user.impersonate': 'user',
+  'user.revoke_sessions': 'user',
+  'user.send_password_reset': 'user',
+  'user.import': 'user',
+  'project.revoke_sessions': 'project',
+  'settings.update': 'settings',
+  'key.rotate': 'signing_key',
+  'key.revoke': 'signing_key',
+  'installation.drop': 'installation',
+} as const satisfies Record<string, EntityType>;
+
+export type Action = keyof typeof entityOf;
+
+/** The actions that concern an entity of this type. */
+export type ActionOn<Type extends EntityType> = {
+  [Each in Action]: (typeof entityOf)[Each] extends Type ? Each : never;
+}[Action];
+
+/** Events have columns for these, or the call has. */
+type Known = 'user' | 'session' | 'project';
+
+interface Described {
   /** The user concerned. By default the caller. */
   readonly userId?: string | undefined;
   readonly sessionId?: string | undefined;
   /** The true cause of a failure; the reason in the response may reveal less. */
   readonly cause?: string;
 }
+
+/**
+ * The part of an event that a domain supplies. The caller, the address and the time come from the call. The id of the entity
+ * is that of the user, the session or the project; every other entity is named.
+ */
+export type EventDraft = Described &
+  (
+    | { readonly action: ActionOn<Known>; readonly entityId?: never }
+    | { readonly action: ActionOn<Exclude<EntityType, Known>>; readonly entityId: string }
+  );

@@ -4,7 +4,7 @@ import { rowOf } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { projectColumn } from '../project/project.ts';
 import { kCaller, kOrigin, kProject } from '../rpc/context.ts';
-import type { Action, EventDraft } from './draft.ts';
+import { type Action, type EntityType, type EventDraft, entityOf } from './draft.ts';
 
 const AuditEventTable = defineEntity({
   name: 'AuditEvent',
@@ -24,6 +24,9 @@ const AuditEventTable = defineEntity({
     address: p.string().length(64),
     userAgent: p.string().length(512),
     requestId: p.string().length(64),
+    // Empty in the events of releases before there were entities.
+    entityType: p.string().length(32).default(''),
+    entityId: p.string().length(64).nullable(),
   },
   indexes: [{ name: 'audit_events_user', properties: ['projectId', 'userId', 'at', 'id'] }],
   triggers: [
@@ -88,18 +91,25 @@ function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, 
   const caller = found instanceof Error ? undefined : found;
   const provedId = !caller && result === 'SUCCESS' && proving.has(draft.action) ? draft.userId : undefined;
   const callerId = caller?.kind === 'user' ? (caller.impersonatorId ?? caller.userId) : (caller?.name ?? provedId);
+  const projectId = values.get(kProject);
+  const userId = draft.userId ?? (caller?.kind === 'user' ? caller.userId : null);
+  const sessionId = draft.sessionId ?? (caller?.kind === 'user' ? caller.sessionId : null);
+  const entityType = entityOf[draft.action];
+  const known: Partial<Record<EntityType, string | null>> = { user: userId, session: sessionId, project: projectId };
   const event = new AuditEvent();
   return Object.assign(event, {
     id: uuidv7(now),
-    projectId: values.get(kProject),
+    projectId,
     at: now,
     action: draft.action,
     result,
     cause: draft.cause ?? null,
     actorKind: caller?.kind ?? (provedId ? 'user' : 'anyone'),
     actorId: callerId ?? null,
-    userId: draft.userId ?? (caller?.kind === 'user' ? caller.userId : null),
-    sessionId: draft.sessionId ?? (caller?.kind === 'user' ? caller.sessionId : null),
+    userId,
+    sessionId,
+    entityType,
+    entityId: draft.entityId ?? known[entityType] ?? null,
     ...values.get(kOrigin),
   });
 }

@@ -1,7 +1,9 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { lockIfFree, transact } from '../database/transaction.ts';
+import { anchorChains } from './anchor.ts';
 import { dayOf } from './seal.ts';
 
 const dayMs = 86_400_000;
@@ -42,7 +44,12 @@ const dropBefore = statement<{ days: number }, { oldest: string }>(
  *
  * If this has not run, events are still recorded: the default partition takes those without a day of their own.
  */
-export async function keepPartitions(orm: MikroORM, retention: number | undefined, now: Date): Promise<void> {
+export async function keepPartitions(
+  orm: MikroORM,
+  keys: MasterKeys,
+  retention: number | undefined,
+  now: Date,
+): Promise<void> {
   const days = Array.from({ length: daysAhead + 2 }, (_, index) =>
     dayOf(new Date(now.getTime() + (index - 1) * dayMs)),
   );
@@ -52,11 +59,14 @@ export async function keepPartitions(orm: MikroORM, retention: number | undefine
     await changeTrail(orm, (em) => addDay(em, { day }));
   const oldest = oldestKept(retention, now);
   if (oldest && (await hasExpired(autocommit, { oldest }))[0]!.found)
-    await changeTrail(orm, (em) => dropBefore(em, { oldest }));
+    await changeTrail(orm, async (em) => {
+      await anchorChains(em, keys, oldest, now);
+      await dropBefore(em, { oldest });
+    });
 }
 
 /** The first day that is kept, or undefined when all are. */
-export function oldestKept(retention: number | undefined, now: Date): string | undefined {
+function oldestKept(retention: number | undefined, now: Date): string | undefined {
   return retention === undefined ? undefined : dayOf(new Date(now.getTime() - retention * dayMs));
 }
 

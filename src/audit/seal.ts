@@ -1,11 +1,19 @@
 import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import { Autocommit } from '../database/autocommit.ts';
 import { insert } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
-import { lockIfFree, transact } from '../database/transaction.ts';
 import { projectColumn } from '../project/project.ts';
-import { genesis, markOf, packMarks, type StoredEvent, sealHash, storedEvent, utcText } from './chain.ts';
+import {
+  eventColumns,
+  genesis,
+  markOf,
+  packMarks,
+  type StoredEvent,
+  sealHash,
+  sealVersion,
+  storedEvent,
+} from './chain.ts';
+import { type Queued, UnsealedQueue } from './queue.ts';
 
 const AuditSealTable = defineEntity({
   name: 'AuditSeal',
@@ -13,10 +21,12 @@ const AuditSealTable = defineEntity({
   properties: {
     projectId: () => projectColumn().primary(),
     sequence: p.integer().primary().autoincrement(false),
+    version: p.smallint(),
     day: p.date(),
     firstAt: p.datetime(3),
     lastAt: p.datetime(3),
     eventCount: p.integer(),
+    total: p.bigint('number'),
     events: p.blob(),
     previousHash: p.blob(),
     hash: p.blob(),
@@ -42,84 +52,43 @@ const AuditSealTable = defineEntity({
 export class AuditSeal extends AuditSealTable.class {}
 AuditSealTable.setClass(AuditSeal);
 
-const AuditUnsealedTable = defineEntity({
-  name: 'AuditUnsealed',
-  tableName: 'audit_unsealed',
-  properties: {
-    projectId: () => projectColumn().primary(),
-    at: p.datetime(3).primary(),
-    id: p.uuid().primary(),
-  },
-});
-
-/**
- * An event that has no seal yet. A trigger adds the row in the event's transaction, so an event that commits late is queued
- * late and is not skipped, whatever its time.
- */
-export class AuditUnsealed extends AuditUnsealedTable.class {}
-AuditUnsealedTable.setClass(AuditUnsealed);
-
-type Queued = Pick<StoredEvent, 'id' | 'project_id' | 'at'>;
-
-export interface Backlog {
-  /** Events without a seal, counted up to a limit. */
-  readonly count: number;
-  readonly oldest: Date | null;
-}
-
-const mostCounted = 10_000;
-const batch = 2_000;
-
-const readBacklog = statement<{ count: number; oldest: Date | null }, object>(
-  'audit_backlog',
-  `select count(*)::int as count, min(at) as oldest from (select at from audit_unsealed limit ${mostCounted}) queue`,
-);
-
-const takeQueued = statement<Queued, object>(
-  'audit_take_unsealed',
-  `delete from audit_unsealed where (project_id, at, id) in
-     (select project_id, at, id from audit_unsealed order by project_id, at, id limit ${batch})
-   returning project_id, ${utcText('at')} as at, id`,
-);
-
-const readLastSeal = statement<{ sequence: number; hash: Buffer }, { projectId: string }>(
+const readLastSeal = statement<{ sequence: number; hash: Buffer; total: string }, { projectId: string }>(
   'audit_last_seal',
-  'select sequence, hash from audit_seals where project_id = :projectId order by sequence desc limit 1',
+  'select sequence, hash, total::text from audit_seals where project_id = :projectId order by sequence desc limit 1',
 );
 
-interface EventRange {
+interface Places {
   readonly projectId: string;
-  readonly firstAt: string | Date;
-  readonly lastAt: string | Date;
+  readonly firstAt: string;
+  readonly lastAt: string;
+  readonly times: readonly string[];
   readonly ids: readonly string[];
 }
 
-/** The events with these ids, which lie between these times. */
-export const readEvents = statement<StoredEvent, EventRange>(
-  'audit_events_of_seal',
-  `select ${storedEvent}
-   from audit_events where project_id = :projectId and at between :firstAt and :lastAt and id = any(:ids::uuid[])`,
+// Each event by its key: one that is sealed late would otherwise have all events of its day read. The range of times is
+// for the partitions.
+const readQueuedEvents = statement<StoredEvent, Places>(
+  'audit_events_of_queue',
+  `select ${storedEvent('e')} from unnest(:times::timestamptz[], :ids::uuid[]) queued (at, id)
+   join lateral (
+     select ${eventColumns()} from audit_events a where a.project_id = :projectId and a.at = queued.at and a.id = queued.id
+       and a.at between :firstAt and :lastAt limit 1
+   ) e on true`,
 );
-
-export async function backlogOf(orm: MikroORM): Promise<Backlog> {
-  const [backlog] = await readBacklog(new Autocommit(orm), {});
-  return backlog!;
-}
 
 /**
  * Seals the queued events batch by batch and returns their number. One replica at a time seals; the others return 0. Calls
  * that write events do not wait for it.
  */
-export async function sealEvents(orm: MikroORM, keys: MasterKeys, now: Date): Promise<number> {
-  let sealed = 0;
-  for (let taken = batch; taken === batch; sealed += taken)
-    taken = await transact(orm, async (em) => {
-      if (!(await lockIfFree(em, 'seals'))) return 0;
-      const queued = await takeQueued(em, {});
-      for (const events of groupByDay(queued)) await seal(em, keys, events, now);
-      return queued.length;
-    });
-  return sealed;
+export function sealEvents(
+  orm: MikroORM,
+  keys: MasterKeys,
+  now: Date,
+  queue = new UnsealedQueue(orm),
+): Promise<number> {
+  return queue.drain(async (em, queued) => {
+    for (const events of groupByDay(queued)) await seal(em, keys, events, now);
+  });
 }
 
 /** A seal covers one project and one day, so that the seals of a day can be dropped with it. */
@@ -133,24 +102,27 @@ function groupByDay(queued: readonly Queued[]): Queued[][] {
 async function seal(em: EntityManager, keys: MasterKeys, queued: readonly Queued[], now: Date): Promise<void> {
   const { project_id: projectId, at: firstAt } = queued[0]!;
   const lastAt = queued.at(-1)!.at;
-  const found = await readEvents(em, { projectId, firstAt, lastAt, ids: queued.map(({ id }) => id) });
+  const places = { times: queued.map(({ at }) => at), ids: queued.map(({ id }) => id) };
+  const found = await readQueuedEvents(em, { projectId, firstAt, lastAt, ...places });
   const byId = new Map(found.map((each) => [each.id, each]));
   // An event that was deleted before it was sealed keeps its place, so that verification reports it as missing.
   const marks = queued.map(({ id }) => {
     const event = byId.get(id);
     return event ? markOf(event) : { id, digest: Buffer.alloc(16) };
   });
-  const [last = { sequence: 0, hash: genesis }] = await readLastSeal(em, { projectId });
+  const [last = { sequence: 0, hash: genesis, total: '0' }] = await readLastSeal(em, { projectId });
   const previousHash = Buffer.from(last.hash);
   const head = {
     projectId,
     sequence: last.sequence + 1,
+    total: Number(last.total) + marks.length,
     day: firstAt.slice(0, 10),
     events: packMarks(marks),
     previousHash,
   };
   const hash = sealHash(keys, head, keys.activeId)!;
   const counted = {
+    version: sealVersion,
     eventCount: marks.length,
     firstAt: new Date(firstAt),
     lastAt: new Date(lastAt),

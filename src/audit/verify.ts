@@ -2,41 +2,51 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import { statement } from '../database/statement.ts';
 import { transact } from '../database/transaction.ts';
-import { genesis, isSame, markOf, sealHash, unpackMarks } from './chain.ts';
-import { readEvents } from './seal.ts';
+import { anchorOf, faultOfAnchor } from './anchor.ts';
+import { genesis, isSame, markBytes, sealHash, sealVersion, utcText } from './chain.ts';
+import { faultOfEvents, type SealedEvents } from './sealed-events.ts';
+import { faultOfUnaccounted, unsealedOf } from './unaccounted.ts';
 
-interface StoredSeal {
-  readonly project_id: string;
-  readonly sequence: number;
-  readonly day: string;
-  readonly first_at: string | Date;
-  readonly last_at: string | Date;
-  readonly events: Buffer;
+interface StoredSeal extends SealedEvents {
+  readonly version: number;
+  readonly event_count: number;
+  readonly total: string;
   readonly previous_hash: Buffer;
   readonly hash: Buffer;
   readonly key_id: string;
 }
 
+/** A place in a chain, which somebody may keep elsewhere. */
+export interface Head {
+  readonly sequence: number;
+  /** In hexadecimal. */
+  readonly hash: string;
+}
+
 /** The chain of one project, as far as it was verified. */
-export interface Chain {
+export interface Chain extends Head {
   readonly project: string;
   /** Events in verified seals. */
-  events: number;
-  /** The last verified seal; 0 before the first. */
-  sequence: number;
-  hash: string;
+  readonly events: number;
+  /** All events of the chain up to the last verified seal, with those that retention has dropped. */
+  readonly total: number;
+  /** The last verified seal, or the last dropped one; 0 before the first. */
+  readonly sequence: number;
   /** Events without a seal. */
-  unsealed: number;
+  readonly unsealed: number;
   /** The first fault, in words. */
-  fault?: string;
+  readonly fault?: string;
 }
+
+/** How many events are compared together. */
+const eventsPerBatch = 20_000;
 
 export interface Verification {
   readonly keys: MasterKeys;
-  /** Earlier days may have been dropped. Undefined when all are kept. */
-  readonly oldestKept: string | undefined;
-  /** Called after each batch of seals. */
-  readonly progress: (chain: Readonly<Chain>) => void;
+  /** Kept heads by the slugs of their projects. */
+  readonly heads?: ReadonlyMap<string, Head>;
+  /** Called after each batch of seals, with the number of events in all seals of the project. */
+  readonly progress?: (chain: Chain, all: number) => void;
 }
 
 const readProjects = statement<{ id: string; slug: string }, object>(
@@ -46,115 +56,141 @@ const readProjects = statement<{ id: string; slug: string }, object>(
 
 const readSeals = statement<StoredSeal, { projectId: string; after: number }>(
   'audit_seals_after',
-  `select project_id, sequence, day::text, first_at, last_at, events, previous_hash, hash, key_id
-   from audit_seals where project_id = :projectId and sequence > :after order by sequence limit 50`,
+  `select project_id, sequence, version, day::text, ${utcText('first_at')} as first_at, ${utcText('last_at')} as last_at,
+     event_count, total::text, events, previous_hash, hash, key_id
+   from audit_seals where project_id = :projectId and sequence > :after order by sequence limit 200`,
 );
 
-const countUnsealed = statement<{ count: number }, { projectId: string }>(
-  'audit_count_unsealed',
-  'select count(*)::int as count from audit_unsealed where project_id = :projectId',
-);
-
-// One statement, so that the counts are of the same moment while the trail grows.
-const findUnaccounted = statement<{ day: string }, { projectId: string }>(
-  'audit_days_unaccounted',
-  `select e.day::text from (
-     select (at at time zone 'UTC')::date as day, count(*) as count from audit_events where project_id = :projectId group by 1
-   ) e where e.count >
-     (select coalesce(sum(event_count), 0) from audit_seals s where s.project_id = :projectId and s.day = e.day) +
-     (select count(*) from audit_unsealed u where u.project_id = :projectId and (u.at at time zone 'UTC')::date = e.day)
-   order by e.day limit 1`,
-);
-
-// EXCEPT reads each side once, whatever sizes the planner estimates. When the planner took one side for tiny, a join read
-// all seals once for each event.
-const findUnsealed = statement<{ id: string }, { projectId: string; day: string }>(
-  'audit_event_unaccounted',
-  `select id from audit_events
-   where project_id = :projectId
-     and at >= :day::timestamp at time zone 'UTC' and at < (:day::timestamp + interval '1 day') at time zone 'UTC'
-   except (
-     select encode(substring(events from n * 32 + 1 for 16), 'hex')::uuid
-     from audit_seals, generate_series(0, event_count - 1) n where project_id = :projectId and day = :day::date
-     union all select id from audit_unsealed where project_id = :projectId)
-   order by id limit 1`,
+const countSealed = statement<{ count: number }, { projectId: string }>(
+  'audit_count_sealed',
+  'select coalesce(sum(event_count), 0)::float8 as count from audit_seals where project_id = :projectId',
 );
 
 /**
- * Verifies the chain of every project from its first kept seal, and compares each event with its sealed digest. Reports the
- * first event that was altered, removed, added or moved. Events without a seal are only counted.
+ * Verifies the chain of every project from its anchor or its first seal, and compares each event with its sealed digest.
+ * Reports the first event that was altered, removed, added or moved. Events without a seal are only counted.
  *
- * Attack: removing the last seals together with their events leaves no gap. Only the hash of a later seal, stored
- * elsewhere, reveals it.
+ * Attack: removing the last seals together with their events leaves no gap. Only a head that is kept elsewhere reveals it.
  */
 export function verifyTrail(orm: MikroORM, verification: Verification): Promise<Chain[]> {
+  const { heads } = verification;
   return transact(orm, async (em) => {
     await em.execute('set transaction isolation level repeatable read, read only');
+    const projects = await readProjects(em, {});
+    const slugs = new Set(projects.map(({ slug }) => slug));
+    for (const slug of heads?.keys() ?? []) if (!slugs.has(slug)) throw new Error(`there is no project '${slug}'`);
     const chains: Chain[] = [];
-    for (const { id, slug } of await readProjects(em, {})) chains.push(await followChain(em, id, slug, verification));
+    for (const { id, slug } of projects) chains.push(await new ChainVerifier(em, id, slug, verification).run());
     return chains;
   });
 }
 
-async function followChain(em: EntityManager, id: string, slug: string, verification: Verification): Promise<Chain> {
-  const chain: Chain = { project: slug, events: 0, sequence: 0, hash: '', unsealed: 0 };
-  let previous: StoredSeal | undefined;
-  const nextSeals = () => readSeals(em, { projectId: id, after: chain.sequence });
-  for (let seals = await nextSeals(); seals.length > 0; seals = await nextSeals()) {
+/** The verification of one chain. */
+class ChainVerifier {
+  readonly #em: EntityManager;
+  readonly #projectId: string;
+  readonly #verification: Verification;
+  readonly #kept: Head | undefined;
+  #chain: Chain;
+
+  constructor(em: EntityManager, projectId: string, slug: string, verification: Verification) {
+    this.#em = em;
+    this.#projectId = projectId;
+    this.#verification = verification;
+    this.#kept = verification.heads?.get(slug);
+    this.#chain = {
+      project: slug,
+      events: 0,
+      total: 0,
+      sequence: 0,
+      hash: genesis.toString('hex'),
+      unsealed: 0,
+    };
+  }
+
+  async run(): Promise<Chain> {
+    const fault = (await this.#followSeals()) ?? (await faultOfUnaccounted(this.#em, this.#projectId));
+    const unsealed = await unsealedOf(this.#em, this.#projectId);
+    return { ...this.#chain, unsealed, ...(fault && { fault }) };
+  }
+
+  async #followSeals(): Promise<string | undefined> {
+    const { keys, progress } = this.#verification;
+    const projectId = this.#projectId;
+    const anchor = await anchorOf(this.#em, projectId);
+    const fault = anchor && (faultOfAnchor(keys, anchor) ?? this.#moveTo(anchor));
+    if (fault) return fault;
+    const all = progress ? (await countSealed(this.#em, { projectId }))[0]!.count : 0;
+    const nextSeals = () => readSeals(this.#em, { projectId, after: this.#chain.sequence });
+    for (let seals = await nextSeals(); seals.length > 0; seals = await nextSeals())
+      for (const batch of batchesOf(seals)) {
+        const fault = await this.#verifyBatch(batch, anchor?.day);
+        if (fault) return fault;
+        progress?.(this.#chain, all);
+      }
+    return this.#faultOfEnd(anchor?.sequence ?? 0);
+  }
+
+  /** The events of the seals before an invalid one are verified all the same, so that the first fault is reported. */
+  async #verifyBatch(seals: readonly StoredSeal[], oldestKept: string | undefined): Promise<string | undefined> {
+    const valid: StoredSeal[] = [];
+    let fault: string | undefined;
     for (const seal of seals) {
-      const fault = faultOfLink(seal, previous, verification) ?? (await faultOfEvents(em, seal, verification));
-      if (fault) return { ...chain, fault };
-      previous = seal;
-      chain.events += unpackMarks(seal.events).length;
-      chain.sequence = seal.sequence;
-      chain.hash = seal.hash.toString('hex');
+      fault = this.#faultOfLink(seal);
+      if (fault) break;
+      valid.push(seal);
+      const { sequence, hash, total, event_count: count } = seal;
+      fault = this.#moveTo({ sequence, hash, total: Number(total) }, count);
+      if (fault) break;
     }
-    verification.progress(chain);
+    return (await faultOfEvents(this.#em, valid, oldestKept)) ?? fault;
   }
-  chain.unsealed = (await countUnsealed(em, { projectId: id }))[0]!.count;
-  const fault = await faultOfRest(em, id);
-  return fault ? { ...chain, fault } : chain;
-}
 
-function faultOfLink(
-  seal: StoredSeal,
-  previous: StoredSeal | undefined,
-  verification: Verification,
-): string | undefined {
-  const { sequence, key_id: keyId, previous_hash: previousHash } = seal;
-  const expected = (previous?.sequence ?? 0) + 1;
-  // The first seals are dropped with their days.
-  const isFirstKept = !previous && verification.oldestKept !== undefined && sequence > 1;
-  if (sequence !== expected && !isFirstKept) return `seal ${expected} is missing`;
-  const before = previous?.hash ?? (sequence === 1 ? genesis : previousHash);
-  if (!isSame(before, previousHash)) return `seal ${sequence} does not follow the one before it`;
-  const head = { projectId: seal.project_id, sequence, day: seal.day, events: seal.events, previousHash };
-  const hash = sealHash(verification.keys, head, keyId);
-  if (!hash) return `seal ${sequence} was created with master key '${keyId}', which is not among MASTER_KEYS`;
-  return isSame(hash, seal.hash) ? undefined : `seal ${sequence} (of ${seal.day}) was altered`;
-}
-
-async function faultOfEvents(
-  em: EntityManager,
-  seal: StoredSeal,
-  { oldestKept }: Verification,
-): Promise<string | undefined> {
-  const marks = unpackMarks(seal.events);
-  const { project_id: projectId, first_at: firstAt, last_at: lastAt } = seal;
-  const events = await readEvents(em, { projectId, firstAt, lastAt, ids: marks.map(({ id }) => id) });
-  const found = new Map(events.map((each) => [each.id, each]));
-  if (found.size === 0 && oldestKept !== undefined && seal.day < oldestKept) return undefined;
-  for (const { id, digest } of marks) {
-    const event = found.get(id);
-    if (!event) return `event ${id} of ${seal.day} (seal ${seal.sequence}) was removed or its time was changed`;
-    if (!isSame(markOf(event).digest, digest)) return `event ${id} of ${seal.day} (seal ${seal.sequence}) was altered`;
+  #faultOfLink(seal: StoredSeal): string | undefined {
+    const { sequence, version, key_id: keyId, previous_hash: previousHash, events, event_count: count } = seal;
+    if (sequence !== this.#chain.sequence + 1) return `seal ${this.#chain.sequence + 1} is missing`;
+    if (version !== sealVersion) return `seal ${sequence} has version ${version}, which this release cannot verify`;
+    if (previousHash.toString('hex') !== this.#chain.hash) return `seal ${sequence} does not follow the one before it`;
+    const total = Number(seal.total);
+    const hash = sealHash(
+      this.#verification.keys,
+      { projectId: seal.project_id, sequence, day: seal.day, total, events, previousHash },
+      keyId,
+    );
+    if (!hash) return `seal ${sequence} was created with master key '${keyId}', which is not among MASTER_KEYS`;
+    const isCounted = count * markBytes === events.length && total === this.#chain.total + count;
+    return isCounted && isSame(hash, seal.hash) ? undefined : `seal ${sequence} (of ${seal.day}) was altered`;
   }
-  return undefined;
+
+  /** Returns the fault of a kept head of this place. */
+  #moveTo({ sequence, hash, total }: Pick<StoredSeal, 'sequence' | 'hash'> & { total: number }, count = 0) {
+    this.#chain = { ...this.#chain, sequence, hash: hash.toString('hex'), total, events: this.#chain.events + count };
+    const isOther = this.#kept?.sequence === sequence && this.#kept.hash !== this.#chain.hash;
+    return isOther ? `seal ${sequence} is not the one of the kept head: the trail was replaced` : undefined;
+  }
+
+  #faultOfEnd(dropped: number): string | undefined {
+    const { sequence } = this.#chain;
+    // Retention never drops the last seal.
+    if (dropped > 0 && sequence === dropped) return `seal ${sequence + 1} is missing`;
+    if (!this.#kept) return undefined;
+    if (this.#kept.sequence < dropped)
+      return `seal ${this.#kept.sequence} of the kept head was dropped with its day: keep a newer head`;
+    return this.#kept.sequence > sequence
+      ? `the trail ends with seal ${sequence}, before seal ${this.#kept.sequence} of the kept head: its end was removed`
+      : undefined;
+  }
 }
 
-async function faultOfRest(em: EntityManager, projectId: string): Promise<string | undefined> {
-  const [unaccounted] = await findUnaccounted(em, { projectId });
-  if (!unaccounted) return undefined;
-  const [event] = await findUnsealed(em, { projectId, day: unaccounted.day });
-  return `event ${event?.id} of ${unaccounted.day} was added without a seal`;
+function* batchesOf(seals: readonly StoredSeal[]): Generator<StoredSeal[]> {
+  let batch: StoredSeal[] = [];
+  let events = 0;
+  for (const seal of seals) {
+    batch.push(seal);
+    events += seal.events.length / markBytes;
+    if (events < eventsPerBatch) continue;
+    yield batch;
+    [batch, events] = [[], 0];
+  }
+  if (batch.length > 0) yield batch;
 }

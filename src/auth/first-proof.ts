@@ -43,6 +43,6 @@ export async function firstProof(
   await revokeSessions(em, { userId: user.id }, 'mailbox_proved', now);
   await voidFor(em, user.id, now);
   await revokeInvitesBy(em, user.id, now);
-  for (const userId of await endUnprovenMemberships(em, joining, user, now))
-    audit(em, context, { action: 'account.member_remove', userId }, now);
+  for (const { userId, accountId } of await endUnprovenMemberships(em, joining, user, now))
+    audit(em, context, { action: 'account.member_remove', userId, entityId: accountId }, now);
 }

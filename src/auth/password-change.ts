@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { type AuthService, CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
-import type { Action } from '../audit/draft.ts';
+import type { ActionOn } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
@@ -59,7 +59,7 @@ interface PasswordCheck {
   readonly user: User;
   readonly password: string;
   /** The audit event of a failure. */
-  readonly action: Action;
+  readonly action: ActionOn<'user'>;
 }
 
 /**
@@ -83,6 +83,6 @@ export async function requirePassword(
   throw incorrect(action);
 }
 
-export function incorrect(action: Action): Refusal {
+export function incorrect(action: ActionOn<'user'>): Refusal {
   return new Refusal('CURRENT_PASSWORD_INCORRECT', { event: { action, cause: 'wrong_password' } });
 }

@@ -1,5 +1,5 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import type { Action } from '../audit/draft.ts';
+import type { ActionOn } from '../audit/draft.ts';
 import { audit, auditFailure } from '../audit/event.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
@@ -11,7 +11,7 @@ import { type MailedKind, recipientOf } from './user-mail.ts';
 interface LinkRequest {
   readonly kind: MailedKind;
   readonly email: string;
-  readonly action: Action;
+  readonly action: ActionOn<'user'>;
   /** Of a client that wants a code as well as the link. */
   readonly clientNonce?: string;
   /** Whether this user may be sent such a link. */

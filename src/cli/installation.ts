@@ -62,7 +62,8 @@ function drop(orm: MikroORM, { config, setting, id }: Drop, now: Date): Promise<
     const installation = await readInstallation(em);
     if (keySetting) await dropKey(em, installation, { config, setting: keySetting, id }, now);
     else installation.issuer = null;
-    audit(em, commandLine('installation drop') as HandlerContext, { action: 'installation.drop' }, now);
+    const entityId = [setting, id].filter(Boolean).join(' ');
+    audit(em, commandLine('installation drop') as HandlerContext, { action: 'installation.drop', entityId }, now);
   });
 }
 

@@ -39,15 +39,16 @@ export async function manageKeys(
 
 function rotate(orm: MikroORM, keys: MasterKeys, force: boolean, now: Date): Promise<void> {
   return transact(orm, async (em) => {
-    await rotateKeys(em, keys, { force, now });
-    audit(em, commandLine('keys rotate') as HandlerContext, { action: 'key.rotate' }, now);
+    const { id } = await rotateKeys(em, keys, { force, now });
+    audit(em, commandLine('keys rotate') as HandlerContext, { action: 'key.rotate', entityId: id }, now);
   });
 }
 
 function revoke(orm: MikroORM, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
   return transact(orm, async (em) => {
     const found = await revokeKey(em, keys, id, now);
-    if (found) audit(em, commandLine('keys revoke') as HandlerContext, { action: 'key.revoke' }, now);
+    const context = commandLine('keys revoke') as HandlerContext;
+    if (found) audit(em, context, { action: 'key.revoke', entityId: id }, now);
     return found;
   });
 }

@@ -37,7 +37,8 @@ const usage = `Usage: gatehouse [serve|migrate|keys|installation|admin|audit|imp
            installation drop MASTER_KEYS ID, drop PASSWORD_PEPPER ID and drop PUBLIC_URL give one up
   admin    manages operators: admin list, admin grant EMAIL [--unverified], admin revoke EMAIL;
            without --unverified the user must have verified the address
-  audit    audit verify checks the audit trail and names the first event that fails the check
+  audit    audit verify checks the audit trail and names the first event that fails the check;
+           --head SEQUENCE:HASH compares it with a head that an earlier check printed
   import   import FILE creates users from JSON lines, with their password hashes; - reads stdin
 
 Settings are environment variables; an empty one counts as not set. A secret can be read from a file

@@ -5,8 +5,10 @@ import { InviteCode } from '../account/invites/invite-code.ts';
 import { Membership } from '../account/membership.ts';
 import { Referral, ReferralCode } from '../account/usage/referral.ts';
 import { UsageCounter } from '../account/usage/usage.ts';
+import { AuditAnchor } from '../audit/anchor.ts';
 import { AuditEvent } from '../audit/event.ts';
-import { AuditSeal, AuditUnsealed } from '../audit/seal.ts';
+import { AuditUnsealed } from '../audit/queue.ts';
+import { AuditSeal } from '../audit/seal.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/token.ts';
 import { Heartbeat, Outage } from '../project/heartbeat.ts';
@@ -51,6 +53,7 @@ export const entities = [
   ...accounts,
   AuditUnsealed,
   AuditSeal,
+  AuditAnchor,
   RateLimit,
   DurableRateLimit,
   RequestId,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+import { isIP } from 'node:net';
+import { plainAddress } from '../text/plain-address.ts';
 
 /** Where a call came from, as trusted proxies report it. */
 export interface Origin {
@@ -21,14 +22,11 @@ export function readOrigin(header: (name: string) => string | null, socketAddres
   const isForwardingUnread = reported !== undefined && isIP(reported) === 0;
   return {
     requestId: requestId && requestIdPattern.test(requestId) ? requestId : randomUUID(),
-    address: plain(reported === undefined || isForwardingUnread ? socketAddress : reported),
+    address: plainAddress(reported === undefined || isForwardingUnread ? socketAddress : reported),
     ...(isForwardingUnread && { isForwardingUnread }),
     userAgent: (header('user-agent') ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, 512),
   };
 }
-
-const mapped = new BlockList();
-mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
 
 /**
  * The client's network address as `hops` trusted proxies report it: the entry of X-Forwarded-For that the outermost of
@@ -39,14 +37,6 @@ function reportedAddress(forwardedFor: string | null, hops: number): string | un
   if (!forwardedFor) return undefined;
   const entries = forwardedFor.split(',').map((each) => each.trim());
   return unbracketed(entries.at(-hops) ?? entries[0]!);
-}
-
-function plain(address: string): string {
-  if (!address.includes(':')) return address;
-  const bare = address.replace(/%.*$/, '');
-  if (!isIPv6(bare)) return bare;
-  const short = new SocketAddress({ address: bare, family: 'ipv6' }).address;
-  return mapped.check(short, 'ipv6') ? short.slice(short.lastIndexOf(':') + 1) : short;
 }
 
 function unbracketed(entry: string): string {

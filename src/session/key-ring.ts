@@ -106,13 +106,13 @@ async function ensureSigningKeys(em: EntityManager, keys: MasterKeys, now: Date)
 
 /**
  * Activates the standby key, retires the active one and creates a new standby key. Earlier tokens stay valid until they
- * expire. Throws KEY_TOO_YOUNG, unless forced, while verifiers may have cached a key set without the standby key.
+ * expire. Returns the key that is active now. Throws KEY_TOO_YOUNG, unless forced, while verifiers may have cached a key set without the standby key.
  */
 export async function rotateKeys(
   em: EntityManager,
   keys: MasterKeys,
   { force, now }: { force: boolean; now: Date },
-): Promise<void> {
+): Promise<SigningKey> {
   await lockInstallation(em);
   const standby = await em.findOneOrFail(SigningKey, { state: 'standby' });
   const wait = (standby.stateChangedAt.getTime() + jwksCacheTime - now.getTime()) / 1000;
@@ -120,6 +120,7 @@ export async function rotateKeys(
   await setState(em, { state: 'active' }, 'retired', now);
   await setState(em, { state: 'standby' }, 'active', now);
   await insert(em, await SigningKey.create(keys, 'standby', now));
+  return standby;
 }
 
 /** Invalidates every token that a key signed. An active or standby key is replaced. False when no key has this id. */

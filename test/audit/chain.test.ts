@@ -1,7 +1,7 @@
 // @serializable
 import { expect, onTestFinished, test } from 'vitest';
 import { sealEvents } from '../../src/audit/seal.ts';
-import { type Chain, verifyTrail } from '../../src/audit/verify.ts';
+import { type Chain, type Head, verifyTrail } from '../../src/audit/verify.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { ada, bob, testEnv } from '../support/people.ts';
@@ -26,8 +26,9 @@ async function sealAll(service: TestService): Promise<void> {
   await expect.poll(left).toBe(0);
 }
 
-async function verify(service: TestService, oldestKept?: string): Promise<Chain> {
-  const [chain] = await verifyTrail(await ormOf(service), { keys: keys(service), oldestKept, progress: () => {} });
+async function verify(service: TestService, head?: Head): Promise<Chain> {
+  const heads = new Map(head && [['default', head]]);
+  const [chain] = await verifyTrail(await ormOf(service), { keys: keys(service), heads });
   return chain!;
 }
 
@@ -100,6 +101,16 @@ const update = (what: string, id: string) => `update audit_events set ${what} wh
 
 test.each<[what: string, sql: (ids: string[]) => string[], fault: (ids: string[]) => string]>([
   ['altered', (ids) => [update(`cause = 'nothing'`, ids[3]!)], (ids) => `event ${ids[3]} .* was altered`],
+  [
+    'moved to another entity',
+    (ids) => [update(`entity_id = gen_random_uuid()::text`, ids[1]!)],
+    (ids) => `event ${ids[1]} .* was altered`,
+  ],
+  [
+    'given another type of entity',
+    (ids) => [update(`entity_type = 'session'`, ids[1]!)],
+    (ids) => `event ${ids[1]} .* was altered`,
+  ],
   ['given another user', (ids) => [update('user_id = id', ids[1]!)], (ids) => `event ${ids[1]} .* was altered`],
   ['removed', (ids) => [`delete from audit_events where id = '${ids[2]}'`], (ids) => `event ${ids[2]} .* was removed`],
   [
@@ -148,6 +159,23 @@ test.each<[what: string, sql: string, fault: RegExp]>([
     /seal 2 .*was altered/,
   ],
   ['is missing', 'delete from audit_seals where sequence = 1', /seal 1 is missing/],
+  ['has another total', 'update audit_seals set total = total + 1 where sequence = 2', /seal 2 .*was altered/],
+  [
+    'has another number of events',
+    'update audit_seals set event_count = event_count + 1 where sequence = 2',
+    /seal 2 .*was altered/,
+  ],
+  ['has another day', 'update audit_seals set day = day + 1 where sequence = 2', /seal 2 .*was altered/],
+  [
+    'has an unknown version',
+    'update audit_seals set version = 1 where sequence = 2',
+    /seal 2 has version 1, which this release cannot verify/,
+  ],
+  [
+    'has an unknown master key',
+    `update audit_seals set key_id = 'k9' where sequence = 2`,
+    /seal 2 was created with master key 'k9', which is not among MASTER_KEYS/,
+  ],
   [
     'was moved to the place of another',
     'update audit_seals a set previous_hash = b.previous_hash, events = b.events, hash = b.hash from audit_seals b where a.sequence = 1 and b.sequence = 3',
@@ -180,7 +208,86 @@ test('gatehouse audit verify prints the head of the chain, and exits with 1 and 
   const bad = await run(['audit', 'verify'], env);
   expect(bad.code).toBe(1);
   expect(bad.stderr).toContain(`event ${ids[0]}`);
+  const foreign = await run(['audit', 'verify', '--head', `other=1:${'0'.repeat(64)}`], env);
+  expect(foreign).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no project 'other'") });
+  const malformed = await run(['audit', 'verify', '--head', '1:abc'], env);
+  expect(malformed).toMatchObject({ code: 1, stderr: expect.stringContaining("'1:abc' is not a head") });
   const unknown = launch(['audit', 'nonsense'], env);
   expect(await unknown.ended).toMatchObject({ code: 1 });
   expect(unknown.output.stderr).toContain("there is no 'audit nonsense'");
 });
+
+test('gatehouse audit verify --head detects that the end of the trail was removed or replaced', async () => {
+  const service = await start();
+  await trailOf(service);
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  const [, head] = /head (\d+:[0-9a-f]{64})/.exec((await run(['audit', 'verify'], env)).stdout)!;
+  const verifyHead = (text: string) => run(['audit', 'verify', '--head', text], env);
+  const [sequence] = head!.split(':');
+  await service.guest();
+  await sealAll(service);
+  for (const kept of [head!, `default=${head}`]) expect(await verifyHead(kept)).toMatchObject({ code: 0 });
+  const since = `from audit_seals where sequence >= ${sequence}`;
+  const ids = `select encode(substring(events from n * 32 + 1 for 16), 'hex')::uuid from (select events, event_count ${since}) s,
+    generate_series(0, event_count - 1) n`;
+  await tamper(service, `delete from audit_events where id in (${ids})`, `delete ${since}`);
+  expect(await run(['audit', 'verify'], env), 'without the head').toMatchObject({ code: 0 });
+  const removed = await verifyHead(head!);
+  expect(removed).toMatchObject({ code: 1, stderr: expect.stringContaining('its end was removed') });
+  for (let guest = 0; guest < 2; guest++) {
+    await service.guest();
+    await sealAll(service);
+  }
+  const replaced = await verifyHead(head!);
+  expect(replaced).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`seal ${sequence} is not the one of the kept head`),
+  });
+});
+
+test('a seal that was valid once is not accepted in front of seals that followed another one', async () => {
+  const service = await start();
+  const query = service.database.query;
+  await service.guest();
+  await sealAll(service);
+  await service.guest();
+  await sealAll(service);
+  const idsOf = (events: Buffer) => [events.toString('hex', 0, 16)];
+  const [earlier] = await query<{ events: Buffer; hash: Buffer }>('select * from audit_seals where sequence = 2');
+  const [event] = await query('select * from audit_events where id = any($1)', [idsOf(earlier!.events)]);
+  await tamper(
+    service,
+    `delete from audit_events where id = '${event!.id}'`,
+    'delete from audit_seals where sequence = 2',
+  );
+  for (let guest = 0; guest < 2; guest++) {
+    await service.guest();
+    await sealAll(service);
+  }
+  expect((await verify(service)).fault).toBeUndefined();
+  const [later] = await query<{ events: Buffer }>('select events from audit_seals where sequence = 2');
+  await query('create table kept_seals (like audit_seals)');
+  await query('create table kept_events (like audit_events)');
+  const keep = (table: string, row: object) =>
+    query(`insert into ${table} select * from jsonb_populate_record(null::${table}, $1)`, [
+      JSON.stringify(row, hexBytes),
+    ]);
+  await keep('kept_seals', earlier!);
+  await keep('kept_events', event!);
+  await tamper(
+    service,
+    `delete from audit_events where id = '${idsOf(later!.events)[0]}'`,
+    'delete from audit_seals where sequence = 2',
+    'insert into audit_events select * from kept_events',
+    'insert into audit_seals select * from kept_seals',
+    `update audit_seals set previous_hash = '\\x${earlier!.hash.toString('hex')}' where sequence = 3`,
+  );
+  await query('drop table kept_seals, kept_events');
+  expect((await verify(service)).fault).toMatch(/^seal 3 .*was altered$/);
+});
+
+/** PostgreSQL's spelling of bytes, which JSON.stringify gets as lists of numbers. */
+function hexBytes(_: string, value: unknown): unknown {
+  const isBytes = typeof value === 'object' && value !== null && 'data' in value;
+  return isBytes ? `\\x${Buffer.from(value.data as number[]).toString('hex')}` : value;
+}

@@ -1,24 +1,28 @@
 // @serializable
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { burst, fillTrail, rare, userOf } from '../../bench/events.ts';
-import { examine } from '../../bench/explain.ts';
+import { examineAll } from '../../bench/explain.ts';
 import { Recorder } from '../../bench/recorder.ts';
-import type { ListAuditEventsResponse } from '../../gen/gatehouse/v1/admin_pb.ts';
-import { type EventFilter, listEvents, type Position } from '../../src/audit/list.ts';
+import {
+  AuditResult,
+  type ListAuditEventsRequestSchema,
+  type ListAuditEventsResponse,
+} from '../../gen/gatehouse/v1/admin_pb.ts';
+import { listEvents, type Position } from '../../src/audit/list.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
-import { ada, asService } from '../support/people.ts';
+import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
 const events = 20_000;
 const days = 20;
+const dayMs = 86_400_000;
 
-interface Filter {
-  readonly userId?: string;
-  readonly action?: string;
-}
+type Filter = Omit<MessageInitShape<typeof ListAuditEventsRequestSchema>, '$typeName' | 'pageSize' | 'pageToken'>;
 
 async function startWithTrail() {
   const service = await start({ replicas: 2 });
@@ -95,8 +99,6 @@ test.each(wires)('over %s a token with a forged position is refused', async (wir
     expect((await refusalOf(forged(at!, no))).reason, no).toBe('PAGE_TOKEN_INVALID');
 });
 
-const nothing: EventFilter = { userId: undefined, action: undefined, from: undefined, until: undefined };
-
 test('a page reads its own events and at most one more of each day, and reads no day from its beginning', async () => {
   const service = await startWithTrail();
   await service.clients('json').admin.createUser(ada, asService);
@@ -106,21 +108,108 @@ test('a page reads its own events and at most one more of each day, and reads no
   await client.connect();
   onTestFinished(() => client.end());
   const recorder = new Recorder(orm);
-  const positions = await service.database.query<Position>(
+  const [middle] = await service.database.query<Position>(
     `select id, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at from audit_events order by at desc, id desc
      offset ${events / 2 + burst / 2} limit 1`,
   );
   const [{ count }] = (await service.database.query<{ count: number }>(
     `select count(*)::int as count from pg_inherits where inhparent = 'audit_events'::regclass`,
   )) as [{ count: number }];
-  const limit = 20;
-  for (const after of [undefined, positions[0]])
-    for (const filter of [nothing, { ...nothing, userId: userOf(7) }])
+  const [limit, now] = [20, service.now()];
+  for (const after of [undefined, middle])
+    for (const filter of [{}, { userId: userOf(7) }])
       for (const plan of ['custom', 'generic'] as const) {
-        await listEvents(recorder, defaultProjectId, filter, { after, limit });
-        const { rows, scanned } = await examine(client, recorder.last, plan);
-        const what = `${plan} plan, ${after ? 'a later' : 'the first'} page${filter.userId ? ' of a user' : ''}`;
+        await listEvents(recorder, defaultProjectId, filter, { after, limit, now });
+        const { rows, scanned, opened } = await examineAll(client, recorder.take(), plan);
+        const what = `${plan} plan, ${after ? 'a later' : 'the first'} page${'userId' in filter ? ' of a user' : ''}`;
         expect(rows, what).toBeLessThanOrEqual(limit + 1 + count);
         expect(scanned, what).toEqual([]);
+        if ('userId' in filter) continue;
+        const since = new Date((after ? new Date(after.at) : now).getTime() - dayMs).toISOString();
+        const earliest = `audit_events_${since.slice(0, 10).replaceAll('-', '')}`;
+        expect(
+          opened.filter((each) => each < earliest),
+          `${what}: no partition of an earlier day is opened`,
+        ).toEqual([]);
       }
 });
+
+test.each(wires)('over %s the pages of a sparse trail have all events, of any day', async (wire) => {
+  const service = await start({ replicas: 2 });
+  const today = service.now();
+  for (const day of [-3, -30, -300, -700, 30, 0, -1]) {
+    const passed = Math.round((service.now().getTime() - today.getTime()) / 1000);
+    service.pass(day * 86_400 - passed);
+    for (let guest = 0; guest < 3; guest++) await service.guest();
+  }
+  service.pass(86_400);
+  const stored = await storedIds(service);
+  expect(stored).toHaveLength(21);
+  for (const pageSize of [1, 2, 4, 20, 500])
+    expect(idsOf(await pagesOf(service, wire, {}, pageSize)), `pages of ${pageSize}`).toEqual(stored);
+  const action = 'auth.sign_up_anonymous';
+  expect(idsOf(await pagesOf(service, wire, { action }, 2))).toEqual(stored);
+  expect(await pagesOf(service, wire, { action: 'auth.logout' }, 2)).toMatchObject([{ events: [] }]);
+  const [startTime, endTime] = [-100, -2].map((days) => timestampFromDate(new Date(today.getTime() + days * dayMs)));
+  expect(idsOf(await pagesOf(service, wire, { startTime: startTime! }, 2))).toEqual(stored.slice(0, 15));
+  expect(idsOf(await pagesOf(service, wire, { endTime: endTime! }, 2))).toEqual(stored.slice(9));
+  expect(idsOf(await pagesOf(service, wire, { startTime: startTime!, endTime: endTime! }, 2))).toEqual(
+    stored.slice(9, 15),
+  );
+});
+
+test.each(wires)(
+  'over %s filters by actor, session, address, result and entity find exactly their events',
+  async (wire) => {
+    const service = await start({ replicas: 2, env: { TRUSTED_PROXY_HOPS: '1' } });
+    const { auth, admin } = service.clients(wire);
+    const from = (address: string) => ({ headers: { 'x-forwarded-for': address } });
+    const { user } = await admin.createUser(ada, asService);
+    await admin.createUser(bob, asService);
+    const first = await auth.signIn(ada, from('203.0.113.7'));
+    const second = await auth.signIn(ada, from('2001:db8::7'));
+    await refusalOf(auth.signIn({ ...ada, password: 'a wrong password' }, from('2001:db8::7')));
+    await refusalOf(auth.signIn({ ...ada, email: 'nobody@example.org' }, from('203.0.113.8')));
+    const list = async (filter: Filter) => idsOf(await pagesOf(service, wire, filter, 2));
+    const [userId, sessionId] = [user!.id, first.session!.id];
+    const { SUCCESS, FAILURE } = AuditResult;
+    const cases: [filter: Filter, where: string, count: number][] = [
+      [{ actorId: userId }, `actor_id = '${userId}'`, 2],
+      [{ actorId: 'backend' }, `actor_id = 'backend'`, 2],
+      [{ sessionId }, `session_id = '${sessionId}'`, 1],
+      [{ sessionId: sessionId.toUpperCase() }, `session_id = '${sessionId}'`, 1],
+      [{ sessionId: second.session!.id }, `session_id = '${second.session!.id}'`, 1],
+      [{ address: '203.0.113.7' }, `address = '203.0.113.7'`, 1],
+      [{ address: '::ffff:203.0.113.7' }, `address = '203.0.113.7'`, 1],
+      [{ address: '2001:0DB8:0:0::7' }, `address = '2001:db8::7'`, 2],
+      [{ result: SUCCESS }, `result = 'SUCCESS'`, 4],
+      [{ result: FAILURE }, `result = 'FAILURE'`, 2],
+      [{ result: FAILURE, userId }, `result = 'FAILURE' and user_id = '${userId}'`, 1],
+      [{ result: FAILURE, address: '203.0.113.8' }, `cause = 'unknown_email'`, 1],
+      [{ entityType: 'user', entityId: userId }, `user_id = '${userId}'`, 4],
+      [{ entityId: userId, action: 'user.create' }, `user_id = '${userId}' and action = 'user.create'`, 1],
+      [{ entityType: 'account' }, 'false', 0],
+      [{ actorId: userId, result: FAILURE }, 'false', 0],
+    ];
+    for (const [filter, where, count] of cases) {
+      const stored = await storedIds(service, where);
+      expect(stored, where).toHaveLength(count);
+      expect(await list(filter), JSON.stringify(filter)).toEqual(stored);
+    }
+    const { nextPageToken: pageToken } = await admin.listAuditEvents({ pageSize: 1 }, asService);
+    for (const [filter] of cases)
+      expect((await refusalOf(admin.listAuditEvents({ ...filter, pageToken }, asService))).reason).toBe(
+        'PAGE_TOKEN_INVALID',
+      );
+    const invalid: Filter[] = [
+      { sessionId: 'none' },
+      { address: 'localhost' },
+      { result: 9 as AuditResult },
+      { actorId: 'a'.repeat(65) },
+    ];
+    for (const filter of invalid)
+      expect((await refusalOf(admin.listAuditEvents(filter, asService))).reason, JSON.stringify(filter)).toBe(
+        'INVALID_ARGUMENT',
+      );
+  },
+);

@@ -1,6 +1,6 @@
 import { fromJson } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import type { Action } from '../../src/audit/draft.ts';
+import { type Action, entityOf } from '../../src/audit/draft.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start, wires } from '../support/start.ts';
@@ -108,6 +108,8 @@ test.each(wires)('over %s each call leaves exactly its own event, with all field
         ...(byAnyone.has(name) ? anyone : somebody),
         address: expect.stringMatching(/./),
         user_agent: expect.stringMatching(/./),
+        entity_type: entityOf[row.action as Action],
+        entity_id: expect.stringMatching(/./),
       });
   }
   expect(deviations).toEqual([]);

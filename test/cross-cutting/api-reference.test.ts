@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { create, type DescField, type DescMessage, fromJson } from '@bufbuild/protobuf';
 import { createValidator } from '@bufbuild/protovalidate';
 import { describe, expect, test } from 'vitest';
+import { entityOf } from '../../src/audit/draft.ts';
 import { settings } from '../../src/config/schema.ts';
 import { reasons } from '../../src/sdk/reasons.ts';
 import { apiPage } from '../../tools/reference/api-page.ts';
@@ -124,7 +125,7 @@ describe('comments of the protos', () => {
   );
 
   test('list the actions of the audit trail', () => {
-    const actions = readFileSync('src/audit/draft.ts', 'utf8').match(/(?<= \| ')[a-z_.]+(?=')/g)!;
+    const actions = Object.keys(entityOf);
     const listed = contract.commentOf('gatehouse.v1.AuditEvent.action').match(/(?<=`)[a-z_.]+(?=`)/g)!;
     expect(actions.length).toBeGreaterThan(40);
     expect(listed.toSorted()).toEqual(actions.toSorted());

@@ -164,9 +164,11 @@ describe('the tables', () => {
       'projects',
       'signing_keys',
     ]);
+    // The key of the queue is a place in it, not a natural key.
     const natural = await query<{ definition: string }>(`
       select pg_get_constraintdef(oid) as definition from pg_constraint
-      where connamespace = 'public'::regnamespace and contype in ('u', 'p') and array_length(conkey, 1) > 1`);
+      where connamespace = 'public'::regnamespace and contype in ('u', 'p') and array_length(conkey, 1) > 1
+        and conrelid <> 'audit_unsealed'::regclass`);
     expect(natural.length).toBeGreaterThan(1);
     for (const { definition } of natural) expect(definition).toMatch(/\(project_id, /);
   });

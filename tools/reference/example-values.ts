@@ -145,6 +145,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'ProjectSettings.sign_up': true,
   'AuditEvent.id': ids.event,
   'AuditEvent.action': 'auth.login',
+  'AuditEvent.entity_type': 'user',
+  'AuditEvent.entity_id': ids.user,
   'AuditEvent.cause': '',
   'AuditEvent.actor_id': ids.user,
   'AuditEvent.user_id': ids.user,

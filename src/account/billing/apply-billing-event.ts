@@ -17,7 +17,10 @@ export function applyBillingEvent({ now, billingSecrets }: AccountDeps): Account
     const event = readBillingEvent(webhook.payload);
     return change(context, async (em) => {
       const { outcome, isChanged, ownerId } = await applyOnce(em, key, event, now());
-      if (isChanged) audit(em, context, { action: 'account.subscription', userId: ownerId }, now());
+      if (isChanged) {
+        const entityId = event!.accountId;
+        audit(em, context, { action: 'account.subscription', userId: ownerId, entityId }, now());
+      }
       return { outcome };
     });
   };

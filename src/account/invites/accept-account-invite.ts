@@ -23,7 +23,7 @@ export function acceptAccountInvite(deps: AccountDeps): AccountMethods['acceptAc
       // After the code is checked: a user with a code for another address learns nothing else about it.
       await requireVerifiedMailbox(em, deps, user);
       const accountId = await joinByInvite(em, { userId, invite }, at);
-      audit(em, context, { action: 'account.join' }, at);
+      audit(em, context, { action: 'account.join', entityId: accountId }, at);
       return accountOf(em, { projectId, accountId, userId });
     });
     return { account: accountToMessage(account) };

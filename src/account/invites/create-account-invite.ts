@@ -34,7 +34,7 @@ export function createAccountInvite(deps: AccountDeps): AccountMethods['createAc
       const inviter = inviting.kind === 'user' ? await admitInviter(em, deps, inviting, draft) : undefined;
       const created = await createInvite(em, { draft, inviter, codeOf }, now());
       const mailed = await enqueueMail(deps, em, created, now());
-      audit(em, context, { action: 'account.invite' }, now());
+      audit(em, context, { action: 'account.invite', entityId: created.invite.id }, now());
       return { invite: created.invite, code: byMailOnly ? undefined : created.code, mailed };
     };
     const keptOf = ({ invite, mailed }: Invited): KeptInvite => {

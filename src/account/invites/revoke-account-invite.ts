@@ -14,7 +14,7 @@ export function revokeAccountInvite({ now }: AccountDeps): AccountMethods['revok
       await requireRole(em, place, 'admin');
       const revoked = await revokeOne(em, { ...place, inviteId, now: now() });
       if (revoked.length === 0) throw new Refusal('ACCOUNT_INVITE_NOT_FOUND');
-      audit(em, context, { action: 'account.invite_revoke' }, now());
+      audit(em, context, { action: 'account.invite_revoke', entityId: revoked[0]!.id }, now());
     });
     return {};
   };

@@ -14,12 +14,18 @@ export function redeemReferral({ now, usage }: AccountDeps): AccountMethods['red
     const quotas = requireUsage(usage);
     const { projectId, userId } = caller(context);
     const state = await change(context, async (em) => {
-      await redeem(em, { projectId, userId, code }, now());
-      audit(em, context, { action: 'referral.redeem' }, now());
+      const redeemed = normalize(code);
+      await redeem(em, { projectId, userId, code: redeemed }, now());
+      audit(em, context, { action: 'referral.redeem', entityId: redeemed }, now());
       return readUsage(em, { projectId, userId }, quotas, now());
     });
     return { usage: usageToMessage(state) };
   };
+}
+
+/** As codes are stored. */
+function normalize(code: string): string {
+  return code.trim().toLowerCase();
 }
 
 // The code is locked, so that parallel calls with one code are counted one after the other.
@@ -58,7 +64,7 @@ async function redeem(
   { projectId, userId, code }: { projectId: string; userId: string; code: string },
   now: Date,
 ): Promise<void> {
-  const [referrer] = await lockReferrer(em, { projectId, code: code.trim().toLowerCase() });
+  const [referrer] = await lockReferrer(em, { projectId, code });
   if (referrer?.userId === userId) throw new Refusal('OWN_REFERRAL_CODE');
   const pair = { referredId: userId, referrerId: referrer?.userId ?? null };
   if (referrer && (await refer(em, { ...pair, projectId, limit: referralLimit, now })).length === 1) return;

@@ -26,6 +26,7 @@ import { Migration20261130090100_order_of_billing_events } from './Migration2026
 import { Migration20261130090200_durable_rate_limits } from './Migration20261130090200_durable_rate_limits.ts';
 import { Migration20261130100100_request_ids } from './Migration20261130100100_request_ids.ts';
 import { Migration20261130110100_mail_window } from './Migration20261130110100_mail_window.ts';
+import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -57,4 +58,5 @@ export const migrations = [
   { name: 'Migration20261130090200_durable_rate_limits', class: Migration20261130090200_durable_rate_limits },
   { name: 'Migration20261130100100_request_ids', class: Migration20261130100100_request_ids },
   { name: 'Migration20261130110100_mail_window', class: Migration20261130110100_mail_window },
+  { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
 ];
