@@ -1271,7 +1271,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `settings` or `signing_key`. Later versions add types.
+   * `invite_code`, `referral_code`, `settings`, `signing_key` or `installation`. Later versions add types.
    *
    * @generated from field: string entity_type = 13;
    */
