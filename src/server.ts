@@ -25,7 +25,7 @@ import { connectGateway, type GatewayOptions } from './http/connect.ts';
 import type { OriginRules } from './http/cors.ts';
 import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
-import { closeAfterResponses, handOverHttp, listenHttp } from './http/listening.ts';
+import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
@@ -253,7 +253,9 @@ async function drain(draining: Draining): Promise<void> {
   }
   health.close();
   const cutOff = setTimeout(() => stopping.abort(new Refusal('SHUTTING_DOWN')), config.shutdownGrace * 1000);
-  await Promise.all([drainGrpc(grpc, stopping.signal), handOverHttp(http, stopping.signal)]);
+  // Without a delay, no client had a response that let go of it: to wait for each would only be slow.
+  const leaveHttp = isReplaced || config.shutdownDelay > 0 ? handOverHttp : drainHttp;
+  await Promise.all([drainGrpc(grpc, stopping.signal), leaveHttp(http, stopping.signal)]);
   clearTimeout(cutOff);
   // Last: probes and metrics are served while the replica drains.
   admin.close();
