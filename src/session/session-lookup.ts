@@ -138,18 +138,29 @@ export function readTogether<Row extends { id: string; user_id: string }>(
   const coalescer = new Coalescer<Asked, readonly Row[]>(async (all) => {
     const found = await unlessInConflict(() => read(shared, { ...columnsOf(all), now: now() }));
     if (!found) return new Map();
-    const rows = new Map(found.map((row) => [`${row.user_id} ${row.id}`, row]));
-    return new Map(all.map((asked) => [asked, asked.ids.flatMap((id) => rows.get(`${asked.userId} ${id}`) ?? [])]));
+    const rows = new Map(found.map((row) => [keyOf(row.user_id, row.id), row]));
+    return new Map(all.map((asked) => [asked, asked.ids.flatMap((id) => rows.get(keyOf(asked.userId, id)) ?? [])]));
   });
   return (autocommit, asked) => coalescer.take(asked, () => read(autocommit, { ...columnsOf([asked]), now: now() }));
 }
 
-/** The columns of an `unnest`. A session that several calls ask for is read once for each. */
+/** The columns of an `unnest`. A session that several calls ask for is read once: a page makes many calls with one token. */
 function columnsOf(all: readonly Asked[]): Pick<Lookup, 'userIds' | 'ids'> {
-  return {
-    userIds: all.flatMap(({ userId, ids }) => ids.map(() => userId)),
-    ids: all.flatMap(({ ids }) => ids),
-  };
+  const userIds: string[] = [];
+  const sessionIds: string[] = [];
+  const named = new Set<string>();
+  for (const { userId, ids } of all)
+    for (const id of ids) {
+      if (named.has(keyOf(userId, id))) continue;
+      named.add(keyOf(userId, id));
+      userIds.push(userId);
+      sessionIds.push(id);
+    }
+  return { userIds, ids: sessionIds };
+}
+
+function keyOf(userId: string, id: string): string {
+  return `${userId} ${id}`;
 }
 
 // A malformed id is refused later, when the request is validated.
