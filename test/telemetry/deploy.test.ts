@@ -72,3 +72,11 @@ test('every metric of the service is on the dashboard', async () => {
   const ours = [...types.keys()].filter((name) => /^(gatehouse|rpc)_/.test(name));
   expect(ours.filter((name) => !dashboard.includes(name))).toEqual([]);
 });
+
+test('the sentences of alert rules are quoted, because a colon in a plain one is no YAML', () => {
+  const sentences = globSync('deploy/prometheus/*.yaml').flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/^ +(?:summary|description): (.+)$/gm)].map(([, text]) => text!),
+  );
+  expect(sentences.length).toBeGreaterThan(20);
+  expect(sentences.filter((each) => !/^'.*'$/.test(each))).toEqual([]);
+});
