@@ -153,6 +153,11 @@ export function settingsIn(options = ''): string[] {
   );
 }
 
+/** The first schema of the search path in these command-line options: tables are created in it. */
+export function schemaIn(options = ''): string | undefined {
+  return /(?:^|\s)(?:-c\s*|--)search[_-]path=([\w$]+)/i.exec(options)?.[1];
+}
+
 function requireFreeOptions(options: string): void {
   const name = settingsIn(options).find((each) => each in ours);
   if (name) throw new ConnectionUrlFault(`options must not set ${name}: ${ours[name]}`);

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { type ClientOptions, DatabaseClient } from './client.ts';
 import { ConnectionAttempts } from './connection-attempts.ts';
-import { settingsIn } from './connection-parameters.ts';
+import { schemaIn, settingsIn } from './connection-parameters.ts';
 import { parseConnectionUrl } from './connection-url.ts';
 
 export interface ConnectionsOptions {
@@ -56,6 +56,11 @@ export class Connections {
       settings: none ? {} : settings,
       settingsBy: none ? 'startup' : settingsBy,
     };
+  }
+
+  /** Undefined for `public`. */
+  get schema(): string | undefined {
+    return schemaIn(this.attempts.target.options);
   }
 
   /** The settings that statements rely on. `options` of the URL may replace the search path. */

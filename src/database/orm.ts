@@ -33,6 +33,8 @@ export async function openOrm(
       entities,
       // The ORM uses the name only. The clients of the pool know where the database is.
       dbName: connections.attempts.target.database ?? 'postgres',
+      // Without it, the migrator looks for its table in `public`.
+      ...(connections.schema && { schema: connections.schema }),
       extensions: [Migrator],
       // The migrator would create a missing database without asking.
       ensureDatabase: false,
