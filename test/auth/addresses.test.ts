@@ -64,10 +64,10 @@ describe.each(wires)('over %s', (wire) => {
         });
       const invite = { accountId: account.id, email, role: AccountRole.MEMBER };
       for (const call of [
-        clients.auth.updateMe({ email, currentPassword: kim.password }, as),
-        clients.accounts.createAccountInvite(invite, as),
+        () => clients.auth.updateMe({ email, currentPassword: kim.password }, as),
+        () => clients.accounts.createAccountInvite(invite, as),
       ])
-        expect((await refusalOf(call)).fields, email).toEqual(['email']);
+        expect((await refusalOf(call())).fields, email).toEqual(['email']);
       const listed = clients.admin.listUsers({ email }, asService).catch(() => ({ users: [] }));
       expect((await listed).users, email).toEqual([]);
     }

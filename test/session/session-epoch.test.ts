@@ -26,8 +26,8 @@ async function livesOn(service: TestService, { accessToken: token, refreshToken 
       await sessions.refresh({ refreshToken });
       continue;
     }
-    for (const call of [auth.getMe({}, bearer({ accessToken: token })), sessions.refresh({ refreshToken })])
-      expect((await refusalOf(call)).reason).toBe('SESSION_REVOKED');
+    const calls = [() => auth.getMe({}, bearer({ accessToken: token })), () => sessions.refresh({ refreshToken })];
+    for (const call of calls) expect((await refusalOf(call())).reason).toBe('SESSION_REVOKED');
   }
   return lives;
 }
