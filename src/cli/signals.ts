@@ -9,7 +9,7 @@ export function stopOnSignals(log: Logger, patience: number, stop: () => Promise
   let stoppingSince: number | undefined;
   const onSignal = (signal: string): void => {
     if (stoppingSince !== undefined) {
-      if (performance.now() - stoppingSince > 1000) process.exit(1);
+      if (performance.now() - stoppingSince > 1000) void exitAfterLog(log, 1);
       return;
     }
     stoppingSince = performance.now();

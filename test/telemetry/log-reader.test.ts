@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createDatabase } from '../support/database.ts';
 import { testEnv } from '../support/people.ts';
@@ -37,3 +38,19 @@ test.each(['1', '2'])(
     expect(performance.now() - startedAt).toBeLessThan(10_000);
   },
 );
+
+test('a second signal ends a process whose log reader is stuck, although its delay is not over', async () => {
+  const { url } = await createDatabase();
+  const env = { MASTER_KEYS, DATABASE_URL: url, LOG_LEVEL: 'info', SHUTDOWN_DELAY: '60s', SHUTDOWN_GRACE: '60s' };
+  const { stdout, clients, kill, ended } = await serve(env);
+  stdout.pause();
+  const headers = { 'user-agent': 'x'.repeat(500) };
+  for (let n = 0; n < 40; n++)
+    await Promise.all(Array.from({ length: 50 }, () => clients.grpc.auth.getSettings({}, { headers })));
+  kill('SIGTERM');
+  await sleep(1200);
+  const startedAt = performance.now();
+  kill('SIGTERM');
+  await ended;
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+});
