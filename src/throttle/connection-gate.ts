@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import { plainAddress } from '../text/plain-address.ts';
 import { networkOf } from './client-network.ts';
 
 export interface ConnectionRules {
@@ -37,7 +38,7 @@ export class ConnectionGate {
   }
 
   #admit(socket: Socket): boolean {
-    const network = networkOf((socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''));
+    const network = networkOf(plainAddress(socket.remoteAddress ?? ''));
     const own = this.#byNetwork.get(network) ?? 0;
     const { most, perNetwork } = this.#rules;
     if (this.#open >= most || (perNetwork > 0 && own >= perNetwork)) {

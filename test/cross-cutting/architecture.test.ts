@@ -77,7 +77,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'telemetry/traces': ['errors.ts', 'rpc', 'database/statement.ts'],
   mail: ['project', 'crypto', 'text', ...databaseFiles('autocommit', 'clock', 'insert', 'statement', 'uuid')],
-  throttle: ['project', 'crypto', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
+  throttle: ['project', 'crypto', 'text', 'errors.ts', ...databaseFiles('autocommit', 'sqlstate', 'statement')],
   'request-id': [
     ...['project', 'crypto', 'errors.ts', 'rpc/context.ts'],
     ...databaseFiles('autocommit', 'clock', 'statement'),
