@@ -56,7 +56,7 @@ const write = statement<Beat, { ahead: number }>(
    select former, at from beat`,
 );
 
-// Commits without a standby: there is none to confirm it.
+// Commits without waiting for a standby, because no standby may be there to confirm it.
 const takeBack = statement<object, Beat>(
   'heartbeat_take_back',
   `update heartbeat set at = :former from (select set_config('synchronous_commit', 'local', true) as is_set) alone

@@ -1445,7 +1445,7 @@ export const AccountService: GenService<{
    * Returns an account of the caller, with its subscription. A backend may name any account.
    *
    * Errors:
-   * - ACCOUNT_NOT_FOUND: The caller does not belong to an account with this id, or there is none.
+   * - ACCOUNT_NOT_FOUND: No account of the caller has this id.
    *
    * @generated from rpc gatehouse.v1.AccountService.GetAccount
    */
