@@ -52,7 +52,7 @@ export class HealthState {
     return Object.fromEntries([...this.#names].map((name) => [name, { status: this.statusOf(name) }]));
   }
 
-  /** The status now, and again each time it changes, until the signal is aborted or the replica stops. */
+  /** The status now, and again each time it changes, until the replica stops. Throws the reason of the signal's abort. */
   async *watch(service: string, caller: AbortSignal): AsyncGenerator<{ status: Status }> {
     const signal = AbortSignal.any([caller, this.#closing.signal]);
     const changes = on(this.#changes, 'change', { signal });
@@ -65,7 +65,10 @@ export class HealthState {
         await changes.next();
       }
     } catch (thrown) {
-      if (!signal.aborted) throw thrown;
+      if (this.#closing.signal.aborted) return;
+      // At the deadline the caller must not get the OK of a stream that has ended.
+      caller.throwIfAborted();
+      throw thrown;
     }
   }
 }

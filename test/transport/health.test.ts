@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { Code } from '@connectrpc/connect';
+import { expect, onTestFinished, test } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../../gen/grpc/health/v1/health_pb.ts';
 import { services } from '../support/contract.ts';
 import { startProxy } from '../support/proxy.ts';
+import { frame, RawGrpc } from '../support/raw-grpc.ts';
 import { send } from '../support/raw-http.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService } from '../support/start.ts';
@@ -62,6 +64,16 @@ test('a replica that stops sends its watches the status, then ends them, and is 
   expect((await health.check({})).status).toBe(Status.NOT_SERVING);
   await Promise.allSettled([stopping, watching]);
   expect(performance.now() - since, 'far less than the 5 s of grace').toBeLessThan(3500);
+});
+
+test('a watch whose deadline comes ends with that, also for a client that leaves the deadline to the server', async () => {
+  const { replicas } = await start();
+  const grpc = new RawGrpc(replicas[0]!.grpcPort);
+  onTestFinished(() => grpc.close());
+  for (const attempt of [1, 2, 3, 4, 5]) {
+    const answer = await grpc.call('/grpc.health.v1.Health/Watch', frame(), { 'grpc-timeout': '50m' });
+    expect(answer.code, `attempt ${attempt}`).toBe(Code.DeadlineExceeded);
+  }
 });
 
 async function probes({ replicas }: TestService, replica = 0): Promise<Record<string, number>> {
