@@ -57,7 +57,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
 }
 
 // The flags of `npm start`.
-const flags = ['--max-semi-space-size=8'];
+const flags = ['--max-semi-space-size=16'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
   return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)".*"ready"/);

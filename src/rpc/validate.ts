@@ -66,12 +66,30 @@ function ruleOf({ name, message }: DescField): Rule {
   return name.includes('password') || message?.typeName === StructSchema.typeName ? text : shownText;
 }
 
+interface Field {
+  readonly field: DescField;
+  readonly place: Place;
+}
+
+// The messages of the contract are few, and every call looks through one.
+const fieldsOf = new WeakMap<DescMessage, readonly Field[]>();
+
+function fieldsWithText(schema: DescMessage): readonly Field[] {
+  const known = fieldsOf.get(schema);
+  if (known) return known;
+  const fields = schema.fields.map((field) => {
+    return { field, place: { schema: field.message, path: field.name, rule: ruleOf(field) } };
+  });
+  fieldsOf.set(schema, fields);
+  return fields;
+}
+
 // Reads the properties directly: protobuf's reflection costs as much as the rest of the check.
 function findForbiddenText(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
-  for (const field of schema.fields) {
+  for (const { field, place } of fieldsWithText(schema)) {
     const value = fieldValue(field, message);
-    const place = { schema: field.message, path: path + field.name, rule: ruleOf(field) };
-    if (value !== undefined) lookInto(value, place, found);
+    if (value !== undefined && value !== '')
+      lookInto(value, path === '' ? place : { ...place, path: path + place.path }, found);
   }
 }
 

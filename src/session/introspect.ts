@@ -34,7 +34,7 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
     const readAt = now();
     const state = await sessions.introspect(autocommit(context), claims);
     if (!state || state.ended || state.project_id !== projectId) return memory.forget(projectId, claims.sessionId);
-    memory.remember(state, readAt);
+    if (staleness > 0 || memory.holds(state)) memory.remember(state, readAt);
     return isSuperseded(claims, state) ? undefined : state;
   }
 
@@ -75,7 +75,7 @@ function ignoreRefusal(thrown: unknown): undefined {
 }
 
 /**
- * The states of live sessions as this replica last read them, for requests with `max_staleness`, by project and session.
+ * The states of live sessions as this replica last read them for requests with `max_staleness`, by project and session.
  * Only live sessions are remembered, and only for tokens of their epoch, so a token that was once reported inactive is
  * never reported active from here.
  */
@@ -90,6 +90,11 @@ export class SessionMemory {
     const age = now.getTime() - known.readAt;
     // A negative age means that the clock was set back: the true age is unknown.
     return age >= 0 && age <= maxStaleness ? known.state : undefined;
+  }
+
+  /** Whether an earlier state of the session is remembered, which a newer one must replace. */
+  holds({ project_id, id }: IntrospectedState): boolean {
+    return this.#states.has(keyOf(project_id, id));
   }
 
   remember(state: IntrospectedState, readAt: Date): void {

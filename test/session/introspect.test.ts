@@ -161,13 +161,25 @@ describe.each(wires)('over %s', (wire) => {
     const { tokens } = await service.welcome();
     const token = tokens.accessToken;
     const { sessions } = service.clients(wire, 1);
-    await sessions.introspect({ token }, asService);
+    await sessions.introspect({ token, ...stale(5) }, asService);
     await service.clients(wire, 0).sessions.signOut({ refreshToken: tokens.refreshToken });
     expect((await sessions.introspect({ token, ...stale(5) }, asService)).active, 'memory may answer').toBe(true);
     service.pass(4);
     expect((await sessions.introspect({ token, ...stale(4.9) }, asService)).active).toBe(true);
     expect(await sessions.introspect({ token, ...stale(4) }, asService)).toEqual(inactive);
     expect(await sessions.introspect({ token, ...stale(5) }, asService)).toEqual(inactive);
+  });
+
+  test('a state that was read for a request without max_staleness replaces a remembered one', async () => {
+    const service = await start();
+    const { sessions } = service.clients(wire);
+    const { tokens } = await service.welcome();
+    const token = tokens.accessToken;
+    await sessions.introspect({ token, ...stale(5) }, asService);
+    await service.database.query(`update users set email = 'new@example.org'`);
+    expect((await sessions.introspect({ token, ...stale(5) }, asService)).email).toBe(ada.email);
+    expect((await sessions.introspect({ token }, asService)).email).toBe('new@example.org');
+    expect((await sessions.introspect({ token, ...stale(5) }, asService)).email).toBe('new@example.org');
   });
 
   test('a remembered state is not used for an expired token, nor after the clock was set back', async () => {
