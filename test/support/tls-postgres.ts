@@ -4,9 +4,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { chooseAccount, findBinaries } from '../../src/database/embedded/binaries.ts';
+import { findBinaries } from '../../src/database/embedded/binaries.ts';
 import { createCluster } from '../../src/database/embedded/cluster.ts';
-import { supervise } from '../../src/database/embedded/postmaster.ts';
+import { createLauncher } from '../../src/database/embedded/launcher.ts';
 
 const certificates = path.join(import.meta.dirname, 'certificates');
 
@@ -32,15 +32,15 @@ export async function startTlsPostgres() {
   const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-tls-'));
   chmodSync(root, 0o755);
   const cluster = path.join(root, 'postgres');
-  const binaries = await findBinaries();
-  const account = chooseAccount(binaries, cluster);
-  await createCluster({ root, cluster, release: () => {} }, binaries, account);
+  const launcher = createLauncher(await findBinaries(), { root, cluster });
+  const { owner } = launcher;
+  await createCluster({ root, cluster, release: () => {} }, launcher);
   writeFileSync(path.join(cluster, 'pg_hba.conf'), access);
   for (const name of ['server.pem', 'server.key', 'authority.pem']) {
     const copy = path.join(cluster, name);
     copyFileSync(certificate(name), copy);
     chmodSync(copy, 0o600);
-    if (account.uid !== undefined && account.gid !== undefined) chownSync(copy, account.uid, account.gid);
+    if (owner) chownSync(copy, owner.uid, owner.gid);
   }
   const port = await freePort();
   const settings = {
@@ -50,8 +50,8 @@ export async function startTlsPostgres() {
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const ready = Promise.withResolvers<void>();
   const lines: string[] = [];
-  const command = account.command(binaries.postgres, ['-D', cluster, '-k', cluster, '-p', `${port}`, ...options]);
-  const server = supervise(command, (line) => {
+  const args = ['-k', launcher.nameOf(cluster), '-p', `${port}`, ...options];
+  const server = launcher.start('postgres', cluster, args, (line) => {
     lines.push(line);
     if (line.includes('ready to accept connections')) ready.resolve();
   });
