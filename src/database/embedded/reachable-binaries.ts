@@ -6,9 +6,11 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from 'node:fs';
 import path from 'node:path';
 import { type Binaries, EmbeddedPostgresError, packageOf } from './binaries.ts';
@@ -88,7 +90,8 @@ function copyTree(from: string, to: string): void {
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     if (isForDevelopment(entry.name)) continue;
     const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
-    if (statSync(source).isDirectory()) copyTree(source, target);
+    if (entry.isDirectory()) copyTree(source, target);
+    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
     else {
       copyFileSync(source, target);
       chmodSync(target, 0o755);
@@ -105,7 +108,7 @@ function identityOf({ postgres, initdb }: Binaries): string {
   return digest(
     [postgres, initdb]
       .map((file) => statSync(file, { bigint: true }))
-      .map(({ dev, ino, size, ctimeNs }) => `${dev} ${ino} ${size} ${ctimeNs}`)
+      .map(({ dev, ino, size, mtimeNs }) => `${dev} ${ino} ${size} ${mtimeNs}`)
       .join('\n'),
   );
 }
