@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -50,7 +50,11 @@ export async function startTlsPostgres() {
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const ready = Promise.withResolvers<void>();
   const lines: string[] = [];
-  const args = ['-k', launcher.nameOf(cluster), '-p', `${port}`, ...options];
+  // PgBouncer runs as another user, which cannot enter the cluster's directory.
+  const socketDir = path.join(root, 'socket');
+  mkdirSync(socketDir);
+  if (owner) chownSync(socketDir, owner.uid, owner.gid);
+  const args = ['-k', socketDir, '-p', `${port}`, ...options];
   const server = launcher.start('postgres', cluster, args, (line) => {
     lines.push(line);
     if (line.includes('ready to accept connections')) ready.resolve();
@@ -58,7 +62,7 @@ export async function startTlsPostgres() {
   server.ended.then(() => ready.reject(new Error(lines.join('\n'))));
   await ready.promise;
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = [], database = 'postgres') => {
-    const client = new pg.Client({ host: cluster, port, user: 'postgres', database });
+    const client = new pg.Client({ host: socketDir, port, user: 'postgres', database });
     await client.connect();
     return client
       .query<Row>(text, values)
@@ -70,12 +74,12 @@ export async function startTlsPostgres() {
   await query('create database auth owner ada');
   return {
     port,
-    socketDir: cluster,
+    socketDir,
     /** As the superuser, over the Unix socket. */
     query,
     /** Runs a statement in a transaction that stays open, with its locks, until the result is called. */
     async hold(database: string, text: string) {
-      const client = new pg.Client({ host: cluster, port, user: 'postgres', database });
+      const client = new pg.Client({ host: socketDir, port, user: 'postgres', database });
       client.on('error', () => {});
       await client.connect();
       await client.query('begin');

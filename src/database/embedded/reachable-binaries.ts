@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { type Binaries, EmbeddedPostgresError, packageOf } from './binaries.ts';
+import { isAlive } from './data-directory.ts';
 
 /** Kept over a restart of the machine, or else on a read-only system, in the directory of temporary files. */
 const places = ['/var/cache', '/tmp'];
@@ -52,7 +53,7 @@ function copyTo(place: string, source: string, binaries: Binaries): string {
 
 /** Race: it appears complete or not at all, and another start may create it at the same time. */
 function fill(target: string, source: string): void {
-  const draft = `${target}.${randomBytes(8).toString('hex')}`;
+  const draft = `${target}.${process.pid}`;
   mkdirSync(draft);
   try {
     for (const part of ['bin', 'lib', 'share'])
@@ -70,7 +71,8 @@ function removeOld(place: string, prefix: string): void {
   for (const name of readdirSync(place).filter((each) => each.startsWith(prefix))) {
     const file = path.join(place, name);
     const found = lstatSync(file, { throwIfNoEntry: false });
-    const isUnderWay = name.includes('.') && found && Date.now() - found.mtimeMs < 600_000;
+    const pid = Number(name.split('.')[1] ?? 0);
+    const isUnderWay = pid !== process.pid && isAlive(pid);
     if (found?.uid === 0 && !isUnderWay) rmSync(file, { recursive: true, force: true });
   }
 }
