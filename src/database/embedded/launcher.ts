@@ -60,7 +60,8 @@ const here = '/proc/self/cwd';
 
 function asAnother(source: Binaries, owner: Owner): Launcher {
   const become = dropRoot(owner);
-  const binaries = succeeds([...become(owner.uid), source.postgres, '-V']) ? source : copyBinaries(source);
+  const canRun = ({ postgres }: Binaries) => succeeds([...become(owner.uid), postgres, '-V']);
+  const binaries = canRun(source) ? source : copyBinaries(source, canRun);
   const start = (
     uid: number,
     program: keyof Binaries,

@@ -23,12 +23,14 @@ const places = ['/var/cache', '/tmp'];
  * A copy of PostgreSQL's programs that every user may run but only root may change. It is for packages in a directory that
  * other users cannot enter, such as /root. The next start finds it.
  */
-export function copyBinaries(binaries: Binaries): Binaries {
+export function copyBinaries(binaries: Binaries, canRun: (copy: Binaries) => boolean): Binaries {
   const source = packageOf(binaries);
   const faults: string[] = [];
   for (const place of places) {
     try {
-      return at(copyTo(place, source, binaries));
+      const copy = at(copyTo(place, source, binaries));
+      if (canRun(copy)) return copy;
+      faults.push(`programs in ${place} cannot be run`);
     } catch (error) {
       faults.push((error as Error).message);
     }
