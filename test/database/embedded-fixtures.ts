@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,10 +9,16 @@ import pg from 'pg';
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 
 export const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-embedded-'));
-chmodSync(root, 0o755); // it contains directories of ordinary users
 export const template = path.join(root, 'template');
 const apps = new Set<ChildProcess>();
 let directories = 0;
+
+/** A process runs several files, and each removes what it has made. */
+export async function makeTemplate(): Promise<void> {
+  mkdirSync(root, { recursive: true });
+  chmodSync(root, 0o755); // it contains directories of ordinary users
+  await using _ = await start(template);
+}
 
 export const newDirectory = () => path.join(root, `${++directories}-data`);
 

@@ -17,13 +17,13 @@ import { createLauncher } from '../../src/database/embedded/launcher.ts';
 import {
   asUser,
   cleanUp,
+  makeTemplate,
   newDirectory,
   nobodyMayRead,
   postmasterOf,
   query,
   runApp,
   start,
-  template,
   usedDirectory,
 } from './embedded-fixtures.ts';
 
@@ -47,9 +47,7 @@ function applyGroup(dir: string, gid: number): void {
   run('find', dir, '-type', 'd', '-exec', 'chmod', 'g+s', '{}', '+');
 }
 
-beforeAll(async () => {
-  await using _ = await start(template);
-});
+beforeAll(makeTemplate);
 
 afterAll(async () => {
   expect(await cleanUp()).toEqual([]);
