@@ -76,7 +76,7 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
   for (let round = 0; round < rounds; round++) {
     echoed.push(rateOf(await saturate(echoChain.chain, scenario.slots, seconds)));
     measured.push(await measure(prepared.chain, scenario.slots));
-    if (scenario.name === 'Refresh') statements.push(await statementRate(stage.socketDir, sessions, seconds));
+    if (scenario.name === 'Refresh') statements.push(await statementRate(stage.url, sessions, seconds));
   }
   const half = median(measured.map(({ rate }) => rate)) / 2;
   const calm = await offer(prepared.chain, 256, half, seconds * 2);

@@ -15,7 +15,6 @@ export interface Stage {
   readonly grpc: string;
   readonly app: Child;
   readonly database: pg.Client;
-  readonly socketDir: string;
   /** Of the database. */
   readonly url: string;
   /** The settings of a process on this database. */
@@ -42,7 +41,6 @@ export async function openStage(sessions: number, env: Record<string, string> = 
     grpc: app.ready,
     app,
     database,
-    socketDir: cluster.socketDir,
     url,
     settings: settingsFor(url, env),
     cpu: (of = app) => ({ app: cpuOf(of.pid, true), database: cpuOf(postmaster, true) }),

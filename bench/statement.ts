@@ -24,12 +24,12 @@ function sql(id: string): string {
 }
 
 /** Refreshes a second that PostgreSQL itself completes on this machine, with pgbench or else in a bare loop. */
-export async function statementRate(socketDir: string, sessions: number, seconds: number): Promise<number> {
+export async function statementRate(url: string, sessions: number, seconds: number): Promise<number> {
   const pgbench = globSync('/usr/lib/postgresql/*/bin/pgbench')[0] ?? findOnPath('pgbench');
-  return pgbench ? runPgbench(pgbench, socketDir, sessions, seconds) : runLoop(socketDir, sessions, seconds);
+  return pgbench ? runPgbench(pgbench, url, sessions, seconds) : runLoop(url, sessions, seconds);
 }
 
-function runPgbench(pgbench: string, socketDir: string, sessions: number, seconds: number): number {
+function runPgbench(pgbench: string, url: string, sessions: number, seconds: number): number {
   const script = path.join('.reports', 'refresh.pgbench');
   const id = `('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid`;
   // The upper half: the lower half belongs to the calls that are measured.
@@ -38,17 +38,17 @@ function runPgbench(pgbench: string, socketDir: string, sessions: number, second
     `\\set n random(${Math.floor(sessions / 2)}, ${sessions - 1})\n${sql(id).replaceAll('\n', ' ')};\n`,
   );
   const args = ['-n', '-M', 'prepared', '-c', `${clients}`, '-j', '2', '-T', `${seconds}`, '-f', script];
-  const run = spawnSync(pgbench, ['-h', socketDir, '-U', 'postgres', ...args, 'postgres'], { encoding: 'utf8' });
+  const run = spawnSync(pgbench, [...args, url], { encoding: 'utf8' });
   const [, rate] = /tps = ([\d.]+) \(without/.exec(run.stdout) ?? [];
   if (!rate) throw new Error(`pgbench: ${run.stderr}`);
   return Number(rate);
 }
 
-async function runLoop(socketDir: string, sessions: number, seconds: number): Promise<number> {
+async function runLoop(url: string, sessions: number, seconds: number): Promise<number> {
   const endsAt = performance.now() + seconds * 1000;
   let done = 0;
   const loop = async (): Promise<void> => {
-    const client = new pg.Client({ host: socketDir, user: 'postgres', database: 'postgres' });
+    const client = new pg.Client({ connectionString: url });
     await client.connect();
     for (; performance.now() < endsAt; done++) {
       const n = Math.floor(sessions / 2 + (Math.random() * sessions) / 2);

@@ -10,12 +10,13 @@ import { type Installation, type KeySetting, keySettings, readInstallation } fro
 import { retireSealedUnder } from '../session/key-ring.ts';
 import { keyIdPattern } from '../user/password-hash.ts';
 import { commandLine } from './caller.ts';
+import { recoverFromRestore } from './restored.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
  * `gatehouse installation [list]` and `installation drop SETTING [ID]`: what every replica of the database must have in
  * common. `drop` lets replicas start without a key that is lost or no longer used, or with another PUBLIC_URL. It works
- * while no replica can start.
+ * while no replica can start. `installation restored` is for a database that was replaced by an older state of itself.
  */
 export async function manageInstallation(
   orm: MikroORM,
@@ -23,11 +24,16 @@ export async function manageInstallation(
   [action = 'list', setting = '', id = '']: readonly string[],
   terminal: Terminal,
 ): Promise<void> {
-  if (action === 'drop') {
+  if (action === 'restored') {
+    if (setting) throw new Error(`'installation restored' takes no argument, so '${setting}' has no meaning`);
+    await recoverFromRestore(orm, config, terminal);
+  } else if (action === 'drop') {
     const { now } = await openClock(orm, config.clockOffset);
     await drop(orm, { config, setting, id }, now());
   } else if (action !== 'list')
-    throw new Error(`there is no 'installation ${action}'; there are list, drop SETTING ID and drop PUBLIC_URL`);
+    throw new Error(
+      `there is no 'installation ${action}'; there are list, drop SETTING ID, drop PUBLIC_URL and restored`,
+    );
   const installation = await readInstallation(orm.em.fork());
   for (const each of keySettings)
     for (const known of Object.keys(installation.checksOf(each)))

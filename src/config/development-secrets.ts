@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -9,6 +10,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  type Stats,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -82,11 +84,12 @@ function keep(kind: Kind, path: string): Kept {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const created = createOnce(path, `${kind.generate()}\n`);
-    const { mode, text } = readOnce(path);
+    const { mode, text, isRepaired } = readOnce(path);
     if (mode & 0o077) return refuse(kind, `${path} has mode ${mode.toString(8)}`, 'mode 600', `chmod 600 ${path}`);
     if (!kind.shape.test(text))
       return refuse(kind, `${path} does not contain a generated secret`, 'the file as it was generated');
-    return { text, notice: created ? announce(kind, path) : `${kind.variable} is not set: using ${path}` };
+    const repair = isRepaired ? ', whose mode is 600 again' : '';
+    return { text, notice: created ? announce(kind, path) : `${kind.variable} is not set: using ${path}${repair}` };
   } catch (thrown) {
     return refuse(kind, `${path} cannot be used (${(thrown as NodeJS.ErrnoException).code})`, 'a writable DATA_DIR');
   }
@@ -112,13 +115,20 @@ function createOnce(path: string, text: string): boolean {
 }
 
 /** Race: mode and text are of the same file, even if the path is replaced meanwhile. */
-function readOnce(path: string): { mode: number; text: string } {
+function readOnce(path: string): { mode: number; text: string; isRepaired: boolean } {
   const file = openSync(path, 'r');
   try {
-    return { mode: fstatSync(file).mode & 0o777, text: readFileSync(file, 'utf8').trim() };
+    const isRepaired = isOpenedByVolume(fstatSync(file));
+    if (isRepaired) fchmodSync(file, 0o600);
+    return { mode: fstatSync(file).mode & 0o777, text: readFileSync(file, 'utf8').trim(), isRepaired };
   } finally {
     closeSync(file);
   }
+}
+
+/** The fsGroup of Kubernetes gives every file of a volume to the group of the pod and makes it writable for the group. */
+function isOpenedByVolume({ mode, uid }: Stats): boolean {
+  return (mode & 0o777) === 0o660 && uid === process.getuid?.();
 }
 
 function refuse({ variable }: Kind, why: string, allowed: string, example = `${variable}_FILE=/run/secrets/x`): Kept {

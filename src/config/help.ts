@@ -34,7 +34,9 @@ const usage = `Usage: gatehouse [serve|migrate|keys|installation|admin|audit|imp
            keys revoke KEY-ID
   installation
            installation list shows the keys and the issuer that every replica must have;
-           installation drop MASTER_KEYS ID, drop PASSWORD_PEPPER ID and drop PUBLIC_URL give one up
+           installation drop MASTER_KEYS ID, drop PASSWORD_PEPPER ID and drop PUBLIC_URL give one
+           up; installation restored revokes every session and voids every link and code: run it
+           after a backup was restored, before the service starts
   admin    manages operators: admin list, admin grant EMAIL [--unverified], admin revoke EMAIL;
            without --unverified the user must have verified the address
   audit    audit verify checks the audit trail and names the first event that fails the check;

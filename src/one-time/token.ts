@@ -150,6 +150,19 @@ export interface Consumed {
   readonly target: string;
 }
 
+const voidAll = statement<{ id: string }, { projectId: string; now: Date }>(
+  'one_time_void_all',
+  `with voided as (
+     update one_time_tokens t set voided_at = :now where t.project_id = :projectId and ${isPending('t')} returning t.id
+   ), cancelled as (${cancelMails('voided', ':now')})
+   select id from voided`,
+);
+
+/** Voids every value of a project, and cancels the mails that wait with one. Returns how many there were. */
+export async function voidAllOfProject(em: EntityManager, projectId: string, now: Date): Promise<number> {
+  return (await voidAll(em, { projectId, now })).length;
+}
+
 interface Lookup extends OneTimeKey {
   readonly projectId: string;
   readonly kind: OneTimeKind;

@@ -76,6 +76,19 @@ describe('development secrets', () => {
     );
   });
 
+  test('that the fsGroup of Kubernetes opened to a group are closed again', () => {
+    const dataDir = makeDirectory();
+    const { config } = load(dataDir);
+    const files = ['master-key', 'service-key'].map((file) => join(dataDir, file));
+    for (const file of files) chmodSync(file, 0o660);
+    const again = load(dataDir);
+    expect(again.config.masterKeys).toEqual(config.masterKeys);
+    for (const file of files) {
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(again.notices.join('\n')).toContain(`${file}, whose mode is 600 again`);
+    }
+  });
+
   test('that were altered are refused without being printed', () => {
     const dataDir = makeDirectory();
     writeFileSync(join(dataDir, 'master-key'), 'HuSh7', { mode: 0o600 });

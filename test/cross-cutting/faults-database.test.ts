@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../support/cluster.ts';
+import { clusterPassword } from '../support/cluster-password.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start } from '../support/start.ts';
 import { expectLedger, expectOutage, expectRecovery, expectWholePool, startUnderLoad } from './loaded-service.ts';
@@ -56,9 +57,11 @@ test('while no connection is to be had calls fail fast, and later they succeed',
   const name = await cluster.createDatabase();
   const role = `role_${name}`;
   const govern = (sql: string) => cluster.query(name, sql);
-  await govern(`create role ${role} login; grant all on all tables in schema public to ${role}`);
+  await govern(
+    `create role ${role} login password '${clusterPassword}'; grant all on all tables in schema public to ${role}`,
+  );
   const service = await start({
-    databaseUrl: () => cluster.url(name).replace('postgres@', `${role}@`),
+    databaseUrl: () => cluster.url(name).replace('//postgres:', `//${role}:`),
     skipChecks: ['secrets', 'orphans'],
   });
   await service.guest();

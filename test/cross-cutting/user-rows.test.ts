@@ -13,6 +13,7 @@ const reasons = {
   sweep: 'deletes expired rows of all users',
   sample: 'counts a sample of the users of a project',
   command: 'counts the users of an installation for a command',
+  restored: 'voids the values of all users after a restore',
   membership: 'reads the membership of the user whom the same statement names',
 } as const;
 
@@ -49,6 +50,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_usage_counters: ['usage_counters', 'sweep'],
   sweep_users: ['sessions users', 'sweep'],
   users_with_pepper: ['users', 'command'],
+  one_time_void_all: ['one_time_tokens', 'restored'],
   hash_shares_look: ['users', 'sample'],
   session_refreshed: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,10 +9,16 @@ import pg from 'pg';
 import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 
 export const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-embedded-'));
-chmodSync(root, 0o755); // it contains directories of ordinary users
 export const template = path.join(root, 'template');
 const apps = new Set<ChildProcess>();
 let directories = 0;
+
+/** A process runs several files, and each removes what it has made. */
+export async function makeTemplate(): Promise<void> {
+  mkdirSync(root, { recursive: true });
+  chmodSync(root, 0o755); // it contains directories of ordinary users
+  await using _ = await start(template);
+}
 
 export const newDirectory = () => path.join(root, `${++directories}-data`);
 
@@ -50,12 +56,36 @@ export async function isUp(url: string): Promise<boolean> {
   return (await query(url, 'select 1 as one'))[0]?.one === 1;
 }
 
+interface AppOptions {
+  asNobody?: boolean;
+  /** The command that runs another one as a user. */
+  user?: readonly string[];
+  /** Code that runs before the database starts. */
+  before?: string;
+  options?: string;
+}
+
+export function asUser(uid: string, gid = uid, groups = '--clear-groups'): string[] {
+  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, groups];
+}
+
 /** A process that starts the database and then runs `body`. */
-export function runApp(dir: string, body: string, { asNobody = false, options = '{ fast: true }' } = {}) {
+export function runApp(
+  dir: string,
+  body: string,
+  {
+    asNobody = false,
+    user = asNobody ? asUser('nobody', 'nogroup') : [],
+    before = '',
+    options = '{ fast: true }',
+  }: AppOptions = {},
+) {
   const source = `
+    import { environment } from ${JSON.stringify(import.meta.resolve('../../src/database/embedded/binaries.ts'))};
     import { startEmbeddedPostgres } from ${JSON.stringify(import.meta.resolve('../../src/database/embedded/postgres.ts'))};
     import pg from ${JSON.stringify(createRequire(import.meta.url).resolve('pg'))};
     try {
+      ${before}
       const database = await startEmbeddedPostgres(process.argv[1], ${options});
       const client = new pg.Client(database.url('postgres'));
       await client.connect();
@@ -64,7 +94,6 @@ export function runApp(dir: string, body: string, { asNobody = false, options = 
       ${body}
     } catch (error) { console.log(error.name, error.reason, error.message); }`;
   const node = [process.execPath, '--input-type=module', '-e', source, dir];
-  const user = asNobody ? ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'] : [];
   const [command, ...args] = [...user, ...node] as [string, ...string[]];
   const process_ = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'], cwd: '/' });
   apps.add(process_);

@@ -21,6 +21,7 @@ import {
   cleanUp,
   connect,
   isUp,
+  makeTemplate,
   newDirectory,
   nobodyMayRead,
   postmasterOf,
@@ -36,9 +37,7 @@ import {
   usedDirectory,
 } from './embedded-fixtures.ts';
 
-beforeAll(async () => {
-  await using _ = await start(template);
-});
+beforeAll(makeTemplate);
 
 afterAll(async () => {
   expect(await cleanUp()).toEqual([]);

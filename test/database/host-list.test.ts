@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
+import { clusterPassword } from '../support/cluster-password.ts';
 import { createDatabase } from '../support/database.ts';
 import { asService, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
@@ -11,7 +12,7 @@ async function twoHosts() {
   const database = await createDatabase();
   const [first, second] = [await startProxy(), await startProxy()];
   const hosts = [first, second].map((proxy) => new URL(proxy.url(database)).host).join(',');
-  return { first, second, database, url: `postgresql://postgres@${hosts}/${database.name}` };
+  return { first, second, database, url: `postgresql://postgres:${clusterPassword}@${hosts}/${database.name}` };
 }
 
 test('a service whose host is lost goes on with the next one of the list, and back', async () => {

@@ -9,8 +9,10 @@ import { verifyTrail } from '../../src/audit/verify.ts';
 import { commandLine } from '../../src/cli/caller.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { openOrm } from '../../src/database/orm.ts';
+import { transact } from '../../src/database/transaction.ts';
 import { uuidv7 } from '../../src/database/uuid.ts';
 import { sweep } from '../../src/jobs/janitor.ts';
+import { voidAllOfProject } from '../../src/one-time/token.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
@@ -41,6 +43,7 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
   onTestFinished(() => orm.close(true));
   await sweep(orm, service.now());
   await keepTrail(orm, service);
+  await transact(orm, (em) => voidAllOfProject(em, defaultProjectId, service.now()));
 }
 
 /** The first refresh is in flight when the others arrive. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 import { migrate, openOrm } from '../../src/database/orm.ts';
+import { choosePassword } from './cluster-password.ts';
 
 export type Cluster = Awaited<ReturnType<typeof startCluster>>;
 
@@ -14,6 +15,7 @@ export type Cluster = Awaited<ReturnType<typeof startCluster>>;
  */
 export async function startCluster() {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-cluster-'));
+  choosePassword(dir);
   const launch = () => startEmbeddedPostgres(dir, { maxConnections: 100 });
   let running = await launch();
   const { url } = running;

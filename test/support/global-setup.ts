@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
 import { migrate, openOrm } from '../../src/database/orm.ts';
+import { choosePassword } from './cluster-password.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +17,7 @@ declare module 'vitest' {
 /** One PostgreSQL for the whole run. The databases of tests are clones of `tpl`. */
 export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-test-'));
+  choosePassword(dir);
   const cluster = await startEmbeddedPostgres(dir, { fast: true, maxConnections: 400 });
   const stop = async () => {
     await cluster.stop();

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inject, onTestFinished } from 'vitest';
+import { clusterPassword } from './cluster-password.ts';
 
 /** A statement on its way to PostgreSQL. Prepared ones have a name. */
 export interface SentStatement {
@@ -48,7 +49,7 @@ export async function startProxy(socketDir = inject('pgHost')) {
   const { port } = server.address() as AddressInfo;
   let unblock = () => {};
   const proxy = {
-    url: (database: { name: string }) => `postgresql://postgres@127.0.0.1:${port}/${database.name}`,
+    url: (database: { name: string }) => `postgresql://postgres:${clusterPassword}@127.0.0.1:${port}/${database.name}`,
     /** The statements that were sent, in order. */
     statements: state.statements,
     /** How often a statement of that name was prepared. */

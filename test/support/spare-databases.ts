@@ -4,6 +4,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { poolOf } from '../../src/database/autocommit.ts';
 import { type DatabaseOptions, openOrm } from '../../src/database/orm.ts';
+import { clusterPassword } from './cluster-password.ts';
 
 /** How many rows may be deleted from a database that is used again: more leave a trace in its files and statistics. */
 const mostRows = 2000;
@@ -56,7 +57,7 @@ export class SpareDatabase {
     this.name = `t_${randomUUID().replaceAll('-', '')}`;
     this.isolation = isolation;
     this.#host = host;
-    this.client = new pg.Client({ host, user: 'postgres', database: this.name });
+    this.client = new pg.Client({ host, user: 'postgres', password: clusterPassword, database: this.name });
     this.client.on('error', () => {});
   }
 
@@ -74,7 +75,7 @@ export class SpareDatabase {
   }
 
   get url(): string {
-    return `postgresql://postgres@${encodeURIComponent(this.#host)}:5432/${this.name}`;
+    return `postgresql://postgres:${clusterPassword}@${encodeURIComponent(this.#host)}:5432/${this.name}`;
   }
 
   /** An ORM that an earlier test has used, or a new one. Its `close` gives it back, and closes no connection. */
@@ -158,7 +159,7 @@ async function administer(host: string, sql: string): Promise<void> {
 }
 
 async function connect(host: string): Promise<pg.Client> {
-  const client = new pg.Client({ host, user: 'postgres', database: 'postgres' });
+  const client = new pg.Client({ host, user: 'postgres', password: clusterPassword, database: 'postgres' });
   client.on('error', () => {});
   await client.connect();
   unref(client);

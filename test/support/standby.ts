@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { chooseAccount, findBinaries } from '../../src/database/embedded/binaries.ts';
-import { supervise } from '../../src/database/embedded/postmaster.ts';
+import { findBinaries } from '../../src/database/embedded/binaries.ts';
+import { createLauncher } from '../../src/database/embedded/launcher.ts';
 import { settings } from '../../src/database/embedded/settings.ts';
 import type { Cluster } from './cluster.ts';
+import { clusterPassword } from './cluster-password.ts';
 
 export type Standby = Awaited<ReturnType<typeof startStandby>>;
 
@@ -21,21 +22,22 @@ export async function startStandby(primary: Cluster) {
   writeFileSync(path.join(data, 'standby.signal'), '');
   writeFileSync(
     path.join(data, 'postgresql.auto.conf'),
-    `primary_conninfo = 'host=${primary.socketDir} port=5432 user=postgres'\n`,
+    `primary_conninfo = 'host=${primary.socketDir} port=5432 user=postgres password=${clusterPassword}'\n`,
   );
   execFileSync('chmod', ['a+x', dir]);
-  const binaries = await findBinaries();
-  const where = ['-D', data, '-k', data, '-p', '5432'];
-  const command = chooseAccount(binaries, data).command(binaries.postgres, [...where, ...settings(false, 100)]);
+  execFileSync('chmod', ['a+x', path.dirname(primary.data)]); // its user connects to the primary's socket
+  const launcher = createLauncher(await findBinaries(), { root: dir, cluster: data });
+  const args = ['-k', launcher.nameOf(data), '-p', '5432', ...settings(false, 100)];
   const ready = Promise.withResolvers<void>();
   const lines: string[] = [];
-  const server = supervise(command, (line) => {
+  const server = launcher.start('postgres', data, args, (line) => {
     lines.push(line);
     if (line.includes('ready to accept read-only connections')) ready.resolve();
   });
   server.ended.then(() => ready.reject(new Error(lines.join('\n'))));
   await ready.promise;
-  const url = (database: string) => `postgresql://postgres@${encodeURIComponent(data)}:5432/${database}`;
+  const url = (database: string) =>
+    `postgresql://postgres:${clusterPassword}@${encodeURIComponent(data)}:5432/${database}`;
   return {
     url,
     socketDir: data,

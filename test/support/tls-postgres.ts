@@ -1,12 +1,12 @@
 import { once } from 'node:events';
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { chooseAccount, findBinaries } from '../../src/database/embedded/binaries.ts';
+import { findBinaries } from '../../src/database/embedded/binaries.ts';
 import { createCluster } from '../../src/database/embedded/cluster.ts';
-import { supervise } from '../../src/database/embedded/postmaster.ts';
+import { createLauncher } from '../../src/database/embedded/launcher.ts';
 
 const certificates = path.join(import.meta.dirname, 'certificates');
 
@@ -32,15 +32,15 @@ export async function startTlsPostgres() {
   const root = mkdtempSync(path.join(tmpdir(), 'gatehouse-tls-'));
   chmodSync(root, 0o755);
   const cluster = path.join(root, 'postgres');
-  const binaries = await findBinaries();
-  const account = chooseAccount(binaries, cluster);
-  await createCluster({ root, cluster, release: () => {} }, binaries, account);
+  const launcher = createLauncher(await findBinaries(), { root, cluster });
+  const { owner } = launcher;
+  await createCluster({ root, cluster, release: () => {} }, launcher);
   writeFileSync(path.join(cluster, 'pg_hba.conf'), access);
   for (const name of ['server.pem', 'server.key', 'authority.pem']) {
     const copy = path.join(cluster, name);
     copyFileSync(certificate(name), copy);
     chmodSync(copy, 0o600);
-    if (account.uid !== undefined && account.gid !== undefined) chownSync(copy, account.uid, account.gid);
+    if (owner) chownSync(copy, owner.uid, owner.gid);
   }
   const port = await freePort();
   const settings = {
@@ -50,15 +50,19 @@ export async function startTlsPostgres() {
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const ready = Promise.withResolvers<void>();
   const lines: string[] = [];
-  const command = account.command(binaries.postgres, ['-D', cluster, '-k', cluster, '-p', `${port}`, ...options]);
-  const server = supervise(command, (line) => {
+  // PgBouncer runs as another user, which cannot enter the cluster's directory.
+  const socketDir = path.join(root, 'socket');
+  mkdirSync(socketDir);
+  if (owner) chownSync(socketDir, owner.uid, owner.gid);
+  const args = ['-k', socketDir, '-p', `${port}`, ...options];
+  const server = launcher.start('postgres', cluster, args, (line) => {
     lines.push(line);
     if (line.includes('ready to accept connections')) ready.resolve();
   });
   server.ended.then(() => ready.reject(new Error(lines.join('\n'))));
   await ready.promise;
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = [], database = 'postgres') => {
-    const client = new pg.Client({ host: cluster, port, user: 'postgres', database });
+    const client = new pg.Client({ host: socketDir, port, user: 'postgres', database });
     await client.connect();
     return client
       .query<Row>(text, values)
@@ -70,12 +74,12 @@ export async function startTlsPostgres() {
   await query('create database auth owner ada');
   return {
     port,
-    socketDir: cluster,
+    socketDir,
     /** As the superuser, over the Unix socket. */
     query,
     /** Runs a statement in a transaction that stays open, with its locks, until the result is called. */
     async hold(database: string, text: string) {
-      const client = new pg.Client({ host: cluster, port, user: 'postgres', database });
+      const client = new pg.Client({ host: socketDir, port, user: 'postgres', database });
       client.on('error', () => {});
       await client.connect();
       await client.query('begin');

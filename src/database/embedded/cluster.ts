@@ -1,26 +1,21 @@
-import { chownSync, existsSync, mkdtempSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type Account, type Binaries, EmbeddedPostgresError } from './binaries.ts';
+import { EmbeddedPostgresError } from './binaries.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { type Supervised, supervise } from './postmaster.ts';
+import type { Launcher } from './launcher.ts';
+import type { Supervised } from './postmaster.ts';
 
 export function hasCluster({ cluster }: DataDirectory): boolean {
   return existsSync(path.join(cluster, 'PG_VERSION'));
 }
 
 /** Created under another name and renamed when complete, so that an interrupted start leaves no partial cluster. */
-export async function createCluster(
-  { root, cluster }: DataDirectory,
-  binaries: Binaries,
-  account: Account,
-): Promise<void> {
+export async function createCluster({ root, cluster }: DataDirectory, launcher: Launcher): Promise<void> {
   refuseForeignFiles(cluster);
   await removeDrafts(root);
   const draft = mkdtempSync(path.join(root, draftPrefix));
-  const { uid, gid } = account;
-  if (uid !== undefined && gid !== undefined) chownSync(draft, uid, gid);
-  await initialize(draft, binaries, account);
+  await initialize(draft, launcher);
   renameSync(draft, cluster);
 }
 
@@ -33,18 +28,17 @@ async function removeDrafts(root: string): Promise<void> {
 }
 
 /** Flushes the new cluster's files to disk while PostgreSQL already runs, which saves initdb from waiting for it. */
-export function syncCluster({ cluster }: DataDirectory, binaries: Binaries, account: Account): Supervised {
-  const syncing = supervise(account.command(binaries.initdb, ['-D', cluster, '--sync-only']), () => {});
+export function syncCluster({ cluster }: DataDirectory, launcher: Launcher): Supervised {
+  const syncing = launcher.start('initdb', cluster, ['--sync-only'], () => {});
   syncing.unref();
   return syncing;
 }
 
-async function initialize(draft: string, binaries: Binaries, account: Account): Promise<void> {
-  const access = ['--username=postgres', '--auth-local=trust', '--auth-host=reject'];
+async function initialize(draft: string, launcher: Launcher): Promise<void> {
+  const access = ['--username=postgres', '--auth-local=reject', '--auth-host=reject'];
   const options = ['--encoding=UTF8', '--locale=C', '--no-instructions', '--no-sync'];
   const lines: string[] = [];
-  const command = account.command(binaries.initdb, ['-D', draft, ...access, ...options]);
-  if ((await supervise(command, (line) => lines.push(line)).ended) === 0) return;
+  if ((await launcher.initialize(draft, [...access, ...options], (line) => lines.push(line))) === 0) return;
   await removeDrafts(path.dirname(draft));
   throw new EmbeddedPostgresError(
     'NOT_STARTED',

@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fchownSync,
+  fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -30,7 +31,8 @@ export async function takeDataDirectory(dataDir: string): Promise<DataDirectory>
   const lock = lockFile(pidFile);
   if (lock === undefined) throw new EmbeddedPostgresError('IN_USE', describeUse(root, await findHolder(pidFile)));
   const { uid, gid } = statSync(root);
-  if (process.getuid?.() === 0) fchownSync(lock, uid, gid); // otherwise one start as root would lock the owner out
+  // Otherwise one start as root would lock the owner out.
+  if (process.getuid?.() === 0 && fstatSync(lock).uid === 0) fchownSync(lock, uid, gid);
   ftruncateSync(lock);
   writeSync(lock, `${process.pid}\n`);
   const release = () => {

@@ -1,21 +1,17 @@
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Binaries, chooseAccount, EmbeddedPostgresError, findBinaries } from './binaries.ts';
+import { type Binaries, findBinaries } from './binaries.ts';
 import { createCluster, hasCluster, syncCluster } from './cluster.ts';
 import { type DataDirectory, explainAccess, requireOwnership, takeDataDirectory } from './data-directory.ts';
-import {
-  endPostmaster,
-  findPostmaster,
-  removeStaleLock,
-  type Supervised,
-  signalPostmaster,
-  supervise,
-} from './postmaster.ts';
+import { endPrevious, launchPatiently, type Running } from './launch.ts';
+import { createLauncher } from './launcher.ts';
+import { takePossession } from './owner.ts';
+import { Admission, readPassword } from './password.ts';
+import { endPostmaster, markOf, removeStaleLock, signalPostmaster } from './postmaster.ts';
 import { settings } from './settings.ts';
 import { closeSocketDirectory, openSocketDirectory, port } from './socket-directory.ts';
 
 export interface EmbeddedPostgres {
-  /** For the superuser postgres. Access is restricted by the permissions of the socket's directory. */
+  /** For the superuser postgres, with its password. */
   url(database: string): string;
   readonly socketDir: string;
   /** Ends PostgreSQL and waits for it. May be called again. */
@@ -30,8 +26,9 @@ export interface EmbeddedPostgresOptions {
 }
 
 /**
- * Runs the PostgreSQL that npm installed on `dataDir`/postgres. It is reachable only through a unix socket that only this
- * user and root may open, and it ends when this process ends, in whatever way. Throws EmbeddedPostgresError.
+ * Runs the PostgreSQL that npm installed on `dataDir`/postgres. It is reachable only through a unix socket that only its
+ * user and root may open, with a password in a file of `dataDir` that only this user may read. It ends when this process
+ * ends, in whatever way. Throws EmbeddedPostgresError.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -53,81 +50,32 @@ async function startIn(directory: DataDirectory, binaries: Binaries, options: Em
   const { cluster } = directory;
   requireOwnership(directory);
   await endPrevious(cluster, log);
-  const account = chooseAccount(binaries, cluster);
+  const launcher = createLauncher(binaries, directory);
   const isNew = !hasCluster(directory);
-  if (isNew) await createCluster(directory, binaries, account);
-  const socketDir = openSocketDirectory(cluster, account);
+  if (isNew) await createCluster(directory, launcher);
+  else takePossession(directory, launcher.owner);
+  const password = readPassword(directory);
+  const admission = new Admission(directory, launcher.owner, password);
+  const socketDir = openSocketDirectory(cluster, launcher.owner);
   removeStaleLock(path.join(cluster, 'postmaster.pid'), cluster);
   removeStaleLock(path.join(socketDir, `.s.PGSQL.${port}.lock`), cluster);
-  const where = ['-D', cluster, '-k', `"${socketDir.replaceAll('"', '""')}"`, '-p', `${port}`];
-  const command = account.command(binaries.postgres, [...where, ...settings(fast, maxConnections)]);
-  const running = await launchPatiently(command, cluster, log);
-  const syncing = isNew && !fast ? syncCluster(directory, binaries, account) : undefined;
+  const socket = socketDir === cluster ? launcher.nameOf(cluster) : socketDir;
+  const where = ['-k', `"${socket.replaceAll('"', '""')}"`, '-p', `${port}`, '-c', markOf(cluster)];
+  const args = [...where, ...settings(fast, maxConnections)];
+  const running = await launchPatiently((onLine) => launcher.start('postgres', cluster, args, onLine), cluster, log);
+  await admission.complete(socketDir, port).catch(async (error: unknown) => {
+    await running.server.end();
+    throw error;
+  });
+  const syncing = isNew && !fast ? syncCluster(directory, launcher) : undefined;
   const release = async () => {
     await syncing?.end();
     closeSocketDirectory(socketDir, cluster);
     directory.release();
   };
   const url = (database: string) =>
-    `postgresql://postgres@${encodeURIComponent(socketDir)}:${port}/${encodeURIComponent(database)}`;
+    `postgresql://postgres:${password}@${encodeURIComponent(socketDir)}:${port}/${encodeURIComponent(database)}`;
   return { url, socketDir, stop: watch(running, cluster, log, release) };
-}
-
-/** This process holds the directory, so a postmaster found in it belongs to a Gatehouse that was just killed. */
-async function endPrevious(cluster: string, log: (line: string) => void): Promise<void> {
-  const pid = findPostmaster(cluster);
-  if (pid === undefined) return;
-  log(`waiting for the PostgreSQL of an earlier start (process ${pid}) to end`);
-  await endPostmaster(pid, cluster);
-}
-
-interface Running {
-  readonly server: Supervised;
-  readonly pid: number;
-}
-
-/** Backends can outlive a killed postmaster for a moment, and PostgreSQL refuses to start beside them. */
-async function launchPatiently(command: string[], cluster: string, log: (line: string) => void): Promise<Running> {
-  for (const deadline = performance.now() + 15_000; ; await sleep(200)) {
-    try {
-      return await launch(command, log);
-    } catch (error) {
-      await endPrevious(cluster, log);
-      const isBusy = /is still in use|already exists/.test((error as Error).message);
-      if (!isBusy || performance.now() > deadline) throw error;
-    }
-  }
-}
-
-const readyLine = /^postmaster\[(\d+)\] LOG: {2}database system is ready to accept connections/;
-
-/** Errors of client backends are left out: the client receives them, and they may quote what it sent, as may any DETAIL. */
-const noteworthyLine =
-  /^(?!client backend)[\w ]+\[\d+\] (?:(?:WARNING|ERROR|FATAL|PANIC):|LOG:.* terminated by signal )/;
-
-function launch(command: string[], log: (line: string) => void): Promise<Running> {
-  return new Promise((resolve, reject) => {
-    const startup: string[] = [];
-    let isReady = false;
-    const fail = (what: string) => {
-      clearTimeout(patience);
-      const message = `PostgreSQL ${what}:\n${startup.slice(-20).join('\n')}`;
-      server.end().then(() => reject(new EmbeddedPostgresError('NOT_STARTED', message)));
-    };
-    // Recovery after a crash may take longer, but logs its progress every ten seconds.
-    const patience = setTimeout(() => fail('has logged nothing for 30 s'), 30_000);
-    const server = supervise(command, (line) => {
-      if (isReady) return noteworthyLine.test(line) ? log(line) : undefined;
-      patience.refresh();
-      startup.push(line);
-      const pid = readyLine.exec(line)?.[1];
-      if (pid === undefined) return;
-      isReady = true;
-      clearTimeout(patience);
-      resolve({ server, pid: Number(pid) });
-    });
-    server.ended.then(() => fail('did not start'));
-  });
 }
 
 /** Returns the function that stops it. */

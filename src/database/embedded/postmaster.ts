@@ -35,10 +35,13 @@ export interface Supervised {
   unref(): void;
 }
 
-/** In a session of its own, so that Ctrl-C reaches only this process and running calls finish before the database stops. */
-export function supervise(command: string[], onLine: (line: string) => void): Supervised {
-  const child = spawn('/bin/sh', ['-c', supervisor, 'gatehouse-postgres', ...command], {
-    cwd: '/',
+/**
+ * Runs a command in that directory, in a session of its own: Ctrl-C reaches only this process, and running calls finish
+ * before the database stops.
+ */
+export function supervise(command: string[], directory: string, onLine: (line: string) => void): Supervised {
+  const child = spawn('/bin/sh', ['-c', supervisor, `gatehouse-postgres ${directory}`, ...command], {
+    cwd: directory,
     detached: true,
     env: environment,
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -78,7 +81,13 @@ export function findPostmaster(cluster: string): number | undefined {
 
 /** Whether that pid is this cluster's postmaster; after a restart of the machine any process may have it. */
 function isPostmaster(pid: number, cluster: string): boolean {
-  return isAlive(pid) && readCommand(pid).includes(` -D ${cluster} `);
+  const command = isAlive(pid) ? readCommand(pid) : '';
+  return [` -D ${cluster} `, ` ${markOf(cluster)} `].some((mark) => command.includes(mark));
+}
+
+/** An argument of the server without any effect. The server knows its directory under another name, and `ps` shows this. */
+export function markOf(cluster: string): string {
+  return `gatehouse.directory=${cluster}`;
 }
 
 function readCommand(pid: number): string {
