@@ -19,9 +19,9 @@ const pause = 200;
  */
 export async function lockMigrations(connections: Connections, client: DatabaseClient): Promise<() => Promise<void>> {
   if (connections.settingsBy === 'role') return lockByTransaction(connections);
-  while (!(await isGiven(client, 'select pg_try_advisory_lock($1) as given'))) await sleep(pause);
+  while (!(await isGiven(client, 'pg_try_advisory_lock'))) await sleep(pause);
   return async () => {
-    await client.query('select pg_advisory_unlock($1)', [installationLock]);
+    await client.query(`select pg_advisory_unlock(${installationLock})`);
   };
 }
 
@@ -34,13 +34,14 @@ async function lockByTransaction(connections: Connections): Promise<() => Promis
   for (;;) {
     await holder.query('begin isolation level read committed');
     await holder.query('set local idle_in_transaction_session_timeout = 0');
-    if (await isGiven(holder, 'select pg_try_advisory_xact_lock($1) as given')) return () => holder.end();
+    if (await isGiven(holder, 'pg_try_advisory_xact_lock')) return () => holder.end();
     await holder.query('rollback');
     await sleep(pause);
   }
 }
 
-async function isGiven(client: DatabaseClient, text: string): Promise<boolean> {
-  const { rows } = await client.query<{ given: boolean }>(text, [installationLock]);
+// Without bound values: a portal would keep the snapshot of its statement until the next statement.
+async function isGiven(client: DatabaseClient, lock: string): Promise<boolean> {
+  const { rows } = await client.query<{ given: boolean }>(`select ${lock}(${installationLock}) as given`);
   return rows[0]!.given;
 }
