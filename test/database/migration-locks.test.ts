@@ -39,68 +39,67 @@ const ran: Readonly<Record<string, string>> = {
   '20261130120100_audit_seal_version': 'queues all events while their table is locked',
 };
 
-/** What a table is called in a statement in lower case, without quotes. */
-const word = '(?:only )?(\\w+)';
+const read = 'all rows are read while the table is locked';
+const written = 'the table is written anew';
 
+/** The reasons to refuse a migration, statement by statement. */
 class Judgement {
   readonly faults: string[] = [];
+  readonly #isConcurrent: boolean;
   readonly #created = new Set<string>();
   readonly #checked: Map<string, string>;
 
   /** `checked` has the columns that checks of earlier migrations keep from being null, by the names of the checks. */
-  constructor(checked: Map<string, string>) {
+  constructor(isConcurrent: boolean, checked: Map<string, string>) {
+    this.#isConcurrent = isConcurrent;
     this.#checked = checked;
   }
 
-  judge(sql: string, isConcurrent: boolean): void {
+  judge(sql: string): void {
     const text = sql.toLowerCase().replaceAll('"', '').replace(/\s+/g, ' ').replace(/;\s*$/, '').trim();
-    const refuse = (reason: string) => this.faults.push(`${reason}: ${text}`);
-    const isLarge = (table: string | undefined) => !small.has(table!) && !this.#created.has(table!);
     const created = /^create (?:unlogged )?table (?:if not exists )?(\w+)/.exec(text)?.[1];
-    if (created) return void this.#created.add(created);
-    const index = /^create (?:unique )?index (concurrently )?(if not exists )?(?:\w+ )?on (?:only )?(\w+)/.exec(text);
-    if (index) {
-      if (!isLarge(index[3])) return;
-      if (!index[1]) refuse('writes wait until the index is built');
-      else if (!isConcurrent) refuse('the migration must be a ConcurrentMigration');
-      else if (!index[2]) refuse('it fails when it runs a second time');
-      return;
-    }
-    const altered = new RegExp(`^alter table (?:if exists )?${word} (.*)$`).exec(text);
-    if (altered) {
-      if (isLarge(altered[1]))
-        for (const action of actionsOf(altered[2]!)) this.#judgeAction(altered[1]!, action, isConcurrent, refuse);
-      return;
-    }
-    const changed = new RegExp(
-      `^(?:with .*)?(?:update|delete from) ${word}|^merge into ${word}|^insert into .* select .* from ${word}`,
-    ).exec(text);
-    const table = changed?.slice(1).find(Boolean);
-    if (table && !isConcurrent && isLarge(table)) refuse('its row locks are held until all rows are changed');
-    if (/^(?:do|call) /.test(text)) refuse('a block cannot be judged');
-    if (
-      /^(?:vacuum full|cluster|lock|truncate|reindex (?!.*concurrently)|refresh materialized view (?!concurrently))/.test(
-        text,
-      )
-    )
-      refuse('the table is locked');
+    if (created) this.#created.add(created);
+    const [, altered, actions = ''] = /^alter table (?:if exists )?(?:only )?(\w+) (.*)$/.exec(text) ?? [];
+    const faults = this.#isLarge(altered)
+      ? actionsOf(actions).map((action) => this.#faultOfAction(altered!, action))
+      : [this.#faultOfIndex(text), this.#faultOfRows(text), faultOfCommand(text)];
+    for (const fault of faults) if (fault) this.faults.push(`${fault}: ${text}`);
   }
 
-  #judgeAction(table: string, action: string, isConcurrent: boolean, refuse: (reason: string) => void): void {
-    const key = `${table}.${/^alter (?:column )?(\w+)/.exec(action)?.[1]}`;
-    if (/^(?:add|validate) constraint/.test(action)) this.#noteCheck(table, action);
+  #isLarge(table: string | undefined): boolean {
+    return table !== undefined && !small.has(table) && !this.#created.has(table);
+  }
+
+  #faultOfIndex(text: string): string | undefined {
+    const [, concurrently, ifNotExists, table] =
+      /^create (?:unique )?index (concurrently )?(if not exists )?(?:\w+ )?on (?:only )?(\w+)/.exec(text) ?? [];
+    if (!this.#isLarge(table)) return undefined;
+    if (!concurrently) return 'writes wait until the index is built';
+    if (!this.#isConcurrent) return 'the migration must be a ConcurrentMigration';
+    return ifNotExists ? undefined : 'it fails when it runs a second time';
+  }
+
+  #faultOfRows(text: string): string | undefined {
+    const changed =
+      /^(?:with .*)?(?:update|delete from) (?:only )?(\w+)|^merge into (\w+)|^insert into .* select .* from (\w+)/.exec(
+        text,
+      );
+    const isLong = this.#isLarge(changed?.slice(1).find(Boolean)) && !this.#isConcurrent;
+    return isLong ? 'its row locks are held until all rows are changed' : undefined;
+  }
+
+  #faultOfAction(table: string, action: string): string | undefined {
+    this.#noteCheck(table, action);
     if (/^validate constraint/.test(action))
-      return isConcurrent ? undefined : refuse('all rows are read in a transaction');
+      return this.#isConcurrent ? undefined : 'all rows are read in a transaction';
     if (/^add (?:constraint|foreign key|check|unique|primary key|exclude)/.test(action))
-      return /using index|not valid/.test(action) ? undefined : refuse('all rows are read while the table is locked');
-    if (/^add /.test(action)) return judgeColumn(action, refuse);
-    if (/^alter (?:column )?\w+ (?:set data )?type/.test(action)) return refuse('the table is written anew');
-    if (/^alter (?:column )?\w+ set not null/.test(action) && !this.#isChecked(key))
-      return refuse('all rows are read while the table is locked');
-    if (/^alter (?:column )?\w+ add generated|^set (?:logged|unlogged|tablespace|access method)/.test(action))
-      return refuse('the table is written anew');
-    if (/^(?:attach partition|detach partition (?!.*concurrently))/.test(action))
-      return refuse('the table is locked while its rows are read');
+      return /using index|not valid/.test(action) ? undefined : read;
+    if (/^add /.test(action)) return faultOfColumn(action);
+    const column = /^alter (?:column )?(\w+) set not null/.exec(action)?.[1];
+    if (column) return this.#checked.get(`${table}.${column}`) === 'valid' ? undefined : read;
+    if (/^alter (?:column )?\w+ (?:(?:set data )?type|add generated)/.test(action)) return written;
+    if (/^set (?:logged|unlogged|tablespace|access method)/.test(action)) return written;
+    return /^(?:attach partition|detach partition (?!.*concurrently))/.test(action) ? read : undefined;
   }
 
   /** A check that is valid spares SET NOT NULL the look at all rows. */
@@ -111,22 +110,23 @@ class Judgement {
     const of = valid && this.#checked.get(`${table}.${valid}`);
     if (of) this.#checked.set(of, 'valid');
   }
+}
 
-  #isChecked(column: string): boolean {
-    return this.#checked.get(column) === 'valid';
-  }
+function faultOfCommand(text: string): string | undefined {
+  if (/^(?:do|call) /.test(text)) return 'a block cannot be judged';
+  const locks =
+    /^(?:vacuum full|cluster|lock|truncate|reindex (?!.*concurrently)|refresh materialized view (?!concurrently))/;
+  return locks.test(text) ? 'the table is locked' : undefined;
 }
 
 /** Constants and the time of the transaction are stored once for all rows. */
 const constant = /^(?:null|true|false|-?[\d.]+|'[^']*'(?:::\w+)?|now\(\)|current_timestamp(?:\(\d\))?)(?: |$)/;
 
-function judgeColumn(action: string, refuse: (reason: string) => void): void {
+function faultOfColumn(action: string): string | undefined {
   const value = / default (.*)$/.exec(action)?.[1];
-  if (/ generated | (?:small|big)?serial\b/.test(action) || (value && !constant.test(value)))
-    return refuse('the table is written anew');
-  if (/ not null/.test(action) && !value) return refuse('it fails when there are rows');
-  if (/ (?:references|unique|primary key|check) ?/.test(action.replace(/'[^']*'/g, '')))
-    refuse('all rows are read while the table is locked');
+  if (/ generated | (?:small|big)?serial\b/.test(action) || (value && !constant.test(value))) return written;
+  if (/ not null/.test(action) && !value) return 'it fails when there are rows';
+  return / (?:references|unique|primary key|check)\b/.test(action.replace(/'[^']*'/g, '')) ? read : undefined;
 }
 
 /** The parts between commas outside of parentheses. */
@@ -144,8 +144,8 @@ function actionsOf(text: string): string[] {
 function faultsOf(all: readonly Omit<PendingMigration, 'name'>[]): string[][] {
   const checked = new Map<string, string>();
   return all.map(({ statements, isConcurrent }) => {
-    const judgement = new Judgement(checked);
-    for (const sql of statements) judgement.judge(sql, isConcurrent);
+    const judgement = new Judgement(isConcurrent, checked);
+    for (const sql of statements) judgement.judge(sql);
     return judgement.faults;
   });
 }
