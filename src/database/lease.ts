@@ -22,26 +22,27 @@ export type SharedWork = (typeof sharedWork)[number];
 
 const lock = statement<{ holder: string | null }, { name: string }>(
   'lease_lock',
-  'select holder from leases where name = :name for update',
+  'select holder from leases where name = :name for update skip locked',
+);
+
+const wait = statement<{ name: string }, { name: string }>(
+  'lease_wait',
+  'select name from leases where name = :name for update',
 );
 
 /**
- * Locks the lease of this work until the transaction ends, and returns whether `holder` has it. A lease that has expired,
- * but was not taken by another process, is still held: nobody can take it while its row is locked.
+ * Locks the lease of this work until the transaction ends. False if another transaction does this work now, or if `holder`
+ * does not have the lease. One that has expired, but was not taken by another process, is still held: nobody can take it
+ * while its row is locked.
  */
-export async function lockLease(em: EntityManager, name: SharedWork, holder: string): Promise<boolean> {
-  await readLatest(em);
-  const [row] = await lock(em, { name });
-  return row?.holder === holder;
-}
-
-/** Locks the row of work that an operator starts, until the transaction ends. */
-export async function lockWork(em: EntityManager, name: 'signing keys'): Promise<void> {
-  await readLatest(em);
-  await lock(em, { name });
-}
-
-/** Under a stricter isolation the transaction would not see what was committed while it waited. */
-async function readLatest(em: EntityManager): Promise<void> {
+export async function lockLease(em: EntityManager, name: SharedWork, holder?: string): Promise<boolean> {
+  // Under a stricter isolation the transaction would not see what the previous holder committed.
   await em.execute('set transaction isolation level read committed');
+  const [row] = await lock(em, { name });
+  return row !== undefined && (holder === undefined || row.holder === holder);
+}
+
+/** Locks the row of work that an operator starts until the transaction ends, once no other transaction does it. */
+export async function lockWork(em: EntityManager, name: 'signing keys'): Promise<void> {
+  await wait(em, { name });
 }

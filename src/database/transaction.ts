@@ -86,13 +86,3 @@ export async function lockInstallation(em: EntityManager): Promise<void> {
   await em.execute('set transaction isolation level read committed');
   await em.execute('select pg_advisory_xact_lock(?)', [installationLock]);
 }
-
-const locks = { seals: 0x6a7e4005f, days: 0x6a7e40060 } as const;
-
-/** Takes a lock of the installation until the transaction ends. False when another replica holds it. */
-export async function lockIfFree(em: EntityManager, what: keyof typeof locks): Promise<boolean> {
-  // As above: this transaction must see what the previous holder committed.
-  await em.execute('set transaction isolation level read committed');
-  const [row] = await em.execute<{ got: boolean }[]>('select pg_try_advisory_xact_lock(?) as got', [locks[what]]);
-  return row!.got;
-}
