@@ -23,12 +23,14 @@ export interface LeaseState {
 export const leaseStates = `(select json_agg(json_build_object('name', l.name, 'holder', l.holder,
      'left', extract(epoch from l.until - clock_timestamp()) * 1000)) from leases l)`;
 
-// Work that is under way has its row locked, and nobody takes its lease meanwhile.
+// Work that is under way has its row locked, and nobody takes its lease meanwhile. A lease with more time than anybody is
+// given was written before the clock of the database was set back.
 const take = statement<{ name: string }, { names: readonly string[]; holder: string; seconds: number }>(
   'leases_take',
   `with free as (
      select l.name from leases l
-     where l.name = any(:names::text[]) and (l.holder = :holder or l.until is null or l.until < clock_timestamp())
+     where l.name = any(:names::text[]) and (l.holder = :holder or l.until is null
+         or l.until not between clock_timestamp() and clock_timestamp() + (:seconds::float8 + 1) * interval '1 second')
      for update skip locked
    )
    update leases l set holder = :holder, until = clock_timestamp() + :seconds::float8 * interval '1 second'
@@ -39,6 +41,10 @@ const giveUp = statement<object, { holder: string }>(
   'leases_release',
   'update leases set holder = null, until = null where holder = :holder returning name',
 );
+
+function isFree({ left }: LeaseState): boolean {
+  return left === null || left < 0 || left > leaseTime + 1000;
+}
 
 /**
  * The shared work that this process does for all processes of the database. A lease only decides who tries: what must not
@@ -78,7 +84,7 @@ export class Leases {
     for (const each of states)
       if (isMine(each)) this.#heldUntil.set(each.name, readAt + each.left!);
       else this.#heldUntil.delete(each.name);
-    const wanted = states.filter((each) => (each.left ?? 0) < (isMine(each) ? renewalTime : 0) || each.holder === null);
+    const wanted = states.filter((each) => (isMine(each) ? each.left! < renewalTime : isFree(each)));
     const names = wanted.map(({ name }) => name).filter((name) => sharedWork.some((each) => each === name));
     if (names.length === 0) return false;
     const sentAt = performance.now();

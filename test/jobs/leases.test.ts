@@ -74,6 +74,14 @@ test('a replica that stops releases its leases, so that another one takes them a
   expect([first.holds('janitor'), second.holds('janitor')]).toEqual([false, true]);
 });
 
+test('a lease from before the clock of the database was set back is free', async () => {
+  const database = await createDatabase();
+  const leases = await openLeases(database);
+  await database.query(`update leases set holder = 'another', until = clock_timestamp() + interval '1 hour'`);
+  expect(await leases.keep(await statesOf(database), performance.now())).toBe(true);
+  expect(leases.holds('janitor')).toBe(true);
+});
+
 test('twenty processes that see a free lease at once have one holder', async () => {
   const database = await createDatabase();
   const all = await Promise.all(Array.from({ length: 20 }, () => openLeases(database)));
@@ -90,11 +98,11 @@ test('a process that was paused does not seal with a lease that another one has 
   const service = await start();
   const { database, config } = service;
   const [paused, next] = [await openLeases(database), await openLeases(database)];
-  await database.query('update leases set holder = $1, until = clock_timestamp() + $2', [paused.holder, '1 hour']);
+  await database.query('update leases set holder = $1, until = clock_timestamp() + $2', [paused.holder, '10 seconds']);
   await service.guest();
   const keys = new MasterKeys(config.masterKeys);
   const seal = ({ orm, holder }: typeof paused) => sealEvents(orm, keys, service.now(), new UnsealedQueue(orm, holder));
-  await database.query('update leases set holder = $1', [next.holder]);
+  await database.query('update leases set holder = $1, until = clock_timestamp() + $2', [next.holder, '10 seconds']);
   expect(await seal(paused)).toBe(0);
   expect(await database.query('select 1 from audit_seals')).toEqual([]);
   expect(await seal(next)).toBe(1);
