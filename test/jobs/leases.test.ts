@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
+import { keepPartitions } from '../../src/audit/partitions.ts';
 import { UnsealedQueue } from '../../src/audit/queue.ts';
 import { sealEvents } from '../../src/audit/seal.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
@@ -9,7 +10,7 @@ import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { Leases, leaseTime } from '../../src/jobs/leases.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { testEnv } from '../support/people.ts';
+import { asService, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
 import { scrape } from '../support/scrape.ts';
 import { start } from '../support/start.ts';
@@ -106,6 +107,31 @@ test('a process that was paused does not seal with a lease that another one has 
   expect(await seal(paused)).toBe(0);
   expect(await database.query('select 1 from audit_seals')).toEqual([]);
   expect(await seal(next)).toBe(1);
+});
+
+test('a process without the lease creates no partitions', async () => {
+  const { database, config } = await start();
+  const leases = await openLeases(database);
+  const keys = new MasterKeys(config.masterKeys);
+  const later = new Date(Date.now() + 30 * 86_400_000);
+  const partitions = async () =>
+    (await database.query(`select 1 from pg_inherits where inhparent = 'audit_events'::regclass`)).length;
+  const before = await partitions();
+  await keepPartitions(leases.orm, keys, undefined, later, leases.holder);
+  expect(await partitions()).toBe(before);
+  await database.query(`update leases set holder = $1, until = clock_timestamp() + $2`, [leases.holder, '10 seconds']);
+  await keepPartitions(leases.orm, keys, undefined, later, leases.holder);
+  expect(await partitions()).toBe(before + 9);
+});
+
+test('a rotation of the keys waits for another one, by the row of that work', async () => {
+  const { database, clients, pass } = await start();
+  pass(400); // the standby key is in every cache
+  const release = await database.hold(`select name from leases where name = 'signing keys' for update`);
+  const rotated = clients('json').admin.rotateSigningKey({}, asService);
+  await database.blocked(1);
+  await release();
+  expect((await rotated).keys).toHaveLength(3);
 });
 
 test('nobody takes the lease of work that is under way, even after its time', async () => {
