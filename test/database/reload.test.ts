@@ -74,5 +74,5 @@ test('the same load notices connections that end', async () => {
     await sleep(20);
   }
   const { failures } = await stop();
-  expect(failures).toContain('UNAVAILABLE');
+  expect(failures).toContain('DATABASE_UNAVAILABLE');
 });
