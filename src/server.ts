@@ -30,17 +30,17 @@ import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
-import { sweep } from './jobs/janitor.ts';
-import { type Job, runInBackground } from './jobs/scheduler.ts';
+import { backgroundJobs } from './jobs/jobs.ts';
+import { Leases } from './jobs/leases.ts';
+import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
-import { beat } from './project/heartbeat.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
 import { defaultProjectId } from './project/project.ts';
-import { KeyRing, keyRefreshInterval, prepareInstallation } from './session/key-ring.ts';
+import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
 import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
-import { DecoyHashes, lookInterval } from './user/decoy-hashes.ts';
+import { DecoyHashes } from './user/decoy-hashes.ts';
 import { type HashFault, Passwords } from './user/password.ts';
 
 export interface ServerDeps {
@@ -61,7 +61,8 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
+  const parts = await assemble(deps);
+  const { app, ring, metrics, observe, certificates, post, leases } = parts;
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
@@ -83,27 +84,14 @@ export async function startServer(deps: ServerDeps) {
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
   const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
-  const jobs = runInBackground(
-    [
-      { name: 'health', every: 1000, run: async () => health.set(await database.readiness()) },
-      { name: 'signing keys', every: keyRefreshInterval, run: () => ring.reload() },
-      { name: 'certificates', every: 1000, run: async () => certificates?.look(now()) },
-      { name: 'clock', every: 60_000, run: adjust },
-      ...(config.heartbeat ? [heartbeat(orm, database)] : []),
-      ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
-      { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
-      { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
-      { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
-      { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
-    ],
-    log,
-    (names) => metrics.countJobs(names),
-  );
+  const work = backgroundJobs({ ...parts, config, orm, health, database });
+  const jobs = runInBackground(work, log, (names) => metrics.countJobs(names));
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });
   health.set('ready');
   const grpcAddress = authority(host, grpcPort);
   const close = async () => {
     await Promise.all([post.close(), jobs.stop()]);
+    await leases.release().catch(() => {});
     await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>
@@ -163,7 +151,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const decoys = config.hideRegistration
     ? await DecoyHashes.open(new Autocommit(orm), defaultProjectId, now())
     : undefined;
-  const post = openMail({ config, orm, log }, keys, now);
+  const leases = new Leases(orm, log);
+  const post = openMail({ config, orm, log }, keys, now, leases);
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
   const app = createApp({
@@ -181,10 +170,10 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
     tracer,
     countCalls,
   });
-  const trail = new AuditTrail(orm, keys, config.auditRetention);
+  const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
-    observation.watch({ health, connections, database, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
+    observation.watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError });
+  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
@@ -206,11 +195,18 @@ function chooseClock({ config, orm, log, clock }: Pick<ServerDeps, 'config' | 'o
   );
 }
 
-function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log'>, keys: MasterKeys, now: Clock) {
+function openMail(
+  { config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log'>,
+  keys: MasterKeys,
+  now: Clock,
+  leases: Leases,
+) {
   // In development all processes of this machine show the same inbox; a test keeps its own.
   const inboxFolder = config.environment === 'development' ? inboxFolderIn(config.dataDir) : undefined;
   const onFault = (fault: object) => log.warn(fault, 'a mail was not taken');
-  return openMailService({ settings: config.mail, keys, autocommit: new Autocommit(orm), now, onFault, inboxFolder });
+  const isMeasuring = () => leases.holds('mail queue');
+  const autocommit = new Autocommit(orm);
+  return openMailService({ settings: config.mail, keys, autocommit, now, onFault, isMeasuring, inboxFolder });
 }
 
 /** Undefined where an application has pages of its own. */
@@ -262,17 +258,4 @@ async function drain(draining: Draining): Promise<void> {
   admin.closeAllConnections();
   // A database connection that a call never released must not keep the process from exiting.
   await Promise.race([close(), sleep(2000)]);
-}
-
-function heartbeat(orm: MikroORM, database: DatabaseHealth): Job {
-  return { name: 'heartbeat', every: 1000, run: () => database.beat(() => beat(new Autocommit(orm))) };
-}
-
-/** The longest life of the session of a guest, in days. */
-function guestDays({
-  sessions: {
-    lifetimes: { web, native },
-  },
-}: Config): number {
-  return Math.max(web.absolute, native.absolute) / 86_400;
 }

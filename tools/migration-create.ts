@@ -30,7 +30,8 @@ try {
 
 async function createMigration(url: string): Promise<void> {
   // Imported only now: the list that it imports may have been missing, or have named a migration deleted since.
-  const { migrate, openOrm } = await import('../src/database/orm.ts');
+  const { migrate } = await import('../src/database/migrate.ts');
+  const { openOrm } = await import('../src/database/orm.ts');
   const orm = await openOrm(url);
   try {
     await migrate(orm);

@@ -44,7 +44,7 @@ async function changeKeys(
     audit(em, context, { action, entityId: await work(em, at) }, at);
     return listKeys(em);
   });
-  // The other replicas read the keys every five seconds.
+  // The other replicas read the keys after their next poll.
   await ring.reload();
   return { keys: keys.map(toMessage) };
 }

@@ -1,8 +1,9 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import { Autocommit } from '../database/autocommit.ts';
+import { lockLease } from '../database/lease.ts';
 import { statement } from '../database/statement.ts';
-import { lockIfFree, transact } from '../database/transaction.ts';
+import { transact } from '../database/transaction.ts';
 import { anchorChains } from './anchor.ts';
 import { dayOf } from './seal.ts';
 
@@ -42,24 +43,25 @@ const dropBefore = statement<{ days: number }, { oldest: string }>(
  * Creates the partitions of the next days, moves events from the default partition to partitions of their days, and drops
  * the days that are older than `retention` (days; undefined keeps all).
  *
- * If this has not run, events are still recorded: the default partition takes those without a day of their own.
+ * `holder` must have the lease; undefined for anybody. If this has not run, events are still recorded: the default partition takes those without a day of their own.
  */
 export async function keepPartitions(
   orm: MikroORM,
   keys: MasterKeys,
   retention: number | undefined,
   now: Date,
+  holder?: string,
 ): Promise<void> {
+  const changeTrail = (change: (em: EntityManager) => Promise<unknown>) => changeAsHolder(orm, holder, change);
   const days = Array.from({ length: daysAhead + 2 }, (_, index) =>
     dayOf(new Date(now.getTime() + (index - 1) * dayMs)),
   );
   const autocommit = new Autocommit(orm);
-  if ((await isMisfiled(autocommit, {}))[0]!.found) await changeTrail(orm, (em) => refile(em, {}));
-  for (const { day } of await findMissingDays(autocommit, { days }))
-    await changeTrail(orm, (em) => addDay(em, { day }));
+  if ((await isMisfiled(autocommit, {}))[0]!.found) await changeTrail((em) => refile(em, {}));
+  for (const { day } of await findMissingDays(autocommit, { days })) await changeTrail((em) => addDay(em, { day }));
   const oldest = oldestKept(retention, now);
   if (oldest && (await hasExpired(autocommit, { oldest }))[0]!.found)
-    await changeTrail(orm, async (em) => {
+    await changeTrail(async (em) => {
       await anchorChains(em, keys, oldest, now);
       await dropBefore(em, { oldest });
     });
@@ -71,9 +73,13 @@ function oldestKept(retention: number | undefined, now: Date): string | undefine
 }
 
 /** One replica at a time. New events queue behind a statement that waits for the table, so it waits briefly and fails. */
-function changeTrail(orm: MikroORM, change: (em: EntityManager) => Promise<unknown>): Promise<void> {
+function changeAsHolder(
+  orm: MikroORM,
+  holder: string | undefined,
+  change: (em: EntityManager) => Promise<unknown>,
+): Promise<void> {
   return transact(orm, async (em) => {
-    if (!(await lockIfFree(em, 'days'))) return;
+    if (!(await lockLease(em, 'audit days', holder))) return;
     await em.execute(`set local lock_timeout = '500ms'`);
     await change(em);
   });

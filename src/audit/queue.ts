@@ -1,7 +1,8 @@
 import { defineEntity, type EntityManager, type MikroORM, p } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
+import { lockLease } from '../database/lease.ts';
 import { compile } from '../database/statement.ts';
-import { lockIfFree, transact } from '../database/transaction.ts';
+import { transact } from '../database/transaction.ts';
 import { projectColumn } from '../project/project.ts';
 import { type StoredEvent, utcText } from './chain.ts';
 
@@ -32,10 +33,18 @@ export interface Backlog {
 }
 
 /** Which transactions a snapshot does not see: those from `next` on, and the ones that were running. */
-interface Unseen {
+export interface Unseen {
   readonly next: string;
   readonly running: readonly string[];
 }
+
+/**
+ * SQL: whether events wait that the snapshot of `:next` and `:running` does not see. After a restore from a backup the
+ * cluster counts its transactions from an earlier number: then the queue has to look.
+ */
+export const isUnsealed = `(exists (select 1 from audit_unsealed where written_by = any(:running::xid8[]))
+     or exists (select 1 from audit_unsealed where written_by >= :next::xid8)
+     or pg_snapshot_xmax(pg_current_snapshot()) < :next::xid8)`;
 
 const everything: Unseen = { next: '0', running: [] };
 const mostCounted = 10_000;
@@ -80,12 +89,19 @@ type Take = (em: EntityManager, after: Position) => Promise<Taken[]>;
  */
 export class UnsealedQueue {
   readonly #orm: MikroORM;
+  readonly #holder: string | undefined;
   #unseen = everything;
   /** The unsealed events at the last look. */
   backlog: Backlog = { count: 0, oldest: null };
 
-  constructor(orm: MikroORM) {
+  /** `holder` must have the lease. Undefined for anybody. */
+  constructor(orm: MikroORM, holder?: string) {
     this.#orm = orm;
+    this.#holder = holder;
+  }
+
+  get unseen(): Unseen {
+    return this.#unseen;
   }
 
   /**
@@ -120,7 +136,7 @@ export class UnsealedQueue {
     const { work, progress } = run;
     for (let after = from, taken = batch; taken === batch && progress.isComplete; progress.count += taken)
       taken = await transact(this.#orm, async (em) => {
-        progress.isComplete = await lockIfFree(em, 'seals');
+        progress.isComplete = await lockLease(em, 'audit seals', this.#holder);
         if (!progress.isComplete) return 0;
         const queued = await take(em, after);
         after = queued.reduce(later, after);

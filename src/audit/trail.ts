@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import { keepPartitions } from './partitions.ts';
-import { type Backlog, UnsealedQueue } from './queue.ts';
+import { type Backlog, UnsealedQueue, type Unseen } from './queue.ts';
 import { sealEvents } from './seal.ts';
 
 /** The background work of a replica on the audit trail. */
@@ -9,12 +9,14 @@ export class AuditTrail {
   readonly #orm: MikroORM;
   readonly #keys: MasterKeys;
   readonly #retention: number | undefined;
+  readonly #holder: string;
   readonly #queue: UnsealedQueue;
 
-  /** `retention` in days; undefined keeps everything. */
-  constructor(orm: MikroORM, keys: MasterKeys, retention: number | undefined) {
+  /** `retention` in days; undefined keeps everything. Only the holder of the leases seals and drops. */
+  constructor(orm: MikroORM, keys: MasterKeys, retention: number | undefined, holder: string) {
     this.#orm = orm;
-    this.#queue = new UnsealedQueue(orm);
+    this.#holder = holder;
+    this.#queue = new UnsealedQueue(orm, holder);
     this.#keys = keys;
     this.#retention = retention;
   }
@@ -24,11 +26,16 @@ export class AuditTrail {
     return this.#queue.backlog;
   }
 
+  /** What the queue has not seen yet. */
+  get unseen(): Unseen {
+    return this.#queue.unseen;
+  }
+
   async seal(now: Date): Promise<void> {
     await sealEvents(this.#orm, this.#keys, now, this.#queue);
   }
 
   keepPartitions(now: Date): Promise<void> {
-    return keepPartitions(this.#orm, this.#keys, this.#retention, now);
+    return keepPartitions(this.#orm, this.#keys, this.#retention, now, this.#holder);
   }
 }

@@ -110,7 +110,7 @@ async function migrateDatabase(config: Config, flags: readonly string[]): Promis
   const { url } = config.database;
   const name = flags.includes('--create') && url && (await createDatabase(url).catch(explained));
   if (name) terminal.print(`the database ${name} was created`);
-  return withDatabase(config, async () => terminal.print('the database is up to date'));
+  return withDatabase(config, async () => terminal.print('the database is up to date'), terminal.print);
 }
 
 function explained(error: unknown): never {
@@ -123,8 +123,12 @@ function withPatience(config: Config, work: (orm: MikroORM, config: Config) => P
   return withDatabase(patient, (orm) => work(orm, patient));
 }
 
-async function withDatabase(config: Config, work: (orm: MikroORM) => Promise<void>): Promise<void> {
-  const database = await openDatabase(config, () => {});
+async function withDatabase(
+  config: Config,
+  work: (orm: MikroORM) => Promise<void>,
+  report: (line: string) => void = () => {},
+): Promise<void> {
+  const database = await openDatabase(config, () => {}, report);
   try {
     await work(database.orm);
     await database.orm.close(true);

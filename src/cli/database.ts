@@ -2,13 +2,14 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { startEmbeddedPostgres } from '../database/embedded/postgres.ts';
-import { migrate, openOrm, requireDatabase } from '../database/orm.ts';
+import { migrate } from '../database/migrate.ts';
+import { openOrm, requireDatabase } from '../database/orm.ts';
 import { explainStartFault } from './start-fault.ts';
 
 export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
-/** Opens the configured database, or the embedded one, with its migrations run. */
-export async function openDatabase(config: Config, log: (line: string) => void) {
+/** Opens the configured database, or the embedded one, with its migrations run. `report` receives their progress. */
+export async function openDatabase(config: Config, log: (line: string) => void, report: (line: string) => void = log) {
   const { url, ...options } = config.database;
   // During a rolling restart there is one worker more.
   const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
@@ -18,7 +19,7 @@ export async function openDatabase(config: Config, log: (line: string) => void) 
   const close = async (): Promise<void> => embedded?.stop();
   try {
     await waitFor(() => requireDatabase(orm), log);
-    await migrate(orm);
+    await migrate(orm, report);
     return { orm, embeddedUrl, close };
   } catch (error) {
     await orm.close(true);

@@ -22,6 +22,7 @@ import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
 import { HashShare } from '../user/decoy-hashes.ts';
 import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
+import { Lease } from './lease.ts';
 
 const accounts = [
   Account,
@@ -40,6 +41,7 @@ export const entities = [
   Installation,
   Heartbeat,
   Outage,
+  Lease,
   Project,
   ProjectSettings,
   User,

@@ -1,6 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { writeFailuresOf } from './autocommit.ts';
-import { forkFor } from './transaction.ts';
 import type { WriteFailures } from './write-failures.ts';
 
 /** Milliseconds for which one failed write counts. */
@@ -10,13 +9,11 @@ const longestPause = 5000;
 
 /** Whether the database can be read and written. */
 export class DatabaseHealth {
-  readonly #orm: MikroORM;
   readonly #failures: WriteFailures;
   /** Infinite until the first heartbeat begins. */
   #beatBy = Infinity;
 
   constructor(orm: MikroORM) {
-    this.#orm = orm;
     this.#failures = writeFailuresOf(orm);
   }
 
@@ -34,23 +31,9 @@ export class DatabaseHealth {
   }
 
   /** Degraded while writes fail: the server accepts them, but its disk is full or no standby confirms them. */
-  async readiness() {
-    if (!(await this.#isWritable())) return 'not ready';
+  readiness(isWritable: boolean) {
+    if (!isWritable) return 'not ready';
     // A write that needs no space on the disk may succeed meanwhile, so a success alone does not mean that writes succeed.
     return this.#failures.age < memory || performance.now() > this.#beatBy ? 'degraded' : 'ready';
-  }
-
-  #isWritable(): Promise<boolean> {
-    const signal = AbortSignal.timeout(1000);
-    const asked = forkFor(this.#orm, signal).execute<{ transaction_read_only: string }[]>('show transaction_read_only');
-    // On a connection that no longer responds, cancelling the statement takes longer.
-    const isLate = new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(false)));
-    return Promise.race([
-      isLate,
-      asked.then(
-        ([row]) => row?.transaction_read_only === 'off',
-        () => false,
-      ),
-    ]);
   }
 }

@@ -8,7 +8,6 @@ import { entities } from './entities.ts';
 import { migrations } from './migrations/index.ts';
 import { adjustToPooler } from './pooler.ts';
 import { PreparingClient } from './statement.ts';
-import { lockInstallation } from './transaction.ts';
 import { UnfitDatabase } from './unfit-database.ts';
 
 export interface DatabaseOptions {
@@ -64,27 +63,6 @@ function poolClient(connections: Connections) {
       super(config, connections.clientOptions(), connections.statementTimeout);
     }
   };
-}
-
-/** Runs the pending migrations. Several replicas may start at once: an advisory lock serializes them. */
-export async function migrate(orm: MikroORM): Promise<void> {
-  // The timeouts of calls would end a long migration, or the wait for that of another replica. The migrator looks for its
-  // table over a second connection.
-  const { url, connectTimeout, settingsBy } = connectionsOf(orm);
-  const patient = await openOrm(url, {
-    poolSize: 2,
-    connectTimeout: connectTimeout / 1000,
-    statementTimeout: 0,
-  });
-  connectionsOf(patient).settingsBy = settingsBy;
-  const run = patient.em.fork().transactional(async (em) => {
-    await em.execute('set local statement_timeout = 0');
-    await lockInstallation(em);
-    // DDL that waits behind a long read would block every later sign-in.
-    await em.execute(`set local lock_timeout = '5s'`);
-    await patient.migrator.up({ transaction: em.getTransactionContext()! });
-  });
-  await run.finally(() => patient.close(true));
 }
 
 /** Throws unless the database responds, a pooler before it works, it is new enough, and stores text as we compare it. */

@@ -74,22 +74,15 @@ export async function retryConflicts<T>(run: () => Promise<T>, operation: string
   }
 }
 
+/** The number of the advisory lock of the installation: "gatehouse". */
+export const installationLock = 0x6a7e4005e;
+
 /**
  * Takes the lock of the installation until the transaction ends. Migrations, the creation of the first keys and their
- * rotation must not run at the same time. The number is "gatehouse".
+ * rotation must not run at the same time.
  */
 export async function lockInstallation(em: EntityManager): Promise<void> {
   // Under a stricter isolation the transaction would not see what was committed while it waited.
   await em.execute('set transaction isolation level read committed');
-  await em.execute('select pg_advisory_xact_lock(?)', [0x6a7e4005e]);
-}
-
-const locks = { seals: 0x6a7e4005f, days: 0x6a7e40060 } as const;
-
-/** Takes a lock of the installation until the transaction ends. False when another replica holds it. */
-export async function lockIfFree(em: EntityManager, what: keyof typeof locks): Promise<boolean> {
-  // As above: this transaction must see what the previous holder committed.
-  await em.execute('set transaction isolation level read committed');
-  const [row] = await em.execute<{ got: boolean }[]>('select pg_try_advisory_xact_lock(?) as got', [locks[what]]);
-  return row!.got;
+  await em.execute('select pg_advisory_xact_lock(?)', [installationLock]);
 }

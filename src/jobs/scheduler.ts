@@ -7,6 +7,8 @@ export interface Job {
   /** Milliseconds between the end of a run and the next. */
   readonly every: number;
   readonly run: () => Promise<unknown>;
+  /** Whether a run has work. A run without any succeeds. */
+  readonly isWanted?: () => boolean;
   /** Resolves when the next run should start earlier. */
   readonly nudged?: () => Promise<void>;
 }
@@ -30,7 +32,7 @@ export function runInBackground(jobs: readonly Job[], log: Logger, count: CountJ
 }
 
 async function repeat(
-  { name, every, run, nudged }: Job,
+  { name, every, run, isWanted, nudged }: Job,
   signal: AbortSignal,
   log: Logger,
   ended: Ended,
@@ -42,7 +44,7 @@ async function repeat(
     // Race: asked for before the run, because a nudge during the run may come too late for it.
     nudge = nudged?.();
     try {
-      await run();
+      if (isWanted?.() ?? true) await run();
       ended(name, true);
     } catch (error) {
       ended(name, false);

@@ -69,6 +69,10 @@ const examinedColumns = `${carried.map((each) => `o.${each}`).join(', ')}, ${dom
 
 const isDue = `o.state = 'queued' and o.due_at <= :now`;
 
+/** SQL: whether a claim would find mails, and whether there are any that are not sent yet. */
+export const hasDueMail = `exists (select 1 from mail_outbox o where ${isDue})`;
+export const hasQueuedMail = `exists (select 1 from mail_outbox o where o.state = 'queued')`;
+
 const room = `room as (
      select r.domain, r.room from unnest(:domains::text[], :rooms::int[]) as r (domain, room)
    )`;

@@ -20,6 +20,8 @@ interface Deps {
   readonly now: Clock;
   /** Called when an attempt fails. Its argument contains neither secrets nor the recipient. */
   readonly onFault: (fault: { mail: string; kind: string; attempt: number; fault: string; isDead: boolean }) => void;
+  /** Whether this process measures the queue for all. Always when not given. */
+  readonly isMeasuring?: () => boolean;
 }
 
 /**
@@ -81,9 +83,21 @@ export class Dispatcher {
     return this.#outcomes;
   }
 
-  /** About a second old. Of a longer queue the ten thousand mails that are due first are counted. */
-  get queue(): { readonly length: number; readonly oldest: number } {
-    return this.#queue;
+  /**
+   * About a second old. Of a longer queue the ten thousand mails that are due first are counted. Undefined where another
+   * process measures it.
+   */
+  get queue(): { readonly length: number; readonly oldest: number } | undefined {
+    return this.#isMeasuring ? this.#queue : undefined;
+  }
+
+  /** Whether a run has to look after mails under way, or to report a failure. */
+  get isBusy(): boolean {
+    return this.#isBehind || this.#failure !== undefined || this.#window.mails.length > 0;
+  }
+
+  get #isMeasuring(): boolean {
+    return this.#deps.isMeasuring?.() ?? true;
   }
 
   /** Starts to send the mails that are due. Resolves when all of them have begun, or the window is full. */
@@ -163,7 +177,7 @@ export class Dispatcher {
       this.#extendedAt = performance.now();
       if (mails.length > 0) await extend(autocommit, mails, later(now(), this.#leases.seconds));
     }
-    if (performance.now() - this.#measuredAt > measureInterval) {
+    if (this.#isMeasuring && performance.now() - this.#measuredAt > measureInterval) {
       this.#measuredAt = performance.now();
       this.#queue = await outbox.measure(autocommit, now());
     }

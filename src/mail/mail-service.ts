@@ -24,6 +24,8 @@ interface Deps {
   readonly autocommit: Autocommit;
   readonly now: Clock;
   readonly onFault: (fault: object) => void;
+  /** Whether this process measures the queue for all. */
+  readonly isMeasuring: () => boolean;
   /** Undefined: captured mails are kept in the memory of this process. */
   readonly inboxFolder: string | undefined;
 }
@@ -35,6 +37,8 @@ export interface MailService {
   readonly inbox: Inbox | undefined;
   /** Resolves soon after the next mail is enqueued, for the job that sends it. */
   nudged(): Promise<void>;
+  /** As if a mail had been enqueued. */
+  wake(): void;
   /** Resolves when the mails under way have ended, within two seconds. */
   close(): Promise<void>;
 }
@@ -52,7 +56,7 @@ export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailS
     inbox ?? (settings.mode === 'smtp' ? smtpDelivery(settings.smtp!, settings.from) : undefined);
   const dispatcher = delivery && new Dispatcher({ ...deps, outbox, templates, delivery });
   const close = async () => dispatcher?.stop();
-  return { outbox, dispatcher, inbox, nudged: () => nudges.next(), close };
+  return { outbox, dispatcher, inbox, nudged: () => nudges.next(), wake: () => nudges.nudge(), close };
 }
 
 /** The folder of captured mails in DATA_DIR. */

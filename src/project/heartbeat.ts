@@ -37,14 +37,21 @@ interface Beat {
   readonly at: Date;
 }
 
+/** SQL: whether a heartbeat at `at` is too old at `now`. One from the future was written before that clock was set back. */
+const isTooOld = (at: string, now: string) =>
+  `(${at} between ${now} - interval '900 milliseconds' and ${now} + interval '900 milliseconds') is not true`;
+
+/** SQL: whether the next heartbeat would be written. */
+export const isBeatDue = `(select ${isTooOld('h.at', 'clock_timestamp()')} from heartbeat h where h.id = 1)`;
+
 // One replica writes; the others find a row that is new enough. The clock is the database's, because a beat that waited for
-// a connection or a lock must not be older than it is. A row from the future was written before that clock was set back.
+// a connection or a lock must not be older than it is.
 const write = statement<Beat, { ahead: number }>(
   'heartbeat',
   `with last as (
      select h.at as former, c.now as at
      from heartbeat h, (select clock_timestamp() + :ahead::float8 * interval '1 second' as now) c
-     where h.id = 1 and (h.at between c.now - interval '900 milliseconds' and c.now + interval '900 milliseconds') is not true
+     where h.id = 1 and ${isTooOld('h.at', 'c.now')}
      for no key update of h
    ), beat as (
      update heartbeat h set at = last.at from last where h.id = 1 returning last.former, h.at

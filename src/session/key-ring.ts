@@ -3,6 +3,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
 import { type MasterKeys, sealedUnder } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
+import { lockWork } from '../database/lease.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
@@ -12,7 +13,7 @@ export interface Signer {
   readonly privateKey: KeyObject;
 }
 
-/** Milliseconds between two reads of the keys: after this time a revoked key is refused by every replica. */
+/** Milliseconds between two reads of the keys for tokens with an unknown key. A change is read within a second or two. */
 export const keyRefreshInterval = 5_000;
 
 /** Milliseconds for which verifiers may cache the key set. */
@@ -113,7 +114,7 @@ export async function rotateKeys(
   keys: MasterKeys,
   { force, now }: { force: boolean; now: Date },
 ): Promise<SigningKey> {
-  await lockInstallation(em);
+  await lockKeys(em);
   const standby = await em.findOneOrFail(SigningKey, { state: 'standby' });
   const wait = (standby.stateChangedAt.getTime() + jwksCacheTime - now.getTime()) / 1000;
   if (wait > 0 && !force) throw new Refusal('KEY_TOO_YOUNG', { retryAfter: Math.ceil(wait) });
@@ -123,9 +124,15 @@ export async function rotateKeys(
   return standby;
 }
 
+/** The first keys are created under the lock of the installation alone. */
+async function lockKeys(em: EntityManager): Promise<void> {
+  await lockInstallation(em);
+  await lockWork(em, 'signing keys');
+}
+
 /** Invalidates every token that a key signed. An active or standby key is replaced. False when no key has this id. */
 export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
-  await lockInstallation(em);
+  await lockKeys(em);
   const found = await setState(em, { id }, 'revoked', now);
   if (!(await em.findOne(SigningKey, { state: 'active' }))) await setState(em, { state: 'standby' }, 'active', now);
   await ensureSigningKeys(em, keys, now);

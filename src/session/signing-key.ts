@@ -72,3 +72,6 @@ export class SigningKey extends SigningKeyTable.class {
   }
 }
 SigningKeyTable.setClass(SigningKey);
+
+/** SQL: the ids and states of all keys as one text. */
+export const signingKeyStates = `coalesce((select string_agg(k.id || ' ' || k.state, ', ' order by k.id) from signing_keys k), '')`;

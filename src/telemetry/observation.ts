@@ -10,6 +10,7 @@ import type { DatabaseHealth } from '../database/health.ts';
 import { timeWaits } from '../database/pool.ts';
 import { retryCounts } from '../database/transaction.ts';
 import type { HealthState } from '../grpc/health.ts';
+import type { Leases } from '../jobs/leases.ts';
 import type { KeyRing } from '../session/key-ring.ts';
 import type { ConnectionGate } from '../throttle/connection-gate.ts';
 import type { AroundHash, Passwords } from '../user/password.ts';
@@ -25,6 +26,7 @@ interface Watched {
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
   readonly trail: AuditTrail;
+  readonly leases: Leases;
   /** Undefined for a clock that is not adjusted. */
   readonly clockError: () => number | undefined;
 }
@@ -54,8 +56,9 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, connections, database, passwords, ring, certificates, trail, clockError }: Watched): void {
+  watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError }: Watched): void {
     const pool = poolOf(this.#orm);
+    this.metrics.watchLeases(leases);
     this.metrics.watch({
       readiness: () => health.readiness,
       writeFailures: database.writeFailures,
@@ -71,7 +74,7 @@ export class Observation {
       databaseFaults: faultCounts,
       clockError,
       signingKeys: () => ring.states(),
-      unsealedEvents: () => trail.backlog,
+      unsealedEvents: () => (leases.holds('audit seals') ? trail.backlog : undefined),
       certificateDaysLeft: (now) => certificates?.daysLeft(now),
     });
   }

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { migrate, openOrm } from '../../src/database/orm.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openOrm } from '../../src/database/orm.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';

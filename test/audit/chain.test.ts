@@ -87,7 +87,7 @@ test('an event that commits after later ones were sealed is sealed afterwards, n
 test('writing an event waits neither for a running seal nor for one that cannot be created', async () => {
   const service = await start();
   await service.welcome();
-  const release = await service.database.hold('select pg_advisory_xact_lock($1)', [0x6a7e4005f]);
+  const release = await service.database.hold(`select name from leases where name = 'audit seals' for update`);
   const unlock = await service.database.hold('lock table audit_seals in access exclusive mode');
   await service.signIn();
   await service.guest();

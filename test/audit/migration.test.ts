@@ -2,7 +2,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { sealEvents } from '../../src/audit/seal.ts';
 import { verifyTrail } from '../../src/audit/verify.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
-import { migrate, openOrm } from '../../src/database/orm.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openOrm } from '../../src/database/orm.ts';
 import { createDatabase } from '../support/database.ts';
 
 const before = 'Migration20261129090000_sweeps';

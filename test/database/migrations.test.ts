@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
+import { migrate } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
-import { migrate, openOrm } from '../../src/database/orm.ts';
+import { openOrm } from '../../src/database/orm.ts';
 import { startServer } from '../../src/server.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { testEnv } from '../support/people.ts';
@@ -101,7 +102,6 @@ describe('the migrations', () => {
     const orm = await openOrm(database.url, { statementTimeout: 1, poolSize: 1 });
     onTestFinished(() => orm.close(true));
     const waiting = migrate(orm).then(() => 'done');
-    await database.blocked(1);
     expect(await Promise.race([waiting, sleep(2500, 'waits')])).toBe('waits');
     await release();
     expect(await waiting).toBe('done');
@@ -160,6 +160,7 @@ describe('the tables', () => {
       'database_outages',
       'heartbeat',
       'installation',
+      'leases',
       'migrations',
       'projects',
       'signing_keys',

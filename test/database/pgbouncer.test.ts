@@ -50,6 +50,26 @@ describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
       expect(row).toEqual({ a: '30s', b: '12s', c: 'public', d: 'ISO, MDY' });
     });
 
+    test('two processes migrate at once, and an index that was built in part is completed', async () => {
+      await server.query('create database migrated owner pooled');
+      const url = (await startPgbouncer(server, { mode: 'session', role: 'pooled' }))('migrated');
+      const migrateTwice = async () => {
+        const both = Promise.all([0, 1].map(() => run(['migrate'], { DATABASE_URL: url, MASTER_KEYS })));
+        for (const each of await both) expect(each).toMatchObject({ code: 0, stderr: '' });
+      };
+      await migrateTwice();
+      await server.query(`delete from migrations where name like '%_mails_of_domain'`, [], 'migrated');
+      const index = `from pg_index where indexrelid = 'mail_outbox_domain'::regclass`;
+      await server.query(
+        `update pg_index set indisvalid = false where indexrelid = 'mail_outbox_domain'::regclass`,
+        [],
+        'migrated',
+      );
+      await migrateTwice();
+      expect(await server.query(`select indisvalid ${index}`, [], 'migrated')).toEqual([{ indisvalid: true }]);
+      expect(await server.query(`select 1 from pg_locks where locktype = 'advisory'`)).toEqual([]);
+    });
+
     test('a call returns at its deadline, and its statement does not wait on and commit', async () => {
       const url = (await startPgbouncer(server, { mode: 'session' }))('pooled');
       const env = { MASTER_KEYS, AUTO_CONFIRM_EMAIL: 'on', DATABASE_STATEMENT_TIMEOUT: '20s' };

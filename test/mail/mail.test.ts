@@ -120,7 +120,8 @@ test('a call waits for no mail server, whether it is down or silent', async () =
   expect(await statesOf(service)).toEqual(['queued']);
   await expect.poll(async () => (await rowsOf(down))[0]?.fault, patiently).toBe('ESOCKET');
   expect(await statesOf(down)).toEqual(['queued']);
-  expect((await scrape(down.replicas[0]!)).value('gatehouse_mail_queue_length')).toBe(1);
+  const told = async () => (await scrape(down.replicas[0]!)).value('gatehouse_mail_queue_length');
+  await expect.poll(told, patiently).toBe(1);
 });
 
 test("a link's lifetime begins when its mail is sent, even hours later", async () => {

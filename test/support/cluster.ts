@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
-import { migrate, openOrm } from '../../src/database/orm.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openOrm } from '../../src/database/orm.ts';
 import { choosePassword } from './cluster-password.ts';
 
 export type Cluster = Awaited<ReturnType<typeof startCluster>>;

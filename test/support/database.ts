@@ -52,8 +52,9 @@ export async function createDatabase({ isWarm = false } = {}): Promise<TestDatab
       return (await query<{ row: string }>(all)).map(({ row }) => row).join('\n');
     },
     async checksums() {
-      // Sealing goes on by itself, and is no change that a call makes.
-      const watched = (await tables()).filter((each) => each !== 'audit_seals' && each !== 'audit_unsealed');
+      // Jobs go on by themselves, and change nothing that a call makes.
+      const ofJobs = ['audit_seals', 'audit_unsealed', 'leases'];
+      const watched = (await tables()).filter((each) => !ofJobs.includes(each));
       const sums = watched.map(
         (table) =>
           `select '${table}' as name, coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as sum from "${table}" t`,

@@ -4,7 +4,8 @@ import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/database/embedded/postgres.ts';
-import { migrate, openOrm } from '../../src/database/orm.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openOrm } from '../../src/database/orm.ts';
 import { choosePassword } from './cluster-password.ts';
 
 declare module 'vitest' {

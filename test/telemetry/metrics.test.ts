@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
+import { sharedWork } from '../../src/database/lease.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
 import { runInBackground } from '../../src/jobs/scheduler.ts';
@@ -240,6 +241,8 @@ test('labels contain only names of the code and the contract, whatever callers s
   const service = await start();
   const canary = 'canary.7f3a@example.org';
   const { auth, sessions } = service.clients('grpc');
+  const leases = async () => (await scrape(service.replicas[0]!)).value('gatehouse_lease_held');
+  await expect.poll(leases, { timeout: 5000 }).toBe(sharedWork.length);
   const attack = async (round: number) => {
     const email = `${round}${canary}`;
     const headers = { 'x-request-id': `canary-${round}`, 'gatehouse-project': `canary${round}`, 'user-agent': canary };
@@ -260,6 +263,6 @@ test('labels contain only names of the code and the contract, whatever callers s
   expect(JSON.stringify(after)).not.toContain('canary');
   const labels = new Set(after.flatMap((each) => Object.keys(each.labels)));
   const known =
-    'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation version sqlstate';
+    'le rpc_system_name rpc_method rpc_response_status_code reason outcome result state operation version sqlstate lease';
   expect([...labels].filter((each) => !known.split(' ').includes(each))).toEqual([]);
 });

@@ -5,13 +5,9 @@ export class Migration20261130110100_mail_window extends Migration {
 
   override up(): void | Promise<void> {
     this.addSql(`alter table "mail_outbox" add "doubts" int not null default 0;`);
-    this.addSql(
-      `create index "mail_outbox_domain" on "mail_outbox" (lower(split_part("recipient", '@', -1)), "due_at") where "state" = 'queued';`,
-    );
   }
 
   override down(): void | Promise<void> {
-    this.addSql(`drop index "mail_outbox_domain";`);
     this.addSql(`alter table "mail_outbox" drop column "doubts";`);
   }
 }

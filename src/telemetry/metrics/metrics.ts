@@ -3,6 +3,7 @@ import type { CallCounter } from '../../rpc/telemetry.ts';
 import { CallMetrics } from './calls.ts';
 import { dataOf, Exposition, type MetricData } from './exposition.ts';
 import { JobMetrics } from './jobs.ts';
+import { exposeLeases, type LeaseView } from './leases.ts';
 import { exposeMail, type MailView } from './mail.ts';
 import { ResourceMetrics, type Resources } from './resources.ts';
 import { processMetrics } from './runtime.ts';
@@ -34,6 +35,10 @@ export class Metrics {
 
   watchMail(mail: MailView): void {
     exposeMail(this.#exposition, mail);
+  }
+
+  watchLeases<Name extends string>(leases: LeaseView<Name>): void {
+    exposeLeases(this.#exposition, leases);
   }
 
   watch(resources: Resources): void {

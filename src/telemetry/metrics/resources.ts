@@ -18,7 +18,8 @@ export interface Resources extends Replica {
   /** Seconds. Undefined for a clock that is not adjusted. */
   readonly clockError: () => number | undefined;
   readonly signingKeys: () => readonly { readonly state: string; readonly since: Date }[];
-  readonly unsealedEvents: () => { readonly count: number; readonly oldest: Date | null };
+  /** Undefined where another process seals. */
+  readonly unsealedEvents: () => { readonly count: number; readonly oldest: Date | null } | undefined;
   /** Undefined without TLS. */
   readonly certificateDaysLeft: (now: Date) => number | undefined;
 }
@@ -113,13 +114,14 @@ function exposeKeys(to: Exposition, keys: Resources['signingKeys'], now: () => D
 function exposeTrail(to: Exposition, { unsealedEvents }: Resources, now: () => Date): void {
   to.gauge(
     'gatehouse_audit_unsealed_events',
-    'Audit events without a seal, when the replica last checked.',
+    'Audit events without a seal, when the replica that seals last checked.',
     'max',
-    () => unsealedEvents().count,
+    () => unsealedEvents()?.count,
   );
   to.gauge('gatehouse_audit_unsealed_age_seconds', 'Age of the oldest audit event without a seal.', 'max', () => {
-    const { oldest } = unsealedEvents();
-    return oldest ? Math.max(0, (now().getTime() - oldest.getTime()) / 1000) : 0;
+    const backlog = unsealedEvents();
+    const oldest = backlog?.oldest;
+    return oldest ? Math.max(0, (now().getTime() - oldest.getTime()) / 1000) : backlog && 0;
   });
 }
 
