@@ -9,7 +9,7 @@ import { exitAfterLog, openLog } from '../telemetry/log.ts';
 import { startTraceExport } from '../telemetry/traces/exporter.ts';
 import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
-import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
+import { leaveSignalsToPrimary, reportFailure, respondToPings, serveForPrimary, workerId } from '../workers/worker.ts';
 import { manageAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
 import { type Database, openDatabase, waitFor } from './database.ts';
@@ -86,6 +86,7 @@ async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, 
 
 async function serveAsWorker(config: Config, id: number): Promise<void> {
   leaveSignalsToPrimary();
+  respondToPings();
   const log = openLog(config.logLevel, id);
   logConsole(log, (ended) => void exitAfterLog(ended, 1));
   const traces = await openTraces(config, log);

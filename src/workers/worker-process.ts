@@ -17,6 +17,9 @@ export class WorkerProcess {
   #isReady = false;
   #readiness: Readiness = 'not ready';
   #isStopping = false;
+  #isKilled = false;
+  #unanswered = 0;
+  #hasResponded = false;
   #metrics: readonly MetricData[] = [];
   #nextMetrics = Promise.withResolvers<void>();
   readonly ended: Promise<Ended>;
@@ -56,6 +59,21 @@ export class WorkerProcess {
     return this.#isStopping;
   }
 
+  /** Whether it has responded since its start. */
+  get hasResponded(): boolean {
+    return this.#hasResponded;
+  }
+
+  /** Pings since its last response. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** False once its event loop has been blocked for five seconds. What it reported before is then no longer true. */
+  get isResponsive(): boolean {
+    return this.#unanswered < 5;
+  }
+
   get seconds(): number {
     return (performance.now() - this.#startedAt) / 1000;
   }
@@ -67,7 +85,7 @@ export class WorkerProcess {
 
   /** Asks for its metrics, and waits at most two seconds for a worker that is too busy to respond. */
   async scrape(): Promise<void> {
-    if (!this.#isReady) return;
+    if (!this.#isReady || !this.isResponsive) return;
     this.#send({ kind: 'scrape' });
     await Promise.race([this.#nextMetrics.promise, this.ended, sleep(2000, undefined, { ref: false })]);
   }
@@ -81,6 +99,19 @@ export class WorkerProcess {
     const impatience = setTimeout(() => this.kill(), patience * 1000);
     await this.ended;
     clearTimeout(impatience);
+  }
+
+  ping(): void {
+    this.#unanswered++;
+    this.#send({ kind: 'ping' });
+  }
+
+  /** Kills it as a failure: unlike one that was to stop, it counts as a death and is replaced. Returns false if done before. */
+  abort(sentence: string): boolean {
+    if (this.#isKilled) return false;
+    this.#isKilled = true;
+    this.#ready.reject(new Error(sentence));
+    return this.#worker.process.kill('SIGKILL');
   }
 
   async kill(): Promise<void> {
@@ -98,6 +129,9 @@ export class WorkerProcess {
       this.#isReady = true;
       this.#readiness = 'ready';
       this.#ready.resolve(message);
+    } else if (message.kind === 'pong') {
+      this.#unanswered = 0;
+      this.#hasResponded = true;
     } else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
     else if (message.kind === 'health') this.#readiness = message.readiness;
     else {

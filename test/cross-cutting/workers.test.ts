@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { listProcesses, workersOf } from '../support/child-processes.ts';
 import { createDatabase } from '../support/database.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, testEnv } from '../support/people.ts';
@@ -28,20 +28,9 @@ async function serveTwo(env: Record<string, string> = {}) {
   return { ...service, database, proxy, scrape };
 }
 
-function processes(): { pid: number; parent: number; command: string }[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
-  return lines.map((line) => {
-    const [pid, parent, ...command] = line.trim().split(/ +/);
-    return { pid: Number(pid), parent: Number(parent), command: command.join(' ') };
-  });
-}
+const living = (pids: readonly number[]) => listProcesses().filter(({ pid }) => pids.includes(pid));
 
-const workersOf = ({ pid }: { pid: number }) =>
-  processes().flatMap((each) => (each.parent === pid && each.command.includes('main.ts') ? each.pid : []));
-
-const living = (pids: readonly number[]) => processes().filter(({ pid }) => pids.includes(pid));
-
-const runningOn = (dir: string) => processes().filter(({ command }) => command.includes(dir));
+const runningOn = (dir: string) => listProcesses().filter(({ command }) => command.includes(dir));
 
 const outcomeOf = (call: Promise<unknown>) =>
   call.then(
