@@ -22,8 +22,9 @@ export function watchWorkers({ workers, onHang }: WatchOptions): () => void {
     for (const worker of [...workers()]) {
       // A worker that is to stop is killed by the limit of its stop.
       if (worker.isStopping) continue;
-      const most = worker.hasResponded ? mostUnanswered : mostAtStart;
-      if (worker.unanswered < most) worker.ping();
+      const { hasResponded, unanswered } = worker.heartbeat;
+      const most = hasResponded ? mostUnanswered : mostAtStart;
+      if (unanswered < most) worker.ping();
       else onHang(worker, (most * interval) / 1000);
     }
   }, interval);

@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readiness } from '../rpc/readiness.ts';
 import type { MetricData } from '../telemetry/metrics/exposition.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { FromWorker, Ports, ToWorker } from './messages.ts';
 
 interface Ended {
@@ -18,10 +19,9 @@ export class WorkerProcess {
   #readiness: Readiness = 'not ready';
   #isStopping = false;
   #isKilled = false;
-  #unanswered = 0;
-  #hasResponded = false;
   #metrics: readonly MetricData[] = [];
   #nextMetrics = Promise.withResolvers<void>();
+  readonly heartbeat = new Heartbeat();
   readonly ended: Promise<Ended>;
 
   constructor(env: Readonly<Record<string, string>>) {
@@ -59,19 +59,8 @@ export class WorkerProcess {
     return this.#isStopping;
   }
 
-  /** Whether it has responded since its start. */
-  get hasResponded(): boolean {
-    return this.#hasResponded;
-  }
-
-  /** Pings since its last response. */
-  get unanswered(): number {
-    return this.#unanswered;
-  }
-
-  /** False once its event loop has been blocked for five seconds. What it reported before is then no longer true. */
   get isResponsive(): boolean {
-    return this.#unanswered < 5;
+    return this.heartbeat.isResponsive;
   }
 
   get seconds(): number {
@@ -102,7 +91,7 @@ export class WorkerProcess {
   }
 
   ping(): void {
-    this.#unanswered++;
+    this.heartbeat.pinged();
     this.#send({ kind: 'ping' });
   }
 
@@ -129,10 +118,8 @@ export class WorkerProcess {
       this.#isReady = true;
       this.#readiness = 'ready';
       this.#ready.resolve(message);
-    } else if (message.kind === 'pong') {
-      this.#unanswered = 0;
-      this.#hasResponded = true;
-    } else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
+    } else if (message.kind === 'pong') this.heartbeat.responded();
+    else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
     else if (message.kind === 'health') this.#readiness = message.readiness;
     else {
       this.#metrics = message.metrics;

@@ -30,7 +30,9 @@ async function serveTwo(env: Record<string, string> = {}) {
 
 const living = (pids: readonly number[]) => listProcesses().filter(({ pid }) => pids.includes(pid));
 
-const runningOn = (dir: string) => listProcesses().filter(({ command }) => command.includes(dir));
+/** The database on this directory, and the processes with it in their environment. */
+const runningOn = (dir: string) =>
+  listProcesses({ withEnvironment: true }).filter(({ command }) => command.includes(dir));
 
 const outcomeOf = (call: Promise<unknown>) =>
   call.then(
@@ -204,8 +206,7 @@ test('a port in use is named in the only line of output, and no process remains'
   const port = `${(taken.address() as { port: number }).port}`;
   const refused = async (name: string, env: Record<string, string> = {}) => {
     const dir = newDataDir();
-    // The second argument has no effect; it identifies these processes in the output of ps.
-    const starting = launch(['serve', dir], { DATA_DIR: dir, MASTER_KEYS, WORKERS: '2', [name]: port, ...env });
+    const starting = launch(['serve'], { DATA_DIR: dir, MASTER_KEYS, WORKERS: '2', [name]: port, ...env });
     expect(await starting.ended, name).toEqual({ code: 1, signal: null });
     expect(starting.output.stderr).toMatch(new RegExp(`^[^\\n]*EADDRINUSE[^\\n]* 127.0.0.1:${port}[^\\n]*\\n$`));
     expect(runningOn(dir)).toEqual([]);

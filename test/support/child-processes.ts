@@ -6,9 +6,10 @@ interface Listed {
   readonly command: string;
 }
 
-/** All processes of the machine, as `ps` lists them. */
-export function listProcesses(): Listed[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
+/** All processes of the machine: each command with its arguments and, if asked for, its environment. */
+export function listProcesses({ withEnvironment = false } = {}): Listed[] {
+  const selection = withEnvironment ? 'axeww' : '-e';
+  const lines = execFileSync('ps', [selection, '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
   return lines.map((line) => {
     const [pid, parent, ...command] = line.trim().split(/ +/);
     return { pid: Number(pid), parent: Number(parent), command: command.join(' ') };
