@@ -20,7 +20,7 @@ export interface Imported {
 // The cost does not matter: an import hashes nothing.
 const hash = '$2b$12$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy';
 
-/** `gatehouse import` of a file of users, and of the same file again. */
+/** `npm start -- import` of a file of users, and of the same file again. */
 export async function measureImport(stage: Stage, lines: number): Promise<Imported> {
   process.stderr.write(`Import: ${lines} lines ...\n`);
   const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-import-'));

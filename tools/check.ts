@@ -11,6 +11,7 @@ const checks: Record<string, string[]> = {
   'generated code': ['node', 'tools/generate.ts', '--check'],
   references: ['node', 'tools/reference/write.ts', '--check'],
   'tables of settings': ['node', 'tools/config-table.ts', '--check'],
+  'help of commands': ['node', 'tools/commands-document.ts', '--check'],
   'breaking changes': ['node', 'tools/breaking.ts'],
   words: ['node', 'tools/words.ts'],
   links: ['node', 'tools/links.ts'],

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { findStaleThirdParty, writeThirdParty } from './third-party.ts';
 
 /*
- * npm run generate             writes third_party/, gen/, docs/api.md, docs/errors.md and docs/configuration.md
+ * npm run generate             writes third_party/, gen/, docs/api.md, docs/errors.md, docs/configuration.md
+ *                              and docs/commands.md
  * npm run generate -- --check  writes nothing; names the files in third_party/ and gen/ that it would write differently
  */
 if (process.argv.includes('--check')) check();
@@ -14,7 +15,7 @@ else generate();
 function generate(): void {
   writeThirdParty();
   runBuf([]);
-  for (const tool of ['tools/reference/write.ts', 'tools/config-table.ts']) {
+  for (const tool of ['tools/reference/write.ts', 'tools/config-table.ts', 'tools/commands-document.ts']) {
     const { status } = spawnSync(process.execPath, [tool], { stdio: 'inherit' });
     if (status !== 0) process.exitCode = 1;
   }

@@ -1,4 +1,4 @@
-// Writes the users of an Auth0 export as lines for `gatehouse import`, without blocked users and those without an address:
+// Writes the users of an Auth0 export as lines for `npm start -- import`, without blocked users and those without an address:
 // node auth0.mjs USERS [PASSWORDS] > users.jsonl
 import { createReadStream } from 'node:fs';
 

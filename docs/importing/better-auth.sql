@@ -1,4 +1,4 @@
--- Writes the users of Better Auth as lines for `gatehouse import`, without banned and anonymous ones. Reads each column by
+-- Writes the users of Better Auth as lines for `npm start -- import`, without banned and anonymous ones. Reads each column by
 -- both its names: emailVerified, of Better Auth's own migrations and Prisma, and email_verified, of Drizzle.
 set time zone 'UTC';
 

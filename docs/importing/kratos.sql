@@ -1,4 +1,4 @@
--- Writes the active identities of Ory Kratos that have an address as lines for `gatehouse import`. Expects the traits
+-- Writes the active identities of Ory Kratos that have an address as lines for `npm start -- import`. Expects the traits
 -- `email` and, optionally, `name`: text, or an object with `first` and `last`. Change the paths for another schema.
 set time zone 'UTC';
 

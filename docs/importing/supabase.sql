@@ -1,4 +1,4 @@
--- Writes the users of Supabase Auth that have an address as lines for `gatehouse import`, without anonymous, deleted and
+-- Writes the users of Supabase Auth that have an address as lines for `npm start -- import`, without anonymous, deleted and
 -- banned users and those of single sign-on.
 set time zone 'UTC';
 

@@ -9,34 +9,38 @@ import { exitAfterLog, openLog } from '../telemetry/log.ts';
 import { startTraceExport } from '../telemetry/traces/exporter.ts';
 import { authority } from '../text/authority.ts';
 import { startPrimary } from '../workers/primary.ts';
-import { leaveSignalsToPrimary, reportFailure, serveForPrimary, workerId } from '../workers/worker.ts';
-import { manageAudit } from './audit.ts';
+import { leaveSignalsToPrimary, reportFailure, respondToPings, serveForPrimary, workerId } from '../workers/worker.ts';
+import { readHeads, verifyAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
 import { type Database, openDatabase, waitFor } from './database.ts';
 import { importFile, openImport } from './import.ts';
-import { manageInstallation } from './installation.ts';
+import { checkDrop, manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
+import type { Invocation } from './parse.ts';
 import { stopOnSignals } from './signals.ts';
 import { explainStartFault } from './start-fault.ts';
 import { terminal } from './terminal.ts';
 
-/** Runs the named command. Throws an error whose message is a sentence for people. */
-export async function run([command = 'serve', ...rest]: readonly string[], loaded: LoadedConfig): Promise<void> {
-  if (command === 'serve') return serveUntilStopped(loaded);
-  if (command === 'migrate') return migrateDatabase(loaded.config, rest);
-  if (command === 'keys') return withDatabase(loaded.config, (orm) => manageKeys(orm, loaded.config, rest, terminal));
-  if (command === 'admin')
-    return withDatabase(loaded.config, (orm) => manageOperators(orm, loaded.config, rest, terminal));
-  if (command === 'installation')
-    return withPatience(loaded.config, (orm, config) => manageInstallation(orm, config, rest, terminal));
-  if (command === 'import') {
-    const input = await openImport(rest);
-    return withPatience(loaded.config, (orm, config) => importFile(orm, config, input, terminal));
+/** Runs the command. Throws an error whose message is a sentence for people. */
+export async function run(invocation: Invocation, loaded: LoadedConfig): Promise<void> {
+  const { command, args, options } = invocation;
+  const { config } = loaded;
+  const [group] = command.split(' ');
+  if (group === 'serve') return serveUntilStopped(loaded);
+  if (group === 'migrate') return migrateDatabase(config, options.has('create'));
+  if (group === 'keys') return withDatabase(config, (orm) => manageKeys(orm, config, invocation, terminal));
+  if (group === 'admin') return withDatabase(config, (orm) => manageOperators(orm, config, invocation, terminal));
+  if (group === 'audit') {
+    const heads = readHeads(options.get('head'));
+    return withPatience(config, (orm, patient) => verifyAudit(orm, patient, heads, terminal));
   }
-  if (command === 'audit')
-    return withPatience(loaded.config, (orm, config) => manageAudit(orm, config, rest, terminal));
-  throw new Error(`there is no command '${command}'; see gatehouse --help`);
+  if (group === 'import') {
+    const input = await openImport(args[0]!);
+    return withPatience(config, (orm, patient) => importFile(orm, patient, input, terminal));
+  }
+  if (command === 'installation drop') checkDrop(args);
+  return withPatience(config, (orm, patient) => manageInstallation(orm, patient, invocation, terminal));
 }
 
 async function serveUntilStopped({ config, notices }: LoadedConfig): Promise<void> {
@@ -86,6 +90,7 @@ async function serveWithWorkers(config: Config, { orm, embeddedUrl }: Database, 
 
 async function serveAsWorker(config: Config, id: number): Promise<void> {
   leaveSignalsToPrimary();
+  respondToPings();
   const log = openLog(config.logLevel, id);
   logConsole(log, (ended) => void exitAfterLog(ended, 1));
   const traces = await openTraces(config, log);
@@ -106,9 +111,9 @@ async function openTraces({ traces: wanted }: Config, log: Logger) {
   return traces;
 }
 
-async function migrateDatabase(config: Config, flags: readonly string[]): Promise<void> {
+async function migrateDatabase(config: Config, isCreated: boolean): Promise<void> {
   const { url } = config.database;
-  const name = flags.includes('--create') && url && (await createDatabase(url).catch(explained));
+  const name = isCreated && url && (await createDatabase(url).catch(explained));
   if (name) terminal.print(`the database ${name} was created`);
   return withDatabase(config, async () => terminal.print('the database is up to date'), terminal.print);
 }

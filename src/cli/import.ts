@@ -6,6 +6,7 @@ import { EarlierLines, type ImportedUser } from '../admin/import-duplicates.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, openClock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
+import { counted } from '../text/counted.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
 import type { User } from '../user/user.ts';
 import { commandLine } from './caller.ts';
@@ -23,10 +24,8 @@ export interface ImportInput {
 
 const reportOfStream = 'import.refused.jsonl';
 
-/** Opens the argument of `gatehouse import`. Throws what is wrong with it, before anything needs the database. */
-export async function openImport(args: readonly string[]): Promise<ImportInput> {
-  const [file] = args;
-  if (!file || args.length > 1) throw new Error('name one file to import: gatehouse import FILE, or - for stdin');
+/** Opens the argument of `import`. Throws what is wrong with it, before anything needs the database. */
+export async function openImport(file: string): Promise<ImportInput> {
   if (file === '-') return { bytes: process.stdin, report: reportOfStream };
   return openFile(file).catch((error: Error) => {
     throw new Error(`${file} cannot be imported: ${error.message}`);
@@ -45,7 +44,7 @@ async function openFile(file: string): Promise<ImportInput> {
 }
 
 /**
- * `gatehouse import FILE|-`: creates a user from each line. Users who exist already are skipped, so an interrupted import
+ * `import FILE|-`: creates a user from each line. Users who exist already are skipped, so an interrupted import
  * can be run again. The numbers of refused lines and their reasons are written to a file beside the import; then this
  * throws, and the process exits with 1.
  */
@@ -58,7 +57,10 @@ export async function importFile(orm: MikroORM, config: Config, { bytes, report 
   }
   await run.send();
   terminal.print(run.summary);
-  if (run.refused > 0) throw new Error(`${run.refused} lines were refused; ${report} has their numbers and reasons`);
+  if (run.refused > 0)
+    throw new Error(
+      `${counted(run.refused, 'line was', 'lines were')} refused; ${report} has ${run.refused === 1 ? 'its number and reason' : 'their numbers and reasons'}`,
+    );
 }
 
 interface Deps {
@@ -88,9 +90,9 @@ class ImportRun {
   }
 
   get summary(): string {
-    const counts = `${this.#created} users created, ${this.#existing} already existed, ${this.refused} refused`;
+    const counts = `${counted(this.#created, 'user')} created, ${this.#existing} already existed, ${this.refused} refused`;
     const tooLarge = this.#tooLarge > 0 ? `, ${this.#tooLarge} with metadata too large for access tokens` : '';
-    return `${this.#lines} lines: ${counts}${tooLarge}`;
+    return `${counted(this.#lines, 'line')}: ${counts}${tooLarge}`;
   }
 
   async take(line: Line): Promise<void> {
@@ -125,7 +127,7 @@ class ImportRun {
     const bytes = bytesOfMetadata(read.user);
     if (bytes <= mostMetadataBytes) return;
     this.#tooLarge++;
-    const note = `metadata of ${bytes} bytes: kept, but access tokens leave it out above ${mostMetadataBytes}`;
+    const note = `metadata of ${counted(bytes, 'byte')}: kept, but access tokens leave it out above ${mostMetadataBytes}`;
     this.#write({ line: this.#lines, note });
   }
 

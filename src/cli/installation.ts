@@ -8,32 +8,31 @@ import { statement } from '../database/statement.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { type Installation, type KeySetting, keySettings, readInstallation } from '../project/installation.ts';
 import { retireSealedUnder } from '../session/key-ring.ts';
+import { counted } from '../text/counted.ts';
+import { shellCommand } from '../text/program.ts';
 import { keyIdPattern } from '../user/password-hash.ts';
 import { commandLine } from './caller.ts';
+import type { Invocation } from './parse.ts';
 import { recoverFromRestore } from './restored.ts';
 import type { Terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
 
 /**
- * `gatehouse installation [list]` and `installation drop SETTING [ID]`: what every replica of the database must have in
- * common. `drop` lets replicas start without a key that is lost or no longer used, or with another PUBLIC_URL. It works
- * while no replica can start. `installation restored` is for a database that was replaced by an older state of itself.
+ * `installation list`, `installation drop SETTING [ID]` and `installation restored`: what every replica of the database must
+ * have in common. `drop` lets replicas start without a key that is lost or no longer used, or with another PUBLIC_URL. It
+ * works while no replica can start. `restored` is for a database that was replaced by an older state of itself.
  */
 export async function manageInstallation(
   orm: MikroORM,
   config: Config,
-  [action = 'list', setting = '', id = '']: readonly string[],
+  { command, args: [setting = '', id = ''] }: Invocation,
   terminal: Terminal,
 ): Promise<void> {
-  if (action === 'restored') {
-    if (setting) throw new Error(`'installation restored' takes no argument, so '${setting}' has no meaning`);
-    await recoverFromRestore(orm, config, terminal);
-  } else if (action === 'drop') {
+  if (command === 'installation restored') await recoverFromRestore(orm, config, terminal);
+  if (command === 'installation drop') {
     const { now } = await openClock(orm, config.clockOffset);
     await drop(orm, { config, setting, id }, now());
-  } else if (action !== 'list')
-    throw new Error(
-      `there is no 'installation ${action}'; there are list, drop SETTING ID, drop PUBLIC_URL and restored`,
-    );
+  }
   const installation = await readInstallation(orm.em.fork());
   for (const each of keySettings)
     for (const known of Object.keys(installation.checksOf(each)))
@@ -50,7 +49,7 @@ async function stateOf(orm: MikroORM, installation: Installation, setting: KeySe
   const dropped = installation.isDropped(setting, id) ? '  dropped' : '';
   if (setting === 'MASTER_KEYS') return dropped;
   const [row] = await countWith(new Autocommit(orm), { pattern: keyIdPattern(id) });
-  return `${dropped}  password hashes of ${row!.users} users`;
+  return `${dropped}  password hashes of ${counted(row!.users, 'user')}`;
 }
 
 interface Drop {
@@ -59,10 +58,16 @@ interface Drop {
   readonly id: string;
 }
 
+/** Throws what is wrong with the arguments of `installation drop`, before anything needs the database. */
+export function checkDrop([setting = '', id]: readonly string[]): void {
+  const isKey = keySettings.some((each) => each === setting);
+  if (isKey ? id : setting === 'PUBLIC_URL' && id === undefined) return;
+  const ways = [...keySettings.map((each) => `${each} ID`), 'PUBLIC_URL'].map((way) => `installation drop ${way}`);
+  throw new UsageError(`name what to drop: ${ways.map(shellCommand).join(', ')}`);
+}
+
 function drop(orm: MikroORM, { config, setting, id }: Drop, now: Date): Promise<void> {
   const keySetting = keySettings.find((each) => each === setting);
-  if (setting !== 'PUBLIC_URL' && !keySetting)
-    throw new Error(`name what to drop: gatehouse installation drop ${keySettings.join('|')} ID, or drop PUBLIC_URL`);
   return transact(orm, async (em) => {
     await lockInstallation(em);
     const installation = await readInstallation(em);

@@ -7,30 +7,24 @@ import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
 import { joinByCommand } from '../project/installation.ts';
 import { listKeys, prepareInstallation, revokeKey, rotateKeys } from '../session/key-ring.ts';
+import { shellCommand } from '../text/program.ts';
 import { commandLine } from './caller.ts';
+import type { Invocation } from './parse.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `gatehouse keys list|rotate [--force]|revoke KEY-ID`: the keys that sign access tokens. */
+/** `keys list`, `keys rotate [--force]` and `keys revoke KEY-ID`: the keys that sign access tokens. */
 export async function manageKeys(
   orm: MikroORM,
   config: Config,
-  args: readonly string[],
+  { command, args: [id = ''], options }: Invocation,
   terminal: Terminal,
 ): Promise<void> {
-  const [action = 'list', id] = args;
-  if (!/^(list|rotate|rotate --force|revoke( \S+)?)?$/.test(args.join(' ')))
-    throw new Error(`there is no 'keys ${args.join(' ')}'; there are list, rotate [--force] and revoke KEY-ID`);
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
   await prepareInstallation(orm, keys, (em) => joinByCommand(em, keys), now());
-  if (action === 'rotate') await rotate(orm, keys, id === '--force', now());
-  else if (action === 'revoke') {
-    const found = id && (await revoke(orm, keys, id, now()));
-    if (!found)
-      throw new Error(
-        `${id ? `there is no key ${id}; ` : ''}name the key to revoke: gatehouse keys revoke KEY-ID (see gatehouse keys list)`,
-      );
-  }
+  if (command === 'keys rotate') await rotate(orm, keys, options.has('force'), now());
+  else if (command === 'keys revoke' && !(await revoke(orm, keys, id, now())))
+    throw new Error(`there is no key ${id}; name the key to revoke: ${shellCommand('keys list')} shows them`);
   for (const each of await listKeys(orm.em.fork()))
     terminal.print(
       `${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`,

@@ -9,30 +9,29 @@ import { defaultProjectId } from '../project/project.ts';
 import { Operator, recordOperator } from '../user/operator.ts';
 import { findByEmail, lockUser, User, type UserRow } from '../user/user.ts';
 import { commandLine } from './caller.ts';
+import type { Invocation } from './parse.ts';
 import type { Terminal } from './terminal.ts';
 
 const roles = { grant: 'operator', revoke: 'engineer' } as const;
 
 /**
- * `gatehouse admin grant EMAIL [--unverified]`, `admin revoke EMAIL` and `admin list`: manages the operators, who may call
- * AdminService. The first operator is created this way.
+ * `admin grant EMAIL [--unverified]`, `admin revoke EMAIL` and `admin list`: manages the operators, who may call AdminService.
+ * The first operator is created this way.
  */
 export async function manageOperators(
   orm: MikroORM,
   config: Config,
-  args: readonly string[],
+  { command, args: [email = ''], options }: Invocation,
   terminal: Terminal,
 ): Promise<void> {
-  const [action = 'list', email, ...more] = args.filter((each) => each !== '--unverified');
-  if (action === 'grant' || action === 'revoke') {
-    if (!email || more.length > 0) throw new Error(`name one user by their address: gatehouse admin ${action} EMAIL`);
+  if (command !== 'admin list') {
+    const action = command === 'admin grant' ? 'grant' : 'revoke';
     const { now } = await openClock(orm, config.clockOffset);
     const found = await findByEmail(new Autocommit(orm), defaultProjectId, email);
     if (!found) throw new Error(`no user has the address ${email}`);
-    const mustBeVerified = action === 'grant' && !args.includes('--unverified');
+    const mustBeVerified = action === 'grant' && !options.has('unverified');
     await setRole(orm, found, { action, mustBeVerified }, now());
-  } else if (action !== 'list')
-    throw new Error(`there is no 'admin ${action}'; there are grant EMAIL, revoke EMAIL and list`);
+  }
   const em = orm.em.fork();
   const ids = (await em.find(Operator, {})).map(({ userId }) => userId);
   const operators = await em.find(User, { id: { $in: ids } }, { orderBy: { id: 1 } });

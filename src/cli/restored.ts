@@ -8,12 +8,13 @@ import { voidAllOfProject } from '../one-time/token.ts';
 import { Project } from '../project/project.ts';
 import { kProject } from '../rpc/context.ts';
 import { revokeSessionsOfProject } from '../session/revocation.ts';
+import { counted } from '../text/counted.ts';
 import { commandLine } from './caller.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
- * `gatehouse installation restored`: makes an older state of the database safe. Sessions that were revoked and links that were used after
- * that state would be valid again. Nothing in the database says which, so all of them are revoked.
+ * `installation restored`: makes an older state of the database safe. Sessions that were revoked and links that were used
+ * after that state would be valid again. Nothing in the database says which, so all of them are revoked.
  */
 export async function recoverFromRestore(orm: MikroORM, config: Config, terminal: Terminal): Promise<void> {
   const { now } = await openClock(orm, config.clockOffset);
@@ -32,5 +33,5 @@ async function recover(em: EntityManager, { id, slug }: Project, now: Date): Pro
   const context = commandLine('installation restored');
   context.values.set(kProject, id);
   audit(em, context as HandlerContext, { action: 'project.revoke_sessions' }, now);
-  return `${slug}  every session is revoked, ${values} links and codes are void`;
+  return `${slug}  every session is revoked, ${counted(values, 'link or code', 'links and codes')} voided`;
 }

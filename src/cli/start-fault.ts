@@ -1,4 +1,5 @@
 import { describeFault } from '../database/fault.ts';
+import { shellCommand } from '../text/program.ts';
 
 const certificate = /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
 
@@ -6,7 +7,7 @@ const certificate = /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_T
 const cures: Readonly<Record<string, string>> = {
   '28P01': 'the password is wrong',
   '28000': 'the server admits no such user, address or encryption (pg_hba.conf)',
-  '3D000': 'the database that it names does not exist: create it, or run gatehouse migrate --create',
+  '3D000': `the database that it names does not exist: create it, or run ${shellCommand('migrate --create')}`,
   '42501':
     'the user lacks a right: let the user own the database, or run GRANT CREATE, USAGE ON SCHEMA public TO the user',
   ENOTFOUND: 'the host is unknown',

@@ -17,7 +17,7 @@ function allowedEdits(name: string, edits: number): number {
 }
 
 /** Whether `edits` insertions, deletions, substitutions and swaps of neighbours turn `a` into `b`. */
-function isWithin(edits: number, a: string, b: string): boolean {
+export function isWithin(edits: number, a: string, b: string): boolean {
   if (a === b || edits === 0 || Math.abs(a.length - b.length) > edits) return a === b;
   if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));
   const swapped = a[0] === b[1] && a[1] === b[0];

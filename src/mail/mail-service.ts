@@ -8,7 +8,8 @@ import type { Delivery } from './delivery.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Outbox } from './outbox.ts';
 import { Templates } from './templates.ts';
-import { type Sender, type SmtpServer, smtpDelivery } from './transport.ts';
+import { threadedDelivery } from './threaded-delivery.ts';
+import type { Sender, SmtpServer } from './transport.ts';
 
 export interface MailSettings {
   readonly mode: 'smtp' | 'capture' | 'off';
@@ -53,7 +54,7 @@ export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailS
   const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());
   const inbox = settings.mode === 'capture' ? openInbox(inboxFolder) : undefined;
   const delivery: Delivery | undefined =
-    inbox ?? (settings.mode === 'smtp' ? smtpDelivery(settings.smtp!, settings.from) : undefined);
+    inbox ?? (settings.mode === 'smtp' ? threadedDelivery(settings.smtp!, settings.from) : undefined);
   const dispatcher = delivery && new Dispatcher({ ...deps, outbox, templates, delivery });
   const close = async () => dispatcher?.stop();
   return { outbox, dispatcher, inbox, nudged: () => nudges.next(), wake: () => nudges.nudge(), close };

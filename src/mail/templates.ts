@@ -139,13 +139,32 @@ function inWords(variables: Readonly<Record<string, string>>, language: string):
 }
 
 function durationInWords(seconds: number, language: string): string {
-  const [unit, size] = seconds % 3600 === 0 ? ['hour', 3600] : seconds % 60 === 0 ? ['minute', 60] : ['second', 1];
-  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / size);
+  const [unit, size] =
+    seconds % 3600 === 0
+      ? (['hour', 3600] as const)
+      : seconds % 60 === 0
+        ? (['minute', 60] as const)
+        : (['second', 1] as const);
+  return formatsOf(language)[unit].format(seconds / size);
 }
 
 function timeInWords(time: string, language: string): string {
-  const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const;
-  return `${new Intl.DateTimeFormat(language, style).format(new Date(time))} UTC`;
+  return `${formatsOf(language).time.format(new Date(time))} UTC`;
+}
+
+const formats = new Map<string, ReturnType<typeof createFormats>>();
+
+/** Kept, because it takes ten times as long to create a format as to render a mail. */
+function formatsOf(language: string) {
+  const known = formats.get(language) ?? createFormats(language);
+  formats.set(language, known);
+  return known;
+}
+
+function createFormats(language: string) {
+  const duration = (unit: string) => new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' });
+  const time = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+  return { hour: duration('hour'), minute: duration('minute'), second: duration('second'), time };
 }
 
 function paragraphs(text: string, escaped: Readonly<Record<string, string>>): string {

@@ -1,5 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { KeyChecks, MasterKeys } from '../crypto/master-keys.ts';
+import { shellCommand } from '../text/program.ts';
 
 const InstallationTable = defineEntity({
   name: 'Installation',
@@ -64,7 +65,7 @@ export class Installation extends InstallationTable.class {
     const missing = Object.keys(known).find((id) => !(id in checks) && !this.isDropped(setting, id));
     if (missing)
       throw new StartRefused(
-        `${setting} lacks the key '${missing}' that this database was written with; add it, after the active key, or give it up: gatehouse installation drop ${setting} ${missing} (${losses[setting]})`,
+        `${setting} lacks the key '${missing}' that this database was written with; add it, after the active key, or give it up: ${shellCommand(`installation drop ${setting} ${missing}`)} (${losses[setting]})`,
       );
     this[checksBy[setting]] = { ...known, ...checks };
     // Rows will depend on them again.
@@ -78,7 +79,7 @@ export class Installation extends InstallationTable.class {
     this.issuer ??= value;
     if (isConfigured && this.issuer !== value)
       throw new StartRefused(
-        `PUBLIC_URL leads to the issuer ${value}, but the access tokens of this database have ${this.issuer}; set the same PUBLIC_URL on every replica or, to change it, stop all replicas and run: gatehouse installation drop PUBLIC_URL`,
+        `PUBLIC_URL leads to the issuer ${value}, but the access tokens of this database have ${this.issuer}; set the same PUBLIC_URL on every replica or, to change it, stop all replicas and run: ${shellCommand('installation drop PUBLIC_URL')}`,
       );
     return this.issuer;
   }

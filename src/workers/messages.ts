@@ -11,7 +11,11 @@ export type FromWorker =
   | ({ readonly kind: 'ready' } & Ports)
   | { readonly kind: 'failed'; readonly sentence: string }
   | { readonly kind: 'health'; readonly readiness: Readiness }
+  | { readonly kind: 'pong' }
   | { readonly kind: 'metrics'; readonly metrics: readonly MetricData[] };
 
 /** A message from the primary to a worker. */
-export type ToWorker = { readonly kind: 'scrape' } | { readonly kind: 'stop'; readonly isReplaced: boolean };
+export type ToWorker =
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'scrape' }
+  | { readonly kind: 'stop'; readonly isReplaced: boolean };

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Readiness } from '../rpc/readiness.ts';
 import type { Ports } from './messages.ts';
 import { WorkerMetrics } from './metrics.ts';
+import { watchWorkers } from './watch.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkerPoolOptions {
@@ -23,13 +24,14 @@ export class WorkerPool {
   #isStopping = false;
   #restarting: Promise<void> = Promise.resolve();
   #isRestartDue = false;
+  #endWatch = () => {};
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
   }
 
   get #live(): WorkerProcess[] {
-    return [...this.#workers].filter(({ isReady }) => isReady);
+    return [...this.#workers].filter(({ isReady, isResponsive }) => isReady && isResponsive);
   }
 
   /** Not ready without a ready worker: the kernel gives every connection to a worker that listens. */
@@ -42,6 +44,7 @@ export class WorkerPool {
   /** Starts all workers. If one cannot start, the others are ended and its error is thrown. */
   async start(): Promise<Ports> {
     const workers = Array.from({ length: this.#options.size }, () => this.#fork());
+    this.#endWatch = watchWorkers({ workers: () => this.#workers, onHang: (...found) => this.#abort(...found) });
     try {
       const [ports] = await Promise.all(workers.map(({ ready }) => ready));
       return ports!;
@@ -64,11 +67,12 @@ export class WorkerPool {
     this.#isStopping = true;
     const { leaving } = this.#options.patience;
     await Promise.all([...this.#workers].map((worker) => worker.stop(false, leaving)));
+    this.#endWatch();
   }
 
   async scrape(): Promise<string> {
     await Promise.all([...this.#workers].map((worker) => worker.scrape()));
-    return this.#metrics.scrape(() => [...this.#workers].map(({ metrics }) => metrics));
+    return this.#metrics.scrape(() => [...this.#workers]);
   }
 
   #fork(): WorkerProcess {
@@ -88,6 +92,13 @@ export class WorkerPool {
       await this.#replace(worker.seconds);
     });
     return worker;
+  }
+
+  #abort(worker: WorkerProcess, seconds: number): void {
+    if (!worker.abort(`a worker did not respond for ${seconds} seconds and was killed`)) return;
+    this.#metrics.hangs++;
+    const { id, pid } = worker;
+    this.#options.log.error({ worker: id, pid, seconds }, 'a worker does not respond and is killed');
   }
 
   /** Immediately, or after a wait that doubles while workers end within ten seconds of their start. */

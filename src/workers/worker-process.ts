@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readiness } from '../rpc/readiness.ts';
 import type { MetricData } from '../telemetry/metrics/exposition.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { FromWorker, Ports, ToWorker } from './messages.ts';
 
 interface Ended {
@@ -17,8 +18,10 @@ export class WorkerProcess {
   #isReady = false;
   #readiness: Readiness = 'not ready';
   #isStopping = false;
+  #isKilled = false;
   #metrics: readonly MetricData[] = [];
   #nextMetrics = Promise.withResolvers<void>();
+  readonly heartbeat = new Heartbeat();
   readonly ended: Promise<Ended>;
 
   constructor(env: Readonly<Record<string, string>>) {
@@ -56,6 +59,10 @@ export class WorkerProcess {
     return this.#isStopping;
   }
 
+  get isResponsive(): boolean {
+    return this.heartbeat.isResponsive;
+  }
+
   get seconds(): number {
     return (performance.now() - this.#startedAt) / 1000;
   }
@@ -67,7 +74,7 @@ export class WorkerProcess {
 
   /** Asks for its metrics, and waits at most two seconds for a worker that is too busy to respond. */
   async scrape(): Promise<void> {
-    if (!this.#isReady) return;
+    if (!this.#isReady || !this.isResponsive) return;
     this.#send({ kind: 'scrape' });
     await Promise.race([this.#nextMetrics.promise, this.ended, sleep(2000, undefined, { ref: false })]);
   }
@@ -81,6 +88,19 @@ export class WorkerProcess {
     const impatience = setTimeout(() => this.kill(), patience * 1000);
     await this.ended;
     clearTimeout(impatience);
+  }
+
+  ping(): void {
+    this.heartbeat.pinged();
+    this.#send({ kind: 'ping' });
+  }
+
+  /** Kills it as a failure: unlike one that was to stop, it counts as a death and is replaced. Returns false if done before. */
+  abort(sentence: string): boolean {
+    if (this.#isKilled) return false;
+    this.#isKilled = true;
+    this.#ready.reject(new Error(sentence));
+    return this.#worker.process.kill('SIGKILL');
   }
 
   async kill(): Promise<void> {
@@ -98,7 +118,8 @@ export class WorkerProcess {
       this.#isReady = true;
       this.#readiness = 'ready';
       this.#ready.resolve(message);
-    } else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
+    } else if (message.kind === 'pong') this.heartbeat.responded();
+    else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));
     else if (message.kind === 'health') this.#readiness = message.readiness;
     else {
       this.#metrics = message.metrics;

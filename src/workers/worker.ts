@@ -17,6 +17,13 @@ export function leaveSignalsToPrimary(): void {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 }
 
+/** From here on, the primary kills this worker when its event loop is blocked for ten seconds. */
+export function respondToPings(): void {
+  process.on('message', ({ kind }: ToWorker) => {
+    if (kind === 'ping') send({ kind: 'pong' });
+  });
+}
+
 /** Sends the error to the primary, which ends with it when this worker is one of its first. */
 export async function reportFailure(error: unknown): Promise<never> {
   await send({ kind: 'failed', sentence: (error as Error).message });
@@ -33,7 +40,8 @@ export function serveForPrimary(server: RunningServer, log: Logger, stopTraces: 
     await sendMetrics();
   };
   process.on('message', (message: ToWorker) => {
-    if (message.kind === 'scrape') return void sendMetrics();
+    if (message.kind === 'scrape') sendMetrics();
+    if (message.kind !== 'stop') return;
     stop(message.isReplaced).then(
       () => exitAfterLog(log, 0),
       () => exitAfterLog(log, 1),

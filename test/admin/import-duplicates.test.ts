@@ -40,7 +40,7 @@ test('a second user with the same address or id is refused, in the same file and
     const { again, report } = importing(service, [line]);
     expect(await again()).toMatchObject({
       code: 1,
-      stdout: '1 lines: 0 users created, 0 already existed, 1 refused\n',
+      stdout: '1 line: 0 users created, 0 already existed, 1 refused\n',
     });
     expect(refusalsIn(report)).toEqual([{ line: 1, reason }]);
   }

@@ -47,7 +47,7 @@ async function expectImported(system: string, lines: string, password: string, i
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'gatehouse-import-')), 'users.jsonl');
   writeFileSync(file, lines);
   const ended = await run(['import', file], { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS });
-  expect(ended).toMatchObject({ code: 0, stdout: '1 lines: 1 users created, 0 already existed, 0 refused\n' });
+  expect(ended).toMatchObject({ code: 0, stdout: '1 line: 1 user created, 0 already existed, 0 refused\n' });
   const { user } = await service.signIn({ email: ada.email, password });
   expect(user).toMatchObject({ name: 'Ada Lovelace', emailVerified: true, ...(id && { id }) });
   const found = await service.clients('grpc').admin.getUser({ userId: user.id }, asService);

@@ -14,7 +14,7 @@ import { start } from '../support/start.ts';
 /** JSON of an object of that many levels. */
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
-test('gatehouse import creates a user per line, who signs in with their old password', async () => {
+test('the import creates a user per line, who signs in with their old password', async () => {
   const service = await start();
   const line = {
     id: '7b2c7e1e-5a0e-4d0b-9c61-1a1b1c1d1e1f',
@@ -98,7 +98,7 @@ test('invalid lines are reported by number and reason, without their content, an
   };
   const { again, report } = importing(service, [...Object.values(wrong), { email: bob.email }]);
   const ended = await again();
-  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 users created, 0 already existed, 9 refused\n' });
+  expect(ended).toMatchObject({ code: 1, stdout: '10 lines: 1 user created, 0 already existed, 9 refused\n' });
   expect(ended.stderr).toContain(`9 lines were refused; ${report} has their numbers and reasons`);
   expect(refusalsIn(report)).toEqual(Object.keys(wrong).map((reason, index) => ({ line: index + 1, reason })));
   expect(await service.database.query('select email from users')).toEqual([{ email: bob.email }]);
@@ -158,7 +158,7 @@ test('null is an absent field', async () => {
   const names = ['id', 'name', 'email_verified', 'password_hash', 'created_at', 'phone', 'locale', 'timezone'];
   const absent = [...names, 'app_metadata', 'user_metadata'].map((name) => [name, null]);
   const { again } = importing(service, [{ ...Object.fromEntries(absent), email: ada.email }]);
-  expect(await again()).toMatchObject({ code: 0, stdout: '1 lines: 1 users created, 0 already existed, 0 refused\n' });
+  expect(await again()).toMatchObject({ code: 0, stdout: '1 line: 1 user created, 0 already existed, 0 refused\n' });
   const [row] = await service.database.query(
     'select name, phone, locale, timezone, app_metadata, user_metadata, password_hash, email_verified_at from users',
   );
@@ -171,8 +171,6 @@ test('null is an absent field', async () => {
 test('what cannot be imported is reported in a sentence, also without a database', async () => {
   const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', MASTER_KEYS: testEnv.MASTER_KEYS };
   const sentences: [args: string[], sentence: string][] = [
-    [[], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
-    [['a.jsonl', 'b.jsonl'], 'name one file to import: gatehouse import FILE, or - for stdin\n'],
     [
       ['/nonexistent/users'],
       "/nonexistent/users cannot be imported: ENOENT: no such file or directory, open '/nonexistent/users'\n",

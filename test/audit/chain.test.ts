@@ -197,7 +197,7 @@ test('seals are neither changed nor deleted nor truncated', async () => {
     await expect(service.database.query(sql), sql).rejects.toMatchObject({ code: '42501' });
 });
 
-test('gatehouse audit verify prints the head of the chain, and exits with 1 and the first invalid event', async () => {
+test('audit verify prints the head of the chain, and exits with 1 and the first invalid event', async () => {
   const service = await start();
   const ids = await trailOf(service);
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
@@ -211,13 +211,13 @@ test('gatehouse audit verify prints the head of the chain, and exits with 1 and 
   const foreign = await run(['audit', 'verify', '--head', `other=1:${'0'.repeat(64)}`], env);
   expect(foreign).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no project 'other'") });
   const malformed = await run(['audit', 'verify', '--head', '1:abc'], env);
-  expect(malformed).toMatchObject({ code: 1, stderr: expect.stringContaining("'1:abc' is not a head") });
+  expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining("'1:abc' is not a head") });
   const unknown = launch(['audit', 'nonsense'], env);
-  expect(await unknown.ended).toMatchObject({ code: 1 });
+  expect(await unknown.ended).toMatchObject({ code: 2 });
   expect(unknown.output.stderr).toContain("there is no 'audit nonsense'");
 });
 
-test('gatehouse audit verify --head detects that the end of the trail was removed or replaced', async () => {
+test('audit verify --head detects that the end of the trail was removed or replaced', async () => {
   const service = await start();
   await trailOf(service);
   const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { listProcesses, workersOf } from '../support/child-processes.ts';
 import { createDatabase } from '../support/database.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, testEnv } from '../support/people.ts';
@@ -28,20 +28,11 @@ async function serveTwo(env: Record<string, string> = {}) {
   return { ...service, database, proxy, scrape };
 }
 
-function processes(): { pid: number; parent: number; command: string }[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
-  return lines.map((line) => {
-    const [pid, parent, ...command] = line.trim().split(/ +/);
-    return { pid: Number(pid), parent: Number(parent), command: command.join(' ') };
-  });
-}
+const living = (pids: readonly number[]) => listProcesses().filter(({ pid }) => pids.includes(pid));
 
-const workersOf = ({ pid }: { pid: number }) =>
-  processes().flatMap((each) => (each.parent === pid && each.command.includes('main.ts') ? each.pid : []));
-
-const living = (pids: readonly number[]) => processes().filter(({ pid }) => pids.includes(pid));
-
-const runningOn = (dir: string) => processes().filter(({ command }) => command.includes(dir));
+/** The database on this directory, and the processes with it in their environment. */
+const runningOn = (dir: string) =>
+  listProcesses({ withEnvironment: true }).filter(({ command }) => command.includes(dir));
 
 const outcomeOf = (call: Promise<unknown>) =>
   call.then(
@@ -215,8 +206,7 @@ test('a port in use is named in the only line of output, and no process remains'
   const port = `${(taken.address() as { port: number }).port}`;
   const refused = async (name: string, env: Record<string, string> = {}) => {
     const dir = newDataDir();
-    // The second argument has no effect; it identifies these processes in the output of ps.
-    const starting = launch(['serve', dir], { DATA_DIR: dir, MASTER_KEYS, WORKERS: '2', [name]: port, ...env });
+    const starting = launch(['serve'], { DATA_DIR: dir, MASTER_KEYS, WORKERS: '2', [name]: port, ...env });
     expect(await starting.ended, name).toEqual({ code: 1, signal: null });
     expect(starting.output.stderr).toMatch(new RegExp(`^[^\\n]*EADDRINUSE[^\\n]* 127.0.0.1:${port}[^\\n]*\\n$`));
     expect(runningOn(dir)).toEqual([]);

@@ -135,7 +135,9 @@ describe('a database that does not exist', () => {
     for (const command of ['serve', 'migrate']) {
       const refused = await run([command], { DATABASE_URL, MASTER_KEYS });
       expect(refused.code).toBe(1);
-      expect(refused.stderr + refused.stdout).toContain('does not exist: create it, or run gatehouse migrate --create');
+      expect(refused.stderr + refused.stdout).toContain(
+        'does not exist: create it, or run npm start -- migrate --create',
+      );
     }
     expect(await server.query(`select 1 from pg_database where datname like 'a new%'`)).toEqual([]);
     const created = await run(['migrate', '--create'], { DATABASE_URL, MASTER_KEYS });

@@ -22,7 +22,7 @@ const issuerOf = (accessToken: string) =>
 
 describe('a replica does not start without its PASSWORD_PEPPER', () => {
   test.each([
-    ['lacks it', {}, /^PASSWORD_PEPPER lacks the key 'cellar'.*gatehouse installation drop PASSWORD_PEPPER cellar/],
+    ['lacks it', {}, /^PASSWORD_PEPPER lacks the key 'cellar'.*npm start -- installation drop PASSWORD_PEPPER cellar/],
     ['has another one', { PASSWORD_PEPPER: attic }, /^PASSWORD_PEPPER lacks the key 'cellar'/],
     [
       'has another key under its id',
@@ -70,7 +70,7 @@ test('a replica does not start without a master key that others have', async () 
   const next = `next:${keyMadeOf('next')}`;
   await startReplica(database, { MASTER_KEYS: `${next},${testEnv.MASTER_KEYS}` });
   await expect(startReplica(database)).rejects.toThrow(
-    /^MASTER_KEYS lacks the key 'next'.*gatehouse installation drop MASTER_KEYS next/,
+    /^MASTER_KEYS lacks the key 'next'.*npm start -- installation drop MASTER_KEYS next/,
   );
   await startReplica(database, { MASTER_KEYS: `${testEnv.MASTER_KEYS},${next}` });
 });
@@ -86,7 +86,7 @@ test('replicas with different PUBLIC_URLs do not start on one database, even at 
   const [{ issuer }] = (await database.query('select issuer from installation')) as [{ issuer: string }];
   for (const { reason } of refused)
     expect(String(reason)).toMatch(
-      new RegExp(`PUBLIC_URL leads to the issuer .* have ${issuer};.*gatehouse installation drop PUBLIC_URL`),
+      new RegExp(`PUBLIC_URL leads to the issuer .* have ${issuer};.*npm start -- installation drop PUBLIC_URL`),
     );
   await startReplica(database, { PUBLIC_URL: `${issuer.replace('/auth/v1', '').replace('auth.', 'AUTH.')}:443/` });
 });
@@ -104,7 +104,7 @@ test('without PUBLIC_URL a replica issues and accepts tokens with the recorded i
   expect(lines.join()).toContain('PUBLIC_URL is not set: access tokens have the issuer that the database has');
 });
 
-describe('gatehouse installation', () => {
+describe('the command installation', () => {
   test('lists the keys and the issuer, and drops them on purpose', async () => {
     const { database, welcome } = await start({ env: { PASSWORD_PEPPER: cellar } });
     await welcome();
@@ -112,10 +112,10 @@ describe('gatehouse installation', () => {
       code: 0,
       stderr: '',
       stdout:
-        'MASTER_KEYS  test\nPASSWORD_PEPPER  cellar  password hashes of 1 users\nPUBLIC_URL  http://gatehouse.test/auth/v1\n',
+        'MASTER_KEYS  test\nPASSWORD_PEPPER  cellar  password hashes of 1 user\nPUBLIC_URL  http://gatehouse.test/auth/v1\n',
     });
     const dropped = await installation(database, ['drop', 'PASSWORD_PEPPER', 'cellar']);
-    expect(dropped.stdout).toContain('PASSWORD_PEPPER  cellar  dropped  password hashes of 1 users\n');
+    expect(dropped.stdout).toContain('PASSWORD_PEPPER  cellar  dropped  password hashes of 1 user\n');
     await installation(database, ['drop', 'PUBLIC_URL']);
     await startReplica(database, { PUBLIC_URL: 'https://auth.example.org' });
     const { stdout } = await installation(database, ['list']);
@@ -155,9 +155,6 @@ describe('gatehouse installation', () => {
   });
 
   test.each([
-    [['dorp'], `there is no 'installation dorp'`],
-    [['drop'], 'name what to drop'],
-    [['drop', 'SERVICE_KEYS', 'backend'], 'name what to drop'],
     [['drop', 'MASTER_KEYS', 'test'], `MASTER_KEYS still has the key 'test'`],
     [['drop', 'MASTER_KEYS', 'tset'], `this database knows no key 'tset' of MASTER_KEYS; it knows: test`],
     [['drop', 'PASSWORD_PEPPER', 'cellar'], `this database knows no key 'cellar' of PASSWORD_PEPPER; it knows: none`],

@@ -1,0 +1,140 @@
+/** An argument of a command, in the order of the command line. */
+export interface Argument {
+  readonly name: string;
+  readonly does: string;
+  /** Completes "name ..." when it is missing. */
+  readonly asks: string;
+  readonly optional?: true;
+}
+
+export interface Option {
+  readonly does: string;
+  readonly default: string;
+  /** The name of its value. Undefined for an option without one. */
+  readonly value?: string;
+}
+
+/** One command: everything that its help, docs/commands.md and the parser know of it. */
+export interface Command {
+  /** A line of the overview. */
+  readonly summary: string;
+  readonly does: string;
+  readonly arguments?: readonly Argument[];
+  readonly options?: Readonly<Record<string, Option>>;
+  readonly example: string;
+  /** Meanings of exit codes that differ from the usual ones. */
+  readonly exits?: Readonly<Record<number, string>>;
+}
+
+const email: Argument = { name: 'EMAIL', does: 'the address of the user', asks: 'one user by their address' };
+
+const commandTable = {
+  serve: {
+    summary: 'runs the service (default)',
+    does: 'Runs the service until SIGTERM or SIGINT. Migrates the database first. This is the default command.',
+    example: 'serve',
+    exits: { 0: 'stopped by a signal', 1: 'it could not start, or did not stop cleanly' },
+  },
+  migrate: {
+    summary: 'migrates the database schema and exits',
+    does: 'Migrates the schema of the database and exits. Replicas do the same when they start.',
+    options: { create: { does: 'creates the database of DATABASE_URL first if it does not exist', default: 'off' } },
+    example: 'migrate --create',
+  },
+  'keys list': {
+    summary: 'lists the keys that sign access tokens',
+    does: 'Prints id, state, algorithm and age of the keys that sign access tokens. This is the default of keys.',
+    example: 'keys list',
+  },
+  'keys rotate': {
+    summary: 'makes the standby key the active one',
+    does: 'Makes the standby signing key active, creates the next standby key and lists the keys. Fails while the standby key is younger than five minutes: verifiers may not have read it yet.',
+    options: { force: { does: 'rotates although verifiers may not know the standby key yet', default: 'off' } },
+    example: 'keys rotate',
+  },
+  'keys revoke': {
+    summary: 'refuses every token that a key has signed',
+    does: 'Revokes a signing key and lists the keys. All replicas refuse its tokens within five seconds.',
+    arguments: [{ name: 'KEY-ID', does: 'the id that keys list prints', asks: 'the key to revoke' }],
+    example: 'keys revoke nL0d7zT4Zg3sVQeQ0b8H2k1cJYw5mXr9uAaEoPiFtSg',
+  },
+  'installation list': {
+    summary: 'lists the keys and the issuer that every replica must have',
+    does: 'Prints the recorded keys of MASTER_KEYS and PASSWORD_PEPPER, the number of users whose password hash needs each pepper, and the issuer of PUBLIC_URL. This is the default of installation.',
+    example: 'installation list',
+  },
+  'installation drop': {
+    summary: 'gives up a lost or unused key, or the issuer',
+    does: 'Lets replicas start without a recorded key or with another PUBLIC_URL, and prints what is recorded. What only a dropped key can read is lost.',
+    arguments: [
+      { name: 'SETTING', does: 'MASTER_KEYS, PASSWORD_PEPPER or PUBLIC_URL', asks: 'what to drop' },
+      { name: 'ID', does: 'the id of the key; PUBLIC_URL has none', asks: 'the id of the key', optional: true },
+    ],
+    example: 'installation drop PASSWORD_PEPPER old',
+  },
+  'installation restored': {
+    summary: 'revokes sessions and links after a restore',
+    does: 'Revokes every session and voids every mailed link and code. Run it after a backup was restored, before the service starts: what was revoked or used after the backup would be valid again.',
+    example: 'installation restored',
+  },
+  'admin list': {
+    summary: 'lists the operators',
+    does: 'Prints id and address of the operators, who may call AdminService. This is the default of admin.',
+    example: 'admin list',
+  },
+  'admin grant': {
+    summary: 'makes a user an operator',
+    does: 'Makes a user an operator and lists the operators. The user must have verified the address, because anybody can register it.',
+    arguments: [email],
+    options: { unverified: { does: 'accepts an address that is not verified', default: 'off' } },
+    example: 'admin grant ada@example.org',
+  },
+  'admin revoke': {
+    summary: 'takes the role of operator from a user',
+    does: 'Takes the role of operator from a user and lists the operators.',
+    arguments: [email],
+    example: 'admin revoke ada@example.org',
+  },
+  'audit verify': {
+    summary: 'checks the audit trail',
+    does: 'Checks the chain of seals of every project and prints its head. Names the first event or seal that was changed, removed or added.',
+    options: {
+      head: {
+        does: 'a head that an earlier check printed, which the chain must contain: SEQUENCE:HASH, or PROJECT=SEQUENCE:HASH for another project than default; can be repeated',
+        default: 'none',
+        value: 'HEAD',
+      },
+    },
+    example: 'audit verify --head 5120:b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184',
+    exits: { 1: 'the trail is not valid, or could not be checked' },
+  },
+  import: {
+    summary: 'creates users from a file of JSON lines',
+    does: 'Creates a user from each line, with the password hash of that line. Existing users are skipped. Refused lines are listed in FILE.refused.jsonl, or in import.refused.jsonl for a stream.',
+    arguments: [
+      { name: 'FILE', does: 'a file of JSON lines, or - for stdin', asks: 'one file to import, or - for stdin' },
+    ],
+    example: 'import users.jsonl',
+    exits: { 1: 'the file could not be read, or lines were refused' },
+  },
+  help: {
+    summary: 'prints the help of a command',
+    does: 'Prints the help of a command, or the overview with all settings.',
+    arguments: [{ name: 'COMMAND', does: 'a command, in one or two words', asks: 'a command', optional: true }],
+    example: 'help keys rotate',
+  },
+} as const satisfies Readonly<Record<string, Command>>;
+
+export type CommandName = keyof typeof commandTable;
+
+export const commands: Readonly<Record<CommandName, Command>> = commandTable;
+
+export const commandNames = Object.keys(commands) as CommandName[];
+
+/** The first words of the commands, in the order of the overview. */
+export const commandGroups: readonly string[] = [...new Set(commandNames.map((name) => name.split(' ')[0]!))];
+
+/** The commands that begin with a word. */
+export function commandsOf(group: string): CommandName[] {
+  return commandNames.filter((name) => name.split(' ')[0] === group);
+}

@@ -1,0 +1,20 @@
+import type { OutgoingMail, Verdict } from './delivery.ts';
+import type { Sender, SmtpServer } from './transport.ts';
+
+/** What the thread is started with. */
+export interface ThreadSettings {
+  readonly server: SmtpServer;
+  readonly from: Sender;
+}
+
+/** A message to the thread. */
+export type ToThread =
+  | { readonly kind: 'send'; readonly n: number; readonly mail: OutgoingMail }
+  | { readonly kind: 'close' };
+
+/** A message from the thread: how the attempt `n` ended. */
+export interface FromThread {
+  readonly n: number;
+  /** Undefined when the mail was accepted. */
+  readonly fault?: { readonly code: string; readonly verdict: Verdict } | undefined;
+}
