@@ -31,8 +31,7 @@ const ApiKeyTable = defineEntity({
     {
       name: 'api_keys_revocation',
       properties: ['revokedAt'],
-      expression:
-        'create index "api_keys_revocation" on "api_keys" ("revoked_at") where "revoked_at" is not null',
+      expression: 'create index "api_keys_revocation" on "api_keys" ("revoked_at") where "revoked_at" is not null',
     },
   ],
 });

@@ -21,7 +21,9 @@ const base = BigInt(alphabet.length);
 const secretLength = 43;
 const userLength = 22;
 const checksumLength = 6;
-const shape = new RegExp(`^ghk_(live|test)_[0-9A-Za-z]{${secretLength}}([0-9A-Za-z]{${userLength}})[0-9A-Za-z]{${checksumLength}}$`);
+const shape = new RegExp(
+  `^ghk_(live|test)_[0-9A-Za-z]{${secretLength}}([0-9A-Za-z]{${userLength}})[0-9A-Za-z]{${checksumLength}}$`,
+);
 
 /** The characters that are stored and shown of a key: 48 bits of its secret, of 256. */
 const prefixLength = 'ghk_live_'.length + 8;

@@ -88,6 +88,7 @@ function arrange(values: Values) {
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     ...arrangeTokens(values),
+    apiKeys: arrangeApiKeys(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
@@ -118,6 +119,11 @@ function arrangeTokens(values: Values) {
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
   };
+}
+
+function arrangeApiKeys({ API_KEYS_PER_USER, API_KEY_LIFETIME }: Values, production: boolean) {
+  const environment = production ? ('live' as const) : ('test' as const);
+  return { environment, keysPerUser: API_KEYS_PER_USER, lifetime: API_KEY_LIFETIME };
 }
 
 function arrangeGateway({ CORS_ORIGINS, JSON_UNKNOWN_FIELDS, TRUSTED_PROXY_HOPS }: Values, production: boolean) {

@@ -32,7 +32,13 @@ export function createApiKey(deps: DeviceDeps): DeviceMethods['createApiKey'] {
     };
     const { key, text } = await requestIds.once<CreatedKey, KeptKey>(context, request, {
       run: (recorded) =>
-        change(context, (em) => recorded(em, () => create(em), ({ key }) => ({ keyId: key.id }))),
+        change(context, (em) =>
+          recorded(
+            em,
+            () => create(em),
+            ({ key }) => ({ keyId: key.id }),
+          ),
+        ),
       repeat: async ({ keyId }) => ({ key: await readOwnKey(context, keyId, now()), text: '' }),
     });
     return { apiKey: keyToMessage(key), secret: text };
