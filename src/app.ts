@@ -12,7 +12,7 @@ import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
 import { KeyLookup } from './api-key/key-lookup.ts';
-import type { KeyUses } from './api-key/key-uses.ts';
+import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
@@ -73,7 +73,6 @@ export interface Deps {
   /** Undefined unless responses hide which addresses are registered. */
   readonly decoys: DecoyHashes | undefined;
   readonly outbox: Outbox;
-  readonly keyUses: KeyUses;
   readonly log: Logger;
   readonly tracer?: Tracer | undefined;
   /** Creates the counter for the calls of these methods. */
@@ -83,6 +82,8 @@ export interface Deps {
 export interface App {
   readonly services: readonly ServiceImplSpec[];
   readonly interceptors: Interceptor[];
+  /** Writes when API keys were last used. */
+  readonly flushKeyUses: () => Promise<void>;
 }
 
 /** The parts that several services and interceptors share. */
@@ -108,8 +109,8 @@ export function createApp(deps: Deps): App {
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
-  const { environment } = config.apiKeys;
-  const apiKeys = new KeyLookup({ shared, now, environment, uses: deps.keyUses });
+  const uses = new KeyUses();
+  const apiKeys = new KeyLookup({ shared, now, environment: config.apiKeys.environment, uses });
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
@@ -122,6 +123,7 @@ export function createApp(deps: Deps): App {
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
+    flushKeyUses: () => uses.flush(shared, now()),
   };
 }
 
@@ -192,10 +194,7 @@ function createServices(parts: Parts) {
     ),
     serve(
       DeviceService,
-      deviceService({
-        ...{ now, requestIds, paging, outbox, registration: settings },
-        ...{ keyRules: config.apiKeys, keyScopes },
-      }),
+      deviceService({ now, requestIds, paging, outbox, registration: settings, keyRules: config.apiKeys, keyScopes }),
     ),
     serve(
       AdminService,

@@ -6,7 +6,6 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
-import { KeyUses } from './api-key/key-uses.ts';
 import { createApp } from './app.ts';
 import { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config/config.ts';
@@ -62,7 +61,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, keyUses } = await assemble(deps);
+  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
@@ -93,7 +92,7 @@ export async function startServer(deps: ServerDeps) {
       ...(config.heartbeat ? [heartbeat(orm, database)] : []),
       ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
-      { name: 'uses of API keys', every: 1000, run: () => keyUses.flush(new Autocommit(orm), now()) },
+      { name: 'uses of API keys', every: 1000, run: () => app.flushKeyUses() },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
       { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
@@ -106,7 +105,7 @@ export async function startServer(deps: ServerDeps) {
   const grpcAddress = authority(host, grpcPort);
   const close = async () => {
     await Promise.all([post.close(), jobs.stop()]);
-    await keyUses.flush(new Autocommit(orm), now()).catch(() => {});
+    await app.flushKeyUses().catch(() => {});
     await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>
@@ -169,7 +168,6 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const post = openMail({ config, orm, log }, keys, now);
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
-  const keyUses = new KeyUses();
   const app = createApp({
     config,
     issuer,
@@ -181,7 +179,6 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
     passwords,
     decoys,
     outbox,
-    keyUses,
     log,
     tracer,
     countCalls,
@@ -189,7 +186,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const trail = new AuditTrail(orm, keys, config.auditRetention);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
     observation.watch({ health, connections, database, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, keyUses };
+  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
