@@ -23,7 +23,7 @@ const ApiKeyTable = defineEntity({
     /** That of the project when the key was inserted. */
     sessionEpoch: p.integer().default(0),
   },
-  uniques: [{ name: 'api_keys_hash', properties: ['userId', 'hash'] }],
+  uniques: [{ name: 'api_keys_hash', properties: ['projectId', 'userId', 'hash'] }],
   // No column that a use changes is indexed: the row is updated within its page (HOT).
   indexes: [
     { name: 'api_keys_of_user', properties: ['userId', 'id'] },
