@@ -6,10 +6,13 @@ import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
+import { KeyLookup } from './api-key/key-lookup.ts';
+import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
@@ -19,6 +22,7 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
+import { deviceService } from './device/service.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -30,7 +34,7 @@ import { describeBug, errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
-import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
+import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
@@ -78,6 +82,8 @@ export interface Deps {
 export interface App {
   readonly services: readonly ServiceImplSpec[];
   readonly interceptors: Interceptor[];
+  /** Writes when API keys were last used. */
+  readonly flushKeyUses: () => Promise<void>;
 }
 
 /** The parts that several services and interceptors share. */
@@ -87,6 +93,7 @@ interface Parts extends Deps {
   readonly access: AccessTokens;
   readonly limits: ConfiguredLimits;
   readonly sessions: SessionLookup;
+  readonly apiKeys: KeyLookup;
   readonly opener: SessionOpener;
   readonly budgets: CallBudgets;
 }
@@ -102,10 +109,12 @@ export function createApp(deps: Deps): App {
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
+  const uses = new KeyUses();
+  const apiKeys = new KeyLookup({ shared, now, environment: config.apiKeys.environment, uses });
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
-  const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
+  const parts: Parts = { ...deps, shared, access, limits, sessions, apiKeys, opener, budgets };
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -114,8 +123,18 @@ export function createApp(deps: Deps): App {
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
+    flushKeyUses: () => uses.flush(shared, now()),
   };
 }
+
+/** The scopes that an API key may have. */
+const keyScopes: ReadonlySet<string> = new Set(
+  [AuthService, SessionService, AccountService, DeviceService, AdminService].flatMap(({ methods }) =>
+    methods
+      .filter((each) => policyOf(each)?.admitsApiKeys)
+      .flatMap(({ parent, name }) => [parent.name, `${parent.name}.${name}`]),
+  ),
+);
 
 /** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
@@ -137,8 +156,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, decoys, outbox, access, sessions, opener, shared, budgets, limits } =
-    parts;
+  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
@@ -166,16 +184,17 @@ function createServices(parts: Parts) {
         usage: config.usage,
       }),
     ),
-    serve(
-      SessionService,
-      sessionService({ now, paging, keys, access, opener, sessions, shared, rotationRules: rotationRules(parts) }),
-    ),
+    serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
     serve(
       AccountService,
       accountService({
         ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
         registration: settings,
       }),
+    ),
+    serve(
+      DeviceService,
+      deviceService({ now, requestIds, paging, outbox, registration: settings, keyRules: config.apiKeys, keyScopes }),
     ),
     serve(
       AdminService,
@@ -188,7 +207,8 @@ function createServices(parts: Parts) {
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracer, access, sessions, limits, budgets, shared } = parts;
+  const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
+  const { serviceKeys } = config;
   const callerReaders = new Map([
     [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
     [AuthService.method.getMe, getMeCaller(shared, now)],
@@ -202,7 +222,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     admission(config.maxInFlight),
     rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys, callerReaders }),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),

@@ -91,6 +91,7 @@ export async function startServer(deps: ServerDeps) {
   const grpcAddress = authority(host, grpcPort);
   const close = async () => {
     await Promise.all([post.close(), jobs.stop()]);
+    await app.flushKeyUses().catch(() => {});
     await leases.release().catch(() => {});
     await orm.close(true);
   };

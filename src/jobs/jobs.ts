@@ -28,6 +28,7 @@ export interface JobDeps {
   readonly post: MailService;
   readonly trail: AuditTrail;
   readonly leases: Leases;
+  readonly app: { flushKeyUses(): Promise<void> };
 }
 
 const second = 1000;
@@ -57,6 +58,7 @@ export function backgroundJobs(deps: JobDeps): Job[] {
       ...{ name: 'janitor', every: minute, run: () => sweep(orm, now(), guestDays(config)) },
       isWanted: () => leases.holds('janitor'),
     },
+    { name: 'uses of API keys', every: second, run: () => deps.app.flushKeyUses() },
     { name: 'certificates', every: second, run: async () => certificates?.look(now()) },
     { name: 'clock', every: minute, run: adjust },
     ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),

@@ -3,6 +3,7 @@ import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
+import { callKeyMethods } from './key-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -17,7 +18,7 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // Statements of background jobs: mail, sealing of events, the health probe, signing keys and the clock.
 const backgroundNames =
-  /^(mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals|leases_\w+|lease_lock)$/;
+  /^(api_keys_stamp|mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals|leases_\w+|lease_lock)$/;
 const backgroundTexts = /audit_unsealed|enable_seqscan|from "signing_keys"|clock_timestamp|^set transaction/;
 
 function isBackground({ name, text }: SentStatement): boolean {
@@ -118,6 +119,7 @@ export async function callEveryMethod(
   await step('DeleteUser', () => admin.deleteUser({ userId }, asService));
   await callAccountMethods(service, wire, step);
   await callInviteCodeMethods(service, wire, step);
+  await callKeyMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

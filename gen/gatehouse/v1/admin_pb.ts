@@ -1194,7 +1194,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
-   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`, `user.create`,
+   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
+   * `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
@@ -1271,7 +1272,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `settings`, `signing_key` or `installation`. Later versions add types.
+   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key` or `installation`. Later versions add types.
    *
    * @generated from field: string entity_type = 13;
    */
@@ -1867,7 +1868,7 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * Bans a user. All their sessions and the pending account invitations that they created are revoked, and all links
+   * Bans a user. All their sessions, their API keys and the pending account invitations that they created are revoked, and all links
    * sent to them are void. If the user is already banned, the end of the ban is replaced.
    *
    * Errors:
@@ -1895,7 +1896,7 @@ export const AdminService: GenService<{
     output: typeof UnbanUserResponseSchema;
   },
   /**
-   * Deletes a user and revokes all their sessions. The email address can be registered again, by a new user with a new
+   * Deletes a user and revokes all their sessions and API keys. The email address can be registered again, by a new user with a new
    * id.
    *
    * Errors:
@@ -1946,7 +1947,8 @@ export const AdminService: GenService<{
   },
   /**
    * Revokes all sessions of a user, or of all users in the project. Once the response is sent, no refresh and no
-   * introspection of them succeeds.
+   * introspection of them succeeds. The API keys of one user stay valid; with `everybody`, all API keys of the project
+   * are revoked too.
    *
    * Errors:
    * - USER_NOT_FOUND: There is no user with this id.

@@ -1,0 +1,13 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
+import type { AccountDeps } from '../account/deps.ts';
+import type { KeyRules } from '../api-key/create-key.ts';
+
+export type DeviceMethods = ServiceImpl<typeof DeviceService>;
+
+/** What DeviceService's methods work with. */
+export interface DeviceDeps extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'registration'> {
+  readonly keyRules: KeyRules;
+  /** The scopes that an API key may have: the methods that admit API keys, and their services. */
+  readonly keyScopes: ReadonlySet<string>;
+}
