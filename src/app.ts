@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
@@ -19,10 +20,13 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
+import type { DeviceDeps } from './device/deps.ts';
+import { deviceService } from './device/service.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
+import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -146,22 +150,14 @@ function createServices(parts: Parts) {
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const requestIds = new RequestIds(keys, now);
-  const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
-  const settings = { signUp, autoConfirmEmail, emailVerification, hideRegistration };
+  const { usage, billingSecrets, frontendUrl } = config;
+  const settings = configuredSettings(config);
   return [
     serve(
       AuthService,
       authService({
         ...createAttempts(keys, budgets, limits),
-        now,
-        requestIds,
-        passwords,
-        decoys,
-        opener,
-        joining,
-        userMail,
-        mailBudget,
-        codes,
+        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
         registration: registrationSettings(config),
         usage: config.usage,
       }),
@@ -177,6 +173,7 @@ function createServices(parts: Parts) {
         registration: settings,
       }),
     ),
+    serve(DeviceService, deviceService(deviceDeps(parts))),
     serve(
       AdminService,
       adminService({
@@ -185,6 +182,10 @@ function createServices(parts: Parts) {
       }),
     ),
   ];
+}
+
+function deviceDeps({ config, now, keys, opener, outbox }: Parts): DeviceDeps {
+  return { now, keys, opener, outbox, registration: configuredSettings(config), frontendUrl: config.frontendUrl };
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
@@ -219,6 +220,10 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail } = config;
-  return { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail };
+  return { ...configuredSettings(config), requireVerifiedEmail: config.requireVerifiedEmail };
+}
+
+function configuredSettings(config: Config): ConfiguredSettings {
+  const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
+  return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

@@ -102,6 +102,9 @@ const refusals = {
   REFERRAL_LIMIT_REACHED: [Code.ResourceExhausted, 'the referral code was redeemed as often as it may be'],
   QUOTA_EXCEEDED: [Code.ResourceExhausted, 'the quota of this month is used up'],
 
+  // Logins of devices
+  SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
+
   // Limits and availability
   OVER_REQUEST_RATE_LIMIT: [Code.ResourceExhausted, 'too many attempts, try again later'],
   MAIL_LIMIT_REACHED: [Code.ResourceExhausted, 'enough mail was sent to this address, try again later'],

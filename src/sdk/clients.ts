@@ -2,6 +2,7 @@ import { type Client, createClient, type Transport } from '@connectrpc/connect';
 import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 
 /** One typed client per service of the contract. A call that fails rejects with a ConnectError. */
@@ -12,6 +13,8 @@ export interface Clients {
   readonly sessions: Client<typeof SessionService>;
   /** Manages accounts, their members and invitations, and counts usage. */
   readonly accounts: Client<typeof AccountService>;
+  /** Signs in devices and programs that have no browser. */
+  readonly devices: Client<typeof DeviceService>;
   /** Manages users. For backends: every method takes a service key as its bearer token. */
   readonly admin: Client<typeof AdminService>;
 }
@@ -21,6 +24,7 @@ export function createClients(transport: Transport): Clients {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
     accounts: createClient(AccountService, transport),
+    devices: createClient(DeviceService, transport),
     admin: createClient(AdminService, transport),
   };
 }

@@ -2,7 +2,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { anyOf, statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit, caller, type UserCaller } from '../rpc/context.ts';
+import { autocommit, caller, type SessionOfCaller } from '../rpc/context.ts';
 import {
   lockUsers,
   noteLocked,
@@ -18,7 +18,7 @@ import { currentEpoch, endOf } from './session.ts';
 export interface FirstLocks {
   readonly projectId: string;
   /** The user whose session has to be live. Undefined for backends, and for calls without an access token. */
-  readonly caller: UserCaller | undefined;
+  readonly caller: SessionOfCaller | undefined;
   /** Further users. */
   readonly users: readonly string[];
   /** The caller has to have the operator role still. */

@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService, type Tokens } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
@@ -42,6 +43,7 @@ export interface Clients {
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
   readonly accounts: Client<typeof AccountService>;
+  readonly devices: Client<typeof DeviceService>;
   readonly admin: Client<typeof AdminService>;
   readonly health: Client<typeof Health>;
 }
@@ -146,6 +148,7 @@ export function clientsOver(transport: Transport): Clients {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
     accounts: createClient(AccountService, transport),
+    devices: createClient(DeviceService, transport),
     admin: createClient(AdminService, transport),
     health: createClient(Health, transport),
   };

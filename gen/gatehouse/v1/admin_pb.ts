@@ -1199,7 +1199,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
-   * `settings.update`, `key.rotate`, `key.revoke` and `installation.drop`.
+   * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
+   * `device.cancel`, `device.redeem` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
@@ -1271,7 +1272,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `settings`, `signing_key` or `installation`. Later versions add types.
+   * `invite_code`, `referral_code`, `settings`, `signing_key`, `login_attempt` or `installation`. Later versions add types.
    *
    * @generated from field: string entity_type = 13;
    */

@@ -1,0 +1,6 @@
+import type { DeviceDeps, DeviceMethods } from './deps.ts';
+
+/** The methods of DeviceService, each in the file of its flow. */
+export function deviceService(_: DeviceDeps): DeviceMethods {
+  return {};
+}
