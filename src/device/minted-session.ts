@@ -23,7 +23,7 @@ const findUnused = statement<MintedSession, { userId: string; id: string; secret
   `select ${subjectColumns}, ${shownColumns}, ${shownUserColumns}
    from sessions s join users u on u.id = :userId
    where s.user_id = :userId and s.id = :id and s.secret_hash = :secretHash and s.generation = 0
-     and ${endOf('s', 'u')} is null`,
+     and (${endOf('s', 'u')}) is null`,
 );
 
 /**

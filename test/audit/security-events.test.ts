@@ -31,6 +31,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'SessionService.GetSession': null,
   'SessionService.RevokeSession': 'session.revoke',
   'SessionService.Introspect': null,
+  'DeviceService.CancelLogin': null,
   'AdminService.CreateUser': 'user.create',
   'AdminService.GetUser': null,
   'AdminService.ListUsers': null,

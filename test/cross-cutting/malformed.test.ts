@@ -153,6 +153,7 @@ test('a field that is null counts as absent: refused where it is required, accep
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
     'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
+    'DeviceService.CancelLogin polling_secret': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Refresh refresh_token': 'InvalidArgument INVALID_ARGUMENT',

@@ -36,6 +36,7 @@ test('these methods are public, and no others', () => {
     'AuthService.SignUpAnonymous',
     'AuthService.VerifyEmail',
     'AuthService.VerifyResetToken',
+    'DeviceService.CancelLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);

@@ -47,7 +47,7 @@ const classes: Readonly<Record<string, readonly [code: Code, reasons: string]>> 
   'a limit is reached': [
     Code.ResourceExhausted,
     `ACCOUNT_INVITE_LIMIT_REACHED REFERRAL_LIMIT_REACHED QUOTA_EXCEEDED OVER_REQUEST_RATE_LIMIT MAIL_LIMIT_REACHED
-     OVER_CAPACITY REQUEST_TOO_LARGE`,
+     OVER_CAPACITY REQUEST_TOO_LARGE SLOW_DOWN`,
   ],
   'the service cannot serve now': [Code.Unavailable, 'SERVER_BUSY SHUTTING_DOWN DATABASE_UNAVAILABLE'],
   'a concurrent call was faster': [Code.Aborted, 'TRY_AGAIN'],

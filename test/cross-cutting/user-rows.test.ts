@@ -50,6 +50,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_users: ['sessions users', 'sweep'],
   users_with_pepper: ['users', 'command'],
   hash_shares_look: ['users', 'sample'],
+  session_minted: ['memberships', 'membership'],
   session_refreshed: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],
   session_renew_unused: ['memberships', 'membership'],

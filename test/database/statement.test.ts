@@ -186,6 +186,7 @@ const most: Record<string, number> = {
   GetReferral: 2,
   RedeemReferral: 8,
   ApplyBillingEvent: 5,
+  'CancelLogin (unknown)': 1,
   CreateInviteCode: 4,
   'Register (invite code)': 10,
   ListInviteCodes: 1,

@@ -3,6 +3,7 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
+import { deviceSamples } from './device-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
@@ -140,6 +141,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     ...accounts.requests,
+    ...deviceSamples(),
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);

@@ -15,6 +15,7 @@ export const texts = {
   accessToken: 'eyJhbGciOiJFUzI1NiIsImtpZCI6Ik5...',
   refreshToken: 'AgEBmsXQfT57QZxVL2qOTRuQAZrF0IoSfAaz0W4Pmifn...',
   linkToken: 'ghot_AZrd8mZkcXSFtTfu5jBE0q3Rv8mZk1XcT5bN7uYwE0pLdJhGfS2aAx9K',
+  pollingCode: 'ghpc_Zt5vQ8nLr2XwKc7bYp1MdGfHs3JaE6uTmJ2k9Q0vTzY',
   nonce: 'mJ2k9Q0vTzYb7wLx4cRfHs',
   inviteCode: 'ghi_Zt5vQ8nLr2XwKc7bYp1MdGfHs3JaE6uT',
   referralCode: 'ref-k7m2xq9d4tnw5yhb',

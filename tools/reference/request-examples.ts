@@ -61,6 +61,8 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
   },
 
+  'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
+
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },
   'AdminService.GetUser': { userId: user },
   'AdminService.BanUser': { userId: user, duration: '86400s' },

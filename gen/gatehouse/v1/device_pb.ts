@@ -4,12 +4,15 @@
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
+import { file_gatehouse_v1_login } from "./login_pb.ts";
+import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 
 /**
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEyDwoNRGV2aWNlU2VydmljZUJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM");
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEybQoNRGV2aWNlU2VydmljZRJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -21,6 +24,17 @@ export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
  * @generated from service gatehouse.v1.DeviceService
  */
 export const DeviceService: GenService<{
+  /**
+   * Cancels a login for the device that started it: a user can no longer approve it, and an approval is void. The
+   * response is the same for any secret. A login that was redeemed is not changed.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CancelLogin
+   */
+  cancelLogin: {
+    methodKind: "unary";
+    input: typeof CancelLoginRequestSchema;
+    output: typeof CancelLoginResponseSchema;
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_device, 0);
 

@@ -1,0 +1,8 @@
+import type { Run } from './methods.ts';
+import type { TestService, Wire } from './start.ts';
+
+/** Runs every method of DeviceService in an order in which each succeeds. */
+export async function callDeviceMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
+  const { devices } = service.clients(wire);
+  await step('CancelLogin (unknown)', () => devices.cancelLogin({ pollingSecret: `ghpc_${'A'.repeat(43)}` }));
+}
