@@ -88,7 +88,6 @@ function arrange(values: Values) {
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     ...arrangeTokens(values),
-    anonymousMergeDefault: values.ANONYMOUS_MERGE_DEFAULT,
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
@@ -115,6 +114,7 @@ function arrange(values: Values) {
 
 function arrangeTokens(values: Values) {
   return {
+    anonymousMergeDefault: values.ANONYMOUS_MERGE_DEFAULT,
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,

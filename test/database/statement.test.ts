@@ -15,6 +15,7 @@ import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
+import { deviceCosts, raceDeviceMethods } from '../support/device-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
@@ -35,6 +36,7 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
   await sessions.refresh({ refreshToken: tokens.refreshToken });
   await refreshTogether(service);
   await failAccountMethods(service, 'grpc');
+  await raceDeviceMethods(service, 'grpc');
   service.pass(11);
   await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
   const orm = await openOrm(proxy.url(service.database));
@@ -186,18 +188,7 @@ const most: Record<string, number> = {
   GetReferral: 2,
   RedeemReferral: 8,
   ApplyBillingEvent: 5,
-  StartCliLogin: 4,
-  'StartCliLogin (guest)': 5,
-  CheckCliLogin: 2,
-  ClaimCliGuest: 8,
-  DenyCliLogin: 6,
-  PollCliLogin: 1,
-  CompleteCliLogin: 7,
-  'PollCliLogin (approved)': 9,
-  'PollCliLogin (repeated)': 2,
-  'CompleteCliLogin (merge)': 15,
-  CancelLogin: 5,
-  'CancelLogin (unknown)': 1,
+  ...deviceCosts,
   CreateInviteCode: 4,
   'Register (invite code)': 10,
   ListInviteCodes: 1,

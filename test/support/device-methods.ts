@@ -23,3 +23,32 @@ export async function callDeviceMethods(service: TestService, wire: Wire, step: 
   await step('CancelLogin', () => devices.cancelLogin({ pollingSecret: merged.pollingCode }));
   await step('CancelLogin (unknown)', () => devices.cancelLogin({ pollingSecret: `ghpc_${'A'.repeat(43)}` }));
 }
+
+/** How many statements each call may send, including begin and commit. */
+export const deviceCosts: Record<string, number> = {
+  StartCliLogin: 4,
+  'StartCliLogin (guest)': 5,
+  CheckCliLogin: 2,
+  ClaimCliGuest: 8,
+  DenyCliLogin: 7,
+  PollCliLogin: 1,
+  CompleteCliLogin: 7,
+  'PollCliLogin (approved)': 9,
+  'PollCliLogin (repeated)': 2,
+  'CompleteCliLogin (merge)': 15,
+  CancelLogin: 5,
+  'CancelLogin (unknown)': 1,
+};
+
+/** Parallel redemptions of one login: all but the first read it again. */
+export async function raceDeviceMethods(service: TestService, wire: Wire): Promise<void> {
+  const { devices } = service.clients(wire);
+  const { as } = await service.welcome({
+    email: 'walter@example.org',
+    password: 'a phrase that is long',
+    emailVerified: true,
+  });
+  const { loginCode, pollingCode } = await devices.startCliLogin({});
+  await devices.completeCliLogin({ loginCode }, as);
+  await Promise.all(Array.from({ length: 3 }, () => devices.pollCliLogin({ pollingCode })));
+}

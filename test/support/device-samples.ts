@@ -27,7 +27,7 @@ export async function deviceSamples(
       'DeviceService.StartCliLogin': async () => ({
         lifetime: '600s',
         anonRefreshToken: (await service.guest()).tokens.refreshToken,
-        clientName: 'gatehouse',
+        clientName: 'the tool',
       }),
       'DeviceService.CheckCliLogin': loginCode,
       'DeviceService.ClaimCliGuest': loginCode,

@@ -36,7 +36,7 @@ export const ofDevices = {
   GUEST_NOT_MERGEABLE: {
     when: 'The guest of the login has an email address, a password or the role of an operator. Nothing was changed.',
     retry: 'no',
-    action: 'Complete the login with GUEST_DISPOSITION_KEEP.',
+    action: 'Complete the login without merging the guest: send the disposition that keeps them.',
   },
   SLOW_DOWN: {
     when: 'A login that waits for a decision was polled before its interval was over. Its interval is 5 seconds longer now.',
