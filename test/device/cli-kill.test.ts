@@ -1,3 +1,4 @@
+// @serializable
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { GuestDisposition } from '../../gen/gatehouse/v1/cli_login_pb.ts';
@@ -6,7 +7,7 @@ import { nonce, verified } from '../support/cli-logins.ts';
 import { createDatabase } from '../support/database.ts';
 import { asService, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
-import { together } from '../support/race.ts';
+import { crowd, together } from '../support/race.ts';
 import { bearer, wires } from '../support/start.ts';
 
 const { APPROVED, USED } = LoginState;
@@ -20,7 +21,7 @@ async function serveTwo() {
 }
 
 describe.each(wires)('over %s', (wire) => {
-  test('a replica that is killed during twenty redemptions leaves one session or none, and the same nonce gets it', async () => {
+  test('a replica that is killed during parallel redemptions leaves one session or none, and the same nonce gets it', async () => {
     const { database, kept, killed } = await serveTwo();
     const { devices, admin, auth, sessions } = kept.clients[wire];
     await admin.createUser(verified, asService);
@@ -30,7 +31,7 @@ describe.each(wires)('over %s', (wire) => {
     const racing = together((index) => {
       const { devices } = (index % 2 ? killed : kept).clients[wire];
       return devices.pollCliLogin({ pollingCode, clientNonce: nonce });
-    }, 20);
+    });
     await sleep(Math.random() * 20);
     killed.kill('SIGKILL');
     const { answers } = await racing;
@@ -46,11 +47,11 @@ describe.each(wires)('over %s', (wire) => {
     expect(events).toHaveLength(1);
   });
 
-  test('a replica that is killed during twenty completions leaves one approval, and a guest who is merged once or not at all', async () => {
+  test('a replica that is killed during parallel completions leaves one approval, and a guest who is merged once or not at all', async () => {
     const { database, kept, killed } = await serveTwo();
     const { devices, admin, auth } = kept.clients[wire];
     const users: { id: string; as: ReturnType<typeof bearer> }[] = [];
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < crowd; i++) {
       const person = { ...verified, email: `person-${i}@example.org` };
       const { user } = await admin.createUser(person, asService);
       users.push({ id: user!.id, as: bearer((await auth.signIn(person)).tokens!) });
@@ -61,7 +62,7 @@ describe.each(wires)('over %s', (wire) => {
     const racing = together((index) => {
       const { devices } = (index % 2 ? killed : kept).clients[wire];
       return devices.completeCliLogin(request, users[index]!.as);
-    }, 20);
+    });
     await sleep(Math.random() * 20);
     killed.kill('SIGKILL');
     const { answers } = await racing;
