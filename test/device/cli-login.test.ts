@@ -104,7 +104,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(row!.count).toBe(3);
   });
 
-  test('a code of one kind is none of the other, and an unknown one is refused', async () => {
+  test('a login code is refused as a polling code and the other way round, and an unknown code is refused', async () => {
     const service = await start();
     const { devices, poll } = cliLogins(service, wire);
     const { as } = await service.welcome(verified);

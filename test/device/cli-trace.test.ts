@@ -3,12 +3,21 @@ import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { CliGuestState } from '../../gen/gatehouse/v1/cli_login_pb.ts';
 import { LoginState } from '../../gen/gatehouse/v1/login_pb.ts';
+import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
+import { requireApprover } from '../../src/device/approval.ts';
+import type { UserCaller } from '../../src/rpc/context.ts';
 import { cliLogins, nonce, verified } from '../support/cli-logins.ts';
 import { asService } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { start, wires } from '../support/start.ts';
+import { type bearer, type Clients, start, wires } from '../support/start.ts';
 
-const { PENDING, APPROVED } = LoginState;
+const { PENDING, APPROVED, DENIED } = LoginState;
+
+type Ending = (clients: Clients, as: ReturnType<typeof bearer>) => Promise<unknown>;
+const signOut: Ending = ({ sessions }, as) => sessions.signOut({ scope: SignOutScope.LOCAL }, as);
+const deleteMe: Ending = ({ auth }, as) => auth.deleteMe({}, as);
+const changePassword: Ending = ({ auth }, as) =>
+  auth.changePassword({ currentPassword: verified.password, newPassword: 'another long password' }, as);
 
 describe.each(wires)('over %s', (wire) => {
   test('a poll before the interval is slowed down by five seconds, and polls at the new interval go on', async () => {
@@ -33,6 +42,24 @@ describe.each(wires)('over %s', (wire) => {
     expect(await early(5, other.poll)).toMatchObject({ retryAfter: 20 });
     await devices.completeCliLogin({ loginCode }, as);
     expect(await poll(pollingCode)).toMatchObject({ state: APPROVED });
+  });
+
+  test.each([
+    ['the browser signs out', signOut],
+    ['the password is changed', changePassword],
+    ['the user is deleted', deleteMe],
+  ])('an approval is void when %s before the poll', async (_, end) => {
+    const service = await start();
+    const { devices, poll } = cliLogins(service, wire);
+    const { as } = await service.welcome(verified);
+    const { loginCode, pollingCode } = await devices.startCliLogin({});
+    await devices.completeCliLogin({ loginCode }, as);
+    await end(service.clients(wire), as);
+    for (let i = 0; i < 2; i++) {
+      const { state, tokens } = await poll(pollingCode, nonce);
+      expect({ state, tokens }).toEqual({ state: DENIED, tokens: undefined });
+    }
+    expect(await service.database.query(`select id from sessions where kind = 'cli'`)).toEqual([]);
   });
 
   test('the page learns who asks, and looking changes nothing', async () => {
@@ -97,4 +124,13 @@ describe.each(wires)('over %s', (wire) => {
     for (let i = 0; i < 3; i++) await devices.startCliLogin({});
     expect((await refusalOf(devices.startCliLogin({}))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
   });
+});
+
+test('a user with a second factor approves only with it', async () => {
+  const approver = { hasFactor: true, aal: 1 } as UserCaller;
+  await expect(requireApprover(undefined as never, {} as never, approver, true)).rejects.toMatchObject({
+    reason: 'INSUFFICIENT_AAL',
+    options: { metadata: { required_aal: 'aal2', current_aal: 'aal1' } },
+  });
+  await requireApprover(undefined as never, {} as never, { ...approver, aal: 2 }, true);
 });
