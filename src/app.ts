@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { GuestDisposition } from '../gen/gatehouse/v1/cli_login_pb.ts';
 import { DeviceService } from '../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
@@ -27,6 +28,7 @@ import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
+import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -164,22 +166,14 @@ function createServices(parts: Parts) {
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const requestIds = new RequestIds(keys, now);
-  const { usage, billingSecrets, frontendUrl, signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
-  const settings = { signUp, autoConfirmEmail, emailVerification, hideRegistration };
+  const { usage, billingSecrets, frontendUrl } = config;
+  const settings = configuredSettings(config);
   return [
     serve(
       AuthService,
       authService({
         ...createAttempts(keys, budgets, limits),
-        now,
-        requestIds,
-        passwords,
-        decoys,
-        opener,
-        joining,
-        userMail,
-        mailBudget,
-        codes,
+        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
         registration: registrationSettings(config),
         usage: config.usage,
       }),
@@ -194,7 +188,10 @@ function createServices(parts: Parts) {
     ),
     serve(
       DeviceService,
-      deviceService({ now, requestIds, paging, outbox, registration: settings, keyRules: config.apiKeys, keyScopes }),
+      deviceService({
+        ...{ now, keys, opener, requestIds, paging, outbox, registration: settings, frontendUrl },
+        ...{ keyRules: config.apiKeys, keyScopes, guestDisposition: guestDispositionOf(config) },
+      }),
     ),
     serve(
       AdminService,
@@ -204,6 +201,10 @@ function createServices(parts: Parts) {
       }),
     ),
   ];
+}
+
+function guestDispositionOf({ anonymousMergeDefault }: Config): GuestDisposition {
+  return anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE;
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
@@ -239,6 +240,10 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail } = config;
-  return { signUp, autoConfirmEmail, emailVerification, hideRegistration, requireVerifiedEmail };
+  return { ...configuredSettings(config), requireVerifiedEmail: config.requireVerifiedEmail };
+}
+
+function configuredSettings(config: Config): ConfiguredSettings {
+  const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
+  return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

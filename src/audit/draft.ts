@@ -10,6 +10,7 @@ export type EntityType =
   | 'referral_code'
   | 'settings'
   | 'signing_key'
+  | 'login_attempt'
   | 'installation';
 
 /** Every action, and the type of the entity that it concerns. */
@@ -38,6 +39,7 @@ export const entityOf = {
   'user.ban': 'user',
   'user.unban': 'user',
   'user.delete': 'user',
+  'user.merge': 'user',
   'account.update': 'account',
   'account.member_add': 'account',
   'account.member_update': 'account',
@@ -59,6 +61,12 @@ export const entityOf = {
   'settings.update': 'settings',
   'key.rotate': 'signing_key',
   'key.revoke': 'signing_key',
+  'device.start': 'login_attempt',
+  'device.claim': 'login_attempt',
+  'device.approve': 'login_attempt',
+  'device.deny': 'login_attempt',
+  'device.cancel': 'login_attempt',
+  'device.redeem': 'login_attempt',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

@@ -84,6 +84,8 @@ const proving: ReadonlySet<Action> = new Set([
   'auth.password_reset.complete',
   'auth.email_verified',
   'auth.email_change.complete',
+  'device.claim',
+  'device.redeem',
 ] as const);
 
 function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, result: string, now: Date): AuditEvent {

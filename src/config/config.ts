@@ -114,6 +114,7 @@ function arrange(values: Values) {
 
 function arrangeTokens(values: Values, production: boolean) {
   return {
+    anonymousMergeDefault: values.ANONYMOUS_MERGE_DEFAULT,
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,

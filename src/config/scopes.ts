@@ -6,7 +6,7 @@ import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { findClosestName } from './closest-name.ts';
 
-const services = [AuthService, SessionService, AccountService, AdminService, DeviceService];
+const services = [AuthService, SessionService, AccountService, DeviceService, AdminService];
 const known = services.flatMap(({ name, methods }) => [name, ...methods.map((method) => `${name}.${method.name}`)]);
 
 /** `Service+Service.Method`: the methods that a backend may call. */

@@ -77,10 +77,14 @@ export class MasterKeys {
     return createHmac('sha256', this.macKey(purpose)!).update(data).digest();
   }
 
+  /** The same under each of the keys, the active one first: for values that are found by their MAC. */
+  macs(purpose: string, data: string): Buffer[] {
+    return [...this.#keys.keys()].map((id) => createHmac('sha256', this.macKey(purpose, id)!).update(data).digest());
+  }
+
   /** Whether `mac` is the MAC of `data` under any of the keys. */
   isMac(purpose: string, data: string, mac: Buffer): boolean {
-    const macUnder = (id: string) => createHmac('sha256', this.macKey(purpose, id)!).update(data).digest();
-    return [...this.#keys.keys()].some((id) => timingSafeEqual(macUnder(id), mac));
+    return this.macs(purpose, data).some((each) => timingSafeEqual(each, mac));
   }
 
   /** Encrypts with AES-256-GCM. `about` is authenticated as well, so that a value cannot be moved to another row. */

@@ -10,6 +10,7 @@ import { AuditAnchor } from '../audit/anchor.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { AuditUnsealed } from '../audit/queue.ts';
 import { AuditSeal } from '../audit/seal.ts';
+import { LoginAttempt } from '../device/attempt-table.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/token.ts';
 import { Heartbeat, Outage } from '../project/heartbeat.ts';
@@ -61,4 +62,5 @@ export const entities = [
   RateLimit,
   DurableRateLimit,
   RequestId,
+  LoginAttempt,
 ];

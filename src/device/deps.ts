@@ -1,12 +1,21 @@
 import type { ServiceImpl } from '@connectrpc/connect';
+import type { GuestDisposition } from '../../gen/gatehouse/v1/cli_login_pb.ts';
 import type { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import type { AccountDeps } from '../account/deps.ts';
 import type { KeyRules } from '../api-key/create-key.ts';
+import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { SessionOpener } from '../session/session-opener.ts';
 
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
 /** What DeviceService's methods work with. */
 export interface DeviceDeps extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'registration'> {
+  readonly keys: MasterKeys;
+  readonly opener: SessionOpener;
+  /** ANONYMOUS_MERGE_DEFAULT: for a request that leaves it open what happens to a guest. */
+  readonly guestDisposition: GuestDisposition;
+  /** FRONTEND_URL. The pages of logins are there. */
+  readonly frontendUrl: string;
   readonly keyRules: KeyRules;
   /** The scopes that an API key may have: the methods that admit API keys, and their services. */
   readonly keyScopes: ReadonlySet<string>;

@@ -45,8 +45,16 @@ export interface ServiceCaller {
 
 export type Caller = UserCaller | ServiceCaller;
 
+/** The session for which a transaction is run. */
+export type SessionOfCaller = Pick<UserCaller, 'userId' | 'sessionId' | 'tokenEpoch'>;
+
 /** What `change` locks before it runs the closure. */
 export interface Locks {
+  /**
+   * Takes the place of the caller: the session of a user who has approved what a call without an access token does. It has
+   * to be live, and no newer token may have superseded the approving one.
+   */
+  readonly onBehalfOf?: SessionOfCaller;
   /** Users besides the caller whose rows or sessions the closure changes. */
   readonly users?: readonly string[];
   /** For a method whose credential is in the request: the access token's session is neither locked nor checked. */

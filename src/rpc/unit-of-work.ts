@@ -6,14 +6,14 @@ import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { forkFor, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
-import { kCaller, kProject, kRemark, kWork, type Locks, type UserCaller, type Work } from './context.ts';
+import { kCaller, kProject, kRemark, kWork, type Locks, type SessionOfCaller, type Work } from './context.ts';
 import { policyOf } from './policy.ts';
 
 type AnyRequest = Parameters<ReturnType<Interceptor>>[0];
 
 interface FirstLocks {
   readonly projectId: string;
-  readonly caller: UserCaller | undefined;
+  readonly caller: SessionOfCaller | undefined;
   readonly users: readonly string[];
   readonly isForOperators: boolean;
   readonly isForEverybody: boolean;
@@ -71,12 +71,12 @@ function openWork({ orm, now, lockFirst }: UnitOfWorkOptions, req: AnyRequest): 
 }
 
 function firstLocksOf({ contextValues, method }: AnyRequest, locks: Locks = {}): FirstLocks {
-  const { users = [], ignoresCaller, isForEverybody = false } = locks;
+  const { users = [], ignoresCaller, onBehalfOf, isForEverybody = false } = locks;
   const found = contextValues.get(kCaller);
   const isUser = !ignoresCaller && found && !(found instanceof Refusal) && found.kind === 'user';
   return {
     projectId: contextValues.get(kProject),
-    caller: isUser ? found : undefined,
+    caller: onBehalfOf ?? (isUser ? found : undefined),
     users,
     isForOperators: policyOf(method)?.access === Access.ADMIN,
     isForEverybody,

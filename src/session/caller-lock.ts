@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { anyOf, statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { currentEpoch } from '../project/project.ts';
-import { autocommit, caller, type UserCaller } from '../rpc/context.ts';
+import { autocommit, caller, type SessionOfCaller } from '../rpc/context.ts';
 import {
   lockUsers,
   noteLocked,
@@ -19,7 +19,7 @@ import { endOf } from './session.ts';
 export interface FirstLocks {
   readonly projectId: string;
   /** The user whose session has to be live. Undefined for backends, and for calls without an access token. */
-  readonly caller: UserCaller | undefined;
+  readonly caller: SessionOfCaller | undefined;
   /** Further users. */
   readonly users: readonly string[];
   /** The caller has to have the operator role still. */

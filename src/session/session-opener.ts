@@ -32,6 +32,16 @@ interface Opening {
   readonly impersonatorId?: string;
   /** Defaults to the lifetime of the kind. */
   readonly lifetime?: Lifetime;
+  /** For a session that is opened for another device: when the user proved who they are. Default: now. */
+  readonly authenticatedAt?: Date;
+  /** For a session whose opening may have to be repeated. Default: new ones. */
+  readonly identity?: SessionIdentity;
+}
+
+/** The id of a session, and the secret of its refresh tokens. */
+export interface SessionIdentity {
+  readonly id: string;
+  readonly secret: Buffer;
 }
 
 export interface SessionRules {
@@ -67,10 +77,13 @@ export class SessionOpener {
   }
 
   /** A session that its caller inserts. */
-  draft({ user, kind, method, origin, impersonatorId, lifetime }: Opening, now: Date): Opened {
-    const secret = newSessionSecret();
+  draft(opening: Opening, now: Date): Opened {
+    const { user, kind, method, origin, impersonatorId, lifetime, authenticatedAt, identity } = opening;
+    const secret = identity?.secret ?? newSessionSecret();
     const session = Session.open(
       {
+        id: identity?.id,
+        authenticatedAt,
         projectId: user.projectId,
         userId: user.id,
         kind,

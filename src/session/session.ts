@@ -69,6 +69,10 @@ const SessionTable = defineEntity({
 });
 
 export interface SessionDraft {
+  /** Default: a new one. */
+  readonly id?: string | undefined;
+  /** Default: now. */
+  readonly authenticatedAt?: Date | undefined;
   readonly projectId: string;
   readonly userId: string;
   readonly kind: SessionKind;
@@ -86,12 +90,12 @@ export class Session extends SessionTable.class {
   // Race: read before the insert, it might be an epoch that was over before the session existed.
   static readonly readOnInsert: ReadOnInsert = { sessionEpoch: currentEpoch };
 
-  static open({ method, lifetime, ...draft }: SessionDraft, now: Date): Session {
+  static open({ id, method, lifetime, authenticatedAt, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
-      id: uuidv7(now),
+      id: id ?? uuidv7(now),
       aal: 1,
       tokenEpoch: 0,
-      amr: [authentication(method, now)],
+      amr: [authentication(method, authenticatedAt ?? now)],
       generation: 0,
       createdAt: now,
       refreshedAt: now,

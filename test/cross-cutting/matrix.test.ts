@@ -36,6 +36,11 @@ test('these methods are public, and no others', () => {
     'AuthService.SignUpAnonymous',
     'AuthService.VerifyEmail',
     'AuthService.VerifyResetToken',
+    'DeviceService.CancelLogin',
+    'DeviceService.CheckCliLogin',
+    'DeviceService.ClaimCliGuest',
+    'DeviceService.PollCliLogin',
+    'DeviceService.StartCliLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);

@@ -13,6 +13,7 @@ import { compressionAlgorithms } from '@grpc/grpc-js';
 import { expect, onTestFinished, test } from 'vitest';
 import { accountRefusals } from '../support/account-samples.ts';
 import { methods, nameOf } from '../support/contract.ts';
+import { deviceRefusals } from '../support/device-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -157,7 +158,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
-  Object.assign(refused, accountRefusals(as, nobody));
+  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)
@@ -213,6 +214,8 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/ghr_[\w-]+/g, '<refresh token>')
     .replace(/ghk_test_\w{71}/g, '<api key>')
     .replace(/ghk_test_\w{8}/g, '<prefix>')
+    .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
+    .replace(/"comparisonNumber":"\d\d"/g, '"comparisonNumber":"<number>"')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')
     .replace(/ref-[a-z0-9]{16}/g, '<referral code>')

@@ -55,6 +55,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   one_time_void_all: ['one_time_tokens', 'restored'],
   hash_shares_look: ['users', 'sample'],
   api_key_states: ['memberships', 'membership'],
+  session_minted: ['memberships', 'membership'],
   session_refreshed: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],
   session_renew_unused: ['memberships', 'membership'],

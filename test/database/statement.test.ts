@@ -17,12 +17,14 @@ import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
+import { deviceCosts, raceDeviceMethods } from '../support/device-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
 import { type DatabaseProxy, type SentStatement, startProxy } from '../support/proxy.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService } from '../support/start.ts';
+import { most } from './statement-budgets.ts';
 
 const env = { AUTO_CONFIRM_EMAIL: 'on', LIMITS: '*=50,SessionService.Refresh:session=1000' };
 
@@ -37,6 +39,7 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
   await sessions.refresh({ refreshToken: tokens.refreshToken });
   await refreshTogether(service);
   await failAccountMethods(service, 'grpc');
+  await raceDeviceMethods(service, 'grpc');
   service.pass(11);
   await refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }));
   const orm = await openOrm(proxy.url(service.database));
@@ -113,122 +116,6 @@ test('each method costs the database no more statements than it must', async () 
   expect(Object.entries(costs).filter(([name, cost]) => cost > times * most[name]!)).toEqual([]);
 });
 
-// Including begin and commit of a transaction.
-const most: Record<string, number> = {
-  CreateUser: 5,
-  SignIn: 4,
-  GetMe: 1,
-  CreateApiKey: 9,
-  'CreateApiKey (request id)': 12,
-  'CreateApiKey (repeated)': 3,
-  'Introspect (API key)': 1,
-  'GetMe (API key)': 2,
-  'ConsumeUsage (API key)': 2,
-  ListApiKeys: 2,
-  RevokeApiKey: 6,
-  Refresh: 1,
-  Introspect: 1,
-  ListSessions: 2,
-  GetSession: 1,
-  RevokeSession: 6,
-  SignOut: 5,
-  'SignOut (all)': 7,
-  Register: 9,
-  SignUpAnonymous: 6,
-  'Register (guest)': 13,
-  UpdateMe: 7,
-  'UpdateMe (email)': 14,
-  ConfirmEmailChange: 10,
-  SendVerificationEmail: 9,
-  VerifyEmail: 7,
-  RequestPasswordReset: 7,
-  'RequestPasswordReset (unknown)': 7,
-  VerifyResetToken: 1,
-  ResetPassword: 11,
-  RequestMagicLink: 7,
-  SignInWithMagicLink: 10,
-  'SignInWithMagicLink (first proof)': 20,
-  RejectRegistration: 13,
-  'RequestMagicLink (code)': 7,
-  'SignInWithMagicLink (code)': 13,
-  ChangePassword: 14,
-  DeleteMe: 12,
-  GetEmailVerificationStatus: 1,
-  GetSettings: 1,
-  GetUser: 1,
-  BanUser: 11,
-  UnbanUser: 6,
-  DeleteUser: 12,
-  GetAccount: 2,
-  ListAccounts: 2,
-  UpdateAccount: 8,
-  CreateAccountInvite: 10,
-  'Register (account invite)': 10,
-  ListMembers: 3,
-  'CreateAccountInvite (for a user)': 10,
-  AcceptAccountInvite: 9,
-  'CreateAccountInvite (by a backend)': 8,
-  'Register (code of a backend)': 10,
-  SwitchAccount: 3,
-  AddMember: 7,
-  UpdateMember: 8,
-  RemoveMember: 7,
-  'RemoveMember (from the only account)': 8,
-  ListAccountInvites: 3,
-  RevokeAccountInvite: 7,
-  'ConsumeUsage (first of a month)': 5,
-  ConsumeUsage: 2,
-  GetUsage: 2,
-  'ConsumeUsage (fingerprint, first of a month)': 4,
-  'ConsumeUsage (fingerprint)': 1,
-  'GetUsage (fingerprint)': 1,
-  'CreateUser (request id)': 8,
-  'CreateUser (repeated)': 2,
-  'AddMember (request id)': 10,
-  'AddMember (repeated)': 2,
-  'CreateAccountInvite (request id)': 11,
-  'CreateAccountInvite (repeated)': 2,
-  'CreateInviteCode (request id)': 7,
-  'CreateInviteCode (repeated)': 2,
-  'ConsumeUsage (request id)': 7,
-  'ConsumeUsage (repeated)': 2,
-  'Register (request id)': 12,
-  'Register (repeated)': 5,
-  GetReferral: 2,
-  RedeemReferral: 8,
-  ApplyBillingEvent: 5,
-  CreateInviteCode: 4,
-  'Register (invite code)': 10,
-  ListInviteCodes: 1,
-  'CreateUser (operator)': 5,
-  'UpdateUser (operator)': 6,
-  'SignIn (operator)': 4,
-  ListUsers: 1,
-  'ListUsers (prefix)': 1,
-  'ListUsers (address)': 1,
-  UpdateUser: 6,
-  'UpdateUser (role)': 7,
-  SendPasswordReset: 8,
-  ImpersonateUser: 9,
-  'GetAccount (backend)': 1,
-  'ListAccounts (backend)': 2,
-  'ListMembers (backend)': 2,
-  'ListAccounts (admin)': 1,
-  'ListAccounts (admin, user)': 2,
-  'GetAccount (admin)': 1,
-  ListUserSessions: 2,
-  RevokeUserSession: 5,
-  RevokeUserSessions: 6,
-  'GetSettings (admin)': 1,
-  UpdateSettings: 4,
-  ListSigningKeys: 1,
-  RevokeSigningKey: 13,
-  RotateSigningKey: 13,
-  ListAuditEvents: 1,
-  'ListAuditEvents (user)': 1,
-  'RevokeUserSessions (all)': 5,
-};
-
 test('named statements are prepared under their names, once per connection', async () => {
   const proxy = await startProxy();
   const prepared = new Map<string, string>();
@@ -280,7 +167,7 @@ test('no secret is in the text of a statement, neither on the wire nor in pg_sta
 
 // Installations, projects and signing keys have few rows.
 const seqScan =
-  /Seq Scan on (users|sessions|audit_events|rate_limits|durable_rate_limits|accounts|memberships|subscriptions|account_invites|invite_codes|usage_counters|referrals|referral_codes|billing_events|request_ids|api_keys)\b/;
+  /Seq Scan on (users|sessions|audit_events|rate_limits|durable_rate_limits|accounts|memberships|subscriptions|account_invites|invite_codes|usage_counters|referrals|referral_codes|billing_events|request_ids|api_keys|login_attempts)\b/;
 
 test('every statement finds its rows through an index, in tables of twenty thousand', async () => {
   const proxy = await startProxy();

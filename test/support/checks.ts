@@ -15,6 +15,15 @@ const secretFields = [
   'secret',
   'accountInviteCode',
   'clientNonce',
+  'pollingCode',
+  'pollingSecret',
+  'loginCode',
+  'anonRefreshToken',
+  'deviceCode',
+  'userCode',
+  'cliCode',
+  'authCode',
+  'apiKey',
 ];
 // Words of the inside of a service: SQL, files, libraries.
 const internals =

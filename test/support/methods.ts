@@ -2,6 +2,7 @@ import { SigningKeyState } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
+import { callDeviceMethods } from './device-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
@@ -120,6 +121,7 @@ export async function callEveryMethod(
   await callAccountMethods(service, wire, step);
   await callInviteCodeMethods(service, wire, step);
   await callKeyMethods(service, wire, step);
+  await callDeviceMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

@@ -1,6 +1,7 @@
 import type { Reason } from '../../src/errors.ts';
 import { ofAccounts } from './explanations-of-accounts.ts';
 import { ofCredentials } from './explanations-of-credentials.ts';
+import { ofDevices } from './explanations-of-devices.ts';
 
 /** Whether a client should send the same request again. */
 export type Retry = 'no' | 'after the delay' | 'with backoff';
@@ -120,5 +121,6 @@ export const explanations: Readonly<Record<Reason, Explanation>> = {
   ...ofCredentials,
   ...ofRequests,
   ...ofAccounts,
+  ...ofDevices,
   ...ofCapacity,
 };

@@ -68,6 +68,13 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   },
   'DeviceService.ListApiKeys': { pageSize: 50 },
   'DeviceService.RevokeApiKey': { apiKeyId: ids.apiKey },
+  'DeviceService.StartCliLogin': { clientName: 'gatehouse', lifetime: '1800s' },
+  'DeviceService.CheckCliLogin': { loginCode: texts.loginCode },
+  'DeviceService.ClaimCliGuest': { loginCode: texts.loginCode },
+  'DeviceService.CompleteCliLogin': { loginCode: texts.loginCode, guestDisposition: 'GUEST_DISPOSITION_KEEP' },
+  'DeviceService.DenyCliLogin': { loginCode: texts.loginCode },
+  'DeviceService.PollCliLogin': { pollingCode: texts.pollingCode, clientNonce: texts.nonce },
+  'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },
   'AdminService.GetUser': { userId: user },

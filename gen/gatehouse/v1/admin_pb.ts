@@ -1196,11 +1196,12 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
    * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
    * `api_key.create`, `api_key.revoke`, `user.create`,
-   * `user.ban`, `user.unban`, `user.delete`, `account.update`, `account.member_add`, `account.member_update`,
+   * `user.ban`, `user.unban`, `user.delete`, `user.merge`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
-   * `settings.update`, `key.rotate`, `key.revoke` and `installation.drop`.
+   * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
+   * `device.cancel`, `device.redeem` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
@@ -1272,7 +1273,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key` or `installation`. Later versions add types.
+   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt` or `installation`. Later versions
+   * add types.
    *
    * @generated from field: string entity_type = 13;
    */

@@ -29,7 +29,7 @@ export const file_gatehouse_v1_session: GenFile = /*@__PURE__*/
 export type AuthenticationMethod = Message<"gatehouse.v1.AuthenticationMethod"> & {
   /**
    * The name of the method, as in the `amr` claim of the access token. Later versions add names; today they are
-   * `password`, `magiclink`, `otp`, `anonymous` and `impersonation`.
+   * `password`, `magiclink`, `otp`, `anonymous`, `impersonation` and, for a session that another device approved, `device`.
    *
    * @generated from field: string method = 1;
    */

@@ -29,6 +29,7 @@ import { Migration20261130110100_mail_window } from './Migration20261130110100_m
 import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
 import { Migration20261130310100_mails_of_domain } from './Migration20261130310100_mails_of_domain.ts';
 import { Migration20261130310200_leases } from './Migration20261130310200_leases.ts';
+import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
 
 /** In the order they run. */
@@ -65,4 +66,5 @@ export const migrations = [
   { name: 'Migration20261130310100_mails_of_domain', class: Migration20261130310100_mails_of_domain },
   { name: 'Migration20261130310200_leases', class: Migration20261130310200_leases },
   { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
+  { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
 ];

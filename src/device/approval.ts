@@ -1,0 +1,27 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { requireVerifiedMailbox } from '../account/verified-mailbox.ts';
+import { Refusal } from '../errors.ts';
+import type { UserCaller } from '../rpc/context.ts';
+import { lockUser } from '../user/user.ts';
+import type { DeviceDeps } from './deps.ts';
+
+/**
+ * Throws unless the caller may sign a device in. Within `change`, which has locked the caller: the user who is read is the
+ * current one.
+ *
+ * INSUFFICIENT_AAL: the caller has a second factor and has not used it in this session. EMAIL_NOT_VERIFIED: the address is
+ * not verified. Attack: a user who registered somebody else's address could otherwise leave a device behind.
+ */
+export async function requireApprover(
+  em: EntityManager,
+  { outbox, registration }: Pick<DeviceDeps, 'outbox' | 'registration'>,
+  { projectId, userId, hasFactor, aal }: UserCaller,
+  isOwnGuest = false,
+): Promise<void> {
+  if (hasFactor && aal < 2)
+    throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${aal}` } });
+  // The program is signed in as this user already, who was a guest when it started the login.
+  if (isOwnGuest) return;
+  const { emailVerifiedAt } = await lockUser(em, projectId, userId);
+  await requireVerifiedMailbox(em, { outbox, registration }, { projectId, emailVerifiedAt: emailVerifiedAt ?? null });
+}
