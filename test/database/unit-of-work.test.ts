@@ -1,4 +1,5 @@
 // @serializable
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Interceptor } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
@@ -131,6 +132,18 @@ describe('the write that a refusal must leave behind', () => {
     const reasons = () => service.database.query('select revoke_reason from sessions where id = $1', [session.id]);
     await expect.poll(reasons).toEqual([{ revoke_reason: 'refresh_reuse' }]);
     await expect.poll(() => failures(service)).toMatchObject([{ action: 'auth.refresh_reuse' }]);
+  });
+
+  test('is committed although the method refuses after the deadline: the audit row of a wrong password', async () => {
+    const refuseLate: Interceptor = (next) => (req) =>
+      next(req).catch((refusal) => once(req.signal, 'abort').then(() => Promise.reject(refusal)));
+    const service = await start({ inner: [refuseLate] });
+    await service.welcome(ada);
+    const late = service.clients('json').auth.signIn({ ...ada, password: 'a wrong password' }, within(3000));
+    expect((await refusalOf(late)).reason).toBe('DEADLINE_EXCEEDED');
+    await expect
+      .poll(() => failures(service))
+      .toMatchObject([{ action: 'auth.login_failed', cause: 'wrong_password' }]);
   });
 
   test('is complete or missing, and when it fails the call fails', async () => {
