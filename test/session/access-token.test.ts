@@ -143,14 +143,13 @@ test('tokens with unknown key ids make a replica read the keys at most once in f
   const before = statements.length;
   const since = performance.now();
   let sent = 0;
-  while (performance.now() - since < 1500) {
+  while (performance.now() - since < 1500 || sent <= 200) {
     const flood = Array.from({ length: 50 }, () =>
       resign(service, tokens.accessToken, { header: { kid: `made-up-${sent++}` } }),
     );
     const answers = await Promise.all(flood.map((token) => sessions.introspect({ token }, asService)));
     expect(answers.some((each) => each.active)).toBe(false);
   }
-  expect(sent).toBeGreaterThan(200);
   const queries = statements.slice(before).filter(({ text }) => text.includes('"signing_keys"')).length;
   const intervals = Math.ceil((performance.now() - since) / 5000);
   expect(queries, 'one for the flood and one of the background, per interval').toBeLessThanOrEqual(2 * intervals);
