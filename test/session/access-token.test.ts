@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
+import { AccessTokens } from '../../src/session/access-token.ts';
 import { partsOf, resign } from '../support/forge.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -59,6 +60,16 @@ test('jose verifies access tokens with the keys of the JWKS endpoint', async () 
   };
   const { payload } = await jwtVerify(tokens.accessToken, keys, expected);
   expect(payload.sub).toBe(user.id);
+});
+
+test('a token is accepted whose replica has a clock that is up to thirty seconds ahead', async () => {
+  const service = await start();
+  const { tokens } = await service.welcome();
+  const { iat, iss } = partsOf(tokens.accessToken).claims as { iat: number; iss: string };
+  const access = new AccessTokens(service.replicas[0]!.ring, { issuer: iss, lifetime: 3600, accountClaims: [] });
+  const readAt = (milliseconds: number) => access.read(tokens.accessToken, new Date(iat * 1000 + milliseconds));
+  expect(await readAt(-30_000)).toMatchObject({ issuedAt: new Date(iat * 1000) });
+  await expect(readAt(-30_001)).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
 });
 
 test('ACCESS_TOKEN_LIFETIME is the difference between exp and iat, and expires_in', async () => {
