@@ -48,13 +48,16 @@ async function startBusy(count: number) {
 test.each(wires)(
   'over %s, sessions that refresh at once share statements, and each gets its own tokens',
   async (wire) => {
-    const { service, guests, batches, occupy, generations } = await startBusy(20);
+    const { service, proxy, guests, batches, occupy, generations } = await startBusy(20);
     const { sessions } = service.clients(wire);
     const release = await occupy();
     const calls = guests.map(({ tokens }) => sessions.refresh({ refreshToken: tokens.refreshToken }));
     const answers = await Promise.all(calls);
     expect(batches()).toBeGreaterThan(0);
     expect(batches()).toBeLessThan(20);
+    expect(proxy.statements.filter(({ name }) => name === 'session_rotate').length, 'of single sessions').toBeLessThan(
+      10,
+    );
     await release();
     for (const [i, { tokens }] of answers.entries()) {
       expect(decodeJwt(tokens!.accessToken)).toMatchObject({
