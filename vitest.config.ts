@@ -19,6 +19,8 @@ const common: TestProjectInlineConfiguration['test'] = {
   // For machines that are shared and slow. What is about time measures it itself.
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  // Of a poll that names no timeout, and asks only whether something happens at all.
+  expect: { poll: { timeout: 10_000 } },
 };
 
 const gate: TestProjectInlineConfiguration[] = [

@@ -39,9 +39,8 @@ export function mintRefreshToken(keys: MasterKeys, projectId: string, token: Ref
 
 /** Parses and verifies a token. Undefined unless this installation minted it, byte for byte, for this project. */
 export function readRefreshToken(keys: MasterKeys, projectId: string, text: string): RefreshToken | undefined {
-  if (!text.startsWith(prefix)) return undefined;
   const bytes = Buffer.from(text.slice(prefix.length), 'base64url');
-  // base64url has several spellings of the same bytes. Only the canonical one is accepted.
+  // base64url has several spellings of the same bytes. Only the canonical one after the prefix is accepted.
   if (prefix + bytes.toString('base64url') !== text || bytes[0] !== version) return undefined;
   const start = 2 + (bytes[1] ?? 0);
   if (bytes.length !== start + 16 + 16 + 4 + secretLength + macLength) return undefined;

@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { keepPartitions } from '../../src/audit/partitions.ts';
 import { sealEvents } from '../../src/audit/seal.ts';
+import { AuditTrail } from '../../src/audit/trail.ts';
 import { type Chain, type Head, verifyTrail } from '../../src/audit/verify.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { openOrm } from '../../src/database/orm.ts';
@@ -67,6 +68,22 @@ test('the partitions of the next week are created in advance, on any day the job
   await Promise.all([keepPartitions(orm, keys, undefined, later), keepPartitions(orm, keys, undefined, later)]);
   await keepPartitions(orm, keys, undefined, later);
   expect(await partsOf(service)).toEqual([...before, ...week(later)].sort());
+});
+
+test('the trail of a replica seals, creates days in advance and drops those beyond its retention', async () => {
+  const service = await start();
+  const [orm, keys] = [await ormOf(service), keysOf(service)];
+  await service.welcome();
+  const trail = new AuditTrail(orm, keys, 7);
+  await expect.poll(() => trail.seal(service.now()).then(() => trail.backlog.count)).toBe(0);
+  const later = daysFrom(service.now(), 20);
+  await trail.keepPartitions(later);
+  const parts = await partsOf(service);
+  expect(parts).toContain(partOf(daysFrom(later, 7)));
+  expect(parts).not.toContain(partOf(service.now()));
+  const [chain] = await verifyTrail(orm, { keys });
+  expect(chain).toMatchObject({ unsealed: 0 });
+  expect(chain!.fault).toBeUndefined();
 });
 
 test('events in the default partition move to partitions of their days, and the chain stays valid', async () => {

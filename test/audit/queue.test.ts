@@ -70,7 +70,9 @@ test('an event that commits late is sealed by the replica that has sealed later 
   await early();
   expect(await seal()).toBe(1);
   expect(await waiting(database)).toEqual([]);
-  const [chain] = await verifyTrail(orm, { keys });
+  const progress: number[] = [];
+  const [chain] = await verifyTrail(orm, { keys, progress: ({ events }) => progress.push(events) });
+  expect(progress, 'small seals are verified together').toEqual([3_013]);
   expect(chain).toMatchObject({ events: 3_013, total: 3_013, unsealed: 0 });
   expect(chain!.fault).toBeUndefined();
 });

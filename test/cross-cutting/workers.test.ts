@@ -159,7 +159,7 @@ test('a rolling restart loses no call, even without retries, and counters keep t
 });
 
 test('on a signal to the whole group it is unready immediately, finishes its calls and exits with 0', async () => {
-  const service = await serveTwo({ SHUTDOWN_DELAY: '1s', SHUTDOWN_GRACE: '10s' });
+  const service = await serveTwo({ SHUTDOWN_DELAY: '3s', SHUTDOWN_GRACE: '20s' });
   const workers = workersOf(service);
   for (const pid of workers) for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.kill(pid, signal);
   const held = [service.clients.grpc, service.clients.json].map(async ({ auth }) => {
@@ -170,9 +170,9 @@ test('on a signal to the whole group it is unready immediately, finishes its cal
   const told = performance.now();
   for (const pid of [service.pid, ...workers]) process.kill(pid, 'SIGINT');
   const readyz = async () => (await fetch(`${service.ready.admin}/readyz`)).status;
-  await expect.poll(readyz, { timeout: 800, interval: 20 }).toBe(503);
+  await expect.poll(readyz, { timeout: 2000, interval: 20 }).toBe(503);
   expect((await service.get('/livez')).status, 'during the delay').toBe(200);
-  await sleep(1500 - (performance.now() - told));
+  await sleep(4500 - (performance.now() - told));
   await expect(service.get('/livez'), 'after the delay').rejects.toThrow('fetch failed');
   expect((await service.scrape()).value('gatehouse_calls_in_flight'), 'metrics are served during the shutdown').toBe(2);
   for (const each of underWay) each.held.letGo();

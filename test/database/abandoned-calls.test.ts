@@ -96,7 +96,7 @@ test('calls that hang up leave the queue for a connection at once, and those beh
   leaving.abort();
   expect((await outcomes).map(({ status }) => status)).toEqual(abandoned.map(() => 'rejected'));
   // Jobs of the replica wait as well, one call each.
-  await expect.poll(() => waiting(service), { interval: 5 }).toBeLessThan(10);
+  await expect.poll(() => waiting(service), { interval: 5, timeout: 1000 }).toBeLessThan(10);
   await release();
   expect((await patient).user!.isAnonymous).toBe(true);
   expect((await auth.getMe({}, as)).user!.name).toBe(ada.name);

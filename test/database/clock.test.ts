@@ -26,17 +26,19 @@ async function open(offsetSeconds = 0, delay = 0) {
   const warnings: number[] = [];
   const { error: bound, ...clock } = await openClock(orm, offsetSeconds, (roundTrip) => warnings.push(roundTrip));
   proxy.delay = 0;
-  /** Milliseconds by which the clock is ahead of the database's. */
+  /** Milliseconds by which the clock is at least ahead of the database's, which was read between two readings of ours. */
   const error = async () => {
+    const before = clock.now().getTime();
     const [row] = await database.query<{ ms: number }>(
       'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
     );
-    return clock.now().getTime() - row!.ms;
+    const after = clock.now().getTime();
+    return row!.ms < before ? before - row!.ms : Math.min(after - row!.ms, 0);
   };
   return { ...clock, proxy, bound, warnings, error };
 }
 
-// The time that queries may take on a busy machine.
+// Of the offset: half of the shortest round trip when it was measured.
 const tolerance = 150;
 
 describe('the clock', () => {

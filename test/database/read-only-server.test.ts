@@ -6,7 +6,7 @@ import { type Cluster, startCluster } from '../support/cluster.ts';
 import { asService } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { send } from '../support/raw-http.ts';
-import { reasonOf } from '../support/refusal.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { scrape } from '../support/scrape.ts';
 import { type Standby, startStandby } from '../support/standby.ts';
 import { start, type TestService, wires } from '../support/start.ts';
@@ -133,6 +133,16 @@ describe('a primary with default_transaction_read_only', () => {
       await expectService(service);
     },
   );
+
+  test('refuses writes over open connections as unavailable, when a pooler withholds its state', async () => {
+    const { proxy, clients } = await startOnCluster();
+    proxy.withhold(...parameters);
+    await setReadOnly('on');
+    for (const wire of wires) {
+      const refusal = await refusalOf(clients(wire).auth.signUpAnonymous({}));
+      expect(refusal).toMatchObject({ reason: 'DATABASE_UNAVAILABLE', retryAfter: 1 });
+    }
+  });
 
   test('ends the connections that are open when it becomes read-only', async () => {
     const { as, proxy, ...service } = await startOnCluster();

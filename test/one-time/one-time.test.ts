@@ -103,6 +103,18 @@ test('a newer value voids the older one of its kind and user, and no other', asy
     expect(await isGood(kind, value)).toBe(true);
 });
 
+test('the second value of a mail is issued only if the first one was, to the same user', async () => {
+  const { orm } = await prepare();
+  const { issue, look } = ways(orm);
+  const first = await issue({ kind: 'email_verification' });
+  const bobs = await issue({ kind: 'email_verification', userId: bob, target: 'bob@example.org' });
+  const kind = 'registration_rejection';
+  const second = async (firstId: string) => look(kind, (await issue({ kind, firstId })).raw);
+  expect(await second('01900000-0000-7000-8000-000000000001')).toBeUndefined();
+  expect(await second(bobs.id)).toBeUndefined();
+  expect(await second(first.id)).toMatchObject({ user_id: ada, is_good: true });
+});
+
 test('voidFor voids the values of the named kinds, or of all kinds, of that user only', async () => {
   const { orm } = await prepare();
   const { issue, look } = ways(orm);

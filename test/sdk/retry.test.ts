@@ -109,11 +109,11 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
   });
 
   test('a call does not wait for a retry after its deadline', async () => {
-    const { auth, as, refusing } = await prepare(entry, { timeoutMs: 2000 });
+    const { auth, as, refusing } = await prepare(entry, { timeoutMs: 10_000 });
     refusing.refuse(100, 'SERVER_BUSY', { retryAfter: 30 });
     const { error, after } = await failureOf(auth.getMe({}, as));
     expect(reasonOf(error), 'and tells what is the matter, not that time is up').toBe('SERVER_BUSY');
-    expect(after).toBeLessThan(1000);
+    expect(after).toBeLessThan(5000);
     expect(refusing.calls).toHaveLength(1);
   });
 
@@ -122,7 +122,7 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     refusing.refuse(100, 'SERVER_BUSY');
     const { error, after } = await failureOf(auth.getMe({}, as));
     expect(reasonOf(error)).toMatch(/SERVER_BUSY|DEADLINE_EXCEEDED/);
-    expect(after).toBeLessThan(2000);
+    expect(after).toBeLessThan(5000);
     expect(refusing.calls.length).toBeGreaterThan(1);
   });
 

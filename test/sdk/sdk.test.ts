@@ -121,18 +121,18 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
   });
 
   test("a call ends with its deadline: its own, else the client's", async () => {
-    const service = await start({ inner: [stall('GetMe', 2500)] });
+    const service = await start({ inner: [stall('GetMe', 5000)] });
     const { as } = await service.guest();
-    const { auth } = open(entry, service.replicas[0]!, { timeoutMs: 1000 });
+    const { auth } = open(entry, service.replicas[0]!, { timeoutMs: 2500 });
     const [own, clients] = await Promise.all([
       failureOf(auth.getMe({}, { ...as, timeoutMs: 200 })),
       failureOf(auth.getMe({}, as)),
     ]);
     expect([own, clients].map(({ error }) => reasonOf(error))).toEqual(Array(2).fill('DEADLINE_EXCEEDED'));
     expect(own.after).toBeGreaterThan(190);
-    expect(own.after).toBeLessThan(900);
-    expect(clients.after).toBeGreaterThan(900);
-    expect(clients.after).toBeLessThan(2400);
+    expect(own.after).toBeLessThan(2400);
+    expect(clients.after).toBeGreaterThan(2400);
+    expect(clients.after).toBeLessThan(4900);
     expect((await auth.getMe({}, { ...as, timeoutMs: 0 })).user!.isAnonymous, 'none when it says so').toBe(true);
   });
 

@@ -15,12 +15,30 @@ import { bearer, start, wires } from '../support/start.ts';
 
 const inactive = create(IntrospectResponseSchema, { active: false });
 
-test('a state is remembered for the project of its session only', () => {
-  const memory = new SessionMemory();
-  const now = new Date();
+const now = new Date();
+
+/** The state of a session, and the claims of its token. */
+function newSession() {
   const ids = { user_id: randomUUID(), id: randomUUID() };
   const state = { ...ids, project_id: 'one', token_epoch: 0 } as unknown as IntrospectedState;
   const claims = { userId: ids.user_id, sessionId: ids.id, tokenEpoch: 0, aal: 1, issuedAt: now, expiresAt: now };
+  return { ids, state, claims };
+}
+
+test('five thousand states are remembered, and those that were read last', () => {
+  const memory = new SessionMemory();
+  const all = Array.from({ length: 5001 }, newSession);
+  const isKnown = (n: number) => memory.recall('one', all[n]!.claims, 5000, now) !== undefined;
+  for (const { state } of all.slice(0, 5000)) memory.remember(state, now);
+  memory.remember(all[0]!.state, now);
+  expect([0, 1, 4999].map(isKnown)).toEqual([true, true, true]);
+  memory.remember(all[5000]!.state, now);
+  expect([0, 1, 2, 5000].map(isKnown)).toEqual([true, false, true, true]);
+});
+
+test('a state is remembered for the project of its session only', () => {
+  const memory = new SessionMemory();
+  const { ids, state, claims } = newSession();
   memory.remember(state, now);
   expect(memory.recall('one', claims, 5000, now)).toBe(state);
   expect(memory.recall('another', claims, 5000, now)).toBeUndefined();
@@ -164,9 +182,9 @@ describe.each(wires)('over %s', (wire) => {
     await sessions.introspect({ token, ...stale(5) }, asService);
     await service.clients(wire, 0).sessions.signOut({ refreshToken: tokens.refreshToken });
     expect((await sessions.introspect({ token, ...stale(5) }, asService)).active, 'memory may answer').toBe(true);
-    service.pass(4);
+    service.pass(3);
     expect((await sessions.introspect({ token, ...stale(4.9) }, asService)).active).toBe(true);
-    expect(await sessions.introspect({ token, ...stale(4) }, asService)).toEqual(inactive);
+    expect(await sessions.introspect({ token, ...stale(3) }, asService)).toEqual(inactive);
     expect(await sessions.introspect({ token, ...stale(5) }, asService)).toEqual(inactive);
   });
 

@@ -1,4 +1,5 @@
 // @serializable
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
@@ -47,13 +48,16 @@ async function startBusy(count: number) {
 test.each(wires)(
   'over %s, sessions that refresh at once share statements, and each gets its own tokens',
   async (wire) => {
-    const { service, guests, batches, occupy, generations } = await startBusy(20);
+    const { service, proxy, guests, batches, occupy, generations } = await startBusy(20);
     const { sessions } = service.clients(wire);
     const release = await occupy();
     const calls = guests.map(({ tokens }) => sessions.refresh({ refreshToken: tokens.refreshToken }));
     const answers = await Promise.all(calls);
     expect(batches()).toBeGreaterThan(0);
     expect(batches()).toBeLessThan(20);
+    expect(proxy.statements.filter(({ name }) => name === 'session_rotate').length, 'of single sessions').toBeLessThan(
+      10,
+    );
     await release();
     for (const [i, { tokens }] of answers.entries()) {
       expect(decodeJwt(tokens!.accessToken)).toMatchObject({
@@ -175,6 +179,27 @@ test('the token of a call that was cancelled before the statement was sent is no
   expect([alone, ahead, behind].map(({ session }) => after.get(session.id))).toEqual([1, 1, 0]);
 });
 
+test('refreshes of one session follow one another, also one that begins while another waits for the database', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url });
+  const { tokens } = await service.guest();
+  const refresh = () => service.clients('json').sessions.refresh({ refreshToken: tokens.refreshToken });
+  const first = proxy.hold('before', 'session_rotate');
+  const calls = [refresh()];
+  const one = await first;
+  const second = proxy.hold('before', 'session_rotate');
+  calls.push(refresh());
+  one.letGo();
+  const two = await second;
+  calls.push(refresh());
+  await sleep(200);
+  const sent = proxy.statements.filter(({ name }) => name.startsWith('session_rotate'));
+  two.letGo();
+  const successors = await Promise.all(calls);
+  expect(sent).toHaveLength(2);
+  expect(new Set(successors.map((each) => each.tokens!.refreshToken)).size).toBe(1);
+});
+
 test('coalesced look-ups return to each caller the session that was asked for', async () => {
   const service = await start();
   await service.welcome();
@@ -190,6 +215,19 @@ test('coalesced look-ups return to each caller the session that was asked for', 
     expect(introspected).toMatchObject({ active: true, sessionId: mine.session.id });
   });
   await Promise.all(calls);
+});
+
+test('twenty introspections that arrive together need few statements', async () => {
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url });
+  const { sessions } = service.clients('grpc');
+  const guests = await Promise.all(Array.from({ length: 20 }, () => service.guest()));
+  const before = proxy.statements.length;
+  const calls = guests.map(({ tokens }) => sessions.introspect({ token: tokens.accessToken }, asService));
+  const found = await Promise.all(calls);
+  expect(found.map(({ sessionId }) => sessionId)).toEqual(guests.map(({ session }) => session.id));
+  const sent = proxy.statements.slice(before).filter(({ name }) => name === 'session_states_introspected');
+  expect(sent.length).toBeLessThan(10);
 });
 
 test('two replicas that refresh the same sessions at once do not block each other, and use each token once', async () => {

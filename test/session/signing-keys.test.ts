@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { transact } from '../../src/database/transaction.ts';
-import { listKeys, revokeKey, rotateKeys } from '../../src/session/key-ring.ts';
+import { listKeys, retireSealedUnder, revokeKey, rotateKeys } from '../../src/session/key-ring.ts';
 import { createDatabase } from '../support/database.ts';
 import { partsOf } from '../support/forge.ts';
 import { asService, testEnv } from '../support/people.ts';
@@ -183,6 +183,18 @@ test('with a new master key before the old one, tokens and keys of the old one s
   await both.sessions.refresh({ refreshToken: third!.refreshToken });
 });
 
+test('the keys that are sealed under a master key which is given up sign nothing more, and the next start creates others', async () => {
+  const service = await start();
+  const operator = await asOperator(service);
+  const { as } = await service.welcome();
+  expect(await operator.giveUp('another')).toBe(0);
+  expect(await operator.giveUp(service.config.masterKeys[0]!.id)).toBe(2);
+  expect((await operator.keys()).map(({ state }) => state)).toEqual(['retired', 'retired']);
+  await startReplica(service.database);
+  expect((await operator.keys()).map(({ state }) => state)).toEqual(['retired', 'retired', 'active', 'standby']);
+  await service.clients('grpc').auth.getMe({}, as);
+});
+
 test('a replica older than the database requires does not start', async () => {
   const { database } = await start();
   await database.query('update installation set min_app_version = 2');
@@ -209,6 +221,7 @@ async function asOperator({ database, config, replicas, now }: TestService) {
     reload,
     rotateWithoutReload,
     keys: () => listKeys(orm.em.fork()),
+    giveUp: (masterKeyId: string) => transact(orm, (em) => retireSealedUnder(em, masterKeyId, now())),
     async rotate() {
       await rotateWithoutReload();
       await reload();

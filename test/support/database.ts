@@ -81,7 +81,7 @@ export async function createDatabase({ isWarm = false } = {}): Promise<TestDatab
           [name],
         );
         if (row!.waiting >= count) return;
-        if (Date.now() - since > 2000) throw new Error(`${row!.waiting} wait for a lock, not ${count}`);
+        if (Date.now() - since > 10_000) throw new Error(`${row!.waiting} wait for a lock, not ${count}`);
         await sleep(5);
       }
     },

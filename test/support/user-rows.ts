@@ -18,12 +18,12 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
   referrals: ['referred_id', 'referrer_id'],
 };
 
-/** Every prepared statement of the service: its text by its name. */
-export async function preparedStatements(): Promise<ReadonlyMap<string, string>> {
+/** Every prepared statement of the service, with its name and its text. */
+export async function preparedStatements(): Promise<(readonly [name: string, text: string])[]> {
   const files = readSources('src/**/*.ts').filter(({ text }) => /\bstatement</.test(text));
   for (const { path } of files) await import(/* @vite-ignore */ `/${path}`);
   const { definedStatements } = await import('../../src/database/statement.ts');
-  return new Map([...definedStatements].map(([text, name]) => [name, text]));
+  return [...definedStatements].map(([text, name]) => [name, text] as const);
 }
 
 /** The tables of user rows that a statement reads or changes without comparing the user's column with a parameter. */

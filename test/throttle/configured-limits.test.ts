@@ -78,7 +78,9 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refresh(parent)).refreshToken, 'a replay is not counted').toBe(tokens.refreshToken);
     const { tokens: others } = await service.guest();
     await refresh(others.refreshToken);
-    service.pass(60);
+    service.pass(40);
+    expect((await refusalOf(refresh(tokens.refreshToken))).retryAfter).toBeLessThanOrEqual(20);
+    service.pass(20);
     for (let count = 1; count <= 10; count++) tokens = await refresh(tokens.refreshToken, count);
     expectOverLimit(await refusalOf(refresh(tokens.refreshToken)));
   });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
-import { together } from '../support/race.ts';
+import { Pause, together } from '../support/race.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { type StartOptions, start, type Wire, wires } from '../support/start.ts';
 
@@ -63,6 +63,18 @@ describe.each(wires)('over %s', (wire) => {
     expect(await outcome(0, password, '203.0.113.2')).toBe('OK');
     pass(61);
     expect(await outcome(0)).toBe('OK');
+  });
+
+  test('the right password is refused when parallel attempts have used up the budget of the address', async () => {
+    const pause = new Pause('SignIn');
+    const { service, outcome } = await startOffice(wire, 2, { inner: [pause.interceptor()] });
+    const stopped = pause.next();
+    const right = outcome(0);
+    await stopped;
+    for (let n = 0; n < 5; n++) expect(await outcome(1, 'a wrong password')).toBe('INVALID_CREDENTIALS');
+    pause.resume();
+    expect(await right).toBe(over);
+    expect(await service.database.query('select id from sessions')).toEqual([]);
   });
 
   test('all sign-ins of an address together have a ceiling of twenty times the failures', async () => {
