@@ -1,3 +1,5 @@
+import { deviceCosts } from '../support/device-methods.ts';
+
 /** The most statements of each method, begin and commit of a transaction included. */
 export const most: Record<string, number> = {
   CreateUser: 5,

@@ -17,7 +17,7 @@ import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
-import { deviceCosts, raceDeviceMethods } from '../support/device-methods.ts';
+import { raceDeviceMethods } from '../support/device-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
