@@ -61,7 +61,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
+  const { app, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
@@ -78,7 +78,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openPages(config, app.services, transport);
+  const pages = openPages(config, keys, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -184,7 +184,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const trail = new AuditTrail(orm, keys, config.auditRetention);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
     observation.watch({ health, connections, database, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
+  return { app, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
@@ -214,9 +214,10 @@ function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log
 }
 
 /** Undefined where an application has pages of its own. */
-function openPages(config: Config, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
+function openPages(config: Config, keys: MasterKeys, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
   if (!config.ownPages) return undefined;
   return landingPages({
+    keys,
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
     appUrl: config.appUrl,

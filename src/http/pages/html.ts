@@ -69,6 +69,11 @@ export function alertBox(text: string): Html {
   return html`<div class="alert" role="alert" id="problem"><p>${text}</p></div>`;
 }
 
+/** Several pieces of markup, one after the other. */
+export function joined(pieces: readonly Html[]): Html {
+  return pieces.reduce((all, each) => html`${all}${each}`, html``);
+}
+
 /** A form that posts to the path of its page, without the query, so that the token is in no further URL. */
 export function form(path: string, token: string, fields: Html | undefined, button: string): Html {
   return html`<form method="post" action="${path}">

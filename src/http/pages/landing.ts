@@ -1,21 +1,32 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createClient } from '@connectrpc/connect';
+import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { MasterKeys } from '../../crypto/master-keys.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
+import { BrowserSession } from './browser-session.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
+import { Cookies } from './cookies.ts';
+import { devicesPage } from './devices.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
+import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
+import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
+import { registration } from './registration.ts';
+import { signIn, signOut } from './sign-in.ts';
 import { contentSecurityPolicy } from './style.ts';
 import { readFailure } from './trouble.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 export interface LandingOptions {
+  readonly keys: MasterKeys;
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
@@ -32,6 +43,14 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/reject-registration', rejectRegistration],
   ['/confirm-email-change', confirmEmailChange],
   ['/reset-password', passwordReset],
+  ['/sign-in', signIn],
+  ['/sign-out', signOut],
+  ['/register', registration],
+  ['/forgot-password', passwordRequest],
+  ['/device', deviceLogin],
+  ['/cli', cliLogin],
+  ['/login', fingerprintLogin],
+  ['/devices', devicesPage],
   ['/magic-link', forTheApplication('magicLink')],
   ['/invite', forTheApplication('invite')],
 ]);
@@ -48,7 +67,10 @@ function forTheApplication(link: keyof Words['forTheApplication']): Page {
 
 const referral = forTheApplication('referral');
 
-/** The pages for links in mail, if no application has its own. They hold no rule and call AuthService. */
+/**
+ * The pages for links in mail, for signing in and for logins of devices, if no application has its own. They hold no rule and
+ * call the services.
+ */
 export function landingPages(options: LandingOptions): Gateway {
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
@@ -79,9 +101,10 @@ async function answer(
   { page, ...link }: Link,
   req: IncomingMessage,
   res: ServerResponse,
-  { callOnBehalf, publicUrl, appUrl, passwordMinLength, ...options }: LandingOptions,
+  options: LandingOptions,
 ): Promise<void> {
-  const { host: site, origin } = new URL(publicUrl);
+  const { appUrl, passwordMinLength } = options;
+  const { host: site, origin } = new URL(options.publicUrl);
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
   const context = contextValuesOf(req, options.proxyHops);
@@ -89,10 +112,21 @@ async function answer(
   res.once('close', () => gone.abort());
   // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
-  const auth = createClient(AuthService, callOnBehalf(context, gone.signal));
-  const view = await see(page, { ...link, site, words, passwordMinLength, auth }, req, origin);
+  const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
+  const clients = openClients(options.callOnBehalf(context, gone.signal));
+  const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
+  const view = await see(page, { ...link, site, words, language, passwordMinLength, browser, ...clients }, req, origin);
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
+  res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { site, words, language, appUrl });
+}
+
+function openClients(transport: Transport) {
+  return {
+    auth: createClient(AuthService, transport),
+    sessions: createClient(SessionService, transport),
+    devices: createClient(DeviceService, transport),
+  };
 }
 
 async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
@@ -107,9 +141,10 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, isError, retryAfter }: View,
+  { status, title, body, isError, retryAfter, location }: View,
   { site, words, language, appUrl }: { site: string; words: Words; language: Language; appUrl: string | undefined },
 ): void {
+  if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
   res.setHeader('content-security-policy', contentSecurityPolicy);
   res.setHeader('content-language', language);

@@ -28,6 +28,22 @@ button { width: 100%; font: inherit; font-size: max(1rem, 16px); font-weight: 60
   border: 1px solid transparent; border-radius: .5rem; padding: .625rem 1rem; min-height: 2.75rem; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .good { background: var(--good-back); color: var(--good); border-left: .25rem solid var(--good); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
+.way { margin: 1rem 0 0; }
+.choice { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
+.number { font-size: 1.75rem; letter-spacing: .15em; }
+dl { margin: 0 0 1rem; }
+dl div { padding: .375rem 0; border-bottom: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); }
+dt { color: var(--faint); font-size: .9375rem; }
+dd { margin: 0; }
+fieldset { border: 1px solid var(--edge); border-radius: .5rem; margin: 0 0 1rem; padding: .75rem; }
+legend { font-weight: 600; padding: 0 .25rem; }
+.option { font-weight: 400; display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; margin: 0; }
+.option input { width: auto; margin: 0; min-height: 0; }
+.list { list-style: none; margin: 0 0 1rem; padding: 0; }
+.list li { padding: .75rem 0; border-bottom: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); }
+.list p { margin: 0 0 .5rem; }
+.tag { color: var(--good); font-size: .9375rem; }
+.quiet { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }

@@ -1,3 +1,5 @@
+import type { SignInWords } from './sign-in-words.ts';
+
 /** The texts of a page with one button. */
 export interface Deed {
   readonly title: string;
@@ -14,7 +16,7 @@ export interface Notice {
 }
 
 /** All texts of the pages in one language. */
-export interface Words {
+export interface Words extends SignInWords {
   readonly verifyEmail: Deed;
   /** For a second press of the same link. */
   readonly alreadyVerified: Notice;
