@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
+import { GuestDisposition } from '../gen/gatehouse/v1/cli_login_pb.ts';
 import { DeviceService } from '../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
@@ -185,7 +186,9 @@ function createServices(parts: Parts) {
 }
 
 function deviceDeps({ config, now, keys, opener, outbox }: Parts): DeviceDeps {
-  return { now, keys, opener, outbox, registration: configuredSettings(config), frontendUrl: config.frontendUrl };
+  const { frontendUrl, anonymousMergeDefault } = config;
+  const guestDisposition = anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE;
+  return { now, keys, opener, outbox, guestDisposition, registration: configuredSettings(config), frontendUrl };
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {

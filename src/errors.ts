@@ -103,6 +103,13 @@ const refusals = {
   QUOTA_EXCEEDED: [Code.ResourceExhausted, 'the quota of this month is used up'],
 
   // Logins of devices
+  INVALID_POLLING_CODE: [Code.FailedPrecondition, 'Invalid polling code'],
+  INVALID_LOGIN_CODE: [Code.FailedPrecondition, 'Invalid login code or the code has expired'],
+  INVALID_ANON_REFRESH_TOKEN: [Code.FailedPrecondition, 'Invalid anon refresh token'],
+  ANON_REFRESH_TOKEN_EXPIRED: [Code.FailedPrecondition, 'The provided anon refresh token has expired'],
+  NOT_ANONYMOUS: [Code.FailedPrecondition, 'The provided refresh token does not belong to an anonymous user'],
+  NO_ANONYMOUS_SESSION: [Code.FailedPrecondition, 'No anonymous session associated with this code'],
+  GUEST_NOT_MERGEABLE: [Code.FailedPrecondition, 'the guest has a credential and cannot be merged'],
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
   // Limits and availability

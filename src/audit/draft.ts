@@ -36,6 +36,7 @@ export const entityOf = {
   'user.ban': 'user',
   'user.unban': 'user',
   'user.delete': 'user',
+  'user.merge': 'user',
   'account.update': 'account',
   'account.member_add': 'account',
   'account.member_update': 'account',

@@ -88,6 +88,7 @@ function arrange(values: Values) {
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     ...arrangeTokens(values),
+    anonymousMergeDefault: values.ANONYMOUS_MERGE_DEFAULT,
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,

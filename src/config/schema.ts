@@ -153,6 +153,13 @@ const sessions = {
   SESSION_LIFETIME_CLI: sessionLifetime('a command-line tool', '30d/365d'),
   SESSION_LIFETIME_DEVICE: sessionLifetime('a device', '30d/365d'),
   SESSION_LIFETIME_SERVICE: sessionLifetime('a service', '30d/365d'),
+  ANONYMOUS_MERGE_DEFAULT: {
+    sentence:
+      'Outcome for the guest of a command line tool when another user signs the tool in and the request does not say: merged into that user and deleted, or kept.',
+    reads: choice('merge', 'keep'),
+    default: 'merge',
+    example: 'keep',
+  },
   SESSIONS_PER_USER: {
     sentence: 'Number of sessions that a user may have at the same time. A further one ends another.',
     reads: wholeNumber(1, 1000),

@@ -16,11 +16,12 @@ export async function requireApprover(
   em: EntityManager,
   { outbox, registration }: Pick<DeviceDeps, 'outbox' | 'registration'>,
   { projectId, userId, hasFactor, aal }: UserCaller,
+  isOwnGuest = false,
 ): Promise<void> {
   if (hasFactor && aal < 2)
     throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${aal}` } });
-  const { emailVerifiedAt, isAnonymous } = await lockUser(em, projectId, userId);
-  // A guest approves only a program that is signed in as the same guest.
-  if (isAnonymous) return;
+  // The program is signed in as this user already, who was a guest when it started the login.
+  if (isOwnGuest) return;
+  const { emailVerifiedAt } = await lockUser(em, projectId, userId);
   await requireVerifiedMailbox(em, { outbox, registration }, { projectId, emailVerifiedAt: emailVerifiedAt ?? null });
 }

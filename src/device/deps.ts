@@ -1,4 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
+import type { GuestDisposition } from '../../gen/gatehouse/v1/cli_login_pb.ts';
 import type { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
@@ -13,6 +14,8 @@ export interface DeviceDeps {
   readonly now: Clock;
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
+  /** ANONYMOUS_MERGE_DEFAULT: for a request that leaves it open what happens to a guest. */
+  readonly guestDisposition: GuestDisposition;
   readonly outbox: Outbox;
   /** Whether addresses are verified by mail. */
   readonly registration: ConfiguredSettings;

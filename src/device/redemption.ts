@@ -60,7 +60,7 @@ export async function redeem<Response>(
   try {
     return { state, response: await mint(context, { attempt, nonceHash }, credential, now) };
   } catch (thrown) {
-    if (isEndOfApproval(thrown)) return { state: 'denied' };
+    if (isEndOfSession(thrown)) return { state: 'denied' };
     if (!(thrown instanceof DecidedMeanwhile)) throw thrown;
     const current = await readAttempt(context, attempt);
     const currentState = current ? stateAt(current, now) : 'expired';
@@ -98,8 +98,8 @@ function mint<Response>(
   );
 }
 
-/** The refusals of `change` for a session that has ended. */
-function isEndOfApproval(thrown: unknown): boolean {
+/** Whether `change` refused the session on whose behalf it was to run. */
+export function isEndOfSession(thrown: unknown): boolean {
   if (!(thrown instanceof Refusal)) return false;
   return ['SESSION_REVOKED', 'SESSION_EXPIRED', 'TOKEN_SUPERSEDED', 'USER_NOT_FOUND'].includes(thrown.reason);
 }

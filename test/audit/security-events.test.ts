@@ -31,7 +31,13 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'SessionService.GetSession': null,
   'SessionService.RevokeSession': 'session.revoke',
   'SessionService.Introspect': null,
-  'DeviceService.CancelLogin': null,
+  'DeviceService.StartCliLogin': 'device.start',
+  'DeviceService.CheckCliLogin': null,
+  'DeviceService.ClaimCliGuest': 'device.claim',
+  'DeviceService.CompleteCliLogin': 'device.approve',
+  'DeviceService.DenyCliLogin': 'device.deny',
+  'DeviceService.PollCliLogin': 'device.redeem',
+  'DeviceService.CancelLogin': 'device.cancel',
   'AdminService.CreateUser': 'user.create',
   'AdminService.GetUser': null,
   'AdminService.ListUsers': null,
@@ -80,6 +86,8 @@ const byAnyone = new Set([
   'AuthService.SendVerificationEmail',
   'AuthService.RequestMagicLink',
   'AccountService.ApplyBillingEvent',
+  'DeviceService.StartCliLogin',
+  'DeviceService.CancelLogin',
 ]);
 const anyone = { actor_kind: 'anyone', actor_id: null };
 const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };

@@ -37,6 +37,10 @@ test('these methods are public, and no others', () => {
     'AuthService.VerifyEmail',
     'AuthService.VerifyResetToken',
     'DeviceService.CancelLogin',
+    'DeviceService.CheckCliLogin',
+    'DeviceService.ClaimCliGuest',
+    'DeviceService.PollCliLogin',
+    'DeviceService.StartCliLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);

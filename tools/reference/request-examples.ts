@@ -61,6 +61,12 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
   },
 
+  'DeviceService.StartCliLogin': { clientName: 'gatehouse', lifetime: '1800s' },
+  'DeviceService.CheckCliLogin': { loginCode: texts.loginCode },
+  'DeviceService.ClaimCliGuest': { loginCode: texts.loginCode },
+  'DeviceService.CompleteCliLogin': { loginCode: texts.loginCode, guestDisposition: 'GUEST_DISPOSITION_KEEP' },
+  'DeviceService.DenyCliLogin': { loginCode: texts.loginCode },
+  'DeviceService.PollCliLogin': { pollingCode: texts.pollingCode, clientNonce: texts.nonce },
   'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },

@@ -4,6 +4,8 @@
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CheckCliLoginRequestSchema, CheckCliLoginResponseSchema, ClaimCliGuestRequestSchema, ClaimCliGuestResponseSchema, CompleteCliLoginRequestSchema, CompleteCliLoginResponseSchema, DenyCliLoginRequestSchema, DenyCliLoginResponseSchema, PollCliLoginRequestSchema, PollCliLoginResponseSchema, StartCliLoginRequestSchema, StartCliLoginResponseSchema } from "./cli_login_pb.ts";
+import { file_gatehouse_v1_cli_login } from "./cli_login_pb.ts";
 import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -12,7 +14,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEybQoNRGV2aWNlU2VydmljZRJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEyzQUKDURldmljZVNlcnZpY2USYgoNU3RhcnRDbGlMb2dpbhIiLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVxdWVzdBojLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVzcG9uc2UiCIq1GAQIATgeEmIKDUNoZWNrQ2xpTG9naW4SIi5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlcXVlc3QaIy5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlc3BvbnNlIgiKtRgECAE4PBJiCg1DbGFpbUNsaUd1ZXN0EiIuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXNwb25zZSIIirUYBAgBOB4SbQoQQ29tcGxldGVDbGlMb2dpbhIlLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVxdWVzdBomLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYQoMRGVueUNsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLkRlbnlDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuRGVueUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYAoMUG9sbENsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLlBvbGxDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuUG9sbENsaUxvZ2luUmVzcG9uc2UiCYq1GAUIATjYBBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_cli_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -24,6 +26,109 @@ export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
  * @generated from service gatehouse.v1.DeviceService
  */
 export const DeviceService: GenService<{
+  /**
+   * Starts the login of a command line tool. The program opens `login_url` in a browser and polls with PollCliLogin.
+   *
+   * With `anon_refresh_token` a program that is signed in as a guest attaches that guest: the browser can go on as the
+   * guest with ClaimCliGuest, register there and keep the user id, or sign in as another user and merge the guest.
+   *
+   * Errors:
+   * - INVALID_ANON_REFRESH_TOKEN: `anon_refresh_token` is not valid, was used before, or its session was revoked.
+   * - ANON_REFRESH_TOKEN_EXPIRED: The session of `anon_refresh_token` has expired.
+   * - NOT_ANONYMOUS: `anon_refresh_token` is that of a registered user.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.StartCliLogin
+   */
+  startCliLogin: {
+    methodKind: "unary";
+    input: typeof StartCliLoginRequestSchema;
+    output: typeof StartCliLoginResponseSchema;
+  },
+  /**
+   * Returns the device that asks to be signed in, and whether it has a guest. Changes nothing.
+   *
+   * Errors:
+   * - INVALID_LOGIN_CODE: The code does not exist, has expired, or the login was decided before.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CheckCliLogin
+   */
+  checkCliLogin: {
+    methodKind: "unary";
+    input: typeof CheckCliLoginRequestSchema;
+    output: typeof CheckCliLoginResponseSchema;
+  },
+  /**
+   * Opens a session of the guest of a login in the browser, once. The login still waits for its decision, and the session
+   * of the program goes on.
+   *
+   * Errors:
+   * - INVALID_LOGIN_CODE: The code does not exist, has expired, or the login was decided before.
+   * - NO_ANONYMOUS_SESSION: The login has no guest. Or the guest was claimed before, has registered or has signed out.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ClaimCliGuest
+   */
+  claimCliGuest: {
+    methodKind: "unary";
+    input: typeof ClaimCliGuestRequestSchema;
+    output: typeof ClaimCliGuestResponseSchema;
+  },
+  /**
+   * Approves a login as the caller, once. The next poll of the program returns tokens of a new session of the caller.
+   *
+   * Ask the user first: display what CheckCliLogin returns, and have them compare the number with that of the program. A
+   * guest can only complete the login of a program that is signed in as the same guest. If the caller is banned or deleted,
+   * signs out or changes their password before the program has polled, the approval is void.
+   *
+   * Depending on configuration: ANONYMOUS_MERGE_DEFAULT decides about the guest if the request does not. Unless
+   * EMAIL_VERIFICATION is off or MAIL_MODE is off, callers with an unverified email address are refused, except for the
+   * login of a program that is signed in as the same user.
+   *
+   * Errors:
+   * - INVALID_LOGIN_CODE: The code does not exist, has expired, or the login was decided before.
+   * - GUEST_NOT_ALLOWED: The caller is a guest, and the program is not signed in as this guest.
+   * - GUEST_NOT_MERGEABLE: The guest has a credential. Nothing was changed.
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CompleteCliLogin
+   */
+  completeCliLogin: {
+    methodKind: "unary";
+    input: typeof CompleteCliLoginRequestSchema;
+    output: typeof CompleteCliLoginResponseSchema;
+  },
+  /**
+   * Denies a login: "this is not my device". The next poll of the program returns LOGIN_STATE_DENIED.
+   *
+   * Errors:
+   * - INVALID_LOGIN_CODE: The code does not exist, has expired, or the login was decided before.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyCliLogin
+   */
+  denyCliLogin: {
+    methodKind: "unary";
+    input: typeof DenyCliLoginRequestSchema;
+    output: typeof DenyCliLoginResponseSchema;
+  },
+  /**
+   * Returns the state of a login. Redeems an approved login: the response has the tokens of a new session of the program.
+   *
+   * Of any number of polls one receives the tokens, and the others LOGIN_STATE_USED. With the same `client_nonce` the
+   * tokens are returned again until the refresh token is used or the login expires, so a lost response loses nothing. A
+   * poll earlier than `interval` after the last one adds 5 seconds to the interval, up to 60 seconds. A login that is
+   * decided or expired is never polled too early.
+   *
+   * Errors:
+   * - INVALID_POLLING_CODE: The polling code does not exist, or expired more than a day ago.
+   * - SLOW_DOWN: The login was polled too early. `google.rpc.RetryInfo` has the new interval.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.PollCliLogin
+   */
+  pollCliLogin: {
+    methodKind: "unary";
+    input: typeof PollCliLoginRequestSchema;
+    output: typeof PollCliLoginResponseSchema;
+  },
   /**
    * Cancels a login for the device that started it: a user can no longer approve it, and an approval is void. The
    * response is the same for any secret. A login that was redeemed is not changed.
