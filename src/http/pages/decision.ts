@@ -75,7 +75,7 @@ async function decideView(visit: Visit, kind: LoginKind, code: string, signedIn:
   const buttons = html`${asked.questions}
 <div class="choice">
 <button name="decision" value="approve">${approve}</button>
-<button name="decision" value="deny">${deny}</button>
+<button name="decision" value="deny" formnovalidate>${deny}</button>
 </div>`;
   const next = linkOf(visit, kind, code);
   return {

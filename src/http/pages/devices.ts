@@ -1,10 +1,10 @@
 import { type Session, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { link, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { describeForm, link, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
-import { describeTrouble, type Page, type View, type Visit } from './visit.ts';
+import type { Page, View, Visit } from './visit.ts';
 
 /** The page of a user's sessions, on which each of them can be signed out. */
 export const devicesPage: Page = {
@@ -42,7 +42,7 @@ async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure):
   return {
     status: failure?.status ?? 200,
     title,
-    body: html`${failure && alertBox(describeTrouble(words, failure))}
+    body: html`${failure && alertBox(describeForm(visit, failure))}
 <p>${signedInAs(signedIn.user.email)}</p>
 <ul class="list">
 ${joined(items)}</ul>

@@ -1,4 +1,5 @@
 import { escapeHtml } from '../../text/escape-html.ts';
+import { script } from './script.ts';
 import { style } from './style.ts';
 
 /** Trusted markup. Text becomes a part of it only through `html`, which escapes it. */
@@ -15,8 +16,10 @@ export class Html {
     return new Html(String.raw({ raw: parts }, ...texts));
   }
 
-  /** The style sheet is not escaped: the browser compares it with the hash in the policy. */
+  // Neither is escaped: the browser compares it with the hash in the policy.
   static readonly style = new Html(`<style>${style}</style>`);
+
+  static readonly script = new Html(`<script>${script}</script>`);
 }
 
 export const html = Html.of;
@@ -28,13 +31,15 @@ export interface PageParts {
   /** The heading, if it differs from the title. */
   readonly heading?: string;
   readonly body: Html;
+  /** Whether the page has the button that shows a password. Pages with a one-time value run no script. */
+  readonly hasScript?: boolean | undefined;
   /** Undefined where the address of the application is not known. */
   readonly back?: { readonly url: string; readonly text: string } | undefined;
 }
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({ language, site, title, heading = title, body, back }: PageParts): string {
+export function layOut({ language, site, title, heading = title, body, hasScript, back }: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -54,7 +59,7 @@ ${body}
     back &&
     html`
 <nav><a href="${back.url}">${back.text}</a></nav>`
-  }
+  }${hasScript ? html`\n${Html.script}` : undefined}
 </body>
 </html>
 `.text;

@@ -141,17 +141,17 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, isError, retryAfter, location }: View,
+  { status, title, body, hasScript = false, isError, retryAfter, location }: View,
   { site, words, language, appUrl }: { site: string; words: Words; language: Language; appUrl: string | undefined },
 ): void {
   if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
-  res.setHeader('content-security-policy', contentSecurityPolicy);
+  res.setHeader('content-security-policy', contentSecurityPolicy(hasScript));
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, site, title: fullTitle, heading: title, body, back });
+  const text = layOut({ language, site, title: fullTitle, heading: title, body, hasScript, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

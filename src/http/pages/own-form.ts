@@ -1,5 +1,6 @@
 import { type Html, html } from './html.ts';
-import type { View, Visit } from './visit.ts';
+import type { Failure } from './trouble.ts';
+import { describeTrouble, type View, type Visit } from './visit.ts';
 
 /** The pages that a sign-in may lead to. Another address would let a link of ours lead to a site of an attacker. */
 const pagesAfterSignIn = /^\/(device|devices|cli|login)(\?[\w%=&.~+-]*)?$/;
@@ -52,13 +53,15 @@ interface Field {
   readonly isOptional?: boolean;
   readonly hasFocus?: boolean;
   readonly isRefused?: boolean;
+  /** The text of the button that shows a password. */
+  readonly show?: string;
 }
 
 export function labelled(field: Field): Html {
   const { name, label, type, autocomplete, value = '', hint } = field;
   const described = [hint === undefined ? [] : `${name}-hint`, field.isRefused ? 'problem' : []].flat().join(' ');
   return html`<label for="${name}">${label}</label>
-<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${flag('required', !field.isOptional)}${flag('autofocus', field.hasFocus)}${
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${flag('required', !field.isOptional)}${flag('autofocus', field.hasFocus)}${field.show && html` data-show="${field.show}"`}${
     field.isRefused ? html` aria-invalid="true"` : undefined
   }${described === '' ? undefined : html` aria-describedby="${described}"`}>
 ${
@@ -76,4 +79,9 @@ function flag(name: 'required' | 'autofocus', isSet: boolean | undefined): Html 
 
 export function link(to: string, text: string): Html {
   return html`<p class="way"><a href="${to}">${text}</a></p>`;
+}
+
+/** Why a form was refused. */
+export function describeForm({ words }: Visit, failure: Failure): string {
+  return failure.reason === 'CALLER_NOT_ALLOWED' ? words.outdatedForm : describeTrouble(words, failure);
 }

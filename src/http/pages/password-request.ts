@@ -1,7 +1,7 @@
 import { alertBox, html } from './html.ts';
-import { labelled, link, nextOf, onTheWay, ownForm, requireOwnForm } from './own-form.ts';
+import { describeForm, labelled, link, nextOf, onTheWay, ownForm, requireOwnForm } from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
-import { describeTrouble, type Page, type View, type Visit } from './visit.ts';
+import type { Page, View, Visit } from './visit.ts';
 
 /** The page that sends the link for a new password. Its response is the same for every address. */
 export const passwordRequest: Page = {
@@ -32,7 +32,7 @@ async function requestView(visit: Visit, failure?: Failure): Promise<View> {
   return {
     status: failure?.status ?? 200,
     title,
-    body: html`${failure ? alertBox(describeTrouble(words, failure)) : html`<p>${text}</p>`}
+    body: html`${failure ? alertBox(describeForm(visit, failure)) : html`<p>${text}</p>`}
 ${await ownForm(visit, '/forgot-password', { next }, content)}
 ${link(onTheWay('/sign-in', next), signIn)}`,
     isError: failure !== undefined,

@@ -1,8 +1,8 @@
 import { alertBox, html } from './html.ts';
-import { labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
 import { describePassword } from './password-reset.ts';
 import { type Failure, readFailure } from './trouble.ts';
-import { describeTrouble, noticeView, type Page, type View, type Visit } from './visit.ts';
+import { noticeView, type Page, type View, type Visit } from './visit.ts';
 
 /** The page that registers a user. A guest keeps what they have. */
 export const registration: Page = {
@@ -41,7 +41,7 @@ async function registrationView(visit: Visit, failure?: Failure): Promise<View> 
   const given = (field: string) => values.get(field) ?? '';
   const content = html`${labelled({ name: 'name', label: name, type: 'text', autocomplete: 'name', value: given('name'), isOptional: true })}
 ${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value: given('email'), hasFocus: !isPassword, isRefused: problem !== undefined && !isPassword })}
-${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'new-password', hint: words.resetPassword.hint(passwordMinLength), hasFocus: isPassword, isRefused: isPassword })}
+${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'new-password', show: words.showPassword, hint: words.resetPassword.hint(passwordMinLength), hasFocus: isPassword, isRefused: isPassword })}
 ${labelled({ name: 'invite_code', label: inviteCode, type: 'text', autocomplete: 'off', value: given('invite_code'), hint: inviteHint, isOptional: true })}
 <button>${button}</button>`;
   return {
@@ -50,13 +50,14 @@ ${labelled({ name: 'invite_code', label: inviteCode, type: 'text', autocomplete:
     body: html`${problem === undefined ? html`<p>${text(site)}</p>` : alertBox(problem)}
 ${await ownForm(visit, '/register', { next }, content)}
 ${link(onTheWay('/sign-in', next), signIn)}`,
+    hasScript: true,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
 }
 
-function describeRegistration({ words }: Visit, failure: Failure): string {
-  const { refused } = words.register;
+function describeRegistration(visit: Visit, failure: Failure): string {
+  const { refused } = visit.words.register;
   if (failure.reason === 'INVALID_ARGUMENT' && failure.fields.includes('email')) return refused.INVALID_EMAIL;
-  return refused[failure.reason as keyof typeof refused] ?? describeTrouble(words, failure);
+  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
 }

@@ -2,6 +2,8 @@ import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignInWords } from './sign-in-words.ts';
 
 export const signInEnglish: SignInWords = {
+  showPassword: 'Show password',
+  outdatedForm: 'This form was out of date. Nothing was changed. Please try again.',
   signIn: {
     title: 'Sign in',
     text: (site) => `Sign in to ${site}.`,

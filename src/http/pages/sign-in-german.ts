@@ -2,6 +2,8 @@ import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignInWords } from './sign-in-words.ts';
 
 export const signInGerman: SignInWords = {
+  showPassword: 'Passwort zeigen',
+  outdatedForm: 'Dieses Formular war veraltet. Es wurde nichts geändert. Bitte versuchen Sie es noch einmal.',
   signIn: {
     title: 'Anmelden',
     text: (site) => `Melden Sie sich bei ${site} an.`,

@@ -3,6 +3,9 @@ import type { Notice } from './words.ts';
 
 /** The texts of the pages on which a user signs in, and decides which devices are signed in. */
 export interface SignInWords {
+  readonly showPassword: string;
+  /** For a form that another user's session or another browser was shown. */
+  readonly outdatedForm: string;
   readonly signIn: {
     readonly title: string;
     readonly text: (site: string) => string;

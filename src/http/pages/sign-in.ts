@@ -1,8 +1,8 @@
 import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { alertBox, html } from './html.ts';
-import { labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
-import { describeTrouble, type Page, type View, type Visit } from './visit.ts';
+import type { Page, View, Visit } from './visit.ts';
 
 /** The page that signs a browser in, and then shows the page that asked for it. */
 export const signIn: Page = {
@@ -47,7 +47,7 @@ async function signInView(visit: Visit, failure?: Failure): Promise<View> {
   const next = nextOf(visit);
   const given = values.get('email') ?? '';
   const content = html`${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value: given, hasFocus: given === '' })}
-${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'current-password', hasFocus: given !== '', isRefused: failure !== undefined })}
+${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'current-password', show: words.showPassword, hasFocus: given !== '', isRefused: failure !== undefined })}
 <button>${button}</button>`;
   return {
     status: failure?.status ?? 200,
@@ -56,12 +56,13 @@ ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 
 ${await ownForm(visit, '/sign-in', { next }, content)}
 ${link(onTheWay('/forgot-password', next), forgot)}
 ${link(onTheWay('/register', next), register)}`,
+    hasScript: true,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
 }
 
-function describeSignIn({ words }: Visit, failure: Failure): string {
-  const { refused } = words.signIn;
-  return refused[failure.reason as keyof typeof refused] ?? describeTrouble(words, failure);
+function describeSignIn(visit: Visit, failure: Failure): string {
+  const { refused } = visit.words.signIn;
+  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
 }

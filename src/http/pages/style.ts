@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { script } from './script.ts';
 
 /** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
 export const style = `
@@ -36,26 +37,36 @@ dl div { padding: .375rem 0; border-bottom: 1px solid color-mix(in srgb, var(--e
 dt { color: var(--faint); font-size: .9375rem; }
 dd { margin: 0; }
 fieldset { border: 1px solid var(--edge); border-radius: .5rem; margin: 0 0 1rem; padding: .75rem; }
-legend { font-weight: 600; padding: 0 .25rem; }
+legend { font-weight: 600; float: left; width: 100%; padding: 0; margin: 0 0 .5rem; }
+legend + * { clear: both; }
 .option { font-weight: 400; display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; margin: 0; }
 .option input { width: auto; margin: 0; min-height: 0; }
 .list { list-style: none; margin: 0 0 1rem; padding: 0; }
 .list li { padding: .75rem 0; border-bottom: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); }
 .list p { margin: 0 0 .5rem; }
 .tag { color: var(--good); font-size: .9375rem; }
-.quiet { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
+.quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
+.show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
 `;
 
-const digest = createHash('sha256').update(style).digest('base64');
+/** Permits a page only this style sheet, a form that posts to the same origin and, where it needs one, the script. */
+export function contentSecurityPolicy(hasScript: boolean): string {
+  return [
+    "default-src 'none'",
+    `style-src 'sha256-${styleDigest}'`,
+    ...(hasScript ? [`script-src 'sha256-${scriptDigest}'`] : []),
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}
 
-/** Permits a page only this style sheet and a form that posts to the same origin. */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${digest}'`,
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+const styleDigest = digestOf(style);
+const scriptDigest = digestOf(script);
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}

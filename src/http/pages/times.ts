@@ -14,7 +14,7 @@ export function ago(time: Timestamp, language: Language, now = Date.now()): Html
   const at = timestampDate(time);
   const seconds = Math.max(0, Math.round((now - at.getTime()) / 1000));
   const [unit, length] = units.find(([, each]) => seconds >= each) ?? units[3];
-  const text = new Intl.RelativeTimeFormat(language).format(-Math.floor(seconds / length), unit);
+  const text = new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(-Math.floor(seconds / length), unit);
   const exact = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'long', timeZone: 'UTC' });
   return html`<time datetime="${at.toISOString()}" title="${exact.format(at)}">${text}</time>`;
 }

@@ -30,6 +30,7 @@ export interface View {
   readonly status: number;
   readonly title: string;
   readonly body: Html;
+  readonly hasScript?: boolean;
   /** Whether the page shows an error. */
   readonly isError?: boolean;
   /** Seconds. */
