@@ -220,7 +220,7 @@ function openPages(config: Config, keys: MasterKeys, services: readonly ServiceI
     keys,
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
-    appUrl: config.appUrl,
+    look: config.look,
     language: config.mail.locale,
     passwordMinLength: config.passwords.minLength,
     proxyHops: config.trustedProxyHops,

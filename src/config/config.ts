@@ -65,6 +65,8 @@ function arrange(values: Values) {
   const production = values.NODE_ENV === 'production';
   const workers = values.WORKERS;
   const publicUrl = values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`;
+  const frontendUrl = values.FRONTEND_URL ?? publicUrl;
+  const look = arrangeLook(values, frontendUrl);
   // Settings are per replica. The configuration is for one process of it.
   const share = (all: number) => Math.max(1, Math.floor(all / workers));
   return {
@@ -99,11 +101,10 @@ function arrange(values: Values) {
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
     /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
-    frontendUrl: values.FRONTEND_URL ?? publicUrl,
+    frontendUrl,
     ownPages: values.FRONTEND_URL === undefined,
-    /** Where the service's own pages lead back to. */
-    appUrl: values.APP_URL,
-    mail: arrangeMail(values),
+    look,
+    mail: arrangeMail(values, look),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     /** Of each process. 0 for any number. */
     connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS,
@@ -182,11 +183,19 @@ function arrangeAddresses(values: Values) {
   };
 }
 
-function arrangeMail(values: Values) {
+/** How mails and pages look. */
+export type Look = ReturnType<typeof arrangeLook>;
+
+function arrangeLook({ APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR }: Values, frontendUrl: string) {
+  return { name: APP_NAME ?? new URL(frontendUrl).host, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
+}
+
+function arrangeMail(values: Values, look: Look) {
   return {
+    look,
     mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
     smtp: values.SMTP_URL,
-    from: values.MAIL_FROM,
+    from: { name: values.MAIL_FROM.name || (values.APP_NAME ?? ''), address: values.MAIL_FROM.address },
     locale: values.MAIL_LOCALE,
     templates: values.MAIL_TEMPLATES,
     gap: values.MAIL_GAP,

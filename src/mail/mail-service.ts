@@ -6,11 +6,13 @@ import type { Clock } from '../database/clock.ts';
 import { folderInbox, type Inbox, memoryInbox } from './capture.ts';
 import type { Delivery } from './delivery.ts';
 import { Dispatcher } from './dispatcher.ts';
+import type { MailLook } from './layout.ts';
 import { Outbox } from './outbox.ts';
 import { Templates } from './templates.ts';
 import { type Sender, type SmtpServer, smtpDelivery } from './transport.ts';
 
 export interface MailSettings {
+  readonly look: MailLook;
   readonly mode: 'smtp' | 'capture' | 'off';
   readonly smtp: SmtpServer | undefined;
   readonly from: Sender;
@@ -44,7 +46,7 @@ const commitTime = 15;
 
 /** Throws TemplateFault. */
 export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailService {
-  const templates = Templates.load(settings.locale, settings.templates);
+  const templates = Templates.load(settings.locale, settings.look, settings.templates);
   const nudges = new Nudges();
   const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());
   const inbox = settings.mode === 'capture' ? openInbox(inboxFolder) : undefined;

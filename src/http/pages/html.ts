@@ -1,6 +1,6 @@
 import { escapeHtml } from '../../text/escape-html.ts';
 import { script } from './script.ts';
-import { style } from './style.ts';
+import type { PageStyle } from './style.ts';
 
 /** Trusted markup. Text becomes a part of it only through `html`, which escapes it. */
 export class Html {
@@ -17,7 +17,9 @@ export class Html {
   }
 
   // Neither is escaped: the browser compares it with the hash in the policy.
-  static readonly style = new Html(`<style>${style}</style>`);
+  static style({ sheet }: PageStyle): Html {
+    return new Html(`<style>${sheet}</style>`);
+  }
 
   static readonly script = new Html(`<script>${script}</script>`);
 }
@@ -26,6 +28,7 @@ export const html = Html.of;
 
 export interface PageParts {
   readonly language: string;
+  readonly style: PageStyle;
   readonly site: string;
   readonly title: string;
   /** The heading, if it differs from the title. */
@@ -39,7 +42,7 @@ export interface PageParts {
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({ language, site, title, heading = title, body, hasScript, back }: PageParts): string {
+export function layOut({ language, style, site, title, heading = title, body, hasScript, back }: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -48,10 +51,10 @@ export function layOut({ language, site, title, heading = title, body, hasScript
 <meta name="referrer" content="strict-origin">
 <meta name="robots" content="noindex">
 <title>${title} – ${site}</title>
-${Html.style}
+${Html.style(style)}
 </head>
 <body>
-<header>${site}</header>
+<header>${style.logoUrl === undefined ? site : html`<img src="${style.logoUrl}" alt="${site}">`}</header>
 <main>
 <h1>${heading}</h1>
 ${body}

@@ -3,6 +3,7 @@ import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { Look } from '../../config/config.ts';
 import type { MasterKeys } from '../../crypto/master-keys.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
@@ -20,7 +21,7 @@ import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
 import { registration } from './registration.ts';
 import { signIn, signOut } from './sign-in.ts';
-import { contentSecurityPolicy } from './style.ts';
+import { openStyle, type PageStyle } from './style.ts';
 import { readFailure } from './trouble.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
@@ -30,8 +31,7 @@ export interface LandingOptions {
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
-  /** APP_URL. */
-  readonly appUrl: string | undefined;
+  readonly look: Look;
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly passwordMinLength: number;
@@ -72,6 +72,7 @@ const referral = forTheApplication('referral');
  * call the services.
  */
 export function landingPages(options: LandingOptions): Gateway {
+  const style = openStyle(options.look);
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
     const values = new URLSearchParams(query);
@@ -81,7 +82,7 @@ export function landingPages(options: LandingOptions): Gateway {
     if (!isRead(req) && !(req.method === 'POST' && page.act))
       sendRefusal(res.setHeader('allow', page.act ? 'GET, HEAD, POST' : 'GET, HEAD'), 405);
     // Only the connection can still fail.
-    else answer(link, req, res, options).catch(() => res.destroy());
+    else answer(link, req, res, { ...options, style }).catch(() => res.destroy());
     return true;
   };
 }
@@ -101,10 +102,11 @@ async function answer(
   { page, ...link }: Link,
   req: IncomingMessage,
   res: ServerResponse,
-  options: LandingOptions,
+  options: LandingOptions & { readonly style: PageStyle },
 ): Promise<void> {
-  const { appUrl, passwordMinLength } = options;
-  const { host: site, origin } = new URL(options.publicUrl);
+  const { look, style, passwordMinLength } = options;
+  const { origin } = new URL(options.publicUrl);
+  const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
   const context = contextValuesOf(req, options.proxyHops);
@@ -118,7 +120,7 @@ async function answer(
   const view = await see(page, { ...link, site, words, language, passwordMinLength, browser, ...clients }, req, origin);
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
   res.appendHeader('set-cookie', cookies.changes());
-  send(res, view, { site, words, language, appUrl });
+  send(res, view, { look, style, words, language });
 }
 
 function openClients(transport: Transport) {
@@ -142,16 +144,17 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 function send(
   res: ServerResponse,
   { status, title, body, hasScript = false, isError, retryAfter, location }: View,
-  { site, words, language, appUrl }: { site: string; words: Words; language: Language; appUrl: string | undefined },
+  { look, style, words, language }: { look: Look; style: PageStyle; words: Words; language: Language },
 ): void {
   if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
-  res.setHeader('content-security-policy', contentSecurityPolicy(hasScript));
+  res.setHeader('content-security-policy', style.policy(hasScript));
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
+  const { name: site, appUrl } = look;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, site, title: fullTitle, heading: title, body, hasScript, back });
+  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }
