@@ -78,7 +78,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openPages(config, keys, app.services, transport);
+  const pages = openPages(config, { keys, now }, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -214,10 +214,16 @@ function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log
 }
 
 /** Undefined where an application has pages of its own. */
-function openPages(config: Config, keys: MasterKeys, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
+function openPages(
+  config: Config,
+  { keys, now }: { readonly keys: MasterKeys; readonly now: Clock },
+  services: readonly ServiceImplSpec[],
+  transport: GatewayOptions,
+) {
   if (!config.ownPages) return undefined;
   return landingPages({
     keys,
+    now,
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
     look: config.look,

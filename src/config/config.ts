@@ -65,8 +65,6 @@ function arrange(values: Values) {
   const production = values.NODE_ENV === 'production';
   const workers = values.WORKERS;
   const publicUrl = values.PUBLIC_URL ?? `${values.TLS_CERT ? 'https' : 'http'}://localhost:${values.HTTP_PORT}`;
-  const frontendUrl = values.FRONTEND_URL ?? publicUrl;
-  const look = arrangeLook(values, frontendUrl);
   // Settings are per replica. The configuration is for one process of it.
   const share = (all: number) => Math.max(1, Math.floor(all / workers));
   return {
@@ -100,11 +98,7 @@ function arrange(values: Values) {
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
-    /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
-    frontendUrl,
-    ownPages: values.FRONTEND_URL === undefined,
-    look,
-    mail: arrangeMail(values, look),
+    ...arrangePages(values, publicUrl),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     /** Of each process. 0 for any number. */
     connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS,
@@ -183,16 +177,22 @@ function arrangeAddresses(values: Values) {
   };
 }
 
-/** How mails and pages look. */
-export type Look = ReturnType<typeof arrangeLook>;
-
-function arrangeLook({ APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR }: Values, frontendUrl: string) {
-  return { name: APP_NAME ?? new URL(frontendUrl).host, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
+function arrangePages(values: Values, publicUrl: string) {
+  const { FRONTEND_URL, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
+  const frontendUrl = FRONTEND_URL ?? publicUrl;
+  const name = APP_NAME ?? new URL(frontendUrl).host;
+  const look = { name, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
+  return {
+    /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
+    frontendUrl,
+    ownPages: FRONTEND_URL === undefined,
+    look,
+    mail: { ...arrangeMail(values), look, pages: frontendUrl },
+  };
 }
 
-function arrangeMail(values: Values, look: Look) {
+function arrangeMail(values: Values) {
   return {
-    look,
     mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
     smtp: values.SMTP_URL,
     from: { name: values.MAIL_FROM.name || (values.APP_NAME ?? ''), address: values.MAIL_FROM.address },

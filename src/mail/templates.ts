@@ -69,6 +69,14 @@ export class Templates {
     return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale, look);
   }
 
+  /** All texts, by language. */
+  names(): { readonly language: string; readonly name: TextName }[] {
+    return [...this.#templates.keys()].map((each) => {
+      const [language = '', name] = each.split('/');
+      return { language, name: name as TextName };
+    });
+  }
+
   render(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): RenderedMail {
     const wanted = locale.toLowerCase().split(/[-_]/, 1)[0]!;
     const name = textOf(kind, variables);

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { type CallOptions, type Client, Code, ConnectError } from '@connectrpc/connect';
+import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { SessionService, Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
-import type { MasterKeys } from '../../crypto/master-keys.ts';
 import { Refusal } from '../../errors.ts';
 import type { Cookies } from './cookies.ts';
+import { readFailure } from './trouble.ts';
 
 /** The user who is signed in to these pages. */
 export interface SignedIn {
@@ -14,8 +14,14 @@ export interface SignedIn {
   readonly as: CallOptions;
 }
 
+/** MACs under the keys of the installation, by purpose. */
+export interface Macs {
+  mac(purpose: string, data: string): Buffer;
+  isMac(purpose: string, data: string, mac: Buffer): boolean;
+}
+
 interface BrowserSessionDeps {
-  readonly keys: MasterKeys;
+  readonly keys: Macs;
   readonly cookies: Cookies;
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
@@ -73,8 +79,8 @@ export class BrowserSession {
     }
   }
 
-  /** Begins with these tokens. The session that the browser had before is signed out. */
-  async begin(tokens: Tokens): Promise<void> {
+  /** The browser has these tokens from now on. The session that it had before is signed out. */
+  async signIn(tokens: Tokens): Promise<void> {
     await this.#endFormer();
     this.keep(tokens);
   }
@@ -134,5 +140,5 @@ export class BrowserSession {
 
 /** Undefined for a token that has expired or a session that was revoked. Throws everything else. */
 function ignoreDeadCredential(thrown: unknown): undefined {
-  if (!(thrown instanceof ConnectError) || thrown.code !== Code.Unauthenticated) throw thrown;
+  if (readFailure(thrown).status !== 401) throw thrown;
 }

@@ -92,7 +92,7 @@ ${await ownForm(visit, path, { [kind.field]: code }, buttons)}
   };
 }
 
-function facts({ words, language }: Visit, { requester, code }: Asked): Html {
+function facts({ words, language, now }: Visit, { requester, code }: Asked): Html {
   const { labels, unnamed } = words.decision;
   const { clientName, deviceName, userAgent, address, createTime, comparisonNumber } = requester;
   const rows: [string, string | Html | undefined][] = [
@@ -101,7 +101,7 @@ function facts({ words, language }: Visit, { requester, code }: Asked): Html {
     [labels.client, clientName || unnamed],
     [labels.device, deviceName || userAgent || unnamed],
     [labels.address, address],
-    [labels.started, createTime && ago(createTime, language)],
+    [labels.started, createTime && ago(createTime, language, now)],
   ];
   const shown = rows.filter(([, value]) => value !== undefined && value !== '');
   return html`<dl>

@@ -59,7 +59,7 @@ async function sessionItem(visit: Visit, session: Session): Promise<Html> {
   const button = html`<button class="quiet" aria-label="${revoke}: ${name}">${revoke}</button>`;
   return html`<li>
 <p><strong>${name}</strong>${isCurrent ? html` <span class="tag">${current}</span>` : undefined}<br>
-<span class="hint">${kinds[kind]} · ${address}${lastActiveTime && html` · ${lastActive} ${ago(lastActiveTime, visit.language)}`}</span></p>
+<span class="hint">${kinds[kind]} · ${address}${lastActiveTime && html` · ${lastActive} ${ago(lastActiveTime, visit.language, visit.now)}`}</span></p>
 ${isCurrent ? undefined : await ownForm(visit, '/devices', { session_id: id }, button)}
 </li>
 `;

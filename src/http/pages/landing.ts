@@ -3,13 +3,11 @@ import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import type { Look } from '../../config/config.ts';
-import type { MasterKeys } from '../../crypto/master-keys.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
-import { BrowserSession } from './browser-session.ts';
+import { BrowserSession, type Macs } from './browser-session.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { Cookies } from './cookies.ts';
 import { devicesPage } from './devices.ts';
@@ -21,13 +19,14 @@ import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
 import { registration } from './registration.ts';
 import { signIn, signOut } from './sign-in.ts';
-import { openStyle, type PageStyle } from './style.ts';
+import { type Look, openStyle, type PageStyle } from './style.ts';
 import { readFailure } from './trouble.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 export interface LandingOptions {
-  readonly keys: MasterKeys;
+  readonly keys: Macs;
+  readonly now: () => Date;
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
@@ -117,7 +116,13 @@ async function answer(
   const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
   const clients = openClients(options.callOnBehalf(context, gone.signal));
   const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
-  const view = await see(page, { ...link, site, words, language, passwordMinLength, browser, ...clients }, req, origin);
+  const now = options.now();
+  const view = await see(
+    page,
+    { ...link, now, site, words, language, passwordMinLength, browser, ...clients },
+    req,
+    origin,
+  );
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });

@@ -54,7 +54,7 @@ export const cliLogin: Page = {
     await requireOwnForm(visit);
     const loginCode = visit.values.get('login_code') ?? '';
     const { tokens } = await visit.devices.claimCliGuest({ loginCode });
-    await visit.browser.begin(tokens!);
+    await visit.browser.signIn(tokens!);
     return redirect(onTheWay('/register', `/cli?${new URLSearchParams({ login_code: loginCode })}`));
   },
 };

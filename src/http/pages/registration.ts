@@ -24,7 +24,7 @@ export const registration: Page = {
       };
       const { tokens } = await auth.register(request, guest?.as);
       if (!tokens) return noticeView(words.register.checkMail);
-      await (guest ? browser.keep(tokens) : browser.begin(tokens));
+      await (guest ? browser.keep(tokens) : browser.signIn(tokens));
       return redirect(nextOf(visit));
     } catch (thrown) {
       return registrationView(visit, readFailure(thrown));

@@ -1,5 +1,5 @@
 import type { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
-import type { Notice } from './words.ts';
+import type { Notice } from './notice.ts';
 
 /** The texts of the pages on which a user signs in, and decides which devices are signed in. */
 export interface SignInWords {

@@ -17,7 +17,7 @@ export const signIn: Page = {
       await requireOwnForm(visit);
       const credentials = { email: values.get('email') ?? '', password: values.get('password') ?? '' };
       const { tokens } = await auth.signIn({ ...credentials, kind: SessionKind.WEB });
-      await browser.begin(tokens!);
+      await browser.signIn(tokens!);
       return redirect(nextOf(visit));
     } catch (thrown) {
       return signInView(visit, readFailure(thrown));

@@ -54,6 +54,16 @@ a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
 `;
 
+/** What the settings say of the look. */
+export interface Look {
+  readonly name: string;
+  /** Where the pages lead back to. */
+  readonly appUrl: string | undefined;
+  readonly logoUrl: string | undefined;
+  /** `#rrggbb`. */
+  readonly accent: string;
+}
+
 /** How the pages of one service look. */
 export interface PageStyle {
   readonly sheet: string;
@@ -67,13 +77,7 @@ export interface PageStyle {
 
 const usualAccent = '#0b57d0';
 
-export function openStyle({
-  accent,
-  logoUrl,
-}: {
-  readonly accent: string;
-  readonly logoUrl: string | undefined;
-}): PageStyle {
+export function openStyle({ accent, logoUrl }: Look): PageStyle {
   // Links keep their color, which is legible on both backgrounds.
   const own =
     accent === usualAccent

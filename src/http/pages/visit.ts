@@ -5,8 +5,9 @@ import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { BrowserSession } from './browser-session.ts';
 import { alertBox, form, type Html, html, paragraph } from './html.ts';
 import type { Language } from './language.ts';
+import type { Notice } from './notice.ts';
 import type { Failure } from './trouble.ts';
-import type { Deed, Notice, Words } from './words.ts';
+import type { Deed, Words } from './words.ts';
 
 /** One request for a page. */
 export interface Visit {
@@ -15,6 +16,7 @@ export interface Visit {
   readonly words: Words;
   /** Minimum number of code points of a new password. */
   readonly passwordMinLength: number;
+  readonly now: Date;
   readonly language: Language;
   readonly browser: BrowserSession;
   // The services, called with the origin of the browser's request.

@@ -1,3 +1,4 @@
+import type { Notice } from './notice.ts';
 import type { SignInWords } from './sign-in-words.ts';
 
 /** The texts of a page with one button. */
@@ -8,11 +9,6 @@ export interface Deed {
   readonly button: string;
   readonly doneTitle: string;
   readonly done: string;
-}
-
-export interface Notice {
-  readonly title: string;
-  readonly text: string;
 }
 
 /** All texts of the pages in one language. */
