@@ -159,7 +159,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 
 function createServices(parts: Parts) {
   const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
-  const messages = new Messages(config.frontendUrl);
+  const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
   const mailBudget = new MailBudget(keys, config.mail);

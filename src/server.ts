@@ -79,7 +79,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openPages(config, app.services, transport);
+  const pages = openPages(config, parts, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -174,7 +174,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
     observation.watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
+  return { app, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
@@ -211,12 +211,19 @@ function openMail(
 }
 
 /** Undefined where an application has pages of its own. */
-function openPages(config: Config, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
+function openPages(
+  config: Config,
+  { keys, now }: { readonly keys: MasterKeys; readonly now: Clock },
+  services: readonly ServiceImplSpec[],
+  transport: GatewayOptions,
+) {
   if (!config.ownPages) return undefined;
   return landingPages({
+    keys,
+    now,
     callOnBehalf: inProcess(services, transport),
     publicUrl: config.publicUrl,
-    appUrl: config.appUrl,
+    look: config.look,
     language: config.mail.locale,
     passwordMinLength: config.passwords.minLength,
     proxyHops: config.trustedProxyHops,

@@ -97,12 +97,7 @@ function arrange(values: Values) {
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
     ...arrangeAddresses(values),
-    /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
-    frontendUrl: values.FRONTEND_URL ?? publicUrl,
-    ownPages: values.FRONTEND_URL === undefined,
-    /** Where the service's own pages lead back to. */
-    appUrl: values.APP_URL,
-    mail: arrangeMail(values),
+    ...arrangePages(values, publicUrl),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     /** Of each process. 0 for any number. */
     connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS,
@@ -187,11 +182,25 @@ function arrangeAddresses(values: Values) {
   };
 }
 
+function arrangePages(values: Values, publicUrl: string) {
+  const { FRONTEND_URL, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
+  const frontendUrl = FRONTEND_URL ?? publicUrl;
+  const name = APP_NAME ?? new URL(frontendUrl).host;
+  const look = { name, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
+  return {
+    /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
+    frontendUrl,
+    ownPages: FRONTEND_URL === undefined,
+    look,
+    mail: { ...arrangeMail(values), look, pages: frontendUrl },
+  };
+}
+
 function arrangeMail(values: Values) {
   return {
     mode: values.MAIL_MODE ?? (values.SMTP_URL ? 'smtp' : 'capture'),
     smtp: values.SMTP_URL,
-    from: values.MAIL_FROM,
+    from: { name: values.MAIL_FROM.name || (values.APP_NAME ?? ''), address: values.MAIL_FROM.address },
     locale: values.MAIL_LOCALE,
     templates: values.MAIL_TEMPLATES,
     gap: values.MAIL_GAP,

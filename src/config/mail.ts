@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { choice, duration, onOff, path, wholeNumber } from './parsers.ts';
+import { choice, duration, onOff, pageUrl, path, wholeNumber } from './parsers.ts';
 import type { Settings } from './setting.ts';
 
 /** A mail server. `smtp-insecure` is for those on a trusted network that speak no TLS. */
@@ -42,14 +42,6 @@ const sender = z
   .refine((each) => address.test(each.address), 'neither an address nor of the form Name <address>')
   .describe('Name <address>, or an address alone; no quotes');
 
-/** Where pages are: links begin with it. The result has no trailing slash. */
-const pageUrl = z
-  .string()
-  .regex(/^https?:\/\/[^\s/?#\\@]+(\/[^\s?#\\]*)?$/, 'not an address without user, query and fragment')
-  .refine(URL.canParse, 'not a URL')
-  .transform((text) => new URL(text).href.replace(/\/+$/, ''))
-  .describe('an absolute http or https URL, optionally with a path; no query, fragment or user');
-
 export const mail = {
   MAIL_MODE: {
     sentence:
@@ -76,12 +68,6 @@ export const mail = {
       "Base URL of the application's pages for links in mail: /verify-email, /reject-registration, /reset-password, /magic-link and /confirm-email-change with ?token=, and /invite with ?account_invite_code=.",
     reads: pageUrl,
     otherwise: "the service's own pages, under PUBLIC_URL",
-    example: 'https://app.example.com',
-  },
-  APP_URL: {
-    sentence: "URL of the application that the service's own pages lead back to.",
-    reads: pageUrl,
-    otherwise: 'none: they have no link',
     example: 'https://app.example.com',
   },
   MAIL_LOCALE: {

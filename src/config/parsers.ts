@@ -108,6 +108,14 @@ export const publicUrl = z
   .refine((origin) => origin.length <= 100, 'longer than 100 characters')
   .describe('an absolute http or https URL of at most 100 characters without path, query, fragment or user');
 
+/** Where pages are: links begin with it. The result has no trailing slash. */
+export const pageUrl = z
+  .string()
+  .regex(/^https?:\/\/[^\s/?#\\@]+(\/[^\s?#\\]*)?$/, 'not an address without user, query and fragment')
+  .refine(URL.canParse, 'not a URL')
+  .transform((text) => new URL(text).href.replace(/\/+$/, ''))
+  .describe('an absolute http or https URL, optionally with a path; no query, fragment or user');
+
 const originShape = /^[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
 
 // Browsers send the canonical form and origins are compared as strings, so any other spelling would never match.

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
+import { look } from './look.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import {
@@ -275,6 +276,7 @@ export const groups = {
   Accounts: accounts,
   'Usage and billing': usage,
   Mail: mail,
+  Look: look,
   'Audit trail': trail,
 } as const;
 
@@ -291,6 +293,7 @@ export const settings = {
   ...accounts,
   ...usage,
   ...mail,
+  ...look,
   ...trail,
 } as const satisfies Settings;
 

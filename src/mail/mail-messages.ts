@@ -68,9 +68,12 @@ interface SeenDevice {
 /** One method per mail. Links begin with the configured URL, never with anything of a request. */
 export class Messages {
   readonly #frontendUrl: string;
+  readonly #site: string;
 
-  constructor(frontendUrl: string) {
+  /** `site` is the name of the application. */
+  constructor(frontendUrl: string, site: string) {
     this.#frontendUrl = frontendUrl;
+    this.#site = site;
   }
 
   verification(to: Addressee, value: MailedValue): Message {
@@ -137,8 +140,7 @@ export class Messages {
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {
     const { projectId, email: recipient, name, locale } = to;
-    const site = new URL(this.#frontendUrl).host;
-    return { kind, projectId, recipient, locale, variables: { site, email: recipient, name, ...more } };
+    return { kind, projectId, recipient, locale, variables: { site: this.#site, email: recipient, name, ...more } };
   }
 }
 

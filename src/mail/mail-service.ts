@@ -3,15 +3,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { folderInbox, type Inbox, memoryInbox } from './capture.ts';
+import { folderInbox, type Inbox, type KeptMail, memoryInbox } from './capture.ts';
 import type { Delivery } from './delivery.ts';
 import { Dispatcher } from './dispatcher.ts';
+import type { MailLook } from './layout.ts';
 import { Outbox } from './outbox.ts';
+import { sampleMails } from './samples.ts';
 import { Templates } from './templates.ts';
 import { threadedDelivery } from './threaded-delivery.ts';
 import type { Sender, SmtpServer } from './transport.ts';
 
 export interface MailSettings {
+  readonly look: MailLook;
+  /** Base URL of the pages for links. */
+  readonly pages: string;
   readonly mode: 'smtp' | 'capture' | 'off';
   readonly smtp: SmtpServer | undefined;
   readonly from: Sender;
@@ -31,11 +36,16 @@ interface Deps {
   readonly inboxFolder: string | undefined;
 }
 
+/** One mail of each kind in each language. */
+export interface Gallery {
+  gallery(): readonly KeptMail[];
+}
+
 /** The mail of one replica: the outbox that takes mails, and the dispatcher that sends them. */
 export interface MailService {
   readonly outbox: Outbox;
   readonly dispatcher: Dispatcher | undefined;
-  readonly inbox: Inbox | undefined;
+  readonly inbox: (Inbox & Gallery) | undefined;
   /** Resolves soon after the next mail is enqueued, for the job that sends it. */
   nudged(): Promise<void>;
   /** As if a mail had been enqueued. */
@@ -49,10 +59,10 @@ const commitTime = 15;
 
 /** Throws TemplateFault. */
 export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailService {
-  const templates = Templates.load(settings.locale, settings.templates);
+  const templates = Templates.load(settings.locale, settings.look, settings.templates);
   const nudges = new Nudges();
   const outbox = new Outbox(deps.keys, settings.mode === 'off', () => nudges.nudge());
-  const inbox = settings.mode === 'capture' ? openInbox(inboxFolder) : undefined;
+  const inbox = settings.mode === 'capture' ? openInbox(settings, inboxFolder) : undefined;
   const delivery: Delivery | undefined =
     inbox ?? (settings.mode === 'smtp' ? threadedDelivery(settings.smtp!, settings.from) : undefined);
   const dispatcher = delivery && new Dispatcher({ ...deps, outbox, templates, delivery });
@@ -65,8 +75,14 @@ export function inboxFolderIn(dataDir: string): string {
   return path.join(dataDir, 'mail');
 }
 
-function openInbox(folder: string | undefined): Inbox {
-  return folder ? folderInbox(folder) : memoryInbox();
+/** The captured mails, in a folder or in this process. */
+export function openInbox(
+  { locale, look, pages, templates: folder }: MailSettings,
+  inboxFolder?: string,
+): Inbox & Gallery {
+  const inbox = inboxFolder ? folderInbox(inboxFolder) : memoryInbox();
+  const templates = Templates.load(locale, look, folder);
+  return { ...inbox, gallery: () => sampleMails(templates, look.name, pages) };
 }
 
 class Nudges {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { escapeHtml } from '../text/escape-html.ts';
+import { button, code, layOutMail, type MailLook, paragraph, plainLink } from './layout.ts';
 import type { MailKind } from './mail-messages.ts';
 
 const everywhere = ['site', 'email', 'name'];
@@ -27,6 +28,8 @@ const placeholders: Readonly<Record<TextName, readonly string[]>> = {
 
 interface Template {
   readonly subject: string;
+  /** The text of the button for `{{link}}`. */
+  readonly button: string;
   readonly text: string;
   /** Undefined: generated from the text. */
   readonly html: string | undefined;
@@ -46,38 +49,70 @@ export class TemplateFault extends Error {
 }
 
 /**
- * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, an empty line and paragraphs.
- * `{{name}}` is replaced by a value; a text has no other syntax. Throws TemplateFault.
+ * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, optionally a line `Button: ...` for the
+ * link, an empty line and paragraphs. `{{name}}` is replaced by a value; a text has no other syntax. Throws TemplateFault.
  */
 export class Templates {
   readonly #templates: ReadonlyMap<string, Template>;
   readonly #locale: string;
+  readonly #look: MailLook;
 
-  private constructor(templates: ReadonlyMap<string, Template>, locale: string) {
+  private constructor(templates: ReadonlyMap<string, Template>, locale: string, look: MailLook) {
     this.#templates = templates;
     this.#locale = locale;
+    this.#look = look;
   }
 
   /** `locale` is used for users who have chosen no language, or one without texts. */
-  static load(locale: string, folder?: string): Templates {
+  static load(locale: string, look: MailLook, folder?: string): Templates {
     if (folder && !existsSync(folder)) throw new TemplateFault(`MAIL_TEMPLATES names ${folder}, which does not exist`);
-    return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale);
+    return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale, look);
+  }
+
+  /** All texts, by language. */
+  names(): { readonly language: string; readonly name: TextName }[] {
+    return [...this.#templates.keys()].map((each) => {
+      const [language = '', name] = each.split('/');
+      return { language, name: name as TextName };
+    });
   }
 
   render(kind: MailKind, locale: string, variables: Readonly<Record<string, string>>): RenderedMail {
     const wanted = locale.toLowerCase().split(/[-_]/, 1)[0]!;
     const name = textOf(kind, variables);
     const language = this.#templates.has(`${wanted}/${name}`) ? wanted : this.#locale;
-    const { subject, text, html } = this.#templates.get(`${language}/${name}`)!;
+    const template = this.#templates.get(`${language}/${name}`)!;
+    const { subject, text, html } = template;
     const values = inWords(variables, language);
     const escaped = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, escapeHtml(value)]));
     return {
       // Attack: a line break in a value would begin a header.
       subject: fill(subject, values).replace(/\p{Cc}+/gu, ' '),
       text: fill(text, values),
-      html: html ? fill(html, escaped) : page(language, fill(subject, escaped), paragraphs(text, escaped)),
+      html: html ? fill(html, escaped) : this.#layOut(template, language, escaped),
     };
   }
+
+  #layOut(template: Template, language: string, escaped: Readonly<Record<string, string>>): string {
+    const { subject, text } = template;
+    const pieces = text.trim().split(/\r?\n\r?\n+/);
+    const first = fill(escapeHtml(pieces[0]!), escaped);
+    const parts = {
+      language,
+      subject: fill(subject, escaped),
+      preheader: escaped.code ? `${escaped.code} – ${first}` : first,
+      body: pieces.map((each) => pieceOf(each, template, escaped, this.#look)).join('\n'),
+    };
+    return layOutMail(parts, this.#look);
+  }
+}
+
+/** A paragraph of the text as HTML: a link or a code that stands alone has a form of its own. */
+function pieceOf(piece: string, template: Template, escaped: Readonly<Record<string, string>>, look: MailLook): string {
+  const text = fill(escapeHtml(piece), escaped);
+  if (piece === '{{link}}') return button(fill(escapeHtml(template.button), escaped), text, look.accent);
+  if (piece === '{{reject_link}}') return plainLink(text);
+  return piece === '{{code}}' ? code(text) : paragraph(text);
 }
 
 // Not a kind of its own, because a replica of the previous version would not know it.
@@ -104,13 +139,16 @@ function readTemplate(base: string): Template {
       `${base}: there is no mail of that name; the names are ${Object.keys(placeholders).join(', ')}`,
     );
   if (!existsSync(`${base}.txt`)) throw new TemplateFault(`${base}.txt is missing beside ${base}.html`);
-  const [, subject, text] = /^Subject: ([^\r\n]+)\r?\n\r?\n(.+)$/s.exec(readFileSync(`${base}.txt`, 'utf8')) ?? [];
-  if (!subject || !text)
+  const parts = /^Subject: ([^\r\n]+)\r?\n(?:Button: ([^\r\n]+)\r?\n)?\r?\n(.+)$/s.exec(
+    readFileSync(`${base}.txt`, 'utf8'),
+  );
+  const [, subject, label = subject, text] = parts ?? [];
+  if (!subject || !label || !text)
     throw new TemplateFault(`${base}.txt does not begin with a line "Subject: ..." and an empty one`);
   const html = existsSync(`${base}.html`) ? readFileSync(`${base}.html`, 'utf8') : undefined;
-  for (const each of [subject, text, html ?? '']) refuseUnknown(base, each, known);
+  for (const each of [subject, label, text, html ?? '']) refuseUnknown(base, each, known);
   for (const each of [text, ...(html === undefined ? [] : [html])]) refuseMissing(base, each, known);
-  return { subject, text, html };
+  return { subject, button: label, text, html };
 }
 
 function refuseMissing(base: string, text: string, known: readonly string[]): void {
@@ -165,25 +203,4 @@ function createFormats(language: string) {
   const duration = (unit: string) => new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' });
   const time = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
   return { hour: duration('hour'), minute: duration('minute'), second: duration('second'), time };
-}
-
-function paragraphs(text: string, escaped: Readonly<Record<string, string>>): string {
-  return text
-    .trim()
-    .split(/\r?\n\r?\n+/)
-    .map((each) => (/^\{\{(reject_)?link\}\}$/.test(each) ? `<a href="${each}">${each}</a>` : escapeHtml(each)))
-    .map((each) => `<p>${fill(each, escaped)}</p>`)
-    .join('\n');
-}
-
-function page(language: string, subject: string, body: string): string {
-  const style = 'font: 16px/1.5 sans-serif; max-width: 36em; margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere';
-  return `<!doctype html>
-<html lang="${language}">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${subject}</title></head>
-<body style="${style}">
-${body}
-</body>
-</html>
-`;
 }

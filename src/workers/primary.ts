@@ -4,8 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { createAdminServer } from '../http/admin.ts';
 import { listenAdmin } from '../http/port-fault.ts';
-import { folderInbox } from '../mail/capture.ts';
-import { inboxFolderIn } from '../mail/mail-service.ts';
+import { inboxFolderIn, openInbox } from '../mail/mail-service.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface PrimaryDeps {
@@ -27,7 +26,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const workers = new WorkerPool({ size: config.workers, env, patience, log });
   const { mail, environment, dataDir } = config;
   const isShown = mail.mode === 'capture' && environment === 'development';
-  const inbox = isShown ? folderInbox(inboxFolderIn(dataDir)) : undefined;
+  const inbox = isShown ? openInbox(mail, inboxFolderIn(dataDir)) : undefined;
   const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox });
   const adminPort = await listenAdmin(admin, config);
   const ports = await workers.start();

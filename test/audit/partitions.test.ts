@@ -74,7 +74,7 @@ test('the trail of a replica seals, creates days in advance and drops those beyo
   const service = await start();
   const [orm, keys] = [await ormOf(service), keysOf(service)];
   await service.welcome();
-  const trail = new AuditTrail(orm, keys, 7);
+  const trail = new AuditTrail(orm, keys, 7, await holderOf(service));
   await expect.poll(() => trail.seal(service.now()).then(() => trail.backlog.count)).toBe(0);
   const later = daysFrom(service.now(), 20);
   await trail.keepPartitions(later);
@@ -255,3 +255,13 @@ test('changing partitions gives up soon, so that sign-ins do not wait behind a l
   expect((await placesOf(service)).audit_events_default).toBeUndefined();
   expect((await refusalOf(service.clients('grpc').auth.getMe({}))).reason).toBe('AUTHENTICATION_REQUIRED');
 });
+
+/** The holder of the leases of the trail: the replica that runs. */
+async function holderOf({ database }: TestService): Promise<string> {
+  const find = () =>
+    database.query<{ holder: string }>(
+      `select holder from leases where name in ('audit seals', 'audit days') and holder is not null`,
+    );
+  await expect.poll(async () => (await find()).length, { timeout: 10_000 }).toBe(2);
+  return (await find())[0]!.holder;
+}

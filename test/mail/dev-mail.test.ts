@@ -24,7 +24,8 @@ test('/dev/mail lists captured mails and shows each with its link, without a scr
   const one = await open(`/dev/mail?id=${mail.id}`);
   expect(one.text).toContain(`<a href="${mail.link}">${mail.link}</a>`);
   const asHtml = await open(`/dev/mail?id=${mail.id}&part=html`);
-  expect(asHtml.text).toBe(mail.html);
+  expect(asHtml.text).toBe(mail.html.replace('<head>', '<head><base target="_top">'));
+  expect(one.text).toContain(`src="?id=${mail.id}&amp;part=html"`);
   for (const { text, headers } of [list, one, asHtml]) {
     expect(text).not.toContain('<script');
     expect(headers['content-security-policy']).toContain("default-src 'none'");
@@ -37,6 +38,17 @@ test('a mail is also served as JSON, and an unknown id is 404', async () => {
   expect(json).toMatchObject({ id: mail.id, recipient: ada.email, subject: mail.subject });
   expect((await open('/dev/mail?id=x')).status).toBe(404);
   expect((await open('/dev/mail', {}, 'POST')).status).toBe(404);
+});
+
+test('the gallery has every mail in every language', async () => {
+  const { open } = await startWithMail();
+  const { text } = await open('/dev/mail?gallery');
+  for (const id of ['en/verification', 'de/magic_code', 'en/account_invite', 'de/new_device']) {
+    expect(text).toContain(`<small>${id}</small>`);
+    const one = await open(`/dev/mail?gallery&id=${encodeURIComponent(id)}&part=html`);
+    expect([one.status, /<html lang="(..)">/.exec(one.text)?.[1]]).toEqual([200, id.slice(0, 2)]);
+  }
+  expect((await open('/dev/mail?id=en%2Fverification')).status, 'a sample is no mail').toBe(404);
 });
 
 test('another site cannot read the inbox under a host name of its own', async () => {

@@ -7,6 +7,7 @@ import { Dispatcher } from '../../src/mail/dispatcher.ts';
 import { Outbox } from '../../src/mail/outbox.ts';
 import { Templates } from '../../src/mail/templates.ts';
 import { smtpDelivery } from '../../src/mail/transport.ts';
+import { look } from '../support/look.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { crowd, together } from '../support/race.ts';
 import { scrape } from '../support/scrape.ts';
@@ -232,7 +233,7 @@ async function openDispatcher({ database, config, now }: TestService, port: numb
   const outbox = new Outbox(new MasterKeys(config.masterKeys));
   return {
     delivery,
-    dispatcher: { outbox, templates: Templates.load('en'), autocommit: new Autocommit(orm), now, onFault() {} },
+    dispatcher: { outbox, templates: Templates.load('en', look), autocommit: new Autocommit(orm), now, onFault() {} },
   };
 }
 

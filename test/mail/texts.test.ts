@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { Templates } from '../../src/mail/templates.ts';
 import { makeDirectory } from '../support/config-fixtures.ts';
 import { lastMail } from '../support/inbox.ts';
+import { look } from '../support/look.ts';
 import { ada, asService } from '../support/people.ts';
 import { startSink } from '../support/smtp-sink.ts';
 import { start } from '../support/start.ts';
@@ -65,11 +66,11 @@ test.each<[fault: string, files: Record<string, string>, sentence: RegExp]>([
   ['the name of no mail', { 'en/magic.txt': 'Subject: s\n\nno' }, /no mail of that name/],
   ['HTML alone', { 'en/magic_link.html': '{{link}}' }, /magic_link\.txt is missing/],
 ])('a replica does not start with texts that have %s', (_, files, sentence) => {
-  expect(() => Templates.load('en', folderWith(files))).toThrow(sentence);
+  expect(() => Templates.load('en', look, folderWith(files))).toThrow(sentence);
 });
 
 test('every mail has a text in every language, and no placeholder remains in it', () => {
-  const templates = Templates.load('en');
+  const templates = Templates.load('en', look);
   const values = {
     site: 's',
     email: 'e',
@@ -100,7 +101,7 @@ test('every mail has a text in every language, and no placeholder remains in it'
 
 test.each(['en', 'de'])('a magic link with a code has a text of its own in %s', (locale) => {
   const values = { site: 's', email: 'e', link: 'http://l', lifetime: '600' };
-  const templates = Templates.load('en');
+  const templates = Templates.load('en', look);
   const [plain, coded] = [values, { ...values, code: '012345' }].map((each) =>
     templates.render('magic_link', locale, each),
   );
@@ -114,11 +115,17 @@ test.each(['en', 'de'])('a magic link with a code has a text of its own in %s', 
 
 test.each(['../../etc', 'en;q=1', 'EN_us', '', 'xx', 'constructor'])('the locale %s selects a text', (locale) => {
   const values = { site: 's', email: 'e', name: 'n' };
-  expect(Templates.load('en').render('already_registered', locale, values).subject).toBe('You already have an account');
+  expect(Templates.load('en', look).render('already_registered', locale, values).subject).toBe(
+    'You already have an account',
+  );
 });
 
 test('a value cannot begin a header', async () => {
-  const templates = Templates.load('en', folderWith({ 'en/magic_link.txt': 'Subject: For {{name}}\n\n{{link}}' }));
+  const templates = Templates.load(
+    'en',
+    look,
+    folderWith({ 'en/magic_link.txt': 'Subject: For {{name}}\n\n{{link}}' }),
+  );
   const values = { name: 'x\r\nBcc: eve@example.org', link: 'http://l', site: '', email: '' };
   expect(templates.render('magic_link', 'en', values).subject).toBe('For x Bcc: eve@example.org');
 });

@@ -10,6 +10,7 @@ import { Outbox } from '../../src/mail/outbox.ts';
 import { Templates } from '../../src/mail/templates.ts';
 import { smtpDelivery } from '../../src/mail/transport.ts';
 import { createDatabase } from '../support/database.ts';
+import { look } from '../support/look.ts';
 import { ada, asService } from '../support/people.ts';
 import { scrape } from '../support/scrape.ts';
 import { startSink } from '../support/smtp-sink.ts';
@@ -128,7 +129,7 @@ async function openDispatchers(port: number, leases: { seconds: number; extended
   const server = { scheme: 'smtp', host: '127.0.0.1', port, auth: undefined } as const;
   const dispatchers = [1, 2].map(() => {
     const delivery = smtpDelivery(server, { name: '', address: 'no-reply@gatehouse.test' });
-    const shared = { outbox: new Outbox(keys), templates: Templates.load('en'), autocommit: new Autocommit(orm) };
+    const shared = { outbox: new Outbox(keys), templates: Templates.load('en', look), autocommit: new Autocommit(orm) };
     const dispatcher = new Dispatcher({ ...shared, delivery, now: () => new Date(), onFault() {} }, leases);
     onTestFinished(() => dispatcher.stop());
     return dispatcher;

@@ -37,6 +37,43 @@ export function visitor({ replicas }: TestService): Visitor {
   };
 }
 
+/** A browser with cookies, which follows redirects. `cookies` is what it has, by name. */
+export interface TestBrowser extends Visitor {
+  readonly cookies: Map<string, string>;
+  /** The path of the page that is shown. */
+  readonly at: string;
+}
+
+export function browserOf(service: TestService): TestBrowser {
+  const cookies = new Map<string, string>();
+  const visit = visitor(service);
+  let at = '';
+  const follow = async (
+    path: string,
+    ask: (headers: http.OutgoingHttpHeaders) => Promise<SeenPage>,
+  ): Promise<SeenPage> => {
+    const header = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const page = await ask(header === '' ? {} : { cookie: header });
+    for (const each of page.headers['set-cookie'] ?? []) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(each)!;
+      if (value === '') cookies.delete(name!);
+      else cookies.set(name!, value!);
+    }
+    at = path;
+    const { location } = page.headers;
+    return page.status === 303 ? follow(location!, (more) => visit.open(location!, more)) : page;
+  };
+  return {
+    cookies,
+    get at() {
+      return at;
+    },
+    open: (path, headers = {}, method = 'GET') =>
+      follow(path, (own) => visit.open(path, { ...own, ...headers }, method)),
+    post: (path, fields, headers = {}) => follow(path, (own) => visit.post(path, fields, { ...own, ...headers })),
+  };
+}
+
 /** The path and the query of a link. */
 export function pathOfLink(link: string): string {
   const { pathname, search } = new URL(link);

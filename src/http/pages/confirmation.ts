@@ -1,7 +1,8 @@
 import { Refusal } from '../../errors.ts';
+import type { Notice } from './notice.ts';
 import { readFailure } from './trouble.ts';
 import { doneView, formView, mayPass, noticeView, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
-import type { Deed, Notice, Words } from './words.ts';
+import type { Deed, Words } from './words.ts';
 
 /** A page with one button, which does what the link was sent for. */
 export function confirmation(

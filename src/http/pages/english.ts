@@ -1,6 +1,8 @@
+import { signInEnglish } from './sign-in-english.ts';
 import type { Words } from './words.ts';
 
 export const english: Words = {
+  ...signInEnglish,
   verifyEmail: {
     title: 'Verify your e-mail address',
     text: (site) =>

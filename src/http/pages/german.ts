@@ -1,6 +1,8 @@
+import { signInGerman } from './sign-in-german.ts';
 import type { Words } from './words.ts';
 
 export const german: Words = {
+  ...signInGerman,
   verifyEmail: {
     title: 'E-Mail-Adresse bestätigen',
     text: (site) =>

@@ -1,5 +1,6 @@
 import { escapeHtml } from '../../text/escape-html.ts';
-import { style } from './style.ts';
+import { script } from './script.ts';
+import type { PageStyle } from './style.ts';
 
 /** Trusted markup. Text becomes a part of it only through `html`, which escapes it. */
 export class Html {
@@ -15,26 +16,33 @@ export class Html {
     return new Html(String.raw({ raw: parts }, ...texts));
   }
 
-  /** The style sheet is not escaped: the browser compares it with the hash in the policy. */
-  static readonly style = new Html(`<style>${style}</style>`);
+  // Neither is escaped: the browser compares it with the hash in the policy.
+  static style({ sheet }: PageStyle): Html {
+    return new Html(`<style>${sheet}</style>`);
+  }
+
+  static readonly script = new Html(`<script>${script}</script>`);
 }
 
 export const html = Html.of;
 
 export interface PageParts {
   readonly language: string;
+  readonly style: PageStyle;
   readonly site: string;
   readonly title: string;
   /** The heading, if it differs from the title. */
   readonly heading?: string;
   readonly body: Html;
+  /** Whether the page has the button that shows a password. Pages with a one-time value run no script. */
+  readonly hasScript?: boolean | undefined;
   /** Undefined where the address of the application is not known. */
   readonly back?: { readonly url: string; readonly text: string } | undefined;
 }
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({ language, site, title, heading = title, body, back }: PageParts): string {
+export function layOut({ language, style, site, title, heading = title, body, hasScript, back }: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -43,10 +51,10 @@ export function layOut({ language, site, title, heading = title, body, back }: P
 <meta name="referrer" content="strict-origin">
 <meta name="robots" content="noindex">
 <title>${title} – ${site}</title>
-${Html.style}
+${Html.style(style)}
 </head>
 <body>
-<header>${site}</header>
+<header>${style.logoUrl === undefined ? site : html`<img src="${style.logoUrl}" alt="${site}">`}</header>
 <main>
 <h1>${heading}</h1>
 ${body}
@@ -54,7 +62,7 @@ ${body}
     back &&
     html`
 <nav><a href="${back.url}">${back.text}</a></nav>`
-  }
+  }${hasScript ? html`\n${Html.script}` : undefined}
 </body>
 </html>
 `.text;
@@ -67,6 +75,11 @@ export function paragraph(text: string): Html {
 /** Screen readers read it out immediately. */
 export function alertBox(text: string): Html {
   return html`<div class="alert" role="alert" id="problem"><p>${text}</p></div>`;
+}
+
+/** Several pieces of markup, one after the other. */
+export function joined(pieces: readonly Html[]): Html {
+  return pieces.reduce((all, each) => html`${all}${each}`, html``);
 }
 
 /** A form that posts to the path of its page, without the query, so that the token is in no further URL. */

@@ -1,26 +1,36 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createClient } from '@connectrpc/connect';
+import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
+import { BrowserSession, type Macs } from './browser-session.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
+import { Cookies } from './cookies.ts';
+import { devicesPage } from './devices.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
+import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
+import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
-import { contentSecurityPolicy } from './style.ts';
+import { registration } from './registration.ts';
+import { signIn, signOut } from './sign-in.ts';
+import { type Look, openStyle, type PageStyle } from './style.ts';
 import { readFailure } from './trouble.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 export interface LandingOptions {
+  readonly keys: Macs;
+  readonly now: () => Date;
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
-  /** APP_URL. */
-  readonly appUrl: string | undefined;
+  readonly look: Look;
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly passwordMinLength: number;
@@ -32,6 +42,14 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/reject-registration', rejectRegistration],
   ['/confirm-email-change', confirmEmailChange],
   ['/reset-password', passwordReset],
+  ['/sign-in', signIn],
+  ['/sign-out', signOut],
+  ['/register', registration],
+  ['/forgot-password', passwordRequest],
+  ['/device', deviceLogin],
+  ['/cli', cliLogin],
+  ['/login', fingerprintLogin],
+  ['/devices', devicesPage],
   ['/magic-link', forTheApplication('magicLink')],
   ['/invite', forTheApplication('invite')],
 ]);
@@ -48,8 +66,12 @@ function forTheApplication(link: keyof Words['forTheApplication']): Page {
 
 const referral = forTheApplication('referral');
 
-/** The pages for links in mail, if no application has its own. They hold no rule and call AuthService. */
+/**
+ * The pages for links in mail, for signing in and for logins of devices, if no application has its own. They hold no rule and
+ * call the services.
+ */
 export function landingPages(options: LandingOptions): Gateway {
+  const style = openStyle(options.look);
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
     const values = new URLSearchParams(query);
@@ -59,7 +81,7 @@ export function landingPages(options: LandingOptions): Gateway {
     if (!isRead(req) && !(req.method === 'POST' && page.act))
       sendRefusal(res.setHeader('allow', page.act ? 'GET, HEAD, POST' : 'GET, HEAD'), 405);
     // Only the connection can still fail.
-    else answer(link, req, res, options).catch(() => res.destroy());
+    else answer(link, req, res, { ...options, style }).catch(() => res.destroy());
     return true;
   };
 }
@@ -79,9 +101,11 @@ async function answer(
   { page, ...link }: Link,
   req: IncomingMessage,
   res: ServerResponse,
-  { callOnBehalf, publicUrl, appUrl, passwordMinLength, ...options }: LandingOptions,
+  options: LandingOptions & { readonly style: PageStyle },
 ): Promise<void> {
-  const { host: site, origin } = new URL(publicUrl);
+  const { look, style, passwordMinLength } = options;
+  const { origin } = new URL(options.publicUrl);
+  const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
   const context = contextValuesOf(req, options.proxyHops);
@@ -89,10 +113,27 @@ async function answer(
   res.once('close', () => gone.abort());
   // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
-  const auth = createClient(AuthService, callOnBehalf(context, gone.signal));
-  const view = await see(page, { ...link, site, words, passwordMinLength, auth }, req, origin);
+  const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
+  const clients = openClients(options.callOnBehalf(context, gone.signal));
+  const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
+  const now = options.now();
+  const view = await see(
+    page,
+    { ...link, now, site, words, language, passwordMinLength, browser, ...clients },
+    req,
+    origin,
+  );
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
-  send(res, view, { site, words, language, appUrl });
+  res.appendHeader('set-cookie', cookies.changes());
+  send(res, view, { look, style, words, language });
+}
+
+function openClients(transport: Transport) {
+  return {
+    auth: createClient(AuthService, transport),
+    sessions: createClient(SessionService, transport),
+    devices: createClient(DeviceService, transport),
+  };
 }
 
 async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
@@ -107,16 +148,18 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, isError, retryAfter }: View,
-  { site, words, language, appUrl }: { site: string; words: Words; language: Language; appUrl: string | undefined },
+  { status, title, body, hasScript = false, isError, retryAfter, location }: View,
+  { look, style, words, language }: { look: Look; style: PageStyle; words: Words; language: Language },
 ): void {
+  if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
-  res.setHeader('content-security-policy', contentSecurityPolicy);
+  res.setHeader('content-security-policy', style.policy(hasScript));
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
+  const { name: site, appUrl } = look;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, site, title: fullTitle, heading: title, body, back });
+  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

@@ -43,7 +43,7 @@ function fields({ words, passwordMinLength }: Visit, account: string, isRefused:
 }
 
 /** Why the password is refused. Undefined if the failure has another cause. */
-function describePassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
+export function describePassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
   if (reason === 'PASSWORD_REQUIRED') return words.passwordMissing;
   if (reason === 'INVALID_ARGUMENT' && fields.includes('new_password')) return words.passwordUnusable;
   if (reason !== 'WEAK_PASSWORD') return undefined;

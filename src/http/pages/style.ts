@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
+import { onColor } from '../../text/color.ts';
+import { script } from './script.ts';
 
 /** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
-export const style = `
+const sheet = `
 :root { color-scheme: light dark; --back: #f4f5f7; --card: #fff; --text: #1b1f24; --faint: #57606a; --edge: #8a929b;
-  --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-back: #fdeceb;
+  --accent: #0b57d0; --button: #0b57d0; --on-button: #fff; --bad: #b3261e; --bad-back: #fdeceb;
   --good: #146c2e; --good-back: #e6f4ea; }
 @media (prefers-color-scheme: dark) {
   :root { --back: #101317; --card: #191d23; --text: #e8eaed; --faint: #a4adb8; --edge: #6b7682;
-    --accent: #a8c7fa; --on-accent: #062e6f; --bad: #ffb4ab; --bad-back: #3b1614;
+    --accent: #a8c7fa; --button: #a8c7fa; --on-button: #062e6f; --bad: #ffb4ab; --bad-back: #3b1614;
     --good: #81c995; --good-back: #12301c; }
 }
 * { box-sizing: border-box; }
 html { font: 100%/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; background: var(--back); color: var(--text); }
 body { margin: 0 auto; max-width: 30rem; padding: 1.5rem 1rem; overflow-wrap: anywhere; }
+header img { display: block; height: 32px; width: auto; }
 header { color: var(--faint); margin: 0 0 .75rem; padding: 0 .25rem; font-size: .9375rem; }
 main { background: var(--card); border: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); border-radius: .75rem; padding: 1.5rem 1.25rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; hyphens: auto; }
@@ -24,22 +27,79 @@ input { display: block; width: 100%; font: inherit; font-size: max(1rem, 16px); 
 input[readonly] { border: 0; border-radius: .125rem; padding: 0; margin: 0 0 1rem; min-height: 0; }
 input[aria-invalid] { border-color: var(--bad); border-width: 2px; }
 .hint { color: var(--faint); font-size: .9375rem; }
-button { width: 100%; font: inherit; font-size: max(1rem, 16px); font-weight: 600; color: var(--on-accent); background: var(--accent);
+button { width: 100%; font: inherit; font-size: max(1rem, 16px); font-weight: 600; color: var(--on-button); background: var(--button);
   border: 1px solid transparent; border-radius: .5rem; padding: .625rem 1rem; min-height: 2.75rem; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .good { background: var(--good-back); color: var(--good); border-left: .25rem solid var(--good); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
+.way { margin: 1rem 0 0; }
+.choice { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
+.number { font-size: 1.75rem; letter-spacing: .15em; }
+dl { margin: 0 0 1rem; }
+dl div { padding: .375rem 0; border-bottom: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); }
+dt { color: var(--faint); font-size: .9375rem; }
+dd { margin: 0; }
+fieldset { border: 1px solid var(--edge); border-radius: .5rem; margin: 0 0 1rem; padding: .75rem; }
+legend { font-weight: 600; float: left; width: 100%; padding: 0; margin: 0 0 .5rem; }
+legend + * { clear: both; }
+.option { font-weight: 400; display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; margin: 0; }
+.option input { width: auto; margin: 0; min-height: 0; }
+.list { list-style: none; margin: 0 0 1rem; padding: 0; }
+.list li { padding: .75rem 0; border-bottom: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); }
+.list p { margin: 0 0 .5rem; }
+.tag { color: var(--good); font-size: .9375rem; }
+.quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
+.show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
 `;
 
-const digest = createHash('sha256').update(style).digest('base64');
+/** What the settings say of the look. */
+export interface Look {
+  readonly name: string;
+  /** Where the pages lead back to. */
+  readonly appUrl: string | undefined;
+  readonly logoUrl: string | undefined;
+  /** `#rrggbb`. */
+  readonly accent: string;
+}
 
-/** Permits a page only this style sheet and a form that posts to the same origin. */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${digest}'`,
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+/** How the pages of one service look. */
+export interface PageStyle {
+  readonly sheet: string;
+  readonly logoUrl: string | undefined;
+  /**
+   * The content security policy. It permits a page only this style sheet, the logo, a form that posts to the same origin and,
+   * where the page needs it, the script.
+   */
+  policy(hasScript: boolean): string;
+}
+
+const usualAccent = '#0b57d0';
+
+export function openStyle({ accent, logoUrl }: Look): PageStyle {
+  // Links keep their color, which is legible on both backgrounds.
+  const own =
+    accent === usualAccent
+      ? ''
+      : `:root { --button: ${accent} !important; --on-button: ${onColor(accent)} !important; }\n`;
+  const text = sheet + own;
+  const directives = [
+    "default-src 'none'",
+    `style-src 'sha256-${digestOf(text)}'`,
+    ...(logoUrl === undefined ? [] : [`img-src ${new URL(logoUrl).origin}`]),
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ];
+  return {
+    sheet: text,
+    logoUrl,
+    policy: (hasScript) =>
+      [...directives, ...(hasScript ? [`script-src 'sha256-${digestOf(script)}'`] : [])].join('; '),
+  };
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}

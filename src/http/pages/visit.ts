@@ -1,8 +1,13 @@
 import type { Client } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { BrowserSession } from './browser-session.ts';
 import { alertBox, form, type Html, html, paragraph } from './html.ts';
+import type { Language } from './language.ts';
+import type { Notice } from './notice.ts';
 import type { Failure } from './trouble.ts';
-import type { Deed, Notice, Words } from './words.ts';
+import type { Deed, Words } from './words.ts';
 
 /** One request for a page. */
 export interface Visit {
@@ -11,8 +16,13 @@ export interface Visit {
   readonly words: Words;
   /** Minimum number of code points of a new password. */
   readonly passwordMinLength: number;
-  /** AuthService, called with the origin of the browser's request. */
+  readonly now: Date;
+  readonly language: Language;
+  readonly browser: BrowserSession;
+  // The services, called with the origin of the browser's request.
   readonly auth: Client<typeof AuthService>;
+  readonly sessions: Client<typeof SessionService>;
+  readonly devices: Client<typeof DeviceService>;
   /** The values of the link or, after a POST, of the form. */
   readonly values: URLSearchParams;
 }
@@ -22,10 +32,13 @@ export interface View {
   readonly status: number;
   readonly title: string;
   readonly body: Html;
+  readonly hasScript?: boolean;
   /** Whether the page shows an error. */
   readonly isError?: boolean;
   /** Seconds. */
   readonly retryAfter?: number | undefined;
+  /** The page of this service to show instead. */
+  readonly location?: string;
 }
 
 export interface Page {
@@ -74,7 +87,7 @@ export function mayPass({ trouble }: Failure): boolean {
   return trouble === 'limited' || trouble === 'failed';
 }
 
-function describeTrouble(words: Words, { trouble, retryAfter }: Failure): string {
+export function describeTrouble(words: Words, { trouble, retryAfter }: Failure): string {
   const { text } = words.troubles[trouble];
   return trouble === 'limited' && retryAfter !== undefined ? words.wait(retryAfter) : text;
 }

@@ -1,3 +1,6 @@
+import type { Notice } from './notice.ts';
+import type { SignInWords } from './sign-in-words.ts';
+
 /** The texts of a page with one button. */
 export interface Deed {
   readonly title: string;
@@ -8,13 +11,8 @@ export interface Deed {
   readonly done: string;
 }
 
-export interface Notice {
-  readonly title: string;
-  readonly text: string;
-}
-
 /** All texts of the pages in one language. */
-export interface Words {
+export interface Words extends SignInWords {
   readonly verifyEmail: Deed;
   /** For a second press of the same link. */
   readonly alreadyVerified: Notice;

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import type { CallOptions, Client } from '@connectrpc/connect';
+import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { SessionService, Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
+import { Refusal } from '../../errors.ts';
+import type { Cookies } from './cookies.ts';
+import { readFailure } from './trouble.ts';
+
+/** The user who is signed in to these pages. */
+export interface SignedIn {
+  readonly user: User;
+  /** For the calls that a page makes for the user. */
+  readonly as: CallOptions;
+}
+
+/** MACs under the keys of the installation, by purpose. */
+export interface Macs {
+  mac(purpose: string, data: string): Buffer;
+  isMac(purpose: string, data: string, mac: Buffer): boolean;
+}
+
+interface BrowserSessionDeps {
+  readonly keys: Macs;
+  readonly cookies: Cookies;
+  readonly auth: Client<typeof AuthService>;
+  readonly sessions: Client<typeof SessionService>;
+}
+
+// A browser may refuse a larger cookie (RFC 6265, section 6.1). Without the cookie, every visit refreshes the session.
+const largestAccessToken = 3500;
+
+/**
+ * The session of a browser. Its tokens are in cookies that scripts cannot read. The access token is used as long as it is
+ * valid; then the session is refreshed.
+ */
+export class BrowserSession {
+  readonly #deps: BrowserSessionDeps;
+  #reading: Promise<SignedIn | undefined> | undefined;
+
+  constructor(deps: BrowserSessionDeps) {
+    this.#deps = deps;
+  }
+
+  /** Undefined without a live session. */
+  signedIn(): Promise<SignedIn | undefined> {
+    this.#reading ??= this.#read();
+    return this.#reading;
+  }
+
+  async #read(): Promise<SignedIn | undefined> {
+    const { cookies } = this.#deps;
+    const access = cookies.get('access');
+    return (access && (await this.#userOf(access))) || this.#refresh(cookies.get('session'));
+  }
+
+  async #userOf(accessToken: string): Promise<SignedIn | undefined> {
+    const as = { headers: { authorization: `Bearer ${accessToken}` } };
+    try {
+      const { user } = await this.#deps.auth.getMe({}, as);
+      return { user: user!, as };
+    } catch (thrown) {
+      return ignoreDeadCredential(thrown);
+    }
+  }
+
+  // The attempt id is derived, so that a browser that has not received a response gets the same tokens again.
+  async #refresh(refreshToken: string | undefined): Promise<SignedIn | undefined> {
+    if (refreshToken === undefined) return undefined;
+    const attemptId = this.#deps.keys.mac('refresh of a page', refreshToken).toString('base64url');
+    try {
+      const { tokens } = await this.#deps.sessions.refresh({ refreshToken, attemptId });
+      this.keep(tokens!);
+      return await this.#userOf(tokens!.accessToken);
+    } catch (thrown) {
+      ignoreDeadCredential(thrown);
+      this.#forget();
+      return undefined;
+    }
+  }
+
+  /** The browser has these tokens from now on. The session that it had before is signed out. */
+  async signIn(tokens: Tokens): Promise<void> {
+    await this.#endFormer();
+    this.keep(tokens);
+  }
+
+  async signOut(): Promise<void> {
+    await this.#endFormer();
+    this.#forget();
+  }
+
+  async #endFormer(): Promise<void> {
+    const refreshToken = this.#deps.cookies.get('session');
+    if (refreshToken) await this.#deps.sessions.signOut({ refreshToken });
+  }
+
+  /** Replaces the tokens of the same session. */
+  keep({ accessToken, refreshToken }: Tokens): void {
+    const { cookies } = this.#deps;
+    cookies.set('session', refreshToken);
+    cookies.set('access', accessToken.length <= largestAccessToken ? accessToken : undefined);
+    this.#reading = undefined;
+  }
+
+  #forget(): void {
+    const { cookies } = this.#deps;
+    cookies.set('session', undefined);
+    cookies.set('access', undefined);
+    this.#reading = Promise.resolve(undefined);
+  }
+
+  /**
+   * The token of a form. It is valid for this browser, the user who is signed in when the form is shown, and the path that
+   * the form posts to.
+   */
+  async formToken(path: string): Promise<string> {
+    const { cookies, keys } = this.#deps;
+    if (!cookies.get('browser')) cookies.set('browser', randomBytes(16).toString('base64url'));
+    return keys.mac('form of a page', await this.#boundTo(path)).toString('base64url');
+  }
+
+  /**
+   * Throws CALLER_NOT_ALLOWED for a form that this browser was not shown, or was shown while another user was signed in.
+   * Attack: another site has the browser sign in as the attacker, or approve what the attacker started.
+   */
+  async requireFormToken(path: string, token: string): Promise<void> {
+    const { cookies, keys } = this.#deps;
+    const mac = Buffer.from(token, 'base64url');
+    const isOwn = cookies.get('browser') && mac.length === 32;
+    if (!isOwn || !keys.isMac('form of a page', await this.#boundTo(path), mac))
+      throw new Refusal('CALLER_NOT_ALLOWED');
+  }
+
+  async #boundTo(path: string): Promise<string> {
+    const signedIn = await this.signedIn();
+    return JSON.stringify([this.#deps.cookies.get('browser'), signedIn?.user.id ?? null, path]);
+  }
+}
+
+/** Undefined for a token that has expired or a session that was revoked. Throws everything else. */
+function ignoreDeadCredential(thrown: unknown): undefined {
+  if (readFailure(thrown).status !== 401) throw thrown;
+}

@@ -1,0 +1,51 @@
+/** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
+export type CookieName = 'session' | 'access' | 'browser';
+
+/**
+ * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS
+ * and from this host only, so that no other host of the domain can set them (RFC 6265bis, section 4.1.3.2).
+ */
+export class Cookies {
+  readonly #received: ReadonlyMap<string, string>;
+  readonly #changed = new Map<CookieName, string | undefined>();
+  readonly #isSecure: boolean;
+
+  constructor(header: string | undefined, isSecure: boolean) {
+    this.#received = parse(header ?? '');
+    this.#isSecure = isSecure;
+  }
+
+  get(name: CookieName): string | undefined {
+    return this.#changed.has(name) ? this.#changed.get(name) : this.#received.get(this.#fullName(name));
+  }
+
+  /** Undefined deletes the cookie. Any other lasts until the browser is closed. */
+  set(name: CookieName, value: string | undefined): void {
+    this.#changed.set(name, value);
+  }
+
+  /** The values of the Set-Cookie headers. */
+  changes(): string[] {
+    const attributes = `Path=/; HttpOnly; SameSite=Lax${this.#isSecure ? '; Secure' : ''}`;
+    return [...this.#changed].map(([name, value]) =>
+      value === undefined
+        ? `${this.#fullName(name)}=; Max-Age=0; ${attributes}`
+        : `${this.#fullName(name)}=${value}; ${attributes}`,
+    );
+  }
+
+  #fullName(name: CookieName): string {
+    return `${this.#isSecure ? '__Host-' : ''}gatehouse-${name}`;
+  }
+}
+
+/** Of several cookies with one name the first counts. */
+function parse(header: string): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  for (const pair of header.split(';')) {
+    const at = pair.indexOf('=');
+    const name = pair.slice(0, at).trim();
+    if (at > 0 && !cookies.has(name)) cookies.set(name, pair.slice(at + 1).trim());
+  }
+  return cookies;
+}

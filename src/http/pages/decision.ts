@@ -1,0 +1,132 @@
+import type { LoginRequester } from '../../../gen/gatehouse/v1/login_pb.ts';
+import type { SignedIn } from './browser-session.ts';
+import { alertBox, type Html, html } from './html.ts';
+import { onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { ago } from './times.ts';
+import { type Failure, readFailure } from './trouble.ts';
+import { describeTrouble, noticeView, type Page, type View, type Visit } from './visit.ts';
+
+/** The login that a page asks about. */
+export interface Asked {
+  readonly requester: LoginRequester;
+  /** The code to compare with the one on the device, where the user may have typed it. */
+  readonly code?: string;
+  /** Further questions, as parts of the form. */
+  readonly questions?: Html | undefined;
+}
+
+/** What differs between the logins that a user decides. */
+export interface LoginKind {
+  /** The field of the link and of the form that has the code. */
+  readonly field: 'user_code' | 'login_code' | 'auth_code';
+  ask(visit: Visit, code: string, signedIn: SignedIn): Promise<Asked>;
+  approve(visit: Visit, code: string, signedIn: SignedIn): Promise<unknown>;
+  deny(visit: Visit, code: string, signedIn: SignedIn): Promise<unknown>;
+  /** For a link without a code. */
+  enterCode?(visit: Visit, failure?: Failure): View;
+  /** For a browser that is not signed in. Default: the page that signs in. */
+  welcome?(visit: Visit, code: string): Promise<View | undefined>;
+}
+
+/**
+ * A page on which a signed-in user approves or denies a login that another device has started. Opening it decides nothing.
+ * It shows all that the service knows of the device: whoever started the login may have sent the link to somebody else.
+ */
+export function decisionPage(kind: LoginKind): Page {
+  return {
+    async show(visit) {
+      const code = visit.values.get(kind.field)?.trim() ?? '';
+      if (code === '') return kind.enterCode?.(visit) ?? incomplete(visit);
+      const signedIn = await visit.browser.signedIn();
+      if (!signedIn)
+        return (await kind.welcome?.(visit, code)) ?? redirect(onTheWay('/sign-in', linkOf(visit, kind, code)));
+      return decideView(visit, kind, code, signedIn);
+    },
+
+    async act(visit) {
+      const code = visit.values.get(kind.field) ?? '';
+      const signedIn = await visit.browser.signedIn();
+      if (!signedIn) return redirect(onTheWay('/sign-in', linkOf(visit, kind, code)));
+      try {
+        await requireOwnForm(visit);
+        const isApproved = visit.values.get('decision') === 'approve';
+        await (isApproved ? kind.approve(visit, code, signedIn) : kind.deny(visit, code, signedIn));
+        return noticeView(isApproved ? visit.words.decision.approved : visit.words.decision.denied);
+      } catch (thrown) {
+        return decideView(visit, kind, code, signedIn, readFailure(thrown));
+      }
+    },
+  };
+}
+
+function linkOf({ path }: Visit, { field }: LoginKind, code: string): string {
+  return `${path}?${new URLSearchParams({ [field]: code })}`;
+}
+
+async function decideView(visit: Visit, kind: LoginKind, code: string, signedIn: SignedIn, failure?: Failure) {
+  const { words, path } = visit;
+  let asked: Asked;
+  try {
+    asked = await kind.ask(visit, code, signedIn);
+  } catch (thrown) {
+    return unknownCode(visit, kind, readFailure(thrown));
+  }
+  const { title, text, approve, deny, warning, signedInAs, otherUser } = words.decision;
+  const buttons = html`${asked.questions}
+<div class="choice">
+<button name="decision" value="approve">${approve}</button>
+<button name="decision" value="deny" formnovalidate>${deny}</button>
+</div>`;
+  const next = linkOf(visit, kind, code);
+  return {
+    status: failure?.status ?? 200,
+    title,
+    body: html`${failure && alertBox(describeDecision(visit, failure))}
+<p>${text(visit.site)}</p>
+${facts(visit, asked)}
+<p>${warning}</p>
+${await ownForm(visit, path, { [kind.field]: code }, buttons)}
+<p class="way">${signedInAs(signedIn.user.email || words.decision.guest)} <a href="/sign-out?next=${encodeURIComponent(next)}">${otherUser}</a></p>`,
+    isError: failure !== undefined,
+    retryAfter: failure?.retryAfter,
+  };
+}
+
+function facts({ words, language, now }: Visit, { requester, code }: Asked): Html {
+  const { labels, unnamed } = words.decision;
+  const { clientName, deviceName, userAgent, address, createTime, comparisonNumber } = requester;
+  const rows: [string, string | Html | undefined][] = [
+    [labels.number, comparisonNumber && html`<strong class="number">${comparisonNumber}</strong>`],
+    [labels.code, code && html`<strong>${code}</strong>`],
+    [labels.client, clientName || unnamed],
+    [labels.device, deviceName || userAgent || unnamed],
+    [labels.address, address],
+    [labels.started, createTime && ago(createTime, language, now)],
+  ];
+  const shown = rows.filter(([, value]) => value !== undefined && value !== '');
+  return html`<dl>
+${shown.reduce((all, [label, value]) => html`${all}<div><dt>${label}</dt><dd>${value}</dd></div>\n`, html``)}</dl>`;
+}
+
+function unknownCode(visit: Visit, kind: LoginKind, failure: Failure): View {
+  if (kind.enterCode && failure.status !== 429) return kind.enterCode(visit, failure);
+  const { title } = visit.words.decision.unknown;
+  return {
+    status: failure.status,
+    title,
+    body: alertBox(describeDecision(visit, failure)),
+    isError: true,
+    retryAfter: failure.retryAfter,
+  };
+}
+
+function incomplete({ words }: Visit): View {
+  const { title, text } = words.troubles.incomplete;
+  return { status: 400, title, body: alertBox(text), isError: true };
+}
+
+/** Why a login could not be decided. */
+export function describeDecision({ words }: Visit, failure: Failure): string {
+  const { refused } = words.decision;
+  return refused[failure.reason as keyof typeof refused] ?? describeTrouble(words, failure);
+}

@@ -1,0 +1,87 @@
+import { type Html, html } from './html.ts';
+import type { Failure } from './trouble.ts';
+import { describeTrouble, type View, type Visit } from './visit.ts';
+
+/** The pages that a sign-in may lead to. Another address would let a link of ours lead to a site of an attacker. */
+const pagesAfterSignIn = /^\/(device|devices|cli|login)(\?[\w%=&.~+-]*)?$/;
+
+/** The page to show after the sign-in. */
+export function nextOf({ values }: Visit): string {
+  const next = values.get('next') ?? '';
+  return pagesAfterSignIn.test(next) ? next : '/devices';
+}
+
+/** The address of a page on the way to the sign-in, which keeps the page to show after it. */
+export function onTheWay(page: '/sign-in' | '/register' | '/forgot-password', next: string): string {
+  return `${page}?next=${encodeURIComponent(next)}`;
+}
+
+export function redirect(location: string): View {
+  return { status: 303, title: '', body: html``, location };
+}
+
+/** A form of the browser's session. It posts to `path` and has hidden fields beside those that are shown. */
+export async function ownForm(
+  { browser }: Visit,
+  path: string,
+  hidden: Readonly<Record<string, string>>,
+  content: Html,
+): Promise<Html> {
+  const fields = Object.entries({ ...hidden, form_token: await browser.formToken(path) });
+  const inputs = fields.reduce(
+    (all, [name, value]) => html`${all}<input type="hidden" name="${name}" value="${value}">
+`,
+    html``,
+  );
+  return html`<form method="post" action="${path}">
+${inputs}${content}
+</form>`;
+}
+
+/** Throws CALLER_NOT_ALLOWED. */
+export async function requireOwnForm({ browser, path, values }: Visit): Promise<void> {
+  await browser.requireFormToken(path, values.get('form_token') ?? '');
+}
+
+interface Field {
+  readonly name: string;
+  readonly label: string;
+  readonly type: 'email' | 'password' | 'text';
+  readonly autocomplete: string;
+  readonly value?: string;
+  readonly hint?: string;
+  readonly isOptional?: boolean;
+  readonly hasFocus?: boolean;
+  readonly isRefused?: boolean;
+  /** The text of the button that shows a password. */
+  readonly show?: string;
+}
+
+export function labelled(field: Field): Html {
+  const { name, label, type, autocomplete, value = '', hint } = field;
+  const described = [hint === undefined ? [] : `${name}-hint`, field.isRefused ? 'problem' : []].flat().join(' ');
+  return html`<label for="${name}">${label}</label>
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${flag('required', !field.isOptional)}${flag('autofocus', field.hasFocus)}${field.show && html` data-show="${field.show}"`}${
+    field.isRefused ? html` aria-invalid="true"` : undefined
+  }${described === '' ? undefined : html` aria-describedby="${described}"`}>
+${
+  hint === undefined
+    ? undefined
+    : html`<p class="hint" id="${name}-hint">${hint}</p>
+`
+}`;
+}
+
+function flag(name: 'required' | 'autofocus', isSet: boolean | undefined): Html | undefined {
+  if (!isSet) return undefined;
+  return name === 'required' ? html` required` : html` autofocus`;
+}
+
+export function link(to: string, text: string): Html {
+  return html`<p class="way"><a href="${to}">${text}</a></p>`;
+}
+
+/** Why a form was refused. */
+export function describeForm({ words }: Visit, failure: Failure): string {
+  return failure.reason === 'CALLER_NOT_ALLOWED' ? words.outdatedForm : describeTrouble(words, failure);
+}

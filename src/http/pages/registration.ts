@@ -1,0 +1,63 @@
+import { alertBox, html } from './html.ts';
+import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { describePassword } from './password-reset.ts';
+import { type Failure, readFailure } from './trouble.ts';
+import { noticeView, type Page, type View, type Visit } from './visit.ts';
+
+/** The page that registers a user. A guest keeps what they have. */
+export const registration: Page = {
+  async show(visit) {
+    const signedIn = await visit.browser.signedIn();
+    return signedIn && !signedIn.user.isAnonymous ? redirect(nextOf(visit)) : registrationView(visit);
+  },
+
+  async act(visit) {
+    const { auth, browser, words, values } = visit;
+    try {
+      await requireOwnForm(visit);
+      const guest = await browser.signedIn();
+      const request = {
+        email: values.get('email') ?? '',
+        password: values.get('password') ?? '',
+        name: values.get('name') ?? '',
+        inviteCode: values.get('invite_code') ?? '',
+      };
+      const { tokens } = await auth.register(request, guest?.as);
+      if (!tokens) return noticeView(words.register.checkMail);
+      await (guest ? browser.keep(tokens) : browser.signIn(tokens));
+      return redirect(nextOf(visit));
+    } catch (thrown) {
+      return registrationView(visit, readFailure(thrown));
+    }
+  },
+};
+
+async function registrationView(visit: Visit, failure?: Failure): Promise<View> {
+  const { site, words, values, passwordMinLength } = visit;
+  const { title, text, name, email, password, inviteCode, inviteHint, button, signIn } = words.register;
+  const next = nextOf(visit);
+  const problem = failure && (describePassword(words, failure) ?? describeRegistration(visit, failure));
+  const isPassword = failure !== undefined && describePassword(words, failure) !== undefined;
+  const given = (field: string) => values.get(field) ?? '';
+  const content = html`${labelled({ name: 'name', label: name, type: 'text', autocomplete: 'name', value: given('name'), isOptional: true })}
+${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value: given('email'), hasFocus: !isPassword, isRefused: problem !== undefined && !isPassword })}
+${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'new-password', show: words.showPassword, hint: words.resetPassword.hint(passwordMinLength), hasFocus: isPassword, isRefused: isPassword })}
+${labelled({ name: 'invite_code', label: inviteCode, type: 'text', autocomplete: 'off', value: given('invite_code'), hint: inviteHint, isOptional: true })}
+<button>${button}</button>`;
+  return {
+    status: failure?.status ?? 200,
+    title,
+    body: html`${problem === undefined ? html`<p>${text(site)}</p>` : alertBox(problem)}
+${await ownForm(visit, '/register', { next }, content)}
+${link(onTheWay('/sign-in', next), signIn)}`,
+    hasScript: true,
+    isError: failure !== undefined,
+    retryAfter: failure?.retryAfter,
+  };
+}
+
+function describeRegistration(visit: Visit, failure: Failure): string {
+  const { refused } = visit.words.register;
+  if (failure.reason === 'INVALID_ARGUMENT' && failure.fields.includes('email')) return refused.INVALID_EMAIL;
+  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
+}
