@@ -11,6 +11,8 @@ import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
 import { adminService } from './admin/service.ts';
+import { KeyLookup } from './api-key/key-lookup.ts';
+import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
@@ -20,7 +22,6 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
-import type { DeviceDeps } from './device/deps.ts';
 import { deviceService } from './device/service.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
@@ -34,7 +35,7 @@ import { describeBug, errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
-import { enforcePolicy, requirePolicies } from './rpc/policy.ts';
+import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
@@ -82,6 +83,8 @@ export interface Deps {
 export interface App {
   readonly services: readonly ServiceImplSpec[];
   readonly interceptors: Interceptor[];
+  /** Writes when API keys were last used. */
+  readonly flushKeyUses: () => Promise<void>;
 }
 
 /** The parts that several services and interceptors share. */
@@ -91,6 +94,7 @@ interface Parts extends Deps {
   readonly access: AccessTokens;
   readonly limits: ConfiguredLimits;
   readonly sessions: SessionLookup;
+  readonly apiKeys: KeyLookup;
   readonly opener: SessionOpener;
   readonly budgets: CallBudgets;
 }
@@ -106,10 +110,12 @@ export function createApp(deps: Deps): App {
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
+  const uses = new KeyUses();
+  const apiKeys = new KeyLookup({ shared, now, environment: config.apiKeys.environment, uses });
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
-  const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
+  const parts: Parts = { ...deps, shared, access, limits, sessions, apiKeys, opener, budgets };
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -118,8 +124,18 @@ export function createApp(deps: Deps): App {
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
+    flushKeyUses: () => uses.flush(shared, now()),
   };
 }
+
+/** The scopes that an API key may have. */
+const keyScopes: ReadonlySet<string> = new Set(
+  [AuthService, SessionService, AccountService, DeviceService, AdminService].flatMap(({ methods }) =>
+    methods
+      .filter((each) => policyOf(each)?.admitsApiKeys)
+      .flatMap(({ parent, name }) => [parent.name, `${parent.name}.${name}`]),
+  ),
+);
 
 /** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
@@ -141,8 +157,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, decoys, outbox, access, sessions, opener, shared, budgets, limits } =
-    parts;
+  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
   const messages = new Messages(config.frontendUrl);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
@@ -162,10 +177,7 @@ function createServices(parts: Parts) {
         usage: config.usage,
       }),
     ),
-    serve(
-      SessionService,
-      sessionService({ now, paging, keys, access, opener, sessions, shared, rotationRules: rotationRules(parts) }),
-    ),
+    serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
     serve(
       AccountService,
       accountService({
@@ -173,7 +185,14 @@ function createServices(parts: Parts) {
         registration: settings,
       }),
     ),
-    serve(DeviceService, deviceService(deviceDeps(parts))),
+    serve(
+      DeviceService,
+      deviceService({
+        ...{ now, requestIds, paging, outbox, keys, opener, frontendUrl, keyScopes },
+        registration: settings,
+        keyRules: config.apiKeys,
+      }),
+    ),
     serve(
       AdminService,
       adminService({
@@ -184,12 +203,9 @@ function createServices(parts: Parts) {
   ];
 }
 
-function deviceDeps({ config, now, keys, opener, outbox }: Parts): DeviceDeps {
-  return { now, keys, opener, outbox, registration: configuredSettings(config), frontendUrl: config.frontendUrl };
-}
-
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracer, access, sessions, limits, budgets, shared } = parts;
+  const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
+  const { serviceKeys } = config;
   const callerReaders = new Map([
     [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
     [AuthService.method.getMe, getMeCaller(shared, now)],
@@ -203,7 +219,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     admission(config.maxInFlight),
     rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, serviceKeys: config.serviceKeys, callerReaders }),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),

@@ -11,6 +11,7 @@ const refusals = {
   // The credential of the call
   AUTHENTICATION_REQUIRED: [Code.Unauthenticated, 'sign in first'],
   TOKEN_INVALID: [Code.Unauthenticated, 'the bearer token is not valid'],
+  API_KEY_INVALID: [Code.Unauthenticated, 'the API key is not valid'],
   TOKEN_EXPIRED: [Code.Unauthenticated, 'the access token has expired'],
   TOKEN_SUPERSEDED: [Code.Unauthenticated, 'the access token was replaced by a newer one'],
   SESSION_EXPIRED: [Code.Unauthenticated, 'the session has expired'],
@@ -47,6 +48,7 @@ const refusals = {
   PROJECT_NOT_FOUND: [Code.NotFound, 'no such project'],
   SESSION_NOT_FOUND: [Code.NotFound, 'no such session'],
   USER_NOT_FOUND: [Code.NotFound, 'no such user'],
+  API_KEY_NOT_FOUND: [Code.NotFound, 'no such API key'],
   SIGNING_KEY_NOT_FOUND: [Code.NotFound, 'no such signing key'],
   SERVICE_NOT_FOUND: [Code.NotFound, 'no such service'],
   METHOD_NOT_FOUND: [Code.Unimplemented, 'no such method'],
@@ -106,6 +108,7 @@ const refusals = {
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
   // Limits and availability
+  API_KEY_LIMIT_REACHED: [Code.ResourceExhausted, 'too many active API keys'],
   OVER_REQUEST_RATE_LIMIT: [Code.ResourceExhausted, 'too many attempts, try again later'],
   MAIL_LIMIT_REACHED: [Code.ResourceExhausted, 'enough mail was sent to this address, try again later'],
   OVER_CAPACITY: [Code.ResourceExhausted, 'too many passwords are being checked, try again soon'],

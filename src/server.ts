@@ -92,6 +92,7 @@ export async function startServer(deps: ServerDeps) {
       ...(config.heartbeat ? [heartbeat(orm, database)] : []),
       ...(decoys ? [{ name: 'hash shares', every: lookInterval, run: () => decoys.refresh(now()) }] : []),
       { name: 'janitor', every: 60_000, run: () => sweep(orm, now(), guestDays(config)) },
+      { name: 'uses of API keys', every: 1000, run: () => app.flushKeyUses() },
       { name: 'mail', every: 1000, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
       { name: 'audit seals', every: 1000, run: () => trail.seal(now()) },
       { name: 'audit days', every: 300_000, run: () => trail.keepPartitions(now()) },
@@ -104,6 +105,7 @@ export async function startServer(deps: ServerDeps) {
   const grpcAddress = authority(host, grpcPort);
   const close = async () => {
     await Promise.all([post.close(), jobs.stop()]);
+    await app.flushKeyUses().catch(() => {});
     await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>

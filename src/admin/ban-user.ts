@@ -3,7 +3,7 @@ import { revokeInvitesBy } from '../account/invites/revoke-account-invite.ts';
 import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change, projectOf } from '../rpc/context.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeCredentials } from '../session/revocation.ts';
 import { recordOperator } from '../user/operator.ts';
 import { forGood, lockUser } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
@@ -20,7 +20,7 @@ export function banUser({ now }: AdminDeps): AdminMethods['banUser'] {
         const user = await lockWithOperator(em, context, { userId, self: 'CANNOT_REMOVE_SELF' }, at);
         user.ban(until, at);
         await recordOperator(em, user);
-        await revokeSessions(em, { userId }, 'banned', at);
+        await revokeCredentials(em, userId, 'banned', at);
         await voidFor(em, userId, at);
         await revokeInvitesBy(em, userId, at);
         audit(em, context, { action: 'user.ban', userId }, at);

@@ -2,7 +2,7 @@ import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change } from '../rpc/context.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeCredentials } from '../session/revocation.ts';
 import { recordOperator } from '../user/operator.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -17,7 +17,7 @@ export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
         await leaveAccounts(em, userId, at);
         user.delete(at);
         await recordOperator(em, user);
-        await revokeSessions(em, { userId }, 'deleted', at);
+        await revokeCredentials(em, userId, 'deleted', at);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       },

@@ -2,6 +2,7 @@
 export type EntityType =
   | 'user'
   | 'session'
+  | 'api_key'
   | 'project'
   | 'account'
   | 'account_invite'
@@ -32,6 +33,8 @@ export const entityOf = {
   'auth.magic_link.request': 'user',
   'session.revoke': 'session',
   'session.evicted': 'session',
+  'api_key.create': 'api_key',
+  'api_key.revoke': 'api_key',
   'user.create': 'user',
   'user.ban': 'user',
   'user.unban': 'user',

@@ -95,7 +95,7 @@ function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, 
   const callerId = caller?.kind === 'user' ? (caller.impersonatorId ?? caller.userId) : (caller?.name ?? provedId);
   const projectId = values.get(kProject);
   const userId = draft.userId ?? (caller?.kind === 'user' ? caller.userId : null);
-  const sessionId = draft.sessionId ?? (caller?.kind === 'user' ? caller.sessionId : null);
+  const sessionId = draft.sessionId ?? (caller?.kind === 'user' && !caller.apiKey ? caller.sessionId : null);
   const entityType = entityOf[draft.action];
   const known: Partial<Record<EntityType, string | null>> = { user: userId, session: sessionId, project: projectId };
   const event = new AuditEvent();

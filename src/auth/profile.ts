@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeCredentials } from '../session/revocation.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
 import { lockUser, type User } from '../user/user.ts';
@@ -36,7 +36,7 @@ export function profile(deps: AuthDeps): Methods {
         if (user.systemRole === 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
         await leaveAccounts(em, userId, at);
         user.delete(at);
-        await revokeSessions(em, { userId }, 'deleted', at);
+        await revokeCredentials(em, userId, 'deleted', at);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete' }, at);
       });

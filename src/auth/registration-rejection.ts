@@ -5,7 +5,7 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
-import { revokeSessions } from '../session/revocation.ts';
+import { revokeCredentials } from '../session/revocation.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
@@ -33,7 +33,7 @@ export function registrationRejection({ now }: AuthDeps): Methods {
         if (user.systemRole === 'operator') throw new Refusal('CANNOT_DEMOTE_SELF');
         await leaveAccounts(em, user.id, at);
         user.delete(at);
-        await revokeSessions(em, { userId: user.id }, 'deleted', at);
+        await revokeCredentials(em, user.id, 'deleted', at);
         await voidFor(em, user.id, at);
         audit(em, context, { action: 'auth.registration_reject', userId: user.id }, at);
       });

@@ -87,7 +87,7 @@ function arrange(values: Values) {
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
-    ...arrangeTokens(values),
+    ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
@@ -112,11 +112,16 @@ function arrange(values: Values) {
   };
 }
 
-function arrangeTokens(values: Values) {
+function arrangeTokens(values: Values, production: boolean) {
   return {
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    apiKeys: {
+      environment: production ? ('live' as const) : ('test' as const),
+      keysPerUser: values.API_KEYS_PER_USER,
+      lifetime: values.API_KEY_LIFETIME,
+    },
   };
 }
 

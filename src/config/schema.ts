@@ -159,6 +159,18 @@ const sessions = {
     default: '200',
     example: '50',
   },
+  API_KEY_LIFETIME: {
+    sentence: 'How long an API key of a user is valid, unless the request asks for less.',
+    reads: wholeNumber(60, 315_360_000, 'seconds'),
+    default: '31536000',
+    example: '7776000',
+  },
+  API_KEYS_PER_USER: {
+    sentence: 'Number of active API keys that a user may have. A further one is refused.',
+    reads: wholeNumber(1, 1000),
+    default: '50',
+    example: '10',
+  },
 } as const satisfies Settings;
 
 const passwords = {

@@ -5,6 +5,7 @@ import { InviteCode } from '../account/invites/invite-code.ts';
 import { Membership } from '../account/membership.ts';
 import { Referral, ReferralCode } from '../account/usage/referral.ts';
 import { UsageCounter } from '../account/usage/usage.ts';
+import { ApiKey } from '../api-key/api-key.ts';
 import { AuditAnchor } from '../audit/anchor.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { AuditUnsealed } from '../audit/queue.ts';
@@ -47,6 +48,7 @@ export const entities = [
   Operator,
   HashShare,
   Session,
+  ApiKey,
   SigningKey,
   AuditEvent,
   OneTimeToken,

@@ -1,9 +1,15 @@
 import { cancelLogin } from './cancel-login.ts';
+import { createApiKey } from './create-api-key.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
+import { listApiKeys } from './list-api-keys.ts';
+import { revokeApiKey } from './revoke-api-key.ts';
 
 /** The methods of DeviceService, each in the file of its flow. */
 export function deviceService(deps: DeviceDeps): DeviceMethods {
   return {
     ...cancelLogin(deps),
+    createApiKey: createApiKey(deps),
+    listApiKeys: listApiKeys(deps),
+    revokeApiKey: revokeApiKey(deps),
   };
 }

@@ -24,11 +24,20 @@ const deleteGuests = statement<object, { before: Date }>(
    returning 1`,
 );
 
+const deleteRevokedKeys = statement<object, { before: Date }>(
+  'sweep_revoked_api_keys',
+  `delete from api_keys where id in
+     (select id from api_keys where revoked_at < :before order by revoked_at limit ${batch} for update skip locked)
+   returning 1`,
+);
+
 const daysKept = [
   [deleteFrom('rate_limits', 'project_id, key', 'window_ends_at'), 1 / 24],
   [deleteFrom('durable_rate_limits', 'project_id, key', 'window_ends_at'), 1 / 24],
   [deleteFrom('request_ids', 'project_id, caller, method, request_id', 'expires_at'), 1 / 24],
   [deleteFrom('sessions', 'id', 'expires_at'), 30],
+  [deleteFrom('api_keys', 'id', 'expires_at'), 30],
+  [deleteRevokedKeys, 30],
   [deleteFrom('usage_counters', 'project_id, subject', 'resets_at'), 30],
   [deleteFrom('billing_events', 'project_id, event_id', 'received_at'), 90],
   [deleteFrom('one_time_tokens', 'id', 'expires_at'), 7],

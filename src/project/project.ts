@@ -8,7 +8,7 @@ const ProjectTable = defineEntity({
     id: p.uuid().primary(),
     slug: p.string().length(63).unique(),
     createdAt: p.datetime(3),
-    /** Raised to revoke every session: one with another epoch is revoked. */
+    /** Raised to revoke every session and API key: one with another epoch is revoked. */
     sessionEpoch: p.integer().default(0),
   },
 });
@@ -16,6 +16,11 @@ const ProjectTable = defineEntity({
 /** The tenant. Every other table has its id. An installation starts with one project, `default`. */
 export class Project extends ProjectTable.class {}
 ProjectTable.setClass(Project);
+
+/** SQL: the epoch of a project at this moment. A session or an API key of another epoch is revoked. */
+export function currentEpoch(projectId: string): string {
+  return `(select session_epoch from projects where id = ${projectId})`;
+}
 
 /**
  * The column of a table whose rows belong to a project. It has no foreign key: each sign-in would lock the one row of the

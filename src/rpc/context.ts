@@ -9,7 +9,10 @@ export interface UserCaller {
   readonly kind: 'user';
   readonly projectId: string;
   readonly userId: string;
+  /** The id of the session or, for a caller with an API key, of the key. */
   readonly sessionId: string;
+  /** Set for a caller with an API key. */
+  readonly apiKey?: ApiKeyGrant;
   /** Of the access token. A renewal of the session raises that of the session. */
   readonly tokenEpoch: number;
   readonly isGuest: boolean;
@@ -23,6 +26,12 @@ export interface UserCaller {
   /** The lower one of the assurance levels of the access token and its session. */
   readonly aal: number;
   readonly authenticatedAt: Date;
+}
+
+/** What an API key permits. */
+export interface ApiKeyGrant {
+  /** The services and methods that the key may call. Empty: all that admit API keys. */
+  readonly scopes: readonly string[];
 }
 
 /** An internal backend, known by its service key or its client certificate. */

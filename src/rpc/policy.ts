@@ -4,7 +4,10 @@ import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import { type Caller, kCaller, type ServiceCaller, type UserCaller } from './context.ts';
+import { type ApiKeyGrant, type Caller, kCaller, type UserCaller } from './context.ts';
+
+/** A user who calls with an API key. */
+type KeyCaller = UserCaller & { readonly apiKey: ApiKeyGrant };
 
 // Keyed by the options that they were read from.
 const policies = new WeakMap<object, Policy | undefined>();
@@ -42,6 +45,7 @@ function admit(rules: Policy, caller: Caller | Refusal | undefined, method: Desc
   // An operator who acts as a user may only read, and call what the policy admits for impersonation.
   if (isImpersonated(caller) && !isReadOnly(method) && !rules.admitsImpersonation)
     throw new Refusal('IMPERSONATION_NOT_ALLOWED');
+  if (isKeyCaller(caller)) admitKey(rules, caller, method);
   if (rules.access === Access.PUBLIC) {
     admitOptional(rules, caller);
     return;
@@ -49,8 +53,8 @@ function admit(rules: Policy, caller: Caller | Refusal | undefined, method: Desc
   if (caller instanceof Refusal) throw caller;
   if (!caller) throw new Refusal('AUTHENTICATION_REQUIRED');
   if (!hasAccess(rules, caller)) throw new Refusal('CALLER_NOT_ALLOWED');
-  if (caller.kind === 'service') admitService(caller, method);
-  else admitUser(rules, caller, now);
+  if (caller.kind === 'user') admitUser(rules, caller, now);
+  else if (caller.scopes) requireScope(caller.scopes, method);
 }
 
 /** A public method that reads an access token is closed to users who must change their password, too. */
@@ -68,15 +72,25 @@ function isImpersonated(caller: Caller | Refusal | undefined): boolean {
   return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.impersonatorId;
 }
 
+function isKeyCaller(caller: Caller | Refusal | undefined): caller is KeyCaller {
+  return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.apiKey;
+}
+
+/** A method that does not name API keys refuses them, public ones that read an access token included. */
+function admitKey(rules: Policy, { apiKey: { scopes } }: KeyCaller, method: DescMethod): void {
+  if (!rules.admitsApiKeys) throw new Refusal('CALLER_NOT_ALLOWED');
+  if (scopes.length > 0) requireScope(scopes, method);
+}
+
 function hasAccess({ access, admitsServices }: Policy, caller: Caller): boolean {
   if (caller.kind === 'service' && admitsServices) return true;
   if (access === Access.ADMIN) return caller.kind === 'service' || caller.isOperator;
   return (access === Access.USER) === (caller.kind === 'user');
 }
 
-function admitService({ scopes }: ServiceCaller, { parent, name }: DescMethod): void {
+function requireScope(scopes: readonly string[], { parent, name }: DescMethod): void {
   const scope = `${parent.name}.${name}`;
-  if (scopes && !scopes.includes(parent.name) && !scopes.includes(scope))
+  if (!scopes.includes(parent.name) && !scopes.includes(scope))
     throw new Refusal('CALLER_NOT_ALLOWED', { metadata: { required_scope: scope } });
 }
 

@@ -34,7 +34,10 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
         ...(traceId && { traceId }),
         ms: Math.round(ms * 100) / 100,
         address,
-        ...(caller?.kind === 'user' && { userId: caller.userId, sessionId: caller.sessionId }),
+        ...(caller?.kind === 'user' && {
+          userId: caller.userId,
+          [caller.apiKey ? 'apiKeyId' : 'sessionId']: caller.sessionId,
+        }),
         ...(caller?.kind === 'service' && { service: caller.name }),
       });
     };

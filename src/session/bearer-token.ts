@@ -1,6 +1,8 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ContextValues } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
+import { kindOfCredential } from '../api-key/credential.ts';
+import type { KeyLookup } from '../api-key/key-lookup.ts';
 import { type ServiceKey, serviceKeyReader } from '../api-key/service-key.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
@@ -17,6 +19,7 @@ export interface BearerTokenDeps {
   readonly now: Clock;
   readonly access: AccessTokens;
   readonly sessions: SessionLookup;
+  readonly apiKeys: KeyLookup;
   readonly serviceKeys: readonly ServiceKey[];
   readonly callerReaders: ReadonlyMap<DescMethod, CallerReader>;
 }
@@ -30,15 +33,18 @@ interface Call {
 }
 
 /**
- * Reads the bearer token of a call: an access token, which contains dots, or a service key, which does not. Throws
- * TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_SUPERSEDED, SESSION_REVOKED or SESSION_EXPIRED.
+ * Reads the bearer token of a call: an access token, an API key or a service key. Throws TOKEN_INVALID, TOKEN_EXPIRED,
+ * TOKEN_SUPERSEDED, SESSION_REVOKED, SESSION_EXPIRED or API_KEY_INVALID.
  */
-export function bearerTokenReader({ orm, now, access, sessions, serviceKeys, callerReaders }: BearerTokenDeps) {
+export function bearerTokenReader(deps: BearerTokenDeps) {
+  const { orm, now, access, sessions, apiKeys, serviceKeys, callerReaders } = deps;
   const readServiceKey = serviceKeyReader(serviceKeys);
   return async (bearer: string, call: Call): Promise<Caller> => {
-    if (!bearer.includes('.')) return readServiceKey(bearer, defaultProjectId);
-    const claims = await access.read(bearer, now());
+    const kind = kindOfCredential(bearer);
+    if (kind === 'service key') return readServiceKey(bearer, defaultProjectId);
     const autocommit = new Autocommit(orm, call.signal);
+    if (kind === 'api key') return apiKeys.callerOf(autocommit, bearer);
+    const claims = await access.read(bearer, now());
     const read = callerReaders.get(call.method);
     return read ? read(autocommit, claims, call) : sessions.callerOf(autocommit, claims);
   };

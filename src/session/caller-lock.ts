@@ -2,6 +2,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { anyOf, statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { currentEpoch } from '../project/project.ts';
 import { autocommit, caller, type SessionOfCaller } from '../rpc/context.ts';
 import {
   lockUsers,
@@ -12,7 +13,7 @@ import {
   userColumnsOf,
   userOf,
 } from '../user/user.ts';
-import { currentEpoch, endOf } from './session.ts';
+import { endOf } from './session.ts';
 
 /** What a transaction of a call locks before its first other statement. */
 export interface FirstLocks {

@@ -5,7 +5,10 @@ import {
   type IntrospectRequest,
   IntrospectResponseSchema,
   type SessionService,
+  TokenKind,
 } from '../../gen/gatehouse/v1/session_pb.ts';
+import { kindOfCredential } from '../api-key/credential.ts';
+import type { KeyLookup, KeyState } from '../api-key/key-lookup.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
@@ -19,10 +22,13 @@ interface IntrospectDeps {
   readonly now: Clock;
   readonly access: AccessTokens;
   readonly sessions: SessionLookup;
+  readonly apiKeys: KeyLookup;
 }
 
-/** Whether an access token is good right now, and what its session is. A token that is not good is `active: false`. */
-export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
+/**
+ * Whether an access token or an API key is good right now, and whose it is. A token that is not good is `active: false`.
+ */
+export function introspectMethod({ now, access, sessions, apiKeys }: IntrospectDeps) {
   const memory = new SessionMemory();
 
   async function stateOf({ maxStaleness }: IntrospectRequest, claims: AccessClaims, context: HandlerContext) {
@@ -38,8 +44,15 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
     return isSuperseded(claims, state) ? undefined : state;
   }
 
+  async function describeKey(text: string, context: HandlerContext) {
+    const key = await apiKeys.find(autocommit(context), text);
+    return key?.project_id === projectOf(context) ? describeApiKey(key) : { active: false };
+  }
+
   return {
     async introspect(request, context) {
+      if (kindOfCredential(request.token) === 'api key')
+        return create(IntrospectResponseSchema, await describeKey(request.token, context));
       const claims = await access.read(request.token, now()).catch(ignoreRefusal);
       const state = claims && (await stateOf(request, claims, context));
       return create(IntrospectResponseSchema, claims && state ? describe(claims, state) : { active: false });
@@ -49,19 +62,39 @@ export function introspectMethod({ now, access, sessions }: IntrospectDeps) {
 
 function describe(claims: AccessClaims, state: IntrospectedState) {
   return {
-    active: true,
-    userId: state.user_id,
+    tokenKind: TokenKind.ACCESS_TOKEN,
     sessionId: state.id,
-    email: state.email ?? '',
-    isAnonymous: state.is_anonymous,
     aal: levelToMessage(Math.min(claims.aal, state.aal)),
     amr: methodsToMessage(state.amr),
     kind: kindToMessage(state.kind),
     expireTime: timestampFromDate(claims.expiresAt),
     issueTime: timestampFromDate(claims.issuedAt),
+    impersonatorId: state.impersonator_id ?? '',
+    ...describeUser(state),
+  };
+}
+
+function describeApiKey(key: KeyState) {
+  return {
+    tokenKind: TokenKind.API_KEY,
+    apiKeyId: key.id,
+    scopes: [...key.scopes],
+    aal: levelToMessage(1),
+    expireTime: timestampFromDate(key.expires_at),
+    issueTime: timestampFromDate(key.created_at),
+    ...describeUser(key),
+  };
+}
+
+/** What a response has of the user, whatever the kind of the token. */
+function describeUser(state: IntrospectedState | KeyState) {
+  return {
+    active: true,
+    userId: state.user_id,
+    email: state.email ?? '',
+    isAnonymous: state.is_anonymous,
     mustChangePassword: state.must_change_password,
     role: systemRoleToMessage(state.system_role),
-    impersonatorId: state.impersonator_id ?? '',
     emailVerified: state.email_verified,
     accountId: state.account_id ?? '',
     ...(state.account_role && { accountRole: roleToMessage(state.account_role) }),

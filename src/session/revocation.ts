@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { revokeApiKeys } from '../api-key/revocation.ts';
 import { statement } from '../database/statement.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { isRevokedIndirectly, isUnexpired } from './session.ts';
@@ -63,6 +64,20 @@ export async function revokeSessions(
   return rows;
 }
 
+/**
+ * Revokes everything with which a user can call: sessions and API keys. For a user who may no longer act, and for an address
+ * whose owner is only now known.
+ */
+export async function revokeCredentials(
+  em: EntityManager,
+  userId: string,
+  reason: RevokeReason,
+  now: Date,
+): Promise<void> {
+  await revokeSessions(em, { userId }, reason, now);
+  await revokeApiKeys(em, { userId }, now);
+}
+
 const revokeByToken = statement<
   { id: string; user_id: string },
   { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
@@ -95,8 +110,8 @@ const revokeAllOfProject = statement<{ id: string }, { projectId: string }>(
 );
 
 /**
- * Revokes every session of a project that exists now, by one write: each look at a session compares its epoch with the
- * project's. No clock decides which sessions those are. Waits for the transactions that have compared the epoch already.
+ * Revokes every session and API key of a project that exists now, by one write: each look at one compares its epoch with the
+ * project's. No clock decides which those are. Waits for the transactions that have compared the epoch already.
  */
 export async function revokeSessionsOfProject(em: EntityManager, projectId: string): Promise<void> {
   await holdProject(em, { projectId });

@@ -1,5 +1,6 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+import type { KeyLookup } from '../api-key/key-lookup.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
@@ -21,6 +22,7 @@ export interface SessionDeps {
   readonly access: AccessTokens;
   readonly opener: SessionOpener;
   readonly sessions: SessionLookup;
+  readonly apiKeys: KeyLookup;
   /** For statements that serve several calls at once. */
   readonly shared: Autocommit;
   readonly rotationRules: RotationRules;

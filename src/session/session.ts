@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import type { ReadOnInsert } from '../database/insert.ts';
 import { uuidv7 } from '../database/uuid.ts';
-import { projectColumn } from '../project/project.ts';
+import { currentEpoch, projectColumn } from '../project/project.ts';
 import { isOperatorAt } from '../user/operator.ts';
 import { mayActAt, User } from '../user/user.ts';
 
@@ -83,10 +83,6 @@ export interface SessionDraft {
   readonly impersonatorId?: string | undefined;
   readonly address: string;
   readonly userAgent: string;
-}
-
-export function currentEpoch(projectId: string): string {
-  return `(select session_epoch from projects where id = ${projectId})`;
 }
 
 /** One signed-in client. It expires without refreshes or at its absolute limit, and may be revoked before. */

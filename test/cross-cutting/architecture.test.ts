@@ -191,7 +191,11 @@ describe('a shared rule is spelled in SQL only in the files named', () => {
     ['isLive: a session has not expired', /idle_expires_at (>|<)/, ['session/session.ts']],
     // one-time/ is below user/ and cannot import from it.
     ['mayActAt: a user is not banned', /banned_until (is null|<|>)/, ['one-time/token.ts', 'user/user.ts']],
-    ['isRevokedIndirectly: a change elsewhere revoked the session', /select session_epoch/, ['session/session.ts']],
+    [
+      'currentEpoch: the epoch that a session or an API key is compared with',
+      /select session_epoch/,
+      ['project/project.ts'],
+    ],
     // The outbox asks for the value behind a mail: mail/ is below one-time/ and cannot import from it.
     [
       'isPending: a one-time value is not used and not void',

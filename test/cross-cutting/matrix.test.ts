@@ -59,6 +59,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AuthService.GetEmailVerificationStatus',
     'AuthService.GetMe',
     'AuthService.GetSettings',
+    'DeviceService.ListApiKeys',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);
@@ -71,6 +72,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AdminService.ListUserSessions page_token',
     'AdminService.ListAccounts page_token',
     'AdminService.ListInviteCodes page_token',
+    'DeviceService.ListApiKeys page_token',
     'SessionService.ListSessions page_token',
   ]);
 });
@@ -84,11 +86,22 @@ test('a user who must change their password may call these methods with an acces
   ]);
 });
 
+test('an API key may call these methods, and no others', () => {
+  const admitting = methods.filter((each) => policyOf(each)!.admitsApiKeys);
+  expect(admitting.map(nameOf).sort()).toEqual([
+    'AccountService.ConsumeUsage',
+    'AccountService.GetAccount',
+    'AccountService.GetUsage',
+    'AuthService.GetMe',
+  ]);
+});
+
 test('no policy has an option without effect, and each public method has a limit per address', () => {
   const odd = methods.filter((each) => {
     const rules = policyOf(each)!;
     const { access, admitsGuests, admitsPasswordChangeRequired, admitsServices, optionalBearer, minAssurance } = rules;
-    if (access !== Access.USER && (admitsGuests || admitsServices || minAssurance)) return true;
+    const forUsers = admitsGuests || admitsServices || rules.admitsApiKeys || minAssurance;
+    if (access !== Access.USER && forUsers) return true;
     if (access !== Access.USER && !optionalBearer && admitsPasswordChangeRequired) return true;
     return access !== Access.PUBLIC && optionalBearer;
   });
@@ -121,7 +134,13 @@ describe.each(wires)('over %s', (wire) => {
     expect(deviations).toEqual([]);
     const after = await service.database.checksums();
     // The first GetReferral creates a referral code, and its request has no field that could be wrong.
-    expect({ ...after, referral_codes: '' }, 'nothing has changed').toEqual(before);
+    // And a call with an API key stamps the key.
+    const expected = { ...before, api_keys: after.api_keys };
+    expect({ ...after, referral_codes: '' }, 'nothing has changed').toEqual(expected);
+    const [kept] = await service.database.query(
+      'select count(*)::int, count(revoked_at)::int as revoked from api_keys',
+    );
+    expect(kept).toEqual({ count: 2, revoked: 1 });
   }, 60_000);
 
   test('a method with an optional access token refuses a bad one', async () => {
@@ -160,6 +179,7 @@ function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefine
   const isBearerRead = rules.access !== Access.PUBLIC || rules.optionalBearer;
   const reads = method.idempotency === Idempotency.NO_SIDE_EFFECTS;
   if (who.isImpersonated && isBearerRead && !reads && !rules.admitsImpersonation) return 'IMPERSONATION_NOT_ALLOWED';
+  if (who.isApiKey && isBearerRead && !rules.admitsApiKeys) return 'CALLER_NOT_ALLOWED';
   const isHeldBack = who.mustChangePassword && !rules.admitsPasswordChangeRequired;
   if (rules.access === Access.PUBLIC)
     return rules.optionalBearer && !who.fault && isHeldBack ? 'PASSWORD_CHANGE_REQUIRED' : undefined;

@@ -6,6 +6,7 @@ import {
   type MessageInitShape,
   toJson,
 } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { Transport } from '@connectrpc/connect';
 import { compressionGzip, createConnectTransport } from '@connectrpc/connect-node';
 import { compressionAlgorithms } from '@grpc/grpc-js';
@@ -36,10 +37,10 @@ test('every method returns the same fields over gRPC and over JSON', async () =>
 test('every refusal has the same code, reason, message and details over gRPC and over JSON, compressed or not', async () => {
   const service = await start();
   const transports = transportsOf(service);
-  const { as, session } = await service.welcome(ada);
+  const { as, session } = await service.welcome({ ...ada, emailVerified: true });
   const lost = `ghot_${'A'.repeat(56)}`;
   const long = 'x'.repeat(2000);
-  const { tokens, user } = await service.welcome(bob);
+  const { tokens, user, as: asBob } = await service.welcome(bob);
   const nobody = '018f3c2e-0000-7000-8000-000000000001';
   const refused: Record<string, [request: object, headers?: Record<string, string>][]> = {
     'AuthService.Register': [
@@ -98,6 +99,17 @@ test('every refusal has the same code, reason, message and details over gRPC and
       [{ token: 'x' }],
       [{ token: 'x' }, as.headers],
       [{ token: 'x', maxStaleness: { seconds: 6n } }, asService.headers],
+    ],
+    'DeviceService.CreateApiKey': [
+      [{ name: 'a key' }],
+      [{ name: 'a key' }, asBob.headers],
+      [{ name: '' }, as.headers],
+      [{ name: 'a key', scopes: ['SessionService'], expireTime: timestampFromDate(new Date(0)) }, as.headers],
+    ],
+    'DeviceService.ListApiKeys': [[{}], [{ pageToken: 'x' }, as.headers]],
+    'DeviceService.RevokeApiKey': [
+      [{ apiKeyId: nobody }, as.headers],
+      [{ apiKeyId: nobody }, { authorization: `Bearer ghk_test_${'0'.repeat(71)}` }],
     ],
     'AdminService.CreateUser': [[ada, asService.headers], [ada], [{}, asService.headers]],
     'AdminService.GetUser': [
@@ -200,6 +212,8 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
     .replace(/ghr_[\w-]+/g, '<refresh token>')
+    .replace(/ghk_test_\w{71}/g, '<api key>')
+    .replace(/ghk_test_\w{8}/g, '<prefix>')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')
     .replace(/ref-[a-z0-9]{16}/g, '<referral code>')

@@ -10,7 +10,7 @@ import { reasons } from '../../src/sdk/reasons.ts';
 const classes: Readonly<Record<string, readonly [code: Code, reasons: string]>> = {
   'the credential of the call fails': [
     Code.Unauthenticated,
-    `AUTHENTICATION_REQUIRED TOKEN_INVALID TOKEN_EXPIRED SESSION_EXPIRED SESSION_REVOKED INVALID_CREDENTIALS
+    `AUTHENTICATION_REQUIRED TOKEN_INVALID API_KEY_INVALID TOKEN_EXPIRED SESSION_EXPIRED SESSION_REVOKED INVALID_CREDENTIALS
      REFRESH_TOKEN_INVALID REFRESH_TOKEN_ALREADY_USED REFRESH_TOKEN_SUPERSEDED TOKEN_SUPERSEDED
      CURRENT_PASSWORD_INCORRECT BILLING_SIGNATURE_INVALID`,
   ],
@@ -37,7 +37,7 @@ const classes: Readonly<Record<string, readonly [code: Code, reasons: string]>> 
   'what the request names is not there': [
     Code.NotFound,
     `PROJECT_NOT_FOUND SESSION_NOT_FOUND USER_NOT_FOUND SIGNING_KEY_NOT_FOUND SERVICE_NOT_FOUND ACCOUNT_NOT_FOUND
-     MEMBER_NOT_FOUND ACCOUNT_INVITE_NOT_FOUND REFERRAL_CODE_NOT_FOUND`,
+     MEMBER_NOT_FOUND ACCOUNT_INVITE_NOT_FOUND REFERRAL_CODE_NOT_FOUND API_KEY_NOT_FOUND`,
   ],
   'what the request creates is there already': [
     Code.AlreadyExists,
@@ -47,7 +47,7 @@ const classes: Readonly<Record<string, readonly [code: Code, reasons: string]>> 
   'a limit is reached': [
     Code.ResourceExhausted,
     `ACCOUNT_INVITE_LIMIT_REACHED REFERRAL_LIMIT_REACHED QUOTA_EXCEEDED OVER_REQUEST_RATE_LIMIT MAIL_LIMIT_REACHED
-     OVER_CAPACITY REQUEST_TOO_LARGE SLOW_DOWN`,
+     OVER_CAPACITY REQUEST_TOO_LARGE API_KEY_LIMIT_REACHED SLOW_DOWN`,
   ],
   'the service cannot serve now': [Code.Unavailable, 'SERVER_BUSY SHUTTING_DOWN DATABASE_UNAVAILABLE'],
   'a concurrent call was faster': [Code.Aborted, 'TRY_AGAIN'],

@@ -12,6 +12,7 @@ const secretFields = [
   'refreshToken',
   'accessToken',
   'token',
+  'secret',
   'accountInviteCode',
   'clientNonce',
 ];

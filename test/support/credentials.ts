@@ -12,6 +12,7 @@ export interface Credential {
   readonly isService?: true;
   readonly isOperator?: true;
   readonly isImpersonated?: true;
+  readonly isApiKey?: true;
   readonly isGuest?: true;
   readonly mustChangePassword?: true;
   readonly hasTwoFactors?: true;
@@ -29,6 +30,7 @@ export async function credentialsOf(service: TestService): Promise<Credential[]>
     { name: 'a service key', header: `Bearer ${serviceKey}`, isService: true },
     ...(await otherUsers(service)),
     ...(await endedUsers(service)),
+    ...(await apiKeys(service)),
     ...notBearers(good, tokens.accessToken),
     ...wrongTokens(service, tokens.accessToken, tokens.refreshToken),
   ];
@@ -83,6 +85,22 @@ async function endedUsers(service: TestService): Promise<Credential[]> {
     header: `Bearer ${tokens.accessToken}`,
     fault: 'SESSION_REVOKED',
   }));
+}
+
+async function apiKeys(service: TestService): Promise<Credential[]> {
+  const { devices } = service.clients('json');
+  const { as } = await service.welcome({ ...person('programmer'), emailVerified: true });
+  const [good, revoked] = [
+    await devices.createApiKey({ name: 'good' }, as),
+    await devices.createApiKey({ name: 'revoked' }, as),
+  ];
+  await devices.revokeApiKey({ apiKeyId: revoked.apiKey!.id }, as);
+  const fault = 'API_KEY_INVALID';
+  return [
+    { name: 'an API key', header: `Bearer ${good.secret}`, isApiKey: true },
+    { name: 'a revoked API key', header: `Bearer ${revoked.secret}`, fault },
+    { name: 'a part of an API key', header: `Bearer ${good.secret.slice(0, -1)}`, fault },
+  ];
 }
 
 function notBearers(good: string, token: string): Credential[] {

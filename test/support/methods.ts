@@ -4,6 +4,7 @@ import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { callDeviceMethods } from './device-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
+import { callKeyMethods } from './key-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -18,7 +19,7 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // Statements of background jobs: mail, sealing of events, the health probe, signing keys and the clock.
 const backgroundNames =
-  /^(mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
+  /^(api_keys_stamp|mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
 const backgroundTexts =
   /^show transaction_read_only$|audit_unsealed|enable_seqscan|from "signing_keys"|clock_timestamp|pg_try_advisory_xact_lock|^set transaction/;
 
@@ -121,6 +122,7 @@ export async function callEveryMethod(
   await callAccountMethods(service, wire, step);
   await callInviteCodeMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
+  await callKeyMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

@@ -3,7 +3,7 @@ import type { TestDatabase } from './database.ts';
 
 const project = `'00000000-0000-7000-8000-000000000001'::uuid`;
 
-/** Inserts twenty thousand users with a session each. */
+/** Inserts twenty thousand users with a session and an API key each. */
 export function populatePeople({ query }: TestDatabase): Promise<unknown> {
   return query(`
     create function pg_temp.id(kind int, n int) returns uuid language sql immutable as
@@ -15,6 +15,10 @@ export function populatePeople({ query }: TestDatabase): Promise<unknown> {
         refreshed_at, idle_seconds, idle_expires_at, expires_at, refresh_window_at, refresh_count)
       select pg_temp.id(2, n), ${project}, pg_temp.id(1, n), 'web', 1, '[]', 0, sha256(n::text::bytea), 'a browser', '192.0.2.1',
         now(), now(), 604800, now() + interval '7 days', now() + interval '30 days', now(), 0
+      from generate_series(1, 20000) n;
+    insert into api_keys (id, project_id, user_id, hash, prefix, name, scopes, created_at, expires_at)
+      select pg_temp.id(4, n), ${project}, pg_temp.id(1, n), sha256(n::text::bytea), 'ghk_test_', 'a program', '[]',
+        now(), now() + interval '1 year'
       from generate_series(1, 20000) n;
     analyze`);
 }

@@ -13,7 +13,7 @@ export async function repeatMethods(
   step: Run,
   { as, accountId }: { as: ReturnType<typeof bearer>; accountId: string },
 ): Promise<void> {
-  const { accounts, admin, auth } = service.clients(wire);
+  const { accounts, admin, auth, devices } = service.clients(wire);
   const requestId = randomUUID();
   const twice = async <T>(name: string, call: () => Promise<T>): Promise<T> => {
     await step(`${name} (request id)`, call);
@@ -28,6 +28,7 @@ export async function repeatMethods(
   await twice('CreateInviteCode', () => admin.createInviteCode({ requestId }, asService));
   await accounts.consumeUsage({ amount: 1 }, as);
   await twice('ConsumeUsage', () => accounts.consumeUsage({ amount: 1, requestId }, as));
+  await twice('CreateApiKey', () => devices.createApiKey({ name: 'a program', requestId }, as));
   const rupert = { email: 'rupert@example.org', password: phrase, requestId };
   await twice('Register', () => auth.register(rupert));
 }

@@ -22,7 +22,7 @@ const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword'
 
 /** Creates the users and sessions of the requests. Every method of the contract has a sample. */
 export async function prepareSamples(service: TestService): Promise<Samples> {
-  const { as } = await service.welcome(ada);
+  const { as } = await service.welcome({ ...ada, emailVerified: true });
   const { user } = await service.welcome(bob);
   const operator = await service.operator();
   const { user: managed } = await service.clients('json').admin.createUser({ email: 'managed@example.org' }, asService);
@@ -30,7 +30,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
   const accounts = await accountSamples(service, { operator, newcomer });
-  const { admin, auth } = service.clients('json');
+  const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
     await admin.createUser(person, asService);
@@ -95,6 +95,18 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'SessionService.Introspect': async () => ({
       token: (await service.signIn()).tokens.accessToken,
       maxStaleness: '1s',
+    }),
+    'DeviceService.CreateApiKey': () => ({
+      name: 'a program',
+      scopes: ['AccountService.GetUsage'],
+      expireTime: new Date(service.now().getTime() + 86_400_000).toISOString(),
+    }),
+    'DeviceService.ListApiKeys': async () => {
+      for (const name of ['one', 'two']) await devices.createApiKey({ name }, as);
+      return { pageSize: 1, pageToken: (await devices.listApiKeys({ pageSize: 1 }, as)).nextPageToken };
+    },
+    'DeviceService.RevokeApiKey': async () => ({
+      apiKeyId: (await devices.createApiKey({ name: 'another program' }, as)).apiKey!.id,
     }),
     'AdminService.CreateUser': () => ({ ...newcomer(), emailVerified: true, mustChangePassword: true }),
     'AdminService.GetUser': () => ({ userId: user.id }),

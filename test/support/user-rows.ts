@@ -10,6 +10,7 @@ import { readSources } from './source.ts';
 const userTables: Readonly<Record<string, readonly string[]>> = {
   users: ['id'],
   sessions: ['user_id'],
+  api_keys: ['user_id'],
   one_time_tokens: ['user_id'],
   memberships: ['user_id'],
   usage_counters: ['subject'],

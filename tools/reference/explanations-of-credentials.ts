@@ -20,6 +20,11 @@ export const ofCredentials = {
     retry: 'no',
     action: 'Call Refresh once. If the new token is refused too, sign in again. A backend checks its service key.',
   },
+  API_KEY_INVALID: {
+    when: 'The API key is unknown, mistyped, of another environment, revoked or expired; or its user was deleted or banned. The response is the same for all.',
+    retry: 'no',
+    action: 'Show the user that the key no longer works. They list their keys and create another.',
+  },
   TOKEN_EXPIRED: {
     when: 'The access token has reached its `exp`.',
     retry: 'no',
@@ -196,6 +201,16 @@ export const ofCredentials = {
     when: 'The sign-in token or code is wrong, used, expired, replaced by a newer one, or was tried too often.',
     retry: 'no',
     action: 'Ask for the code again, or request a new mail.',
+  },
+  API_KEY_NOT_FOUND: {
+    when: 'The caller has no API key with this id.',
+    retry: 'no',
+    action: 'Read the keys again.',
+  },
+  API_KEY_LIMIT_REACHED: {
+    when: 'The caller has as many active API keys as API_KEYS_PER_USER permits, 50 by default.',
+    retry: 'no',
+    action: 'Revoke a key that is no longer needed.',
   },
   SESSION_NOT_FOUND: {
     when: 'The caller has no live session with this id.',

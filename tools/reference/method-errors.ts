@@ -72,7 +72,7 @@ function reasonsFrom(rules: Policy, isReadOnly: boolean): string[] {
   const holdsBack = (takesUsers || rules.optionalBearer) && !rules.admitsPasswordChangeRequired;
   return [
     ...(rules.access === Access.PUBLIC ? [] : ['AUTHENTICATION_REQUIRED']),
-    ...['TOKEN_INVALID', 'TOKEN_EXPIRED', 'TOKEN_SUPERSEDED', 'SESSION_EXPIRED', 'SESSION_REVOKED'],
+    ...['TOKEN_INVALID', 'API_KEY_INVALID', 'TOKEN_EXPIRED', 'TOKEN_SUPERSEDED', 'SESSION_EXPIRED', 'SESSION_REVOKED'],
     ...['PROJECT_MISMATCH', 'CALLER_NOT_ALLOWED'],
     ...(isReadOnly || rules.admitsImpersonation ? [] : ['IMPERSONATION_NOT_ALLOWED']),
     ...(takesUsers && !rules.admitsGuests ? ['GUEST_NOT_ALLOWED'] : []),

@@ -62,6 +62,13 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   },
 
   'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
+  'DeviceService.CreateApiKey': {
+    name: 'Nightly backup',
+    scopes: ['AccountService'],
+    requestId: ids.request,
+  },
+  'DeviceService.ListApiKeys': { pageSize: 50 },
+  'DeviceService.RevokeApiKey': { apiKeyId: ids.apiKey },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },
   'AdminService.GetUser': { userId: user },

@@ -1868,7 +1868,7 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * Bans a user. All their sessions and the pending account invitations that they created are revoked, and all links
+   * Bans a user. All their sessions, their API keys and the pending account invitations that they created are revoked, and all links
    * sent to them are void. If the user is already banned, the end of the ban is replaced.
    *
    * Errors:
@@ -1896,7 +1896,7 @@ export const AdminService: GenService<{
     output: typeof UnbanUserResponseSchema;
   },
   /**
-   * Deletes a user and revokes all their sessions. The email address can be registered again, by a new user with a new
+   * Deletes a user and revokes all their sessions and API keys. The email address can be registered again, by a new user with a new
    * id.
    *
    * Errors:
@@ -1947,7 +1947,8 @@ export const AdminService: GenService<{
   },
   /**
    * Revokes all sessions of a user, or of all users in the project. Once the response is sent, no refresh and no
-   * introspection of them succeeds.
+   * introspection of them succeeds. The API keys of one user stay valid; with `everybody`, all API keys of the project
+   * are revoked too.
    *
    * Errors:
    * - USER_NOT_FOUND: There is no user with this id.

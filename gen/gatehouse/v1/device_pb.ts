@@ -4,6 +4,8 @@
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CreateApiKeyRequestSchema, CreateApiKeyResponseSchema, ListApiKeysRequestSchema, ListApiKeysResponseSchema, RevokeApiKeyRequestSchema, RevokeApiKeyResponseSchema } from "./api_key_pb.ts";
+import { file_gatehouse_v1_api_key } from "./api_key_pb.ts";
 import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -12,7 +14,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEybQoNRGV2aWNlU2VydmljZRJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEykQMKDURldmljZVNlcnZpY2USXAoLQ2FuY2VsTG9naW4SIC5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkNhbmNlbExvZ2luUmVzcG9uc2UiCIq1GAQIATg8EmQKDENyZWF0ZUFwaUtleRIhLmdhdGVob3VzZS52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlIg2KtRgJCAIyAwjYBDg8El0KC0xpc3RBcGlLZXlzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAISXQoMUmV2b2tlQXBpS2V5EiEuZ2F0ZWhvdXNlLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaIi5nYXRlaG91c2UudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBoq1GAIIAkJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_gatehouse_v1_api_key, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -20,6 +22,8 @@ export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
  * In every flow one device starts a login, a user decides it on another device where they are signed in, and the first
  * device redeems it once. What it receives is a credential of its own: revoking it leaves the session of the browser
  * alone, and the other way round.
+ *
+ * It also manages the API keys of users.
  *
  * @generated from service gatehouse.v1.DeviceService
  */
@@ -34,6 +38,58 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof CancelLoginRequestSchema;
     output: typeof CancelLoginResponseSchema;
+  },
+  /**
+   * Creates an API key of the caller, for a program that calls for them. The response shows the key once.
+   *
+   * A key is sent as a bearer token, like an access token. It may call the methods that admit API keys and no others: no
+   * key creates, lists or revokes keys, changes the password or the sessions, or deletes the user. Every key expires.
+   * Keys stay valid when the user changes their password or signs out.
+   *
+   * Depending on configuration: with API_KEYS_PER_USER a user may have another number of active keys. API_KEY_LIFETIME
+   * sets the maximum lifetime. Where email addresses are not verified by mail, EMAIL_NOT_VERIFIED is not returned.
+   *
+   * Errors:
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   * - API_KEY_LIMIT_REACHED: The caller has 50 active keys.
+   * - INVALID_ARGUMENT: `expire_time` is not in the future or exceeds the maximum lifetime. Or a scope names no method
+   *   that admits API keys.
+   * - REQUEST_ID_REUSED: `request_id` was sent with another request.
+   * - API_KEY_NOT_FOUND: The key that this `request_id` created was deleted since.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CreateApiKey
+   */
+  createApiKey: {
+    methodKind: "unary";
+    input: typeof CreateApiKeyRequestSchema;
+    output: typeof CreateApiKeyResponseSchema;
+  },
+  /**
+   * Lists the API keys of the caller, newest first. Revoked and expired keys are listed for 30 more days.
+   *
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ListApiKeys
+   */
+  listApiKeys: {
+    methodKind: "unary";
+    input: typeof ListApiKeysRequestSchema;
+    output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * Revokes an API key of the caller. Once the response is sent, no call and no introspection with it succeeds. Succeeds
+   * also if the key was revoked or has expired before.
+   *
+   * Errors:
+   * - API_KEY_NOT_FOUND: The caller has no key with this id.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RevokeApiKey
+   */
+  revokeApiKey: {
+    methodKind: "unary";
+    input: typeof RevokeApiKeyRequestSchema;
+    output: typeof RevokeApiKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_device, 0);

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEiwQMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDSJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEi2gMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDRIXCg9hZG1pdHNfYXBpX2tleXMYDSABKAgiYwoNRmFpbHVyZUxpbWl0cxITCgtwZXJfYWNjb3VudBgBIAEoDRITCgtjb25zZWN1dGl2ZRgCIAEoDRITCgtwZXJfbmV0d29yaxgDIAEoDRITCgtwZXJfcHJvamVjdBgEIAEoDSpqCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEg8KC0FDQ0VTU19VU0VSEAISEgoOQUNDRVNTX1NFUlZJQ0UQAxIQCgxBQ0NFU1NfQURNSU4QBCplCg5Bc3N1cmFuY2VMZXZlbBIfChtBU1NVUkFOQ0VfTEVWRUxfVU5TUEVDSUZJRUQQABIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMRABEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwyEAI6UQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY0YYDIAEoCzIULmdhdGVob3VzZS52MS5Qb2xpY3lSBnBvbGljeYgBAUJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method requires of its callers. The service reads the policies when it starts and refuses to start if a method
@@ -41,14 +41,15 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * Errors that follow from the policy of the method:
  * - AUTHENTICATION_REQUIRED: The request carries no credential.
  * - TOKEN_INVALID: The access token or the service key is not valid.
+ * - API_KEY_INVALID: The API key is unknown, revoked or expired, or its user was deleted or banned.
  * - TOKEN_EXPIRED: The access token has expired.
  * - TOKEN_SUPERSEDED: The access token was issued before its session was renewed: by a password change, or by the
  *   registration of a guest.
  * - SESSION_EXPIRED: The session of the access token has expired.
  * - SESSION_REVOKED: The session of the access token was revoked, or its user was deleted or banned.
  * - PROJECT_MISMATCH: The `gatehouse-project` header names another project than the credential.
- * - CALLER_NOT_ALLOWED: The method does not admit this kind of caller: a user, an operator or a backend. Or the scopes
- *   of the backend do not include the method (metadata `required_scope`).
+ * - CALLER_NOT_ALLOWED: The method does not admit this kind of caller: a user, an operator, a backend or an API key. Or
+ *   the scopes of the backend or the API key do not include the method (metadata `required_scope`).
  * - IMPERSONATION_NOT_ALLOWED: The caller impersonates a user, and the method changes data.
  * - GUEST_NOT_ALLOWED: The caller is a guest.
  * - PASSWORD_CHANGE_REQUIRED: The caller must change their password first.
@@ -146,6 +147,14 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: uint32 successes_per_account_per_minute = 12;
    */
   successesPerAccountPerMinute: number;
+
+  /**
+   * Admits users by their API keys too, if the scopes of the key include the method. A key counts as AAL1 and as an
+   * authentication at the time of its creation. Only with ACCESS_USER.
+   *
+   * @generated from field: bool admits_api_keys = 13;
+   */
+  admitsApiKeys: boolean;
 };
 
 /**
@@ -226,7 +235,8 @@ export const Access = {
   PUBLIC: 1,
 
   /**
-   * A user, by an access token whose session is neither revoked nor expired.
+   * A user, by an access token whose session is neither revoked nor expired. Or, with `Policy.admits_api_keys`, by an
+   * API key.
    *
    * @generated from enum value: ACCESS_USER = 2;
    */

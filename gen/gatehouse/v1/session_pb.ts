@@ -19,7 +19,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/session.proto.
  */
 export const file_gatehouse_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("ChpnYXRlaG91c2UvdjEvc2Vzc2lvbi5wcm90bxIMZ2F0ZWhvdXNlLnYxIlAKFEF1dGhlbnRpY2F0aW9uTWV0aG9kEg4KBm1ldGhvZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLdAwoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEicKBGtpbmQYAyABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmQSKQoDYWFsGAQgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgFIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBITCgtkZXZpY2VfbmFtZRgGIAEoCRISCgp1c2VyX2FnZW50GAcgASgJEg8KB2FkZHJlc3MYCCABKAkSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWN0aXZlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GA0gASgIEhcKD2ltcGVyc29uYXRvcl9pZBgOIAEoCSLHAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEhIKCnRva2VuX3R5cGUYAyABKAkSLQoKZXhwaXJlc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAgiaQoOUmVmcmVzaFJlcXVlc3QSIQoNcmVmcmVzaF90b2tlbhgBIAEoCUIKukgHcgUQASiAQBI0CgphdHRlbXB0X2lkGAIgASgJQiC6SB1yGzIZXihbQS1aYS16MC05Xy1dezIyLDY0fSk/JCI3Cg9SZWZyZXNoUmVzcG9uc2USJAoGdG9rZW5zGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyLVAQoOU2lnbk91dFJlcXVlc3QSHwoNcmVmcmVzaF90b2tlbhgBIAEoCUIIukgFcgMogEASMwoFc2NvcGUYAiABKA4yGi5nYXRlaG91c2UudjEuU2lnbk91dFNjb3BlQgi6SAWCAQIQATptukhqGmgKDnNpZ25fb3V0LnNjb3BlEilhIHJlZnJlc2ggdG9rZW4gZW5kcyBpdHMgb3duIHNlc3Npb24gb25seRordGhpcy5yZWZyZXNoX3Rva2VuID09ICcnIHx8IHRoaXMuc2NvcGUgPD0gMSIRCg9TaWduT3V0UmVzcG9uc2UiTwoTTGlzdFNlc3Npb25zUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAgiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiMQoRR2V0U2Vzc2lvblJlcXVlc3QSHAoKc2Vzc2lvbl9pZBgBIAEoCUIIukgFcgOwAQEiPAoSR2V0U2Vzc2lvblJlc3BvbnNlEiYKB3Nlc3Npb24YASABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiI0ChRSZXZva2VTZXNzaW9uUmVxdWVzdBIcCgpzZXNzaW9uX2lkGAEgASgJQgi6SAVyA7ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UibgoRSW50cm9zcGVjdFJlcXVlc3QSGQoFdG9rZW4YASABKAlCCrpIB3IFEAEogEASPgoNbWF4X3N0YWxlbmVzcxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIMukgJqgEGIgIIBTIAIu8EChJJbnRyb3NwZWN0UmVzcG9uc2USDgoGYWN0aXZlGAEgASgIEg8KB3VzZXJfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlbWFpbBgEIAEoCRIUCgxpc19hbm9ueW1vdXMYBSABKAgSKQoDYWFsGAYgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgHIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBInCgRraW5kGAggASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kEi8KC2V4cGlyZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgppc3N1ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRtdXN0X2NoYW5nZV9wYXNzd29yZBgLIAEoCBImCgRyb2xlGAwgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSFwoPaW1wZXJzb25hdG9yX2lkGA0gASgJEhYKDmVtYWlsX3ZlcmlmaWVkGA4gASgIEhIKCmFjY291bnRfaWQYDyABKAkSLwoMYWNjb3VudF9yb2xlGBAgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEi0KDGFwcF9tZXRhZGF0YRgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgSIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QqowEKC1Nlc3Npb25LaW5kEhwKGFNFU1NJT05fS0lORF9VTlNQRUNJRklFRBAAEhQKEFNFU1NJT05fS0lORF9XRUIQARIXChNTRVNTSU9OX0tJTkRfTkFUSVZFEAISFAoQU0VTU0lPTl9LSU5EX0NMSRADEhcKE1NFU1NJT05fS0lORF9ERVZJQ0UQBBIYChRTRVNTSU9OX0tJTkRfU0VSVklDRRAFKn4KDFNpZ25PdXRTY29wZRIeChpTSUdOX09VVF9TQ09QRV9VTlNQRUNJRklFRBAAEhgKFFNJR05fT1VUX1NDT1BFX0xPQ0FMEAESGQoVU0lHTl9PVVRfU0NPUEVfR0xPQkFMEAISGQoVU0lHTl9PVVRfU0NPUEVfT1RIRVJTEAMyvAQKDlNlc3Npb25TZXJ2aWNlElMKB1JlZnJlc2gSHC5nYXRlaG91c2UudjEuUmVmcmVzaFJlcXVlc3QaHS5nYXRlaG91c2UudjEuUmVmcmVzaFJlc3BvbnNlIguKtRgHCAE42ARAChJWCgdTaWduT3V0EhwuZ2F0ZWhvdXNlLnYxLlNpZ25PdXRSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLlNpZ25PdXRSZXNwb25zZSIOirUYCggBGAEgATg8UAESYgoMTGlzdFNlc3Npb25zEiEuZ2F0ZWhvdXNlLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIi5nYXRlaG91c2UudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiC5ACAYq1GAQIAhABElwKCkdldFNlc3Npb24SHy5nYXRlaG91c2UudjEuR2V0U2Vzc2lvblJlcXVlc3QaIC5nYXRlaG91c2UudjEuR2V0U2Vzc2lvblJlc3BvbnNlIguQAgGKtRgECAIQARJiCg1SZXZva2VTZXNzaW9uEiIuZ2F0ZWhvdXNlLnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIIirUYBAgCEAESVwoKSW50cm9zcGVjdBIfLmdhdGVob3VzZS52MS5JbnRyb3NwZWN0UmVxdWVzdBogLmdhdGVob3VzZS52MS5JbnRyb3NwZWN0UmVzcG9uc2UiBoq1GAIIA0JjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChpnYXRlaG91c2UvdjEvc2Vzc2lvbi5wcm90bxIMZ2F0ZWhvdXNlLnYxIlAKFEF1dGhlbnRpY2F0aW9uTWV0aG9kEg4KBm1ldGhvZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLdAwoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEicKBGtpbmQYAyABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmQSKQoDYWFsGAQgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgFIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBITCgtkZXZpY2VfbmFtZRgGIAEoCRISCgp1c2VyX2FnZW50GAcgASgJEg8KB2FkZHJlc3MYCCABKAkSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWN0aXZlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GA0gASgIEhcKD2ltcGVyc29uYXRvcl9pZBgOIAEoCSLHAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEhIKCnRva2VuX3R5cGUYAyABKAkSLQoKZXhwaXJlc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbXVzdF9jaGFuZ2VfcGFzc3dvcmQYBiABKAgiaQoOUmVmcmVzaFJlcXVlc3QSIQoNcmVmcmVzaF90b2tlbhgBIAEoCUIKukgHcgUQASiAQBI0CgphdHRlbXB0X2lkGAIgASgJQiC6SB1yGzIZXihbQS1aYS16MC05Xy1dezIyLDY0fSk/JCI3Cg9SZWZyZXNoUmVzcG9uc2USJAoGdG9rZW5zGAEgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyLVAQoOU2lnbk91dFJlcXVlc3QSHwoNcmVmcmVzaF90b2tlbhgBIAEoCUIIukgFcgMogEASMwoFc2NvcGUYAiABKA4yGi5nYXRlaG91c2UudjEuU2lnbk91dFNjb3BlQgi6SAWCAQIQATptukhqGmgKDnNpZ25fb3V0LnNjb3BlEilhIHJlZnJlc2ggdG9rZW4gZW5kcyBpdHMgb3duIHNlc3Npb24gb25seRordGhpcy5yZWZyZXNoX3Rva2VuID09ICcnIHx8IHRoaXMuc2NvcGUgPD0gMSIRCg9TaWduT3V0UmVzcG9uc2UiTwoTTGlzdFNlc3Npb25zUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAgiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiMQoRR2V0U2Vzc2lvblJlcXVlc3QSHAoKc2Vzc2lvbl9pZBgBIAEoCUIIukgFcgOwAQEiPAoSR2V0U2Vzc2lvblJlc3BvbnNlEiYKB3Nlc3Npb24YASABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiI0ChRSZXZva2VTZXNzaW9uUmVxdWVzdBIcCgpzZXNzaW9uX2lkGAEgASgJQgi6SAVyA7ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UibgoRSW50cm9zcGVjdFJlcXVlc3QSGQoFdG9rZW4YASABKAlCCrpIB3IFEAEogEASPgoNbWF4X3N0YWxlbmVzcxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIMukgJqgEGIgIIBTIAIsAFChJJbnRyb3NwZWN0UmVzcG9uc2USDgoGYWN0aXZlGAEgASgIEg8KB3VzZXJfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVlbWFpbBgEIAEoCRIUCgxpc19hbm9ueW1vdXMYBSABKAgSKQoDYWFsGAYgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgHIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBInCgRraW5kGAggASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kEi8KC2V4cGlyZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgppc3N1ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRtdXN0X2NoYW5nZV9wYXNzd29yZBgLIAEoCBImCgRyb2xlGAwgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSFwoPaW1wZXJzb25hdG9yX2lkGA0gASgJEhYKDmVtYWlsX3ZlcmlmaWVkGA4gASgIEhIKCmFjY291bnRfaWQYDyABKAkSLwoMYWNjb3VudF9yb2xlGBAgASgOMhkuZ2F0ZWhvdXNlLnYxLkFjY291bnRSb2xlEi0KDGFwcF9tZXRhZGF0YRgRIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgSIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKwoKdG9rZW5fa2luZBgTIAEoDjIXLmdhdGVob3VzZS52MS5Ub2tlbktpbmQSEgoKYXBpX2tleV9pZBgUIAEoCRIOCgZzY29wZXMYFSADKAkqowEKC1Nlc3Npb25LaW5kEhwKGFNFU1NJT05fS0lORF9VTlNQRUNJRklFRBAAEhQKEFNFU1NJT05fS0lORF9XRUIQARIXChNTRVNTSU9OX0tJTkRfTkFUSVZFEAISFAoQU0VTU0lPTl9LSU5EX0NMSRADEhcKE1NFU1NJT05fS0lORF9ERVZJQ0UQBBIYChRTRVNTSU9OX0tJTkRfU0VSVklDRRAFKlwKCVRva2VuS2luZBIaChZUT0tFTl9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXVE9LRU5fS0lORF9BQ0NFU1NfVE9LRU4QARIWChJUT0tFTl9LSU5EX0FQSV9LRVkQAip+CgxTaWduT3V0U2NvcGUSHgoaU0lHTl9PVVRfU0NPUEVfVU5TUEVDSUZJRUQQABIYChRTSUdOX09VVF9TQ09QRV9MT0NBTBABEhkKFVNJR05fT1VUX1NDT1BFX0dMT0JBTBACEhkKFVNJR05fT1VUX1NDT1BFX09USEVSUxADMrwECg5TZXNzaW9uU2VydmljZRJTCgdSZWZyZXNoEhwuZ2F0ZWhvdXNlLnYxLlJlZnJlc2hSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLlJlZnJlc2hSZXNwb25zZSILirUYBwgBONgEQAoSVgoHU2lnbk91dBIcLmdhdGVob3VzZS52MS5TaWduT3V0UmVxdWVzdBodLmdhdGVob3VzZS52MS5TaWduT3V0UmVzcG9uc2UiDoq1GAoIARgBIAE4PFABEmIKDExpc3RTZXNzaW9ucxIhLmdhdGVob3VzZS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIguQAgGKtRgECAIQARJcCgpHZXRTZXNzaW9uEh8uZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkdldFNlc3Npb25SZXNwb25zZSILkAIBirUYBAgCEAESYgoNUmV2b2tlU2Vzc2lvbhIiLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBojLmdhdGVob3VzZS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiCIq1GAQIAhABElcKCkludHJvc3BlY3QSHy5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlcXVlc3QaIC5nYXRlaG91c2UudjEuSW50cm9zcGVjdFJlc3BvbnNlIgaKtRgCCANCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * One way in which the user of a session authenticated: an entry of the `amr` claim (RFC 8176).
@@ -454,7 +454,7 @@ export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*
  */
 export type IntrospectRequest = Message<"gatehouse.v1.IntrospectRequest"> & {
   /**
-   * Required. The access token to introspect.
+   * Required. The access token or the API key to introspect.
    *
    * @generated from field: string token = 1;
    */
@@ -462,7 +462,7 @@ export type IntrospectRequest = Message<"gatehouse.v1.IntrospectRequest"> & {
 
   /**
    * Optional. The maximum age of the response, 0 to 5 s. Default: 0, which always reads the database; above 0, a
-   * replica may respond from memory.
+   * replica may respond from memory. The state of an API key is always read from the database.
    *
    * @generated from field: google.protobuf.Duration max_staleness = 2;
    */
@@ -483,7 +483,8 @@ export const IntrospectRequestSchema: GenMessage<IntrospectRequest> = /*@__PURE_
  */
 export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   /**
-   * Whether the token is genuine and not expired, and its session is neither revoked nor expired.
+   * Whether the token is genuine and not expired, and its session is neither revoked nor expired. For an API key: whether
+   * it is neither revoked nor expired, and its user is neither deleted nor banned.
    *
    * @generated from field: bool active = 1;
    */
@@ -497,7 +498,7 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   userId: string;
 
   /**
-   * The id of the session.
+   * The id of the session. Empty for an API key.
    *
    * @generated from field: string session_id = 3;
    */
@@ -518,21 +519,21 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   isAnonymous: boolean;
 
   /**
-   * The lower of the assurance levels of the token and of the session.
+   * The lower of the assurance levels of the token and of the session. ASSURANCE_LEVEL_AAL1 for an API key.
    *
    * @generated from field: gatehouse.v1.AssuranceLevel aal = 6;
    */
   aal: AssuranceLevel;
 
   /**
-   * How the user of the session authenticated, newest first.
+   * How the user of the session authenticated, newest first. Empty for an API key.
    *
    * @generated from field: repeated gatehouse.v1.AuthenticationMethod amr = 7;
    */
   amr: AuthenticationMethod[];
 
   /**
-   * The kind of client.
+   * The kind of client. Unspecified for an API key.
    *
    * @generated from field: gatehouse.v1.SessionKind kind = 8;
    */
@@ -546,7 +547,7 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * When the token was issued.
+   * When the token was issued, or the API key created.
    *
    * @generated from field: google.protobuf.Timestamp issue_time = 10;
    */
@@ -607,6 +608,27 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
    * @generated from field: google.protobuf.Struct user_metadata = 18;
    */
   userMetadata?: JsonObject | undefined;
+
+  /**
+   * Whether the token is an access token or an API key.
+   *
+   * @generated from field: gatehouse.v1.TokenKind token_kind = 19;
+   */
+  tokenKind: TokenKind;
+
+  /**
+   * The id of the API key. Empty for an access token.
+   *
+   * @generated from field: string api_key_id = 20;
+   */
+  apiKeyId: string;
+
+  /**
+   * The scopes of the API key, as in `ApiKey.scopes`. Empty for an access token.
+   *
+   * @generated from field: repeated string scopes = 21;
+   */
+  scopes: string[];
 };
 
 /**
@@ -679,6 +701,47 @@ export const SessionKindSchema: GenEnum<SessionKind> = /*@__PURE__*/
   enumDesc(file_gatehouse_v1_session, 0);
 
 /**
+ * The kind of an introspected token.
+ *
+ * @generated from enum gatehouse.v1.TokenKind
+ */
+export const TokenKind = {
+  /**
+   * The token is not active.
+   *
+   * @generated from enum value: TOKEN_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * An access token of a session.
+   *
+   * @generated from enum value: TOKEN_KIND_ACCESS_TOKEN = 1;
+   */
+  ACCESS_TOKEN: 1,
+
+  /**
+   * An API key of a user.
+   *
+   * @generated from enum value: TOKEN_KIND_API_KEY = 2;
+   */
+  API_KEY: 2,
+} as const;
+
+/**
+ * The kind of an introspected token.
+ *
+ * @generated from enum gatehouse.v1.TokenKind
+ */
+export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.TokenKind.
+ */
+export const TokenKindSchema: GenEnum<TokenKind> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_session, 1);
+
+/**
  * The sessions that SignOut revokes.
  *
  * @generated from enum gatehouse.v1.SignOutScope
@@ -724,7 +787,7 @@ export type SignOutScope = (typeof SignOutScope)[keyof typeof SignOutScope] | Un
  * Describes the enum gatehouse.v1.SignOutScope.
  */
 export const SignOutScopeSchema: GenEnum<SignOutScope> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_session, 1);
+  enumDesc(file_gatehouse_v1_session, 2);
 
 /**
  * SessionService refreshes, lists, revokes and introspects sessions.
@@ -819,10 +882,11 @@ export const SessionService: GenService<{
     output: typeof RevokeSessionResponseSchema;
   },
   /**
-   * Returns whether an access token is active at this moment, and its user and session (after RFC 7662).
+   * Returns whether an access token or an API key is active at this moment, and its user and session (after RFC 7662).
    *
    * A token that is malformed, expired, revoked or foreign is not an error: the response is `active: false` and nothing
-   * else.
+   * else. An active API key is no permission by itself: a backend decides by `token_kind` whether it accepts keys, and
+   * by `scopes` what for.
    *
    * @generated from rpc gatehouse.v1.SessionService.Introspect
    */

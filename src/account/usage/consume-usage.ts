@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { holdKey } from '../../api-key/key-lock.ts';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
@@ -73,10 +74,15 @@ async function takeRow(on: Autocommit | EntityManager, { subject, amount }: Want
     const { anonymous } = quotas;
     return (await takeOfFingerprint(on, { ...counterOf(subject), anonymous, amount, now }))[0];
   }
-  const { projectId, userId, session } = subject;
+  const { projectId, userId, credential } = subject;
   const taking = { projectId, userId, ...quotas, amount, now };
-  if (!session) return (await takeOfUser(on, taking))[0];
-  const [row] = await takeOfCaller(on, { ...taking, ...session });
+  if (!credential) return (await takeOfUser(on, taking))[0];
+  if ('apiKeyId' in credential) {
+    const [row] = await takeOfKey(on, { ...taking, ...credential });
+    if (!row!.isUsable) throw new Refusal('API_KEY_INVALID');
+    return row!.used === null ? undefined : (row as Taken);
+  }
+  const [row] = await takeOfCaller(on, { ...taking, ...credential });
   requireLive(row!.state);
   return row!.used === null ? undefined : (row as Taken);
 }
@@ -125,7 +131,8 @@ const takeOfUser = statement<Taken, Taking & Quotas & { projectId: string; userI
 );
 
 /** Without a counter when nothing was taken. */
-type TakenOfCaller = { [Column in keyof Taken]: Taken[Column] | null } & { readonly state: HeldState | null };
+type MaybeTaken = { [Column in keyof Taken]: Taken[Column] | null };
+type TakenOfCaller = MaybeTaken & { readonly state: HeldState | null };
 
 // Hot. The same for a user who calls: nothing is taken with a session that was revoked meanwhile. Not under the lock of the
 // project, which all calls would take: a statement that waits for the user's row while the
@@ -137,6 +144,17 @@ const takeOfCaller = statement<
   'usage_consume_caller',
   `with ${holdCaller(':userId', 'none')}, taken as (${takeFrom(', own', " and own.state = 'live'")})
    select own.state, taken.used, taken."resetsAt", taken.quota, taken."isSubscribed"
+   from (select 1) one left join own on true left join taken on true`,
+);
+
+// Hot. The same for a caller with an API key.
+const takeOfKey = statement<
+  MaybeTaken & { isUsable: boolean },
+  Taking & Quotas & { projectId: string; userId: string; apiKeyId: string }
+>(
+  'usage_consume_api_key',
+  `with ${holdKey}, taken as (${takeFrom(', own', ' and own.is_usable')})
+   select coalesce(own.is_usable, false) as "isUsable", taken.used, taken."resetsAt", taken.quota, taken."isSubscribed"
    from (select 1) one left join own on true left join taken on true`,
 );
 

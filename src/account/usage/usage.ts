@@ -31,10 +31,18 @@ interface CallingSession {
   readonly tokenEpoch: number;
 }
 
+interface CallingKey {
+  readonly apiKeyId: string;
+}
+
 /** The subject of a usage counter. Guests are users, too. A fingerprint is chosen by the client: it proves nothing. */
 export type Subject =
-  /** With the session of a user who calls for themselves, which has to be live. */
-  | { readonly projectId: string; readonly userId: string; readonly session?: CallingSession }
+  /** With the session or the API key of a user who calls for themselves, which has to be live. */
+  | {
+      readonly projectId: string;
+      readonly userId: string;
+      readonly credential?: CallingSession | CallingKey;
+    }
   | { readonly projectId: string; readonly fingerprint: string };
 
 type NamedSubject = { case: 'userId' | 'fingerprint'; value: string } | { case: undefined; value?: undefined };
@@ -45,8 +53,8 @@ export function subjectOf(named: NamedSubject, context: HandlerContext): Subject
   const { projectId } = caller;
   if (caller.kind === 'user') {
     if (named.case) throw new Refusal('CALLER_NOT_ALLOWED');
-    const { userId, sessionId, tokenEpoch } = caller;
-    return { projectId, userId, session: { sessionId, tokenEpoch } };
+    const { userId, sessionId, tokenEpoch, apiKey } = caller;
+    return { projectId, userId, credential: apiKey ? { apiKeyId: sessionId } : { sessionId, tokenEpoch } };
   }
   if (!named.case) throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'subject', description: 'required' }] });
   return named.case === 'userId' ? { projectId, userId: named.value } : { projectId, fingerprint: named.value };
