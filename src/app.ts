@@ -23,6 +23,7 @@ import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
 import { deviceService } from './device/service.ts';
+import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -189,6 +190,7 @@ function createServices(parts: Parts) {
       DeviceService,
       deviceService({
         ...{ now, requestIds, paging, outbox, keys, opener, frontendUrl, keyScopes },
+        unknownCodes: new UnknownCodes(budgets, limits),
         registration: settings,
         keyRules: config.apiKeys,
       }),

@@ -1,6 +1,8 @@
 import { cancelLogin } from './cancel-login.ts';
 import { createApiKey } from './create-api-key.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
+import { deviceGrant } from './device-grant.ts';
+import { listDevices, revokeDevice } from './device-list.ts';
 import { listApiKeys } from './list-api-keys.ts';
 import { revokeApiKey } from './revoke-api-key.ts';
 
@@ -8,6 +10,9 @@ import { revokeApiKey } from './revoke-api-key.ts';
 export function deviceService(deps: DeviceDeps): DeviceMethods {
   return {
     ...cancelLogin(deps),
+    ...deviceGrant(deps),
+    listDevices: listDevices(deps),
+    revokeDevice: revokeDevice(deps),
     createApiKey: createApiKey(deps),
     listApiKeys: listApiKeys(deps),
     revokeApiKey: revokeApiKey(deps),

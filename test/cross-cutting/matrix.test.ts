@@ -37,6 +37,9 @@ test('these methods are public, and no others', () => {
     'AuthService.VerifyEmail',
     'AuthService.VerifyResetToken',
     'DeviceService.CancelLogin',
+    'DeviceService.PollDeviceToken',
+    'DeviceService.RedeemDashboardCode',
+    'DeviceService.RequestDeviceCode',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);
@@ -60,6 +63,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AuthService.GetMe',
     'AuthService.GetSettings',
     'DeviceService.ListApiKeys',
+    'DeviceService.ListDevices',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);

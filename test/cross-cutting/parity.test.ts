@@ -14,6 +14,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { accountRefusals } from '../support/account-samples.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { deviceRefusals } from '../support/device-samples.ts';
+import { grantRefusals } from '../support/grant-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -158,7 +159,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
-  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals());
+  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(), grantRefusals(as, nobody));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)

@@ -4,6 +4,7 @@ import { policyOf } from '../../src/rpc/policy.ts';
 import { accountSamples } from './account-samples.ts';
 import { methods, nameOf } from './contract.ts';
 import { deviceSamples } from './device-samples.ts';
+import { grantSamples } from './grant-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
@@ -154,6 +155,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     ...accounts.requests,
     ...deviceSamples(),
+    ...grantSamples(service, as),
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);

@@ -6,6 +6,8 @@ import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { CreateApiKeyRequestSchema, CreateApiKeyResponseSchema, ListApiKeysRequestSchema, ListApiKeysResponseSchema, RevokeApiKeyRequestSchema, RevokeApiKeyResponseSchema } from "./api_key_pb.ts";
 import { file_gatehouse_v1_api_key } from "./api_key_pb.ts";
+import type { ApproveDashboardCodeRequestSchema, ApproveDashboardCodeResponseSchema, ApproveDeviceRequestSchema, ApproveDeviceResponseSchema, CreateDashboardCodeRequestSchema, CreateDashboardCodeResponseSchema, DenyDashboardCodeRequestSchema, DenyDashboardCodeResponseSchema, DenyDeviceRequestSchema, DenyDeviceResponseSchema, GetDashboardCodeRequestSchema, GetDashboardCodeResponseSchema, GetDeviceCodeRequestSchema, GetDeviceCodeResponseSchema, ListDevicesRequestSchema, ListDevicesResponseSchema, PollDeviceTokenRequestSchema, PollDeviceTokenResponseSchema, RedeemDashboardCodeRequestSchema, RedeemDashboardCodeResponseSchema, RequestDeviceCodeRequestSchema, RequestDeviceCodeResponseSchema, RevokeDeviceRequestSchema, RevokeDeviceResponseSchema } from "./device_grant_pb.ts";
+import { file_gatehouse_v1_device_grant } from "./device_grant_pb.ts";
 import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -14,7 +16,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEykQMKDURldmljZVNlcnZpY2USXAoLQ2FuY2VsTG9naW4SIC5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkNhbmNlbExvZ2luUmVzcG9uc2UiCIq1GAQIATg8EmQKDENyZWF0ZUFwaUtleRIhLmdhdGVob3VzZS52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlIg2KtRgJCAIyAwjYBDg8El0KC0xpc3RBcGlLZXlzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAISXQoMUmV2b2tlQXBpS2V5EiEuZ2F0ZWhvdXNlLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaIi5nYXRlaG91c2UudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBoq1GAIIAkJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_gatehouse_v1_api_key, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEynQ0KDURldmljZVNlcnZpY2USXAoLQ2FuY2VsTG9naW4SIC5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkNhbmNlbExvZ2luUmVzcG9uc2UiCIq1GAQIATg8Em4KEVJlcXVlc3REZXZpY2VDb2RlEiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3REZXZpY2VDb2RlUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZXF1ZXN0RGV2aWNlQ29kZVJlc3BvbnNlIgiKtRgECAE4HhJkCg1HZXREZXZpY2VDb2RlEiIuZ2F0ZWhvdXNlLnYxLkdldERldmljZUNvZGVSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkdldERldmljZUNvZGVSZXNwb25zZSIKirUYBggCOHhwChJkCg1BcHByb3ZlRGV2aWNlEiIuZ2F0ZWhvdXNlLnYxLkFwcHJvdmVEZXZpY2VSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkFwcHJvdmVEZXZpY2VSZXNwb25zZSIKirUYBggCODxwChJbCgpEZW55RGV2aWNlEh8uZ2F0ZWhvdXNlLnYxLkRlbnlEZXZpY2VSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbnlEZXZpY2VSZXNwb25zZSIKirUYBggCODxwChJpCg9Qb2xsRGV2aWNlVG9rZW4SJC5nYXRlaG91c2UudjEuUG9sbERldmljZVRva2VuUmVxdWVzdBolLmdhdGVob3VzZS52MS5Qb2xsRGV2aWNlVG9rZW5SZXNwb25zZSIJirUYBQgBONgEEnkKE0NyZWF0ZURhc2hib2FyZENvZGUSKC5nYXRlaG91c2UudjEuQ3JlYXRlRGFzaGJvYXJkQ29kZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuQ3JlYXRlRGFzaGJvYXJkQ29kZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgeEmsKEEdldERhc2hib2FyZENvZGUSJS5nYXRlaG91c2UudjEuR2V0RGFzaGJvYXJkQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuR2V0RGFzaGJvYXJkQ29kZVJlc3BvbnNlIgiKtRgECAI4eBJ3ChRBcHByb3ZlRGFzaGJvYXJkQ29kZRIpLmdhdGVob3VzZS52MS5BcHByb3ZlRGFzaGJvYXJkQ29kZVJlcXVlc3QaKi5nYXRlaG91c2UudjEuQXBwcm92ZURhc2hib2FyZENvZGVSZXNwb25zZSIIirUYBAgCODwSbgoRRGVueURhc2hib2FyZENvZGUSJi5nYXRlaG91c2UudjEuRGVueURhc2hib2FyZENvZGVSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLkRlbnlEYXNoYm9hcmRDb2RlUmVzcG9uc2UiCIq1GAQIAjg8EncKE1JlZGVlbURhc2hib2FyZENvZGUSKC5nYXRlaG91c2UudjEuUmVkZWVtRGFzaGJvYXJkQ29kZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuUmVkZWVtRGFzaGJvYXJkQ29kZVJlc3BvbnNlIguKtRgHCAE42ARwChJdCgtMaXN0RGV2aWNlcxIgLmdhdGVob3VzZS52MS5MaXN0RGV2aWNlc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdERldmljZXNSZXNwb25zZSIJkAIBirUYAggCEl0KDFJldm9rZURldmljZRIhLmdhdGVob3VzZS52MS5SZXZva2VEZXZpY2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlJldm9rZURldmljZVJlc3BvbnNlIgaKtRgCCAISZAoMQ3JlYXRlQXBpS2V5EiEuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaIi5nYXRlaG91c2UudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiDYq1GAkIAjIDCNgEODwSXQoLTGlzdEFwaUtleXMSIC5nYXRlaG91c2UudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiCZACAYq1GAIIAhJdCgxSZXZva2VBcGlLZXkSIS5nYXRlaG91c2UudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIGirUYAggCQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_api_key, file_gatehouse_v1_device_grant, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -38,6 +40,197 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof CancelLoginRequestSchema;
     output: typeof CancelLoginResponseSchema;
+  },
+  /**
+   * Starts a login of a device that has no browser (RFC 8628). The device displays `user_code` and the comparison number,
+   * and polls with `device_code` until a user has approved the code on another device.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT: A scope names no method that admits API keys, or the device asks for scopes and a session.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RequestDeviceCode
+   */
+  requestDeviceCode: {
+    methodKind: "unary";
+    input: typeof RequestDeviceCodeRequestSchema;
+    output: typeof RequestDeviceCodeResponseSchema;
+  },
+  /**
+   * Returns what a confirmation page shows about a code before the user decides it. Changes nothing.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user. GetDeviceCode,
+   *   ApproveDevice and DenyDevice count them together.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetDeviceCode
+   */
+  getDeviceCode: {
+    methodKind: "unary";
+    input: typeof GetDeviceCodeRequestSchema;
+    output: typeof GetDeviceCodeResponseSchema;
+  },
+  /**
+   * Signs a device in as the caller: its next poll returns an API key or a session of the caller, at AAL1. Of parallel
+   * decisions one is kept. The approval is void if the caller is banned or deleted, or their session is revoked, before
+   * the device polls.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   * - REAUTHENTICATION_REQUIRED: The device asks for an API key, and the caller authenticated more than 10 minutes ago.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ApproveDevice
+   */
+  approveDevice: {
+    methodKind: "unary";
+    input: typeof ApproveDeviceRequestSchema;
+    output: typeof ApproveDeviceResponseSchema;
+  },
+  /**
+   * Denies a device. Its next poll is ACCESS_DENIED, and nobody can approve the code any more.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyDevice
+   */
+  denyDevice: {
+    methodKind: "unary";
+    input: typeof DenyDeviceRequestSchema;
+    output: typeof DenyDeviceResponseSchema;
+  },
+  /**
+   * Returns the credential of a device once a user has approved it: an API key, or a session with its tokens. Of parallel
+   * polls one returns it. With the same `client_nonce` it is returned again until it is used or the code expires.
+   *
+   * Errors:
+   * - AUTHORIZATION_PENDING: No user has decided yet. Poll again after the interval.
+   * - SLOW_DOWN: The poll came before the interval was over. The interval is 5 seconds longer now.
+   * - ACCESS_DENIED: The user denied the device, or the approval is void: the user was banned or deleted, or the session
+   *   that approved was revoked or has expired.
+   * - EXPIRED_TOKEN: The code expired before it was redeemed.
+   * - INVALID_DEVICE_CODE: The code is unknown, or was redeemed.
+   * - API_KEY_LIMIT_REACHED: The user has as many active API keys as they may have.
+   * - INVALID_ARGUMENT: `client_nonce` is not 22 to 64 characters of base64url.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.PollDeviceToken
+   */
+  pollDeviceToken: {
+    methodKind: "unary";
+    input: typeof PollDeviceTokenRequestSchema;
+    output: typeof PollDeviceTokenResponseSchema;
+  },
+  /**
+   * Creates a code that the caller types into a program, which RedeemDashboardCode exchanges for an API key of the caller.
+   * An earlier code of the caller that was not redeemed is void.
+   *
+   * Errors:
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CreateDashboardCode
+   */
+  createDashboardCode: {
+    methodKind: "unary";
+    input: typeof CreateDashboardCodeRequestSchema;
+    output: typeof CreateDashboardCodeResponseSchema;
+  },
+  /**
+   * Returns the state of a code of the caller and, once it was typed, the device that waits for its confirmation.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetDashboardCode
+   */
+  getDashboardCode: {
+    methodKind: "unary";
+    input: typeof GetDashboardCodeRequestSchema;
+    output: typeof GetDashboardCodeResponseSchema;
+  },
+  /**
+   * Confirms the device that typed a short code of the caller.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code, it has expired, or no device waits for its confirmation.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ApproveDashboardCode
+   */
+  approveDashboardCode: {
+    methodKind: "unary";
+    input: typeof ApproveDashboardCodeRequestSchema;
+    output: typeof ApproveDashboardCodeResponseSchema;
+  },
+  /**
+   * Voids a code of the caller that was not redeemed, and denies the device that waits for its confirmation.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code, or it was redeemed, denied or has expired.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyDashboardCode
+   */
+  denyDashboardCode: {
+    methodKind: "unary";
+    input: typeof DenyDashboardCodeRequestSchema;
+    output: typeof DenyDashboardCodeResponseSchema;
+  },
+  /**
+   * Exchanges a code of CreateDashboardCode for an API key of the user who created it.
+   *
+   * A long code is redeemed in one step. A short code is claimed: the response has a polling code, with which the device
+   * calls again until the user has confirmed it. Of parallel calls one succeeds. With the same `client_nonce` the response
+   * is returned again until the key is used or the code expires.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The code or the polling code is unknown or void, or has expired.
+   * - CLI_CODE_USED: The code was redeemed, or another device claimed it.
+   * - ACCESS_DENIED: The user denied the device.
+   * - SLOW_DOWN: The polling code was sent before the interval was over. The interval is 5 seconds longer now.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address.
+   * - API_KEY_LIMIT_REACHED: The user has as many active API keys as they may have.
+   * - INVALID_ARGUMENT: The request has neither `cli_code` nor `polling_code`, or `client_nonce` is not 22 to 64
+   *   characters of base64url.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RedeemDashboardCode
+   */
+  redeemDashboardCode: {
+    methodKind: "unary";
+    input: typeof RedeemDashboardCodeRequestSchema;
+    output: typeof RedeemDashboardCodeResponseSchema;
+  },
+  /**
+   * Lists the devices that the caller has signed in, newest first: sessions of programs and devices, and the API keys that
+   * logins created. Revoked and expired ones are listed for some weeks.
+   *
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ListDevices
+   */
+  listDevices: {
+    methodKind: "unary";
+    input: typeof ListDevicesRequestSchema;
+    output: typeof ListDevicesResponseSchema;
+  },
+  /**
+   * Signs a device out: revokes its session or its API key. Once the response is sent, no call and no introspection with it
+   * succeeds. Succeeds also if it was revoked or has expired before.
+   *
+   * Errors:
+   * - DEVICE_NOT_FOUND: The caller has no device with this id.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RevokeDevice
+   */
+  revokeDevice: {
+    methodKind: "unary";
+    input: typeof RevokeDeviceRequestSchema;
+    output: typeof RevokeDeviceResponseSchema;
   },
   /**
    * Creates an API key of the caller, for a program that calls for them. The response shows the key once.

@@ -29,6 +29,7 @@ import { Migration20261130110100_mail_window } from './Migration20261130110100_m
 import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
+import { Migration20261130430100_keys_of_devices } from './Migration20261130430100_keys_of_devices.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -63,4 +64,5 @@ export const migrations = [
   { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
   { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
+  { name: 'Migration20261130430100_keys_of_devices', class: Migration20261130430100_keys_of_devices },
 ];
