@@ -111,8 +111,10 @@ export class KeyLookup {
   }
 
   #read(autocommit: Autocommit, all: readonly KeyName[]): Promise<KeyState[]> {
-    const userIds = all.map(({ userId }) => userId);
-    return readStates(autocommit, { userIds, hashes: all.map(({ hash }) => hash), now: this.#deps.now() });
+    // A program makes many calls with one key: it is read once.
+    const named = [...new Map(all.map((each) => [keyOf(each.userId, each.hash), each])).values()];
+    const userIds = named.map(({ userId }) => userId);
+    return readStates(autocommit, { userIds, hashes: named.map(({ hash }) => hash), now: this.#deps.now() });
   }
 }
 

@@ -1,6 +1,7 @@
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Transport } from '@connectrpc/connect';
 import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
+import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 
 /** An id for the `request_id` of a request: a random UUID (version 4), also where a page has no `crypto.randomUUID`. */
 export function newRequestId(): string {
@@ -11,15 +12,16 @@ export function newRequestId(): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/**
- * Gives every call that creates something an id of its own, so that it can be retried. ConsumeUsage gets none: it is
- * called often, and with an id the service writes one more row.
- */
+// ConsumeUsage is called often, and with an id the service writes one more row. A retried CreateApiKey would return a key
+// without its secret.
+const unnamed: readonly object[] = [AccountService.method.consumeUsage, DeviceService.method.createApiKey];
+
+/** Gives every call that creates something an id of its own, so that it can be retried, except the two above. */
 export function withRequestIds(transport: Transport): Transport {
   return {
     stream: (...call) => transport.stream(...call),
     unary(method, signal, timeoutMs, header, input, contextValues) {
-      const isNamed = 'requestId' in method.input.field && method !== (AccountService.method.consumeUsage as object);
+      const isNamed = 'requestId' in method.input.field && !unnamed.includes(method);
       const named = isNamed ? nameRequest(method.input, input) : input;
       return transport.unary(method, signal, timeoutMs, header, named as typeof input, contextValues);
     },

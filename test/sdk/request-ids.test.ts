@@ -56,6 +56,15 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(ids).toEqual([requestId, requestId, 'none']);
   });
 
+  test('the creation of an API key is not retried: the second response would have no secret', async () => {
+    const service = await start();
+    const { as } = await service.welcome({ ...ada, emailVerified: true });
+    const { ids, interceptor } = losing();
+    const { devices } = open(entry, service.replicas[0]!, { interceptors: [interceptor] });
+    await expect(devices.createApiKey({ name: 'a' }, as)).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(ids).toEqual(['none']);
+  });
+
   test('an id of the application is sent as it is', async () => {
     const service = await start();
     const { ids, interceptor } = losing();
