@@ -50,6 +50,8 @@ export interface KeyLogin {
   readonly userAgent: string;
 }
 
+const noLogin = { loginKind: null, clientName: '', address: '', userAgent: '' };
+
 export interface KeyDraft {
   /** Default: a new one. */
   readonly id?: string | undefined;
@@ -70,7 +72,7 @@ export class ApiKey extends ApiKeyTable.class {
 
   static create({ id, login, ...draft }: KeyDraft, now: Date): ApiKey {
     const fresh = { id: id ?? uuidv7(now), createdAt: now, lastUsedAt: null, revokedAt: null };
-    return Object.assign(new ApiKey(), draft, fresh, { scopes: [...draft.scopes] }, login);
+    return Object.assign(new ApiKey(), draft, fresh, { scopes: [...draft.scopes] }, login ?? noLogin);
   }
 }
 ApiKeyTable.setClass(ApiKey);

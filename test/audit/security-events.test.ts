@@ -35,12 +35,12 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'DeviceService.GetDeviceCode': null,
   'DeviceService.ApproveDevice': 'device.approve',
   'DeviceService.DenyDevice': 'device.deny',
-  'DeviceService.PollDeviceToken': ['device.redeem', 'api_key.create'],
+  'DeviceService.PollDeviceToken': ['api_key.create', 'device.redeem'],
   'DeviceService.CreateDashboardCode': 'device.start',
   'DeviceService.GetDashboardCode': null,
   'DeviceService.ApproveDashboardCode': 'device.approve',
   'DeviceService.DenyDashboardCode': 'device.deny',
-  'DeviceService.RedeemDashboardCode': ['device.redeem', 'api_key.create'],
+  'DeviceService.RedeemDashboardCode': ['api_key.create', 'device.redeem'],
   'DeviceService.ListDevices': null,
   'DeviceService.RevokeDevice': 'api_key.revoke',
   'DeviceService.CancelLogin': null,
@@ -92,6 +92,7 @@ const byAnyone = new Set([
   'AuthService.SendVerificationEmail',
   'AuthService.RequestMagicLink',
   'AccountService.ApplyBillingEvent',
+  'DeviceService.RequestDeviceCode',
 ]);
 const anyone = { actor_kind: 'anyone', actor_id: null };
 const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };

@@ -77,6 +77,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AdminService.ListAccounts page_token',
     'AdminService.ListInviteCodes page_token',
     'DeviceService.ListApiKeys page_token',
+    'DeviceService.ListDevices page_token',
     'SessionService.ListSessions page_token',
   ]);
 });

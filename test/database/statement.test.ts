@@ -15,12 +15,14 @@ import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
+import { grantCosts } from '../support/grant-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
 import { type DatabaseProxy, type SentStatement, startProxy } from '../support/proxy.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { start, type TestService } from '../support/start.ts';
+import { spoilMails } from './spoilt-mails.ts';
 
 const env = { AUTO_CONFIRM_EMAIL: 'on', LIMITS: '*=50,SessionService.Refresh:session=1000' };
 
@@ -71,17 +73,6 @@ async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: Test
   await verifyTrail(orm, { keys, progress: () => {} });
   await event('01900000-0000-7000-8000-000000000002', 90);
   await keepPartitions(orm, keys, 1, new Date(service.now().getTime() + 14 * 86_400_000));
-}
-
-/** Two mails that cannot be rendered: one is retried, the other has no attempt left. */
-async function spoilMails(service: TestService): Promise<void> {
-  await service.database.query(`
-    insert into mail_outbox (id, project_id, kind, recipient, locale, sealed, state, attempts, created_at, due_at)
-    select gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'verification', n || '@example.net', '', decode('00', 'hex'), 'queued',
-      n, now(), now() - interval '1 hour' from unnest(array[0, 15]) n`);
-  const left = `select count(*)::int as count from mail_outbox where fault is not null`;
-  const count = async () => (await service.database.query<{ count: number }>(left))[0]!.count;
-  await expect.poll(count, { timeout: 5000 }).toBe(2);
 }
 
 /** The names of statements in the source; inserts are named after their tables. */
@@ -195,25 +186,7 @@ const most: Record<string, number> = {
   RedeemReferral: 8,
   ApplyBillingEvent: 5,
   'CancelLogin (unknown)': 1,
-  RequestDeviceCode: 2,
-  GetDeviceCode: 2,
-  ApproveDevice: 5,
-  PollDeviceToken: 8,
-  'PollDeviceToken (repeated)': 3,
-  'PollDeviceToken (session)': 8,
-  'PollDeviceToken (session repeated)': 3,
-  DenyDevice: 5,
-  CreateDashboardCode: 5,
-  GetDashboardCode: 2,
-  RedeemDashboardCode: 8,
-  'RedeemDashboardCode (claim)': 3,
-  'RedeemDashboardCode (claim repeated)': 2,
-  ApproveDashboardCode: 5,
-  'RedeemDashboardCode (polling)': 8,
-  DenyDashboardCode: 5,
-  ListDevices: 2,
-  RevokeDevice: 5,
-  'RevokeDevice (session)': 5,
+  ...grantCosts,
   CreateInviteCode: 4,
   'Register (invite code)': 10,
   ListInviteCodes: 1,

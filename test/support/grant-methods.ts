@@ -48,3 +48,26 @@ async function callDashboardMethods(
   const denied = await devices.createDashboardCode({ isShort: true }, as);
   await step('DenyDashboardCode', () => devices.denyDashboardCode({ cliCode: denied.cliCode }, as));
 }
+
+/** The statements that each of these steps costs at most. */
+export const grantCosts: Readonly<Record<string, number>> = {
+  RequestDeviceCode: 2,
+  GetDeviceCode: 2,
+  ApproveDevice: 5,
+  PollDeviceToken: 8,
+  'PollDeviceToken (repeated)': 3,
+  'PollDeviceToken (session)': 8,
+  'PollDeviceToken (session repeated)': 3,
+  DenyDevice: 5,
+  CreateDashboardCode: 5,
+  GetDashboardCode: 2,
+  RedeemDashboardCode: 8,
+  'RedeemDashboardCode (claim)': 3,
+  'RedeemDashboardCode (claim repeated)': 2,
+  ApproveDashboardCode: 5,
+  'RedeemDashboardCode (polling)': 8,
+  DenyDashboardCode: 5,
+  ListDevices: 2,
+  RevokeDevice: 5,
+  'RevokeDevice (session)': 5,
+};

@@ -2,22 +2,24 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { CallOptions } from '@connectrpc/connect';
 import type { TestService } from './start.ts';
 
+type Person = { email: string; password: string; name: string };
+
 const nonce = 'n'.repeat(22);
 
-/** The requests of the samples of logins by user codes and dashboard codes. The caller's address is verified. */
-export function grantSamples(
-  service: TestService,
-  as: CallOptions,
-): Record<string, () => JsonObject | Promise<JsonObject>> {
+/**
+ * The samples of logins by user codes and dashboard codes. The caller's address is verified. A new dashboard code voids the
+ * earlier ones of its user, so each sample of such a code has a user of its own.
+ */
+export function grantSamples(service: TestService, as: CallOptions, newcomer: () => Person) {
   const { devices } = service.clients('json');
+  const owners: Record<string, Record<string, string>> = {};
   const userCode = async () => ({ userCode: (await devices.requestDeviceCode({})).userCode });
-  const dashboard = async (isShort = false) => ({
-    cliCode: (await devices.createDashboardCode({ isShort }, as)).cliCode,
-  });
-  const claimed = async () => {
-    const code = await dashboard(true);
-    await devices.redeemDashboardCode({ proof: { case: 'cliCode', value: code.cliCode } });
-    return code;
+  const dashboard = (name: string, isShort: boolean) => async () => {
+    const owner = (await service.welcome({ ...newcomer(), emailVerified: true })).as;
+    owners[`DeviceService.${name}`] = owner.headers;
+    const { cliCode } = await devices.createDashboardCode({ isShort }, owner);
+    if (isShort) await devices.redeemDashboardCode({ proof: { case: 'cliCode', value: cliCode } });
+    return { cliCode };
   };
   const signIn = async () => {
     const { deviceCode, userCode } = await devices.requestDeviceCode({});
@@ -25,7 +27,7 @@ export function grantSamples(
     await devices.pollDeviceToken({ deviceCode });
     return (await devices.listDevices({}, as)).devices[0]!.id;
   };
-  return {
+  const requests: Record<string, () => JsonObject | Promise<JsonObject>> = {
     'DeviceService.RequestDeviceCode': () => ({
       clientName: 'a tool',
       credential: 'DEVICE_CREDENTIAL_API_KEY',
@@ -40,11 +42,11 @@ export function grantSamples(
       return { deviceCode, clientNonce: nonce };
     },
     'DeviceService.CreateDashboardCode': () => ({ isShort: true }),
-    'DeviceService.GetDashboardCode': () => dashboard(),
-    'DeviceService.ApproveDashboardCode': claimed,
-    'DeviceService.DenyDashboardCode': claimed,
+    'DeviceService.GetDashboardCode': dashboard('GetDashboardCode', false),
+    'DeviceService.ApproveDashboardCode': dashboard('ApproveDashboardCode', true),
+    'DeviceService.DenyDashboardCode': dashboard('DenyDashboardCode', true),
     'DeviceService.RedeemDashboardCode': async () => ({
-      ...(await dashboard()),
+      ...(await dashboard('', false)()),
       clientName: 'a tool',
       clientNonce: nonce,
     }),
@@ -55,6 +57,7 @@ export function grantSamples(
     },
     'DeviceService.RevokeDevice': async () => ({ deviceId: await signIn() }),
   };
+  return { requests, headersOf: (name: string) => owners[name] };
 }
 
 /** Requests that the methods of these logins refuse. */

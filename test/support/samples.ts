@@ -31,6 +31,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
   const accounts = await accountSamples(service, { operator, newcomer });
+  const grants = grantSamples(service, as, newcomer);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -155,7 +156,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     ...accounts.requests,
     ...deviceSamples(),
-    ...grantSamples(service, as),
+    ...grants.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
@@ -167,7 +168,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   return async (name) => {
     const method = methods.find((each) => nameOf(each) === name)!;
     const request = await requests[name]!();
-    const own = await accounts.headers[name]?.();
+    const own = (await accounts.headers[name]?.()) ?? grants.headersOf(name);
     if (own) return { request, headers: own };
     if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
     return { request, headers: { ...headers[policyOf(method)!.access] } };

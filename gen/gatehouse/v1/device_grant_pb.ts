@@ -156,7 +156,7 @@ export const RequestDeviceCodeRequestSchema: GenMessage<RequestDeviceCodeRequest
   messageDesc(file_gatehouse_v1_device_grant, 1);
 
 /**
- * Response message for RequestDeviceCode (RFC 8628 section 3.2).
+ * Response message for RequestDeviceCode: the fields of RFC 8628, section 3.2.
  *
  * @generated from message gatehouse.v1.RequestDeviceCodeResponse
  */
