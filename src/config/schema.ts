@@ -215,7 +215,7 @@ const admission = {
   },
   LIMITS: {
     sentence:
-      'Replaces rate limits of the contract: calls per address or, with :session, per session, sign-ins of one account, and the limits of failed attempts (docs/throttling.md).',
+      'Replaces rate limits of the contract: calls per address or, with :session, per session, sign-ins of one account, unknown codes, and the limits of failed attempts (docs/throttling.md).',
     reads: limits,
     otherwise: 'the limits of the contract',
     example: 'AuthService.SignIn=10,SessionService.Refresh:session=20',

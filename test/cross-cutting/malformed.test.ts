@@ -156,12 +156,14 @@ test('a field that is null counts as absent: refused where it is required, accep
     'DeviceService.ApproveDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.ApproveDevice user_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.CancelLogin polling_secret': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.CreateApiKey name': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.DenyDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.DenyDevice user_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.GetDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.GetDeviceCode user_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.PollDeviceToken device_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.RedeemDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.RevokeApiKey api_key_id': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.RevokeDevice device_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
@@ -175,7 +177,7 @@ test('a field that is null counts as absent: refused where it is required, accep
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   if (code !== Code.InvalidArgument) return false;
-  if (reason === 'INVALID_ARGUMENT') return fields.includes(field.name);
+  if (reason === 'INVALID_ARGUMENT') return fields.some((each) => each.replace(/\[.*/, '') === field.name);
   return reason === 'MALFORMED_REQUEST';
 }
 

@@ -52,7 +52,6 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_users: ['sessions users', 'sweep'],
   users_with_pepper: ['users', 'command'],
   hash_shares_look: ['users', 'sample'],
-  api_key_minted: ['memberships', 'membership'],
   session_minted: ['memberships', 'membership'],
   api_key_states: ['memberships', 'membership'],
   session_refreshed: ['memberships', 'membership'],

@@ -42,7 +42,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await approve(userCode, as)).message).toBe('Device authorized successfully');
     const { apiKey, user, tier, tokens } = await poll(deviceCode);
     expect(user).toMatchObject({ id: me.user.id, email: ada.email, name: 'Ada' });
-    expect([tier, tokens]).toEqual(['free', undefined]);
+    expect([tier, tokens]).toEqual(['pro', undefined]);
     const found = await service.clients(wire).auth.getMe({}, bearer({ accessToken: apiKey }));
     expect(found.user!.id).toBe(me.user.id);
     expect(await outcomeOf(poll(deviceCode))).toBe('INVALID_DEVICE_CODE');
@@ -54,7 +54,7 @@ describe.each(wires)('over %s', (wire) => {
     const { deviceCode, userCode } = await request(forSession);
     await approve(userCode, as);
     const { apiKey, tokens, session, user, tier } = await poll(deviceCode);
-    expect([apiKey, user!.id, tier]).toEqual(['', me.user.id, 'free']);
+    expect([apiKey, user!.id, tier]).toEqual(['', me.user.id, 'pro']);
     expect(session).toMatchObject({ userId: me.user.id, aal: 1, amr: [{ method: 'device' }] });
     await service.clients(wire).sessions.signOut({}, as);
     expect((await service.clients(wire).auth.getMe({}, bearer(tokens!))).user!.id).toBe(me.user.id);
