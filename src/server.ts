@@ -21,11 +21,12 @@ import { answerHttp1 } from './grpc/http1-answer.ts';
 import { listenersOf, requirePreface } from './grpc/listeners.ts';
 import { createGrpcServer, drainGrpc, listenGrpc, sendGoaway } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
-import { connectGateway, type GatewayOptions } from './http/connect.ts';
+import { connectGateway, type Gateway, type GatewayOptions } from './http/connect.ts';
 import type { OriginRules } from './http/cors.ts';
 import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
+import { oauthEndpoints } from './http/oauth/endpoints.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
@@ -61,7 +62,7 @@ export type RunningServer = Awaited<ReturnType<typeof startServer>>;
 /** Starts one replica: its ports listen when the promise resolves. */
 export async function startServer(deps: ServerDeps) {
   const { config, orm, log, inner = [] } = deps;
-  const { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
+  const { app, issuer, ring, metrics, observe, now, adjust, certificates, post, trail, decoys } = await assemble(deps);
   app.interceptors.push(...inner);
   const health = new HealthState(app.services.map(({ service }) => service.typeName));
   const connections = new ConnectionGate(connectionRules(config));
@@ -78,7 +79,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openPages(config, app.services, transport);
+  const pages = openSites(config, issuer, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -186,7 +187,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const trail = new AuditTrail(orm, keys, config.auditRetention);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
     observation.watch({ health, connections, database, passwords, ring, certificates, trail, clockError });
-  return { app, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
+  return { app, issuer, ring, metrics, observe, now, adjust, certificates, post, trail, decoys };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
@@ -215,17 +216,22 @@ function openMail({ config, orm, log }: Pick<ServerDeps, 'config' | 'orm' | 'log
   return openMailService({ settings: config.mail, keys, autocommit: new Autocommit(orm), now, onFault, inboxFolder });
 }
 
-/** Undefined where an application has pages of its own. */
-function openPages(config: Config, services: readonly ServiceImplSpec[], transport: GatewayOptions) {
-  if (!config.ownPages) return undefined;
-  return landingPages({
-    callOnBehalf: inProcess(services, transport),
-    publicUrl: config.publicUrl,
-    appUrl: config.appUrl,
-    language: config.mail.locale,
-    passwordMinLength: config.passwords.minLength,
-    proxyHops: config.trustedProxyHops,
-  });
+/** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
+function openSites(
+  config: Config,
+  issuer: string,
+  services: readonly ServiceImplSpec[],
+  transport: GatewayOptions,
+): Gateway {
+  const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
+  const callOnBehalf = inProcess(services, transport);
+  const keys = new MasterKeys(config.masterKeys);
+  const oauth = oauthEndpoints({ callOnBehalf, clients, keys, issuer, publicUrl, proxyHops });
+  if (!config.ownPages) return oauth;
+  const { appUrl, mail, passwords } = config;
+  const texts = { appUrl, language: mail.locale, passwordMinLength: passwords.minLength };
+  const pages = landingPages({ callOnBehalf, publicUrl, proxyHops, ...texts });
+  return (req, res) => oauth(req, res) || pages(req, res);
 }
 
 export interface StopOptions {

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { accounts, usage } from './accounts.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
+import { oauth } from './oauth.ts';
 import {
   choice,
   daysOrOff,
@@ -263,6 +264,7 @@ export const groups = {
   Database: database,
   Secrets: secrets,
   Sessions: sessions,
+  OAuth: oauth,
   Passwords: passwords,
   'Sign-up and limits': admission,
   Accounts: accounts,
@@ -279,6 +281,7 @@ export const settings = {
   ...database,
   ...secrets,
   ...sessions,
+  ...oauth,
   ...passwords,
   ...admission,
   ...accounts,

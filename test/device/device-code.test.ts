@@ -1,5 +1,6 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { deviceFlow, forSession, outcomeOf } from '../support/device-flow.ts';
 import { bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -56,7 +57,7 @@ describe.each(wires)('over %s', (wire) => {
     const { apiKey, tokens, session, user, tier } = await poll(deviceCode);
     expect([apiKey, user!.id, tier]).toEqual(['', me.user.id, 'pro']);
     expect(session).toMatchObject({ userId: me.user.id, aal: 1, amr: [{ method: 'device' }] });
-    await service.clients(wire).sessions.signOut({}, as);
+    await service.clients(wire).sessions.signOut({ scope: SignOutScope.LOCAL }, as);
     expect((await service.clients(wire).auth.getMe({}, bearer(tokens!))).user!.id).toBe(me.user.id);
   });
 
