@@ -29,7 +29,7 @@ const ApiKeyTable = defineEntity({
     address: p.string().length(64).default(''),
     userAgent: p.string().length(512).default(''),
   },
-  uniques: [{ name: 'api_keys_hash', properties: ['userId', 'hash'] }],
+  uniques: [{ name: 'api_keys_hash', properties: ['projectId', 'userId', 'hash'] }],
   // No column that a use changes is indexed: the row is updated within its page (HOT).
   indexes: [
     { name: 'api_keys_of_user', properties: ['userId', 'id'] },

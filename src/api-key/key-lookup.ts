@@ -46,7 +46,8 @@ const readStates = statement<KeyState, Lookup>(
      ${isKeyUsable('k', 'u')} as is_usable, u.email, u.email_verified_at is not null as email_verified, u.is_anonymous,
      u.must_change_password, u.system_role, m.account_id, m.role as account_role, u.app_metadata, u.user_metadata
    from unnest((select :userIds::uuid[]), (select :hashes::bytea[])) as named (user_id, hash)
-     join api_keys k on k.user_id = named.user_id and k.hash = named.hash join users u on u.id = named.user_id
+     join users u on u.id = named.user_id
+     join api_keys k on k.project_id = u.project_id and k.user_id = named.user_id and k.hash = named.hash
      left join ${currentMembership('m', 'u')}`,
   { isSharedRead: true },
 );

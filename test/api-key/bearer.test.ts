@@ -98,7 +98,7 @@ describe.each(wires)('over %s', (wire) => {
       composeKey('live', user.id),
       secret.slice(0, 60),
       `${secret.slice(0, -1)}${secret.endsWith('0') ? '1' : '0'}`,
-      secret.slice(0, 17),
+      secret.slice(0, 20),
       'ghk_',
       `ghk_test_${'A'.repeat(71)}`,
     ];

@@ -1194,7 +1194,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
-   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`, `user.create`,
+   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
+   * `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
@@ -1272,7 +1273,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `settings`, `signing_key`, `login_attempt` or `installation`. Later versions add types.
+   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt` or `installation`. Later
+   * versions add types.
    *
    * @generated from field: string entity_type = 13;
    */
