@@ -87,7 +87,6 @@ function arrange(values: Values) {
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
-    oauthClients: values.OAUTH_CLIENTS ?? [],
     ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
@@ -118,6 +117,7 @@ function arrangeTokens(values: Values, production: boolean) {
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    oauthClients: values.OAUTH_CLIENTS ?? [],
     apiKeys: {
       environment: production ? ('live' as const) : ('test' as const),
       keysPerUser: values.API_KEYS_PER_USER,

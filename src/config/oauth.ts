@@ -7,7 +7,7 @@ export const oauth = {
       'Programs that sign in with OAuth, as /oauth2/token knows them. A public client has an id only; a confidential one has the SHA-256 hash of its secret too.',
     reads: oauthClients,
     otherwise: 'none',
-    example: 'tv-app,build-server:$(printf %s "$BUILD_SERVER_SECRET" | openssl dgst -sha256 -r | cut -c 1-64)',
+    example: 'tv-app,billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64)',
     secret: true,
   },
 } as const satisfies Settings;

@@ -96,8 +96,6 @@ const byAnyone = new Set([
   'AuthService.RequestMagicLink',
   'AccountService.ApplyBillingEvent',
   'DeviceService.RequestDeviceCode',
-  'DeviceService.PollDeviceToken',
-  'DeviceService.RedeemDashboardCode',
 ]);
 const anyone = { actor_kind: 'anyone', actor_id: null };
 const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };

@@ -66,6 +66,8 @@ function isRight({ digest }: OAuthClient, secret: string | undefined): boolean {
 }
 
 export function invalidClient(isBasic: boolean): OAuthError {
-  const headers: Record<string, string> = isBasic ? { 'www-authenticate': 'Basic realm="gatehouse", charset="UTF-8"' } : {};
+  const headers: Record<string, string> = isBasic
+    ? { 'www-authenticate': 'Basic realm="gatehouse", charset="UTF-8"' }
+    : {};
   return new OAuthError('invalid_client', 'the client is unknown or did not authenticate', { status: 401, headers });
 }
