@@ -105,8 +105,9 @@ async function poll(
   const possession = possessionOf(pollingCode, clientNonce);
   const { clientName } = attempt;
   const credential = keyCredential(deps, context, { kind: 'dashboard', possession, clientName, scopes: [] });
-  const { state, response } = await redeem(context, { attempt, possession }, credential, at);
-  if (response) return { state: LoginState.APPROVED, ...response };
+  const redeemed = await redeem(context, { attempt, possession }, credential, at);
+  if (redeemed.response) return { state: LoginState.APPROVED, ...redeemed.response };
+  const { state } = redeemed;
   if (state === 'pending' || state === 'claimed') return waiting(attempt, pollingCode);
-  throw new Refusal(refusals[state as keyof typeof refusals]);
+  throw new Refusal(refusals[state]);
 }

@@ -188,6 +188,15 @@ describe.each(wires)('over %s', (wire) => {
     expect(await outcomeOf(on().requestDeviceCode({ scopes, credential: forSession }))).toBe('INVALID_ARGUMENT');
   });
 
+  test('a user whose address is not verified approves no device, and the code stays', async () => {
+    const { service, as, request, on, approve } = await prepare(wire);
+    const other = await service.welcome(bob);
+    const { userCode } = await request();
+    expect(await outcomeOf(approve(userCode, other.as))).toBe('EMAIL_NOT_VERIFIED');
+    expect(await outcomeOf(on().createDashboardCode({}, other.as))).toBe('EMAIL_NOT_VERIFIED');
+    expect(await outcomeOf(approve(userCode, as))).toBe('OK');
+  });
+
   test('an approval of an API key requires a recent authentication, and that of a session does not', async () => {
     const { service, as, request, approve } = await prepare(wire);
     service.pass(601);

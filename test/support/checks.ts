@@ -14,6 +14,10 @@ const secretFields = [
   'token',
   'secret',
   'accountInviteCode',
+  'deviceCode',
+  'userCode',
+  'cliCode',
+  'pollingCode',
   'clientNonce',
 ];
 // Words of the inside of a service: SQL, files, libraries.
