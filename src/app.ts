@@ -24,6 +24,7 @@ import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
 import { deviceService } from './device/service.ts';
+import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -189,8 +190,11 @@ function createServices(parts: Parts) {
     serve(
       DeviceService,
       deviceService({
-        ...{ now, keys, opener, requestIds, paging, outbox, registration: settings, frontendUrl },
-        ...{ keyRules: config.apiKeys, keyScopes, guestDisposition: guestDispositionOf(config) },
+        ...{ now, requestIds, paging, outbox, keys, opener, frontendUrl, keyScopes },
+        unknownCodes: new UnknownCodes(budgets, limits),
+        guestDisposition: guestDispositionOf(config),
+        registration: settings,
+        keyRules: config.apiKeys,
       }),
     ),
     serve(

@@ -112,6 +112,14 @@ const refusals = {
   NOT_ANONYMOUS: [Code.FailedPrecondition, 'The provided refresh token does not belong to an anonymous user'],
   NO_ANONYMOUS_SESSION: [Code.FailedPrecondition, 'No anonymous session associated with this code'],
   GUEST_NOT_MERGEABLE: [Code.FailedPrecondition, 'the guest has a credential and cannot be merged'],
+  USER_CODE_NOT_FOUND: [Code.NotFound, 'Invalid user code or authorization expired'],
+  INVALID_DEVICE_CODE: [Code.NotFound, 'Invalid device code'],
+  AUTHORIZATION_PENDING: [Code.FailedPrecondition, "User hasn't authorized yet. Keep polling."],
+  ACCESS_DENIED: [Code.PermissionDenied, 'the login was denied'],
+  EXPIRED_TOKEN: [Code.FailedPrecondition, 'Device code has expired. Please request a new one.'],
+  CLI_CODE_INVALID: [Code.NotFound, 'Invalid or expired CLI code'],
+  CLI_CODE_USED: [Code.FailedPrecondition, 'CLI code has already been used'],
+  DEVICE_NOT_FOUND: [Code.NotFound, 'no such device'],
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
   // Limits and availability

@@ -21,11 +21,12 @@ import { answerHttp1 } from './grpc/http1-answer.ts';
 import { listenersOf, requirePreface } from './grpc/listeners.ts';
 import { createGrpcServer, drainGrpc, listenGrpc, sendGoaway } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
-import { connectGateway, type GatewayOptions } from './http/connect.ts';
+import { connectGateway, type Gateway, type GatewayOptions } from './http/connect.ts';
 import type { OriginRules } from './http/cors.ts';
 import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
+import { oauthEndpoints } from './http/oauth/endpoints.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
@@ -79,7 +80,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openPages(config, parts, app.services, transport);
+  const pages = openSites(parts, config, app.services, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -174,7 +175,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
     observation.watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError });
-  return { app, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
+  return { app, issuer, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
@@ -210,24 +211,21 @@ function openMail(
   return openMailService({ settings: config.mail, keys, autocommit, now, onFault, isMeasuring, inboxFolder });
 }
 
-/** Undefined where an application has pages of its own. */
-function openPages(
+/** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
+function openSites(
+  { keys, now, issuer }: { readonly keys: MasterKeys; readonly now: Clock; readonly issuer: string },
   config: Config,
-  { keys, now }: { readonly keys: MasterKeys; readonly now: Clock },
   services: readonly ServiceImplSpec[],
   transport: GatewayOptions,
-) {
-  if (!config.ownPages) return undefined;
-  return landingPages({
-    keys,
-    now,
-    callOnBehalf: inProcess(services, transport),
-    publicUrl: config.publicUrl,
-    look: config.look,
-    language: config.mail.locale,
-    passwordMinLength: config.passwords.minLength,
-    proxyHops: config.trustedProxyHops,
-  });
+): Gateway {
+  const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
+  const callOnBehalf = inProcess(services, transport);
+  const oauth = oauthEndpoints({ callOnBehalf, clients, keys, issuer, publicUrl, proxyHops });
+  if (!config.ownPages) return oauth;
+  const { look, mail, passwords } = config;
+  const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength };
+  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
+  return (req, res) => oauth(req, res) || pages(req, res);
 }
 
 export interface StopOptions {

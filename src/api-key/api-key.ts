@@ -22,6 +22,12 @@ const ApiKeyTable = defineEntity({
     revokedAt: p.datetime(3).nullable(),
     /** That of the project when the key was inserted. */
     sessionEpoch: p.integer().default(0),
+    /** The kind of login that created the key for a device. Null for a key that its user created. */
+    loginKind: p.string().length(16).nullable(),
+    // The device that received the key from its login.
+    clientName: p.string().length(100).default(''),
+    address: p.string().length(64).default(''),
+    userAgent: p.string().length(512).default(''),
   },
   uniques: [{ name: 'api_keys_hash', properties: ['projectId', 'userId', 'hash'] }],
   // No column that a use changes is indexed: the row is updated within its page (HOT).
@@ -36,7 +42,19 @@ const ApiKeyTable = defineEntity({
   ],
 });
 
+/** The login that creates a key for a device, and the device. */
+export interface KeyLogin {
+  readonly loginKind: string;
+  readonly clientName: string;
+  readonly address: string;
+  readonly userAgent: string;
+}
+
+const noLogin = { loginKind: null, clientName: '', address: '', userAgent: '' };
+
 export interface KeyDraft {
+  /** Default: a new one. */
+  readonly id?: string | undefined;
   readonly projectId: string;
   readonly userId: string;
   readonly hash: Buffer;
@@ -44,6 +62,7 @@ export interface KeyDraft {
   readonly name: string;
   readonly scopes: readonly string[];
   readonly expiresAt: Date;
+  readonly login?: KeyLogin | undefined;
 }
 
 /** A credential with which a program calls for its user, until it expires or is revoked. */
@@ -51,9 +70,9 @@ export class ApiKey extends ApiKeyTable.class {
   // Race: read before the insert, it might be an epoch that was over before the key existed.
   static readonly readOnInsert: ReadOnInsert = { sessionEpoch: currentEpoch };
 
-  static create(draft: KeyDraft, now: Date): ApiKey {
-    const fresh = { id: uuidv7(now), createdAt: now, lastUsedAt: null, revokedAt: null };
-    return Object.assign(new ApiKey(), draft, fresh, { scopes: [...draft.scopes] });
+  static create({ id, login, ...draft }: KeyDraft, now: Date): ApiKey {
+    const fresh = { id: id ?? uuidv7(now), createdAt: now, lastUsedAt: null, revokedAt: null };
+    return Object.assign(new ApiKey(), draft, fresh, { scopes: [...draft.scopes] }, login ?? noLogin);
   }
 }
 ApiKeyTable.setClass(ApiKey);

@@ -14,7 +14,7 @@ export interface KeyRules {
   readonly lifetime: number;
 }
 
-export interface NewKey extends Pick<KeyDraft, 'projectId' | 'userId' | 'name' | 'scopes'> {
+export interface NewKey extends Pick<KeyDraft, 'id' | 'projectId' | 'userId' | 'name' | 'scopes' | 'login'> {
   /** Undefined: after the maximum lifetime. */
   readonly expiresAt?: Date | undefined;
   /** The 32 bytes of the secret. Undefined: random ones. */
@@ -37,12 +37,12 @@ const countActive = statement<{ count: number }, { userId: string; now: Date }>(
  * API_KEY_LIMIT_REACHED.
  */
 export async function createKey(em: EntityManager, rules: KeyRules, draft: NewKey, now: Date): Promise<CreatedKey> {
-  const { projectId, userId, name, scopes, secret } = draft;
+  const { id, projectId, userId, name, scopes, secret, login } = draft;
   const [active] = await countActive(em, { userId, now });
   if (active!.count >= rules.keysPerUser) throw new Refusal('API_KEY_LIMIT_REACHED');
   const text = composeKey(rules.environment, userId, secret);
   const expiresAt = draft.expiresAt ?? latestExpiry(rules, now);
-  const own = { projectId, userId, name, scopes, expiresAt };
+  const own = { id, projectId, userId, name, scopes, expiresAt, login };
   const key = ApiKey.create({ ...own, hash: hashKey(text), prefix: shownPrefixOf(text) }, now);
   await insert(em, key);
   return { key: { ...shown(key), state: 'active' }, text };

@@ -86,6 +86,7 @@ const proving: ReadonlySet<Action> = new Set([
   'auth.email_change.complete',
   'device.claim',
   'device.redeem',
+  'api_key.create',
 ] as const);
 
 function compose({ values }: Pick<HandlerContext, 'values'>, draft: EventDraft, result: string, now: Date): AuditEvent {

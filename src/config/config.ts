@@ -113,6 +113,7 @@ function arrangeTokens(values: Values, production: boolean) {
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
+    oauthClients: values.OAUTH_CLIENTS ?? [],
     apiKeys: {
       environment: production ? ('live' as const) : ('test' as const),
       keysPerUser: values.API_KEYS_PER_USER,

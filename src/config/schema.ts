@@ -3,6 +3,7 @@ import { accounts, usage } from './accounts.ts';
 import { look } from './look.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
+import { oauth } from './oauth.ts';
 import {
   choice,
   daysOrOff,
@@ -223,7 +224,7 @@ const admission = {
   },
   LIMITS: {
     sentence:
-      'Replaces rate limits of the contract: calls per address or, with :session, per session, sign-ins of one account, and the limits of failed attempts (docs/throttling.md).',
+      'Replaces rate limits of the contract: calls per address or, with :session, per session, sign-ins of one account, unknown codes, and the limits of failed attempts (docs/throttling.md).',
     reads: limits,
     otherwise: 'the limits of the contract',
     example: 'AuthService.SignIn=10,SessionService.Refresh:session=20',
@@ -271,6 +272,7 @@ export const groups = {
   Database: database,
   Secrets: secrets,
   Sessions: sessions,
+  OAuth: oauth,
   Passwords: passwords,
   'Sign-up and limits': admission,
   Accounts: accounts,
@@ -288,6 +290,7 @@ export const settings = {
   ...database,
   ...secrets,
   ...sessions,
+  ...oauth,
   ...passwords,
   ...admission,
   ...accounts,

@@ -92,3 +92,20 @@ const webhookSecret = z
 export const webhookSecrets = listOf(webhookSecret)
   .refine((keys) => areUnique(keys.map((key) => key.toString('hex'))), 'a secret stands there twice')
   .describe('a comma-separated list of whsec_base64, each secret 24 to 64 random bytes');
+
+const oauthClient = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9._-]{1,64}(:[0-9a-fA-F]{64})?$/,
+    'not of the form id or id:sha256, the digest 64 hexadecimal digits',
+  )
+  .transform((text) => text.split(':'))
+  .transform(([id = '', digest]) => ({ id, digest: digest?.toLowerCase() }))
+  .refine(({ digest }) => !digest || !guessableDigests.has(digest), 'the digest of an empty or well-known secret')
+  .transform(({ id, digest }) => ({ id, ...(digest && { digest: Buffer.from(digest, 'hex') }) }));
+
+export const oauthClients = listOf(oauthClient)
+  .refine((clients) => areUnique(clients.map(({ id }) => id)), 'an id stands there twice')
+  .describe(
+    'a comma-separated list of id or id:sha256, each id 1 to 64 characters A-Z, a-z, 0-9, ., _ or -, each hash 64 hexadecimal digits',
+  );

@@ -25,3 +25,15 @@ export async function requireApprover(
   const { emailVerifiedAt } = await lockUser(em, projectId, userId);
   await requireVerifiedMailbox(em, { outbox, registration }, { projectId, emailVerifiedAt: emailVerifiedAt ?? null });
 }
+
+/** Seconds since the caller authenticated, at most: as the policy of CreateApiKey has it. */
+const recently = 600;
+
+/**
+ * Throws REAUTHENTICATION_REQUIRED when the caller authenticated too long ago to create an API key. Attack: with a stolen access
+ * token somebody could otherwise have a device approved, and keep its key for a year.
+ */
+export function requireRecentLogin({ authenticatedAt }: UserCaller, now: Date): void {
+  if (now.getTime() - authenticatedAt.getTime() > recently * 1000)
+    throw new Refusal('REAUTHENTICATION_REQUIRED', { metadata: { max_age_seconds: `${recently}` } });
+}

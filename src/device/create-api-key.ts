@@ -5,12 +5,13 @@ import { requireVerifiedMailbox } from '../account/verified-mailbox.ts';
 import { type CreatedKey, createKey, latestExpiry } from '../api-key/create-key.ts';
 import { keyToMessage } from '../api-key/message.ts';
 import { audit } from '../audit/event.ts';
-import { type FieldViolation, Refusal } from '../errors.ts';
+import { Refusal } from '../errors.ts';
 import type { Made } from '../request-id/request-id-table.ts';
 import { caller, change } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { readOwnKey } from './list-api-keys.ts';
+import { scopeFaults } from './scope-faults.ts';
 
 /** What a repeat needs. The key itself is not kept: no secret is. */
 interface KeptKey extends Made {
@@ -48,9 +49,7 @@ export function createApiKey(deps: DeviceDeps): DeviceMethods['createApiKey'] {
 /** The time at which the new key expires. Undefined: the latest one. Throws INVALID_ARGUMENT. */
 function admit({ keyRules, keyScopes }: DeviceDeps, request: CreateApiKeyRequest, now: Date): Date | undefined {
   const expiresAt = request.expireTime && timestampDate(request.expireTime);
-  const violations: FieldViolation[] = request.scopes.flatMap((scope, index) =>
-    keyScopes.has(scope) ? [] : [{ field: `scopes[${index}]`, description: 'names no method that admits API keys' }],
-  );
+  const violations = scopeFaults(keyScopes, request.scopes);
   if (expiresAt && !(expiresAt > now)) violations.push({ field: 'expire_time', description: 'is not in the future' });
   if (expiresAt && expiresAt > latestExpiry(keyRules, now))
     violations.push({ field: 'expire_time', description: 'exceeds the maximum lifetime' });

@@ -5,6 +5,7 @@ import type { AccountDeps } from '../account/deps.ts';
 import type { KeyRules } from '../api-key/create-key.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
+import type { UnknownCodes } from './unknown-codes.ts';
 
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
@@ -16,6 +17,7 @@ export interface DeviceDeps extends Pick<AccountDeps, 'now' | 'requestIds' | 'pa
   readonly guestDisposition: GuestDisposition;
   /** FRONTEND_URL. The pages of logins are there. */
   readonly frontendUrl: string;
+  readonly unknownCodes: UnknownCodes;
   readonly keyRules: KeyRules;
   /** The scopes that an API key may have: the methods that admit API keys, and their services. */
   readonly keyScopes: ReadonlySet<string>;

@@ -3,6 +3,8 @@ import { cliDecision } from './cli-decision.ts';
 import { cliLogin } from './cli-login.ts';
 import { createApiKey } from './create-api-key.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
+import { deviceGrant } from './device-grant.ts';
+import { listDevices, revokeDevice } from './device-list.ts';
 import { listApiKeys } from './list-api-keys.ts';
 import { revokeApiKey } from './revoke-api-key.ts';
 
@@ -12,6 +14,9 @@ export function deviceService(deps: DeviceDeps): DeviceMethods {
     ...cliLogin(deps),
     ...cliDecision(deps),
     ...cancelLogin(deps),
+    ...deviceGrant(deps),
+    listDevices: listDevices(deps),
+    revokeDevice: revokeDevice(deps),
     createApiKey: createApiKey(deps),
     listApiKeys: listApiKeys(deps),
     revokeApiKey: revokeApiKey(deps),

@@ -12,7 +12,7 @@ import { largestHeader } from './limits.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
-  /** Pages behind the links in mails, where no application has its own. */
+  /** The endpoints of OAuth and, where no application has its own, the pages behind the links in mails. */
   readonly pages?: Gateway | undefined;
   readonly cors: OriginRules;
   readonly version: string;

@@ -13,7 +13,7 @@ export interface Clients {
   readonly sessions: Client<typeof SessionService>;
   /** Manages accounts, their members and invitations, and counts usage. */
   readonly accounts: Client<typeof AccountService>;
-  /** Signs in devices and programs that have no browser, and manages the API keys of users. */
+  /** Signs in devices and programs that have no browser, and manages the API keys of the calling user. */
   readonly devices: Client<typeof DeviceService>;
   /** Manages users. For backends: every method takes a service key as its bearer token. */
   readonly admin: Client<typeof AdminService>;

@@ -14,7 +14,7 @@ export interface FailureLimits {
 
 /**
  * The limits in force: the contract's numbers, overridden by LIMITS. Keys are `Service.Method`, with `:session` for the
- * budget of one session, `:success` for successes of one account and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
+ * budget of one session, `:success` for successes of one account, `:codes` for unknown codes and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
  * keys that LIMITS does not name.
  */
 export class ConfiguredLimits {
@@ -52,6 +52,11 @@ export class ConfiguredLimits {
     return setting === 'off' ? undefined : setting;
   }
 
+  /** Unknown codes per minute and client address, and per minute and user. */
+  unknownCodes(method: DescMethod): number | undefined {
+    return this.limitOf(`${limitKey(method)}:codes`, getOption(method, policy).unknownCodesPerMinute);
+  }
+
   /** Failed attempts at the method. */
   failuresOf(method: DescMethod): FailureLimits {
     const key = limitKey(method);
@@ -66,7 +71,12 @@ export class ConfiguredLimits {
 
   /** Throws when LIMITS has a key that none of these methods has. */
   requireKnown(methods: readonly DescMethod[]): void {
-    const known = [...methods.map(limitKey), ...methods.flatMap(successKeys), ...methods.flatMap(failureKeys)];
+    const known = [
+      ...methods.map(limitKey),
+      ...methods.flatMap(successKeys),
+      ...methods.flatMap(failureKeys),
+      ...methods.flatMap(codeKeys),
+    ];
     const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:session$/, ''));
     const unknown = Object.keys(this.#settings).filter((key) => !isKnown(key));
     if (unknown.length > 0)
@@ -81,6 +91,10 @@ export function limitKey(method: DescMethod): string {
 
 function successKeys(method: DescMethod): string[] {
   return getOption(method, policy).successesPerAccountPerMinute ? [`${limitKey(method)}:success`] : [];
+}
+
+function codeKeys(method: DescMethod): string[] {
+  return getOption(method, policy).unknownCodesPerMinute ? [`${limitKey(method)}:codes`] : [];
 }
 
 function failureKeys(method: DescMethod): string[] {

@@ -69,7 +69,10 @@ describe('reasons', () => {
   });
 
   test('include OVER_REQUEST_RATE_LIMIT where a method limits more than the calls of an address', () => {
-    const limited = methods.filter((each) => policyOf(each).failureLimits || policyOf(each).perSessionPerMinute > 0);
+    const limited = methods.filter((each) => {
+      const { failureLimits, perSessionPerMinute, unknownCodesPerMinute } = policyOf(each);
+      return failureLimits || perSessionPerMinute > 0 || unknownCodesPerMinute > 0;
+    });
     expect(limited.map(nameOf)).toContain('SessionService.Refresh');
     const silent = limited.filter(
       (each) => !errorsOf(contract, each).own.some(({ reason }) => reason === 'OVER_REQUEST_RATE_LIMIT'),

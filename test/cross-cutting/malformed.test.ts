@@ -153,12 +153,23 @@ test('a field that is null counts as absent: refused where it is required, accep
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
     'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
+    'DeviceService.ApproveDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.ApproveDevice user_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.CancelLogin polling_secret': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.CheckCliLogin login_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.ClaimCliGuest login_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.CompleteCliLogin login_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.DenyCliLogin login_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.PollCliLogin polling_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.CreateApiKey name': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.DenyDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.DenyDevice user_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.GetDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.GetDeviceCode user_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.PollDeviceToken device_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.RedeemDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.RevokeApiKey api_key_id': 'InvalidArgument INVALID_ARGUMENT',
+    'DeviceService.RevokeDevice device_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.GetSession session_id': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Introspect token': 'InvalidArgument INVALID_ARGUMENT',
     'SessionService.Refresh refresh_token': 'InvalidArgument INVALID_ARGUMENT',
@@ -171,7 +182,7 @@ test('a field that is null counts as absent: refused where it is required, accep
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   if (code !== Code.InvalidArgument) return false;
-  if (reason === 'INVALID_ARGUMENT') return fields.includes(field.name);
+  if (reason === 'INVALID_ARGUMENT') return fields.some((each) => each.replace(/\[.*/, '') === field.name);
   return reason === 'MALFORMED_REQUEST';
 }
 

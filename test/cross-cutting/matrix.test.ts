@@ -41,6 +41,9 @@ test('these methods are public, and no others', () => {
     'DeviceService.ClaimCliGuest',
     'DeviceService.PollCliLogin',
     'DeviceService.StartCliLogin',
+    'DeviceService.PollDeviceToken',
+    'DeviceService.RedeemDashboardCode',
+    'DeviceService.RequestDeviceCode',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);
@@ -64,6 +67,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AuthService.GetMe',
     'AuthService.GetSettings',
     'DeviceService.ListApiKeys',
+    'DeviceService.ListDevices',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);
@@ -76,6 +80,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AdminService.ListUserSessions page_token',
     'AdminService.ListAccounts page_token',
     'AdminService.ListInviteCodes page_token',
+    'DeviceService.ListDevices page_token',
     'DeviceService.ListApiKeys page_token',
     'SessionService.ListSessions page_token',
   ]);
@@ -175,7 +180,7 @@ describe.each(wires)('over %s', (wire) => {
 });
 
 // They act for every caller that is admitted.
-const cannotBeSpoilt = new Set(['AuthService.DeleteMe']);
+const cannotBeSpoilt = new Set(['AuthService.DeleteMe', 'DeviceService.CreateDashboardCode']);
 
 /** The refusal of a caller with this credential. Undefined when the policy admits it. */
 function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefined {

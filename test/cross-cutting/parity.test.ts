@@ -14,6 +14,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { accountRefusals } from '../support/account-samples.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { deviceRefusals } from '../support/device-samples.ts';
+import { grantRefusals } from '../support/grant-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -158,7 +159,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
-  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as));
+  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as), grantRefusals(as, nobody));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)
@@ -215,6 +216,9 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/ghk_test_\w{71}/g, '<api key>')
     .replace(/ghk_test_\w{8}/g, '<prefix>')
     .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
+    .replace(/ghp[dr]_[\w-]{43}/g, '<polling secret>')
+    .replace(/\b[B-Z]{4}-[B-Z]{4}\b/g, '<user code>')
+    .replace(/[0-9A-Z]{4}(-[0-9A-Z]{4}){5}|\b(?!\d{4}-)[0-9A-Z]{4}-[0-9A-Z]{4}\b(?!-)/g, '<dashboard code>')
     .replace(/"comparisonNumber":"\d\d"/g, '"comparisonNumber":"<number>"')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')

@@ -1,4 +1,5 @@
 import { deviceCosts } from '../support/device-methods.ts';
+import { grantCosts } from '../support/grant-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
 export const most: Record<string, number> = {
@@ -115,4 +116,6 @@ export const most: Record<string, number> = {
   ListAuditEvents: 1,
   'ListAuditEvents (user)': 1,
   'RevokeUserSessions (all)': 5,
+  'CancelLogin (unknown)': 1,
+  ...grantCosts,
 };

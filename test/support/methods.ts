@@ -3,6 +3,7 @@ import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { callDeviceMethods } from './device-methods.ts';
+import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
@@ -122,6 +123,7 @@ export async function callEveryMethod(
   await callInviteCodeMethods(service, wire, step);
   await callKeyMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
+  await callGrantMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

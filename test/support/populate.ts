@@ -30,6 +30,11 @@ export async function populate(database: TestDatabase): Promise<void> {
     insert into audit_events (id, project_id, at, action, result, actor_kind, user_id, address, user_agent, request_id)
       select pg_temp.id(3, n), ${project}, now(), 'auth.login', 'SUCCESS', 'anyone', pg_temp.id(1, n), '192.0.2.1', 'a browser', 'r'
       from generate_series(1, 20000) n;
+    insert into login_attempts (id, project_id, kind, state, code_hash, polling_hash, client_name, address, user_agent, comparison,
+        about, created_at, expires_at, poll_interval)
+      select pg_temp.id(5, n), ${project}, 'device', 'pending', sha256(n::text::bytea), sha256((-n)::text::bytea), '', '192.0.2.1', 'r',
+        '42', '{}', now(), now() + interval '1 hour', 5
+      from generate_series(1, 20000) n;
     ${populateAccounts(project)}
     insert into rate_limits select ${project}, 'AuthService.SignIn ' || n, now() + n * interval '1 second', 1
       from generate_series(1, 20000) n;

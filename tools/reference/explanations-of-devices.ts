@@ -38,6 +38,46 @@ export const ofDevices = {
     retry: 'no',
     action: 'Complete the login without merging the guest: send the disposition that keeps them.',
   },
+  USER_CODE_NOT_FOUND: {
+    when: 'The user code is unknown, was approved or denied before, or has expired.',
+    retry: 'no',
+    action: 'Ask the user to compare the code with the one on the device, or to start again on the device.',
+  },
+  INVALID_DEVICE_CODE: {
+    when: 'The device code is unknown, or its credential was returned before.',
+    retry: 'no',
+    action: 'Request a new code.',
+  },
+  AUTHORIZATION_PENDING: {
+    when: 'No user has approved or denied the device yet.',
+    retry: 'after the delay',
+    action: 'Poll again after the interval.',
+  },
+  ACCESS_DENIED: {
+    when: 'A user denied the device. Or the approval is void: the user was banned or deleted, or the session that approved was revoked or has expired.',
+    retry: 'no',
+    action: 'Stop polling. Request a new code when the user wants to try again.',
+  },
+  EXPIRED_TOKEN: {
+    when: 'The device code expired before it was redeemed.',
+    retry: 'no',
+    action: 'Request a new code.',
+  },
+  CLI_CODE_INVALID: {
+    when: 'The dashboard code is unknown, void or expired, or is not one of the caller.',
+    retry: 'no',
+    action: 'Ask the user to compare the code, or to create a new one.',
+  },
+  CLI_CODE_USED: {
+    when: 'The dashboard code was redeemed, or another device has claimed it.',
+    retry: 'no',
+    action: 'Ask the user to create a new code, and to look at the list of their devices.',
+  },
+  DEVICE_NOT_FOUND: {
+    when: 'The caller has no device with this id.',
+    retry: 'no',
+    action: 'Read the list of devices again.',
+  },
   SLOW_DOWN: {
     when: 'A login that waits for a decision was polled before its interval was over. Its interval is 5 seconds longer now.',
     retry: 'after the delay',

@@ -1,5 +1,5 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { Access, type Policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { nameOf } from './contract.ts';
 import { isReadOnly, policyOf } from './method-errors.ts';
 
@@ -27,12 +27,14 @@ function baseOf(method: DescMethod): string {
 
 /** The default limits of a method, in words. Empty when it has none. */
 export function limitsOf(method: DescMethod): string {
-  const { perMinute, perSessionPerMinute, successesPerAccountPerMinute: successes, failureLimits } = policyOf(method);
+  const rules = policyOf(method);
+  const { perMinute, perSessionPerMinute, successesPerAccountPerMinute: successes, failureLimits } = rules;
   const counted = successes ? 'failed calls' : 'calls';
   const calls = [
     ...(perMinute ? [`${perMinute} ${counted} per minute and client address`] : []),
     ...(successes ? [`${successes} successful calls per minute, client address and account`] : []),
     ...(perSessionPerMinute ? [`${perSessionPerMinute} calls per minute and session`] : []),
+    ...(rules.unknownCodesPerMinute ? [unknownCodes(rules)] : []),
   ].join(', ');
   if (!failureLimits) return calls && `${calls}.`;
   const { perAccount, consecutive, perNetwork, perProject } = failureLimits;
@@ -43,6 +45,11 @@ export function limitsOf(method: DescMethod): string {
     `${perProject} per minute and project`,
   ].join(', ');
   return `${calls}. Failed attempts: ${failures} ([docs/throttling.md](throttling.md)).`;
+}
+
+function unknownCodes({ access, unknownCodesPerMinute: most }: Policy): string {
+  const alone = `${most} unknown codes per minute and client address`;
+  return access === Access.USER ? `${alone}, and per minute and user` : alone;
 }
 
 /** The shell variable with the credential that the example of a method sends. */

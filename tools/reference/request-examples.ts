@@ -61,6 +61,19 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
   },
 
+  'DeviceService.RequestDeviceCode': { clientName: 'Example CLI', credential: 'DEVICE_CREDENTIAL_API_KEY' },
+  'DeviceService.GetDeviceCode': { userCode: texts.userCode },
+  'DeviceService.ApproveDevice': { userCode: texts.userCode },
+  'DeviceService.DenyDevice': { userCode: texts.userCode },
+  'DeviceService.PollDeviceToken': { deviceCode: texts.deviceCode, clientNonce: texts.nonce },
+  'DeviceService.CreateDashboardCode': {},
+  'DeviceService.GetDashboardCode': { cliCode: texts.dashboardCode },
+  'DeviceService.ApproveDashboardCode': { cliCode: texts.shortDashboardCode },
+  'DeviceService.DenyDashboardCode': { cliCode: texts.dashboardCode },
+  'DeviceService.RedeemDashboardCode': { cliCode: texts.dashboardCode, clientNonce: texts.nonce },
+  'DeviceService.ListDevices': { pageSize: 50 },
+  'DeviceService.RevokeDevice': { deviceId: ids.apiKey },
+  'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
   'DeviceService.CreateApiKey': {
     name: 'Nightly backup',
     scopes: ['AccountService'],
@@ -74,7 +87,6 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'DeviceService.CompleteCliLogin': { loginCode: texts.loginCode, guestDisposition: 'GUEST_DISPOSITION_KEEP' },
   'DeviceService.DenyCliLogin': { loginCode: texts.loginCode },
   'DeviceService.PollCliLogin': { pollingCode: texts.pollingCode, clientNonce: texts.nonce },
-  'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },
   'AdminService.GetUser': { userId: user },

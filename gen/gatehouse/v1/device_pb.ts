@@ -8,6 +8,8 @@ import type { CreateApiKeyRequestSchema, CreateApiKeyResponseSchema, ListApiKeys
 import { file_gatehouse_v1_api_key } from "./api_key_pb.ts";
 import type { CheckCliLoginRequestSchema, CheckCliLoginResponseSchema, ClaimCliGuestRequestSchema, ClaimCliGuestResponseSchema, CompleteCliLoginRequestSchema, CompleteCliLoginResponseSchema, DenyCliLoginRequestSchema, DenyCliLoginResponseSchema, PollCliLoginRequestSchema, PollCliLoginResponseSchema, StartCliLoginRequestSchema, StartCliLoginResponseSchema } from "./cli_login_pb.ts";
 import { file_gatehouse_v1_cli_login } from "./cli_login_pb.ts";
+import type { ApproveDashboardCodeRequestSchema, ApproveDashboardCodeResponseSchema, ApproveDeviceRequestSchema, ApproveDeviceResponseSchema, CreateDashboardCodeRequestSchema, CreateDashboardCodeResponseSchema, DenyDashboardCodeRequestSchema, DenyDashboardCodeResponseSchema, DenyDeviceRequestSchema, DenyDeviceResponseSchema, GetDashboardCodeRequestSchema, GetDashboardCodeResponseSchema, GetDeviceCodeRequestSchema, GetDeviceCodeResponseSchema, ListDevicesRequestSchema, ListDevicesResponseSchema, PollDeviceTokenRequestSchema, PollDeviceTokenResponseSchema, RedeemDashboardCodeRequestSchema, RedeemDashboardCodeResponseSchema, RequestDeviceCodeRequestSchema, RequestDeviceCodeResponseSchema, RevokeDeviceRequestSchema, RevokeDeviceResponseSchema } from "./device_grant_pb.ts";
+import { file_gatehouse_v1_device_grant } from "./device_grant_pb.ts";
 import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -16,14 +18,16 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEy8QcKDURldmljZVNlcnZpY2USYgoNU3RhcnRDbGlMb2dpbhIiLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVxdWVzdBojLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVzcG9uc2UiCIq1GAQIATgeEmIKDUNoZWNrQ2xpTG9naW4SIi5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlcXVlc3QaIy5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlc3BvbnNlIgiKtRgECAE4PBJiCg1DbGFpbUNsaUd1ZXN0EiIuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXNwb25zZSIIirUYBAgBOB4SbQoQQ29tcGxldGVDbGlMb2dpbhIlLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVxdWVzdBomLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYQoMRGVueUNsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLkRlbnlDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuRGVueUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYAoMUG9sbENsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLlBvbGxDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuUG9sbENsaUxvZ2luUmVzcG9uc2UiCYq1GAUIATjYBBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODwSZAoMQ3JlYXRlQXBpS2V5EiEuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaIi5nYXRlaG91c2UudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiDYq1GAkIAjIDCNgEODwSXQoLTGlzdEFwaUtleXMSIC5nYXRlaG91c2UudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiCZACAYq1GAIIAhJdCgxSZXZva2VBcGlLZXkSIS5nYXRlaG91c2UudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIGirUYAggCQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_api_key, file_gatehouse_v1_cli_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEy/REKDURldmljZVNlcnZpY2USYgoNU3RhcnRDbGlMb2dpbhIiLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVxdWVzdBojLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVzcG9uc2UiCIq1GAQIATgeEmIKDUNoZWNrQ2xpTG9naW4SIi5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlcXVlc3QaIy5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlc3BvbnNlIgiKtRgECAE4PBJiCg1DbGFpbUNsaUd1ZXN0EiIuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXNwb25zZSIIirUYBAgBOB4SbQoQQ29tcGxldGVDbGlMb2dpbhIlLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVxdWVzdBomLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYQoMRGVueUNsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLkRlbnlDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuRGVueUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYAoMUG9sbENsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLlBvbGxDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuUG9sbENsaUxvZ2luUmVzcG9uc2UiCYq1GAUIATjYBBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODwSbgoRUmVxdWVzdERldmljZUNvZGUSJi5nYXRlaG91c2UudjEuUmVxdWVzdERldmljZUNvZGVSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJlcXVlc3REZXZpY2VDb2RlUmVzcG9uc2UiCIq1GAQIATgeEmQKDUdldERldmljZUNvZGUSIi5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlc3BvbnNlIgqKtRgGCAI4eHAKEmQKDUFwcHJvdmVEZXZpY2USIi5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKElsKCkRlbnlEZXZpY2USHy5nYXRlaG91c2UudjEuRGVueURldmljZVJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVueURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKEmkKD1BvbGxEZXZpY2VUb2tlbhIkLmdhdGVob3VzZS52MS5Qb2xsRGV2aWNlVG9rZW5SZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlBvbGxEZXZpY2VUb2tlblJlc3BvbnNlIgmKtRgFCAE42AQSeQoTQ3JlYXRlRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVzcG9uc2UiDYq1GAkIAjIDCNgEOB4SawoQR2V0RGFzaGJvYXJkQ29kZRIlLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVzcG9uc2UiCIq1GAQIAjh4EncKFEFwcHJvdmVEYXNoYm9hcmRDb2RlEikuZ2F0ZWhvdXNlLnYxLkFwcHJvdmVEYXNoYm9hcmRDb2RlUmVxdWVzdBoqLmdhdGVob3VzZS52MS5BcHByb3ZlRGFzaGJvYXJkQ29kZVJlc3BvbnNlIgiKtRgECAI4PBJuChFEZW55RGFzaGJvYXJkQ29kZRImLmdhdGVob3VzZS52MS5EZW55RGFzaGJvYXJkQ29kZVJlcXVlc3QaJy5nYXRlaG91c2UudjEuRGVueURhc2hib2FyZENvZGVSZXNwb25zZSIIirUYBAgCODwSdwoTUmVkZWVtRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVzcG9uc2UiC4q1GAcIATjYBHAKEl0KC0xpc3REZXZpY2VzEiAuZ2F0ZWhvdXNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlIgmQAgGKtRgCCAISXQoMUmV2b2tlRGV2aWNlEiEuZ2F0ZWhvdXNlLnYxLlJldm9rZURldmljZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2UiBoq1GAIIAhJkCgxDcmVhdGVBcGlLZXkSIS5nYXRlaG91c2UudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSINirUYCQgCMgMI2AQ4PBJdCgtMaXN0QXBpS2V5cxIgLmdhdGVob3VzZS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdEFwaUtleXNSZXNwb25zZSIJkAIBirUYAggCEl0KDFJldm9rZUFwaUtleRIhLmdhdGVob3VzZS52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgaKtRgCCAJCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_api_key, file_gatehouse_v1_cli_login, file_gatehouse_v1_device_grant, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
  *
  * In every flow one device starts a login, a user decides it on another device where they are signed in, and the first
  * device redeems it once. What it receives is a credential of its own: revoking it leaves the session of the browser
- * alone, and the other way round. A user can also create API keys for programs.
+ * alone, and the other way round.
+ *
+ * It also manages the API keys of users.
  *
  * @generated from service gatehouse.v1.DeviceService
  */
@@ -143,6 +147,198 @@ export const DeviceService: GenService<{
     output: typeof CancelLoginResponseSchema;
   },
   /**
+   * Starts a login of a device that has no browser (RFC 8628). The device displays `user_code` and the comparison number,
+   * and polls with `device_code` until a user has approved the code on another device.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT: A scope names no method that admits API keys, or the device asks for scopes and a session.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RequestDeviceCode
+   */
+  requestDeviceCode: {
+    methodKind: "unary";
+    input: typeof RequestDeviceCodeRequestSchema;
+    output: typeof RequestDeviceCodeResponseSchema;
+  },
+  /**
+   * Returns what a confirmation page shows about a code before the user decides it. Changes nothing.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user. GetDeviceCode,
+   *   ApproveDevice and DenyDevice count them together.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetDeviceCode
+   */
+  getDeviceCode: {
+    methodKind: "unary";
+    input: typeof GetDeviceCodeRequestSchema;
+    output: typeof GetDeviceCodeResponseSchema;
+  },
+  /**
+   * Signs a device in as the caller: its next poll returns an API key or a session of the caller, at AAL1. Of parallel
+   * decisions one is kept. The approval is void if the caller is banned or deleted, or their session is revoked, before
+   * the device polls.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   * - REAUTHENTICATION_REQUIRED: The device asks for an API key, and the caller authenticated more than 10 minutes ago.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ApproveDevice
+   */
+  approveDevice: {
+    methodKind: "unary";
+    input: typeof ApproveDeviceRequestSchema;
+    output: typeof ApproveDeviceResponseSchema;
+  },
+  /**
+   * Denies a device. Its next poll is ACCESS_DENIED, and nobody can approve the code any more.
+   *
+   * Errors:
+   * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address or by the user.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyDevice
+   */
+  denyDevice: {
+    methodKind: "unary";
+    input: typeof DenyDeviceRequestSchema;
+    output: typeof DenyDeviceResponseSchema;
+  },
+  /**
+   * Returns the credential of a device once a user has approved it: an API key, or a session with its tokens. Of parallel
+   * polls one returns it. With the same `client_nonce` it is returned again until it is used or the code expires.
+   *
+   * Errors:
+   * - AUTHORIZATION_PENDING: No user has decided yet. Poll again after the interval.
+   * - SLOW_DOWN: The poll came before the interval was over. The interval is 5 seconds longer now.
+   * - ACCESS_DENIED: The user denied the device, or the approval is void: the user was banned or deleted, or the session
+   *   that approved was revoked or has expired.
+   * - EXPIRED_TOKEN: The code expired before it was redeemed.
+   * - INVALID_DEVICE_CODE: The code is unknown, or was redeemed.
+   * - API_KEY_LIMIT_REACHED: The user has as many active API keys as they may have.
+   * - INVALID_ARGUMENT: `client_nonce` is not 22 to 64 characters of base64url.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.PollDeviceToken
+   */
+  pollDeviceToken: {
+    methodKind: "unary";
+    input: typeof PollDeviceTokenRequestSchema;
+    output: typeof PollDeviceTokenResponseSchema;
+  },
+  /**
+   * Creates a code that the caller types into a program, which RedeemDashboardCode exchanges for an API key of the caller.
+   * An earlier code of the caller that was not redeemed is void.
+   *
+   * Errors:
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.CreateDashboardCode
+   */
+  createDashboardCode: {
+    methodKind: "unary";
+    input: typeof CreateDashboardCodeRequestSchema;
+    output: typeof CreateDashboardCodeResponseSchema;
+  },
+  /**
+   * Returns the state of a code of the caller and, once it was typed, the device that waits for its confirmation.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetDashboardCode
+   */
+  getDashboardCode: {
+    methodKind: "unary";
+    input: typeof GetDashboardCodeRequestSchema;
+    output: typeof GetDashboardCodeResponseSchema;
+  },
+  /**
+   * Confirms the device that typed a short code of the caller.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code, it has expired, or no device waits for its confirmation.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ApproveDashboardCode
+   */
+  approveDashboardCode: {
+    methodKind: "unary";
+    input: typeof ApproveDashboardCodeRequestSchema;
+    output: typeof ApproveDashboardCodeResponseSchema;
+  },
+  /**
+   * Voids a code of the caller that was not redeemed, and denies the device that waits for its confirmation.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The caller has no such code, or it was redeemed, denied or has expired.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyDashboardCode
+   */
+  denyDashboardCode: {
+    methodKind: "unary";
+    input: typeof DenyDashboardCodeRequestSchema;
+    output: typeof DenyDashboardCodeResponseSchema;
+  },
+  /**
+   * Exchanges a code of CreateDashboardCode for an API key of the user who created it.
+   *
+   * A long code is redeemed in one step. A short code is claimed: the response has a polling code, with which the device
+   * calls again until the user has confirmed it. Of parallel calls one succeeds. With the same `client_nonce` the response
+   * is returned again until the key is used or the code expires.
+   *
+   * Errors:
+   * - CLI_CODE_INVALID: The code or the polling code is unknown or void, or has expired.
+   * - CLI_CODE_USED: The code was redeemed, or another device claimed it.
+   * - ACCESS_DENIED: The user denied the device.
+   * - SLOW_DOWN: The polling code was sent before the interval was over. The interval is 5 seconds longer now.
+   * - OVER_REQUEST_RATE_LIMIT: Too many unknown codes from the client address.
+   * - API_KEY_LIMIT_REACHED: The user has as many active API keys as they may have.
+   * - INVALID_ARGUMENT: The request has neither `cli_code` nor `polling_code`, or `client_nonce` is not 22 to 64
+   *   characters of base64url.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RedeemDashboardCode
+   */
+  redeemDashboardCode: {
+    methodKind: "unary";
+    input: typeof RedeemDashboardCodeRequestSchema;
+    output: typeof RedeemDashboardCodeResponseSchema;
+  },
+  /**
+   * Lists the devices that the caller has signed in, newest first: sessions of programs and devices, and the API keys that
+   * logins created. Revoked and expired ones are listed for some weeks.
+   *
+   * Errors:
+   * - PAGE_TOKEN_INVALID: `page_token` was not returned by this method.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ListDevices
+   */
+  listDevices: {
+    methodKind: "unary";
+    input: typeof ListDevicesRequestSchema;
+    output: typeof ListDevicesResponseSchema;
+  },
+  /**
+   * Signs a device out: revokes its session or its API key. Once the response is sent, no call and no introspection with it
+   * succeeds. Succeeds also if it was revoked or has expired before.
+   *
+   * Errors:
+   * - DEVICE_NOT_FOUND: The caller has no device with this id.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.RevokeDevice
+   */
+  revokeDevice: {
+    methodKind: "unary";
+    input: typeof RevokeDeviceRequestSchema;
+    output: typeof RevokeDeviceResponseSchema;
+  },
+  /**
+   * Creates an API key of the caller, for a program that calls for them. The response shows the key once.
    *
    * A key is sent as a bearer token, like an access token. It may call the methods that admit API keys and no others: no
    * key creates, lists or revokes keys, changes the password or the sessions, or deletes the user. Every key expires.

@@ -31,6 +31,7 @@ import { Migration20261130310100_mails_of_domain } from './Migration202611303101
 import { Migration20261130310200_leases } from './Migration20261130310200_leases.ts';
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
+import { Migration20261130430100_keys_of_devices } from './Migration20261130430100_keys_of_devices.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -67,4 +68,5 @@ export const migrations = [
   { name: 'Migration20261130310200_leases', class: Migration20261130310200_leases },
   { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
+  { name: 'Migration20261130430100_keys_of_devices', class: Migration20261130430100_keys_of_devices },
 ];

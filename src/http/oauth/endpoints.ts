@@ -1,0 +1,123 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createClient } from '@connectrpc/connect';
+import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import { kOrigin } from '../../rpc/context.ts';
+import { contextValuesOf, type Gateway } from '../connect.ts';
+import type { CallOnBehalf } from '../in-process.ts';
+import { readForm } from '../pages/form-post.ts';
+import { isRead } from '../server.ts';
+import { BoundTokens, type Macs } from './bound-token.ts';
+import { authenticateClient, type OAuthClient, readCredentials } from './client-authentication.ts';
+import { type Asked, authorizeDevice, issueTokens } from './grants.ts';
+import { metadataOf, metadataPath } from './metadata.ts';
+import { OAuthError, oauthErrorOf } from './oauth-error.ts';
+import { introspectToken, revokeToken } from './token-state.ts';
+
+export interface OAuthOptions {
+  readonly callOnBehalf: CallOnBehalf;
+  /** OAUTH_CLIENTS. */
+  readonly clients: readonly OAuthClient[];
+  readonly keys: Macs;
+  readonly issuer: string;
+  /** PUBLIC_URL. */
+  readonly publicUrl: string;
+  readonly proxyHops: number;
+}
+
+/** A form, and the methods that serve it. */
+type Received = Omit<Asked, 'clientId'> & { readonly req: IncomingMessage; readonly options: OAuthOptions };
+
+/** Returns the body of the response, or undefined for an empty one. */
+type Endpoint = (received: Received) => Promise<object | undefined>;
+
+const endpoints: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
+  ['/oauth2/device_authorization', byClient(authorizeDevice)],
+  ['/oauth2/token', byClient(issueTokens)],
+  ['/oauth2/revoke', byClient(revokeToken)],
+  ['/oauth2/introspect', introspect],
+]);
+
+/**
+ * OAuth for programs that have a library for it: the device grant (RFC 8628), refreshes, revocation (RFC 7009),
+ * introspection (RFC 7662) and metadata (RFC 8414). They hold no rule about devices and sessions, and call the methods.
+ */
+export function oauthEndpoints(options: OAuthOptions): Gateway {
+  const wellKnown = metadataPath(options.issuer);
+  const metadata = JSON.stringify(metadataOf(options));
+  return (req, res) => {
+    const path = req.url?.split('?', 1)[0] ?? '';
+    if (path === wellKnown && isRead(req)) {
+      res.writeHead(200, { 'content-type': 'application/json' }).end(metadata);
+      return true;
+    }
+    const endpoint = endpoints.get(path);
+    // Only the connection can still fail.
+    if (endpoint) answer(endpoint, req, res, options).catch(() => res.destroy());
+    return endpoint !== undefined;
+  };
+}
+
+async function answer(
+  endpoint: Endpoint,
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: OAuthOptions,
+): Promise<void> {
+  const context = contextValuesOf(req, options.proxyHops);
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
+  res.once('finish', () => req.resume());
+  res.setHeader('x-request-id', context.get(kOrigin).requestId);
+  res.setHeader('pragma', 'no-cache');
+  try {
+    requirePost(req);
+    const form = onlyOnce(await readForm(req));
+    const transport = options.callOnBehalf(context, gone.signal);
+    const [devices, sessions] = [createClient(DeviceService, transport), createClient(SessionService, transport)];
+    const body = await endpoint({ req, form, devices, sessions, tokens: new BoundTokens(options.keys), options });
+    send(res, 200, body);
+  } catch (thrown) {
+    const { code, status, message, headers } = oauthErrorOf(thrown);
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+    send(res, status, { error: code, error_description: printable(message) });
+  }
+}
+
+function send(res: ServerResponse, status: number, body: object | undefined): void {
+  if (!body) res.writeHead(status, { 'content-length': 0 }).end();
+  else res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+/** The characters that RFC 6749, section 5.2, allows in a description. */
+function printable(text: string): string {
+  return text.replaceAll('"', "'").replace(/[^\x20-\x7e]|\\/g, ' ');
+}
+
+function requirePost({ method }: IncomingMessage): void {
+  if (method !== 'POST')
+    throw new OAuthError('invalid_request', 'only POST is allowed', { status: 405, headers: { allow: 'POST' } });
+}
+
+/** Throws invalid_request for a parameter that is there twice (RFC 6749, section 3.2). */
+function onlyOnce(form: URLSearchParams): URLSearchParams {
+  const names = [...form.keys()];
+  const repeated = names.find((each, index) => names.indexOf(each) !== index);
+  if (repeated !== undefined) throw new OAuthError('invalid_request', 'a parameter is there twice');
+  return form;
+}
+
+function byClient(serve: (asked: Asked) => Promise<object | undefined>): Endpoint {
+  return async ({ req, options, ...received }) => {
+    const { id: clientId } = authenticateClient(options.clients, req, received.form);
+    return serve({ ...received, clientId });
+  };
+}
+
+/** The caller is a backend. Its service key is a bearer token, or the secret of a client with any id. */
+async function introspect({ req, options, form, sessions }: Received): Promise<object> {
+  const [, bearer] = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '') ?? [];
+  const { secret, isBasic } = bearer ? { secret: bearer, isBasic: false } : readCredentials(req, form);
+  return introspectToken({ form, sessions, serviceKey: secret ?? '', isBasic, issuer: options.issuer });
+}
