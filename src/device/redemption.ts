@@ -9,8 +9,7 @@ import { lockUser, type User } from '../user/user.ts';
 import { advance } from './attempt.ts';
 import { type Attempt, attemptColumns } from './attempt-table.ts';
 import { hashNonce, type Possession } from './codes.ts';
-import type { ShownState } from './kinds.ts';
-import { stateAt } from './kinds.ts';
+import { type ShownState, stateAt } from './kinds.ts';
 
 /** What an attempt mints: a session or an API key. */
 export interface Credential<Response> {
