@@ -158,9 +158,10 @@ test('an unknown address costs the hash that is drawn for it, over both transpor
   const slowStrangers = strangers.filter((email) => decoys.drawFor(email) === costs.bcrypt).slice(0, 4);
   const fastStrangers = strangers.filter((email) => decoys.drawFor(email) === costs.own).slice(0, 4);
   const addresses = ['without@example.org', ...slowStrangers, ...fastStrangers];
-  const timeOf = async ({ auth }: Pick<Clients, 'auth'>, email: string) => {
+  /** The least of some measurements in milliseconds, or the first below `enough`: a busy machine delays one now and then. */
+  const timeOf = async ({ auth }: Pick<Clients, 'auth'>, email: string, enough = 0) => {
     const times: number[] = [];
-    for (let time = 0; time < 3; time++) {
+    while (times.length < 6 && Math.min(...times) > enough) {
       const startedAt = performance.now();
       expect(reasonOf(await auth.signIn({ ...ada, email }).catch((error: unknown) => error))).toBe(
         'INVALID_CREDENTIALS',
@@ -172,7 +173,8 @@ test('an unknown address costs the hash that is drawn for it, over both transpor
   // Known addresses show what the two hashes cost on this machine.
   const [own, imported] = [await timeOf(one!, 'ada-1@example.org'), await timeOf(one!, 'user-0@example.org')];
   expect(imported).toBeGreaterThan(2 * own);
-  const isSlow = async (...of: Parameters<typeof timeOf>) => (await timeOf(...of)) > Math.sqrt(own * imported);
+  const enough = Math.sqrt(own * imported);
+  const isSlow = async (by: Pick<Clients, 'auth'>, email: string) => (await timeOf(by, email, enough)) > enough;
   const drawn = addresses.map((email) => decoys.drawFor(email) === costs.bcrypt);
   for (const way of ways) {
     const slow: boolean[] = [];
