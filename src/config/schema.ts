@@ -4,19 +4,9 @@ import { look } from './look.ts';
 import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { oauth } from './oauth.ts';
-import {
-  choice,
-  daysOrOff,
-  duration,
-  hashCost,
-  lifetime,
-  limits,
-  onOff,
-  path,
-  tokenClaims,
-  wholeNumber,
-} from './parsers.ts';
+import { choice, daysOrOff, duration, hashCost, limits, onOff, path, wholeNumber } from './parsers.ts';
 import { databaseUrl, secretKeys, serviceKeys } from './secret-parsers.ts';
+import { sessions } from './sessions.ts';
 import type { Setting, Settings } from './setting.ts';
 
 export type { Setting } from './setting.ts';
@@ -130,58 +120,6 @@ const secrets = {
   },
 } as const satisfies Settings;
 
-const sessions = {
-  ACCESS_TOKEN_LIFETIME: {
-    sentence: 'Lifetime of an access token.',
-    reads: wholeNumber(1, 86_400, 'seconds'),
-    default: '3600',
-    example: '900',
-  },
-  TOKEN_CLAIMS: {
-    sentence: 'Claims that access tokens also contain: the account that the user is in, and their role in it.',
-    reads: tokenClaims,
-    otherwise: 'none',
-    example: 'account_id,account_role',
-  },
-  REFRESH_REUSE_INTERVAL: {
-    sentence:
-      'How long the previous refresh token still returns its successor, for lost responses and concurrent tabs.',
-    reads: wholeNumber(0, 60, 'seconds'),
-    default: '10',
-    example: '10',
-  },
-  SESSION_LIFETIME_WEB: sessionLifetime('a browser', '7d/30d'),
-  SESSION_LIFETIME_NATIVE: sessionLifetime('a native app', '30d/90d'),
-  SESSION_LIFETIME_CLI: sessionLifetime('a command-line tool', '30d/365d'),
-  SESSION_LIFETIME_DEVICE: sessionLifetime('a device', '30d/365d'),
-  SESSION_LIFETIME_SERVICE: sessionLifetime('a service', '30d/365d'),
-  ANONYMOUS_MERGE_DEFAULT: {
-    sentence:
-      'Outcome for the guest of a command line tool when another user signs the tool in and the request does not say: merged into that user and deleted, or kept.',
-    reads: choice('merge', 'keep'),
-    default: 'merge',
-    example: 'keep',
-  },
-  SESSIONS_PER_USER: {
-    sentence: 'Number of sessions that a user may have at the same time. A further one ends another.',
-    reads: wholeNumber(1, 1000),
-    default: '200',
-    example: '50',
-  },
-  API_KEY_LIFETIME: {
-    sentence: 'How long an API key of a user is valid, unless the request asks for less.',
-    reads: wholeNumber(60, 315_360_000, 'seconds'),
-    default: '31536000',
-    example: '7776000',
-  },
-  API_KEYS_PER_USER: {
-    sentence: 'Number of active API keys that a user may have. A further one is refused.',
-    reads: wholeNumber(1, 1000),
-    default: '50',
-    example: '10',
-  },
-} as const satisfies Settings;
-
 const passwords = {
   PASSWORD_MIN_LENGTH: {
     sentence: 'Minimum number of characters of a new password.',
@@ -254,15 +192,6 @@ const trail = {
     example: '730',
   },
 } as const satisfies Settings;
-
-function sessionLifetime<const T extends string>(client: string, limits: T) {
-  return {
-    sentence: `Idle timeout and maximum lifetime of a session of ${client}.`,
-    reads: lifetime,
-    default: limits,
-    example: limits,
-  };
-}
 
 /** The settings by group, in the order people read them. */
 export const groups = {

@@ -284,9 +284,7 @@ function mostSpecific(file: string): readonly string[] | undefined {
 }
 
 /** The folder right below src/, or the file there. */
-function folderOf(file: string): string {
-  return file.split('/')[1]!;
-}
+const folderOf = (file: string): string => file.split('/')[1]!;
 
 function cycles(next: (source: Source) => readonly { target: string }[]): string[] {
   const found: string[] = [];

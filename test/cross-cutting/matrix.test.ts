@@ -40,10 +40,10 @@ test('these methods are public, and no others', () => {
     'DeviceService.CheckCliLogin',
     'DeviceService.ClaimCliGuest',
     'DeviceService.PollCliLogin',
-    'DeviceService.StartCliLogin',
     'DeviceService.PollDeviceToken',
     'DeviceService.RedeemDashboardCode',
     'DeviceService.RequestDeviceCode',
+    'DeviceService.StartCliLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);
