@@ -1,4 +1,4 @@
-import { choice, duration, lifetime, limits, tokenClaims, wholeNumber } from './parsers.ts';
+import { choice, duration, lifetime, tokenClaims, wholeNumber } from './parsers.ts';
 import type { Settings } from './setting.ts';
 
 export const sessions = {
