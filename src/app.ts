@@ -189,7 +189,7 @@ function createServices(parts: Parts) {
     serve(
       DeviceService,
       deviceService({
-        ...{ now, requestIds, paging, outbox, keys, opener, frontendUrl, keyScopes },
+        ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
         registration: settings,
         keyRules: config.apiKeys,

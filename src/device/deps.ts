@@ -9,7 +9,8 @@ import type { UnknownCodes } from './unknown-codes.ts';
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
 /** What DeviceService's methods work with. */
-export interface DeviceDeps extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'registration'> {
+export interface DeviceDeps
+  extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'messages' | 'registration'> {
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
   /** FRONTEND_URL. The pages of logins are there. */
