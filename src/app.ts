@@ -190,7 +190,7 @@ function createServices(parts: Parts) {
     serve(
       DeviceService,
       deviceService({
-        ...{ now, requestIds, paging, outbox, keys, opener, frontendUrl, keyScopes },
+        ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
         guestDisposition: guestDispositionOf(config),
         registration: settings,

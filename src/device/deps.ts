@@ -10,7 +10,8 @@ import type { UnknownCodes } from './unknown-codes.ts';
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
 /** What DeviceService's methods work with. */
-export interface DeviceDeps extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'registration'> {
+export interface DeviceDeps
+  extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'messages' | 'registration'> {
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
   /** ANONYMOUS_MERGE_DEFAULT: for a request that leaves it open what happens to a guest. */

@@ -11,6 +11,7 @@ import { type ShownUser, shownUserColumns } from '../user/user.ts';
 import { deriveSecret, type Possession } from './codes.ts';
 import type { DeviceDeps } from './deps.ts';
 import { type DeviceKind, deviceNames } from './device-names.ts';
+import { notifyOfDevice } from './new-device-mail.ts';
 import type { Credential } from './redemption.ts';
 
 const secretLength = 32;
@@ -38,21 +39,24 @@ interface KeyOfDevice {
 
 /** An API key of its own for the device, which expires after the maximum lifetime of keys. */
 export function keyCredential(
-  { now, keyRules }: Pick<DeviceDeps, 'now' | 'keyRules'>,
+  deps: Pick<DeviceDeps, 'now' | 'keyRules' | 'outbox' | 'messages'>,
   context: HandlerContext,
   { kind, possession, clientName, scopes }: KeyOfDevice,
 ): Credential<MintedKey> {
+  const { now, keyRules } = deps;
   const secretOf = (attemptId: string) => deriveSecret(possession, attemptId, 'api key', secretLength);
   return {
-    async mint(em, { id: userId, projectId, ...user }, id, attempt) {
+    async mint(em, user, id, attempt) {
       const at = now();
+      const { id: userId, projectId } = user;
       const { address, userAgent } = origin(context);
       const login = { loginKind: kind, clientName, address, userAgent };
       const draft = { id, projectId, userId, name: deviceNames[kind], scopes, secret: secretOf(attempt.id), login };
       const { text } = await createKey(em, keyRules, draft, at);
       audit(em, context, { action: 'api_key.create', entityId: id, userId }, at);
+      await notifyOfDevice(em, context, deps, user, at);
       const tier = await readTier(em, projectId, userId);
-      return { apiKey: text, user: userToMessage({ ...user, id: userId }, at), tier };
+      return { apiKey: text, user: userToMessage(user, at), tier };
     },
     async repeat({ id: attemptId, projectId, userId, mintedId }) {
       const at = now();

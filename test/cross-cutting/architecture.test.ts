@@ -94,7 +94,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...databaseFiles('autocommit', 'insert', 'lease', 'statement', 'transaction', 'uuid'),
   ],
   database: [],
-  // The one file with imports in the other direction: it lists every entity for the ORM.
+  // Imports in the other direction: it lists every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'request-id', 'throttle', ...domains],
   // A client. No other folder may import it, and it imports nothing but the contract and the format of metadata.
   sdk: ['grpc/metadata.ts'],
@@ -283,7 +283,7 @@ function mostSpecific(file: string): readonly string[] | undefined {
   return allowed[file] ?? (file.includes('/') ? mostSpecific(path.dirname(file)) : undefined);
 }
 
-/** The folder right below src/, or the file there. */
+// The folder right below src/, or the file there.
 const folderOf = (file: string): string => file.split('/')[1]!;
 
 function cycles(next: (source: Source) => readonly { target: string }[]): string[] {

@@ -38,7 +38,7 @@ describe.each(wires)('over %s', (wire) => {
   });
 
   test('an approved device receives an API key of the approver, once', async () => {
-    const { service, me, as, request, approve, poll } = await prepare(wire);
+    const { service, me, as, on, request, approve, poll } = await prepare(wire);
     const { deviceCode, userCode } = await request();
     expect((await approve(userCode, as)).message).toBe('Device authorized successfully');
     const { apiKey, user, tier, tokens } = await poll(deviceCode);
@@ -48,6 +48,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(found.user!.id).toBe(me.user.id);
     expect(await outcomeOf(poll(deviceCode))).toBe('INVALID_DEVICE_CODE');
     expect(await outcomeOf(approve(userCode, as))).toBe('USER_CODE_NOT_FOUND');
+    expect(await outcomeOf(on().getDeviceCode({ userCode }, as))).toBe('USER_CODE_NOT_FOUND');
   });
 
   test('a device that asks for a session receives one of its own, at aal1', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { DeviceCredential, DeviceStatus } from '../../gen/gatehouse/v1/device_grant_pb.ts';
 import { deviceFlow, forSession, outcomeOf } from '../support/device-flow.ts';
+import { mailsTo } from '../support/inbox.ts';
 import { asService, bob } from '../support/people.ts';
 import { bearer, start, type Wire, wires } from '../support/start.ts';
 
@@ -95,6 +96,16 @@ describe.each(wires)('over %s', (wire) => {
     const { sessions } = service.clients(wire);
     expect((await sessions.introspect({ token: apiKey }, asService)).active).toBe(false);
   });
+});
+
+test.each(wires)('over %s the user receives a mail about each device that was signed in', async (wire) => {
+  const { service, as, keyed, opened, create, redeem } = await prepare(wire);
+  const subjects = async () => (await mailsTo(service, ada.email)).map(({ subject }) => subject);
+  for (const signIn of [keyed, opened, async () => redeem(await create(as))]) {
+    const before = (await subjects()).length;
+    await signIn();
+    expect((await subjects()).slice(before)).toEqual(['A new sign-in to your account']);
+  }
 });
 
 test('codes and keys are stored as hashes', async () => {

@@ -52,7 +52,7 @@ test('a mail reaches its recipient alone, with the configured sender, as text an
     subject: 'Reset your password',
   });
   const link = /http:\/\/gatehouse\.test\/reset-password\?token=ghot_[\w-]{56}(?=\s)/.exec(mail!.parsed.text!)![0];
-  expect(mail!.parsed.html).toContain(`<a href="${link}">`);
+  expect(mail!.parsed.html).toContain(`<a href="${link}" style=`);
   expect(mail!.parsed.text).toContain('1 hour');
   expect(mail!.raw).toMatch(/^Auto-Submitted: auto-generated\r$/m);
   expect(mail!.parsed.messageId).toMatch(/^<[0-9a-f-]{36}@gatehouse\.test>$/);

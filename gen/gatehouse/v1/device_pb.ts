@@ -210,7 +210,8 @@ export const DeviceService: GenService<{
   },
   /**
    * Returns the credential of a device once a user has approved it: an API key, or a session with its tokens. Of parallel
-   * polls one returns it. With the same `client_nonce` it is returned again until it is used or the code expires.
+   * polls one returns it. With the same `client_nonce` it is returned again until it is used or the code expires. The
+   * user receives a mail about the device.
    *
    * Errors:
    * - AUTHORIZATION_PENDING: No user has decided yet. Poll again after the interval.

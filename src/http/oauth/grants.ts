@@ -43,7 +43,7 @@ export const grantTypes = [...grants.keys()];
 /** A token request (RFC 8628, section 3.4; RFC 6749, section 6). */
 export function issueTokens(asked: Asked): Promise<object> {
   const grant = grants.get(required(asked.form, 'grant_type'));
-  if (!grant) throw new OAuthError('unsupported_grant_type', `grant_type is none of ${grantTypes.join(', ')}`);
+  if (!grant) throw new OAuthError('unsupported_grant_type', `grant_type has to be one of ${grantTypes.join(', ')}`);
   return grant(asked);
 }
 

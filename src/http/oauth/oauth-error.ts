@@ -55,7 +55,7 @@ const byStatus: Readonly<Record<number, readonly [OAuthErrorCode, status: number
   504: ['temporarily_unavailable', 503],
 };
 
-/** Any error as OAuth has it. A refusal of a method that is none of the above concerns what the client presented. */
+/** Any error as OAuth has it. All other refusals of methods concern what the client presented. */
 export function oauthErrorOf(thrown: unknown): OAuthError {
   if (thrown instanceof OAuthError) return thrown;
   const error = thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
