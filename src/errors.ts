@@ -103,6 +103,11 @@ const refusals = {
   QUOTA_EXCEEDED: [Code.ResourceExhausted, 'the quota of this month is used up'],
 
   // Logins of devices
+  INVALID_POLLING_CODE: [Code.FailedPrecondition, 'Invalid polling code'],
+  INVALID_AUTH_CODE: [Code.FailedPrecondition, 'Invalid auth code.'],
+  AUTH_CODE_EXPIRED: [Code.FailedPrecondition, 'Auth code expired.'],
+  ALREADY_CONNECTED: [Code.AlreadyExists, 'Your account is already connected to your cli!'],
+  OWNERSHIP_CONFLICT: [Code.FailedPrecondition, 'Unable to complete login'],
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
   // Limits and availability

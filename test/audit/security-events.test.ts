@@ -31,6 +31,12 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'SessionService.GetSession': null,
   'SessionService.RevokeSession': 'session.revoke',
   'SessionService.Introspect': null,
+  'DeviceService.StartFingerprintLogin': 'device.start',
+  'DeviceService.GetFingerprintLogin': null,
+  'DeviceService.ConfirmFingerprintLogin': 'device.approve',
+  'DeviceService.DenyFingerprintLogin': 'device.deny',
+  'DeviceService.PollFingerprintLogin': 'device.redeem',
+  'DeviceService.SignOutFingerprint': 'auth.logout',
   'DeviceService.CancelLogin': null,
   'AdminService.CreateUser': 'user.create',
   'AdminService.GetUser': null,
@@ -80,6 +86,7 @@ const byAnyone = new Set([
   'AuthService.SendVerificationEmail',
   'AuthService.RequestMagicLink',
   'AccountService.ApplyBillingEvent',
+  'DeviceService.StartFingerprintLogin',
 ]);
 const anyone = { actor_kind: 'anyone', actor_id: null };
 const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };

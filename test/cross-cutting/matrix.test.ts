@@ -37,6 +37,9 @@ test('these methods are public, and no others', () => {
     'AuthService.VerifyEmail',
     'AuthService.VerifyResetToken',
     'DeviceService.CancelLogin',
+    'DeviceService.PollFingerprintLogin',
+    'DeviceService.SignOutFingerprint',
+    'DeviceService.StartFingerprintLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);

@@ -146,7 +146,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
-  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals());
+  Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)
@@ -200,6 +200,10 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
     .replace(/ghr_[\w-]+/g, '<refresh token>')
+    .replace(/ghpf_[\w-]{43}/g, '<code>')
+    .replace(/auth_code=[\w.-]+/g, 'auth_code=<auth code>')
+    .replace(/machine-\d+/g, '<machine>')
+    .replace(/"comparisonNumber":"\d\d"/g, '"comparisonNumber":"<number>"')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')
     .replace(/ref-[a-z0-9]{16}/g, '<referral code>')

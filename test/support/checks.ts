@@ -14,6 +14,15 @@ const secretFields = [
   'token',
   'accountInviteCode',
   'clientNonce',
+  'pollingCode',
+  'pollingSecret',
+  'loginCode',
+  'anonRefreshToken',
+  'deviceCode',
+  'userCode',
+  'cliCode',
+  'authCode',
+  'apiKey',
 ];
 // Words of the inside of a service: SQL, files, libraries.
 const internals =

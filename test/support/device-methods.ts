@@ -1,8 +1,10 @@
+import { callFingerprintMethods } from './fingerprint-samples.ts';
 import type { Run } from './methods.ts';
 import type { TestService, Wire } from './start.ts';
 
 /** Runs every method of DeviceService in an order in which each succeeds. */
 export async function callDeviceMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
   const { devices } = service.clients(wire);
+  await callFingerprintMethods(service, wire, step);
   await step('CancelLogin (unknown)', () => devices.cancelLogin({ pollingSecret: `ghpc_${'A'.repeat(43)}` }));
 }

@@ -30,6 +30,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   let count = 0;
   const newcomer = () => ({ email: `newcomer-${++count}@example.org`, password: 'a long enough phrase', name: 'New' });
   const accounts = await accountSamples(service, { operator, newcomer });
+  const ofDevices = await deviceSamples(service, newcomer);
   const { admin, auth } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -141,7 +142,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.ListAuditEvents': () => ({ userId: managed!.id, action: 'user.create', pageSize: 1 }),
     'AdminService.DeleteUser': async () => ({ userId: (await service.welcome(newcomer())).user.id }),
     ...accounts.requests,
-    ...deviceSamples(),
+    ...ofDevices.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
@@ -153,7 +154,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   return async (name) => {
     const method = methods.find((each) => nameOf(each) === name)!;
     const request = await requests[name]!();
-    const own = await accounts.headers[name]?.();
+    const own = (await accounts.headers[name]?.()) ?? ofDevices.headers[name]?.();
     if (own) return { request, headers: own };
     if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
     return { request, headers: { ...headers[policyOf(method)!.access] } };

@@ -61,6 +61,12 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     webhookSignature: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
   },
 
+  'DeviceService.StartFingerprintLogin': { fingerprintId: texts.fingerprint, clientName: 'gatehouse' },
+  'DeviceService.GetFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.ConfirmFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.DenyFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.PollFingerprintLogin': { pollingCode: texts.fingerprintPollingCode, clientNonce: texts.nonce },
+  'DeviceService.SignOutFingerprint': { refreshToken: texts.refreshToken, fingerprintId: texts.fingerprint },
   'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },

@@ -4,6 +4,8 @@
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { ConfirmFingerprintLoginRequestSchema, ConfirmFingerprintLoginResponseSchema, DenyFingerprintLoginRequestSchema, DenyFingerprintLoginResponseSchema, GetFingerprintLoginRequestSchema, GetFingerprintLoginResponseSchema, PollFingerprintLoginRequestSchema, PollFingerprintLoginResponseSchema, SignOutFingerprintRequestSchema, SignOutFingerprintResponseSchema, StartFingerprintLoginRequestSchema, StartFingerprintLoginResponseSchema } from "./fingerprint_login_pb.ts";
+import { file_gatehouse_v1_fingerprint_login } from "./fingerprint_login_pb.ts";
 import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -12,7 +14,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEybQoNRGV2aWNlU2VydmljZRJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEyyAYKDURldmljZVNlcnZpY2USegoVU3RhcnRGaW5nZXJwcmludExvZ2luEiouZ2F0ZWhvdXNlLnYxLlN0YXJ0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKy5nYXRlaG91c2UudjEuU3RhcnRGaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIATgeEnQKE0dldEZpbmdlcnByaW50TG9naW4SKC5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKS5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4PBKAAQoXQ29uZmlybUZpbmdlcnByaW50TG9naW4SLC5nYXRlaG91c2UudjEuQ29uZmlybUZpbmdlcnByaW50TG9naW5SZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkNvbmZpcm1GaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIAjgeEncKFERlbnlGaW5nZXJwcmludExvZ2luEikuZ2F0ZWhvdXNlLnYxLkRlbnlGaW5nZXJwcmludExvZ2luUmVxdWVzdBoqLmdhdGVob3VzZS52MS5EZW55RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4HhJ4ChRQb2xsRmluZ2VycHJpbnRMb2dpbhIpLmdhdGVob3VzZS52MS5Qb2xsRmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKi5nYXRlaG91c2UudjEuUG9sbEZpbmdlcnByaW50TG9naW5SZXNwb25zZSIJirUYBQgBONgEEnEKElNpZ25PdXRGaW5nZXJwcmludBInLmdhdGVob3VzZS52MS5TaWduT3V0RmluZ2VycHJpbnRSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlNpZ25PdXRGaW5nZXJwcmludFJlc3BvbnNlIgiKtRgECAE4PBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_fingerprint_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -24,6 +26,109 @@ export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
  * @generated from service gatehouse.v1.DeviceService
  */
 export const DeviceService: GenService<{
+  /**
+   * Starts the login of a program on a machine with a fingerprint. The program opens `login_url` in a browser and polls
+   * with PollFingerprintLogin.
+   *
+   * The URL carries a signed auth code that is valid for five minutes. It does not carry the polling code: with the URL
+   * alone nobody receives tokens.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.StartFingerprintLogin
+   */
+  startFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof StartFingerprintLoginRequestSchema;
+    output: typeof StartFingerprintLoginResponseSchema;
+  },
+  /**
+   * Returns the device that asks to be signed in, for the confirmation page. Changes nothing.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetFingerprintLogin
+   */
+  getFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof GetFingerprintLoginRequestSchema;
+    output: typeof GetFingerprintLoginResponseSchema;
+  },
+  /**
+   * Confirms a login as the caller, once. The next poll of the program returns tokens of a new session of the caller, which
+   * carries the fingerprint. While such a session is live, no other user can sign in on this machine.
+   *
+   * Ask the user first: display what GetFingerprintLogin returns, and have them compare the number with that of the
+   * program. If the caller is banned or deleted, signs out or changes their password before the program has polled, the
+   * confirmation is void.
+   *
+   * Depending on configuration: unless EMAIL_VERIFICATION is off or MAIL_MODE is off, callers with an unverified email
+   * address are refused.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before. Nothing was changed.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login, or has a live session on this machine.
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ConfirmFingerprintLogin
+   */
+  confirmFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof ConfirmFingerprintLoginRequestSchema;
+    output: typeof ConfirmFingerprintLoginResponseSchema;
+  },
+  /**
+   * Denies a login: "this is not my device". The next poll of the program returns LOGIN_STATE_DENIED.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before. Revoke the session instead.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyFingerprintLogin
+   */
+  denyFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof DenyFingerprintLoginRequestSchema;
+    output: typeof DenyFingerprintLoginResponseSchema;
+  },
+  /**
+   * Returns the state of a login. Redeems a confirmed login: the response has the tokens of a new session of the program.
+   *
+   * Of any number of polls one receives the tokens, and the others LOGIN_STATE_USED. With the same `client_nonce` the
+   * tokens are returned again until the refresh token is used or the login expires, so a lost response loses nothing. A
+   * poll earlier than `interval` after the last one adds 5 seconds to the interval, up to 60 seconds. A login that is
+   * decided or expired is never polled too early.
+   *
+   * Errors:
+   * - INVALID_POLLING_CODE: The polling code does not exist, or expired more than a day ago.
+   * - SLOW_DOWN: The login was polled too early. `google.rpc.RetryInfo` has the new interval.
+   * - OWNERSHIP_CONFLICT: Another user has signed in on this machine since the confirmation. The login is over.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.PollFingerprintLogin
+   */
+  pollFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof PollFingerprintLoginRequestSchema;
+    output: typeof PollFingerprintLoginResponseSchema;
+  },
+  /**
+   * Revokes the session of a refresh token, if it carries the fingerprint. Another user can then sign in on the machine.
+   * The response is the same for any token, also when the session was revoked before.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.SignOutFingerprint
+   */
+  signOutFingerprint: {
+    methodKind: "unary";
+    input: typeof SignOutFingerprintRequestSchema;
+    output: typeof SignOutFingerprintResponseSchema;
+  },
   /**
    * Cancels a login for the device that started it: a user can no longer approve it, and an approval is void. The
    * response is the same for any secret. A login that was redeemed is not changed.

@@ -28,6 +28,7 @@ import { Migration20261130100100_request_ids } from './Migration20261130100100_r
 import { Migration20261130110100_mail_window } from './Migration20261130110100_mail_window.ts';
 import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
+import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -61,4 +62,5 @@ export const migrations = [
   { name: 'Migration20261130110100_mail_window', class: Migration20261130110100_mail_window },
   { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
+  { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
 ];
