@@ -21,6 +21,7 @@ import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
 import type { DeviceDeps } from './device/deps.ts';
+import { LoginWatch } from './device/login-watch.ts';
 import { deviceService } from './device/service.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
@@ -82,6 +83,8 @@ export interface Deps {
 export interface App {
   readonly services: readonly ServiceImplSpec[];
   readonly interceptors: Interceptor[];
+  /** Ends the streams of this replica, and refuses new ones. */
+  readonly endStreams: () => void;
 }
 
 /** The parts that several services and interceptors share. */
@@ -93,6 +96,7 @@ interface Parts extends Deps {
   readonly sessions: SessionLookup;
   readonly opener: SessionOpener;
   readonly budgets: CallBudgets;
+  readonly watch: LoginWatch;
 }
 
 /** What both transports serve. */
@@ -109,7 +113,8 @@ export function createApp(deps: Deps): App {
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
-  const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets };
+  const watch = new LoginWatch(shared, now);
+  const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets, watch };
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -118,6 +123,7 @@ export function createApp(deps: Deps): App {
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
+    endStreams: () => watch.close(),
   };
 }
 
@@ -184,8 +190,16 @@ function createServices(parts: Parts) {
   ];
 }
 
-function deviceDeps({ config, now, keys, opener, outbox }: Parts): DeviceDeps {
-  return { now, keys, opener, outbox, registration: configuredSettings(config), frontendUrl: config.frontendUrl };
+function deviceDeps({ config, now, keys, opener, outbox, watch }: Parts): DeviceDeps {
+  return {
+    now,
+    keys,
+    opener,
+    outbox,
+    watch,
+    registration: configuredSettings(config),
+    frontendUrl: config.frontendUrl,
+  };
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {

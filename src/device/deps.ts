@@ -5,6 +5,7 @@ import type { Clock } from '../database/clock.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
+import type { LoginWatch } from './login-watch.ts';
 
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
@@ -18,4 +19,5 @@ export interface DeviceDeps {
   readonly registration: ConfiguredSettings;
   /** FRONTEND_URL. The pages of logins are there. */
   readonly frontendUrl: string;
+  readonly watch: LoginWatch;
 }

@@ -1,3 +1,4 @@
+import { awaitLogin } from './await-login.ts';
 import { cancelLogin } from './cancel-login.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { fingerprintDecision } from './fingerprint-decision.ts';
@@ -11,5 +12,6 @@ export function deviceService(deps: DeviceDeps): DeviceMethods {
     ...fingerprintDecision(deps),
     ...signOutFingerprint(deps),
     ...cancelLogin(deps),
+    ...awaitLogin(deps),
   };
 }

@@ -194,6 +194,7 @@ const most: Record<string, number> = {
   'PollFingerprintLogin (confirmed)': 11,
   'PollFingerprintLogin (repeated)': 2,
   SignOutFingerprint: 5,
+  'AwaitLogin (until CancelLogin)': 6,
   'CancelLogin (unknown)': 1,
   CreateInviteCode: 4,
   'Register (invite code)': 10,

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { follow } from './login-streams.ts';
 import type { Run } from './methods.ts';
 import type { bearer, TestService, Wire } from './start.ts';
 
@@ -80,6 +81,13 @@ export async function callFingerprintMethods(service: TestService, wire: Wire, s
   const { pollingCode } = login;
   await step('GetFingerprintLogin', () => devices.getFingerprintLogin({ authCode }, as));
   await step('DenyFingerprintLogin', () => devices.denyFingerprintLogin({ authCode: authCodeOf(denied) }, as));
+  const awaited = await devices.startFingerprintLogin({ fingerprintId });
+  await step('AwaitLogin (until CancelLogin)', async () => {
+    const stream = follow(devices.awaitLogin({ pollingSecret: awaited.pollingCode }));
+    await stream.saw(1);
+    await devices.cancelLogin({ pollingSecret: awaited.pollingCode });
+    await stream.ended;
+  });
   await step('PollFingerprintLogin', () => devices.pollFingerprintLogin({ pollingCode }));
   await step('ConfirmFingerprintLogin', () => devices.confirmFingerprintLogin({ authCode }, as));
   const poll = () => devices.pollFingerprintLogin({ pollingCode, clientNonce: nonce });

@@ -18,7 +18,7 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // Statements of background jobs: mail, sealing of events, the health probe, signing keys and the clock.
 const backgroundNames =
-  /^(mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
+  /^(login_attempt_changes|mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals)$/;
 const backgroundTexts =
   /^show transaction_read_only$|audit_unsealed|enable_seqscan|from "signing_keys"|clock_timestamp|pg_try_advisory_xact_lock|^set transaction/;
 

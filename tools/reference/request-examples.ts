@@ -67,6 +67,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'DeviceService.DenyFingerprintLogin': { authCode: texts.authCode },
   'DeviceService.PollFingerprintLogin': { pollingCode: texts.fingerprintPollingCode, clientNonce: texts.nonce },
   'DeviceService.SignOutFingerprint': { refreshToken: texts.refreshToken, fingerprintId: texts.fingerprint },
+  'DeviceService.AwaitLogin': { pollingSecret: texts.pollingCode },
   'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
 
   'AdminService.CreateUser': { email: 'bob@example.org', name: 'Bob', emailVerified: true, requestId: ids.request },

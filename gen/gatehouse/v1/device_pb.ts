@@ -6,7 +6,7 @@ import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ConfirmFingerprintLoginRequestSchema, ConfirmFingerprintLoginResponseSchema, DenyFingerprintLoginRequestSchema, DenyFingerprintLoginResponseSchema, GetFingerprintLoginRequestSchema, GetFingerprintLoginResponseSchema, PollFingerprintLoginRequestSchema, PollFingerprintLoginResponseSchema, SignOutFingerprintRequestSchema, SignOutFingerprintResponseSchema, StartFingerprintLoginRequestSchema, StartFingerprintLoginResponseSchema } from "./fingerprint_login_pb.ts";
 import { file_gatehouse_v1_fingerprint_login } from "./fingerprint_login_pb.ts";
-import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
+import type { AwaitLoginRequestSchema, AwaitLoginResponseSchema, CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 
@@ -14,7 +14,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEyyAYKDURldmljZVNlcnZpY2USegoVU3RhcnRGaW5nZXJwcmludExvZ2luEiouZ2F0ZWhvdXNlLnYxLlN0YXJ0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKy5nYXRlaG91c2UudjEuU3RhcnRGaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIATgeEnQKE0dldEZpbmdlcnByaW50TG9naW4SKC5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKS5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4PBKAAQoXQ29uZmlybUZpbmdlcnByaW50TG9naW4SLC5nYXRlaG91c2UudjEuQ29uZmlybUZpbmdlcnByaW50TG9naW5SZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkNvbmZpcm1GaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIAjgeEncKFERlbnlGaW5nZXJwcmludExvZ2luEikuZ2F0ZWhvdXNlLnYxLkRlbnlGaW5nZXJwcmludExvZ2luUmVxdWVzdBoqLmdhdGVob3VzZS52MS5EZW55RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4HhJ4ChRQb2xsRmluZ2VycHJpbnRMb2dpbhIpLmdhdGVob3VzZS52MS5Qb2xsRmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKi5nYXRlaG91c2UudjEuUG9sbEZpbmdlcnByaW50TG9naW5SZXNwb25zZSIJirUYBQgBONgEEnEKElNpZ25PdXRGaW5nZXJwcmludBInLmdhdGVob3VzZS52MS5TaWduT3V0RmluZ2VycHJpbnRSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlNpZ25PdXRGaW5nZXJwcmludFJlc3BvbnNlIgiKtRgECAE4PBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODxCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_fingerprint_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEypgcKDURldmljZVNlcnZpY2USegoVU3RhcnRGaW5nZXJwcmludExvZ2luEiouZ2F0ZWhvdXNlLnYxLlN0YXJ0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKy5nYXRlaG91c2UudjEuU3RhcnRGaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIATgeEnQKE0dldEZpbmdlcnByaW50TG9naW4SKC5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKS5nYXRlaG91c2UudjEuR2V0RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4PBKAAQoXQ29uZmlybUZpbmdlcnByaW50TG9naW4SLC5nYXRlaG91c2UudjEuQ29uZmlybUZpbmdlcnByaW50TG9naW5SZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkNvbmZpcm1GaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIAjgeEncKFERlbnlGaW5nZXJwcmludExvZ2luEikuZ2F0ZWhvdXNlLnYxLkRlbnlGaW5nZXJwcmludExvZ2luUmVxdWVzdBoqLmdhdGVob3VzZS52MS5EZW55RmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgiKtRgECAI4HhJ4ChRQb2xsRmluZ2VycHJpbnRMb2dpbhIpLmdhdGVob3VzZS52MS5Qb2xsRmluZ2VycHJpbnRMb2dpblJlcXVlc3QaKi5nYXRlaG91c2UudjEuUG9sbEZpbmdlcnByaW50TG9naW5SZXNwb25zZSIJirUYBQgBONgEEnEKElNpZ25PdXRGaW5nZXJwcmludBInLmdhdGVob3VzZS52MS5TaWduT3V0RmluZ2VycHJpbnRSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlNpZ25PdXRGaW5nZXJwcmludFJlc3BvbnNlIgiKtRgECAE4PBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODwSXAoKQXdhaXRMb2dpbhIfLmdhdGVob3VzZS52MS5Bd2FpdExvZ2luUmVxdWVzdBogLmdhdGVob3VzZS52MS5Bd2FpdExvZ2luUmVzcG9uc2UiCYq1GAUIATisAjABQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_fingerprint_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -139,6 +139,26 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof CancelLoginRequestSchema;
     output: typeof CancelLoginResponseSchema;
+  },
+  /**
+   * Streams the states of a login of any kind to the device that started it, instead of polling for them.
+   *
+   * The first message has the state at the time of the call. The stream returns each new state within a fraction of a second,
+   * whichever replica has served the decision, and ends after APPROVED, DENIED, EXPIRED and USED. It redeems nothing: poll
+   * once after APPROVED. A state may be returned again, at most every 30 seconds.
+   *
+   * If the stream breaks, call again with the same secret. A replica that shuts down ends its streams with SHUTTING_DOWN.
+   * A login has at most 8 streams, and an address at most 200, at the same time and per replica.
+   *
+   * Errors:
+   * - INVALID_POLLING_CODE: The secret does not exist, or its login expired more than a day ago.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.AwaitLogin
+   */
+  awaitLogin: {
+    methodKind: "server_streaming";
+    input: typeof AwaitLoginRequestSchema;
+    output: typeof AwaitLoginResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_device, 0);
