@@ -15,6 +15,7 @@ import { defaultProjectId } from '../../src/project/project.ts';
 import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
+import { deviceCosts } from '../support/device-methods.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
@@ -186,16 +187,7 @@ const most: Record<string, number> = {
   GetReferral: 2,
   RedeemReferral: 8,
   ApplyBillingEvent: 5,
-  StartFingerprintLogin: 4,
-  GetFingerprintLogin: 2,
-  DenyFingerprintLogin: 6,
-  PollFingerprintLogin: 1,
-  ConfirmFingerprintLogin: 8,
-  'PollFingerprintLogin (confirmed)': 11,
-  'PollFingerprintLogin (repeated)': 2,
-  SignOutFingerprint: 5,
-  'AwaitLogin (until CancelLogin)': 6,
-  'CancelLogin (unknown)': 1,
+  ...deviceCosts,
   CreateInviteCode: 4,
   'Register (invite code)': 10,
   ListInviteCodes: 1,

@@ -96,3 +96,16 @@ export async function callFingerprintMethods(service: TestService, wire: Wire, s
   const { refreshToken } = tokens!;
   await step('SignOutFingerprint', () => devices.signOutFingerprint({ refreshToken, fingerprintId }));
 }
+
+/** The statements that each call may cost at most, including begin and commit of a transaction. */
+export const fingerprintCosts: Readonly<Record<string, number>> = {
+  StartFingerprintLogin: 4,
+  GetFingerprintLogin: 2,
+  DenyFingerprintLogin: 7,
+  PollFingerprintLogin: 1,
+  ConfirmFingerprintLogin: 8,
+  'PollFingerprintLogin (confirmed)': 11,
+  'PollFingerprintLogin (repeated)': 2,
+  SignOutFingerprint: 5,
+  'AwaitLogin (until CancelLogin)': 6,
+};
