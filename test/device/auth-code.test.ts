@@ -18,6 +18,18 @@ test('an auth code contains its fingerprint, its expiry and its attempt', () => 
   expect(read(code)).toEqual({ attemptId, fingerprintId: 'a_machine', expiresAt });
 });
 
+test('has a MAC over version, key id, project, attempt, fingerprint and expiry, each behind its length', () => {
+  const id = Buffer.from(attemptId.replaceAll('-', ''), 'hex');
+  const mac = createHmac('sha256', keys.derive('auth code')!);
+  for (const part of [Buffer.of(1), Buffer.from('b'), Buffer.from(projectId), id, 'a_machine', '1780315500000']) {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(part.length);
+    mac.update(length).update(part);
+  }
+  const seal = Buffer.concat([Buffer.of(1, 1), Buffer.from('b'), id, mac.digest()]).toString('base64url');
+  expect(mint('a_machine')).toBe(`a_machine.1780315500000.${seal}`);
+});
+
 test('is invalid once any character is another one, is missing or is added', () => {
   const code = mint('a_machine');
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.';

@@ -31,7 +31,7 @@ export function fingerprintSamples(service: TestService, as: CallOptions) {
     'DeviceService.StartFingerprintLogin': () => ({
       fingerprintId: 'a_machine',
       referralCode: 'ref & code',
-      clientName: 'gatehouse',
+      clientName: 'the tool',
     }),
     'DeviceService.GetFingerprintLogin': authCode,
     'DeviceService.ConfirmFingerprintLogin': authCode,
