@@ -60,7 +60,7 @@ const isWanted = (name: string) => name.startsWith(only);
 const stage = await openStage(sessions);
 const idle = await idleMemory(stage);
 const rows: Row[] = [];
-if (isWanted(pollFingerprintLogin.name) || isWanted('Streams')) await seedLogins(stage.database);
+if (isWanted(pollFingerprintLogin.name)) await seedLogins(stage.database);
 for (const each of [...scenarios, pollFingerprintLogin].filter(({ name }) => isWanted(name)))
   rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;

@@ -8,7 +8,7 @@ import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { createGrpcTransport } from '../src/sdk/grpc-transport.ts';
 import { frame } from './frames.ts';
 import { percentile } from './generator.ts';
-import { pollingSecretOf } from './logins.ts';
+import { pollingSecretOf, seedLogins } from './logins.ts';
 import { cpuOf, memoryOf } from './processes.ts';
 import { refreshTokenOf } from './seed.ts';
 import type { Stage } from './stage.ts';
@@ -32,6 +32,7 @@ const perConnection = 100;
 /** How long a decision takes to the other replica, and what a waiting stream costs. */
 export async function measureStreams(stage: Stage, streams: number, logins: number): Promise<Streamed> {
   process.stderr.write(`Streams: ${streams} that wait ...\n`);
+  await seedLogins(stage.database);
   const env = { TRUSTED_PROXY_HOPS: '1' };
   const [here, there] = [await stage.startApp(env), await stage.startApp(env)];
   const latencies = await latenciesBetween(here.ready, there.ready, logins);

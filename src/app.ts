@@ -113,7 +113,9 @@ export function createApp(deps: Deps): App {
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
-  const watch = new LoginWatch(shared, now);
+  const watch = new LoginWatch(shared, now, (thrown) =>
+    deps.log.warn({ fault: describeBug(thrown) }, 'the changes of logins could not be read'),
+  );
   const parts: Parts = { ...deps, shared, access, limits, sessions, opener, budgets, watch };
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);

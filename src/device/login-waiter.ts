@@ -21,7 +21,7 @@ export class LoginWaiter {
     this.#announce();
   }
 
-  /** Returns the state again, unless the stream has had a message for this many milliseconds less. */
+  /** Returns the state again if it was returned longer ago than this many milliseconds. */
   remind(every: number): void {
     if (performance.now() - this.#returnedAt >= every) this.#announce();
   }

@@ -36,6 +36,7 @@ type WatchedAttempt = Pick<Attempt, 'id' | 'state' | 'expiresAt'>;
 export class LoginWatch {
   readonly #autocommit: Autocommit;
   readonly #now: Clock;
+  readonly #onFault: (thrown: unknown) => void;
   readonly #waiters = new Map<string, Set<LoginWaiter>>();
   // The looks belong to no call. Otherwise the end of the call that started them would cancel them.
   readonly #outside = AsyncLocalStorage.snapshot();
@@ -44,9 +45,10 @@ export class LoginWatch {
   #looks = 0;
   #isClosed = false;
 
-  constructor(autocommit: Autocommit, now: Clock) {
+  constructor(autocommit: Autocommit, now: Clock, onFault: (thrown: unknown) => void) {
     this.#autocommit = autocommit;
     this.#now = now;
+    this.#onFault = onFault;
   }
 
   /** The attempt's state, and each new one up to the last. Throws the reason of the signal's abort. */
@@ -118,7 +120,8 @@ export class LoginWatch {
       this.#lookedAt = at;
       for (const { id, state } of changes) for (const waiter of this.#waiters.get(id) ?? []) waiter.show(state);
       return true;
-    } catch {
+    } catch (thrown) {
+      this.#onFault(thrown);
       return false;
     }
   }
