@@ -19,6 +19,10 @@ export interface Extent {
   readonly backlog: number;
   readonly lines: number;
   readonly events: number;
+  /** Streams that wait at once. */
+  readonly streams: number;
+  /** Logins that are confirmed one after another. */
+  readonly logins: number;
 }
 
 const whole: Extent = {
@@ -29,9 +33,21 @@ const whole: Extent = {
   backlog: 600_000,
   lines: 50_000,
   events: 1e6,
+  streams: 10_000,
+  logins: 200,
 };
 /** Too little for results. It shows that everything runs. */
-const short: Extent = { rounds: 1, seconds: 1, largest: 1e4, mails: 500, backlog: 5000, lines: 2000, events: 20_000 };
+const short: Extent = {
+  rounds: 1,
+  seconds: 1,
+  largest: 1e4,
+  mails: 500,
+  backlog: 5000,
+  lines: 2000,
+  events: 20_000,
+  streams: 1000,
+  logins: 10,
+};
 
 export interface Options extends Extent {
   /** The beginning of the names of what is measured. */

@@ -5,6 +5,7 @@ import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
 import { measureImport } from './imports.ts';
+import { pollFingerprintLogin, seedLogins } from './logins.ts';
 import { measureMails } from './mails.ts';
 import { readOptions } from './options.ts';
 import { measurePrices } from './prices.ts';
@@ -13,10 +14,23 @@ import { register, type Scenario, scenarios, signIn } from './scenarios.ts';
 import { openStage, type Stage } from './stage.ts';
 import { statementRate } from './statement.ts';
 import { measureStorm } from './storm.ts';
+import { measureStreams } from './streams.ts';
 import { measureTrail } from './trail.ts';
 
 /* npm run bench. bench/README.md describes the measurements and the options. */
-const { rounds, seconds, only, largest, mails, backlog: backlogOf, lines, events, isShort } = readOptions();
+const {
+  rounds,
+  seconds,
+  only,
+  largest,
+  mails,
+  backlog: backlogOf,
+  lines,
+  events,
+  streams,
+  logins,
+  isShort,
+} = readOptions();
 /** Seconds until V8 has compiled the hot functions: about ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
@@ -46,7 +60,9 @@ const isWanted = (name: string) => name.startsWith(only);
 const stage = await openStage(sessions);
 const idle = await idleMemory(stage);
 const rows: Row[] = [];
-for (const each of scenarios.filter(({ name }) => isWanted(name))) rows.push(...(await measureAgainstEcho(each)));
+if (isWanted(pollFingerprintLogin.name)) await seedLogins(stage.database);
+for (const each of [...scenarios, pollFingerprintLogin].filter(({ name }) => isWanted(name)))
+  rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;
 for (const hashes of [cores, Math.max(1, cores - 1)])
   for (const scenario of [signIn(hashes), register(hashes)])
@@ -55,6 +71,7 @@ const storm = isWanted('Storm') ? await measureStorm(stage, seconds * 2) : undef
 const prices = isWanted('Prices') ? await measurePrices(stage, { rounds, seconds }) : [];
 const mail = isWanted('Mail') ? await measureMails(stage, mails) : undefined;
 const backlog = isWanted('Backlog') ? await measureBacklog(stage, backlogOf, seconds * 5) : undefined;
+const streamed = isWanted('Streams') ? await measureStreams(stage, streams, logins) : undefined;
 const imported = isWanted('Import') ? await measureImport(stage, lines) : undefined;
 await stage.close();
 const trail = isWanted('Trail') ? await measureTrail(events) : undefined;
@@ -160,13 +177,13 @@ function report(): void {
   if (rows.length > 0) console.table(table);
   if (storm) console.table({ calm: storm.calm, storm: storm.storm });
   if (prices.length > 0) console.table(prices.map(rounded));
-  for (const each of [mail, backlog, imported]) if (each) console.log(rounded(each));
+  for (const each of [mail, backlog, streamed, imported]) if (each) console.log(rounded(each));
   for (const each of [trail?.pages, trail?.reads]) if (each) console.table(each.map(rounded));
   if (growth.length > 0) console.table(growth);
   console.log(`idle resident memory: ${idle} MB`);
   const machine = `${cores} x ${cpus()[0]?.model}`;
   const run = { date: new Date().toISOString(), machine, node: process.version, rounds, seconds, idle };
-  const results = { ...run, rows, storm, prices, mail, backlog, imported, trail, growth };
+  const results = { ...run, rows, storm, prices, mail, backlog, streamed, imported, trail, growth };
   mkdirSync('.reports', { recursive: true });
   writeFileSync('.reports/bench.json', `${JSON.stringify(results, undefined, 2)}\n`);
   if (!only && !isShort) draw(rows, growth);

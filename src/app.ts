@@ -23,6 +23,7 @@ import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
+import { LoginWatch } from './device/login-watch.ts';
 import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
@@ -87,6 +88,8 @@ export interface App {
   readonly interceptors: Interceptor[];
   /** Writes when API keys were last used. */
   readonly flushKeyUses: () => Promise<void>;
+  /** Ends the streams of this replica, and refuses new ones. */
+  readonly endStreams: () => void;
 }
 
 /** The parts that several services and interceptors share. */
@@ -99,6 +102,7 @@ interface Parts extends Deps {
   readonly apiKeys: KeyLookup;
   readonly opener: SessionOpener;
   readonly budgets: CallBudgets;
+  readonly watch: LoginWatch;
 }
 
 /** What both transports serve. */
@@ -117,7 +121,10 @@ export function createApp(deps: Deps): App {
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
   const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
-  const parts: Parts = { ...deps, shared, access, limits, sessions, apiKeys, opener, budgets };
+  const watch = new LoginWatch(shared, now, (thrown) =>
+    deps.log.warn({ fault: describeBug(thrown) }, 'the changes of logins could not be read'),
+  );
+  const parts: Parts = { ...deps, shared, access, limits, sessions, apiKeys, opener, budgets, watch };
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
@@ -127,6 +134,7 @@ export function createApp(deps: Deps): App {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
     flushKeyUses: () => uses.flush(shared, now()),
+    endStreams: () => watch.close(),
   };
 }
 
@@ -193,6 +201,7 @@ function createServices(parts: Parts) {
         ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
         guestDisposition: guestDispositionOf(config),
+        watch: parts.watch,
         registration: settings,
         keyRules: config.apiKeys,
       }),

@@ -120,6 +120,10 @@ const refusals = {
   CLI_CODE_INVALID: [Code.NotFound, 'Invalid or expired CLI code'],
   CLI_CODE_USED: [Code.FailedPrecondition, 'CLI code has already been used'],
   DEVICE_NOT_FOUND: [Code.NotFound, 'no such device'],
+  INVALID_AUTH_CODE: [Code.FailedPrecondition, 'Invalid auth code.'],
+  AUTH_CODE_EXPIRED: [Code.FailedPrecondition, 'Auth code expired.'],
+  ALREADY_CONNECTED: [Code.AlreadyExists, 'Your account is already connected to your cli!'],
+  OWNERSHIP_CONFLICT: [Code.FailedPrecondition, 'Unable to complete login'],
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
   // Limits and availability

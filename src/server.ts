@@ -97,7 +97,7 @@ export async function startServer(deps: ServerDeps) {
     await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>
-    drain({ config, health, stopping, grpc, grpcAddress, http, admin, close, ...options });
+    drain({ config, health, endStreams: app.endStreams, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
@@ -236,6 +236,7 @@ export interface StopOptions {
 interface Draining extends StopOptions {
   readonly config: Config;
   readonly health: HealthState;
+  readonly endStreams: () => void;
   readonly stopping: AbortController;
   readonly grpc: GrpcServer;
   readonly grpcAddress: string;
@@ -246,7 +247,7 @@ interface Draining extends StopOptions {
 
 /** Reports not ready, drains within the grace time, then closes. */
 async function drain(draining: Draining): Promise<void> {
-  const { config, health, stopping, grpc, http, admin, close, isReplaced = false } = draining;
+  const { config, health, endStreams, stopping, grpc, http, admin, close, isReplaced = false } = draining;
   closeAfterResponses(http);
   if (!isReplaced) {
     health.retire();
@@ -254,6 +255,7 @@ async function drain(draining: Draining): Promise<void> {
     await sleep(config.shutdownDelay * 1000);
   }
   health.close();
+  endStreams();
   const cutOff = setTimeout(() => stopping.abort(new Refusal('SHUTTING_DOWN')), config.shutdownGrace * 1000);
   // Without a delay, no client had a response that let go of it: to wait for each would only be slow.
   const leaveHttp = isReplaced || config.shutdownDelay > 0 ? handOverHttp : drainHttp;

@@ -67,6 +67,7 @@ export const entityOf = {
   'device.deny': 'login_attempt',
   'device.cancel': 'login_attempt',
   'device.redeem': 'login_attempt',
+  'device.conflict': 'login_attempt',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

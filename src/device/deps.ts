@@ -5,6 +5,7 @@ import type { AccountDeps } from '../account/deps.ts';
 import type { KeyRules } from '../api-key/create-key.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
+import type { LoginWatch } from './login-watch.ts';
 import type { UnknownCodes } from './unknown-codes.ts';
 
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
@@ -22,4 +23,5 @@ export interface DeviceDeps
   readonly keyRules: KeyRules;
   /** The scopes that an API key may have: the methods that admit API keys, and their services. */
   readonly keyScopes: ReadonlySet<string>;
+  readonly watch: LoginWatch;
 }

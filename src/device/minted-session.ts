@@ -35,13 +35,17 @@ export function sessionCredential(
   context: HandlerContext,
   possession: Possession,
   kind: 'cli' | 'device',
+  fingerprintId?: string,
 ): Credential<ReturnType<typeof signedInToMessage>> {
   const secretOf = (attemptId: string) => deriveSecret(possession, attemptId, 'session', secretLength);
   return {
     async mint(em, user, id, attempt) {
       const identity = { id, secret: secretOf(attempt.id) };
       const authenticatedAt = new Date(attempt.approverAuthenticatedAt!);
-      const opening = { user, kind, method: 'device', origin: origin(context), authenticatedAt, identity } as const;
+      const opening = {
+        ...{ user, kind, method: 'device', origin: origin(context), authenticatedAt, identity },
+        ...(fingerprintId && { fingerprintId }),
+      };
       const at = now();
       const opened = await opener.open(em, context, opening, at);
       const { account } = await readAccountSummary(em, user.projectId, user.id);

@@ -3,7 +3,7 @@ import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse 
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { type Reason, Refusal } from '../errors.ts';
 import { toConnectError } from '../rpc/connect-error.ts';
-import { longestCall } from '../rpc/deadline.ts';
+import { longestCall, longestStream } from '../rpc/deadline.ts';
 import { type CheckedRequest, checkRequest, iterate } from './request-message.ts';
 
 /** How far a call came: errors before and after our interceptors are Connect's own. */
@@ -36,7 +36,7 @@ export async function respond(
   const unsupported = refuseUnsupported(handler, request);
   if (unsupported) return unsupported;
   try {
-    clampTimeout(request.header);
+    clampTimeout(request.header, handler.method.methodKind === 'unary' ? longestCall : longestStream);
     const checked = await checkRequest(handler, request, refusesUnknownFields);
     const response = await handler(checked.request);
     const isOurs = response.status === 200 || response.status === 304 || progressOf(request) === 'refused';
@@ -74,11 +74,11 @@ function refuseUnsupported(
 }
 
 /** Without a deadline of its own a call has ours, which is also the longest. Connect would refuse one that is longer. */
-function clampTimeout(header: Headers): void {
-  const timeout = header.get('connect-timeout-ms') ?? `${longestCall}`;
+function clampTimeout(header: Headers, longest: number): void {
+  const timeout = header.get('connect-timeout-ms') ?? `${longest}`;
   if (!/^\d{1,10}$/.test(timeout))
     throw new Refusal('MALFORMED_REQUEST', { detail: 'connect-timeout-ms is not a number of at most 10 digits' });
-  header.set('connect-timeout-ms', `${Math.min(Number(timeout), longestCall)}`);
+  header.set('connect-timeout-ms', `${Math.min(Number(timeout), longest)}`);
 }
 
 const reasonOfStatus: Readonly<Record<number, Reason>> = {

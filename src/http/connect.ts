@@ -15,7 +15,7 @@ import {
 } from '@connectrpc/connect-node';
 import { Refusal } from '../errors.ts';
 import { kOrigin, kSystem } from '../rpc/context.ts';
-import { longestCall } from '../rpc/deadline.ts';
+import { longestStream } from '../rpc/deadline.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { mount } from '../rpc/services.ts';
 import { markProgress, refusalBody, respond } from './connect-faults.ts';
@@ -42,7 +42,7 @@ export function connectGateway(services: readonly ServiceImplSpec[], options: Ga
     grpcWeb: false,
     interceptors: [markProgress, ...options.interceptors],
     readMaxBytes: largestRequest,
-    maxTimeoutMs: longestCall,
+    maxTimeoutMs: longestStream,
     // Unknown names are looked for before. False, 0 and empty values are shown: a client without the proto cannot know them.
     jsonOptions: {
       ignoreUnknownFields: !options.refusesUnknownFields,

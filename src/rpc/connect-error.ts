@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type Message } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import {
@@ -11,6 +11,7 @@ import { type DatabaseFault, describeFault } from '../database/fault.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { kOrigin } from './context.ts';
+import { throughStream } from './messages.ts';
 
 export const errorDomain = 'gatehouse';
 
@@ -19,18 +20,31 @@ export function errors(
   logBug: (cause: unknown, requestId: string) => void,
   logFault: (fault: DatabaseFault, requestId: string) => void = () => {},
 ): Interceptor {
+  const explain = (thrown: unknown, requestId: string): ConnectError => {
+    const refusal = toRefusal(thrown);
+    if (refusal.reason === 'INTERNAL') logBug(thrown, requestId);
+    const fault = refusal.reason === 'DATABASE_UNAVAILABLE' ? describeFault(thrown) : undefined;
+    if (fault) logFault(fault, requestId);
+    return toConnectError(refusal);
+  };
   return (next) => async (req) => {
+    const { requestId } = req.contextValues.get(kOrigin);
     try {
-      return await next(req);
+      const convert = (messages: AsyncIterable<Message>) =>
+        converting(messages, (thrown) => explain(thrown, requestId));
+      return throughStream(await next(req), convert);
     } catch (thrown) {
-      const refusal = toRefusal(thrown);
-      const { requestId } = req.contextValues.get(kOrigin);
-      if (refusal.reason === 'INTERNAL') logBug(thrown, requestId);
-      const fault = refusal.reason === 'DATABASE_UNAVAILABLE' ? describeFault(thrown) : undefined;
-      if (fault) logFault(fault, requestId);
-      throw toConnectError(refusal);
+      throw explain(thrown, requestId);
     }
   };
+}
+
+async function* converting(messages: AsyncIterable<Message>, convert: (thrown: unknown) => ConnectError) {
+  try {
+    yield* messages;
+  } catch (thrown) {
+    throw convert(thrown);
+  }
 }
 
 /** The refusal for anything that was thrown. */

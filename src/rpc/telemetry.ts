@@ -1,8 +1,9 @@
-import type { DescMethod } from '@bufbuild/protobuf';
+import type { DescMethod, Message } from '@bufbuild/protobuf';
 import { type Code, ConnectError, type ContextValues, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Refusal } from '../errors.ts';
 import { kCaller, kOrigin, kTraceId } from './context.ts';
+import { throughStream } from './messages.ts';
 import { statusName } from './status.ts';
 
 /** Counts calls. It runs on every call, so it has about a microsecond. */
@@ -41,16 +42,37 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
         ...(caller?.kind === 'service' && { service: caller.name }),
       });
     };
-    try {
-      const res = await next(req);
-      res.header.set('x-request-id', req.contextValues.get(kOrigin).requestId);
-      end(0);
-      return res;
-    } catch (thrown) {
+    const fail = (thrown: unknown): ConnectError => {
       const error = ConnectError.from(thrown);
       error.metadata.set('x-request-id', req.contextValues.get(kOrigin).requestId);
       end(error.code, error.cause instanceof Refusal ? error.cause : undefined);
-      throw error;
+      return error;
+    };
+    try {
+      const res = await next(req);
+      res.header.set('x-request-id', req.contextValues.get(kOrigin).requestId);
+      if (!res.stream) end(0);
+      return throughStream(res, (messages) => untilFirst(messages, () => end(0), fail));
+    } catch (thrown) {
+      throw fail(thrown);
     }
   };
+}
+
+/**
+ * A stream counts as a call that ends with its first message: how long it then waits says nothing about the service. An error
+ * after that is not counted.
+ */
+async function* untilFirst(messages: AsyncIterable<Message>, end: () => void, fail: (thrown: unknown) => ConnectError) {
+  let isCounted = false;
+  try {
+    for await (const message of messages) {
+      if (!isCounted) end();
+      isCounted = true;
+      yield message;
+    }
+  } catch (thrown) {
+    throw isCounted ? thrown : fail(thrown);
+  }
+  if (!isCounted) end();
 }

@@ -16,12 +16,19 @@ const validator = createValidator();
  */
 export function validate(): Interceptor {
   return (next) => (req) => {
-    if (!req.stream) {
-      trimText(req.method.input, req.message);
-      check(req.method.input, req.message);
-    }
+    if (req.stream) return next({ ...req, message: validated(req.method.input, req.message) });
+    trimText(req.method.input, req.message);
+    check(req.method.input, req.message);
     return next(req);
   };
+}
+
+async function* validated(schema: DescMessage, messages: AsyncIterable<Message>): AsyncGenerator<Message> {
+  for await (const message of messages) {
+    trimText(schema, message);
+    check(schema, message);
+    yield message;
+  }
 }
 
 /** Compiles the rules of these requests, so that the first call does not wait tens of milliseconds for it. */

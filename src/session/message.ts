@@ -46,5 +46,6 @@ export function sessionToMessage(session: ShownSession, currentId?: string): Mes
     expireTime: timestampFromDate(session.expiresAt),
     current: session.id === currentId,
     impersonatorId: session.impersonatorId ?? '',
+    fingerprintId: session.fingerprintId ?? '',
   };
 }

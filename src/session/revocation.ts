@@ -80,22 +80,35 @@ export async function revokeCredentials(
 
 const revokeByToken = statement<
   { id: string; user_id: string },
-  { userId: string; sessionId: string; projectId: string; secretHash: Buffer; now: Date }
+  {
+    userId: string;
+    sessionId: string;
+    projectId: string;
+    secretHash: Buffer;
+    fingerprintId: string | null;
+    now: Date;
+  }
 >(
   'session_revoke_by_token',
   `update sessions set revoked_at = :now, revoke_reason = 'sign_out'
    where user_id = :userId and id = :sessionId and project_id = :projectId and secret_hash = :secretHash and revoked_at is null
+     and (:fingerprintId::text is null or fingerprint_id = :fingerprintId)
    returning id, user_id`,
 );
 
-/** Revokes the session of a refresh token of any generation. Undefined when it is revoked already or does not exist. */
+/**
+ * Revokes the session of a refresh token of any generation. Undefined when it is revoked already, does not exist, or does not
+ * carry the fingerprint, where one is named.
+ */
 export async function revokeByRefreshToken(
   em: EntityManager,
   projectId: string,
   { userId, sessionId, secret }: RefreshToken,
   now: Date,
+  fingerprintId: string | null = null,
 ) {
-  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash: hashSessionSecret(secret), now });
+  const secretHash = hashSessionSecret(secret);
+  const [row] = await revokeByToken(em, { userId, sessionId, projectId, secretHash, fingerprintId, now });
   return row;
 }
 

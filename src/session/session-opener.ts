@@ -30,6 +30,8 @@ interface Opening {
   readonly origin: Origin;
   /** The operator who acts as the user. */
   readonly impersonatorId?: string;
+  /** The machine that is signed in, for a fingerprint login. */
+  readonly fingerprintId?: string;
   /** Defaults to the lifetime of the kind. */
   readonly lifetime?: Lifetime;
   /** For a session that is opened for another device: when the user proved who they are. Default: now. */
@@ -78,7 +80,7 @@ export class SessionOpener {
 
   /** A session that its caller inserts. */
   draft(opening: Opening, now: Date): Opened {
-    const { user, kind, method, origin, impersonatorId, lifetime, authenticatedAt, identity } = opening;
+    const { user, kind, method, origin, impersonatorId, fingerprintId, lifetime, authenticatedAt, identity } = opening;
     const secret = identity?.secret ?? newSessionSecret();
     const session = Session.open(
       {
@@ -90,6 +92,7 @@ export class SessionOpener {
         method,
         lifetime: lifetime ?? this.#lifetimes[kind],
         impersonatorId,
+        fingerprintId,
         secretHash: hashSessionSecret(secret),
         address: origin.address,
         userAgent: origin.userAgent,

@@ -49,6 +49,8 @@ const SessionTable = defineEntity({
     impersonatorId: p.uuid().nullable(),
     /** That of the project when the session was inserted. */
     sessionEpoch: p.integer().default(0),
+    /** The machine that a fingerprint login has signed in. While the session is live, no other user can claim it. */
+    fingerprintId: p.string().length(128).nullable(),
   },
   // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
@@ -65,6 +67,12 @@ const SessionTable = defineEntity({
         'create index "sessions_of_impersonator" on "sessions" ("impersonator_id") where "impersonator_id" is not null',
     },
     { name: 'sessions_expiry', properties: ['expiresAt'] },
+    {
+      name: 'sessions_of_fingerprint',
+      properties: ['projectId', 'fingerprintId'],
+      expression:
+        'create index "sessions_of_fingerprint" on "sessions" ("project_id", "fingerprint_id") where "fingerprint_id" is not null and "revoked_at" is null',
+    },
   ],
 });
 
@@ -81,6 +89,7 @@ export interface SessionDraft {
   readonly secretHash: Buffer;
   /** The operator who acts as the user. */
   readonly impersonatorId?: string | undefined;
+  readonly fingerprintId?: string | undefined;
   readonly address: string;
   readonly userAgent: string;
 }
@@ -133,12 +142,13 @@ export type ShownSession = Pick<
   | 'idleExpiresAt'
   | 'expiresAt'
   | 'impersonatorId'
+  | 'fingerprintId'
 >;
 
 /** The columns of a ShownSession, of the session `s`. */
 export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
-     s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId"`;
+     s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId", s.fingerprint_id as "fingerprintId"`;
 
 /*
  * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.

@@ -53,6 +53,12 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'DeviceService.CreateApiKey': 'api_key.create',
   'DeviceService.ListApiKeys': null,
   'DeviceService.RevokeApiKey': 'api_key.revoke',
+  'DeviceService.StartFingerprintLogin': 'device.start',
+  'DeviceService.GetFingerprintLogin': null,
+  'DeviceService.ConfirmFingerprintLogin': 'device.approve',
+  'DeviceService.DenyFingerprintLogin': 'device.deny',
+  'DeviceService.PollFingerprintLogin': 'device.redeem',
+  'DeviceService.SignOutFingerprint': 'auth.logout',
   'AdminService.CreateUser': 'user.create',
   'AdminService.GetUser': null,
   'AdminService.ListUsers': null,
@@ -104,6 +110,7 @@ const byAnyone = new Set([
   'DeviceService.StartCliLogin',
   'DeviceService.CancelLogin',
   'DeviceService.RequestDeviceCode',
+  'DeviceService.StartFingerprintLogin',
 ]);
 const anyone = { actor_kind: 'anyone', actor_id: null };
 const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_id: expect.any(String) };

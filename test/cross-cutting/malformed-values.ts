@@ -225,7 +225,8 @@ function kindOf(field: DescField): Kind {
 }
 
 function isUuid(field: DescField): boolean {
-  return field.name.endsWith('_id') && !['webhook_id', 'attempt_id', 'actor_id', 'entity_id'].includes(field.name);
+  const others = ['webhook_id', 'attempt_id', 'actor_id', 'entity_id', 'fingerprint_id'];
+  return field.name.endsWith('_id') && !others.includes(field.name);
 }
 
 /** Marks of writing direction at the ends of a name are trimmed, not refused: see names.test.ts. */

@@ -41,9 +41,12 @@ test('these methods are public, and no others', () => {
     'DeviceService.ClaimCliGuest',
     'DeviceService.PollCliLogin',
     'DeviceService.PollDeviceToken',
+    'DeviceService.PollFingerprintLogin',
     'DeviceService.RedeemDashboardCode',
     'DeviceService.RequestDeviceCode',
+    'DeviceService.SignOutFingerprint',
     'DeviceService.StartCliLogin',
+    'DeviceService.StartFingerprintLogin',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);

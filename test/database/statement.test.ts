@@ -18,7 +18,6 @@ import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
 import { raceDeviceMethods } from '../support/device-methods.ts';
-
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';

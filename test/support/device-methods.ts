@@ -1,3 +1,4 @@
+import { callFingerprintMethods, fingerprintCosts } from './fingerprint-samples.ts';
 import type { Run } from './methods.ts';
 import type { TestService, Wire } from './start.ts';
 
@@ -22,10 +23,12 @@ export async function callDeviceMethods(service: TestService, wire: Wire, step: 
   await step('CompleteCliLogin (merge)', () => devices.completeCliLogin({ loginCode: merged.loginCode }, as));
   await step('CancelLogin', () => devices.cancelLogin({ pollingSecret: merged.pollingCode }));
   await step('CancelLogin (unknown)', () => devices.cancelLogin({ pollingSecret: `ghpc_${'A'.repeat(43)}` }));
+  await callFingerprintMethods(service, wire, step);
 }
 
 /** How many statements each call may send, including begin and commit. */
-export const deviceCosts: Record<string, number> = {
+export const deviceCosts: Readonly<Record<string, number>> = {
+  ...fingerprintCosts,
   StartCliLogin: 4,
   'StartCliLogin (guest)': 5,
   CheckCliLogin: 2,

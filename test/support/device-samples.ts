@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { fingerprintRefusals, fingerprintSamples } from './fingerprint-samples.ts';
 import type { TestService } from './start.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -16,6 +17,7 @@ export async function deviceSamples(
 ): Promise<DeviceSamples> {
   const { devices } = service.clients('json');
   const { as } = await service.welcome({ ...newcomer(), emailVerified: true });
+  const ofFingerprints = fingerprintSamples(service, as);
   const login = async () => {
     const { tokens } = await service.guest();
     return devices.startCliLogin({ anonRefreshToken: tokens.refreshToken });
@@ -24,6 +26,7 @@ export async function deviceSamples(
   const nonce = 'a-nonce-of-32-characters-_-_-_-_';
   return {
     requests: {
+      ...ofFingerprints.requests,
       'DeviceService.StartCliLogin': async () => ({
         lifetime: '600s',
         anonRefreshToken: (await service.guest()).tokens.refreshToken,
@@ -44,6 +47,7 @@ export async function deviceSamples(
       'DeviceService.CancelLogin': async () => ({ pollingSecret: (await login()).pollingCode }),
     },
     headers: {
+      ...ofFingerprints.headers,
       'DeviceService.CompleteCliLogin': () => as.headers,
     },
   };
@@ -56,6 +60,7 @@ export function deviceRefusals(as: {
   const loginCode = `ghlc_${'A'.repeat(43)}`;
   const pollingCode = `ghpc_${'A'.repeat(43)}`;
   return {
+    ...fingerprintRefusals(as),
     'DeviceService.StartCliLogin': [
       [{ anonRefreshToken: 'nonsense' }],
       [{ lifetime: { seconds: 86_401n } }],

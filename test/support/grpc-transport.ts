@@ -47,8 +47,11 @@ export function grpcTransport(
         },
         next: (req) => callUnary(client, method, req.message as never, req.header, req.signal, timeoutMs) as never,
       }),
-    stream: (method, signal, _timeoutMs, header, input) =>
-      callStream(client, method as DescMethodStreaming, input as never, new Headers(header), signal) as never,
+    stream: (method, signal, timeoutMs, header, input) =>
+      callStream(client, method as DescMethodStreaming, input as never, new Headers(header), {
+        signal,
+        timeoutMs,
+      }) as never,
   };
   return { transport, close: () => client.close() };
 }
@@ -95,7 +98,7 @@ async function callStream(
   method: DescMethodStreaming,
   input: AsyncIterable<Message>,
   header: Headers,
-  signal: AbortSignal | undefined,
+  { signal, timeoutMs }: { signal: AbortSignal | undefined; timeoutMs: number | undefined },
 ) {
   const path = `/${method.parent.typeName}/${method.name}`;
   const call = client.makeBidiStreamRequest(
@@ -103,6 +106,7 @@ async function callStream(
     (value: Message) => Buffer.from(toBinary(method.input, value)),
     (bytes: Buffer) => fromBinary(method.output, bytes),
     metadataFrom(header),
+    timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
   );
   signal?.addEventListener('abort', () => call.cancel(), { once: true });
   void (async () => {

@@ -20,7 +20,7 @@ export type Run = <T>(name: string, call: () => Promise<T>) => Promise<T>;
 
 // Statements of background jobs: mail, sealing of events, the health probe, signing keys and the clock.
 const backgroundNames =
-  /^(api_keys_stamp|mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals|leases_\w+|lease_lock)$/;
+  /^(login_attempt_changes|api_keys_stamp|mail_(?!enqueue|budget)\w+|audit_(last_seal|events_of_queue|anchor_write|seals_to_drop|days_\w+|misfiled|refile|add_day|drop_days)|insert_audit_seals|leases_\w+|lease_lock)$/;
 const backgroundTexts = /audit_unsealed|enable_seqscan|from "signing_keys"|clock_timestamp|^set transaction/;
 
 function isBackground({ name, text }: SentStatement): boolean {

@@ -43,7 +43,7 @@ export async function populate(database: TestDatabase): Promise<void> {
     insert into login_attempts (id, project_id, kind, state, code_hash, polling_hash, client_name, address, user_agent, comparison,
         about, user_id, created_at, expires_at, changed_at, poll_interval)
       select pg_temp.id(6, n), ${project}, 'cli', 'approved', sha256(n::text::bytea), sha256(n::text::bytea), '', '', '', '47', '{}',
-        pg_temp.id(1, n), now(), now() + n * interval '1 second', now(), 5
+        pg_temp.id(1, n), now(), now() + n * interval '1 second', now() - n * interval '1 second', 5
       from generate_series(1, 20000) n;
     analyze`);
 }

@@ -126,7 +126,7 @@ test.each([
     const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: filesOf(answer!) }));
     for (const method of registry.getService(each.typeName)!.methods) {
       expect(hasOption(method, policy), method.name).toBe(true);
-      const original = methods.find((other) => nameOf(other) === `${each.name}.${method.name}`)!;
+      const original = each.methods.find(({ name }) => name === method.name)!;
       expect(getOption(method, policy)).toEqual(policyOf(original));
     }
   }

@@ -120,6 +120,9 @@ function errorTable(errors: readonly DocumentedError[]): string {
 function curlOf(method: DescMethod): string {
   const request = onOneLine(requestExample(method));
   if (request.includes("'")) throw new Error(`a quote in the example of ${nameOf(method)} would end the shell's`);
+  // The messages of a stream are framed, which curl alone cannot read.
+  if (method.methodKind !== 'unary')
+    return `\`\`\`sh\nnpx buf curl --schema proto -d '${request}' $api.${nameOf(method).replace('.', '/')}\n\`\`\``;
   const credential = credentialOf(method);
   const header = credential ? ` -H "authorization: Bearer $${credential}"` : '';
   return `\`\`\`sh\ncurl -s $api.${nameOf(method).replace('.', '/')} -H "$json"${header} -d '${request}'\n\`\`\``;

@@ -78,6 +78,26 @@ export const ofDevices = {
     retry: 'no',
     action: 'Read the list of devices again.',
   },
+  INVALID_AUTH_CODE: {
+    when: 'The auth code was altered, is unknown, or its login was denied or canceled.',
+    retry: 'no',
+    action: 'Have the user start the login again on their machine.',
+  },
+  AUTH_CODE_EXPIRED: {
+    when: 'The auth code is older than five minutes.',
+    retry: 'no',
+    action: 'Have the user start the login again on their machine.',
+  },
+  ALREADY_CONNECTED: {
+    when: 'The caller has confirmed this login before, for example in another tab.',
+    retry: 'no',
+    action: 'Tell the user that their machine is signed in.',
+  },
+  OWNERSHIP_CONFLICT: {
+    when: 'Another user has confirmed this login, or has a live session on this machine. The response does not say which.',
+    retry: 'no',
+    action: 'Have the other user sign out on the machine, then start the login again.',
+  },
   SLOW_DOWN: {
     when: 'A login that waits for a decision was polled before its interval was over. Its interval is 5 seconds longer now.',
     retry: 'after the delay',

@@ -73,6 +73,13 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'DeviceService.RedeemDashboardCode': { cliCode: texts.dashboardCode, clientNonce: texts.nonce },
   'DeviceService.ListDevices': { pageSize: 50 },
   'DeviceService.RevokeDevice': { deviceId: ids.apiKey },
+  'DeviceService.StartFingerprintLogin': { fingerprintId: texts.fingerprint, clientName: 'gatehouse' },
+  'DeviceService.GetFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.ConfirmFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.DenyFingerprintLogin': { authCode: texts.authCode },
+  'DeviceService.PollFingerprintLogin': { pollingCode: texts.fingerprintPollingCode, clientNonce: texts.nonce },
+  'DeviceService.SignOutFingerprint': { refreshToken: texts.refreshToken, fingerprintId: texts.fingerprint },
+  'DeviceService.AwaitLogin': { pollingSecret: texts.pollingCode },
   'DeviceService.CancelLogin': { pollingSecret: texts.pollingCode },
   'DeviceService.CreateApiKey': {
     name: 'Nightly backup',

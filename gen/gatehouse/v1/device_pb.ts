@@ -10,7 +10,9 @@ import type { CheckCliLoginRequestSchema, CheckCliLoginResponseSchema, ClaimCliG
 import { file_gatehouse_v1_cli_login } from "./cli_login_pb.ts";
 import type { ApproveDashboardCodeRequestSchema, ApproveDashboardCodeResponseSchema, ApproveDeviceRequestSchema, ApproveDeviceResponseSchema, CreateDashboardCodeRequestSchema, CreateDashboardCodeResponseSchema, DenyDashboardCodeRequestSchema, DenyDashboardCodeResponseSchema, DenyDeviceRequestSchema, DenyDeviceResponseSchema, GetDashboardCodeRequestSchema, GetDashboardCodeResponseSchema, GetDeviceCodeRequestSchema, GetDeviceCodeResponseSchema, ListDevicesRequestSchema, ListDevicesResponseSchema, PollDeviceTokenRequestSchema, PollDeviceTokenResponseSchema, RedeemDashboardCodeRequestSchema, RedeemDashboardCodeResponseSchema, RequestDeviceCodeRequestSchema, RequestDeviceCodeResponseSchema, RevokeDeviceRequestSchema, RevokeDeviceResponseSchema } from "./device_grant_pb.ts";
 import { file_gatehouse_v1_device_grant } from "./device_grant_pb.ts";
-import type { CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
+import type { ConfirmFingerprintLoginRequestSchema, ConfirmFingerprintLoginResponseSchema, DenyFingerprintLoginRequestSchema, DenyFingerprintLoginResponseSchema, GetFingerprintLoginRequestSchema, GetFingerprintLoginResponseSchema, PollFingerprintLoginRequestSchema, PollFingerprintLoginResponseSchema, SignOutFingerprintRequestSchema, SignOutFingerprintResponseSchema, StartFingerprintLoginRequestSchema, StartFingerprintLoginResponseSchema } from "./fingerprint_login_pb.ts";
+import { file_gatehouse_v1_fingerprint_login } from "./fingerprint_login_pb.ts";
+import type { AwaitLoginRequestSchema, AwaitLoginResponseSchema, CancelLoginRequestSchema, CancelLoginResponseSchema } from "./login_pb.ts";
 import { file_gatehouse_v1_login } from "./login_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 
@@ -18,7 +20,7 @@ import { file_gatehouse_v1_policy } from "./policy_pb.ts";
  * Describes the file gatehouse/v1/device.proto.
  */
 export const file_gatehouse_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEy/REKDURldmljZVNlcnZpY2USYgoNU3RhcnRDbGlMb2dpbhIiLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVxdWVzdBojLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVzcG9uc2UiCIq1GAQIATgeEmIKDUNoZWNrQ2xpTG9naW4SIi5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlcXVlc3QaIy5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlc3BvbnNlIgiKtRgECAE4PBJiCg1DbGFpbUNsaUd1ZXN0EiIuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXNwb25zZSIIirUYBAgBOB4SbQoQQ29tcGxldGVDbGlMb2dpbhIlLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVxdWVzdBomLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYQoMRGVueUNsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLkRlbnlDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuRGVueUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYAoMUG9sbENsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLlBvbGxDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuUG9sbENsaUxvZ2luUmVzcG9uc2UiCYq1GAUIATjYBBJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODwSbgoRUmVxdWVzdERldmljZUNvZGUSJi5nYXRlaG91c2UudjEuUmVxdWVzdERldmljZUNvZGVSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJlcXVlc3REZXZpY2VDb2RlUmVzcG9uc2UiCIq1GAQIATgeEmQKDUdldERldmljZUNvZGUSIi5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlc3BvbnNlIgqKtRgGCAI4eHAKEmQKDUFwcHJvdmVEZXZpY2USIi5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKElsKCkRlbnlEZXZpY2USHy5nYXRlaG91c2UudjEuRGVueURldmljZVJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVueURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKEmkKD1BvbGxEZXZpY2VUb2tlbhIkLmdhdGVob3VzZS52MS5Qb2xsRGV2aWNlVG9rZW5SZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlBvbGxEZXZpY2VUb2tlblJlc3BvbnNlIgmKtRgFCAE42AQSeQoTQ3JlYXRlRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVzcG9uc2UiDYq1GAkIAjIDCNgEOB4SawoQR2V0RGFzaGJvYXJkQ29kZRIlLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVzcG9uc2UiCIq1GAQIAjh4EncKFEFwcHJvdmVEYXNoYm9hcmRDb2RlEikuZ2F0ZWhvdXNlLnYxLkFwcHJvdmVEYXNoYm9hcmRDb2RlUmVxdWVzdBoqLmdhdGVob3VzZS52MS5BcHByb3ZlRGFzaGJvYXJkQ29kZVJlc3BvbnNlIgiKtRgECAI4PBJuChFEZW55RGFzaGJvYXJkQ29kZRImLmdhdGVob3VzZS52MS5EZW55RGFzaGJvYXJkQ29kZVJlcXVlc3QaJy5nYXRlaG91c2UudjEuRGVueURhc2hib2FyZENvZGVSZXNwb25zZSIIirUYBAgCODwSdwoTUmVkZWVtRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVzcG9uc2UiC4q1GAcIATjYBHAKEl0KC0xpc3REZXZpY2VzEiAuZ2F0ZWhvdXNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlIgmQAgGKtRgCCAISXQoMUmV2b2tlRGV2aWNlEiEuZ2F0ZWhvdXNlLnYxLlJldm9rZURldmljZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2UiBoq1GAIIAhJkCgxDcmVhdGVBcGlLZXkSIS5nYXRlaG91c2UudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSINirUYCQgCMgMI2AQ4PBJdCgtMaXN0QXBpS2V5cxIgLmdhdGVob3VzZS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdEFwaUtleXNSZXNwb25zZSIJkAIBirUYAggCEl0KDFJldm9rZUFwaUtleRIhLmdhdGVob3VzZS52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgaKtRgCCAJCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_api_key, file_gatehouse_v1_cli_login, file_gatehouse_v1_device_grant, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvZGV2aWNlLnByb3RvEgxnYXRlaG91c2UudjEythgKDURldmljZVNlcnZpY2USYgoNU3RhcnRDbGlMb2dpbhIiLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVxdWVzdBojLmdhdGVob3VzZS52MS5TdGFydENsaUxvZ2luUmVzcG9uc2UiCIq1GAQIATgeEmIKDUNoZWNrQ2xpTG9naW4SIi5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlcXVlc3QaIy5nYXRlaG91c2UudjEuQ2hlY2tDbGlMb2dpblJlc3BvbnNlIgiKtRgECAE4PBJiCg1DbGFpbUNsaUd1ZXN0EiIuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLkNsYWltQ2xpR3Vlc3RSZXNwb25zZSIIirUYBAgBOB4SbQoQQ29tcGxldGVDbGlMb2dpbhIlLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVxdWVzdBomLmdhdGVob3VzZS52MS5Db21wbGV0ZUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYQoMRGVueUNsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLkRlbnlDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuRGVueUNsaUxvZ2luUmVzcG9uc2UiCoq1GAYIAhABOB4SYAoMUG9sbENsaUxvZ2luEiEuZ2F0ZWhvdXNlLnYxLlBvbGxDbGlMb2dpblJlcXVlc3QaIi5nYXRlaG91c2UudjEuUG9sbENsaUxvZ2luUmVzcG9uc2UiCYq1GAUIATjYBBJ6ChVTdGFydEZpbmdlcnByaW50TG9naW4SKi5nYXRlaG91c2UudjEuU3RhcnRGaW5nZXJwcmludExvZ2luUmVxdWVzdBorLmdhdGVob3VzZS52MS5TdGFydEZpbmdlcnByaW50TG9naW5SZXNwb25zZSIIirUYBAgBOB4SdAoTR2V0RmluZ2VycHJpbnRMb2dpbhIoLmdhdGVob3VzZS52MS5HZXRGaW5nZXJwcmludExvZ2luUmVxdWVzdBopLmdhdGVob3VzZS52MS5HZXRGaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIAjg8EoABChdDb25maXJtRmluZ2VycHJpbnRMb2dpbhIsLmdhdGVob3VzZS52MS5Db25maXJtRmluZ2VycHJpbnRMb2dpblJlcXVlc3QaLS5nYXRlaG91c2UudjEuQ29uZmlybUZpbmdlcnByaW50TG9naW5SZXNwb25zZSIIirUYBAgCOB4SdwoURGVueUZpbmdlcnByaW50TG9naW4SKS5nYXRlaG91c2UudjEuRGVueUZpbmdlcnByaW50TG9naW5SZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLkRlbnlGaW5nZXJwcmludExvZ2luUmVzcG9uc2UiCIq1GAQIAjgeEngKFFBvbGxGaW5nZXJwcmludExvZ2luEikuZ2F0ZWhvdXNlLnYxLlBvbGxGaW5nZXJwcmludExvZ2luUmVxdWVzdBoqLmdhdGVob3VzZS52MS5Qb2xsRmluZ2VycHJpbnRMb2dpblJlc3BvbnNlIgmKtRgFCAE42AQScQoSU2lnbk91dEZpbmdlcnByaW50EicuZ2F0ZWhvdXNlLnYxLlNpZ25PdXRGaW5nZXJwcmludFJlcXVlc3QaKC5nYXRlaG91c2UudjEuU2lnbk91dEZpbmdlcnByaW50UmVzcG9uc2UiCIq1GAQIATg8ElwKCkF3YWl0TG9naW4SHy5nYXRlaG91c2UudjEuQXdhaXRMb2dpblJlcXVlc3QaIC5nYXRlaG91c2UudjEuQXdhaXRMb2dpblJlc3BvbnNlIgmKtRgFCAE4rAIwARJcCgtDYW5jZWxMb2dpbhIgLmdhdGVob3VzZS52MS5DYW5jZWxMb2dpblJlcXVlc3QaIS5nYXRlaG91c2UudjEuQ2FuY2VsTG9naW5SZXNwb25zZSIIirUYBAgBODwSbgoRUmVxdWVzdERldmljZUNvZGUSJi5nYXRlaG91c2UudjEuUmVxdWVzdERldmljZUNvZGVSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJlcXVlc3REZXZpY2VDb2RlUmVzcG9uc2UiCIq1GAQIATgeEmQKDUdldERldmljZUNvZGUSIi5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuR2V0RGV2aWNlQ29kZVJlc3BvbnNlIgqKtRgGCAI4eHAKEmQKDUFwcHJvdmVEZXZpY2USIi5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlcXVlc3QaIy5nYXRlaG91c2UudjEuQXBwcm92ZURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKElsKCkRlbnlEZXZpY2USHy5nYXRlaG91c2UudjEuRGVueURldmljZVJlcXVlc3QaIC5nYXRlaG91c2UudjEuRGVueURldmljZVJlc3BvbnNlIgqKtRgGCAI4PHAKEmkKD1BvbGxEZXZpY2VUb2tlbhIkLmdhdGVob3VzZS52MS5Qb2xsRGV2aWNlVG9rZW5SZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlBvbGxEZXZpY2VUb2tlblJlc3BvbnNlIgmKtRgFCAE42AQSeQoTQ3JlYXRlRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5DcmVhdGVEYXNoYm9hcmRDb2RlUmVzcG9uc2UiDYq1GAkIAjIDCNgEOB4SawoQR2V0RGFzaGJvYXJkQ29kZRIlLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5HZXREYXNoYm9hcmRDb2RlUmVzcG9uc2UiCIq1GAQIAjh4EncKFEFwcHJvdmVEYXNoYm9hcmRDb2RlEikuZ2F0ZWhvdXNlLnYxLkFwcHJvdmVEYXNoYm9hcmRDb2RlUmVxdWVzdBoqLmdhdGVob3VzZS52MS5BcHByb3ZlRGFzaGJvYXJkQ29kZVJlc3BvbnNlIgiKtRgECAI4PBJuChFEZW55RGFzaGJvYXJkQ29kZRImLmdhdGVob3VzZS52MS5EZW55RGFzaGJvYXJkQ29kZVJlcXVlc3QaJy5nYXRlaG91c2UudjEuRGVueURhc2hib2FyZENvZGVSZXNwb25zZSIIirUYBAgCODwSdwoTUmVkZWVtRGFzaGJvYXJkQ29kZRIoLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVxdWVzdBopLmdhdGVob3VzZS52MS5SZWRlZW1EYXNoYm9hcmRDb2RlUmVzcG9uc2UiC4q1GAcIATjYBHAKEl0KC0xpc3REZXZpY2VzEiAuZ2F0ZWhvdXNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlIgmQAgGKtRgCCAISXQoMUmV2b2tlRGV2aWNlEiEuZ2F0ZWhvdXNlLnYxLlJldm9rZURldmljZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2UiBoq1GAIIAhJkCgxDcmVhdGVBcGlLZXkSIS5nYXRlaG91c2UudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSINirUYCQgCMgMI2AQ4PBJdCgtMaXN0QXBpS2V5cxIgLmdhdGVob3VzZS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5nYXRlaG91c2UudjEuTGlzdEFwaUtleXNSZXNwb25zZSIJkAIBirUYAggCEl0KDFJldm9rZUFwaUtleRIhLmdhdGVob3VzZS52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgaKtRgCCAJCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_api_key, file_gatehouse_v1_cli_login, file_gatehouse_v1_device_grant, file_gatehouse_v1_fingerprint_login, file_gatehouse_v1_login, file_gatehouse_v1_policy]);
 
 /**
  * DeviceService signs in devices and programs that have no browser of their own.
@@ -134,6 +136,129 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof PollCliLoginRequestSchema;
     output: typeof PollCliLoginResponseSchema;
+  },
+  /**
+   * Starts the login of a program on a machine with a fingerprint. The program opens `login_url` in a browser and polls
+   * with PollFingerprintLogin.
+   *
+   * The URL carries a signed auth code that is valid for five minutes. It does not carry the polling code: with the URL
+   * alone nobody receives tokens.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.StartFingerprintLogin
+   */
+  startFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof StartFingerprintLoginRequestSchema;
+    output: typeof StartFingerprintLoginResponseSchema;
+  },
+  /**
+   * Returns the device that asks to be signed in, for the confirmation page. Changes nothing.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.GetFingerprintLogin
+   */
+  getFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof GetFingerprintLoginRequestSchema;
+    output: typeof GetFingerprintLoginResponseSchema;
+  },
+  /**
+   * Confirms a login as the caller, once. The next poll of the program returns tokens of a new session of the caller, which
+   * carries the fingerprint. While such a session is live, no other user can sign in on this machine.
+   *
+   * Ask the user first: display what GetFingerprintLogin returns, and have them compare the number with that of the
+   * program. If the caller is banned or deleted, signs out or changes their password before the program has polled, the
+   * confirmation is void.
+   *
+   * Depending on configuration: unless EMAIL_VERIFICATION is off or MAIL_MODE is off, callers with an unverified email
+   * address are refused.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before. Nothing was changed.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login, or has a live session on this machine.
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - INSUFFICIENT_AAL: The caller has a second factor and has not used it in this session.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.ConfirmFingerprintLogin
+   */
+  confirmFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof ConfirmFingerprintLoginRequestSchema;
+    output: typeof ConfirmFingerprintLoginResponseSchema;
+  },
+  /**
+   * Denies a login: "this is not my device". The next poll of the program returns LOGIN_STATE_DENIED.
+   *
+   * Errors:
+   * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
+   * - AUTH_CODE_EXPIRED: The code has expired.
+   * - ALREADY_CONNECTED: The caller has confirmed this login before. Revoke the session instead.
+   * - OWNERSHIP_CONFLICT: Another user has confirmed this login.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.DenyFingerprintLogin
+   */
+  denyFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof DenyFingerprintLoginRequestSchema;
+    output: typeof DenyFingerprintLoginResponseSchema;
+  },
+  /**
+   * Returns the state of a login. Redeems a confirmed login: the response has the tokens of a new session of the program.
+   *
+   * Of any number of polls one receives the tokens, and the others LOGIN_STATE_USED. With the same `client_nonce` the
+   * tokens are returned again until the refresh token is used or the login expires, so a lost response loses nothing. A
+   * poll earlier than `interval` after the last one adds 5 seconds to the interval, up to 60 seconds. A login that is
+   * decided or expired is never polled too early.
+   *
+   * Errors:
+   * - INVALID_POLLING_CODE: The polling code does not exist, or expired more than a day ago.
+   * - SLOW_DOWN: The login was polled too early. `google.rpc.RetryInfo` has the new interval.
+   * - OWNERSHIP_CONFLICT: Another user has signed in on this machine since the confirmation. The login is over.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.PollFingerprintLogin
+   */
+  pollFingerprintLogin: {
+    methodKind: "unary";
+    input: typeof PollFingerprintLoginRequestSchema;
+    output: typeof PollFingerprintLoginResponseSchema;
+  },
+  /**
+   * Revokes the session of a refresh token, if it carries the fingerprint. Another user can then sign in on the machine.
+   * The response is the same for any token, also when the session was revoked before.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.SignOutFingerprint
+   */
+  signOutFingerprint: {
+    methodKind: "unary";
+    input: typeof SignOutFingerprintRequestSchema;
+    output: typeof SignOutFingerprintResponseSchema;
+  },
+  /**
+   * Streams the states of a login of any kind to the device that started it, instead of polling for them.
+   *
+   * The first message has the state at the time of the call. The stream returns each new state within a fraction of a second,
+   * whichever replica has served the decision, and ends after APPROVED, DENIED, EXPIRED and USED. It redeems nothing: poll
+   * once after APPROVED. A state may be returned again, at most every 30 seconds.
+   *
+   * If the stream breaks, call again with the same secret. A replica that shuts down ends its streams with SHUTTING_DOWN.
+   * A login has at most 8 streams, and an address at most 200, at the same time and per replica.
+   *
+   * Errors:
+   * - INVALID_POLLING_CODE: The secret does not exist, or its login expired more than a day ago.
+   *
+   * @generated from rpc gatehouse.v1.DeviceService.AwaitLogin
+   */
+  awaitLogin: {
+    methodKind: "server_streaming";
+    input: typeof AwaitLoginRequestSchema;
+    output: typeof AwaitLoginResponseSchema;
   },
   /**
    * Cancels a login for the device that started it: a user can no longer approve it, and an approval is void. The

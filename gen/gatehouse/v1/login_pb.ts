@@ -143,8 +143,8 @@ export const AwaitLoginRequestSchema: GenMessage<AwaitLoginRequest> = /*@__PURE_
  */
 export type AwaitLoginResponse = Message<"gatehouse.v1.AwaitLoginResponse"> & {
   /**
-   * The state. The first message has the state at the time of the call, each further one a new state. The stream ends
-   * after APPROVED, DENIED, EXPIRED and USED.
+   * The state. The first message has the state at the time of the call, each further one a new state, or the same one
+   * after a long time. The stream ends after APPROVED, DENIED, EXPIRED and USED.
    *
    * @generated from field: gatehouse.v1.LoginState state = 1;
    */

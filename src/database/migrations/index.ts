@@ -32,6 +32,7 @@ import { Migration20261130310200_leases } from './Migration20261130310200_leases
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
 import { Migration20261130430100_keys_of_devices } from './Migration20261130430100_keys_of_devices.ts';
+import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -69,4 +70,5 @@ export const migrations = [
   { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
   { name: 'Migration20261130430100_keys_of_devices', class: Migration20261130430100_keys_of_devices },
+  { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
 ];
