@@ -83,8 +83,8 @@ export interface Deps {
 export interface App {
   readonly services: readonly ServiceImplSpec[];
   readonly interceptors: Interceptor[];
-  /** Ends the streams of this replica, and refuses new ones. */
-  readonly endStreams: () => void;
+  /** The streams of this replica. */
+  readonly logins: LoginWatch;
 }
 
 /** The parts that several services and interceptors share. */
@@ -125,7 +125,7 @@ export function createApp(deps: Deps): App {
   return {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
-    endStreams: () => watch.close(),
+    logins: watch,
   };
 }
 

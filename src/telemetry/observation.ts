@@ -21,6 +21,7 @@ interface Watched {
   readonly health: HealthState;
   readonly connections: ConnectionGate;
   readonly database: DatabaseHealth;
+  readonly logins: { readonly open: number };
   readonly passwords: Passwords;
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
@@ -54,12 +55,13 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, connections, database, passwords, ring, certificates, trail, clockError }: Watched): void {
+  watch({ health, connections, database, logins, passwords, ring, certificates, trail, clockError }: Watched): void {
     const pool = poolOf(this.#orm);
     this.metrics.watch({
       readiness: () => health.readiness,
       writeFailures: database.writeFailures,
       connections: () => connections.load,
+      loginStreams: () => logins.open,
       hashing: () => passwords.load,
       pool: () => ({
         total: pool.totalCount,
