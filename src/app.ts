@@ -88,8 +88,8 @@ export interface App {
   readonly interceptors: Interceptor[];
   /** Writes when API keys were last used. */
   readonly flushKeyUses: () => Promise<void>;
-  /** Ends the streams of this replica, and refuses new ones. */
-  readonly endStreams: () => void;
+  /** The streams of this replica. */
+  readonly logins: LoginWatch;
 }
 
 /** The parts that several services and interceptors share. */
@@ -134,7 +134,7 @@ export function createApp(deps: Deps): App {
     services,
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
     flushKeyUses: () => uses.flush(shared, now()),
-    endStreams: () => watch.close(),
+    logins: watch,
   };
 }
 

@@ -6,7 +6,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
-import { createApp } from './app.ts';
+import { type App, createApp } from './app.ts';
 import { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config/config.ts';
 import { keyChecksOf, MasterKeys } from './crypto/master-keys.ts';
@@ -97,7 +97,7 @@ export async function startServer(deps: ServerDeps) {
     await orm.close(true);
   };
   const stop = (options: StopOptions = {}) =>
-    drain({ config, health, endStreams: app.endStreams, stopping, grpc, grpcAddress, http, admin, close, ...options });
+    drain({ config, health, logins: app.logins, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
 }
@@ -174,7 +174,10 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   });
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
-    observation.watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError });
+    observation.watch({
+      ...{ health, connections, database, logins: app.logins },
+      ...{ passwords, ring, certificates, trail, leases, clockError },
+    });
   return { app, issuer, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
 }
 
@@ -236,7 +239,7 @@ export interface StopOptions {
 interface Draining extends StopOptions {
   readonly config: Config;
   readonly health: HealthState;
-  readonly endStreams: () => void;
+  readonly logins: App['logins'];
   readonly stopping: AbortController;
   readonly grpc: GrpcServer;
   readonly grpcAddress: string;
@@ -247,7 +250,7 @@ interface Draining extends StopOptions {
 
 /** Reports not ready, drains within the grace time, then closes. */
 async function drain(draining: Draining): Promise<void> {
-  const { config, health, endStreams, stopping, grpc, http, admin, close, isReplaced = false } = draining;
+  const { config, health, logins, stopping, grpc, http, admin, close, isReplaced = false } = draining;
   closeAfterResponses(http);
   if (!isReplaced) {
     health.retire();
@@ -255,7 +258,7 @@ async function drain(draining: Draining): Promise<void> {
     await sleep(config.shutdownDelay * 1000);
   }
   health.close();
-  endStreams();
+  logins.close();
   const cutOff = setTimeout(() => stopping.abort(new Refusal('SHUTTING_DOWN')), config.shutdownGrace * 1000);
   // Without a delay, no client had a response that let go of it: to wait for each would only be slow.
   const leaveHttp = isReplaced || config.shutdownDelay > 0 ? handOverHttp : drainHttp;

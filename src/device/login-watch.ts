@@ -69,6 +69,11 @@ export class LoginWatch {
     }
   }
 
+  /** How many streams are open. */
+  get open(): number {
+    return [...this.#each()].length;
+  }
+
   /** Ends all streams: an open stream must not delay the shutdown of a replica. Their clients go on with another one. */
   close(): void {
     this.#isClosed = true;

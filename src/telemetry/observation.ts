@@ -22,6 +22,7 @@ interface Watched {
   readonly health: HealthState;
   readonly connections: ConnectionGate;
   readonly database: DatabaseHealth;
+  readonly logins: { readonly open: number };
   readonly passwords: Passwords;
   readonly ring: KeyRing;
   readonly certificates: Certificates | undefined;
@@ -56,13 +57,15 @@ export class Observation {
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */
-  watch({ health, connections, database, passwords, ring, certificates, trail, leases, clockError }: Watched): void {
+  watch(watched: Watched): void {
+    const { health, connections, database, logins, passwords, ring, certificates, trail, leases, clockError } = watched;
     const pool = poolOf(this.#orm);
     this.metrics.watchLeases(leases);
     this.metrics.watch({
       readiness: () => health.readiness,
       writeFailures: database.writeFailures,
       connections: () => connections.load,
+      loginStreams: () => logins.open,
       hashing: () => passwords.load,
       pool: () => ({
         total: pool.totalCount,

@@ -8,6 +8,7 @@ import { ada, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { refusalOf } from '../support/refusal.ts';
+import { scrape } from '../support/scrape.ts';
 import { type Clients, start, wires } from '../support/start.ts';
 
 const { PENDING, APPROVED } = LoginState;
@@ -110,8 +111,11 @@ test('two hundred streams cost one statement every 50 ms, no connection, and not
     and state <> 'idle' and pid <> pg_backend_pid()`;
   const [connections] = await service.database.query<{ count: number }>(busy);
   expect(connections!.count, 'no stream holds one of the five').toBeLessThan(5);
+  const streams = async () => (await scrape(service.replicas[0]!)).value('gatehouse_login_streams');
+  expect(await streams()).toBe(200);
   leaving.abort();
-  await sleep(200);
+  await expect.poll(streams).toBe(0);
+  await sleep(100);
   expect(await looksIn(300)).toBe(0);
 });
 

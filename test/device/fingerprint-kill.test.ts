@@ -1,3 +1,4 @@
+// @serializable
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { LoginState } from '../../gen/gatehouse/v1/login_pb.ts';

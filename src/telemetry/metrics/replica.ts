@@ -6,6 +6,8 @@ export interface Replica {
   readonly readiness: () => Readiness;
   /** Writes that failed because of the server, by SQLSTATE. */
   readonly writeFailures: ReadonlyMap<string, number>;
+  /** Streams of AwaitLogin. */
+  readonly loginStreams: () => number;
   readonly connections: () => { readonly open: number; readonly refused: number; readonly limit: number };
 }
 
@@ -21,7 +23,8 @@ export function exposeReadiness(to: Exposition, { readiness, writeFailures }: Re
   );
 }
 
-export function exposeConnections(to: Exposition, { connections }: Replica): void {
+export function exposeConnections(to: Exposition, { connections, loginStreams }: Replica): void {
+  to.gauge('gatehouse_login_streams', 'Open streams of AwaitLogin.', 'sum', loginStreams);
   to.gauge('gatehouse_connections', 'Open connections of clients.', 'sum', () => connections().open);
   to.gauge(
     'gatehouse_connections_limit',
