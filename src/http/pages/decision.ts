@@ -30,7 +30,7 @@ export interface LoginKind {
 
 /**
  * A page on which a signed-in user approves or denies a login that another device has started. Opening it decides nothing.
- * It shows all that the service knows of the device: whoever started the login may have sent the link to somebody else.
+ * It shows all that the service knows of the device: an attacker may have started the login and sent the link to somebody.
  */
 export function decisionPage(kind: LoginKind): Page {
   return {
