@@ -1,3 +1,4 @@
+import { type ApiKey, ApiKeyState } from '../../../gen/gatehouse/v1/api_key_pb.ts';
 import { type Session, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
@@ -6,7 +7,7 @@ import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
 
-/** The page of a user's sessions, on which each of them can be signed out. */
+/** The page of a user's sessions and API keys, on which each of them can be revoked. */
 export const devicesPage: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
@@ -26,11 +27,12 @@ export const devicesPage: Page = {
   },
 };
 
-function perform({ sessions, values }: Visit, { as }: SignedIn): Promise<unknown> {
-  const id = values.get('session_id');
-  return id === null
-    ? sessions.signOut({ scope: SignOutScope.OTHERS }, as)
-    : sessions.revokeSession({ sessionId: id }, as);
+function perform({ sessions, devices, values }: Visit, { as }: SignedIn): Promise<unknown> {
+  const sessionId = values.get('session_id');
+  const apiKeyId = values.get('api_key_id');
+  if (sessionId !== null) return sessions.revokeSession({ sessionId }, as);
+  if (apiKeyId !== null) return devices.revokeApiKey({ apiKeyId }, as);
+  return sessions.signOut({ scope: SignOutScope.OTHERS }, as);
 }
 
 async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure): Promise<View> {
@@ -47,6 +49,7 @@ async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure):
 <ul class="list">
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}
+${await keyList(visit, signedIn)}
 ${link('/sign-out', signOut)}`,
     isError: failure !== undefined,
   };
@@ -61,6 +64,30 @@ async function sessionItem(visit: Visit, session: Session): Promise<Html> {
 <p><strong>${name}</strong>${isCurrent ? html` <span class="tag">${current}</span>` : undefined}<br>
 <span class="hint">${kinds[kind]} · ${address}${lastActiveTime && html` · ${lastActive} ${ago(lastActiveTime, visit.language, visit.now)}`}</span></p>
 ${isCurrent ? undefined : await ownForm(visit, '/devices', { session_id: id }, button)}
+</li>
+`;
+}
+
+/** Undefined without active keys. */
+async function keyList(visit: Visit, { as, user }: SignedIn): Promise<Html | undefined> {
+  if (user.isAnonymous) return undefined;
+  const { apiKeys } = await visit.devices.listApiKeys({ pageSize: 100 }, as);
+  const active = apiKeys.filter(({ state }) => state === ApiKeyState.ACTIVE);
+  if (active.length === 0) return undefined;
+  const items = await Promise.all(active.map((each) => keyItem(visit, each)));
+  return html`<h2>${visit.words.devices.keys}</h2>
+<ul class="list">
+${joined(items)}</ul>`;
+}
+
+async function keyItem(visit: Visit, { id, name, prefix, lastUsedTime }: ApiKey): Promise<Html> {
+  const { revokeKey, lastUsed, neverUsed } = visit.words.devices;
+  const used = lastUsedTime ? html`${lastUsed} ${ago(lastUsedTime, visit.language, visit.now)}` : html`${neverUsed}`;
+  const button = html`<button class="quiet" aria-label="${revokeKey}: ${name}">${revokeKey}</button>`;
+  return html`<li>
+<p><strong>${name}</strong><br>
+<span class="hint">${prefix}… · ${used}</span></p>
+${await ownForm(visit, '/devices', { api_key_id: id }, button)}
 </li>
 `;
 }

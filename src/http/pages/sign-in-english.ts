@@ -89,6 +89,7 @@ export const signInEnglish: SignInWords = {
       OWNERSHIP_CONFLICT: 'The sign-in cannot be completed. Sign out on that device first.',
       EMAIL_NOT_VERIFIED: 'Verify your e-mail address first. The link is in the mail that you received.',
       INSUFFICIENT_AAL: 'Sign in with your second factor first.',
+      REAUTHENTICATION_REQUIRED: 'This needs a recent sign-in. Choose "Use another account" below, and sign in again.',
       GUEST_NOT_ALLOWED: 'Create an account first.',
       PASSWORD_CHANGE_REQUIRED: 'Choose a new password first: use "Forgot your password?" on the sign-in page.',
       CALLER_NOT_ALLOWED: 'You are signed in as somebody else now. Nothing was decided. Please decide again.',
@@ -119,6 +120,10 @@ export const signInEnglish: SignInWords = {
     signOut: 'Sign out in this browser',
     current: 'this browser',
     revoke: 'Sign out',
+    keys: 'API keys',
+    revokeKey: 'Revoke',
+    lastUsed: 'last used',
+    neverUsed: 'never used',
     lastActive: 'last active',
     unnamed: 'unknown device',
     kinds: {

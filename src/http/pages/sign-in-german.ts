@@ -96,6 +96,8 @@ export const signInGerman: SignInWords = {
       EMAIL_NOT_VERIFIED:
         'Bestätigen Sie zuerst Ihre E-Mail-Adresse. Der Link ist in der Mail, die Sie bekommen haben.',
       INSUFFICIENT_AAL: 'Melden Sie sich zuerst mit Ihrem zweiten Faktor an.',
+      REAUTHENTICATION_REQUIRED:
+        'Dafür müssen Sie sich gerade erst angemeldet haben. Wählen Sie unten „Anderes Konto verwenden“ und melden Sie sich neu an.',
       GUEST_NOT_ALLOWED: 'Legen Sie zuerst ein Konto an.',
       PASSWORD_CHANGE_REQUIRED: 'Wählen Sie zuerst ein neues Passwort: mit „Passwort vergessen?“ auf der Anmeldeseite.',
       CALLER_NOT_ALLOWED:
@@ -127,6 +129,10 @@ export const signInGerman: SignInWords = {
     signOut: 'In diesem Browser abmelden',
     current: 'dieser Browser',
     revoke: 'Abmelden',
+    keys: 'API-Schlüssel',
+    revokeKey: 'Widerrufen',
+    lastUsed: 'zuletzt verwendet',
+    neverUsed: 'nie verwendet',
     lastActive: 'zuletzt aktiv',
     unnamed: 'unbekanntes Gerät',
     kinds: {

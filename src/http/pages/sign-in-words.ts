@@ -91,6 +91,10 @@ export interface SignInWords {
     readonly signOut: string;
     readonly current: string;
     readonly revoke: string;
+    readonly keys: string;
+    readonly revokeKey: string;
+    readonly lastUsed: string;
+    readonly neverUsed: string;
     readonly lastActive: string;
     readonly unnamed: string;
     readonly kinds: Readonly<Record<SessionKind, string>>;
@@ -108,5 +112,6 @@ type DecisionReason =
   | 'EMAIL_NOT_VERIFIED'
   | 'INSUFFICIENT_AAL'
   | 'GUEST_NOT_ALLOWED'
+  | 'REAUTHENTICATION_REQUIRED'
   | 'PASSWORD_CHANGE_REQUIRED'
   | 'CALLER_NOT_ALLOWED';

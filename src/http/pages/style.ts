@@ -18,6 +18,7 @@ body { margin: 0 auto; max-width: 30rem; padding: 1.5rem 1rem; overflow-wrap: an
 header img { display: block; height: 32px; width: auto; }
 header { color: var(--faint); margin: 0 0 .75rem; padding: 0 .25rem; font-size: .9375rem; }
 main { background: var(--card); border: 1px solid color-mix(in srgb, var(--edge) 35%, transparent); border-radius: .75rem; padding: 1.5rem 1.25rem; }
+h2 { font-size: 1.125rem; margin: 1.5rem 0 0; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; hyphens: auto; }
 p { margin: 0 0 1rem; }
 main > :last-child, form > :last-child, .alert > :last-child, .good > :last-child { margin-bottom: 0; }
