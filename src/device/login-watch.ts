@@ -11,7 +11,6 @@ import { isLast, LoginWaiter } from './login-waiter.ts';
 const readChanges = statement<{ id: string; state: AttemptState }, { since: Date }>(
   'login_attempt_changes',
   'select a.id, a.state from login_attempts a where a.changed_at > :since',
-  { isSharedRead: true },
 );
 
 /** Milliseconds between two looks at what has changed. */

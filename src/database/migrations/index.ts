@@ -33,6 +33,7 @@ import { Migration20261130410100_login_attempts } from './Migration2026113041010
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
 import { Migration20261130430100_keys_of_devices } from './Migration20261130430100_keys_of_devices.ts';
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
+import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -71,4 +72,5 @@ export const migrations = [
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
   { name: 'Migration20261130430100_keys_of_devices', class: Migration20261130430100_keys_of_devices },
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
+  { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
 ];
