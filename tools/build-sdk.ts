@@ -65,7 +65,7 @@ function writeManifest(): void {
     sideEffects: false,
     engines: { node: '>=20' },
     exports: {
-      ...Object.fromEntries(['node', 'web'].map((entry) => [`./${entry}`, entryAt(`./src/sdk/${entry}`)])),
+      ...Object.fromEntries(['node', 'web', 'cli'].map((entry) => [`./${entry}`, entryAt(`./src/sdk/${entry}`)])),
       './proto/*': './proto/*',
       './package.json': './package.json',
     },

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Interceptor } from '@connectrpc/connect';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { accessTokenOf, loginDevice } from '../../src/sdk/cli.ts';
+import { outcomeOf } from '../support/device-flow.ts';
+import { open } from '../support/sdk-entries.ts';
+import { start } from '../support/start.ts';
+
+const ada = { email: 'ada@example.org', password: 'a difference engine', name: 'Ada', emailVerified: true };
+
+/** The example program in a configuration directory of its own, and a signed-in user of the service. */
+async function prepare({ inner = [] as Interceptor[] } = {}) {
+  const service = await start({ inner });
+  const me = await service.welcome(ada);
+  const directory = mkdtempSync(path.join(tmpdir(), 'gatehouse-cli-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const file = path.join(directory, 'gatehouse/credentials.json');
+  const env = {
+    ...process.env,
+    XDG_CONFIG_HOME: directory,
+    GATEHOUSE_TOKEN: '',
+    GATEHOUSE_ADDRESS: `127.0.0.1:${service.replicas[0]!.grpcPort}`,
+  };
+  const launch = (...args: string[]) => launchProgram(args, env);
+  return {
+    service,
+    me,
+    file,
+    launch,
+    run: (...args: string[]) => launch(...args).ended,
+    env,
+    ...decisions(service, me),
+  };
+}
+
+function launchProgram(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(process.execPath, ['examples/cli.mjs', ...args], { env });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const lines: string[] = [];
+  const reader = createInterface(child.stdout);
+  reader.on('line', (line) => lines.push(line));
+  const firstLine = new Promise<string>((resolve) => reader.once('line', resolve));
+  let errors = '';
+  child.stderr.on('data', (text) => {
+    errors += text;
+  });
+  const ended = new Promise<{ code: number | null; out: string[]; err: string }>((resolve) =>
+    child.on('close', (code) => resolve({ code, out: lines, err: errors })),
+  );
+  return { child, ended, code: async () => JSON.parse(await firstLine) as { user_code: string } };
+}
+
+function decisions(service: Awaited<ReturnType<typeof start>>, { as }: { as: { headers: Record<string, string> } }) {
+  const { devices } = service.clients('json');
+  return {
+    approve: (userCode: string) => devices.approveDevice({ userCode }, as),
+    deny: (userCode: string) => devices.denyDevice({ userCode }, as),
+    signal: new AbortController().signal,
+    clientName: 'a tool',
+  };
+}
+
+async function signIn({ launch, approve }: Pick<Awaited<ReturnType<typeof prepare>>, 'launch' | 'approve'>) {
+  const login = launch('login', '--json');
+  await approve((await login.code()).user_code);
+  return login.ended;
+}
+
+/** The refresh token and the attempt id in the file, after its access token has expired. */
+function expire(file: string): { refreshToken: string; attemptId: string } {
+  const stored = JSON.parse(readFileSync(file, 'utf8'));
+  writeFileSync(file, JSON.stringify({ ...stored, expiresAt: 0 }));
+  return stored;
+}
+
+describe('the example program', () => {
+  test('signs in, prints the user and a token, and signs out', { timeout: 30_000 }, async () => {
+    const prepared = await prepare();
+    const { service, me, file, run } = prepared;
+    const { code, out } = await signIn(prepared);
+    expect(code).toBe(0);
+    expect(JSON.parse(out[0]!)).toMatchObject({
+      event: 'code',
+      expires_in: 900,
+      comparison_number: expect.any(String),
+    });
+    expect(out[0]).not.toMatch(/device_code/);
+    expect(JSON.parse(out[1]!)).toEqual({ event: 'signed_in', user_id: me.user.id, email: ada.email });
+    expect([statSync(file).mode & 0o777, statSync(path.dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
+    expect(readdirSync(path.dirname(file))).toEqual(['credentials.json']);
+    expect(await run('whoami')).toMatchObject({ code: 0, out: [ada.email] });
+    const { out: printed } = await run('token');
+    const as = { headers: { authorization: `Bearer ${printed[0]}` } };
+    const { auth } = service.clients('json');
+    expect((await auth.getMe({}, as)).user!.id).toBe(me.user.id);
+    expect(await run('logout')).toMatchObject({ code: 0, out: ['Signed out.'] });
+    expect(existsSync(file)).toBe(false);
+    expect(await outcomeOf(auth.getMe({}, as))).toBe('SESSION_REVOKED');
+    expect(await run('whoami')).toMatchObject({ code: 3, err: 'You are not signed in.\n' });
+  });
+
+  test('displays the page, the code and the number on stderr, and Ctrl-C cancels the login', async () => {
+    const { launch, approve, file } = await prepare();
+    const { child, ended } = launch('login');
+    const shown = await new Promise<string>((resolve) => child.stderr.once('data', (text) => resolve(String(text))));
+    const userCode = /^Code {4}(\S+)$/m.exec(shown)![1]!;
+    expect(shown).toContain(`Open    http://gatehouse.test/device?user_code=${userCode}`);
+    expect(shown).toMatch(/^Number {2}\d\d /m);
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 130, out: [] });
+    expect(await outcomeOf(approve(userCode))).toBe('USER_CODE_NOT_FOUND');
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test('uses GATEHOUSE_TOKEN before the file, and explains its usage', async () => {
+    const { env, me, run } = await prepare();
+    env.GATEHOUSE_TOKEN = me.tokens.accessToken;
+    expect(await run('whoami', '--json')).toMatchObject({ code: 0, out: [expect.stringContaining(me.user.id)] });
+    env.GATEHOUSE_TOKEN = 'another';
+    expect((await run('whoami')).code).toBe(3);
+    expect(await run('constructor')).toMatchObject({ code: 2, err: expect.stringMatching(/^usage: login/) });
+  });
+
+  test('exits with 3 once its session was revoked', { timeout: 30_000 }, async () => {
+    const prepared = await prepare();
+    await signIn(prepared);
+    const { refreshToken } = expire(prepared.file);
+    await prepared.service.clients('json').sessions.signOut({ refreshToken });
+    const { code, out } = await prepared.run('token', '--json');
+    expect([code, JSON.parse(out[0]!).error]).toEqual([3, 'not_signed_in']);
+  });
+
+  test('a refresh whose response was lost is repeated by the next run', { timeout: 40_000 }, async () => {
+    const attempts: string[] = [];
+    const inner: Interceptor = (next) => (req) => {
+      if (req.method.name === 'Refresh') attempts.push((req.message as unknown as { attemptId: string }).attemptId);
+      return next(req);
+    };
+    const prepared = await prepare({ inner: [inner] });
+    await signIn(prepared);
+    const { attemptId, refreshToken } = expire(prepared.file);
+    const gatehouse = open('node', prepared.service.replicas[0]!, { interceptors: [lost()] });
+    await expect(accessTokenOf({ name: 'a tool', gatehouse, tokenFile: prepared.file })).rejects.toThrow('is lost');
+    // Longer than the reuse interval of a client without attempt ids.
+    prepared.service.pass(60);
+    expect(await prepared.run('token')).toMatchObject({ code: 0 });
+    expect(attempts).toEqual([attemptId, attemptId]);
+    expect(JSON.parse(readFileSync(prepared.file, 'utf8')).refreshToken).not.toBe(refreshToken);
+  });
+});
+
+/** Loses the response of a refresh that the service has completed. */
+function lost(): Interceptor {
+  return (next) => async (req) => {
+    const response = await next(req);
+    if (req.method.name === 'Refresh') throw new Error('the response is lost');
+    return response;
+  };
+}
+
+describe('loginDevice', () => {
+  test('ends when the user denies it, and when it has expired', async () => {
+    const { service, deny, signal, clientName } = await prepare();
+    const clients = open('node', service.replicas[0]!);
+    const denied = loginDevice(clients, { clientName, signal, announce: async (c) => void (await deny(c.userCode)) });
+    await expect(denied).rejects.toMatchObject({ outcome: 'denied' });
+    const expired = loginDevice(clients, { clientName, signal, announce: () => service.pass(901) });
+    await expect(expired).rejects.toMatchObject({ outcome: 'expired' });
+  });
+
+  test('waits as long as SLOW_DOWN asks', { timeout: 40_000 }, async () => {
+    const polls: number[] = [];
+    const inner: Interceptor = (next) => (req) => {
+      if (req.method.name === 'PollDeviceToken') polls.push(performance.now());
+      return next(req);
+    };
+    const { service, approve, signal, clientName } = await prepare({ inner: [inner] });
+    const clients = open('node', service.replicas[0]!);
+    let approval: Promise<unknown> = Promise.resolve();
+    const { user } = await loginDevice(clients, {
+      clientName,
+      signal,
+      async announce({ deviceCode, userCode }) {
+        await outcomeOf(clients.devices.pollDeviceToken({ deviceCode }));
+        approval = new Promise((resolve) => setTimeout(resolve, 3000)).then(() => approve(userCode));
+      },
+    });
+    await approval;
+    expect(user!.email).toBe(ada.email);
+    expect(polls).toHaveLength(3);
+    expect(polls[2]! - polls[1]!).toBeGreaterThan(9_900);
+  });
+
+  test('cancels the login when the code cannot be displayed', async () => {
+    const { service, approve, signal, clientName } = await prepare();
+    let userCode = '';
+    const announce = (code: { userCode: string }) => {
+      userCode = code.userCode;
+      throw new Error('the terminal is closed');
+    };
+    const login = loginDevice(open('node', service.replicas[0]!), { clientName, signal, announce });
+    await expect(login).rejects.toThrow('the terminal is closed');
+    expect(await outcomeOf(approve(userCode))).toBe('USER_CODE_NOT_FOUND');
+  });
+});
