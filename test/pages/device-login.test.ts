@@ -24,7 +24,8 @@ describe('a device with a user code', () => {
     expect((await browser.open('/device')).heading).toBe('Connect a device');
     const typed = code.userCode.toLowerCase().replace('-', ' ');
     const page = await browser.open(`/device?user_code=${encodeURIComponent(typed)}`);
-    for (const shown of [code.userCode, code.comparisonNumber, 'Weaver']) expect(page.text).toContain(shown);
+    for (const shown of [code.userCode, code.comparisonNumber, 'Weaver', 'a session'])
+      expect(page.text).toContain(shown);
     const { deviceCode } = code;
     expect((await refusalOf(devices.pollDeviceToken({ deviceCode }))).reason).toBe('AUTHORIZATION_PENDING');
     expect((await browser.post('/device', { ...page.form!, decision: 'approve' })).heading).toBe('Approved');
@@ -39,6 +40,7 @@ describe('a device with a user code', () => {
     const path = pathOfLink(code.verificationUriComplete);
     service.pass(601);
     const stale = await browser.open(path);
+    expect(stale.text).toContain('an API key');
     const refused = await browser.post('/device', { ...stale.form!, decision: 'approve' });
     expect(refused.alert).toContain('recent sign-in');
     await browser.post('/sign-out', (await browser.open(`/sign-out?next=${encodeURIComponent(path)}`)).form!);

@@ -11,6 +11,10 @@ export interface Asked {
   readonly requester: LoginRequester;
   /** The code to compare with the one on the device, where the user may have typed it. */
   readonly code?: string;
+  /** What the device asks for. Default: a session. */
+  readonly grant?: 'session' | 'apiKey';
+  /** The scopes of the API key. Empty: all. */
+  readonly scopes?: readonly string[];
   /** Further questions, as parts of the form. */
   readonly questions?: Html | undefined;
 }
@@ -92,8 +96,8 @@ ${await ownForm(visit, path, { [kind.field]: code }, buttons)}
   };
 }
 
-function facts({ words, language, now }: Visit, { requester, code }: Asked): Html {
-  const { labels, unnamed } = words.decision;
+function facts({ words, language, now }: Visit, { requester, code, grant = 'session', scopes = [] }: Asked): Html {
+  const { labels, unnamed, grants } = words.decision;
   const { clientName, deviceName, userAgent, address, createTime, comparisonNumber } = requester;
   const rows: [string, string | Html | undefined][] = [
     [labels.number, comparisonNumber && html`<strong class="number">${comparisonNumber}</strong>`],
@@ -101,6 +105,7 @@ function facts({ words, language, now }: Visit, { requester, code }: Asked): Htm
     [labels.client, clientName || unnamed],
     [labels.device, deviceName || userAgent || unnamed],
     [labels.address, address],
+    [labels.grant, [grants[grant], ...scopes].join(', ')],
     [labels.started, createTime && ago(createTime, language, now)],
   ];
   const shown = rows.filter(([, value]) => value !== undefined && value !== '');

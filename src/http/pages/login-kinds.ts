@@ -1,4 +1,5 @@
 import { CliGuestState, GuestDisposition } from '../../../gen/gatehouse/v1/cli_login_pb.ts';
+import { DeviceCredential } from '../../../gen/gatehouse/v1/device_grant_pb.ts';
 import { type Asked, decisionPage, describeDecision, type LoginKind } from './decision.ts';
 import { alertBox, type Html, html } from './html.ts';
 import { labelled, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
@@ -8,9 +9,10 @@ import type { Page, View, Visit } from './visit.ts';
 /** A device without a browser displays a code, which the user types here (RFC 8628, section 3.3). */
 export const deviceLogin = decisionPage({
   field: 'user_code',
-  ask: async ({ devices }, userCode, { as }) => {
-    const { requester, userCode: code } = await devices.getDeviceCode({ userCode }, as);
-    return { requester: requester!, code };
+  ask: async ({ devices }, userCode, { as }): Promise<Asked> => {
+    const { requester, userCode: code, credential, scopes } = await devices.getDeviceCode({ userCode }, as);
+    const isSession = credential === DeviceCredential.SESSION;
+    return { requester: requester!, code, grant: isSession ? 'session' : 'apiKey', scopes };
   },
   approve: ({ devices }, userCode, { as }) => devices.approveDevice({ userCode }, as),
   deny: ({ devices }, userCode, { as }) => devices.denyDevice({ userCode }, as),

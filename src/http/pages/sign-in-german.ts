@@ -76,8 +76,10 @@ export const signInGerman: SignInWords = {
       client: 'Programm',
       device: 'Gerät',
       address: 'Netzwerkadresse',
+      grant: 'Es bekommt',
       started: 'Begonnen',
     },
+    grants: { session: 'eine Sitzung', apiKey: 'einen API-Schlüssel' },
     approved: {
       title: 'Zugestimmt',
       text: 'Das Gerät ist jetzt angemeldet. Sie können diese Seite schließen und am Gerät weitermachen.',

@@ -65,7 +65,10 @@ export interface SignInWords {
     readonly guest: string;
     readonly otherUser: string;
     readonly unnamed: string;
-    readonly labels: Readonly<Record<'number' | 'code' | 'client' | 'device' | 'address' | 'started', string>>;
+    readonly labels: Readonly<
+      Record<'number' | 'code' | 'client' | 'device' | 'address' | 'grant' | 'started', string>
+    >;
+    readonly grants: Readonly<Record<'session' | 'apiKey', string>>;
     readonly approved: Notice;
     readonly denied: Notice;
     readonly unknown: { readonly title: string };
