@@ -61,6 +61,11 @@ const SessionTable = defineEntity({
     },
     { name: 'sessions_of_user', properties: ['userId', 'id'] },
     {
+      name: 'sessions_of_devices',
+      properties: ['userId', 'id'],
+      expression: `create index "sessions_of_devices" on "sessions" ("user_id", "id") where "kind" in ('cli', 'device')`,
+    },
+    {
       name: 'sessions_of_impersonator',
       properties: ['impersonatorId'],
       expression:
