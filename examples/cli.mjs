@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /*
- * GATEHOUSE_ADDRESS=localhost:50051 node examples/cli.mjs login | whoami | token | logout
+ * GATEHOUSE_ADDRESS=localhost:50051 tools/node examples/cli.mjs login | whoami | token | logout
  *
  * A command line tool whose users sign in with Gatehouse. Copy it, and add commands of your own.
  */

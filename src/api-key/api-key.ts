@@ -33,6 +33,16 @@ const ApiKeyTable = defineEntity({
   // No column that a use changes is indexed: the row is updated within its page (HOT).
   indexes: [
     { name: 'api_keys_of_user', properties: ['userId', 'id'] },
+    {
+      name: 'api_keys_live',
+      properties: ['userId', 'expiresAt'],
+      expression: 'create index "api_keys_live" on "api_keys" ("user_id", "expires_at") where "revoked_at" is null',
+    },
+    {
+      name: 'api_keys_of_devices',
+      properties: ['userId', 'id'],
+      expression: 'create index "api_keys_of_devices" on "api_keys" ("user_id", "id") where "login_kind" is not null',
+    },
     { name: 'api_keys_expiry', properties: ['expiresAt'] },
     {
       name: 'api_keys_revocation',

@@ -3,6 +3,7 @@ import { type AuthService, CurrentSession } from '../../gen/gatehouse/v1/auth_pb
 import type { ActionOn } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
+import { voidAttemptsOf } from '../device/void-attempts.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
@@ -41,6 +42,8 @@ export function passwordChange(deps: AuthDeps): Methods {
         if (!changed) throw incorrect('auth.password_change');
         await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
         await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
+        // With KEEP the session that approved a device stays as it is.
+        await voidAttemptsOf(em, context, { projectId, userId }, null, at);
         await ownPasswordFailures.clear(em, projectId, userId);
         await userMail.notifyPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_change' }, at);

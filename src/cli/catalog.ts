@@ -73,8 +73,8 @@ const commandTable = {
     example: 'installation drop PASSWORD_PEPPER old',
   },
   'installation restored': {
-    summary: 'revokes sessions and links after a restore',
-    does: 'Revokes every session and voids every mailed link and code. Run it after a backup was restored, before the service starts: what was revoked or used after the backup would be valid again.',
+    summary: 'revokes sessions, API keys and links after a restore',
+    does: 'Revokes every session and API key, and voids every mailed link and code. Run it after a backup was restored, before the service starts: what was revoked or used after the backup would be valid again.',
     example: 'installation restored',
   },
   'admin list': {

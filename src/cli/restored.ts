@@ -33,5 +33,5 @@ async function recover(em: EntityManager, { id, slug }: Project, now: Date): Pro
   const context = commandLine('installation restored');
   context.values.set(kProject, id);
   audit(em, context as HandlerContext, { action: 'project.revoke_sessions' }, now);
-  return `${slug}  every session is revoked, ${counted(values, 'link or code', 'links and codes')} voided`;
+  return `${slug}  every session and API key is revoked, ${counted(values, 'link or code', 'links and codes')} voided`;
 }

@@ -65,7 +65,7 @@ export const mail = {
   },
   FRONTEND_URL: {
     sentence:
-      "Base URL of the application's pages for links in mail: /verify-email, /reject-registration, /reset-password, /magic-link and /confirm-email-change with ?token=, and /invite with ?account_invite_code=.",
+      "Base URL of the application's pages for links in mail and logins of devices: /verify-email, /reject-registration, /reset-password, /magic-link and /confirm-email-change with ?token=, /invite with ?account_invite_code=, /device with ?user_code=, /cli with ?login_code= and /login with ?auth_code=.",
     reads: pageUrl,
     otherwise: "the service's own pages, under PUBLIC_URL",
     example: 'https://app.example.com',

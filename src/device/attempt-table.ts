@@ -55,9 +55,9 @@ const LoginAttemptTable = defineEntity({
     },
     {
       name: 'login_attempts_of_user',
-      properties: ['userId', 'kind'],
+      properties: ['userId', 'expiresAt'],
       expression:
-        'create index "login_attempts_of_user" on "login_attempts" ("user_id", "kind") where "user_id" is not null',
+        'create index "login_attempts_of_user" on "login_attempts" ("user_id", "expires_at") where "user_id" is not null',
     },
     { name: 'login_attempts_expiry', properties: ['expiresAt'] },
   ],

@@ -7,7 +7,7 @@ import { statement } from '../database/statement.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import { type About, type Attempt, attemptColumns } from './attempt-table.ts';
 import { hashesOfCode } from './codes.ts';
-import { type AttemptEvent, type AttemptKind, stepOf } from './kinds.ts';
+import { type AttemptEvent, type AttemptKind, type AttemptState, stepOf } from './kinds.ts';
 
 const findCode = statement<
   Attempt,
@@ -84,6 +84,10 @@ const step = statement<{ id: string }, object>(
 
 interface Step {
   readonly event: AttemptEvent;
+  /** The states that the attempt may be in. Default: all that admit the event. */
+  readonly from?: readonly AttemptState[];
+  /** The session that the step opens, for the audit trail. */
+  readonly sessionId?: string | undefined;
   /** The user who acts. An attempt that has a user already is moved on by this user only. */
   readonly by?: string;
   readonly changes?: StepChanges;
@@ -97,25 +101,30 @@ export async function advance(
   em: EntityManager,
   context: HandlerContext,
   attempt: Pick<Attempt, 'id' | 'projectId' | 'kind'>,
-  { event, by, changes: { about = {}, ...changes } = {} }: Step,
+  { event, by, sessionId, changes: { about = {}, ...changes } = {}, ...only }: Step,
   now: Date,
 ): Promise<boolean> {
   const { id, projectId, kind } = attempt;
-  const { from, to } = stepOf(kind, event);
+  const { from, to } = { ...stepOf(kind, event), ...only };
   const values = { ...unchanged, ...changes, about: JSON.stringify(about), by: by ?? null };
   const rows = await step(em, { id, projectId, kind, from, to, now, ...values });
   if (rows.length === 0) return false;
-  auditAttempt(em, context, attempt, `device.${event}`, now, by ?? changes.userId);
+  auditAttempt(em, context, attempt, { action: `device.${event}`, userId: by ?? changes.userId, sessionId }, now);
   return true;
+}
+
+interface AttemptAudit {
+  readonly action: `device.${'start' | AttemptEvent}`;
+  readonly userId?: string | undefined;
+  readonly sessionId?: string | undefined;
 }
 
 export function auditAttempt(
   em: EntityManager,
   context: HandlerContext,
   { id }: Pick<Attempt, 'id'>,
-  action: `device.${'start' | AttemptEvent}`,
+  event: AttemptAudit,
   now: Date,
-  userId?: string,
 ): void {
-  audit(em, context, { action, entityId: id, userId }, now);
+  audit(em, context, { ...event, entityId: id }, now);
 }

@@ -26,10 +26,12 @@ export function cliDecision(deps: DeviceDeps): Methods {
         context,
         async (em) => {
           const user = await lockUser(em, attempt.projectId, guest.userId);
-          const isClaimed = await advance(em, context, attempt, { event: 'claim', by: user.id }, at);
-          if (!user.isAnonymous || !isClaimed) throw new Refusal('NO_ANONYMOUS_SESSION');
+          if (!user.isAnonymous) throw new Refusal('NO_ANONYMOUS_SESSION');
           const opening = { user, kind: 'web', method: 'anonymous', origin: origin(context) } as const;
-          return signedInToMessage(opener, user, await opener.open(em, context, opening, at), at);
+          const opened = await opener.open(em, context, opening, at);
+          const step = { event: 'claim', by: user.id, sessionId: opened.session.id } as const;
+          if (!(await advance(em, context, attempt, step, at))) throw new Refusal('NO_ANONYMOUS_SESSION');
+          return signedInToMessage(opener, user, opened, at);
         },
         { onBehalfOf: guest },
       );
@@ -49,8 +51,11 @@ export function cliDecision(deps: DeviceDeps): Methods {
         async (em) => {
           await requireApprover(em, deps, approver, own);
           const step = { event: 'approve', by: approver.userId, changes: approvalOf(approver) } as const;
+          // Race: a browser may claim the guest since the attempt was read. A claimed guest is not merged.
+          const isUnclaimed = guest && (await advance(em, context, attempt, { ...step, from: ['pending'] }, at));
+          if (isUnclaimed) return mergeGuest(em, context, { guest, userId: approver.userId }, at);
           if (!(await advance(em, context, attempt, step, at))) throw new Refusal('INVALID_LOGIN_CODE');
-          return guest ? mergeGuest(em, context, { guest, userId: approver.userId }, at) : false;
+          return false;
         },
         guest && { users: [guest.userId] },
       );

@@ -33,11 +33,13 @@ const lookUpToken = statement<TokenState, TokenLookup>(
   `select s.token_epoch as "tokenEpoch", u.is_anonymous as "isAnonymous", s.generation = :generation as "isCurrent",
      ${endOf('s', 'u')} as ended
    from sessions s join users u on u.id = :userId
-   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId and s.secret_hash = :secretHash`,
+   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId and s.secret_hash = :secretHash
+     and s.impersonator_id is null`,
 );
 
 /**
- * The session of a guest's refresh token, which stays as it is. Throws INVALID_ANON_REFRESH_TOKEN for a token that is unknown,
+ * The session of a guest's refresh token, which stays as it is. Attack: an operator who acts as a guest would hand the session to a
+ * browser, where nothing shows any more who acts. Throws INVALID_ANON_REFRESH_TOKEN for a token that is unknown,
  * of another project, used, superseded or revoked, ANON_REFRESH_TOKEN_EXPIRED, and NOT_ANONYMOUS for a registered user.
  */
 export async function readGuestToken(

@@ -1,17 +1,16 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit, caller, change, type UserCaller } from '../rpc/context.ts';
+import { autocommit, caller, change } from '../rpc/context.ts';
 import { requireApprover } from './approval.ts';
-import { advance, approvalOf, auditAttempt, findByCode } from './attempt.ts';
+import { advance, approvalOf, findByCode } from './attempt.ts';
 import type { Attempt } from './attempt-table.ts';
 import { type CodeForm, dashboardCodes, mintCode, readCode, shortDashboardCodes } from './codes.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
-import { kinds, stateAt, stepOf } from './kinds.ts';
+import { kinds, stateAt } from './kinds.ts';
 import { requesterToMessage, stateToMessage } from './message.ts';
 import { startAttempt } from './start-attempt.ts';
+import { voidAttemptsOf } from './void-attempts.ts';
 
 type Methods = Pick<
   DeviceMethods,
@@ -50,10 +49,15 @@ export function dashboardCode(deps: DeviceDeps): Methods {
     },
     async denyDashboardCode({ cliCode }, context) {
       const attempt = await findOwn(deps, context, cliCode);
-      // What is approved already is taken back.
-      const event = attempt.state === 'approved' ? 'cancel' : 'deny';
-      const step = { event, by: caller(context).userId } as const;
-      const isDenied = await change(context, (em) => advance(em, context, attempt, step, deps.now()));
+      const by = caller(context).userId;
+      const at = deps.now();
+      const isDenied = await change(
+        context,
+        async (em) =>
+          (await advance(em, context, attempt, { event: 'deny', by }, at)) ||
+          // What is approved already is taken back.
+          advance(em, context, attempt, { event: 'cancel', by }, at),
+      );
       if (!isDenied) throw new Refusal('CLI_CODE_INVALID');
       return {};
     },
@@ -78,7 +82,7 @@ function create(deps: DeviceDeps, context: HandlerContext, isShort: boolean): Pr
   return change(context, async (em) => {
     await requireApprover(em, deps, by);
     const at = now();
-    await voidEarlier(em, context, by, at);
+    await voidAttemptsOf(em, context, by, 'dashboard', at);
     const draft = {
       kind: 'dashboard',
       clientName: '',
@@ -89,28 +93,6 @@ function create(deps: DeviceDeps, context: HandlerContext, isShort: boolean): Pr
     const { code } = await startAttempt(em, keys, context, draft, at);
     return code;
   });
-}
-
-const voidCodes = statement<
-  { id: string },
-  { projectId: string; userId: string; from: readonly string[]; to: string; now: Date }
->(
-  'dashboard_codes_void',
-  `update login_attempts a set state = :to, changed_at = :now
-   where a.project_id = :projectId and a.kind = 'dashboard' and a.user_id = :userId and a.state = any(:from::text[])
-     and a.expires_at > :now
-   returning a.id`,
-);
-
-/** Voids the codes of the user that were not redeemed. The user's row is locked: of parallel calls one code stays valid. */
-async function voidEarlier(
-  em: EntityManager,
-  context: HandlerContext,
-  { projectId, userId }: UserCaller,
-  now: Date,
-): Promise<void> {
-  const voided = await voidCodes(em, { projectId, userId, now, ...stepOf('dashboard', 'cancel') });
-  for (const attempt of voided) auditAttempt(em, context, attempt, 'device.cancel', now, userId);
 }
 
 /** Throws CLI_CODE_INVALID for a code that is not one of the caller, whether or not it exists. */

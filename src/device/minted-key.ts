@@ -46,6 +46,7 @@ export function keyCredential(
   const { now, keyRules } = deps;
   const secretOf = (attemptId: string) => deriveSecret(possession, attemptId, 'api key', secretLength);
   return {
+    kind: 'api_key',
     async mint(em, user, id, attempt) {
       const at = now();
       const { id: userId, projectId } = user;

@@ -11,6 +11,7 @@ import { type ShownUser, shownUserColumns } from '../user/user.ts';
 import { deriveSecret, type Possession } from './codes.ts';
 import type { DeviceDeps } from './deps.ts';
 import { signedInToMessage } from './message.ts';
+import { notifyOfDevice } from './new-device-mail.ts';
 import type { Credential } from './redemption.ts';
 
 const secretLength = 16;
@@ -31,14 +32,16 @@ const findUnused = statement<MintedSession, { userId: string; id: string; secret
  * it. It counts as authenticated when the approving one was: to approve proves nothing anew.
  */
 export function sessionCredential(
-  { now, opener }: Pick<DeviceDeps, 'now' | 'opener'>,
+  deps: Pick<DeviceDeps, 'now' | 'opener' | 'outbox' | 'messages'>,
   context: HandlerContext,
   possession: Possession,
   kind: 'cli' | 'device',
   fingerprintId?: string,
 ): Credential<ReturnType<typeof signedInToMessage>> {
+  const { now, opener } = deps;
   const secretOf = (attemptId: string) => deriveSecret(possession, attemptId, 'session', secretLength);
   return {
+    kind: 'session',
     async mint(em, user, id, attempt) {
       const identity = { id, secret: secretOf(attempt.id) };
       const authenticatedAt = new Date(attempt.approverAuthenticatedAt!);
@@ -48,6 +51,7 @@ export function sessionCredential(
       };
       const at = now();
       const opened = await opener.open(em, context, opening, at);
+      await notifyOfDevice(em, context, deps, user, at);
       const { account } = await readAccountSummary(em, user.projectId, user.id);
       return signedInToMessage(opener, user, { ...opened, account }, at);
     },

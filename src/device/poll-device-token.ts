@@ -6,7 +6,6 @@ import type { Possession } from './codes.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { keyCredential, readTier } from './minted-key.ts';
 import { sessionCredential } from './minted-session.ts';
-import { notifyOfDevice } from './new-device-mail.ts';
 import { pollAttempt } from './poll.ts';
 import { type Credential, possessionOf, redeem } from './redemption.ts';
 import { wishOf } from './request-device-code.ts';
@@ -47,9 +46,9 @@ function credentialFor(
     return keyCredential(deps, context, { kind: 'device', possession, clientName: attempt.clientName, scopes });
   const session = sessionCredential(deps, context, possession, 'device');
   return {
+    kind: session.kind,
     async mint(em, user, id, minted) {
       const opened = await session.mint(em, user, id, minted);
-      await notifyOfDevice(em, context, deps, user, deps.now());
       return { ...opened, tier: await readTier(em, user.projectId, user.id) };
     },
     async repeat(minted) {

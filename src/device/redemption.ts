@@ -13,6 +13,7 @@ import { type ShownState, stateAt } from './kinds.ts';
 
 /** What an attempt mints: a session or an API key. */
 export interface Credential<Response> {
+  readonly kind: 'session' | 'api_key';
   /** Inserts the credential of the user under this id, in the transaction of the redemption. Hashes and remote calls come before. */
   readonly mint: (em: EntityManager, user: User, id: string, attempt: Attempt) => Promise<Response>;
   /** The response again, or undefined when the credential was used or has ended. Outside a transaction. */
@@ -87,9 +88,9 @@ function mint<Response>(
   return change(
     context,
     async (em) => {
-      const changes = { mintedId, nonceHash };
-      if (!(await advance(em, context, attempt, { event: 'redeem', by: approver.userId, changes }, now)))
-        throw new DecidedMeanwhile();
+      const sessionId = credential.kind === 'session' ? mintedId : undefined;
+      const step = { event: 'redeem', by: approver.userId, sessionId, changes: { mintedId, nonceHash } } as const;
+      if (!(await advance(em, context, attempt, step, now))) throw new DecidedMeanwhile();
       const user = await lockUser(em, projectId, approver.userId);
       return credential.mint(em, user, mintedId, attempt);
     },

@@ -44,7 +44,7 @@ export async function startAttempt(
   for (let tried = 1; tried <= mostTries; tried++) {
     const started = draftAttempt(keys, context, draft, now);
     if (!(await insertIfFree(em, started.attempt))) continue;
-    auditAttempt(em, context, started.attempt, 'device.start', now);
+    auditAttempt(em, context, started.attempt, { action: 'device.start' }, now);
     return started;
   }
   throw new Refusal('TRY_AGAIN');
@@ -77,6 +77,6 @@ function draftAttempt(
 }
 
 /** Two digits on both screens. A link of somebody else's attempt leads to a page whose number the user's device lacks. */
-export function mintComparison(): string {
+function mintComparison(): string {
   return `${randomInt(10, 100)}`;
 }

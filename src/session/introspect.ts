@@ -7,6 +7,7 @@ import {
   type SessionService,
   TokenKind,
 } from '../../gen/gatehouse/v1/session_pb.ts';
+import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { kindOfCredential } from '../api-key/credential.ts';
 import type { KeyLookup, KeyState } from '../api-key/key-lookup.ts';
 import type { Clock } from '../database/clock.ts';
@@ -83,6 +84,8 @@ function describeApiKey(key: KeyState) {
     expireTime: timestampFromDate(key.expires_at),
     issueTime: timestampFromDate(key.created_at),
     ...describeUser(key),
+    // A key of an operator calls as a user.
+    role: SystemRole.ENGINEER,
   };
 }
 

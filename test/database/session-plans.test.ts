@@ -3,7 +3,7 @@ import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { nameOf } from '../../src/database/statement.ts';
 import { tokenFor } from '../support/inbox.ts';
-import { ada } from '../support/people.ts';
+import { ada, asService } from '../support/people.ts';
 import { bearer, start, type TestService } from '../support/start.ts';
 
 const other = '203.0.113.9';
@@ -14,14 +14,14 @@ interface Sent {
   readonly values: readonly unknown[];
 }
 
-/** Records the prepared statements about sessions that the service sends. */
-function recordStatements(): Map<string, Sent> {
+/** Records the prepared statements about a table that the service sends. */
+function recordStatements(table = 'sessions'): Map<string, Sent> {
   const sent = new Map<string, Sent>();
   const original = pg.Client.prototype.query;
   onTestFinished(() => void Object.assign(pg.Client.prototype, { query: original }));
   const recording = function (this: pg.Client, config: { text: string; values: unknown[] }, ...rest: unknown[]) {
     const name = typeof config?.text === 'string' ? nameOf(config.text) : undefined;
-    if (name && !name.startsWith('insert_') && /\bsessions\b/.test(config.text))
+    if (name && !name.startsWith('insert_') && new RegExp(`\\b${table}\\b`).test(config.text))
       sent.set(name, { name, text: config.text, values: config.values });
     return (original as (...all: unknown[]) => unknown).call(this, config, ...rest);
   };
@@ -40,8 +40,8 @@ interface Plan {
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-/** How the statement reads the table of sessions when it is sent again. */
-async function scansOf({ database }: TestService, { text, values }: Sent) {
+/** How the statement reads the table when it is sent again. */
+async function scansOf({ database }: TestService, { text, values }: Sent, table = 'sessions') {
   // The rows that a statement inserts get ids of their own.
   const again = values.map((each) =>
     typeof each === 'string' ? each.replace(/"id":"[^"]+"/, `"id":"${randomUUID()}"`) : each,
@@ -56,7 +56,7 @@ async function scansOf({ database }: TestService, { text, values }: Sent) {
   );
   await database.query('rollback');
   return nodesOf(row!['QUERY PLAN'][0].Plan)
-    .filter((node) => node['Relation Name'] === 'sessions' && node['Node Type'] !== 'ModifyTable')
+    .filter((node) => node['Relation Name'] === table && node['Node Type'] !== 'ModifyTable')
     .map((node) => ({
       type: node['Node Type'],
       rows: (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
@@ -115,6 +115,35 @@ test('no statement reads more than a few sessions of a user who has 300,000 revo
   );
   for (const statement of sent.values())
     for (const { type, rows } of await scansOf(service, statement)) {
+      expect(type, statement.name).not.toBe('Seq Scan');
+      expect(rows, statement.name).toBeLessThan(500);
+    }
+}, 60_000);
+
+test('no statement reads more than a few API keys of a user who has revoked 100,000', async () => {
+  const service = await start();
+  const { devices, admin } = service.clients('json');
+  const { as, user } = await service.welcome({ ...ada, emailVerified: true });
+  const { apiKey } = await devices.createApiKey({ name: 'the first' }, as);
+  const columns = 'project_id, user_id, prefix, name, scopes, created_at, expires_at, session_epoch';
+  await service.database.query(`
+    set session_replication_role = replica;
+    insert into api_keys (id, hash, revoked_at, login_kind, ${columns})
+      select gen_random_uuid(), sha256(n::text::bytea), now(), case when n % 2 = 0 then 'device' end, ${columns}
+      from api_keys, generate_series(1, 100000) n where id = '${apiKey!.id}';
+    set session_replication_role = default;
+    analyze api_keys`);
+  const sent = recordStatements('api_keys');
+  await devices.createApiKey({ name: 'the second' }, as);
+  await devices.listApiKeys({}, as);
+  await devices.listDevices({}, as);
+  await devices.revokeApiKey({ apiKeyId: apiKey!.id }, as);
+  await admin.banUser({ userId: user.id }, asService);
+  expect([...sent.keys()]).toEqual(
+    expect.arrayContaining(['api_keys_count', 'api_keys_list', 'api_keys_revoke', 'devices_list']),
+  );
+  for (const statement of sent.values())
+    for (const { type, rows } of await scansOf(service, statement, 'api_keys')) {
       expect(type, statement.name).not.toBe('Seq Scan');
       expect(rows, statement.name).toBeLessThan(500);
     }

@@ -71,6 +71,7 @@ function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }) {
 
 /** In place of a session or a key. */
 const words: Credential<string> = {
+  kind: 'session',
   mint: async (_, user, id) => `${user.id} ${id}`,
   repeat: async ({ userId, mintedId }) => `${userId} ${mintedId}`,
 };

@@ -57,7 +57,7 @@ test('after a restore nothing that was revoked or used since the backup is valid
   expect(await run(['installation', 'restored'], env)).toMatchObject({
     code: 0,
     stderr: '',
-    stdout: expect.stringMatching(/^default {2}every session is revoked, 1 link or code voided\n/),
+    stdout: expect.stringMatching(/^default {2}every session and API key is revoked, 1 link or code voided\n/),
   });
 
   const { clients } = await serve(env);

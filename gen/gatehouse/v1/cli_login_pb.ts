@@ -429,8 +429,7 @@ export const GuestDisposition = {
   UNSPECIFIED: 0,
 
   /**
-   * The caller receives the memberships of the guest, and the metadata that the caller has none of. Then the guest is
-   * deleted. Sessions, API keys, factors and codes of the guest are revoked: credentials are never moved.
+   * The caller receives the metadata of which they have none. Then the guest is deleted. Sessions, API keys, factors and codes of the guest are revoked: credentials are never moved.
    *
    * @generated from enum value: GUEST_DISPOSITION_MERGE = 1;
    */

@@ -248,7 +248,7 @@ export const DeviceService: GenService<{
    * once after APPROVED. A state may be returned again, at most every 30 seconds.
    *
    * If the stream breaks, call again with the same secret. A replica that shuts down ends its streams with SHUTTING_DOWN.
-   * A login has at most 8 streams, and an address at most 200, at the same time and per replica.
+   * A login has at most 8 streams, and an address at most 200, at the same time and per process.
    *
    * Errors:
    * - INVALID_POLLING_CODE: The secret does not exist, or its login expired more than a day ago.

@@ -568,7 +568,8 @@ export type IntrospectResponse = Message<"gatehouse.v1.IntrospectResponse"> & {
   mustChangePassword: boolean;
 
   /**
-   * What the user may do in the whole installation at this moment.
+   * What the user may do in the whole installation at this moment. Never SYSTEM_ROLE_OPERATOR for an API key, which calls as
+   * a user.
    *
    * @generated from field: gatehouse.v1.SystemRole role = 12;
    */

@@ -18,7 +18,7 @@ export class Migration20261130410100_login_attempts extends Migration {
       `create index "login_attempts_changed" on "login_attempts" ("changed_at") where "changed_at" is not null;`,
     );
     this.addSql(
-      `create index "login_attempts_of_user" on "login_attempts" ("user_id", "kind") where "user_id" is not null;`,
+      `create index "login_attempts_of_user" on "login_attempts" ("user_id", "expires_at") where "user_id" is not null;`,
     );
     this.addSql(`create index "login_attempts_expiry" on "login_attempts" ("expires_at");`);
   }

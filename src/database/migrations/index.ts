@@ -31,7 +31,6 @@ import { Migration20261130310100_mails_of_domain } from './Migration202611303101
 import { Migration20261130310200_leases } from './Migration20261130310200_leases.ts';
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
 import { Migration20261130420100_api_keys } from './Migration20261130420100_api_keys.ts';
-import { Migration20261130430100_keys_of_devices } from './Migration20261130430100_keys_of_devices.ts';
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
@@ -71,7 +70,6 @@ export const migrations = [
   { name: 'Migration20261130310200_leases', class: Migration20261130310200_leases },
   { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
-  { name: 'Migration20261130430100_keys_of_devices', class: Migration20261130430100_keys_of_devices },
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },

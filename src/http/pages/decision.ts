@@ -1,6 +1,6 @@
 import type { LoginRequester } from '../../../gen/gatehouse/v1/login_pb.ts';
 import type { SignedIn } from './browser-session.ts';
-import { alertBox, type Html, html } from './html.ts';
+import { alertBox, type Html, html, joined } from './html.ts';
 import { onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
@@ -110,7 +110,7 @@ function facts({ words, language, now }: Visit, { requester, code, grant = 'sess
   ];
   const shown = rows.filter(([, value]) => value !== undefined && value !== '');
   return html`<dl>
-${shown.reduce((all, [label, value]) => html`${all}<div><dt>${label}</dt><dd>${value}</dd></div>\n`, html``)}</dl>`;
+${joined(shown.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>\n`))}</dl>`;
 }
 
 function unknownCode(visit: Visit, kind: LoginKind, failure: Failure): View {

@@ -1,4 +1,4 @@
-import { type Html, html } from './html.ts';
+import { type Html, html, joined } from './html.ts';
 import type { Failure } from './trouble.ts';
 import { describeTrouble, type View, type Visit } from './visit.ts';
 
@@ -28,11 +28,7 @@ export async function ownForm(
   content: Html,
 ): Promise<Html> {
   const fields = Object.entries({ ...hidden, form_token: await browser.formToken(path) });
-  const inputs = fields.reduce(
-    (all, [name, value]) => html`${all}<input type="hidden" name="${name}" value="${value}">
-`,
-    html``,
-  );
+  const inputs = joined(fields.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">\n`));
   return html`<form method="post" action="${path}">
 ${inputs}${content}
 </form>`;
