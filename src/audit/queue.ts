@@ -40,11 +40,11 @@ export interface Unseen {
 
 /**
  * SQL: whether events wait that the snapshot of `:next` and `:running` does not see. After a restore from a backup the
- * cluster counts its transactions from an earlier number: then the queue has to look.
+ * cluster counts its transactions from an earlier number: then the queue has to look. False without a snapshot.
  */
-export const isUnsealed = `(exists (select 1 from audit_unsealed where written_by = any(:running::xid8[]))
+export const isUnsealed = `(:next::xid8 is not null and (exists (select 1 from audit_unsealed where written_by = any(:running::xid8[]))
      or exists (select 1 from audit_unsealed where written_by >= :next::xid8)
-     or pg_snapshot_xmax(pg_current_snapshot()) < :next::xid8)`;
+     or pg_snapshot_xmax(pg_current_snapshot()) < :next::xid8))`;
 
 const everything: Unseen = { next: '0', running: [] };
 const mostCounted = 10_000;
@@ -91,6 +91,7 @@ export class UnsealedQueue {
   readonly #orm: MikroORM;
   readonly #holder: string | undefined;
   #unseen = everything;
+  #isCurrent = false;
   /** The unsealed events at the last look. */
   backlog: Backlog = { count: 0, oldest: null };
 
@@ -100,8 +101,17 @@ export class UnsealedQueue {
     this.#holder = holder;
   }
 
-  get unseen(): Unseen {
-    return this.#unseen;
+  /**
+   * What the last drain has not seen. Undefined while another replica drains, and until this one has drained again: a look
+   * from an older snapshot would read all that the other one has taken.
+   */
+  unseen(isDraining: boolean): Unseen | undefined {
+    if (!isDraining) this.#isCurrent = false;
+    return this.#isCurrent ? this.#unseen : undefined;
+  }
+
+  get isCurrent(): boolean {
+    return this.#isCurrent;
   }
 
   /**
@@ -119,6 +129,7 @@ export class UnsealedQueue {
     }
     // Race: events that were committed after the look are in transactions that its snapshot does not see.
     if (progress.isComplete) this.#unseen = unseenBy(snapshot);
+    this.#isCurrent = progress.isComplete;
     return progress.count;
   }
 

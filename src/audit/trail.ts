@@ -26,9 +26,14 @@ export class AuditTrail {
     return this.#queue.backlog;
   }
 
-  /** What the queue has not seen yet. */
-  get unseen(): Unseen {
-    return this.#queue.unseen;
+  /** What the queue has not seen since its last drain. Undefined for a replica that does not seal, and before its first drain. */
+  unseen(isSealing: boolean): Unseen | undefined {
+    return this.#queue.unseen(isSealing);
+  }
+
+  /** Whether this replica has sealed since it has the lease. */
+  get isCurrent(): boolean {
+    return this.#queue.isCurrent;
   }
 
   async seal(now: Date): Promise<void> {

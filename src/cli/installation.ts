@@ -4,6 +4,7 @@ import { audit } from '../audit/event.ts';
 import type { Config } from '../config/config.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
+import { lockWork } from '../database/lease.ts';
 import { statement } from '../database/statement.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { type Installation, type KeySetting, keySettings, readInstallation } from '../project/installation.ts';
@@ -70,6 +71,7 @@ function drop(orm: MikroORM, { config, setting, id }: Drop, now: Date): Promise<
   const keySetting = keySettings.find((each) => each === setting);
   return transact(orm, async (em) => {
     await lockInstallation(em);
+    await lockWork(em, 'signing keys');
     const installation = await readInstallation(em);
     if (keySetting) await dropKey(em, installation, { config, setting: keySetting, id }, now);
     else installation.issuer = null;

@@ -12,7 +12,8 @@ export interface PendingMigration {
   readonly statements: readonly string[];
 }
 
-interface Run {
+/** The connection that migrates. */
+export interface Run {
   readonly connections: Connections;
   readonly client: DatabaseClient;
   readonly report: Report;

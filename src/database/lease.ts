@@ -44,5 +44,7 @@ export async function lockLease(em: EntityManager, name: SharedWork, holder?: st
 
 /** Locks the row of work that an operator starts until the transaction ends, once no other transaction does it. */
 export async function lockWork(em: EntityManager, name: 'signing keys'): Promise<void> {
+  // Under a stricter isolation the transaction would not see what was committed while it waited.
+  await em.execute('set transaction isolation level read committed');
   await wait(em, { name });
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { connectionsOf } from './autocommit.ts';
 import type { DatabaseClient } from './client.ts';
-import { type PendingMigration, type Report, runConcurrently } from './concurrent-run.ts';
+import { type PendingMigration, type Report, type Run, runConcurrently } from './concurrent-run.ts';
 import { Connections } from './connections.ts';
 import { lockMigrations } from './migration-lock.ts';
 import { migrations } from './migrations/index.ts';
@@ -25,20 +25,38 @@ export async function migrate(orm: MikroORM, report: Report = () => {}): Promise
   connections.settingsBy = settingsBy;
   const client = await connections.open();
   try {
-    const table = recordOf(connections, client);
-    const unlock = await lockMigrations(connections, client);
+    await runPending(orm, { connections, client, report });
+  } finally {
+    await client.end();
+  }
+}
+
+/**
+ * A replica of an earlier version waits for the lock of the installation inside of its statement, and a concurrent build waits
+ * for the snapshot of that statement. PostgreSQL then ends one of the two. The replica goes first.
+ */
+async function runPending(orm: MikroORM, run: Run): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    const unlock = await lockMigrations(run);
     try {
-      const applied = await openRecord(client, table);
-      for (const pending of await statementsOf(orm, applied)) {
-        const record = `insert into ${table} (name) values (${client.escapeLiteral(pending.name)})`;
-        if (pending.isConcurrent) await runConcurrently({ connections, client, report }, pending, record);
-        else await runWithRetries(client, pending, record, report);
-      }
+      return await runAll(orm, run);
+    } catch (error) {
+      if (!hasCode(error, '40P01') || tried === lockWait.tries) throw error;
+      run.report('another process waits for the lock of the installation, and goes first');
     } finally {
       await unlock().catch(() => {});
     }
-  } finally {
-    await client.end();
+    await sleep(lockWait.milliseconds);
+  }
+}
+
+async function runAll(orm: MikroORM, { connections, client, report }: Run): Promise<void> {
+  const table = recordOf(connections, client);
+  const applied = await openRecord(client, table);
+  for (const pending of await statementsOf(orm, applied)) {
+    const record = `insert into ${table} (name) values (${client.escapeLiteral(pending.name)})`;
+    if (pending.isConcurrent) await runConcurrently({ connections, client, report }, pending, record);
+    else await runWithRetries(client, pending, record, report);
   }
 }
 
@@ -99,7 +117,11 @@ async function runInTransaction(client: DatabaseClient, { statements }: PendingM
 }
 
 function isBlocked(error: unknown): boolean {
-  return causesOf(error).some(({ code }) => ['55P03', '40P01', '40001'].includes(code));
+  return ['55P03', '40P01', '40001'].some((code) => hasCode(error, code));
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return causesOf(error).some((cause) => cause.code === code);
 }
 
 /** The transaction that has been open for the longest time usually holds the lock. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseClient } from './client.ts';
+import type { Run } from './concurrent-run.ts';
 import type { Connections } from './connections.ts';
 import { installationLock } from './transaction.ts';
 
@@ -17,9 +18,12 @@ const pause = 200;
  * The lock belongs to the connection that migrates: the statement of a process that was killed keeps it until it ends, so
  * the next process does not drop an index that is still being built.
  */
-export async function lockMigrations(connections: Connections, client: DatabaseClient): Promise<() => Promise<void>> {
+export async function lockMigrations({ connections, client, report }: Run): Promise<() => Promise<void>> {
   if (connections.settingsBy === 'role') return lockByTransaction(connections);
-  while (!(await isGiven(client, 'pg_try_advisory_lock'))) await sleep(pause);
+  for (let tried = 0; !(await isGiven(client, 'pg_try_advisory_lock')); tried++) {
+    if (tried === 5) report('waits for another process that migrates');
+    await sleep(pause);
+  }
   return async () => {
     await client.query(`select pg_advisory_unlock(${installationLock})`);
   };

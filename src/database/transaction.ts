@@ -74,15 +74,24 @@ export async function retryConflicts<T>(run: () => Promise<T>, operation: string
   }
 }
 
+/** Milliseconds between two tries to take the lock of the installation. */
+const lockPause = 100;
+
 /** The number of the advisory lock of the installation: "gatehouse". */
 export const installationLock = 0x6a7e4005e;
 
 /**
- * Takes the lock of the installation until the transaction ends. Migrations, the creation of the first keys and their
- * rotation must not run at the same time.
+ * Takes the lock of the installation until the transaction ends. Migrations and the creation of the first keys must not run
+ * at the same time.
  */
 export async function lockInstallation(em: EntityManager): Promise<void> {
   // Under a stricter isolation the transaction would not see what was committed while it waited.
   await em.execute('set transaction isolation level read committed');
-  await em.execute('select pg_advisory_xact_lock(?)', [installationLock]);
+  // Race: a concurrent index build waits for the snapshot of a statement that waits. Between two tries there is none.
+  while (!(await isGiven(em))) await sleep(lockPause);
+}
+
+async function isGiven(em: EntityManager): Promise<boolean> {
+  const [row] = await em.execute('select pg_try_advisory_xact_lock(?) as given', [installationLock]);
+  return row!.given;
 }

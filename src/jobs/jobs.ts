@@ -48,7 +48,8 @@ export function backgroundJobs(deps: JobDeps): Job[] {
     { name: 'mail', every: 10 * minute, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
     {
       ...{ name: 'audit seals', every: minute, nudged, run: () => trail.seal(now()) },
-      isWanted: () => leases.holds('audit seals') && (poll.last.polled.isUnsealed || trail.backlog.count > 0),
+      isWanted: () =>
+        leases.holds('audit seals') && (!trail.isCurrent || poll.last.polled.isUnsealed || trail.backlog.count > 0),
     },
     {
       ...{ name: 'audit days', every: 5 * minute, run: () => trail.keepPartitions(now()) },
@@ -68,7 +69,7 @@ export function backgroundJobs(deps: JobDeps): Job[] {
 /** Polls, sets the readiness, and wakes the jobs that have work. */
 async function look(poll: Poll, { now, health, database, post, trail, leases }: JobDeps): Promise<void> {
   try {
-    const polled = await poll.read(now(), trail.unseen);
+    const polled = await poll.read(now(), trail.unseen(leases.holds('audit seals')));
     health.set(database.readiness(!polled.isReadOnly));
     const { dispatcher } = post;
     const isCounted = leases.holds('mail queue') && (polled.isMailQueued || dispatcher?.queue?.length !== 0);

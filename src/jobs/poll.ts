@@ -19,11 +19,21 @@ export interface Polled {
   readonly leases: readonly LeaseState[];
 }
 
-const { text, valuesOf } = compile(
-  `select current_setting('transaction_read_only') = 'on' as "isReadOnly", ${isBeatDue} as "isBeatDue",
-     ${hasDueMail} as "isMailDue", ${hasQueuedMail} as "isMailQueued", ${isUnsealed} as "isUnsealed",
-     ${signingKeyStates} as "signingKeys", ${leaseStates} as leases`,
+type Essentials = Omit<Polled, 'isMailDue' | 'isMailQueued' | 'isUnsealed'>;
+
+interface Result {
+  readonly polled: Polled;
+  /** By the monotonic clock. */
+  readonly readAt: number;
+}
+
+const essentials = `current_setting('transaction_read_only') = 'on' as "isReadOnly", ${isBeatDue} as "isBeatDue",
+     ${signingKeyStates} as "signingKeys", ${leaseStates} as leases`;
+
+const ofEverything = compile(
+  `select ${essentials}, ${hasDueMail} as "isMailDue", ${hasQueuedMail} as "isMailQueued", ${isUnsealed} as "isUnsealed"`,
 );
+const ofEssentials = compile(`select ${essentials}`);
 
 /** Milliseconds after which a poll has failed. */
 const patience = 1000;
@@ -34,7 +44,7 @@ const patience = 1000;
  */
 export class Poll {
   readonly #orm: MikroORM;
-  #result: { readonly polled: Polled; readonly readAt: number } | undefined;
+  #result: Result | undefined;
   #failure: unknown = new Error('the database was not polled yet');
   #next = Promise.withResolvers<void>();
 
@@ -42,13 +52,11 @@ export class Poll {
     this.#orm = orm;
   }
 
-  /** Reads again. `unseen` is of the queue of unsealed events. */
-  async read(now: Date, unseen: Unseen): Promise<Polled> {
-    const readAt = performance.now();
+  /** Reads again. `unseen` is of the queue of unsealed events: undefined for a process that does not have to look at it. */
+  async read(now: Date, unseen: Unseen | undefined): Promise<Polled> {
     try {
-      const polled = await this.#ask({ now, next: unseen.next, running: unseen.running });
-      this.#result = { polled, readAt };
-      return polled;
+      this.#result = await this.#askAll(now, unseen);
+      return this.#result.polled;
     } catch (error) {
       this.#result = undefined;
       this.#failure = error;
@@ -56,8 +64,22 @@ export class Poll {
     }
   }
 
+  /**
+   * While a transaction holds an old snapshot, PostgreSQL keeps the deleted rows of the queues, and a look at a queue may take
+   * long. Readiness and leases do not wait for it: the jobs of the queues then look for themselves.
+   */
+  async #askAll(now: Date, unseen: Unseen | undefined): Promise<Result> {
+    const { next = null, running = [] } = unseen ?? {};
+    try {
+      return await this.#ask<Polled>(ofEverything, { now, next, running });
+    } catch {
+      const { polled, readAt } = await this.#ask<Essentials>(ofEssentials, { now });
+      return { polled: { ...polled, isMailDue: true, isMailQueued: true, isUnsealed: true }, readAt };
+    }
+  }
+
   /** The result of the last poll, and its time by the monotonic clock. Throws if it failed. */
-  get last(): { readonly polled: Polled; readonly readAt: number } {
+  get last(): Result {
     if (!this.#result) throw this.#failure;
     return this.#result;
   }
@@ -72,10 +94,11 @@ export class Poll {
     return this.#next.promise;
   }
 
-  async #ask(values: Readonly<Record<'now' | 'next' | 'running', unknown>>): Promise<Polled> {
+  async #ask<Row>({ text, valuesOf }: ReturnType<typeof compile>, values: Readonly<Record<string, unknown>>) {
+    const readAt = performance.now();
     const signal = AbortSignal.timeout(patience);
     // Without a name it is planned each time: a plan for an empty queue would read all of a long one.
-    const rows = new Autocommit(this.#orm, signal).send<Polled & Record<string, unknown>>('', text, () =>
+    const rows = new Autocommit(this.#orm, signal).send<Row & Record<string, unknown>>('', text, () =>
       valuesOf(values),
     );
     // On a connection that no longer responds, cancelling the statement takes longer.
@@ -83,6 +106,6 @@ export class Poll {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     const [row] = await Promise.race([late, rows]);
-    return row!;
+    return { polled: row! as Row, readAt };
   }
 }

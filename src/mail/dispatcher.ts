@@ -18,10 +18,21 @@ interface Deps {
   readonly delivery: Delivery;
   readonly autocommit: Autocommit;
   readonly now: Clock;
-  /** Called when an attempt fails. Its argument contains neither secrets nor the recipient. */
-  readonly onFault: (fault: { mail: string; kind: string; attempt: number; fault: string; isDead: boolean }) => void;
+  /** Called when an attempt fails. */
+  readonly onFault: (fault: MailFault) => void;
   /** Whether this process measures the queue for all. Always when not given. */
   readonly isMeasuring?: () => boolean;
+}
+
+/** A failed attempt, without secrets and without the recipient. */
+interface MailFault {
+  readonly mail: string;
+  readonly kind: string;
+  readonly attempt: number;
+  readonly fault: string;
+  /** The code of the error behind the fault. */
+  readonly cause: string | undefined;
+  readonly isDead: boolean;
 }
 
 /**
@@ -203,8 +214,9 @@ export class Dispatcher {
     // The attempt was ended by `stop`.
     if (this.#isStopping && verdict === 'not sent') return void this.#settle(this.#untried(mail));
     const fault = code.slice(0, 32);
+    const cause = causeOf(thrown);
     const isDead = verdict === 'final' || mail.attempts >= mostAttempts || (isInDoubt && mail.doubts + 1 >= mostDoubts);
-    this.#deps.onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, isDead });
+    this.#deps.onFault({ mail: mail.id, kind: mail.kind, attempt: mail.attempts, fault, cause, isDead });
     const common = { ...settled(mail), fault, isInDoubt };
     if (isDead) return void this.#settle({ ...common, state: 'dead' }, 'dead');
     const dueAt = later(this.#deps.now(), pauseAfter(mail.attempts));
@@ -257,4 +269,9 @@ function settled(mail: Claimed) {
 
 function later(now: Date, seconds: number): Date {
   return new Date(now.getTime() + seconds * 1000);
+}
+
+function causeOf(thrown: unknown): string | undefined {
+  const { cause } = thrown as { cause?: { code?: unknown } };
+  return typeof cause?.code === 'string' ? cause.code : undefined;
 }

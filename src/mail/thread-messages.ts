@@ -12,8 +12,10 @@ export type ToThread =
   | { readonly kind: 'send'; readonly n: number; readonly mail: OutgoingMail }
   | { readonly kind: 'close' };
 
-/** A message from the thread: how the attempt `n` ended. */
-export interface FromThread {
+/** A message from the thread: it has started, or how an attempt ended. */
+export type FromThread = 'started' | EndOfAttempt;
+
+export interface EndOfAttempt {
   readonly n: number;
   /** Undefined when the mail was accepted. */
   readonly fault?: { readonly code: string; readonly verdict: Verdict } | undefined;

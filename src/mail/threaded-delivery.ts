@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type Delivery, DeliveryFault, type OutgoingMail } from './delivery.ts';
-import type { FromThread, ThreadSettings, ToThread } from './thread-messages.ts';
+import type { EndOfAttempt, FromThread, ThreadSettings, ToThread } from './thread-messages.ts';
 import type { Sender, SmtpServer } from './transport.ts';
 
 const file = new URL('./smtp-thread.ts', import.meta.url);
@@ -38,6 +38,7 @@ class SmtpThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PromiseWithResolvers<void>>();
   #sent = 0;
+  #hasStarted = false;
   #fault: DeliveryFault | undefined;
 
   constructor(settings: ThreadSettings) {
@@ -71,16 +72,22 @@ class SmtpThread {
     this.#worker.postMessage(message);
   }
 
-  #receive({ n, fault }: FromThread): void {
+  #receive(message: FromThread): void {
+    if (message === 'started') this.#hasStarted = true;
+    else this.#settle(message);
+  }
+
+  #settle({ n, fault }: EndOfAttempt): void {
     const pending = this.#pending.get(n);
     this.#pending.delete(n);
     if (fault) pending?.reject(new DeliveryFault(fault.code, fault.verdict));
     else pending?.resolve();
   }
 
-  /** Nobody knows how far the mails under way had come, so the server may have accepted each. */
+  /** Nobody knows how far the mails under way had come, so the server may have accepted each, unless the thread never started. */
   #end(cause: unknown): void {
-    this.#fault ??= new DeliveryFault('MAIL_THREAD_ENDED', 'maybe sent', cause);
+    const verdict = this.#hasStarted ? 'maybe sent' : 'not sent';
+    this.#fault ??= new DeliveryFault('MAIL_THREAD_ENDED', verdict, cause);
     for (const pending of this.#pending.values()) pending.reject(this.#fault);
     this.#pending.clear();
   }

@@ -93,6 +93,7 @@ export function prepareInstallation<T>(
 ): Promise<T> {
   return transact(orm, async (em) => {
     await lockInstallation(em);
+    await lockWork(em, 'signing keys');
     const joined = await join(em);
     await ensureSigningKeys(em, keys, now);
     return joined;
@@ -114,7 +115,7 @@ export async function rotateKeys(
   keys: MasterKeys,
   { force, now }: { force: boolean; now: Date },
 ): Promise<SigningKey> {
-  await lockKeys(em);
+  await lockWork(em, 'signing keys');
   const standby = await em.findOneOrFail(SigningKey, { state: 'standby' });
   const wait = (standby.stateChangedAt.getTime() + jwksCacheTime - now.getTime()) / 1000;
   if (wait > 0 && !force) throw new Refusal('KEY_TOO_YOUNG', { retryAfter: Math.ceil(wait) });
@@ -124,15 +125,9 @@ export async function rotateKeys(
   return standby;
 }
 
-/** The first keys are created under the lock of the installation alone. */
-async function lockKeys(em: EntityManager): Promise<void> {
-  await lockInstallation(em);
-  await lockWork(em, 'signing keys');
-}
-
 /** Invalidates every token that a key signed. An active or standby key is replaced. False when no key has this id. */
 export async function revokeKey(em: EntityManager, keys: MasterKeys, id: string, now: Date): Promise<boolean> {
-  await lockKeys(em);
+  await lockWork(em, 'signing keys');
   const found = await setState(em, { id }, 'revoked', now);
   if (!(await em.findOne(SigningKey, { state: 'active' }))) await setState(em, { state: 'standby' }, 'active', now);
   await ensureSigningKeys(em, keys, now);

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { connectionsOf } from '../../src/database/autocommit.ts';
 import { runConcurrently } from '../../src/database/concurrent-run.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openOrm } from '../../src/database/orm.ts';
+import { installationLock } from '../../src/database/transaction.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { testEnv } from '../support/people.ts';
 import { launch, run } from '../support/process.ts';
@@ -87,6 +89,28 @@ test('a process that is killed while it builds an index is followed by one that 
   await sleep(1000);
   await release();
   expect(await next).toMatchObject({ code: 0, stderr: '' });
+  expect(await stateOf(database)).toEqual(done);
+});
+
+test('a build gives way to a replica of an earlier version, which waits for the lock with a snapshot', async () => {
+  const database = await createEarlierDatabase();
+  const release = await holdWrite(database);
+  const orm = await openOrm(database.url);
+  const lines: string[] = [];
+  const migrating = migrate(orm, (line) => lines.push(line)).finally(() => orm.close(true));
+  await database.blocked(1);
+  const earlier = new pg.Client({ connectionString: database.url });
+  await earlier.connect();
+  await earlier.query('begin');
+  const waiting = earlier.query(`select pg_advisory_xact_lock(${installationLock})`);
+  await database.blocked(2);
+  // PostgreSQL looks for a deadlock after a second: not before the build waits for the snapshot as well.
+  await sleep(1200);
+  await release();
+  await waiting;
+  await earlier.end();
+  await migrating;
+  expect(lines).toContain('another process waits for the lock of the installation, and goes first');
   expect(await stateOf(database)).toEqual(done);
 });
 

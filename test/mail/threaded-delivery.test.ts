@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { DeliveryFault } from '../../src/mail/delivery.ts';
 import { threadedDelivery } from '../../src/mail/threaded-delivery.ts';
 import type { SmtpServer } from '../../src/mail/transport.ts';
@@ -74,13 +75,27 @@ test('an unfit mail fails alone', async () => {
   expect(await send()).toBe('sent');
 });
 
-test('mails under way when the thread fails may have been sent, and the next one starts another thread', async () => {
+test('mails of a thread that could not start were not sent, and the next one starts another thread', async () => {
   // The thread fails when it reads its settings.
   const delivery = threadedDelivery(undefined as unknown as SmtpServer, sender);
-  const failed = { code: 'MAIL_THREAD_ENDED', verdict: 'maybe sent', cause: expect.any(Error) };
+  const failed = { code: 'MAIL_THREAD_ENDED', verdict: 'not sent', cause: expect.any(Error) };
   const underWay = [delivery.send(mail), delivery.send(mail)].map(outcomeOf);
   expect(await Promise.all(underWay)).toMatchObject([failed, failed]);
   expect(await outcomeOf(delivery.send(mail))).toMatchObject(failed);
+});
+
+test('mails under way when the thread ends may have been sent, and the next one starts another thread', async () => {
+  const { sink, send } = await deliverToSink();
+  const posted = vi.spyOn(Worker.prototype, 'postMessage');
+  onTestFinished(() => posted.mockRestore());
+  sink.state.mode = 'hang';
+  const underWay = send();
+  await expect.poll(() => sink.state.tries, { timeout: 10_000 }).toBe(1);
+  const [thread] = posted.mock.contexts as Worker[];
+  await thread!.terminate();
+  expect(await underWay).toMatchObject({ code: 'MAIL_THREAD_ENDED', verdict: 'maybe sent' });
+  sink.state.mode = 'take';
+  expect(await send()).toBe('sent');
 });
 
 test('the thread delays no exit of the process', () => {

@@ -114,4 +114,23 @@ describe('a login of a command line tool', () => {
     ]);
     expect(guests).toHaveLength(0);
   });
+
+  test('whose link has expired is explained, also to a browser that is not signed in', async () => {
+    const { service, path, browser } = await withLogin();
+    service.pass(7201);
+    const page = await browser.open(path);
+    expect(page).toMatchObject({
+      heading: 'This request cannot be found',
+      alert: expect.stringContaining('has expired'),
+    });
+  });
+
+  test('whose guest is claimed a second time is explained', async () => {
+    const { service, path, browser } = await withLogin({ asGuest: true });
+    const { form } = await browser.open(path);
+    const other = browserOf(service);
+    await other.post('/cli', { ...(await other.open(path)).form!, decision: 'claim' });
+    const second = await browser.post('/cli', { ...form!, decision: 'claim' });
+    expect(second.alert).toContain('taken over before');
+  });
 });

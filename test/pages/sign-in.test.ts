@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { mailsTo } from '../support/inbox.ts';
 import { browserOf, type TestBrowser } from '../support/page.ts';
-import { ada, bob } from '../support/people.ts';
+import { ada, asService, bob } from '../support/people.ts';
 import { send } from '../support/raw-http.ts';
 import { start, type TestService } from '../support/start.ts';
 
@@ -93,31 +94,45 @@ test('a form of another site is refused', async () => {
   expect(await liveSessions(service)).toEqual(before);
 });
 
-test('a browser that loses the response to a refresh stays signed in, however late it asks again', async () => {
-  const { service, browser } = await withAda({ ACCESS_TOKEN_LIFETIME: '60' });
-  await signIn(browser);
-  service.pass(61);
-  const stale = new Map(browser.cookies);
-  await browser.open('/devices');
-  const refreshed = new Map(browser.cookies);
-  expect(refreshed.get('gatehouse-session')).not.toBe(stale.get('gatehouse-session'));
-  service.pass(50);
-  for (const [name, value] of stale) browser.cookies.set(name, value);
-  expect((await browser.open('/devices')).heading).toBe('Your devices');
-  expect(browser.cookies.get('gatehouse-session'), 'the same successor').toBe(refreshed.get('gatehouse-session'));
-  service.pass(61);
-  expect((await browser.open('/devices')).heading).toBe('Your devices');
-});
+/** With the second kind of metadata the access token is too large for a cookie, and each visit refreshes. */
+const sizes = [
+  ['small', {}],
+  ['large', { notes: 'x'.repeat(4000) }],
+] as const;
 
-test('twenty pages at once with an expired access token all stay signed in', async () => {
-  const { service, browser } = await withAda({ ACCESS_TOKEN_LIFETIME: '60' });
-  await signIn(browser);
-  service.pass(61);
-  const pages = await Promise.all(Array.from({ length: 20 }, () => browser.open('/devices')));
-  expect(new Set(pages.map(({ heading }) => heading))).toEqual(new Set(['Your devices']));
-  service.pass(61);
-  expect((await browser.open('/devices')).heading).toBe('Your devices');
-});
+test.each(sizes)(
+  'a browser with %s tokens that loses the response to a refresh stays signed in',
+  async (_, userMetadata) => {
+    const { service, browser, user } = await withAda({ ACCESS_TOKEN_LIFETIME: '60' });
+    await service.clients('json').admin.updateUser({ userId: user.id, userMetadata }, asService);
+    await signIn(browser);
+    service.pass(61);
+    const stale = new Map(browser.cookies);
+    await browser.open('/devices');
+    const refreshed = new Map(browser.cookies);
+    expect(refreshed.get('gatehouse-session')).not.toBe(stale.get('gatehouse-session'));
+    service.pass(50);
+    for (const [name, value] of stale) browser.cookies.set(name, value);
+    expect((await browser.open('/devices')).heading).toBe('Your devices');
+    expect(browser.cookies.get('gatehouse-session'), 'the same successor').toBe(refreshed.get('gatehouse-session'));
+    service.pass(61);
+    expect((await browser.open('/devices')).heading).toBe('Your devices');
+  },
+);
+
+test.each(sizes)(
+  'twenty pages at once with %s tokens, of which the access token has expired, stay signed in',
+  async (_, userMetadata) => {
+    const { service, browser, user } = await withAda({ ACCESS_TOKEN_LIFETIME: '60' });
+    await service.clients('json').admin.updateUser({ userId: user.id, userMetadata }, asService);
+    await signIn(browser);
+    service.pass(61);
+    const pages = await Promise.all(Array.from({ length: 20 }, () => browser.open('/devices')));
+    expect(new Set(pages.map(({ heading }) => heading))).toEqual(new Set(['Your devices']));
+    service.pass(61);
+    expect((await browser.open('/devices')).heading).toBe('Your devices');
+  },
+);
 
 test('after a revocation the page asks to sign in, and the cookies are deleted', async () => {
   const { service, browser } = await withAda();
@@ -204,4 +219,68 @@ test('the page of devices signs one of them out, or all others', async () => {
   const last = await browser.post('/devices', { form_token: token });
   expect([...last.text.matchAll(/<li>/g)]).toHaveLength(1);
   expect(last.text).toContain('this browser');
+});
+
+test('a user who must change their password is led to a new one from every page', async () => {
+  const service = await start();
+  await service.clients('json').admin.createUser({ ...bob, emailVerified: true, mustChangePassword: true }, asService);
+  const browser = browserOf(service);
+  const page = await signIn(browser, bob, '/device?user_code=BCDF-GHJK');
+  expect(browser.at).toBe('/forgot-password?next=%2Fdevice%3Fuser_code%3DBCDF-GHJK');
+  expect(page).toMatchObject({ heading: 'Forgot your password?', form: { email: bob.email } });
+  expect(page.text).toContain('You must choose a new password');
+  for (const path of [
+    '/devices',
+    '/sign-in',
+    '/device?user_code=BCDF-GHJK',
+    '/cli?login_code=x',
+    '/login?auth_code=x',
+  ]) {
+    await browser.open(path);
+    expect(browser.at, path).toMatch(/^\/forgot-password\?next=/);
+  }
+});
+
+test('a registration in a browser where another user has signed in meanwhile ends the session of that user', async () => {
+  const { service, browser } = await withAda();
+  const { form } = await browser.open('/register');
+  await signIn(browser);
+  const before = (await liveSessions(service)).length;
+  const refused = await browser.post('/register', { ...form!, ...bob });
+  expect(refused.status).toBe(403);
+  await browser.post('/register', { ...refused.form!, ...bob });
+  const mails = await mailsTo(service, bob.email);
+  expect(mails.map(({ subject }) => subject)).toEqual(['Verify your e-mail address']);
+  expect((await liveSessions(service)).length).toBeLessThanOrEqual(before);
+});
+
+test('a sign-out in a second tab leads to the sign-in as well', async () => {
+  const { browser } = await withAda();
+  await signIn(browser);
+  const { form } = await browser.open('/sign-out');
+  for (const tab of ['first', 'second']) expect((await browser.post('/sign-out', form!)).heading, tab).toBe('Sign in');
+  expect((await browser.open('/sign-out')).heading).toBe('Sign in');
+});
+
+test('a registration with values that cannot be used says so', async () => {
+  const { browser } = await withAda();
+  const { form } = await browser.open('/register');
+  const long = await browser.post('/register', { ...form!, ...bob, password: 'x'.repeat(1100) });
+  expect(long.alert).toContain('This password cannot be used');
+  const named = await browser.post('/register', { ...form!, ...bob, name: 'x'.repeat(201) });
+  expect(named.alert).toContain('Something in this form cannot be used');
+});
+
+test('an old API key is listed beside more than a page of revoked ones', async () => {
+  const { service, browser } = await withAda();
+  await signIn(browser);
+  const { devices } = service.clients('json');
+  await service.database.query('update users set email_verified_at = now()');
+  const { as } = await service.signIn();
+  await devices.createApiKey({ name: 'the oldest key' }, as);
+  await service.database.query(`
+    insert into api_keys (id, project_id, user_id, hash, prefix, name, scopes, created_at, expires_at, revoked_at)
+    select ('fff00000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, project_id, user_id, sha256(n::text::bytea), prefix, 'old',
+      scopes, created_at, expires_at, now() from api_keys, generate_series(1, 120) n`);
+  expect((await browser.open('/devices')).text).toContain('the oldest key');
 });

@@ -70,7 +70,7 @@ export class BrowserSession {
     const attemptId = this.#deps.keys.mac('refresh of a page', refreshToken).toString('base64url');
     try {
       const { tokens } = await this.#deps.sessions.refresh({ refreshToken, attemptId });
-      this.keep(tokens!);
+      this.#store(tokens!);
       return await this.#userOf(tokens!.accessToken);
     } catch (thrown) {
       ignoreDeadCredential(thrown);
@@ -81,26 +81,30 @@ export class BrowserSession {
 
   /** The browser has these tokens from now on. The session that it had before is signed out. */
   async signIn(tokens: Tokens): Promise<void> {
-    await this.#endFormer();
+    const { cookies, sessions } = this.#deps;
+    const former = cookies.get('session');
     this.keep(tokens);
+    // The user is signed in, also if this fails.
+    if (former) await sessions.signOut({ refreshToken: former }).catch(() => {});
   }
 
   async signOut(): Promise<void> {
-    await this.#endFormer();
+    const { cookies, sessions } = this.#deps;
+    const refreshToken = cookies.get('session');
+    if (refreshToken) await sessions.signOut({ refreshToken });
     this.#forget();
   }
 
-  async #endFormer(): Promise<void> {
-    const refreshToken = this.#deps.cookies.get('session');
-    if (refreshToken) await this.#deps.sessions.signOut({ refreshToken });
+  /** Replaces the tokens of the same session. */
+  keep(tokens: Tokens): void {
+    this.#store(tokens);
+    this.#reading = undefined;
   }
 
-  /** Replaces the tokens of the same session. */
-  keep({ accessToken, refreshToken }: Tokens): void {
+  #store({ accessToken, refreshToken }: Tokens): void {
     const { cookies } = this.#deps;
     cookies.set('session', refreshToken);
     cookies.set('access', accessToken.length <= largestAccessToken ? accessToken : undefined);
-    this.#reading = undefined;
   }
 
   #forget(): void {

@@ -1,7 +1,7 @@
 import type { LoginRequester } from '../../../gen/gatehouse/v1/login_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { ownForm, requireOwnForm, wayTo } from './own-form.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { describeTrouble, noticeView, type Page, type View, type Visit } from './visit.ts';
@@ -42,15 +42,15 @@ export function decisionPage(kind: LoginKind): Page {
       const code = visit.values.get(kind.field)?.trim() ?? '';
       if (code === '') return kind.enterCode?.(visit) ?? incomplete(visit);
       const signedIn = await visit.browser.signedIn();
-      if (!signedIn)
-        return (await kind.welcome?.(visit, code)) ?? redirect(onTheWay('/sign-in', linkOf(visit, kind, code)));
-      return decideView(visit, kind, code, signedIn);
+      const way = wayTo(linkOf(visit, kind, code), signedIn);
+      if (signedIn) return way ?? decideView(visit, kind, code, signedIn);
+      return (await welcomeView(visit, kind, code)) ?? way!;
     },
 
     async act(visit) {
       const code = visit.values.get(kind.field) ?? '';
       const signedIn = await visit.browser.signedIn();
-      if (!signedIn) return redirect(onTheWay('/sign-in', linkOf(visit, kind, code)));
+      if (!signedIn) return wayTo(linkOf(visit, kind, code), signedIn)!;
       try {
         await requireOwnForm(visit);
         const isApproved = visit.values.get('decision') === 'approve';
@@ -61,6 +61,14 @@ export function decisionPage(kind: LoginKind): Page {
       }
     },
   };
+}
+
+async function welcomeView(visit: Visit, kind: LoginKind, code: string): Promise<View | undefined> {
+  try {
+    return await kind.welcome?.(visit, code);
+  } catch (thrown) {
+    return unknownCode(visit, kind, readFailure(thrown));
+  }
 }
 
 function linkOf({ path }: Visit, { field }: LoginKind, code: string): string {
@@ -113,7 +121,8 @@ function facts({ words, language, now }: Visit, { requester, code, grant = 'sess
 ${joined(shown.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>\n`))}</dl>`;
 }
 
-function unknownCode(visit: Visit, kind: LoginKind, failure: Failure): View {
+/** The page of a code that cannot be decided. */
+export function unknownCode(visit: Visit, kind: LoginKind, failure: Failure): View {
   if (kind.enterCode && failure.status !== 429) return kind.enterCode(visit, failure);
   const { title } = visit.words.decision.unknown;
   return {

@@ -2,7 +2,7 @@ import { type ApiKey, ApiKeyState } from '../../../gen/gatehouse/v1/api_key_pb.t
 import { type Session, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { describeForm, link, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import { describeForm, link, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
@@ -11,12 +11,12 @@ import type { Page, View, Visit } from './visit.ts';
 export const devicesPage: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
-    return signedIn ? devicesView(visit, signedIn) : redirect(onTheWay('/sign-in', '/devices'));
+    return wayTo('/devices', signedIn) ?? devicesView(visit, signedIn!);
   },
 
   async act(visit) {
     const signedIn = await visit.browser.signedIn();
-    if (!signedIn) return redirect(onTheWay('/sign-in', '/devices'));
+    if (!signedIn) return wayTo('/devices', signedIn)!;
     try {
       await requireOwnForm(visit);
       await perform(visit, signedIn);
@@ -38,21 +38,44 @@ function perform({ sessions, devices, values }: Visit, { as }: SignedIn): Promis
 async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure): Promise<View> {
   const { words } = visit;
   const { title, signedInAs, others, signOut } = words.devices;
-  const { sessions } = await visit.sessions.listSessions({ pageSize: 100 }, signedIn.as);
+  const sessions = await all(async (page) => {
+    const { sessions: items, nextPageToken } = await visit.sessions.listSessions(page, signedIn.as);
+    return { items, nextPageToken };
+  });
   const items = await Promise.all(sessions.map((each) => sessionItem(visit, each)));
   const hasOthers = sessions.some(({ current }) => !current);
   return {
     status: failure?.status ?? 200,
     title,
     body: html`${failure && alertBox(describeForm(visit, failure))}
-<p>${signedInAs(signedIn.user.email)}</p>
+<p>${signedInAs(signedIn.user.email || words.decision.guest)}</p>
 <ul class="list">
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}
 ${await keyList(visit, signedIn)}
 ${link('/sign-out', signOut)}`,
     isError: failure !== undefined,
+    retryAfter: failure?.retryAfter,
   };
+}
+
+interface Listed<Item> {
+  readonly items: readonly Item[];
+  readonly nextPageToken: string;
+}
+
+/** All pages of a list. */
+async function all<Item>(
+  read: (page: { pageSize: number; pageToken: string }) => Promise<Listed<Item>>,
+): Promise<Item[]> {
+  const found: Item[] = [];
+  let pageToken = '';
+  do {
+    const { items, nextPageToken } = await read({ pageSize: 100, pageToken });
+    found.push(...items);
+    pageToken = nextPageToken;
+  } while (pageToken !== '');
+  return found;
 }
 
 async function sessionItem(visit: Visit, session: Session): Promise<Html> {
@@ -71,7 +94,10 @@ ${isCurrent ? undefined : await ownForm(visit, '/devices', { session_id: id }, b
 /** Undefined without active keys. */
 async function keyList(visit: Visit, { as, user }: SignedIn): Promise<Html | undefined> {
   if (user.isAnonymous) return undefined;
-  const { apiKeys } = await visit.devices.listApiKeys({ pageSize: 100 }, as);
+  const apiKeys = await all(async (page) => {
+    const { apiKeys: items, nextPageToken } = await visit.devices.listApiKeys(page, as);
+    return { items, nextPageToken };
+  });
   const active = apiKeys.filter(({ state }) => state === ApiKeyState.ACTIVE);
   if (active.length === 0) return undefined;
   const items = await Promise.all(active.map((each) => keyItem(visit, each)));

@@ -1,9 +1,9 @@
 import { CliGuestState, GuestDisposition } from '../../../gen/gatehouse/v1/cli_login_pb.ts';
 import { DeviceCredential } from '../../../gen/gatehouse/v1/device_grant_pb.ts';
-import { type Asked, decisionPage, describeDecision, type LoginKind } from './decision.ts';
+import { type Asked, decisionPage, describeDecision, type LoginKind, unknownCode } from './decision.ts';
 import { alertBox, type Html, html } from './html.ts';
 import { labelled, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
-import type { Failure } from './trouble.ts';
+import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
 
 /** A device without a browser displays a code, which the user types here (RFC 8628, section 3.3). */
@@ -53,10 +53,14 @@ export const cliLogin: Page = {
 
   async act(visit) {
     if (visit.values.get('decision') !== 'claim') return cliDecision.act!(visit);
-    await requireOwnForm(visit);
     const loginCode = visit.values.get('login_code') ?? '';
-    const { tokens } = await visit.devices.claimCliGuest({ loginCode });
-    await visit.browser.signIn(tokens!);
+    try {
+      await requireOwnForm(visit);
+      const { tokens } = await visit.devices.claimCliGuest({ loginCode });
+      await visit.browser.signIn(tokens!);
+    } catch (thrown) {
+      return unknownCode(visit, cliKind, readFailure(thrown));
+    }
     return redirect(onTheWay('/register', `/cli?${new URLSearchParams({ login_code: loginCode })}`));
   },
 };

@@ -1,3 +1,4 @@
+import type { SignedIn } from './browser-session.ts';
 import { type Html, html, joined } from './html.ts';
 import type { Failure } from './trouble.ts';
 import { describeTrouble, type View, type Visit } from './visit.ts';
@@ -14,6 +15,12 @@ export function nextOf({ values }: Visit): string {
 /** The address of a page on the way to the sign-in, which keeps the page to show after it. */
 export function onTheWay(page: '/sign-in' | '/register' | '/forgot-password', next: string): string {
   return `${page}?next=${encodeURIComponent(next)}`;
+}
+
+/** Where a user has to go before this page: to the sign-in, or to a new password. Undefined for a user who is ready. */
+export function wayTo(next: string, signedIn: SignedIn | undefined): View | undefined {
+  if (!signedIn) return redirect(onTheWay('/sign-in', next));
+  return signedIn.user.mustChangePassword ? redirect(onTheWay('/forgot-password', next)) : undefined;
 }
 
 export function redirect(location: string): View {
@@ -79,5 +86,6 @@ export function link(to: string, text: string): Html {
 
 /** Why a form was refused. */
 export function describeForm({ words }: Visit, failure: Failure): string {
-  return failure.reason === 'CALLER_NOT_ALLOWED' ? words.outdatedForm : describeTrouble(words, failure);
+  if (failure.reason === 'CALLER_NOT_ALLOWED') return words.outdatedForm;
+  return failure.reason === 'INVALID_ARGUMENT' ? words.invalidForm : describeTrouble(words, failure);
 }

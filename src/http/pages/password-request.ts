@@ -24,15 +24,17 @@ ${link(onTheWay('/sign-in', nextOf(visit)), signIn)}`;
 
 async function requestView(visit: Visit, failure?: Failure): Promise<View> {
   const { words, values } = visit;
-  const { title, text, email, button, signIn } = words.forgotPassword;
+  const { title, text, required, email, button, signIn } = words.forgotPassword;
   const next = nextOf(visit);
-  const value = values.get('email') ?? '';
+  const signedIn = await visit.browser.signedIn();
+  const reason = signedIn?.user.mustChangePassword ? required : text;
+  const value = values.get('email') ?? signedIn?.user.email ?? '';
   const content = html`${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value, hasFocus: true, isRefused: failure !== undefined })}
 <button>${button}</button>`;
   return {
     status: failure?.status ?? 200,
     title,
-    body: html`${failure ? alertBox(describeForm(visit, failure)) : html`<p>${text}</p>`}
+    body: html`${failure ? alertBox(describeForm(visit, failure)) : html`<p>${reason}</p>`}
 ${await ownForm(visit, '/forgot-password', { next }, content)}
 ${link(onTheWay('/sign-in', next), signIn)}`,
     isError: failure !== undefined,

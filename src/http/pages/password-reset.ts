@@ -45,7 +45,8 @@ function fields({ words, passwordMinLength }: Visit, account: string, isRefused:
 /** Why the password is refused. Undefined if the failure has another cause. */
 export function describePassword(words: Words, { reason, metadata, fields }: Failure): string | undefined {
   if (reason === 'PASSWORD_REQUIRED') return words.passwordMissing;
-  if (reason === 'INVALID_ARGUMENT' && fields.includes('new_password')) return words.passwordUnusable;
+  if (reason === 'INVALID_ARGUMENT' && fields.some((each) => each === 'password' || each === 'new_password'))
+    return words.passwordUnusable;
   if (reason !== 'WEAK_PASSWORD') return undefined;
   const { reasons = '', min_length: minLength = '' } = metadata;
   return reasons

@@ -15,7 +15,8 @@ export const registration: Page = {
     const { auth, browser, words, values } = visit;
     try {
       await requireOwnForm(visit);
-      const guest = await browser.signedIn();
+      const signedIn = await browser.signedIn();
+      const guest = signedIn?.user.isAnonymous ? signedIn : undefined;
       const request = {
         email: values.get('email') ?? '',
         password: values.get('password') ?? '',

@@ -4,6 +4,7 @@ import type { SignInWords } from './sign-in-words.ts';
 export const signInEnglish: SignInWords = {
   showPassword: 'Show password',
   outdatedForm: 'This form was out of date. Nothing was changed. Please try again.',
+  invalidForm: 'Something in this form cannot be used. Check it and try again.',
   signIn: {
     title: 'Sign in',
     text: (site) => `Sign in to ${site}.`,
@@ -52,6 +53,7 @@ export const signInEnglish: SignInWords = {
   forgotPassword: {
     title: 'Forgot your password?',
     text: 'Enter the e-mail address of your account. You will receive a link with which you can choose a new password.',
+    required: 'You must choose a new password before you can go on. You will receive a link for it.',
     email: 'E-mail address',
     button: 'Send link',
     doneTitle: 'Check your mail',
@@ -84,6 +86,8 @@ export const signInEnglish: SignInWords = {
     unknown: { title: 'This request cannot be found' },
     refused: {
       USER_CODE_NOT_FOUND: 'This code is not valid or has expired. Check the code, or start again on the device.',
+      NO_ANONYMOUS_SESSION:
+        'What you did without an account was taken over before, or is not available any more. Sign in to continue.',
       INVALID_LOGIN_CODE: 'This request was decided already or has expired. Start again in the program.',
       INVALID_AUTH_CODE: 'This link is not valid. Start again in the program.',
       AUTH_CODE_EXPIRED: 'This link has expired. Start again in the program.',

@@ -4,6 +4,7 @@ import type { SignInWords } from './sign-in-words.ts';
 export const signInGerman: SignInWords = {
   showPassword: 'Passwort zeigen',
   outdatedForm: 'Dieses Formular war veraltet. Es wurde nichts geändert. Bitte versuchen Sie es noch einmal.',
+  invalidForm: 'Etwas in diesem Formular kann nicht verwendet werden. Prüfen Sie es und versuchen Sie es noch einmal.',
   signIn: {
     title: 'Anmelden',
     text: (site) => `Melden Sie sich bei ${site} an.`,
@@ -53,6 +54,7 @@ export const signInGerman: SignInWords = {
   forgotPassword: {
     title: 'Passwort vergessen?',
     text: 'Geben Sie die E-Mail-Adresse Ihres Kontos ein. Sie bekommen einen Link, mit dem Sie ein neues Passwort wählen können.',
+    required: 'Bevor Sie weitermachen können, müssen Sie ein neues Passwort wählen. Sie bekommen einen Link dafür.',
     email: 'E-Mail-Adresse',
     button: 'Link schicken',
     doneTitle: 'Sehen Sie in Ihre Mails',
@@ -89,6 +91,8 @@ export const signInGerman: SignInWords = {
     refused: {
       USER_CODE_NOT_FOUND:
         'Dieser Code ist nicht gültig oder abgelaufen. Prüfen Sie ihn, oder beginnen Sie am Gerät von vorn.',
+      NO_ANONYMOUS_SESSION:
+        'Was Sie ohne Konto gemacht haben, wurde schon übernommen oder ist nicht mehr verfügbar. Melden Sie sich an, um weiterzumachen.',
       INVALID_LOGIN_CODE:
         'Über diese Anfrage ist schon entschieden, oder sie ist abgelaufen. Beginnen Sie im Programm von vorn.',
       INVALID_AUTH_CODE: 'Dieser Link ist nicht gültig. Beginnen Sie im Programm von vorn.',

@@ -6,6 +6,7 @@ export interface SignInWords {
   readonly showPassword: string;
   /** For a form that another user's session or another browser was shown. */
   readonly outdatedForm: string;
+  readonly invalidForm: string;
   readonly signIn: {
     readonly title: string;
     readonly text: (site: string) => string;
@@ -49,6 +50,8 @@ export interface SignInWords {
   readonly forgotPassword: {
     readonly title: string;
     readonly text: string;
+    /** For a user who must choose a new password before anything else. */
+    readonly required: string;
     readonly email: string;
     readonly button: string;
     readonly doneTitle: string;
@@ -108,6 +111,7 @@ export interface SignInWords {
 type DecisionReason =
   | 'USER_CODE_NOT_FOUND'
   | 'INVALID_LOGIN_CODE'
+  | 'NO_ANONYMOUS_SESSION'
   | 'INVALID_AUTH_CODE'
   | 'AUTH_CODE_EXPIRED'
   | 'ALREADY_CONNECTED'

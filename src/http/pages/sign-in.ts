@@ -1,6 +1,16 @@
 import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { alertBox, html } from './html.ts';
-import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import {
+  describeForm,
+  labelled,
+  link,
+  nextOf,
+  onTheWay,
+  ownForm,
+  redirect,
+  requireOwnForm,
+  wayTo,
+} from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
 
@@ -8,7 +18,8 @@ import type { Page, View, Visit } from './visit.ts';
 export const signIn: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
-    return signedIn && !signedIn.user.isAnonymous ? redirect(nextOf(visit)) : signInView(visit);
+    if (!signedIn || signedIn.user.isAnonymous) return signInView(visit);
+    return wayTo(nextOf(visit), signedIn) ?? redirect(nextOf(visit));
   },
 
   async act(visit) {
@@ -28,15 +39,19 @@ export const signIn: Page = {
 /** Signs the browser out. A link to it asks first. */
 export const signOut: Page = {
   async show(visit) {
-    const { words, site } = visit;
+    const { words, site, browser } = visit;
+    if (!(await browser.signedIn())) return redirect(onTheWay('/sign-in', nextOf(visit)));
     const { title, text, button } = words.signOut;
     const form = await ownForm(visit, '/sign-out', { next: nextOf(visit) }, html`<button>${button}</button>`);
     return { status: 200, title, body: html`<p>${text(site)}</p>\n${form}` };
   },
 
   async act(visit) {
-    await requireOwnForm(visit);
-    await visit.browser.signOut();
+    // In a second tab the user may have signed out already.
+    if (await visit.browser.signedIn()) {
+      await requireOwnForm(visit);
+      await visit.browser.signOut();
+    }
     return redirect(onTheWay('/sign-in', nextOf(visit)));
   },
 };
