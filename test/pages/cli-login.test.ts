@@ -115,7 +115,7 @@ describe('a login of a command line tool', () => {
     expect(guests).toHaveLength(0);
   });
 
-  test('whose link has expired is explained, also to a browser that is not signed in', async () => {
+  test('an expired link is explained, also to a browser that is not signed in', async () => {
     const { service, path, browser } = await withLogin();
     service.pass(7201);
     const page = await browser.open(path);
@@ -125,7 +125,7 @@ describe('a login of a command line tool', () => {
     });
   });
 
-  test('whose guest is claimed a second time is explained', async () => {
+  test('a guest claimed a second time is explained', async () => {
     const { service, path, browser } = await withLogin({ asGuest: true });
     const { form } = await browser.open(path);
     const other = browserOf(service);
