@@ -2,7 +2,13 @@
 export { type CallOptions, type Client, Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 export * from '../../gen/gatehouse/v1/account_pb.ts';
 export * from '../../gen/gatehouse/v1/admin_pb.ts';
+export * from '../../gen/gatehouse/v1/api_key_pb.ts';
 export * from '../../gen/gatehouse/v1/auth_pb.ts';
+export * from '../../gen/gatehouse/v1/cli_login_pb.ts';
+export * from '../../gen/gatehouse/v1/device_grant_pb.ts';
+export * from '../../gen/gatehouse/v1/device_pb.ts';
+export * from '../../gen/gatehouse/v1/fingerprint_login_pb.ts';
+export * from '../../gen/gatehouse/v1/login_pb.ts';
 export { AssuranceLevel, AssuranceLevelSchema } from '../../gen/gatehouse/v1/policy_pb.ts';
 export * from '../../gen/gatehouse/v1/session_pb.ts';
 export * from '../../gen/gatehouse/v1/user_pb.ts';

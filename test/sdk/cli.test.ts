@@ -1,9 +1,19 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Interceptor } from '@connectrpc/connect';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { accessTokenOf, loginDevice } from '../../src/sdk/cli.ts';
 import { outcomeOf } from '../support/device-flow.ts';
@@ -125,6 +135,49 @@ describe('the example program', () => {
     expect(await run('constructor')).toMatchObject({ code: 2, err: expect.stringMatching(/^usage: login/) });
   });
 
+  test('revokes the earlier session at a further login, and the new one if it cannot be stored', async () => {
+    const prepared = await prepare();
+    const { service, me, file } = prepared;
+    const live = async () => (await service.clients('json').sessions.listSessions({}, me.as)).sessions.length;
+    await signIn(prepared);
+    await signIn(prepared);
+    expect(await live()).toBe(2);
+    // A directory cannot be replaced by a file.
+    rmSync(file);
+    mkdirSync(path.join(file, 'in-the-way'), { recursive: true });
+    expect((await signIn(prepared)).code).toBe(1);
+    expect(await live()).toBe(2);
+  });
+
+  test('does not change the mode of a directory that existed before', async () => {
+    const prepared = await prepare();
+    const directory = path.dirname(prepared.file);
+    mkdirSync(directory, { mode: 0o755 });
+    expect((await signIn(prepared)).code).toBe(0);
+    expect([statSync(directory).mode & 0o777, statSync(prepared.file).mode & 0o777]).toEqual([0o755, 0o600]);
+  });
+
+  test('knows when its access token expires by its own clock', async () => {
+    const prepared = await prepare();
+    const before = Date.now();
+    prepared.service.pass(1800);
+    await signIn(prepared);
+    const { expiresAt } = JSON.parse(readFileSync(prepared.file, 'utf8'));
+    expect(expiresAt - before).toBeGreaterThan(3_500_000);
+    expect(expiresAt - Date.now()).toBeLessThanOrEqual(3_600_000);
+  });
+
+  test('two runs at the same time refresh to the same session', async () => {
+    const prepared = await prepare();
+    await signIn(prepared);
+    expire(prepared.file);
+    const runs = await Promise.all([prepared.run('token'), prepared.run('token')]);
+    expect(runs.map(({ code }) => code)).toEqual([0, 0]);
+    prepared.service.pass(60);
+    expire(prepared.file);
+    expect(await prepared.run('whoami')).toMatchObject({ code: 0, out: [ada.email] });
+  });
+
   test('exits with 3 once its session was revoked', { timeout: 30_000 }, async () => {
     const prepared = await prepare();
     await signIn(prepared);
@@ -162,7 +215,22 @@ function lost(): Interceptor {
   };
 }
 
+function pending(): never {
+  throw new ConnectError('try later', Code.Unavailable);
+}
+
 describe('loginDevice', () => {
+  test('polls once more when the login ends before the next pause', async () => {
+    const { signal, clientName } = await prepare();
+    const results: (() => unknown)[] = [pending, pending, () => ({ user: { email: ada.email } })];
+    const devices = {
+      requestDeviceCode: async () => ({ expiresIn: durationFromMs(300), interval: durationFromMs(200) }),
+      pollDeviceToken: async () => results.shift()!(),
+    };
+    const { user } = await loginDevice({ devices } as never, { clientName, signal, announce() {} });
+    expect([user!.email, results]).toEqual([ada.email, []]);
+  });
+
   test('ends when the user denies it, and when it has expired', async () => {
     const { service, deny, signal, clientName } = await prepare();
     const clients = open('node', service.replicas[0]!);

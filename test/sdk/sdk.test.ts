@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createContextKey, createContextValues } from '@connectrpc/connect';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type Reason as ReasonOfService, Refusal } from '../../src/errors.ts';
+import * as surface from '../../src/sdk/surface.ts';
 import {
   AssuranceLevel,
   Code,
@@ -217,3 +219,12 @@ function errorWith(domain: string, reason: string): ConnectError {
   const detail = { desc: ErrorInfoSchema, value: { domain, reason } };
   return new ConnectError('no', Code.Unauthenticated, undefined, [detail]);
 }
+
+// Enums and message types, which a caller can neither name nor create otherwise. The policies are not for callers.
+test.each(globSync('gen/gatehouse/v1/*_pb.ts').filter((each) => !each.endsWith('/policy_pb.ts')))(
+  'a program can name everything that %s defines',
+  async (file) => {
+    const names = Object.keys(await import(path.resolve(file)));
+    expect(names.filter((each) => !(each in surface))).toEqual([]);
+  },
+);

@@ -56,8 +56,9 @@ async function pollUntilDecided(
     } catch (error) {
       pause = pauseAfter(error, pause);
     }
-    if (performance.now() + pause >= end) throw expired();
-    await sleep(pause, undefined, { signal }).catch(() => {});
+    const left = end - performance.now();
+    if (left <= 0) throw expired();
+    await sleep(Math.min(pause, left), undefined, { signal }).catch(() => {});
   }
   throw new CliError('canceled', 'The login was canceled.');
 }

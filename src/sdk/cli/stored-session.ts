@@ -1,4 +1,4 @@
-import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { newAttemptId } from '../attempts.ts';
@@ -9,7 +9,7 @@ import { deleteTokens, readTokens, type StoredTokens, writeTokens } from './toke
 /** Milliseconds before its end at which an access token is replaced. */
 const margin = 30_000;
 
-type NewTokens = Pick<Tokens, 'accessToken' | 'refreshToken' | 'expireTime'>;
+type NewTokens = Pick<Tokens, 'accessToken' | 'refreshToken' | 'expiresIn'>;
 
 /** The session of a program, kept in a file and refreshed when its access token is about to expire. */
 export class StoredSession {
@@ -21,14 +21,17 @@ export class StoredSession {
     this.#file = file;
   }
 
-  /** Keeps the tokens of a new session. If they cannot be written, the session is revoked: nothing could use it. */
+  /**
+   * Keeps the tokens of a new session instead of those of an earlier one, which is revoked. If they cannot be written, the
+   * new session is revoked: nothing could use it.
+   */
   async begin(tokens: NewTokens): Promise<void> {
-    try {
-      await writeTokens(this.#file, stored(tokens));
-    } catch (error) {
-      await this.#sessions.signOut({ refreshToken: tokens.refreshToken });
+    const { refreshToken } = await this.#replace(tokens).catch(async (error) => {
+      await this.#sessions.signOut({ refreshToken: tokens.refreshToken }).catch(() => {});
       throw error;
-    }
+    });
+    // The user is signed in, also if this fails.
+    if (refreshToken) await this.#sessions.signOut({ refreshToken }).catch(() => {});
   }
 
   /** A valid access token. Throws a CliError if the user must sign in. */
@@ -47,6 +50,13 @@ export class StoredSession {
     return tokens !== undefined;
   }
 
+  /** Returns what was in the file. */
+  async #replace(tokens: NewTokens): Promise<Partial<StoredTokens>> {
+    const earlier = await readTokens(this.#file);
+    await writeTokens(this.#file, stored(tokens));
+    return earlier ?? {};
+  }
+
   async #refresh({ refreshToken, attemptId }: StoredTokens): Promise<string> {
     try {
       const { tokens } = await this.#sessions.refresh({ refreshToken, attemptId });
@@ -63,14 +73,10 @@ export class StoredSession {
   }
 }
 
-function stored({
-  accessToken,
-  refreshToken,
-  expireTime,
-}: Pick<Tokens, 'accessToken' | 'refreshToken' | 'expireTime'>) {
-  return { accessToken, refreshToken, expiresAt: millisecondsOf(expireTime), attemptId: newAttemptId() };
+function stored({ accessToken, refreshToken, expiresIn }: NewTokens): StoredTokens {
+  return { accessToken, refreshToken, expiresAt: Date.now() + millisecondsOf(expiresIn), attemptId: newAttemptId() };
 }
 
-function millisecondsOf(time: Timestamp | undefined): number {
-  return time ? timestampMs(time) : 0;
+function millisecondsOf(duration: Duration | undefined): number {
+  return duration ? durationMs(duration) : 0;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 
@@ -36,10 +36,8 @@ export async function readTokens(file: string): Promise<StoredTokens | undefined
 
 /** Replaces the file in one step, readable by its owner only. */
 export async function writeTokens(file: string, tokens: StoredTokens): Promise<void> {
-  const directory = path.dirname(file);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  // Also for a directory that existed before.
-  await chmod(directory, 0o700);
+  // The mode of a directory that existed before is not ours to change.
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${randomUUID()}`;
   try {
     const handle = await open(draft, 'wx', 0o600);
