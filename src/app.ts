@@ -55,6 +55,7 @@ import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
+import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
 import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
@@ -90,6 +91,7 @@ export interface App {
   readonly flushKeyUses: () => Promise<void>;
   /** The streams of this replica. */
   readonly logins: LoginWatch;
+  readonly clientSecrets: ClientSecrets;
 }
 
 /** The parts that several services and interceptors share. */
@@ -135,6 +137,7 @@ export function createApp(deps: Deps): App {
     interceptors: createInterceptors(parts, deps.countCalls?.(methods)),
     flushKeyUses: () => uses.flush(shared, now()),
     logins: watch,
+    clientSecrets: new ClientSecrets(budgets, limits),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
+import type { Interceptor } from '@connectrpc/connect';
 import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Tracer } from '@opentelemetry/api';
@@ -80,7 +80,7 @@ export async function startServer(deps: ServerDeps) {
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
-  const pages = openSites(parts, config, app.services, transport);
+  const pages = openSites(parts, config, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
@@ -216,14 +216,14 @@ function openMail(
 
 /** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
 function openSites(
-  { keys, now, issuer }: { readonly keys: MasterKeys; readonly now: Clock; readonly issuer: string },
+  { app, keys, now, issuer }: Readonly<{ app: App; keys: MasterKeys; now: Clock; issuer: string }>,
   config: Config,
-  services: readonly ServiceImplSpec[],
   transport: GatewayOptions,
 ): Gateway {
   const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
-  const callOnBehalf = inProcess(services, transport);
-  const oauth = oauthEndpoints({ callOnBehalf, clients, keys, issuer, publicUrl, proxyHops });
+  const callOnBehalf = inProcess(app.services, transport);
+  const { clientSecrets } = app;
+  const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   if (!config.ownPages) return oauth;
   const { look, mail, passwords } = config;
   const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength };

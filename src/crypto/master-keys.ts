@@ -102,7 +102,8 @@ export class MasterKeys {
     const id = sealedUnder(sealed);
     const key = this.derive(purpose, id);
     if (!key) throw new Error(`sealed with master key '${id}', which is not configured`);
-    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(start, start + 12))
+    // Otherwise a tag of 4 bytes would do, which somebody can guess.
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(start, start + 12), { authTagLength: 16 })
       .setAAD(Buffer.from(about))
       .setAuthTag(sealed.subarray(start + 12, start + 28));
     return Buffer.concat([decipher.update(sealed.subarray(start + 28)), decipher.final()]);

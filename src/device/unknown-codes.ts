@@ -1,7 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import { Refusal } from '../errors.ts';
 import { callerIfAny, origin, projectOf } from '../rpc/context.ts';
-import type { CallBudgets } from '../throttle/call-budget.ts';
+import { type CallBudgets, requireNoWait } from '../throttle/call-budget.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import type { ConfiguredLimits } from '../throttle/configured-limits.ts';
 
@@ -33,8 +32,7 @@ export class UnknownCodes {
     const limit = this.#limits.unknownCodes(context.method);
     const keys = limit === undefined ? [] : budgetsOf(context, kind);
     for (const key of keys) {
-      const wait = await this.#budgets.take(key, limit!);
-      if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
+      requireNoWait(await this.#budgets.take(key, limit!));
     }
     const found = await find();
     if (found) for (const key of keys) this.#budgets.giveBack(key);

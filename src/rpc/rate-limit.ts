@@ -1,5 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
+import { requireNoWait } from '../throttle/call-budget.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import { limitKey } from '../throttle/configured-limits.ts';
 import { kOrigin } from './context.ts';
@@ -53,8 +54,4 @@ async function limitFailures<T>(budgets: Budgets, budget: string, limit: number,
     if (!isLimited) requireNoWait(await budgets.take(budget, limit));
     throw error;
   }
-}
-
-function requireNoWait(seconds: number): void {
-  if (seconds > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: seconds });
 }

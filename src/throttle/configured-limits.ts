@@ -1,6 +1,9 @@
 import { type DescMethod, getOption } from '@bufbuild/protobuf';
 import { policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 
+/** The key in LIMITS of the wrong secrets of OAuth clients. Their endpoints are no methods of the contract. */
+export const clientSecretKey = 'OAuth.ClientSecret';
+
 /** A number per minute or of failures. `off` removes a limit of the contract. */
 export type LimitSetting = number | 'off';
 
@@ -72,6 +75,7 @@ export class ConfiguredLimits {
   /** Throws when LIMITS has a key that none of these methods has. */
   requireKnown(methods: readonly DescMethod[]): void {
     const known = [
+      clientSecretKey,
       ...methods.map(limitKey),
       ...methods.flatMap(successKeys),
       ...methods.flatMap(failureKeys),
@@ -80,7 +84,7 @@ export class ConfiguredLimits {
     const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:session$/, ''));
     const unknown = Object.keys(this.#settings).filter((key) => !isKnown(key));
     if (unknown.length > 0)
-      throw new Error(`LIMITS names no method of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
+      throw new Error(`LIMITS names no limit of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
   }
 }
 

@@ -1,5 +1,4 @@
-import { Refusal } from '../errors.ts';
-import type { CallBudgets } from './call-budget.ts';
+import { type CallBudgets, requireNoWait } from './call-budget.ts';
 
 /**
  * Limits how often a signed-in user's own password is checked in a minute, over all methods and sessions: a stolen access
@@ -17,7 +16,6 @@ export class PasswordChecks {
   /** Counts one check. Throws OVER_REQUEST_RATE_LIMIT when the minute has none left. */
   async count(userId: string): Promise<void> {
     if (this.#perMinute === undefined) return;
-    const wait = await this.#budgets.take(`password checks ${userId}`, this.#perMinute);
-    if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
+    requireNoWait(await this.#budgets.take(`password checks ${userId}`, this.#perMinute));
   }
 }

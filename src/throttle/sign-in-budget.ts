@@ -1,6 +1,5 @@
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import { Refusal } from '../errors.ts';
-import type { CallBudgets } from './call-budget.ts';
+import { type CallBudgets, requireNoWait } from './call-budget.ts';
 
 export interface SignInLimits {
   /** Failed calls per minute and client address. */
@@ -38,8 +37,7 @@ export class SignInBudget {
     const { successes } = this.#limits;
     if (successes === undefined) return signIn();
     const key = `${this.#nameOf(address)} ${this.#keys.mac('sign-in budget', subject).toString('base64url')}`;
-    const wait = await this.#budgets.take(key, successes);
-    if (wait > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: wait });
+    requireNoWait(await this.#budgets.take(key, successes));
     try {
       return await signIn();
     } catch (error) {

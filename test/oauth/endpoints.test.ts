@@ -1,5 +1,6 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { outcomeOf } from '../support/device-flow.ts';
 import { deviceGrant, startOAuth } from '../support/oauth.ts';
 import { serviceKey } from '../support/people.ts';
 import { crowd, together } from '../support/race.ts';
@@ -8,6 +9,12 @@ import { bearer } from '../support/start.ts';
 const basic = (id: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`,
 });
+
+/** A text, and what is before and behind each dot in it. */
+const partsOf = (text: string) => [
+  text,
+  ...[...text.matchAll(/\./g)].flatMap(({ index }) => [text.slice(0, index), text.slice(index + 1)]),
+];
 
 test('the metadata are those of the one issuer', async () => {
   const { urlOf } = await startOAuth();
@@ -58,9 +65,19 @@ describe('a device', () => {
     const { device_code, user_code } = await authorize();
     await approve(user_code, as);
     const native = await request();
-    for (const code of [device_code.slice(0, -2), user_code, native.deviceCode, device_code.split('.')[0]])
+    for (const code of [device_code.slice(0, -2), user_code, native.deviceCode, ''.padEnd(60, 'A')])
       expect((await redeem(code)).body.error).toBe('invalid_grant');
     expect((await redeem(device_code, { clientId: 'other' })).body.error).toBe('invalid_grant');
+    expect((await redeem(device_code)).status).toBe(200);
+  });
+
+  test('has a code that no method accepts', async () => {
+    const { service, as, authorize, redeem, approve } = await startOAuth();
+    const { device_code, user_code } = await authorize();
+    await approve(user_code, as);
+    const { devices } = service.clients('json');
+    for (const deviceCode of partsOf(device_code))
+      expect(await outcomeOf(devices.pollDeviceToken({ deviceCode }))).toBe('INVALID_DEVICE_CODE');
     expect((await redeem(device_code)).status).toBe(200);
   });
 
@@ -82,7 +99,8 @@ describe('a token', () => {
     const refresh = (text: string, client_id = 'tv') =>
       post('/oauth2/token', { grant_type: 'refresh_token', client_id, refresh_token: text });
     expect((await refresh(refresh_token, 'other')).body.error).toBe('invalid_grant');
-    expect((await refresh(refresh_token.split('.')[0]!)).body.error).toBe('invalid_grant');
+    for (const refreshToken of partsOf(refresh_token))
+      expect(await outcomeOf(service.clients('json').sessions.refresh({ refreshToken }))).toBe('REFRESH_TOKEN_INVALID');
     const { body } = await refresh(refresh_token);
     expect(body.refresh_token).not.toBe(refresh_token);
     const revoke = (text: string, client_id = 'tv') => post('/oauth2/revoke', { client_id, token: text });
@@ -122,7 +140,12 @@ describe('a token', () => {
       expect([refused.status, refused.body.error]).toEqual([401, 'invalid_client']);
       expect(refused.headers.get('www-authenticate')).toMatch(/^Basic /);
     }
-    expect((await introspect(access_token)).status).toBe(400);
-    expect((await introspect(access_token, {}, { client_id: 'tv' })).status).toBe(401);
+    for (const headers of [undefined, { authorization: 'Bearer wrong' }]) {
+      const refused = await introspect(access_token, headers);
+      expect([refused.status, refused.body.error]).toEqual([401, 'invalid_client']);
+      expect(refused.headers.get('www-authenticate')).toMatch(/^Bearer /);
+    }
+    const refused = await introspect(access_token, {}, { client_id: 'tv' });
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, null]);
   });
 });

@@ -9,12 +9,18 @@ export interface OAuthClient {
   readonly digest?: Buffer | undefined;
 }
 
+/** How a request authenticates, for the challenge of its refusal. A form has no challenge. */
+type Scheme = 'Basic' | 'Bearer' | 'form';
+
 /** What a request says about who sent it (RFC 6749, section 2.3.1). */
 export interface Presented {
   readonly id: string;
   readonly secret: string | undefined;
-  readonly isBasic: boolean;
+  readonly scheme: Scheme;
 }
+
+/** The service key of a request to introspect. */
+export type Backend = Pick<Presented, 'secret' | 'scheme'>;
 
 /** Throws invalid_request for a request with two credentials, and for one without any. */
 export function readCredentials({ headers }: IncomingMessage, form: URLSearchParams): Presented {
@@ -22,7 +28,7 @@ export function readCredentials({ headers }: IncomingMessage, form: URLSearchPar
   const basic = readBasic(headers.authorization);
   if (!basic) {
     if (id === undefined) throw new OAuthError('invalid_request', 'client_id is missing');
-    return { id, secret, isBasic: false };
+    return { id, secret, scheme: 'form' };
   }
   if (secret !== undefined || (id !== undefined && id !== basic.id))
     throw new OAuthError('invalid_request', 'the request has two credentials of a client');
@@ -34,11 +40,11 @@ function readBasic(header: string | undefined): Presented | undefined {
   const [, encoded] = /^Basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(header) ?? [];
   const text = Buffer.from(encoded ?? '', 'base64').toString();
   const at = text.indexOf(':');
-  if (at < 0) throw invalidClient(true);
+  if (at < 0) throw invalidClient('Basic');
   try {
-    return { id: decode(text.slice(0, at)), secret: decode(text.slice(at + 1)), isBasic: true };
+    return { id: decode(text.slice(0, at)), secret: decode(text.slice(at + 1)), scheme: 'Basic' };
   } catch {
-    throw invalidClient(true);
+    throw invalidClient('Basic');
   }
 }
 
@@ -47,15 +53,22 @@ function decode(part: string): string {
   return decodeURIComponent(part.replaceAll('+', ' '));
 }
 
+/**
+ * The service key of a backend: a bearer token, or the secret of a client with any id (RFC 7662, section 2.1). Throws
+ * invalid_client for a request without one, with the challenge of the scheme that a backend should use.
+ */
+export function readBackend(req: IncomingMessage, form: URLSearchParams): Backend {
+  const { authorization } = req.headers;
+  const [, bearer] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
+  if (bearer) return { secret: bearer, scheme: 'Bearer' };
+  if (!authorization && !form.has('client_id')) throw invalidClient('Bearer');
+  return readCredentials(req, form);
+}
+
 /** The client that sent a request. Throws invalid_client, the same for an unknown client and for a wrong secret. */
-export function authenticateClient(
-  clients: readonly OAuthClient[],
-  req: IncomingMessage,
-  form: URLSearchParams,
-): OAuthClient {
-  const { id, secret, isBasic } = readCredentials(req, form);
+export function authenticateClient(clients: readonly OAuthClient[], { id, secret, scheme }: Presented): OAuthClient {
   const client = clients.find((each) => each.id === id);
-  if (!client || !isRight(client, secret)) throw invalidClient(isBasic);
+  if (!client || !isRight(client, secret)) throw invalidClient(scheme);
   return client;
 }
 
@@ -65,9 +78,14 @@ function isRight({ digest }: OAuthClient, secret: string | undefined): boolean {
   return secret !== undefined && timingSafeEqual(createHash('sha256').update(secret).digest(), digest);
 }
 
-export function invalidClient(isBasic: boolean): OAuthError {
-  const headers: Record<string, string> = isBasic
-    ? { 'www-authenticate': 'Basic realm="gatehouse", charset="UTF-8"' }
-    : {};
+const challenges: Readonly<Record<Scheme, string | undefined>> = {
+  Basic: 'Basic realm="gatehouse", charset="UTF-8"',
+  Bearer: 'Bearer realm="gatehouse"',
+  form: undefined,
+};
+
+export function invalidClient(scheme: Scheme): OAuthError {
+  const challenge = challenges[scheme];
+  const headers: Record<string, string> = challenge ? { 'www-authenticate': challenge } : {};
   return new OAuthError('invalid_client', 'the client is unknown or did not authenticate', { status: 401, headers });
 }

@@ -7,8 +7,8 @@ import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { readForm } from '../pages/form-post.ts';
 import { isRead } from '../server.ts';
-import { BoundTokens, type Macs } from './bound-token.ts';
-import { authenticateClient, type OAuthClient, readCredentials } from './client-authentication.ts';
+import { BoundTokens, type Seals } from './bound-token.ts';
+import { authenticateClient, type OAuthClient, readBackend, readCredentials } from './client-authentication.ts';
 import { type Asked, authorizeDevice, issueTokens } from './grants.ts';
 import { metadataOf, metadataPath } from './metadata.ts';
 import { OAuthError, oauthErrorOf } from './oauth-error.ts';
@@ -18,15 +18,25 @@ export interface OAuthOptions {
   readonly callOnBehalf: CallOnBehalf;
   /** OAUTH_CLIENTS. */
   readonly clients: readonly OAuthClient[];
-  readonly keys: Macs;
+  readonly clientSecrets: Guard;
+  readonly keys: Seals;
   readonly issuer: string;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
   readonly proxyHops: number;
 }
 
+/** Refuses an address that has tried too many wrong secrets. */
+interface Guard {
+  try<Client>(address: string, authenticate: () => Client): Promise<Client>;
+}
+
 /** A form, and the methods that serve it. */
-type Received = Omit<Asked, 'clientId'> & { readonly req: IncomingMessage; readonly options: OAuthOptions };
+interface Received extends Omit<Asked, 'clientId'> {
+  readonly req: IncomingMessage;
+  readonly address: string;
+  readonly options: OAuthOptions;
+}
 
 /** Returns the body of the response, or undefined for an empty one. */
 type Endpoint = (received: Received) => Promise<object | undefined>;
@@ -69,14 +79,16 @@ async function answer(
   res.once('close', () => gone.abort());
   // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
-  res.setHeader('x-request-id', context.get(kOrigin).requestId);
+  const { requestId, address } = context.get(kOrigin);
+  res.setHeader('x-request-id', requestId);
   res.setHeader('pragma', 'no-cache');
   try {
     requirePost(req);
     const form = onlyOnce(await readForm(req));
     const transport = options.callOnBehalf(context, gone.signal);
     const [devices, sessions] = [createClient(DeviceService, transport), createClient(SessionService, transport)];
-    const body = await endpoint({ req, form, devices, sessions, tokens: new BoundTokens(options.keys), options });
+    const tokens = new BoundTokens(options.keys);
+    const body = await endpoint({ req, address, form, devices, sessions, tokens, options });
     send(res, 200, body);
   } catch (thrown) {
     const { code, status, message, headers } = oauthErrorOf(thrown);
@@ -109,15 +121,16 @@ function onlyOnce(form: URLSearchParams): URLSearchParams {
 }
 
 function byClient(serve: (asked: Asked) => Promise<object | undefined>): Endpoint {
-  return async ({ req, options, ...received }) => {
-    const { id: clientId } = authenticateClient(options.clients, req, received.form);
-    return serve({ ...received, clientId });
+  return async ({ req, address, options, ...received }) => {
+    const presented = readCredentials(req, received.form);
+    const authenticate = () => authenticateClient(options.clients, presented);
+    // An id alone is no guess at a secret.
+    const { id } = await (presented.secret ? options.clientSecrets.try(address, authenticate) : authenticate());
+    return serve({ ...received, clientId: id });
   };
 }
 
 /** The caller is a backend. Its service key is a bearer token, or the secret of a client with any id. */
-async function introspect({ req, options, form, sessions }: Received): Promise<object> {
-  const [, bearer] = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '') ?? [];
-  const { secret, isBasic } = bearer ? { secret: bearer, isBasic: false } : readCredentials(req, form);
-  return introspectToken({ form, sessions, serviceKey: secret ?? '', isBasic, issuer: options.issuer });
+function introspect({ req, options, form, sessions }: Received): Promise<object> {
+  return introspectToken({ form, sessions, backend: readBackend(req, form), issuer: options.issuer });
 }

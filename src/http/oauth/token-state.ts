@@ -1,11 +1,11 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import type { IntrospectResponse, SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { invalidClient } from './client-authentication.ts';
+import { type Backend, invalidClient } from './client-authentication.ts';
 import { type Asked, required } from './grants.ts';
 import { oauthErrorOf, reasonOf } from './oauth-error.ts';
 
-// A refresh token that a client received here has two parts, an access token three.
+// A refresh token that a client received here has no dots.
 const jws = /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/;
 
 /**
@@ -32,20 +32,18 @@ const refusedCallers = new Set(['AUTHENTICATION_REQUIRED', 'TOKEN_INVALID', 'CAL
 interface Introspection {
   readonly form: URLSearchParams;
   readonly sessions: Client<typeof SessionService>;
-  /** The service key of the resource server. */
-  readonly serviceKey: string;
-  readonly isBasic: boolean;
+  readonly backend: Backend;
   readonly issuer: string;
 }
 
 /** The state of a token (RFC 7662), for a backend that may call Introspect. */
-export async function introspectToken({ form, sessions, serviceKey, isBasic, issuer }: Introspection): Promise<object> {
-  const headers = { authorization: `Bearer ${serviceKey}` };
+export async function introspectToken({ form, sessions, backend, issuer }: Introspection): Promise<object> {
+  const headers = { authorization: `Bearer ${backend.secret ?? ''}` };
   try {
     const found = await sessions.introspect({ token: required(form, 'token') }, { headers });
     return found.active ? describe(found, issuer) : { active: false };
   } catch (thrown) {
-    throw refusedCallers.has(reasonOf(thrown) ?? '') ? invalidClient(isBasic) : thrown;
+    throw refusedCallers.has(reasonOf(thrown) ?? '') ? invalidClient(backend.scheme) : thrown;
   }
 }
 
