@@ -1,8 +1,9 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import { callerIfAny, origin, projectOf } from '../rpc/context.ts';
-import { type CallBudgets, requireNoWait } from '../throttle/call-budget.ts';
+import type { CallBudgets } from '../throttle/call-budget.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import type { ConfiguredLimits } from '../throttle/configured-limits.ts';
+import { requireNoWait } from '../throttle/wait.ts';
 
 /** A kind of code that people type. Methods that read the same kind share their budgets. */
 type CodeKind = 'user code' | 'dashboard code';

@@ -1,8 +1,8 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
-import { requireNoWait } from '../throttle/call-budget.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import { limitKey } from '../throttle/configured-limits.ts';
+import { requireNoWait } from '../throttle/wait.ts';
 import { kOrigin } from './context.ts';
 import { policyOf } from './policy.ts';
 

@@ -1,6 +1,5 @@
 import type { Autocommit } from '../database/autocommit.ts';
 import { faultOf } from '../database/sqlstate.ts';
-import { Refusal } from '../errors.ts';
 import { countHits, type Window, waitFor } from './rate-limit-table.ts';
 
 /** Counts hits of a key in the window that all replicas share. */
@@ -145,11 +144,6 @@ interface CountedIn {
   readonly now: () => Date;
   /** Monotonic milliseconds; those of the process by default. */
   readonly elapsed: (() => number) | undefined;
-}
-
-/** Throws OVER_REQUEST_RATE_LIMIT while a budget has no calls. */
-export function requireNoWait(seconds: number): void {
-  if (seconds > 0) throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: seconds });
 }
 
 /** How many calls to lease next: one of a small budget; of a large one a sixtieth, doubled while the key is busy. */

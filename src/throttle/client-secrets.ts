@@ -1,6 +1,7 @@
-import { type CallBudgets, requireNoWait } from './call-budget.ts';
+import type { CallBudgets } from './call-budget.ts';
 import { networkOf } from './client-network.ts';
 import { type ConfiguredLimits, clientSecretKey } from './configured-limits.ts';
+import { requireNoWait } from './wait.ts';
 
 /** Wrong secrets per minute and client address. */
 const byDefault = 30;

@@ -1,4 +1,5 @@
-import { type CallBudgets, requireNoWait } from './call-budget.ts';
+import type { CallBudgets } from './call-budget.ts';
+import { requireNoWait } from './wait.ts';
 
 /**
  * Limits how often a signed-in user's own password is checked in a minute, over all methods and sessions: a stolen access

@@ -1,5 +1,6 @@
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import { type CallBudgets, requireNoWait } from './call-budget.ts';
+import type { CallBudgets } from './call-budget.ts';
+import { requireNoWait } from './wait.ts';
 
 export interface SignInLimits {
   /** Failed calls per minute and client address. */

@@ -39,7 +39,7 @@ export const most: Record<string, number> = {
   RejectRegistration: 13,
   'RequestMagicLink (code)': 7,
   'SignInWithMagicLink (code)': 13,
-  ChangePassword: 14,
+  ChangePassword: 15,
   DeleteMe: 12,
   GetEmailVerificationStatus: 1,
   GetSettings: 1,

@@ -206,7 +206,7 @@ test('a replica older than the database requires does not start', async () => {
 test('a replica does not start when LIMITS names an unknown method', async () => {
   const { database } = await start();
   await expect(startReplica(database, { LIMITS: 'AuthService.SignOn=5' })).rejects.toThrow(
-    'LIMITS names no method of this service: AuthService.SignOn (known: AuthService.Register, AuthService.SignIn',
+    'LIMITS names no limit of this service: AuthService.SignOn (known: OAuth.ClientSecret, AuthService.Register, AuthService.SignIn',
   );
 });
 

@@ -36,7 +36,7 @@ export const deviceCosts: Readonly<Record<string, number>> = {
   DenyCliLogin: 7,
   PollCliLogin: 1,
   CompleteCliLogin: 7,
-  'PollCliLogin (approved)': 9,
+  'PollCliLogin (approved)': 10,
   'PollCliLogin (repeated)': 2,
   'CompleteCliLogin (merge)': 15,
   CancelLogin: 5,

@@ -104,7 +104,7 @@ export const fingerprintCosts: Readonly<Record<string, number>> = {
   DenyFingerprintLogin: 7,
   PollFingerprintLogin: 1,
   ConfirmFingerprintLogin: 8,
-  'PollFingerprintLogin (confirmed)': 11,
+  'PollFingerprintLogin (confirmed)': 12,
   'PollFingerprintLogin (repeated)': 2,
   SignOutFingerprint: 5,
   'AwaitLogin (until CancelLogin)': 6,
