@@ -8,6 +8,7 @@ import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { GuestDisposition } from '../gen/gatehouse/v1/cli_login_pb.ts';
 import { DeviceService } from '../gen/gatehouse/v1/device_pb.ts';
+import { MfaService } from '../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { Joining } from './account/invites/joining.ts';
 import { accountService } from './account/service.ts';
@@ -28,6 +29,8 @@ import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
+import { mfaService } from './mfa/service.ts';
+import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import type { ConfiguredSettings } from './project/settings.ts';
@@ -41,6 +44,7 @@ import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
+import { stepUpFactors } from './rpc/step-up-factors.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
 import { prepareRules, validate } from './rpc/validate.ts';
@@ -59,8 +63,8 @@ import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
 import { FailedAttempts } from './throttle/failed-attempts.ts';
 import { MailBudget } from './throttle/mail-budget.ts';
-import { PasswordChecks } from './throttle/password-checks.ts';
 import { SignInBudget } from './throttle/sign-in-budget.ts';
+import { UserBudget } from './throttle/user-budget.ts';
 import type { DecoyHashes } from './user/decoy-hashes.ts';
 import type { Passwords } from './user/password.ts';
 
@@ -163,7 +167,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
     passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
     ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
     wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
-    passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
+    passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
     passwordSignIns: signInBudget(signIn),
     mailSignIns: signInBudget(signInWithMagicLink),
   };
@@ -210,6 +214,19 @@ function createServices(parts: Parts) {
       }),
     ),
     serve(
+      MfaService,
+      mfaService({
+        ...{ now, keys, opener, outbox, messages, appName: config.look.name, registration: settings },
+        wrongFactorCodes: new FailedAttempts(
+          'factor',
+          keys,
+          budgets,
+          limits.failuresOf(MfaService.method.verifyFactor),
+        ),
+        challengeBudget: new UserBudget('challenges', budgets, limits.perSession(MfaService.method.challengeFactor)),
+      }),
+    ),
+    serve(
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage },
@@ -243,6 +260,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),
+    stepUpFactors(({ userId }) => readUsableFactors(shared, userId)),
     enforcePolicy(now),
     validate(),
     unitOfWork({ orm, now, lockFirst }),

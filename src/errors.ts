@@ -1,5 +1,6 @@
 import { Code } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { FactorType } from '../gen/gatehouse/v1/factor_pb.ts';
 import type { EventDraft } from './audit/draft.ts';
 
 /**
@@ -126,6 +127,14 @@ const refusals = {
   OWNERSHIP_CONFLICT: [Code.FailedPrecondition, 'Unable to complete login'],
   SLOW_DOWN: [Code.ResourceExhausted, 'polled too early: wait for the longer interval'],
 
+  // Second factors
+  FACTOR_NOT_FOUND: [Code.PermissionDenied, 'no such factor'],
+  FACTOR_NAME_CONFLICT: [Code.AlreadyExists, 'another factor has this name'],
+  NO_FACTOR_ENROLLED: [Code.FailedPrecondition, 'enrol a second factor first'],
+  MFA_CHALLENGE_EXPIRED: [Code.FailedPrecondition, 'the challenge has expired or was used, begin a new one'],
+  MFA_VERIFICATION_FAILED: [Code.FailedPrecondition, 'Invalid TOTP code entered'],
+  FACTOR_LIMIT_REACHED: [Code.ResourceExhausted, 'too many factors'],
+
   // Limits and availability
   API_KEY_LIMIT_REACHED: [Code.ResourceExhausted, 'too many active API keys'],
   OVER_REQUEST_RATE_LIMIT: [Code.ResourceExhausted, 'too many attempts, try again later'],
@@ -149,6 +158,23 @@ export interface FieldViolation {
   readonly description: string;
 }
 
+/** A factor that the caller can verify, as the message UsableFactor has it. */
+export interface UsableFactor {
+  readonly id: string;
+  readonly type: FactorType;
+  readonly friendlyName: string;
+}
+
+/** What a caller's session lacks, as the message StepUpRequirement has it. */
+export interface StepUp {
+  /** Undefined when the level is sufficient. */
+  readonly requiredAal?: number;
+  readonly currentAal: number;
+  /** Seconds. */
+  readonly maxAge?: number | undefined;
+  readonly factors?: readonly UsableFactor[];
+}
+
 export interface RefusalOptions {
   readonly cause?: unknown;
   /** Follows the reason's sentence: what is wrong with this call. Never a value that may be secret. */
@@ -159,6 +185,8 @@ export interface RefusalOptions {
   readonly retryAfter?: number;
   /** The budget that was used up, for the metrics. Not part of the response. */
   readonly budget?: string;
+  /** What the caller's session lacks. */
+  readonly stepUp?: StepUp;
   /** The invalid fields and why they are invalid. Never their values. */
   readonly fields?: readonly FieldViolation[];
   /**

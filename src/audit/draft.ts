@@ -11,6 +11,7 @@ export type EntityType =
   | 'settings'
   | 'signing_key'
   | 'login_attempt'
+  | 'factor'
   | 'installation';
 
 /** Every action, and the type of the entity that it concerns. */
@@ -68,6 +69,11 @@ export const entityOf = {
   'device.cancel': 'login_attempt',
   'device.redeem': 'login_attempt',
   'device.conflict': 'login_attempt',
+  'factor.enroll': 'factor',
+  'factor.verify': 'factor',
+  'factor.verify_failed': 'factor',
+  'factor.unenroll': 'factor',
+  'factor.generate_recovery_codes': 'factor',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

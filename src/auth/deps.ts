@@ -7,8 +7,8 @@ import type { RequestIds } from '../request-id/request-ids.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
-import type { PasswordChecks } from '../throttle/password-checks.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
+import type { UserBudget } from '../throttle/user-budget.ts';
 import type { DecoyHashes } from '../user/decoy-hashes.ts';
 import type { Passwords } from '../user/password.ts';
 import type { UserMail } from './user-mail.ts';
@@ -34,7 +34,7 @@ export interface AuthDeps {
   /** Wrong passwords that signed-in users gave as their own. */
   readonly ownPasswordFailures: FailedAttempts;
   /** How often a signed-in user's own password is checked. */
-  readonly passwordChecks: PasswordChecks;
+  readonly passwordChecks: UserBudget;
   /** Sign-ins by password, and by link or code. */
   readonly passwordSignIns: SignInBudget;
   readonly mailSignIns: SignInBudget;

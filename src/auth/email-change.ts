@@ -5,7 +5,8 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { requireAssurance } from '../rpc/assurance.ts';
+import { autocommit, caller, change, projectOf } from '../rpc/context.ts';
 import { trimAddress } from '../text/email-address.ts';
 import { emailKey, explainTakenAddress } from '../user/email.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
@@ -64,7 +65,7 @@ export type EmailChange =
 
 /**
  * Checks whether a user may change their address. Undefined when the address is theirs already and none is pending. Throws
- * CURRENT_PASSWORD_REQUIRED, EMAIL_ALREADY_REGISTERED and what requirePassword throws.
+ * INSUFFICIENT_AAL, CURRENT_PASSWORD_REQUIRED, EMAIL_ALREADY_REGISTERED and what requirePassword throws.
  */
 export async function admitEmailChange(
   deps: AuthDeps,
@@ -75,6 +76,7 @@ export async function admitEmailChange(
   const { mailBudget, registration, now } = deps;
   const target = emailKey(email);
   if (target === user.emailKey) return user.pendingEmail ? { kind: 'withdrawal' } : undefined;
+  requireAssurance(caller(context), { secondFactor: 'if enrolled' }, now());
   if (user.passwordHash && !currentPassword) throw new Refusal('CURRENT_PASSWORD_REQUIRED');
   const check = { user, password: currentPassword, action: 'auth.email_change.request' } as const;
   const checkedHash = await requirePassword(deps, check, context);

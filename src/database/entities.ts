@@ -12,6 +12,9 @@ import { AuditUnsealed } from '../audit/queue.ts';
 import { AuditSeal } from '../audit/seal.ts';
 import { LoginAttempt } from '../device/attempt-table.ts';
 import { Mail } from '../mail/mail.ts';
+import { Challenge } from '../mfa/challenge.ts';
+import { Factor } from '../mfa/factor.ts';
+import { RecoveryCode } from '../mfa/recovery-code.ts';
 import { OneTimeToken } from '../one-time/token.ts';
 import { Heartbeat, Outage } from '../project/heartbeat.ts';
 import { Installation } from '../project/installation.ts';
@@ -63,4 +66,7 @@ export const entities = [
   DurableRateLimit,
   RequestId,
   LoginAttempt,
+  Factor,
+  RecoveryCode,
+  Challenge,
 ];

@@ -1,25 +1,22 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { requireVerifiedMailbox } from '../account/verified-mailbox.ts';
-import { Refusal } from '../errors.ts';
+import { requireAssurance } from '../rpc/assurance.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
+import { requireVerifiedMailbox } from '../user/verified-mailbox.ts';
 import type { DeviceDeps } from './deps.ts';
 
 /**
  * Throws unless the caller may sign a device in. Within `change`, which has locked the caller: the user who is read is the
  * current one.
  *
- * INSUFFICIENT_AAL: the caller has a second factor and has not used it in this session. EMAIL_NOT_VERIFIED: the address is
- * not verified. Attack: a user who registered somebody else's address could otherwise leave a device behind.
+ * EMAIL_NOT_VERIFIED: the address is not verified. Attack: a user who registered somebody else's address could otherwise leave a device behind.
  */
 export async function requireApprover(
   em: EntityManager,
   { outbox, registration }: Pick<DeviceDeps, 'outbox' | 'registration'>,
-  { projectId, userId, hasFactor, aal }: UserCaller,
+  { projectId, userId }: UserCaller,
   isOwnGuest = false,
 ): Promise<void> {
-  if (hasFactor && aal < 2)
-    throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${aal}` } });
   // The program is signed in as this user already, who was a guest when it started the login.
   if (isOwnGuest) return;
   const { emailVerifiedAt } = await lockUser(em, projectId, userId);
@@ -33,7 +30,6 @@ const recently = 600;
  * Throws REAUTHENTICATION_REQUIRED when the caller authenticated too long ago to create an API key. Attack: with a stolen access
  * token somebody could otherwise have a device approved, and keep its key for a year.
  */
-export function requireRecentLogin({ authenticatedAt }: UserCaller, now: Date): void {
-  if (now.getTime() - authenticatedAt.getTime() > recently * 1000)
-    throw new Refusal('REAUTHENTICATION_REQUIRED', { metadata: { max_age_seconds: `${recently}` } });
+export function requireRecentLogin(caller: UserCaller, now: Date): void {
+  requireAssurance(caller, { maxAge: recently }, now);
 }

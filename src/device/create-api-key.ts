@@ -1,7 +1,6 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { CreateApiKeyRequest } from '../../gen/gatehouse/v1/api_key_pb.ts';
-import { requireVerifiedMailbox } from '../account/verified-mailbox.ts';
 import { type CreatedKey, createKey, latestExpiry } from '../api-key/create-key.ts';
 import { keyToMessage } from '../api-key/message.ts';
 import { audit } from '../audit/event.ts';
@@ -9,6 +8,7 @@ import { Refusal } from '../errors.ts';
 import type { Made } from '../request-id/request-id-table.ts';
 import { caller, change } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
+import { requireVerifiedMailbox } from '../user/verified-mailbox.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { readOwnKey } from './list-api-keys.ts';
 import { scopeFaults } from './scope-faults.ts';

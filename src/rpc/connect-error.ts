@@ -1,6 +1,7 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import { StepUpRequirementSchema } from '../../gen/gatehouse/v1/factor_pb.ts';
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -9,7 +10,7 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { type DatabaseFault, describeFault } from '../database/fault.ts';
 import { faultOf } from '../database/sqlstate.ts';
-import { type Reason, Refusal } from '../errors.ts';
+import { type Reason, Refusal, type StepUp } from '../errors.ts';
 import { kOrigin } from './context.ts';
 import { throughStream } from './messages.ts';
 
@@ -95,13 +96,14 @@ export function reasonOfCode(code: Code): Reason {
 
 /** The error as it is sent: always with google.rpc.ErrorInfo, and with each other detail, where it applies, once. */
 export function toConnectError(refusal: Refusal): ConnectError {
-  const { metadata = {}, retryAfter, fields } = refusal.options;
+  const { metadata = {}, retryAfter, fields, stepUp } = refusal.options;
   const error = new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal);
   const info = create(ErrorInfoSchema, { reason: refusal.reason, domain: errorDomain, metadata });
   error.details.push({ desc: ErrorInfoSchema, value: info });
   if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: [...fields] } });
   if (refusal.reason === 'INSUFFICIENT_AAL')
-    error.details.push({ desc: PreconditionFailureSchema, value: { violations: [stepUp(metadata)] } });
+    error.details.push({ desc: PreconditionFailureSchema, value: { violations: [levelViolation(metadata)] } });
+  if (stepUp) error.details.push({ desc: StepUpRequirementSchema, value: requirementOf(stepUp) });
   if (retryAfter !== undefined) {
     error.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(retryAfter * 1000)) } });
     error.metadata.set('retry-after', `${Math.ceil(retryAfter)}`);
@@ -109,8 +111,13 @@ export function toConnectError(refusal: Refusal): ConnectError {
   return error;
 }
 
-function stepUp({ required_aal, current_aal }: Record<string, string>) {
+function levelViolation({ required_aal, current_aal }: Record<string, string>) {
   return { type: 'ASSURANCE_LEVEL', subject: required_aal!, description: `the session is at ${current_aal}` };
+}
+
+function requirementOf({ requiredAal = 0, currentAal, maxAge, factors = [] }: StepUp) {
+  const maxAuthenticationAge = maxAge === undefined ? undefined : durationFromMs(maxAge * 1000);
+  return { requiredAal, currentAal, factors: [...factors], ...(maxAuthenticationAge && { maxAuthenticationAge }) };
 }
 
 /**

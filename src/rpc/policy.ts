@@ -1,9 +1,10 @@
 import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
-import { durationMs, MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
+import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
+import { type AssuranceNeeds, requireAssurance } from './assurance.ts';
 import { type ApiKeyGrant, type Caller, kCaller, type UserCaller } from './context.ts';
 
 /** A user who calls with an API key. */
@@ -97,11 +98,11 @@ function requireScope(scopes: readonly string[], { parent, name }: DescMethod): 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
   requireOwnPassword(rules, caller);
-  // An operator who has a second factor must have used it in this session.
-  const asksForTwo = rules.minAssurance === AssuranceLevel.AAL2 || (rules.access === Access.ADMIN && caller.hasFactor);
-  if (asksForTwo && caller.aal < 2)
-    throw new Refusal('INSUFFICIENT_AAL', { metadata: { required_aal: 'aal2', current_aal: `aal${caller.aal}` } });
-  const maxAge = rules.maxAuthenticationAge;
-  if (maxAge && now.getTime() - caller.authenticatedAt.getTime() > durationMs(maxAge))
-    throw new Refusal('REAUTHENTICATION_REQUIRED', { metadata: { max_age_seconds: `${maxAge.seconds}` } });
+  requireAssurance(caller, needsOf(rules), now);
+}
+
+function needsOf({ access, minAssurance, aal2IfEnrolled, maxAuthenticationAge }: Policy): AssuranceNeeds {
+  const asksOwners = aal2IfEnrolled || access === Access.ADMIN;
+  const secondFactor = minAssurance === AssuranceLevel.AAL2 ? 'always' : asksOwners ? 'if enrolled' : undefined;
+  return { secondFactor, maxAge: maxAuthenticationAge && Number(maxAuthenticationAge.seconds) };
 }

@@ -11,6 +11,7 @@ export type RevokeReason =
   | 'deleted'
   | 'password_changed'
   | 'registered'
+  | 'factor_verified'
   | 'mailbox_proved'
   | 'mailbox_unproved'
   | 'operator';

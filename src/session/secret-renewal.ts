@@ -29,7 +29,7 @@ const renewal = (user: string, condition = 'true') =>
    where s.id = :sessionId and s.user_id = :userId and u.id = :userId and ${isLive('s')} and ${condition}
    returning ${subjectColumns}, ${shownColumns}, s.generation`;
 
-type RenewedRow = TokenSubject & ShownSession & { readonly generation: number };
+export type RenewedRow = TokenSubject & ShownSession & { readonly generation: number };
 
 const renew = statement<RenewedRow, Renewal>('session_renew', renewal('users'));
 
@@ -116,7 +116,7 @@ function renewalOf(
   };
 }
 
-function renewedFrom(row: RenewedRow, secret: Buffer): Renewed {
+export function renewedFrom(row: RenewedRow, secret: Buffer): Renewed {
   const refreshToken = { userId: row.userId, sessionId: row.id, generation: row.generation, secret };
   return { subject: row, session: { ...row, ...timesOf(row) }, refreshToken };
 }

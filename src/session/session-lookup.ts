@@ -22,6 +22,7 @@ export interface SessionState {
   readonly is_anonymous: boolean;
   readonly must_change_password: boolean;
   readonly system_role: string;
+  readonly factor_count: number;
   readonly impersonator_id: string | null;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
@@ -46,7 +47,7 @@ export interface Lookup {
 
 /** SQL: the columns of a SessionState, for statements that read `namedSessions`. */
 export const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
-     u.system_role, s.impersonator_id, ${endOf('s', 'u')} as ended`;
+     u.system_role, u.factor_count, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
 /**
  * SQL: the sessions of a Lookup and their users. The planner does not look into the sub-select: one plan serves any number
@@ -186,15 +187,10 @@ export function admit(state: SessionState | undefined, claims: AccessClaims): Us
     mustChangePassword: state.must_change_password,
     // Impersonating an operator does not grant the operator role.
     isOperator: state.system_role === 'operator' && state.impersonator_id === null,
-    hasFactor: hasVerifiedFactor(state),
+    hasFactor: state.factor_count > 0,
     impersonatorId: state.impersonator_id ?? undefined,
     // A token issued before its session was elevated stays at its own level.
     aal: Math.min(claims.aal, state.aal),
     authenticatedAt: new Date(Math.max(0, ...state.amr.map((each) => each.timestamp)) * 1000),
   };
-}
-
-/** Whether the user has a verified second factor. No factors exist yet. */
-function hasVerifiedFactor(_: SessionState): boolean {
-  return false;
 }

@@ -51,6 +51,8 @@ const SessionTable = defineEntity({
     sessionEpoch: p.integer().default(0),
     /** The machine that a fingerprint login has signed in. While the session is live, no other user can claim it. */
     fingerprintId: p.string().length(128).nullable(),
+    /** The factor with which the session was last raised. */
+    factorId: p.uuid().nullable(),
   },
   // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [

@@ -78,7 +78,9 @@ export type AttemptKind =
   | 'password'
   /** By a signed-in user, perhaps with a stolen token. Counted by user, not by address. */
   | 'own password'
-  | 'code';
+  | 'code'
+  /** Of a second factor. Counted by factor, so that a user who is locked out of one has the others. */
+  | 'factor';
 
 /**
  * Limits how often passwords or codes are tried, without locking anybody out. The rules below are those of passwords;

@@ -37,6 +37,8 @@ const UserTable = defineEntity({
     appMetadata: p.json<Metadata>(),
     userMetadata: p.json<Metadata>(),
     bannedUntil: p.datetime(3).nullable(),
+    /** Verified second factors. No look-up of a call asks the table of factors. */
+    factorCount: p.smallint().default(0),
     lastSignInAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3),
@@ -78,6 +80,7 @@ export class User extends UserTable.class {
     user.userMetadata = {};
     user.createdAt = now;
     user.updatedAt = now;
+    user.factorCount = 0;
     return user;
   }
 
@@ -162,7 +165,7 @@ export const forGood = new Date('9999-12-31T23:59:59Z');
 
 const storedProperties = `id projectId email emailKey emailVerifiedAt establishedAt passwordHash mustChangePassword name isAnonymous
   phone jobTitle timezone locale pendingEmail role systemRole currentAccountId appMetadata userMetadata
-  bannedUntil lastSignInAt createdAt updatedAt deletedAt`;
+  bannedUntil factorCount lastSignInAt createdAt updatedAt deletedAt`;
 
 /** SQL: the columns of a User by their properties. */
 const columns = storedProperties

@@ -4,8 +4,6 @@ import { describe, expect, test } from 'vitest';
 import { CliGuestState } from '../../gen/gatehouse/v1/cli_login_pb.ts';
 import { LoginState } from '../../gen/gatehouse/v1/login_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
-import { requireApprover } from '../../src/device/approval.ts';
-import type { UserCaller } from '../../src/rpc/context.ts';
 import { cliLogins, nonce, verified } from '../support/cli-logins.ts';
 import { asService } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -124,13 +122,4 @@ describe.each(wires)('over %s', (wire) => {
     for (let i = 0; i < 3; i++) await devices.startCliLogin({});
     expect((await refusalOf(devices.startCliLogin({}))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
   });
-});
-
-test('a user with a second factor approves only with it', async () => {
-  const approver = { hasFactor: true, aal: 1 } as UserCaller;
-  await expect(requireApprover(undefined as never, {} as never, approver, true)).rejects.toMatchObject({
-    reason: 'INSUFFICIENT_AAL',
-    options: { metadata: { required_aal: 'aal2', current_aal: 'aal1' } },
-  });
-  await requireApprover(undefined as never, {} as never, { ...approver, aal: 2 }, true);
 });

@@ -8,6 +8,7 @@ import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
+import { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService, type Tokens } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
@@ -44,6 +45,7 @@ export interface Clients {
   readonly sessions: Client<typeof SessionService>;
   readonly accounts: Client<typeof AccountService>;
   readonly devices: Client<typeof DeviceService>;
+  readonly mfa: Client<typeof MfaService>;
   readonly admin: Client<typeof AdminService>;
   readonly health: Client<typeof Health>;
 }
@@ -149,6 +151,7 @@ export function clientsOver(transport: Transport): Clients {
     sessions: createClient(SessionService, transport),
     accounts: createClient(AccountService, transport),
     devices: createClient(DeviceService, transport),
+    mfa: createClient(MfaService, transport),
     admin: createClient(AdminService, transport),
     health: createClient(Health, transport),
   };

@@ -26,7 +26,7 @@ export interface Contract {
 }
 
 /** The order in which a reader wants them. */
-const order = ['AuthService', 'SessionService', 'AccountService', 'DeviceService', 'AdminService'];
+const order = ['AuthService', 'SessionService', 'AccountService', 'DeviceService', 'MfaService', 'AdminService'];
 
 export function readContract(): Contract {
   const build = ['build', '--as-file-descriptor-set', '-o', '-', 'proto'];

@@ -2,6 +2,7 @@ import type { Reason } from '../../src/errors.ts';
 import { ofAccounts } from './explanations-of-accounts.ts';
 import { ofCredentials } from './explanations-of-credentials.ts';
 import { ofDevices } from './explanations-of-devices.ts';
+import { ofFactors } from './explanations-of-factors.ts';
 
 /** Whether a client should send the same request again. */
 export type Retry = 'no' | 'after the delay' | 'with backoff';
@@ -122,5 +123,6 @@ export const explanations: Readonly<Record<Reason, Explanation>> = {
   ...ofRequests,
   ...ofAccounts,
   ...ofDevices,
+  ...ofFactors,
   ...ofCapacity,
 };

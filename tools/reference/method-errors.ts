@@ -77,7 +77,9 @@ function reasonsFrom(rules: Policy, isReadOnly: boolean): string[] {
     ...(isReadOnly || rules.admitsImpersonation ? [] : ['IMPERSONATION_NOT_ALLOWED']),
     ...(takesUsers && !rules.admitsGuests ? ['GUEST_NOT_ALLOWED'] : []),
     ...(holdsBack ? ['PASSWORD_CHANGE_REQUIRED'] : []),
-    ...(rules.minAssurance === AssuranceLevel.AAL2 || rules.access === Access.ADMIN ? ['INSUFFICIENT_AAL'] : []),
+    ...(rules.minAssurance === AssuranceLevel.AAL2 || rules.aal2IfEnrolled || rules.access === Access.ADMIN
+      ? ['INSUFFICIENT_AAL']
+      : []),
     ...(rules.maxAuthenticationAge ? ['REAUTHENTICATION_REQUIRED'] : []),
     ...(rules.access === Access.SERVICE ? [] : ['USER_NOT_FOUND']),
   ];

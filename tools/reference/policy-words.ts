@@ -12,6 +12,7 @@ export function callersOf(method: DescMethod): string {
     ...(rules.admitsServices ? ['Backends too, with a service key or a client certificate.'] : []),
     ...(rules.admitsApiKeys ? ['API keys of users are admitted.'] : []),
     ...(rules.admitsPasswordChangeRequired ? ['Users who must change their password are admitted.'] : []),
+    ...(rules.aal2IfEnrolled ? ['Users with a second factor must have used it in the session.'] : []),
     ...(age > 0 ? [`The user must have authenticated within the last ${age} minutes.`] : []),
     ...(rules.admitsImpersonation && !isReadOnly(method) ? ['Operators who impersonate a user are admitted.'] : []),
   ].join(' ');

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEi/AMKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDRIXCg9hZG1pdHNfYXBpX2tleXMYDSABKAgSIAoYdW5rbm93bl9jb2Rlc19wZXJfbWludXRlGA4gASgNImMKDUZhaWx1cmVMaW1pdHMSEwoLcGVyX2FjY291bnQYASABKA0SEwoLY29uc2VjdXRpdmUYAiABKA0SEwoLcGVyX25ldHdvcmsYAyABKA0SEwoLcGVyX3Byb2plY3QYBCABKA0qagoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARIPCgtBQ0NFU1NfVVNFUhACEhIKDkFDQ0VTU19TRVJWSUNFEAMSEAoMQUNDRVNTX0FETUlOEAQqZQoOQXNzdXJhbmNlTGV2ZWwSHwobQVNTVVJBTkNFX0xFVkVMX1VOU1BFQ0lGSUVEEAASGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDEQARIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMhACOlEKBnBvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNGGAyABKAsyFC5nYXRlaG91c2UudjEuUG9saWN5UgZwb2xpY3mIAQFCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilgQKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDRIXCg9hZG1pdHNfYXBpX2tleXMYDSABKAgSIAoYdW5rbm93bl9jb2Rlc19wZXJfbWludXRlGA4gASgNEhgKEGFhbDJfaWZfZW5yb2xsZWQYDyABKAgiYwoNRmFpbHVyZUxpbWl0cxITCgtwZXJfYWNjb3VudBgBIAEoDRITCgtjb25zZWN1dGl2ZRgCIAEoDRITCgtwZXJfbmV0d29yaxgDIAEoDRITCgtwZXJfcHJvamVjdBgEIAEoDSpqCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEg8KC0FDQ0VTU19VU0VSEAISEgoOQUNDRVNTX1NFUlZJQ0UQAxIQCgxBQ0NFU1NfQURNSU4QBCplCg5Bc3N1cmFuY2VMZXZlbBIfChtBU1NVUkFOQ0VfTEVWRUxfVU5TUEVDSUZJRUQQABIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMRABEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwyEAI6UQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY0YYDIAEoCzIULmdhdGVob3VzZS52MS5Qb2xpY3lSBnBvbGljeYgBAUJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method requires of its callers. The service reads the policies when it starts and refuses to start if a method
@@ -53,8 +53,10 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * - IMPERSONATION_NOT_ALLOWED: The caller impersonates a user, and the method changes data.
  * - GUEST_NOT_ALLOWED: The caller is a guest.
  * - PASSWORD_CHANGE_REQUIRED: The caller must change their password first.
- * - INSUFFICIENT_AAL: The session is below the required assurance level (metadata `required_aal`, `current_aal`).
- * - REAUTHENTICATION_REQUIRED: The caller authenticated too long ago (metadata `max_age_seconds`).
+ * - INSUFFICIENT_AAL: The session is below the required assurance level (metadata `required_aal`, `current_aal`). The
+ *   detail `StepUpRequirement` names the factors that raise it.
+ * - REAUTHENTICATION_REQUIRED: The caller authenticated too long ago (metadata `max_age_seconds`). `StepUpRequirement` is a
+ *   detail of this error too.
  * - USER_NOT_FOUND: The caller was deleted while the call was in progress.
  *
  * @generated from message gatehouse.v1.Policy
@@ -163,6 +165,13 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: uint32 unknown_codes_per_minute = 14;
    */
   unknownCodesPerMinute: number;
+
+  /**
+   * Requires ASSURANCE_LEVEL_AAL2 of users who have a verified second factor. Only with ACCESS_USER.
+   *
+   * @generated from field: bool aal2_if_enrolled = 15;
+   */
+  aal2IfEnrolled: boolean;
 };
 
 /**

@@ -1,10 +1,10 @@
 import { audit } from '../../audit/event.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { lockUser } from '../../user/user.ts';
+import { requireVerifiedMailbox } from '../../user/verified-mailbox.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { accountToMessage } from '../message.ts';
 import { accountOf } from '../shown-account.ts';
-import { requireVerifiedMailbox } from '../verified-mailbox.ts';
 import { joinByInvite, takeAccountInvite } from './take-invite.ts';
 
 export function acceptAccountInvite(deps: AccountDeps): AccountMethods['acceptAccountInvite'] {

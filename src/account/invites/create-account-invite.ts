@@ -8,10 +8,10 @@ import { cancelMails } from '../../mail/mail.ts';
 import { anyCaller, change, type UserCaller } from '../../rpc/context.ts';
 import { emailKey } from '../../user/email.ts';
 import { mayActAt } from '../../user/user.ts';
+import { requireVerifiedMailbox } from '../../user/verified-mailbox.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { mayGrant, type Role } from '../membership.ts';
 import { inviteToMessage, roleOf } from '../message.ts';
-import { requireVerifiedMailbox } from '../verified-mailbox.ts';
 import { AccountInvite, type InviteDraft, isPending, type ShownInvite } from './invite.ts';
 import { type KeptInvite, readInvite, repeatableCode } from './repeated-invite.ts';
 

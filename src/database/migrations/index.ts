@@ -34,6 +34,7 @@ import { Migration20261130420100_api_keys } from './Migration20261130420100_api_
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
+import { Migration20261130500100_factors } from './Migration20261130500100_factors.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -68,9 +69,10 @@ export const migrations = [
   { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
   { name: 'Migration20261130310100_mails_of_domain', class: Migration20261130310100_mails_of_domain },
   { name: 'Migration20261130310200_leases', class: Migration20261130310200_leases },
-  { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },
+  { name: 'Migration20261130420100_api_keys', class: Migration20261130420100_api_keys },
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },
+  { name: 'Migration20261130500100_factors', class: Migration20261130500100_factors },
 ];

@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import type { Autocommit } from '../database/autocommit.ts';
+import { insert } from '../database/insert.ts';
+import { statement } from '../database/statement.ts';
+import { uuidv7 } from '../database/uuid.ts';
+import { Refusal } from '../errors.ts';
+import { projectColumn } from '../project/project.ts';
+
+/** What a challenge is for. A challenge of one purpose is unknown to every other. */
+export type ChallengePurpose = 'verify';
+
+const ChallengeTable = defineEntity({
+  name: 'Challenge',
+  tableName: 'challenges',
+  properties: {
+    id: p.uuid().primary(),
+    projectId: () => projectColumn(),
+    userId: p.uuid(),
+    sessionId: p.uuid(),
+    factorId: p.uuid(),
+    purpose: p.string().length(32).$type<ChallengePurpose>(),
+    /** Random bytes that a WebAuthn authenticator signs. */
+    challenge: p.blob().hidden(),
+    attempts: p.smallint(),
+    createdAt: p.datetime(3),
+    expiresAt: p.datetime(3),
+    usedAt: p.datetime(3).nullable(),
+  },
+  indexes: [{ name: 'challenges_expiry', properties: ['expiresAt'] }],
+});
+
+/** An open question to the holder of a factor. It is answered once, in the session that asked. */
+export class Challenge extends ChallengeTable.class {}
+ChallengeTable.setClass(Challenge);
+
+const lifetimeSeconds = 300;
+const mostAttempts = 5;
+
+interface Asked {
+  readonly projectId: string;
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly factorId: string;
+  readonly purpose: ChallengePurpose;
+}
+
+/** Opens a challenge for five minutes. */
+export async function openChallenge(em: EntityManager, asked: Asked, now: Date): Promise<Challenge> {
+  const expiresAt = new Date(now.getTime() + lifetimeSeconds * 1000);
+  const row = { id: uuidv7(now), challenge: randomBytes(32), attempts: 0, createdAt: now, expiresAt };
+  const challenge = Object.assign(new Challenge(), asked, row);
+  await insert(em, challenge);
+  return challenge;
+}
+
+/** Names a challenge, and where it has to have been asked. */
+export type ChallengeKey = Omit<Asked, 'projectId'> & { readonly id: string };
+
+/** SQL: the challenge `c` is open. */
+const isOpen = `c.id = :id and c.user_id = :userId and c.session_id = :sessionId and c.factor_id = :factorId
+     and c.purpose = :purpose and c.used_at is null and c.expires_at > :now`;
+
+const countAttempt = statement<{ challenge: Buffer }, ChallengeKey & { now: Date }>(
+  'challenge_attempt',
+  `update challenges c set attempts = c.attempts + 1 where ${isOpen} and c.attempts < ${mostAttempts} returning c.challenge`,
+);
+
+const close = statement<{ id: string }, ChallengeKey & { now: Date }>(
+  'challenge_close',
+  `update challenges c set used_at = :now where ${isOpen} returning c.id`,
+);
+
+/**
+ * Counts an attempt before its proof is judged, so that parallel attempts get no more verdicts than are admitted. Returns the
+ * bytes to be signed. Throws MFA_CHALLENGE_EXPIRED.
+ */
+export async function attemptChallenge(autocommit: Autocommit, key: ChallengeKey, now: Date): Promise<Buffer> {
+  const [row] = await countAttempt(autocommit, { ...key, now });
+  if (!row) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  return row.challenge;
+}
+
+/** Uses the challenge up. Of parallel calls one passes. Throws MFA_CHALLENGE_EXPIRED. */
+export async function closeChallenge(em: EntityManager, key: ChallengeKey, now: Date): Promise<void> {
+  const closed = await close(em, { ...key, now });
+  if (closed.length === 0) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+}

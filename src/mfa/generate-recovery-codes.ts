@@ -1,0 +1,41 @@
+import { audit } from '../audit/event.ts';
+import { insert } from '../database/insert.ts';
+import { Refusal } from '../errors.ts';
+import { caller, change } from '../rpc/context.ts';
+import { lockUser } from '../user/user.ts';
+import type { MfaDeps, MfaMethods } from './deps.ts';
+import { deleteFactors, Factor, factorsOf } from './factor.ts';
+import { factorToMessage } from './message.ts';
+import { newRecoveryCodes, storeRecoveryCodes } from './recovery-code.ts';
+
+export function generateRecoveryCodes({ now }: MfaDeps): MfaMethods['generateRecoveryCodes'] {
+  return async (_, context) => {
+    const { projectId, userId } = caller(context);
+    const at = now();
+    const codes = newRecoveryCodes();
+    const factor = await change(context, async (em) => {
+      const { factorCount } = await lockUser(em, projectId, userId);
+      if (factorCount === 0) throw new Refusal('NO_FACTOR_ENROLLED');
+      const earlier = (await factorsOf(em, userId)).filter(({ type }) => type === 'recovery_code');
+      await deleteFactors(
+        em,
+        userId,
+        earlier.map(({ id }) => id),
+      );
+      const draft = {
+        id: Factor.newId(at),
+        projectId,
+        userId,
+        type: 'recovery_code',
+        friendlyName: '',
+        verifiedAt: at,
+      } as const;
+      const created = Factor.enroll(draft, at);
+      await insert(em, created);
+      await storeRecoveryCodes(em, created, codes, at);
+      audit(em, context, { action: 'factor.generate_recovery_codes', entityId: created.id }, at);
+      return created;
+    });
+    return { codes, factor: factorToMessage({ ...factor, remainingCodes: codes.length }) };
+  };
+}

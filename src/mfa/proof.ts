@@ -1,0 +1,94 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { VerifyFactorRequest } from '../../gen/gatehouse/v1/mfa_pb.ts';
+import { Refusal } from '../errors.ts';
+import { autocommit } from '../rpc/context.ts';
+import { refuseFor } from '../throttle/failed-attempts.ts';
+import { attemptChallenge, type ChallengeKey, closeChallenge } from './challenge.ts';
+import type { MfaDeps } from './deps.ts';
+import { type FactorRow, recordVerified } from './factor.ts';
+import { isRecoveryCode, spendRecoveryCode } from './recovery-code.ts';
+import { stepOfCode } from './totp.ts';
+
+/** What a person or an authenticator has sent to prove a factor. */
+export type Proof = VerifyFactorRequest['proof'];
+
+/** A proof that was right. Using it up is part of the transaction that acts on it. */
+interface JudgedProof {
+  /** Whether this call is the one that uses the proof up. */
+  spend(em: EntityManager, now: Date): Promise<boolean>;
+  /** The time step of a TOTP code. */
+  readonly step?: number;
+}
+
+/** A proof of a factor for a challenge, judged right. */
+export interface ProvedFactor {
+  readonly factor: FactorRow;
+  readonly challenge: ChallengeKey;
+  readonly proof: JudgedProof;
+}
+
+interface Claim {
+  readonly factor: FactorRow;
+  readonly challenge: ChallengeKey;
+  readonly proof: Proof;
+}
+
+/**
+ * Judges a proof outside any transaction, and counts it first: on its challenge and, when it is wrong, on its factor. Throws
+ * MFA_CHALLENGE_EXPIRED, MFA_VERIFICATION_FAILED and OVER_REQUEST_RATE_LIMIT.
+ */
+export async function judgeProof(deps: MfaDeps, claim: Claim, context: HandlerContext): Promise<ProvedFactor> {
+  const { now, wrongFactorCodes } = deps;
+  const { factor, challenge } = claim;
+  const attempt = wrongFactorCodes.attempt(factor.projectId, factor.id, '');
+  refuseFor(await wrongFactorCodes.waitOf(autocommit(context), attempt, now()), 'account');
+  await attemptChallenge(autocommit(context), challenge, now());
+  const proof = await read(deps, claim, context);
+  if (proof) return { factor, challenge, proof };
+  refuseFor(await wrongFactorCodes.countOnAccount(autocommit(context), attempt, now()), 'account');
+  throw failed(factor.id, 'wrong_code');
+}
+
+/** The proof if it is right, else undefined. */
+async function read(
+  { keys, now }: MfaDeps,
+  { factor, proof }: Claim,
+  context: HandlerContext,
+): Promise<JudgedProof | undefined> {
+  const { id, userId, type, secretSealed, lastStep } = factor;
+  if (proof.case !== 'code') return undefined;
+  if (type === 'totp' && secretSealed) {
+    const step = stepOfCode(keys, { id, userId, secretSealed, lastStep }, proof.value, now());
+    return step === undefined ? undefined : { step, spend: async () => true };
+  }
+  if (type !== 'recovery_code') return undefined;
+  const owned = { userId, factorId: id };
+  const isRight = await isRecoveryCode(autocommit(context), owned, proof.value);
+  return isRight ? { spend: (em, at) => spendRecoveryCode(em, owned, proof.value, at) } : undefined;
+}
+
+/**
+ * Uses the challenge and the proof up, in the transaction that acts on them, and records the use of the factor. Of parallel
+ * calls one passes. Throws MFA_CHALLENGE_EXPIRED and MFA_VERIFICATION_FAILED. Returns whether the factor was verified before.
+ */
+export async function spendProof(
+  em: EntityManager,
+  { wrongFactorCodes }: MfaDeps,
+  { factor, challenge, proof }: ProvedFactor,
+  now: Date,
+): Promise<{ readonly wasVerified: boolean }> {
+  const { id, userId, projectId } = factor;
+  await closeChallenge(em, challenge, now);
+  const isSpent = await proof.spend(em, now);
+  const recorded = isSpent && (await recordVerified(em, { userId, id, step: proof.step ?? null }, now));
+  if (!recorded) throw failed(id, 'used_code');
+  await wrongFactorCodes.clear(em, projectId, id);
+  return recorded;
+}
+
+function failed(factorId: string, cause: string): Refusal {
+  return new Refusal('MFA_VERIFICATION_FAILED', {
+    event: { action: 'factor.verify_failed', entityId: factorId, cause },
+  });
+}

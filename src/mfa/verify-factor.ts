@@ -1,0 +1,48 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { audit } from '../audit/event.ts';
+import { caller, change } from '../rpc/context.ts';
+import { elevateSession, revokeLowerSessions } from '../session/elevation.ts';
+import { sessionToMessage } from '../session/message.ts';
+import { lockUser, type User } from '../user/user.ts';
+import type { MfaDeps, MfaMethods } from './deps.ts';
+import { counts, deleteFactors, type FactorRow, factorsOf } from './factor.ts';
+import { factorToMessage } from './message.ts';
+import { requireOwnFactor } from './own-factor.ts';
+import { judgeProof, spendProof } from './proof.ts';
+
+export function verifyFactor(deps: MfaDeps): MfaMethods['verifyFactor'] {
+  const { now, opener } = deps;
+  return async ({ factorId, challengeId, proof }, context) => {
+    const { projectId, userId, sessionId } = caller(context);
+    const factor = await requireOwnFactor(context, factorId);
+    const challenge = { id: challengeId, userId, sessionId, factorId: factor.id, purpose: 'verify' } as const;
+    const proved = await judgeProof(deps, { factor, challenge, proof }, context);
+    const at = now();
+    const { subject, session, refreshToken } = await change(context, async (em) => {
+      const user = await lockUser(em, projectId, userId);
+      const { wasVerified } = await spendProof(em, deps, proved, at);
+      if (!wasVerified) await activate(em, user, factor);
+      const raised = await elevateSession(em, { userId, sessionId, factorId: factor.id, method: factor.type }, at);
+      await revokeLowerSessions(em, { userId, sessionId }, at);
+      audit(em, context, { action: 'factor.verify', entityId: factor.id }, at);
+      return raised;
+    });
+    return {
+      tokens: opener.tokensFor(subject, projectId, refreshToken, at),
+      session: sessionToMessage(session, session.id),
+      factor: factorToMessage({ ...factor, verifiedAt: factor.verifiedAt ?? at, lastUsedAt: at }),
+    };
+  };
+}
+
+/** Makes a factor count, and deletes the other enrolments of its kind that were not finished. */
+async function activate(em: EntityManager, user: User, { id, type }: FactorRow): Promise<void> {
+  if (counts(type)) user.factorCount += 1;
+  const others = await factorsOf(em, user.id);
+  const unfinished = others.filter((each) => each.type === type && each.id !== id && each.verifiedAt === null);
+  await deleteFactors(
+    em,
+    user.id,
+    unfinished.map((each) => each.id),
+  );
+}
