@@ -216,7 +216,17 @@ function createServices(parts: Parts) {
     serve(
       MfaService,
       mfaService({
-        ...{ now, keys, opener, outbox, messages, appName: config.look.name, registration: settings },
+        ...{
+          now,
+          keys,
+          ring,
+          issuer: parts.issuer,
+          opener,
+          outbox,
+          messages,
+          appName: config.look.name,
+          registration: settings,
+        },
         wrongFactorCodes: new FailedAttempts(
           'factor',
           keys,

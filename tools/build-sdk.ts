@@ -55,7 +55,13 @@ function generate(): void {
 
 function writeManifest(): void {
   const { name, version, license, dependencies } = packageJson;
-  const needed = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-web', '@grpc/grpc-js'] as const;
+  const needed = [
+    '@bufbuild/protobuf',
+    '@connectrpc/connect',
+    '@connectrpc/connect-web',
+    '@grpc/grpc-js',
+    'jose',
+  ] as const;
   const manifest = {
     name,
     version,
@@ -65,7 +71,9 @@ function writeManifest(): void {
     sideEffects: false,
     engines: { node: '>=20' },
     exports: {
-      ...Object.fromEntries(['node', 'web', 'cli'].map((entry) => [`./${entry}`, entryAt(`./src/sdk/${entry}`)])),
+      ...Object.fromEntries(
+        ['node', 'web', 'cli', 'verify'].map((entry) => [`./${entry}`, entryAt(`./src/sdk/${entry}`)]),
+      ),
       './proto/*': './proto/*',
       './package.json': './package.json',
     },

@@ -72,6 +72,7 @@ export const entityOf = {
   'factor.enroll': 'factor',
   'factor.verify': 'factor',
   'factor.verify_failed': 'factor',
+  'factor.step_up': 'factor',
   'factor.unenroll': 'factor',
   'factor.generate_recovery_codes': 'factor',
   'installation.drop': 'installation',

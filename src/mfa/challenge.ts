@@ -7,8 +7,18 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { projectColumn } from '../project/project.ts';
 
+/** An action that a user confirms with a factor. */
+export interface StepUpAction {
+  readonly action: string;
+  /** In words, for the user. */
+  readonly description: string;
+  /** Base64url of a SHA-256 hash. */
+  readonly payloadHash: string;
+  readonly audience: string;
+}
+
 /** What a challenge is for. A challenge of one purpose is unknown to every other. */
-export type ChallengePurpose = 'verify';
+export type ChallengePurpose = 'verify' | 'step_up';
 
 const ChallengeTable = defineEntity({
   name: 'Challenge',
@@ -22,6 +32,8 @@ const ChallengeTable = defineEntity({
     purpose: p.string().length(32).$type<ChallengePurpose>(),
     /** Random bytes that a WebAuthn authenticator signs. */
     challenge: p.blob().hidden(),
+    /** The action that a step-up confirms. */
+    about: p.json<StepUpAction>().nullable(),
     attempts: p.smallint(),
     createdAt: p.datetime(3),
     expiresAt: p.datetime(3),
@@ -43,19 +55,20 @@ interface Asked {
   readonly sessionId: string;
   readonly factorId: string;
   readonly purpose: ChallengePurpose;
+  readonly about?: StepUpAction;
 }
 
 /** Opens a challenge for five minutes. */
 export async function openChallenge(em: EntityManager, asked: Asked, now: Date): Promise<Challenge> {
   const expiresAt = new Date(now.getTime() + lifetimeSeconds * 1000);
-  const row = { id: uuidv7(now), challenge: randomBytes(32), attempts: 0, createdAt: now, expiresAt };
-  const challenge = Object.assign(new Challenge(), asked, row);
+  const row = { id: uuidv7(now), challenge: randomBytes(32), attempts: 0, about: null, createdAt: now, expiresAt };
+  const challenge = Object.assign(new Challenge(), row, asked);
   await insert(em, challenge);
   return challenge;
 }
 
 /** Names a challenge, and where it has to have been asked. */
-export type ChallengeKey = Omit<Asked, 'projectId'> & { readonly id: string };
+export type ChallengeKey = Omit<Asked, 'projectId' | 'about'> & { readonly id: string };
 
 /** SQL: the challenge `c` is open. */
 const isOpen = `c.id = :id and c.user_id = :userId and c.session_id = :sessionId and c.factor_id = :factorId
@@ -85,4 +98,17 @@ export async function attemptChallenge(autocommit: Autocommit, key: ChallengeKey
 export async function closeChallenge(em: EntityManager, key: ChallengeKey, now: Date): Promise<void> {
   const closed = await close(em, { ...key, now });
   if (closed.length === 0) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+}
+
+const look = statement<{ factorId: string; about: StepUpAction }, { id: string; userId: string; sessionId: string }>(
+  'challenge_step_up',
+  `select c.factor_id as "factorId", c.about from challenges c
+   where c.id = :id and c.user_id = :userId and c.session_id = :sessionId and c.purpose = 'step_up' and c.about is not null`,
+);
+
+/** The action that a challenge is about, and its factor. Throws MFA_CHALLENGE_EXPIRED for the challenge of another session. */
+export async function readStepUp(autocommit: Autocommit, key: { id: string; userId: string; sessionId: string }) {
+  const [row] = await look(autocommit, key);
+  if (!row) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  return row;
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../database/clock.ts';
 import type { Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
+import type { KeyRing } from '../session/key-ring.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { UserBudget } from '../throttle/user-budget.ts';
@@ -16,6 +17,9 @@ export interface MfaDeps {
   readonly now: Clock;
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
+  readonly ring: KeyRing;
+  /** Of the proofs, as of access tokens. */
+  readonly issuer: string;
   readonly outbox: Outbox;
   readonly messages: Messages;
   readonly registration: ConfiguredSettings;

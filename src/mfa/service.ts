@@ -4,6 +4,7 @@ import { enrollFactor } from './enroll-factor.ts';
 import { generateRecoveryCodes } from './generate-recovery-codes.ts';
 import { getAssurance } from './get-assurance.ts';
 import { listFactors } from './list-factors.ts';
+import { stepUp } from './step-up.ts';
 import { unenrollFactor } from './unenroll-factor.ts';
 import { verifyFactor } from './verify-factor.ts';
 
@@ -17,5 +18,6 @@ export function mfaService(deps: MfaDeps): MfaMethods {
     listFactors,
     getAssurance,
     generateRecoveryCodes: generateRecoveryCodes(deps),
+    ...stepUp(deps),
   };
 }

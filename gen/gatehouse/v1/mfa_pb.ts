@@ -19,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/mfa.proto.
  */
 export const file_gatehouse_v1_mfa: GenFile = /*@__PURE__*/
-  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKsAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiigEKFFZlcmlmeUZhY3RvclJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgCIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEiQKBmZhY3RvchgDIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNAoVVW5lbnJvbGxGYWN0b3JSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQEiGAoWVW5lbnJvbGxGYWN0b3JSZXNwb25zZSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiPAoTTGlzdEZhY3RvcnNSZXNwb25zZRIlCgdmYWN0b3JzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLkZhY3RvciIVChNHZXRBc3N1cmFuY2VSZXF1ZXN0ItcBChRHZXRBc3N1cmFuY2VSZXNwb25zZRIxCgtjdXJyZW50X2FhbBgBIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIuCghuZXh0X2FhbBgCIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYAyADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSKwoHZmFjdG9ycxgEIAMoCzIaLmdhdGVob3VzZS52MS5Vc2FibGVGYWN0b3IiHgocR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdCJUCh1HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRINCgVjb2RlcxgBIAMoCRIkCgZmYWN0b3IYAiABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yMoQGCgpNZmFTZXJ2aWNlEmgKDEVucm9sbEZhY3RvchIhLmdhdGVob3VzZS52MS5FbnJvbGxGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlc3BvbnNlIhGKtRgNCAIYATIDCNgEODx4ARJsCg9DaGFsbGVuZ2VGYWN0b3ISJC5nYXRlaG91c2UudjEuQ2hhbGxlbmdlRmFjdG9yUmVxdWVzdBolLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXNwb25zZSIMirUYCAgCGAE4eEAPEmcKDFZlcmlmeUZhY3RvchIhLmdhdGVob3VzZS52MS5WZXJpZnlGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlc3BvbnNlIhCKtRgMCAIYATh4WgQIBRBkEmoKDlVuZW5yb2xsRmFjdG9yEiMuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmVucm9sbEZhY3RvclJlc3BvbnNlIg2KtRgJCAIyAwjYBHgBEl8KC0xpc3RGYWN0b3JzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RmFjdG9yc1Jlc3BvbnNlIguQAgGKtRgECAIYARJkCgxHZXRBc3N1cmFuY2USIS5nYXRlaG91c2UudjEuR2V0QXNzdXJhbmNlUmVxdWVzdBoiLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXNwb25zZSINkAIBirUYBggCEAEYARKBAQoVR2VuZXJhdGVSZWNvdmVyeUNvZGVzEiouZ2F0ZWhvdXNlLnYxLkdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaKy5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2UiD4q1GAsIAjIDCNgEOBR4AUJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKsAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiigEKFFZlcmlmeUZhY3RvclJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgCIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEiQKBmZhY3RvchgDIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNAoVVW5lbnJvbGxGYWN0b3JSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQEiGAoWVW5lbnJvbGxGYWN0b3JSZXNwb25zZSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiPAoTTGlzdEZhY3RvcnNSZXNwb25zZRIlCgdmYWN0b3JzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLkZhY3RvciIVChNHZXRBc3N1cmFuY2VSZXF1ZXN0ItcBChRHZXRBc3N1cmFuY2VSZXNwb25zZRIxCgtjdXJyZW50X2FhbBgBIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIuCghuZXh0X2FhbBgCIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYAyADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSKwoHZmFjdG9ycxgEIAMoCzIaLmdhdGVob3VzZS52MS5Vc2FibGVGYWN0b3IiHgocR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdCJUCh1HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRINCgVjb2RlcxgBIAMoCRIkCgZmYWN0b3IYAiABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yItABChJCZWdpblN0ZXBVcFJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABARIwCgZhY3Rpb24YAiABKAlCILpIHXIbMhleW2Etel1bYS16MC05Xy46LV17MCw5OX0kEh8KC2Rlc2NyaXB0aW9uGAMgASgJQgq6SAdyBRABGMgBEh0KDHBheWxvYWRfaGFzaBgEIAEoDEIHukgEegJoIBIrCghhdWRpZW5jZRgFIAEoCUIZukgWchQQARj/AVoNYXV0aGVudGljYXRlZCLLAQoTQmVnaW5TdGVwVXBSZXNwb25zZRIUCgxjaGFsbGVuZ2VfaWQYASABKAkSJgoEdHlwZRgCIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkZXNjcmlwdGlvbhgEIAEoCRIwCg9yZXF1ZXN0X29wdGlvbnMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Io8BChNGaW5pc2hTdGVwVXBSZXF1ZXN0Eh4KDGNoYWxsZW5nZV9pZBgBIAEoCUIIukgFcgOwAQESGQoEY29kZRgCIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiXgoURmluaXNoU3RlcFVwUmVzcG9uc2USFQoNc3RlcF91cF9wcm9vZhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAywwcKCk1mYVNlcnZpY2USaAoMRW5yb2xsRmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuRW5yb2xsRmFjdG9yUmVzcG9uc2UiEYq1GA0IAhgBMgMI2AQ4PHgBEmwKD0NoYWxsZW5nZUZhY3RvchIkLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkNoYWxsZW5nZUZhY3RvclJlc3BvbnNlIgyKtRgICAIYATh4QA8SZwoMVmVyaWZ5RmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVmVyaWZ5RmFjdG9yUmVzcG9uc2UiEIq1GAwIAhgBOHhaBAgFEGQSagoOVW5lbnJvbGxGYWN0b3ISIy5nYXRlaG91c2UudjEuVW5lbnJvbGxGYWN0b3JSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVzcG9uc2UiDYq1GAkIAjIDCNgEeAESXwoLTGlzdEZhY3RvcnMSIC5nYXRlaG91c2UudjEuTGlzdEZhY3RvcnNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiC5ACAYq1GAQIAhgBEmQKDEdldEFzc3VyYW5jZRIhLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkdldEFzc3VyYW5jZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBEoEBChVHZW5lcmF0ZVJlY292ZXJ5Q29kZXMSKi5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdBorLmdhdGVob3VzZS52MS5HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZSIPirUYCwgCMgMI2AQ4FHgBElwKC0JlZ2luU3RlcFVwEiAuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVxdWVzdBohLmdhdGVob3VzZS52MS5CZWdpblN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eBJfCgxGaW5pc2hTdGVwVXASIS5nYXRlaG91c2UudjEuRmluaXNoU3RlcFVwUmVxdWVzdBoiLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXNwb25zZSIIirUYBAgCOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for EnrollFactor.
@@ -450,6 +450,176 @@ export const GenerateRecoveryCodesResponseSchema: GenMessage<GenerateRecoveryCod
   messageDesc(file_gatehouse_v1_mfa, 14);
 
 /**
+ * Request message for BeginStepUp.
+ *
+ * @generated from message gatehouse.v1.BeginStepUpRequest
+ */
+export type BeginStepUpRequest = Message<"gatehouse.v1.BeginStepUpRequest"> & {
+  /**
+   * Required. The id of a verified factor of the caller.
+   *
+   * @generated from field: string factor_id = 1;
+   */
+  factorId: string;
+
+  /**
+   * Required. The name of the action, for the backend: lower case, such as `transfer.create`.
+   *
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * Required. The action in words, for the user: what, how much and to whom.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * Required. The SHA-256 hash of the payload of the action: the bytes that the backend will receive.
+   *
+   * @generated from field: bytes payload_hash = 4;
+   */
+  payloadHash: Uint8Array;
+
+  /**
+   * Required. The name of the backend that verifies the proof: the `aud` claim. `authenticated` is that of access tokens.
+   *
+   * @generated from field: string audience = 5;
+   */
+  audience: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.BeginStepUpRequest.
+ * Use `create(BeginStepUpRequestSchema)` to create a new message.
+ */
+export const BeginStepUpRequestSchema: GenMessage<BeginStepUpRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 15);
+
+/**
+ * Response message for BeginStepUp.
+ *
+ * @generated from message gatehouse.v1.BeginStepUpResponse
+ */
+export type BeginStepUpResponse = Message<"gatehouse.v1.BeginStepUpResponse"> & {
+  /**
+   * The id of the challenge, for FinishStepUp.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * The kind of the factor.
+   *
+   * @generated from field: gatehouse.v1.FactorType type = 2;
+   */
+  type: FactorType;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * The description that the user confirms.
+   *
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * For a WebAuthn factor or a passkey: the options for `navigator.credentials.get`, as in ChallengeFactorResponse.
+   *
+   * @generated from field: google.protobuf.Struct request_options = 5;
+   */
+  requestOptions?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.BeginStepUpResponse.
+ * Use `create(BeginStepUpResponseSchema)` to create a new message.
+ */
+export const BeginStepUpResponseSchema: GenMessage<BeginStepUpResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 16);
+
+/**
+ * Request message for FinishStepUp.
+ *
+ * @generated from message gatehouse.v1.FinishStepUpRequest
+ */
+export type FinishStepUpRequest = Message<"gatehouse.v1.FinishStepUpRequest"> & {
+  /**
+   * Required. The id of the challenge.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Required. The proof that the user has the factor.
+   *
+   * @generated from oneof gatehouse.v1.FinishStepUpRequest.proof
+   */
+  proof: {
+    /**
+     * The six digits of a TOTP factor, or a recovery code.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+     *
+     * @generated from field: google.protobuf.Struct credential = 3;
+     */
+    value: JsonObject;
+    case: "credential";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishStepUpRequest.
+ * Use `create(FinishStepUpRequestSchema)` to create a new message.
+ */
+export const FinishStepUpRequestSchema: GenMessage<FinishStepUpRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 17);
+
+/**
+ * Response message for FinishStepUp.
+ *
+ * @generated from message gatehouse.v1.FinishStepUpResponse
+ */
+export type FinishStepUpResponse = Message<"gatehouse.v1.FinishStepUpResponse"> & {
+  /**
+   * The proof, a JWT.
+   *
+   * @generated from field: string step_up_proof = 1;
+   */
+  stepUpProof: string;
+
+  /**
+   * When the proof expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishStepUpResponse.
+ * Use `create(FinishStepUpResponseSchema)` to create a new message.
+ */
+export const FinishStepUpResponseSchema: GenMessage<FinishStepUpResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 18);
+
+/**
  * MfaService manages the second factors of users, and verifies them.
  *
  * A factor is enrolled, challenged and verified. The first verification makes it count; from then on the methods that
@@ -561,6 +731,45 @@ export const MfaService: GenService<{
     methodKind: "unary";
     input: typeof GenerateRecoveryCodesRequestSchema;
     output: typeof GenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * Begins the confirmation of one action by a factor, such as a payment. FinishStepUp then returns a proof that the backend
+   * of the action verifies offline.
+   *
+   * Display `description` before the user reaches for the factor: a person confirms words, not hashes. The challenge
+   * belongs to the caller's session, expires after five minutes, and admits five codes. It counts as one of ChallengeFactor.
+   *
+   * Errors:
+   * - FACTOR_NOT_FOUND: The caller has no verified factor with this id.
+   * - OVER_REQUEST_RATE_LIMIT: The user has begun 15 challenges in the last minute, in any sessions.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.BeginStepUp
+   */
+  beginStepUp: {
+    methodKind: "unary";
+    input: typeof BeginStepUpRequestSchema;
+    output: typeof BeginStepUpResponseSchema;
+  },
+  /**
+   * Verifies the factor and returns the proof: a JWT (ES256, type `step-up+jwt`) for one action, one payload and one
+   * audience, which is valid for five minutes. The session stays at its level.
+   *
+   * Its claims are `iss`, `sub` (the user), `aud`, `iat`, `exp`, `jti`, `session_id`, `action`, `description`,
+   * `payload_hash` (base64url), `amr` (the factor) and `acr` (`aal2`). A backend verifies it with `/.well-known/jwks.json`, compares action and payload
+   * with what it is about to do, and accepts each `jti` once. `verifyStepUp` of the SDK does so.
+   *
+   * Errors:
+   * - MFA_CHALLENGE_EXPIRED: The challenge is unknown, expired or used, has admitted five codes, or belongs to another
+   *   session.
+   * - MFA_VERIFICATION_FAILED: The code is wrong, or was used before.
+   * - OVER_REQUEST_RATE_LIMIT: There were too many wrong codes of this factor. Other factors of the user still work.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.FinishStepUp
+   */
+  finishStepUp: {
+    methodKind: "unary";
+    input: typeof FinishStepUpRequestSchema;
+    output: typeof FinishStepUpResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_mfa, 0);
