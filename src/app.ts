@@ -147,7 +147,7 @@ export function createApp(deps: Deps): App {
 
 /** The scopes that an API key may have. */
 const keyScopes: ReadonlySet<string> = new Set(
-  [AuthService, SessionService, AccountService, DeviceService, AdminService].flatMap(({ methods }) =>
+  [AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService].flatMap(({ methods }) =>
     methods
       .filter((each) => policyOf(each)?.admitsApiKeys)
       .flatMap(({ parent, name }) => [parent.name, `${parent.name}.${name}`]),
@@ -171,6 +171,16 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
     passwordSignIns: signInBudget(signIn),
     mailSignIns: signInBudget(signInWithMagicLink),
   };
+}
+
+function createMfa({ config, issuer, now, keys, ring, opener, outbox, budgets, limits }: Parts, messages: Messages) {
+  const { verifyFactor, challengeFactor } = MfaService.method;
+  return mfaService({
+    ...{ now, keys, ring, issuer, opener, outbox, messages, appName: config.look.name },
+    registration: configuredSettings(config),
+    wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
+    challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
+  });
 }
 
 function createServices(parts: Parts) {
@@ -213,29 +223,7 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(
-      MfaService,
-      mfaService({
-        ...{
-          now,
-          keys,
-          ring,
-          issuer: parts.issuer,
-          opener,
-          outbox,
-          messages,
-          appName: config.look.name,
-          registration: settings,
-        },
-        wrongFactorCodes: new FailedAttempts(
-          'factor',
-          keys,
-          budgets,
-          limits.failuresOf(MfaService.method.verifyFactor),
-        ),
-        challengeBudget: new UserBudget('challenges', budgets, limits.perSession(MfaService.method.challengeFactor)),
-      }),
-    ),
+    serve(MfaService, createMfa(parts, messages)),
     serve(
       AdminService,
       adminService({

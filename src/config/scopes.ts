@@ -3,10 +3,11 @@ import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
+import { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { findClosestName } from './closest-name.ts';
 
-const services = [AuthService, SessionService, AccountService, DeviceService, AdminService];
+const services = [AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService];
 const known = services.flatMap(({ name, methods }) => [name, ...methods.map((method) => `${name}.${method.name}`)]);
 
 /** `Service+Service.Method`: the methods that a backend may call. */

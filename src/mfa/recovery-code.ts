@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
-import { insert } from '../database/insert.ts';
+import { insertRows, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { projectColumn } from '../project/project.ts';
@@ -18,7 +18,7 @@ const RecoveryCodeTable = defineEntity({
     createdAt: p.datetime(3),
     usedAt: p.datetime(3).nullable(),
   },
-  uniques: [{ name: 'recovery_codes_hash', properties: ['userId', 'hash'] }],
+  uniques: [{ name: 'recovery_codes_hash', properties: ['projectId', 'userId', 'hash'] }],
   indexes: [{ name: 'recovery_codes_of_factor', properties: ['factorId'] }],
 });
 
@@ -88,6 +88,11 @@ export async function spendRecoveryCode(
   return (await spend(em, { userId, factorId, hash: hashOf(userId, code), now })).length === 1;
 }
 
+const insertSet = statement<{ id: string }, { rows: string }>(
+  'recovery_codes_insert',
+  `${insertRows(RecoveryCode, ':rows')} returning id`,
+);
+
 /** Stores a set of codes for a new factor. */
 export async function storeRecoveryCodes(
   em: EntityManager,
@@ -95,9 +100,10 @@ export async function storeRecoveryCodes(
   codes: readonly string[],
   now: Date,
 ): Promise<void> {
-  for (const code of codes) {
+  const rows = codes.map((code) => {
     const hash = hashOf(userId, canonical(code)!);
     const row = { id: uuidv7(now), projectId, userId, factorId, hash, createdAt: now };
-    await insert(em, Object.assign(new RecoveryCode(), row));
-  }
+    return rowOf(Object.assign(new RecoveryCode(), row));
+  });
+  await insertSet(em, { rows: `[${rows.join(',')}]` });
 }

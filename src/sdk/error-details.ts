@@ -1,7 +1,8 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { StepUpRequirementSchema, type UsableFactor } from '../../gen/gatehouse/v1/factor_pb.ts';
+import type { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import {
   BadRequestSchema,
   type ErrorInfo,
@@ -10,10 +11,15 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { type Reason, reasons } from './reasons.ts';
 
-/** The assurance level that a call requires, and the level of its session. */
+/** What a session lacks for a call. */
 export interface StepUp {
+  /** The level that the call requires. UNSPECIFIED when that of the session is sufficient. */
   readonly required: AssuranceLevel;
   readonly current: AssuranceLevel;
+  /** The most seconds since the user authenticated. Undefined when any time is accepted. */
+  readonly maxAge: number | undefined;
+  /** The factors that the user can verify. Empty when they have none. */
+  readonly factors: readonly UsableFactor[];
 }
 
 /**
@@ -60,11 +66,15 @@ export function retryAfter(error: unknown): number | undefined {
   return delay && durationMs(delay) / 1000;
 }
 
-/** The levels of an INSUFFICIENT_AAL: the user must verify a factor before a retry. Undefined for other errors. */
+/**
+ * What the user must do before a retry: verify one of the factors in the same session, or sign in again when there are none.
+ * Undefined for errors that ask for neither.
+ */
 export function stepUpOf(error: unknown): StepUp | undefined {
-  if (reasonOf(error) !== 'INSUFFICIENT_AAL') return undefined;
-  const { required_aal, current_aal } = metadataOf(error);
-  return { required: levelNamed(required_aal), current: levelNamed(current_aal) };
+  const requirement = detailsOf(error, StepUpRequirementSchema)[0];
+  if (!requirement) return undefined;
+  const { requiredAal: required, currentAal: current, maxAuthenticationAge, factors } = requirement;
+  return { required, current, maxAge: maxAuthenticationAge && durationMs(maxAuthenticationAge) / 1000, factors };
 }
 
 function errorInfoOf(error: unknown): ErrorInfo | undefined {
@@ -79,9 +89,4 @@ function localReasonOf(error: unknown): Reason | undefined {
 
 function detailsOf<Desc extends DescMessage>(error: unknown, schema: Desc): MessageShape<Desc>[] {
   return error instanceof ConnectError ? error.findDetails(schema) : [];
-}
-
-function levelNamed(name: string | undefined): AssuranceLevel {
-  if (name === 'aal1') return AssuranceLevel.AAL1;
-  return name === 'aal2' ? AssuranceLevel.AAL2 : AssuranceLevel.UNSPECIFIED;
 }

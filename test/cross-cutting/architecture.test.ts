@@ -13,19 +13,8 @@ const domains = 'admin auth device account mfa session api-key user one-time pro
 
 /** Files and folders that every domain may import. Other files of these folders are about how a domain is called. */
 const sharedByDomains = [
-  ...[
-    'errors.ts',
-    'crypto',
-    'text',
-    'audit',
-    'mail',
-    'throttle',
-    'request-id',
-    'rpc/context.ts',
-    'rpc/origin.ts',
-    'rpc/paging.ts',
-    'rpc/page-token.ts',
-  ],
+  ...['errors.ts', 'crypto', 'text', 'audit', 'mail', 'throttle', 'request-id'],
+  ...['rpc/assurance.ts', 'rpc/context.ts', 'rpc/origin.ts', 'rpc/paging.ts', 'rpc/page-token.ts'],
   ...databaseFiles(
     'autocommit',
     'clock',

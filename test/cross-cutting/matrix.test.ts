@@ -71,6 +71,8 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AuthService.GetSettings',
     'DeviceService.ListApiKeys',
     'DeviceService.ListDevices',
+    'MfaService.GetAssurance',
+    'MfaService.ListFactors',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);
@@ -94,6 +96,11 @@ test('a user who must change their password may call these methods with an acces
   expect(admitted.map(nameOf).sort()).toEqual([
     'AuthService.ChangePassword',
     'AuthService.GetMe',
+    'MfaService.ChallengeFactor',
+    'MfaService.EnrollFactor',
+    'MfaService.GetAssurance',
+    'MfaService.ListFactors',
+    'MfaService.VerifyFactor',
     'SessionService.SignOut',
   ]);
 });
@@ -126,6 +133,7 @@ test('no policy has an option without effect, and each public method has a limit
   expect(guessed.map(nameOf), 'methods that check passwords or codes').toEqual([
     'AuthService.SignIn',
     'AuthService.SignInWithMagicLink',
+    'MfaService.VerifyFactor',
   ]);
 });
 
@@ -197,12 +205,14 @@ function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefine
     return rules.optionalBearer && !who.fault && isHeldBack ? 'PASSWORD_CHANGE_REQUIRED' : undefined;
   if (who.fault) return who.fault;
   if (who.isService && rules.admitsServices) return undefined;
-  if (rules.access === Access.ADMIN) return who.isService || who.isOperator ? undefined : 'CALLER_NOT_ALLOWED';
+  if (rules.access === Access.ADMIN && !who.isService && !who.isOperator) return 'CALLER_NOT_ALLOWED';
+  if (rules.access === Access.ADMIN) return who.hasUnusedFactor ? 'INSUFFICIENT_AAL' : undefined;
   if ((rules.access === Access.SERVICE) !== (who.isService ?? false)) return 'CALLER_NOT_ALLOWED';
   if (rules.access === Access.SERVICE) return undefined;
   if (who.isGuest && !rules.admitsGuests) return 'GUEST_NOT_ALLOWED';
   if (isHeldBack) return 'PASSWORD_CHANGE_REQUIRED';
   if (rules.minAssurance === AssuranceLevel.AAL2 && !who.hasTwoFactors) return 'INSUFFICIENT_AAL';
+  if (rules.aal2IfEnrolled && who.hasUnusedFactor) return 'INSUFFICIENT_AAL';
   return rules.maxAuthenticationAge && who.isStale ? 'REAUTHENTICATION_REQUIRED' : undefined;
 }
 
@@ -211,10 +221,12 @@ interface Outcome {
   readonly reason: string | undefined;
 }
 
+const ownRefusals: readonly (string | undefined)[] = ['INVALID_ARGUMENT', 'KEY_TOO_YOUNG', 'NO_FACTOR_ENROLLED'];
+
 // Validation follows the policy: a request that it refuses shows that the policy admitted the caller, and has no effect.
 function agrees({ code, reason }: Outcome, expected: Reason | undefined): boolean {
   // Or the method itself refuses it.
-  if (!expected) return code === 'ok' || reason === 'INVALID_ARGUMENT' || reason === 'KEY_TOO_YOUNG';
+  if (!expected) return code === 'ok' || ownRefusals.includes(reason);
   return reason === expected && code === Code[new Refusal(expected).code];
 }
 

@@ -14,6 +14,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { accountRefusals } from '../support/account-samples.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { deviceRefusals } from '../support/device-samples.ts';
+import { factorRefusals } from '../support/factor-samples.ts';
 import { grantRefusals } from '../support/grant-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
 import { ada, asService, bob } from '../support/people.ts';
@@ -160,6 +161,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
   Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as), grantRefusals(as, nobody));
+  Object.assign(refused, factorRefusals(as, nobody));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());
   const reasons = new Set<string | undefined>();
   for (const method of methods)
@@ -218,11 +220,14 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
     .replace(/ghp[dr]_[\w-]{43}/g, '<polling secret>')
     .replace(/\b[B-Z]{4}-[B-Z]{4}\b/g, '<user code>')
-    .replace(/[0-9A-Z]{4}(-[0-9A-Z]{4}){5}|\b(?!\d{4}-)[0-9A-Z]{4}-[0-9A-Z]{4}\b(?!-)/g, '<dashboard code>')
+    .replace(/[0-9A-Z]{4}(-[0-9A-Z]{4}){5}|\b(?!\d{4}-\d\d)[0-9A-Z]{4}-[0-9A-Z]{4}\b(?!-)/g, '<dashboard code>')
     .replace(/ghpf_[\w-]{43}/g, '<code>')
     .replace(/auth_code=[\w.-]+/g, 'auth_code=<auth code>')
     .replace(/machine-\d+/g, '<machine>')
     .replace(/"comparisonNumber":"\d\d"/g, '"comparisonNumber":"<number>"')
+    .replace(/"qrCode":"(?:[^"\\]|\\.)*"/g, '"qrCode":"<QR code>"')
+    .replace(/\b[A-Z2-7]{32}\b/g, '<secret>')
+    .replace(/[0-9A-Z]{5}(-[0-9A-Z]{5}){3}/g, '<recovery code>')
     .replace(/newcomer-\d+/g, '<newcomer>')
     .replace(/ghi_[\w-]{32}/g, '<account invite code>')
     .replace(/ref-[a-z0-9]{16}/g, '<referral code>')

@@ -1,4 +1,5 @@
 import { deviceCosts } from '../support/device-methods.ts';
+import { factorCosts } from '../support/factor-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
@@ -118,4 +119,5 @@ export const most: Record<string, number> = {
   'RevokeUserSessions (all)': 5,
   'CancelLogin (unknown)': 1,
   ...grantCosts,
+  ...factorCosts,
 };

@@ -60,7 +60,7 @@ describe.each(wires)('over %s', (wire) => {
     await verifyCode(clients, as, factorId, codeOf(secret, later));
   });
 
-  test('a user with a factor needs it for what the contract says, and is told which', async () => {
+  test('a user with a factor needs it for what the contract says', async () => {
     const service = await start();
     const clients = service.clients(wire);
     const { as } = await service.welcome(verifiedAda);

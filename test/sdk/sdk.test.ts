@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createContextKey, createContextValues } from '@connectrpc/connect';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { type Reason as ReasonOfService, Refusal } from '../../src/errors.ts';
+import type { Reason as ReasonOfService } from '../../src/errors.ts';
 import * as surface from '../../src/sdk/surface.ts';
 import {
   AssuranceLevel,
   Code,
   ConnectError,
+  FactorType,
   fieldErrors,
   type Interceptor,
   metadataOf,
@@ -24,6 +25,7 @@ import {
   type User,
   withBearer,
 } from '../../src/sdk/surface.ts';
+import { useApp } from '../support/authenticator.ts';
 import { ada, serviceKey } from '../support/people.ts';
 import { entries, failureOf, open } from '../support/sdk-entries.ts';
 import { start } from '../support/start.ts';
@@ -112,14 +114,28 @@ describe.each(entries)('through gatehouse/%s', (entry) => {
     expect(retryAfter(error)).toBeLessThanOrEqual(60);
   });
 
-  test('a refusal for the assurance level has the required level', async () => {
-    const metadata = { required_aal: 'aal2', current_aal: 'aal1' };
-    const service = await start({ inner: [refuse('GetMe', new Refusal('INSUFFICIENT_AAL', { metadata }))] });
-    const { as } = await service.guest();
+  test('a refusal that asks for a factor has the levels, the maximum age and the usable factors', async () => {
+    const service = await start();
+    const { as } = await service.welcome({ ...ada, emailVerified: true });
+    const { factorId } = await useApp(service.clients('json'), as, service.now());
+    const again = withBearer((await service.signIn()).tokens.accessToken);
+    const { devices } = open(entry, service.replicas[0]!);
+    const { error } = await failureOf(devices.createApiKey({ name: 'a program' }, again));
+    const factors = [{ id: factorId, type: FactorType.TOTP, friendlyName: 'phone' }];
+    const levels = { required: AssuranceLevel.AAL2, current: AssuranceLevel.AAL1 };
+    expect(stepUpOf(error)).toMatchObject({ ...levels, maxAge: 600, factors });
+    expect(metadataOf(error)).toEqual({ required_aal: 'aal2', current_aal: 'aal1' });
+  });
+
+  test('a refusal that asks for a new authentication has the maximum age', async () => {
+    const service = await start();
+    const { as } = await service.welcome({ ...ada, emailVerified: true });
     const { auth } = open(entry, service.replicas[0]!);
-    const { error } = await failureOf(auth.getMe({}, as));
-    expect(stepUpOf(error)).toEqual({ required: AssuranceLevel.AAL2, current: AssuranceLevel.AAL1 });
-    expect(metadataOf(error)).toEqual(metadata);
+    service.pass(601);
+    const { error } = await failureOf(auth.deleteMe({}, as));
+    expect(reasonOf(error)).toBe('REAUTHENTICATION_REQUIRED');
+    const levels = { required: AssuranceLevel.UNSPECIFIED, current: AssuranceLevel.AAL1 };
+    expect(stepUpOf(error)).toEqual({ ...levels, maxAge: 600, factors: [] });
   });
 
   test("a call ends with its deadline: its own, else the client's", async () => {
@@ -200,13 +216,6 @@ test('withBearer adds to other options, and does not change them', () => {
   });
   expect(options.headers).toEqual({ 'x-request-id': 'request-of-ada' });
 });
-
-function refuse(method: string, refusal: Refusal): Interceptor {
-  return (next) => async (req) => {
-    if (req.method.name === method) throw refusal;
-    return next(req);
-  };
-}
 
 function stall(method: string, milliseconds: number): Interceptor {
   return (next) => async (req) => {

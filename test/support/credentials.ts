@@ -1,4 +1,5 @@
 import type { Reason } from '../../src/errors.ts';
+import { useApp } from './authenticator.ts';
 import { resign } from './forge.ts';
 import { ada, asService, serviceKey } from './people.ts';
 import type { TestService } from './start.ts';
@@ -16,6 +17,8 @@ export interface Credential {
   readonly isGuest?: true;
   readonly mustChangePassword?: true;
   readonly hasTwoFactors?: true;
+  /** The user has a factor, and the session is at AAL1. */
+  readonly hasUnusedFactor?: true;
   readonly isStale?: true;
 }
 
@@ -29,6 +32,7 @@ export async function credentialsOf(service: TestService): Promise<Credential[]>
     { name: 'a user, lower case', header: `bearer ${tokens.accessToken}` },
     { name: 'a service key', header: `Bearer ${serviceKey}`, isService: true },
     ...(await otherUsers(service)),
+    ...(await usersWithFactors(service)),
     ...(await endedUsers(service)),
     ...(await apiKeys(service)),
     ...notBearers(good, tokens.accessToken),
@@ -61,6 +65,27 @@ async function otherUsers(service: TestService): Promise<Credential[]> {
       isImpersonated: true,
     },
     { name: 'a user who signed in long ago', header: `Bearer ${stale.tokens.accessToken}`, isStale: true },
+  ];
+}
+
+async function usersWithFactors(service: TestService): Promise<Credential[]> {
+  const below = { ...person('below'), emailVerified: true };
+  await useApp(service.clients('json'), (await service.welcome(below)).as, service.now());
+  const { tokens: user } = await service.signIn(below);
+  const careful = { ...person('careful'), emailVerified: true };
+  await service.clients('json').admin.createUser(careful, asService);
+  await useApp(service.clients('json'), (await service.signIn(careful)).as, service.now());
+  await service.database.query(`update users set system_role = 'operator' where email = $1`, [careful.email]);
+  const { tokens: operator } = await service.signIn(careful);
+  const hasUnusedFactor = true;
+  return [
+    { name: 'a user with a factor, at AAL1', header: `Bearer ${user.accessToken}`, hasUnusedFactor },
+    {
+      name: 'an operator with a factor, at AAL1',
+      header: `Bearer ${operator.accessToken}`,
+      isOperator: true,
+      hasUnusedFactor,
+    },
   ];
 }
 

@@ -3,6 +3,7 @@ import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { callAccountMethods, callInviteCodeMethods } from './account-methods.ts';
 import { callDeviceMethods } from './device-methods.ts';
+import { callFactorMethods } from './factor-methods.ts';
 import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
@@ -124,6 +125,7 @@ export async function callEveryMethod(
   await callKeyMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
   await callGrantMethods(service, wire, step);
+  await callFactorMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

@@ -1,4 +1,5 @@
 import type { JsonValue } from '@bufbuild/protobuf';
+import { challengeId, factorId, valuesOfFactors } from './example-values-of-factors.ts';
 
 export const ids = {
   user: '019ac5d0-7d3e-7b41-9c55-2f6a8e4d1b90',
@@ -9,8 +10,8 @@ export const ids = {
   invite: '019ac5d1-19be-7e52-a6f0-3c84d15b7e9a',
   inviteCode: '019ac5d1-2c70-7f1d-95a3-b8e62f0c4d17',
   request: '7f1c0e52-6f0b-4d8e-9b1a-2c5e8f3d7a64',
-  factor: '019ac5d2-41d8-7b5e-8c37-a90f2e6d4b15',
-  challenge: '019ac5d3-52e9-7c6f-9d48-ba1f3e7d5c26',
+  factor: factorId,
+  challenge: challengeId,
   event: '019ac5d0-8a13-7ab9-8f27-d4c01e9b6a35',
 };
 
@@ -55,7 +56,6 @@ function session(method: string, kind = 'SESSION_KIND_WEB') {
   };
 }
 
-const totpFactor = { id: ids.factor, type: 'FACTOR_TYPE_TOTP', friendlyName: 'My phone', createTime: time };
 const justNow = { createTime: time, role: 'SYSTEM_ROLE_ENGINEER' };
 
 /**
@@ -94,51 +94,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'SignUpAnonymousResponse.session': session('anonymous', 'SESSION_KIND_NATIVE'),
   'SignInWithMagicLinkResponse.session': session('otp'),
   'ImpersonateUserResponse.session': { ...session('impersonation'), current: false, impersonatorId: ids.operator },
-  'Factor.id': ids.factor,
-  'Factor.type': 'FACTOR_TYPE_TOTP',
-  'Factor.friendly_name': 'My phone',
-  'Factor.create_time': time,
-  'Factor.last_use_time': undefined,
-  'Factor.remaining_codes': undefined,
-  'VerifyFactorResponse.factor': { ...totpFactor, verified: true, lastUseTime: time },
-  'VerifyFactorResponse.session': {
-    ...session('password'),
-    aal: 'ASSURANCE_LEVEL_AAL2',
-    amr: [
-      { method: 'totp', time },
-      { method: 'password', time },
-    ],
-  },
-  'ListFactorsResponse.factors': { ...totpFactor, verified: true, lastUseTime: time },
-  'UsableFactor.id': ids.factor,
-  'UsableFactor.type': 'FACTOR_TYPE_TOTP',
-  'UsableFactor.friendly_name': 'My phone',
-  'TotpSecret.secret': 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP',
-  'TotpSecret.uri':
-    'otpauth://totp/Example:ada%40example.org?issuer=Example&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&algorithm=SHA1&digits=6&period=30',
-  'TotpSecret.qr_code': '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 41 41">...</svg>',
-  'ChallengeFactorResponse.challenge_id': ids.challenge,
-  'ChallengeFactorResponse.type': 'FACTOR_TYPE_TOTP',
-  'ChallengeFactorResponse.expire_time': '2026-11-28T09:35:00Z',
-  'ChallengeFactorResponse.creation_options': undefined,
-  'ChallengeFactorResponse.request_options': undefined,
-  'BeginStepUpResponse.challenge_id': ids.challenge,
-  'BeginStepUpResponse.type': 'FACTOR_TYPE_TOTP',
-  'BeginStepUpResponse.expire_time': '2026-11-28T09:35:00Z',
-  'BeginStepUpResponse.description': 'Send 100.00 EUR to Bob',
-  'BeginStepUpResponse.request_options': undefined,
-  'FinishStepUpResponse.step_up_proof': 'eyJhbGciOiJFUzI1NiIsInR5cCI6InN0ZXAtdXAr...',
-  'FinishStepUpResponse.expire_time': '2026-11-28T09:35:00Z',
-  'GetAssuranceResponse.current_aal': 'ASSURANCE_LEVEL_AAL1',
-  'GetAssuranceResponse.next_aal': 'ASSURANCE_LEVEL_AAL2',
-  'GenerateRecoveryCodesResponse.codes': 'K7M2X-Q9D4T-NW5YH-BC3VP',
-  'GenerateRecoveryCodesResponse.factor': {
-    id: ids.factor,
-    type: 'FACTOR_TYPE_RECOVERY_CODE',
-    verified: true,
-    createTime: time,
-    remainingCodes: 10,
-  },
+  ...valuesOfFactors({ time, session: session('password') }),
   'Tokens.access_token': texts.accessToken,
   'Tokens.refresh_token': texts.refreshToken,
   'Tokens.token_type': 'bearer',

@@ -1201,7 +1201,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
-   * `device.cancel`, `device.redeem`, `device.conflict` and `installation.drop`.
+   * `device.cancel`, `device.redeem`, `device.conflict`, `factor.enroll`, `factor.verify`, `factor.verify_failed`,
+   * `factor.unenroll`, `factor.generate_recovery_codes` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
@@ -1273,8 +1274,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt` or `installation`. Later versions
-   * add types.
+   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt`, `factor` or `installation`. Later
+   * versions add types.
    *
    * @generated from field: string entity_type = 13;
    */

@@ -218,7 +218,7 @@ export type VerifyFactorRequest = Message<"gatehouse.v1.VerifyFactorRequest"> & 
    */
   proof: {
     /**
-     * The six digits of a TOTP factor, or a recovery code. Recovery codes are read in any case, with or without dashes.
+     * Optional. The six digits of a TOTP factor, or a recovery code. Recovery codes are read in any case, with or without dashes.
      *
      * @generated from field: string code = 3;
      */
@@ -226,7 +226,7 @@ export type VerifyFactorRequest = Message<"gatehouse.v1.VerifyFactorRequest"> & 
     case: "code";
   } | {
     /**
-     * The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+     * Optional. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
      *
      * @generated from field: google.protobuf.Struct credential = 4;
      */

@@ -16,7 +16,9 @@ export class Migration20261130500100_factors extends Migration {
       `create table "recovery_codes" ("id" uuid not null, "project_id" uuid not null, "user_id" uuid not null, "factor_id" uuid not null, "hash" bytea not null, "created_at" timestamptz(3) not null, "used_at" timestamptz(3) null, primary key ("id"));`,
     );
     this.addSql(`create index "recovery_codes_of_factor" on "recovery_codes" ("factor_id");`);
-    this.addSql(`alter table "recovery_codes" add constraint "recovery_codes_hash" unique ("user_id", "hash");`);
+    this.addSql(
+      `alter table "recovery_codes" add constraint "recovery_codes_hash" unique ("project_id", "user_id", "hash");`,
+    );
     this.addSql(`alter table "users" add "factor_count" smallint not null default 0;`);
     this.addSql(`alter table "sessions" add "factor_id" uuid null;`);
     this.addSql(

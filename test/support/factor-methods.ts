@@ -1,0 +1,55 @@
+import { codeOf, verifyCode } from './authenticator.ts';
+import type { Run } from './methods.ts';
+import { refusalOf } from './refusal.ts';
+import { bearer, type TestService, type Wire } from './start.ts';
+
+const frank = { email: 'frank@example.org', password: 'frank has a long one' };
+
+/** Runs every method of MfaService in an order in which each succeeds. */
+export async function callFactorMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
+  const { auth, mfa } = service.clients(wire);
+  const { as } = await service.welcome({ ...frank, emailVerified: true });
+  const { factor, totp } = await step('EnrollFactor', () => mfa.enrollFactor({ type: 1 }, as));
+  const factorId = factor!.id;
+  const verify = async (code: string, caller = as) => {
+    const { challengeId } = await mfa.challengeFactor({ factorId }, caller);
+    return { factorId, challengeId, proof: { case: 'code', value: code } } as const;
+  };
+  await step('ChallengeFactor', () => mfa.challengeFactor({ factorId }, as));
+  const first = await verify(codeOf(totp!.secret, service.now()));
+  const { tokens } = await step('VerifyFactor (first)', () => mfa.verifyFactor(first, as));
+  const raised = bearer(tokens!);
+  service.pass(30);
+  const second = await verify(codeOf(totp!.secret, service.now()), raised);
+  await step('VerifyFactor', () => mfa.verifyFactor(second, raised));
+  await step('ListFactors', () => mfa.listFactors({}, raised));
+  await step('GetAssurance', () => mfa.getAssurance({}, raised));
+  service.pass(30);
+  const payment = { factorId, action: 'pay', description: 'Pay', payloadHash: new Uint8Array(32), audience: 'shop' };
+  const begun = await step('BeginStepUp', () => mfa.beginStepUp(payment, raised));
+  const typed = { case: 'code', value: codeOf(totp!.secret, service.now()) } as const;
+  await step('FinishStepUp', () => mfa.finishStepUp({ challengeId: begun.challengeId, proof: typed }, raised));
+  const { codes, factor: ofCodes } = await step('GenerateRecoveryCodes', () => mfa.generateRecoveryCodes({}, raised));
+  const again = bearer((await auth.signIn(frank)).tokens!);
+  const { challengeId } = await mfa.challengeFactor({ factorId: ofCodes!.id }, again);
+  const proof = { case: 'code', value: codes[0]! } as const;
+  const recovery = { factorId: ofCodes!.id, challengeId, proof };
+  const recovered = await step('VerifyFactor (recovery code)', () => mfa.verifyFactor(recovery, again));
+  await refusalOf(verifyCode({ mfa }, bearer(recovered.tokens!), factorId, '12345'));
+  await step('UnenrollFactor', () => mfa.unenrollFactor({ factorId }, bearer(recovered.tokens!)));
+}
+
+/** The statements that each of these steps costs at most. */
+export const factorCosts: Readonly<Record<string, number>> = {
+  EnrollFactor: 7,
+  ChallengeFactor: 6,
+  'VerifyFactor (first)': 15,
+  VerifyFactor: 13,
+  'VerifyFactor (recovery code)': 15,
+  UnenrollFactor: 9,
+  ListFactors: 2,
+  GetAssurance: 3,
+  GenerateRecoveryCodes: 8,
+  BeginStepUp: 6,
+  FinishStepUp: 12,
+};
