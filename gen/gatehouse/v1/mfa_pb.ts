@@ -567,7 +567,7 @@ export type FinishStepUpRequest = Message<"gatehouse.v1.FinishStepUpRequest"> & 
    */
   proof: {
     /**
-     * The six digits of a TOTP factor, or a recovery code.
+     * Optional. The six digits of a TOTP factor, or a recovery code.
      *
      * @generated from field: string code = 2;
      */
@@ -575,7 +575,7 @@ export type FinishStepUpRequest = Message<"gatehouse.v1.FinishStepUpRequest"> & 
     case: "code";
   } | {
     /**
-     * The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+     * Optional. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
      *
      * @generated from field: google.protobuf.Struct credential = 3;
      */
