@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { makeDirectory } from '../support/config-fixtures.ts';
 import { bob } from '../support/people.ts';
 import { ada, expire, launchProgram, prepare, signIn } from './cli-program.ts';
 
@@ -18,25 +19,48 @@ function launchAfter(command: string, { env }: Prepared, ...args: string[]) {
   ]);
 }
 
+/** A module that notes the mode of each file before it is written to, and before it is renamed. */
+function watcher(log: string): string {
+  const module = path.join(path.dirname(log), 'watcher.mjs');
+  writeFileSync(
+    module,
+    `import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+const { fstatSync, openSync, renameSync, statSync, writeFileSync, writeSync } = fs;
+const log = openSync(${JSON.stringify(log)}, 'a');
+const note = (what, { mode }) => writeSync(log, what + ' ' + (mode & 0o777).toString(8) + '\\n');
+fs.writeFileSync = (file, ...rest) => {
+  note('write', fstatSync(file));
+  writeFileSync(file, ...rest);
+};
+fs.renameSync = (from, to) => {
+  note('rename', statSync(from));
+  renameSync(from, to);
+};
+syncBuiltinESMExports();
+`,
+  );
+  return module;
+}
+
 describe('the file of the tokens', () => {
-  test('is never readable by others, whatever the umask is, and its path is printed', async () => {
+  test('is at no moment readable by others, whatever the umask is, and its path is printed', async () => {
     const prepared = await prepare();
     const { file, approve } = prepared;
+    const log = path.join(makeDirectory(), 'modes');
     rmSync(path.dirname(path.dirname(file)), { recursive: true });
-    const seen = new Set<string>();
-    const traced = launchAfter('umask 000', prepared, 'login', '--json');
-    const directory = path.dirname(file);
-    const look = setInterval(() => {
-      for (const each of [directory, file, `${file}.lock`])
-        if (existsSync(each)) seen.add(`${path.basename(each)} ${modeOf(each).toString(8)}`);
-    }, 1);
+    const traced = launchAfter(
+      `umask 000; export NODE_OPTIONS='--import ${watcher(log)}'`,
+      prepared,
+      'login',
+      '--json',
+    );
     await approve((await traced.code()).user_code);
     const { code, out } = await traced.ended;
-    clearInterval(look);
     expect([code, JSON.parse(out[1]!).file]).toEqual([0, file]);
-    expect([modeOf(directory), modeOf(file)]).toEqual([0o700, 0o600]);
-    expect([...seen].filter((each) => !/ 700$| 600$/.test(each))).toEqual([]);
-    expect(await prepared.launch('login', '--json').code()).toHaveProperty('user_code');
+    expect([modeOf(path.dirname(file)), modeOf(file)]).toEqual([0o700, 0o600]);
+    const seen = readFileSync(log, 'utf8').trim().split('\n');
+    expect(new Set(seen)).toEqual(new Set(['write 600', 'rename 600']));
   });
 
   test('is tightened when it is read', async () => {
