@@ -55,7 +55,13 @@ function generate(): void {
 
 function writeManifest(): void {
   const { name, version, license, dependencies } = packageJson;
-  const needed = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-web', '@grpc/grpc-js'] as const;
+  const needed = [
+    '@bufbuild/protobuf',
+    '@connectrpc/connect',
+    '@connectrpc/connect-web',
+    '@grpc/grpc-js',
+    'uqr',
+  ] as const;
   const manifest = {
     name,
     version,

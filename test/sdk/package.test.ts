@@ -38,8 +38,14 @@ describe('the package', () => {
     expect(statSync(consumer.tarball).size).toBeLessThan(150_000);
   });
 
-  test('depends on four packages, in ranges that begin with the versions tested here', () => {
-    const names = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-web', '@grpc/grpc-js'] as const;
+  test('depends on five packages, in ranges that begin with the versions tested here', () => {
+    const names = [
+      '@bufbuild/protobuf',
+      '@connectrpc/connect',
+      '@connectrpc/connect-web',
+      '@grpc/grpc-js',
+      'uqr',
+    ] as const;
     const { dependencies } = packageJson;
     expect(consumer.manifest).toMatchObject({ name: packageJson.name, version: packageJson.version, type: 'module' });
     expect(consumer.manifest.dependencies).toEqual(

@@ -114,6 +114,18 @@ export class BrowserSession {
     this.#reading = Promise.resolve(undefined);
   }
 
+  /** Keeps the page to show after a link in a mail was used. */
+  keepNext(next: string): void {
+    this.#deps.cookies.set('next', next);
+  }
+
+  takeNext(): string | undefined {
+    const { cookies } = this.#deps;
+    const next = cookies.get('next');
+    if (next !== undefined) cookies.set('next', undefined);
+    return next;
+  }
+
   /**
    * The token of a form. It is valid for this browser, the user who is signed in when the form is shown, and the path that
    * the form posts to.
