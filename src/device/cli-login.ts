@@ -11,7 +11,6 @@ import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { stateAt } from './kinds.ts';
 import { requesterToMessage, stateToMessage } from './message.ts';
 import { sessionCredential } from './minted-session.ts';
-import { pollAttempt } from './poll.ts';
 import { possessionOf, redeem } from './redemption.ts';
 import { startAttempt } from './start-attempt.ts';
 
@@ -56,7 +55,7 @@ export function cliLogin(deps: DeviceDeps): Methods {
 
     async pollCliLogin({ pollingCode, clientNonce }, context) {
       const at = now();
-      const polled = await pollAttempt(context, 'cli', pollingCode, at);
+      const polled = await deps.polls.poll(context, 'cli', pollingCode, at);
       if (!polled) throw new Refusal('INVALID_POLLING_CODE');
       const possession = possessionOf(pollingCode, clientNonce);
       const credential = sessionCredential(deps, context, possession, 'cli');

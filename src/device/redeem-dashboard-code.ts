@@ -11,7 +11,7 @@ import { isShortCode, readDashboardCode } from './dashboard-code.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { kinds, stateAt } from './kinds.ts';
 import { keyCredential } from './minted-key.ts';
-import { findByPollingSecret, pollAttempt } from './poll.ts';
+import { findByPollingSecret } from './poll.ts';
 import { possessionOf, redeem } from './redemption.ts';
 
 type Method = DeviceMethods['redeemDashboardCode'];
@@ -99,7 +99,7 @@ async function poll(
   { clientNonce }: RedeemDashboardCodeRequest,
 ): Promise<Response> {
   const at = deps.now();
-  const polled = await pollAttempt(context, 'dashboard', pollingCode, at);
+  const polled = await deps.polls.poll(context, 'dashboard', pollingCode, at);
   if (!polled) throw new Refusal('CLI_CODE_INVALID');
   const { attempt } = polled;
   const possession = possessionOf(pollingCode, clientNonce);
