@@ -57,9 +57,11 @@ export function cliLogin(deps: DeviceDeps): Methods {
       const at = now();
       const polled = await deps.polls.poll(context, 'cli', pollingCode, at);
       if (!polled) throw new Refusal('INVALID_POLLING_CODE');
+      const { attempt } = polled;
+      if (!attempt) return { state: stateToMessage(polled.state) };
       const possession = possessionOf(pollingCode, clientNonce);
       const credential = sessionCredential(deps, context, possession, 'cli');
-      const { state, response } = await redeem(context, { attempt: polled.attempt, possession }, credential, at);
+      const { state, response } = await redeem(context, { attempt, possession }, credential, at);
       return { state: stateToMessage(state), ...response };
     },
   };

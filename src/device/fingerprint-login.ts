@@ -46,6 +46,7 @@ export function fingerprintLogin(deps: DeviceDeps): Methods {
       const polled = await deps.polls.poll(context, 'fingerprint', pollingCode, at);
       if (!polled) throw new Refusal('INVALID_POLLING_CODE');
       const { attempt } = polled;
+      if (!attempt) return { state: stateToMessage(polled.state) };
       const possession = possessionOf(pollingCode, clientNonce);
       const credential = sessionOnMachine(deps, context, attempt, possession);
       const { state, response } = await redeem(context, { attempt, possession }, credential, at);

@@ -23,7 +23,7 @@ export function pollDeviceToken(deps: DeviceDeps): DeviceMethods['pollDeviceToke
     const polled = await deps.polls.poll(context, 'device', deviceCode, at);
     if (!polled) throw new Refusal('INVALID_DEVICE_CODE');
     const { attempt, state } = polled;
-    if (state === 'pending' || state === 'claimed') throw new Refusal(refusals[state]);
+    if (!attempt) throw new Refusal(refusals[state]);
     const possession = possessionOf(deviceCode, clientNonce);
     const credential = credentialFor(deps, context, attempt, possession);
     const redeemed = await redeem(context, { attempt, possession }, credential, at);

@@ -14,6 +14,11 @@ export interface Polled extends Attempt {
   readonly isEarly: boolean;
 }
 
+/** What a poll in time returns of an attempt that waits for a decision. */
+export interface Waiting extends Pick<Attempt, 'comparison' | 'pollInterval'> {
+  readonly state: 'pending' | 'claimed';
+}
+
 /** The attempt `a` was polled less than its interval before `now`. */
 const isEarly = (a: string, now = ':now::timestamptz') =>
   `coalesce(${a}.polled_at > ${now} - (${a}.poll_interval - ${pollTolerance}) * interval '1 second', false)`;
@@ -63,7 +68,7 @@ export function columnsOf(polls: readonly Poll[]): PollColumns {
 
 // Hot: many at once, of those only the polls of waiting attempts that are in time. Locked rows are skipped: no decision delays
 // the other polls, and two of these statements cannot deadlock.
-export const pollMany = statement<Attempt & { readonly pollingHash: Buffer }, PollColumns>(
+export const pollMany = statement<Waiting & { readonly pollingHash: Buffer }, PollColumns>(
   'login_attempt_poll_all',
   `with free as (
      select a.id, p.now from unnest((select :projectIds::uuid[]), :kinds::text[], :pollingHashes::bytea[], :times::timestamptz[])
@@ -73,7 +78,7 @@ export const pollMany = statement<Attempt & { readonly pollingHash: Buffer }, Po
    )
    update login_attempts a set polled_at = free.now from free
    where a.id = free.id and ${isWaiting('a', 'free.now')} and not ${isEarly('a', 'free.now')}
-   returning ${attemptColumns}, a.polling_hash as "pollingHash"`,
+   returning a.state, a.comparison, a.poll_interval as "pollInterval", a.polling_hash as "pollingHash"`,
 );
 
 export const findByPolling = statement<Attempt, Omit<Poll, 'now'>>(

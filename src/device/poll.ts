@@ -6,13 +6,20 @@ import { autocommit, projectOf } from '../rpc/context.ts';
 import type { Attempt } from './attempt-table.ts';
 import { hashPollingSecret, isSecret } from './codes.ts';
 import { type AttemptKind, kinds, type ShownState, stateAt } from './kinds.ts';
-import { columnsOf, findByPolling, type Poll, type Polled, pollMany, pollOne } from './poll-statements.ts';
+import {
+  columnsOf,
+  findByPolling,
+  type Poll,
+  type Polled,
+  pollMany,
+  pollOne,
+  type Waiting,
+} from './poll-statements.ts';
 
-/** An attempt as a poll found it. */
-export interface PollResult {
-  readonly attempt: Attempt;
-  readonly state: ShownState;
-}
+/** An attempt as a poll found it: one that waits for a decision, or any other. */
+export type PollResult =
+  | (Waiting & { readonly attempt?: undefined })
+  | { readonly state: Exclude<ShownState, Waiting['state']>; readonly attempt: Attempt };
 
 /** A poll that waits for a statement. */
 interface Candidate extends Poll {
@@ -21,10 +28,12 @@ interface Candidate extends Poll {
 
 /** Polls attempts. Many devices wait at a time, so concurrent polls share a statement. */
 export class LoginPolls {
-  readonly #coalescer: Coalescer<Candidate, Polled | undefined>;
+  readonly #coalescer: Coalescer<Candidate, PollResult | undefined>;
 
   constructor(shared: Autocommit) {
-    this.#coalescer = new Coalescer<Candidate, Polled | undefined>((candidates) => pollTogether(shared, candidates));
+    this.#coalescer = new Coalescer<Candidate, PollResult | undefined>((candidates) =>
+      pollTogether(shared, candidates),
+    );
   }
 
   /**
@@ -38,16 +47,23 @@ export class LoginPolls {
     const projectId = projectOf(context);
     const poll = { projectId, kind, pollingHash: hashPollingSecret(projectId, kind, secret), now };
     const on = autocommit(context);
-    const found = await this.#coalescer.take({ ...poll, signal: on.signal }, async () => (await pollOne(on, poll))[0]);
-    if (!found) return undefined;
-    const { isEarly, ...attempt } = found;
-    if (isEarly) throw new Refusal('SLOW_DOWN', { retryAfter: attempt.pollInterval });
-    return { attempt, state: stateAt(attempt, now) };
+    return this.#coalescer.take({ ...poll, signal: on.signal }, async () => {
+      const [found] = await pollOne(on, poll);
+      return found && resultOf(found, now);
+    });
   }
 }
 
+function resultOf({ isEarly, ...attempt }: Polled, now: Date): PollResult {
+  const { comparison, pollInterval } = attempt;
+  if (isEarly) throw new Refusal('SLOW_DOWN', { retryAfter: pollInterval });
+  const state = stateAt(attempt, now);
+  if (state === 'pending' || state === 'claimed') return { state, comparison, pollInterval };
+  return { state, attempt };
+}
+
 /** The polls of waiting attempts that are in time. Of several polls of one attempt that is the first. */
-async function pollTogether(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, Polled>> {
+async function pollTogether(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, PollResult>> {
   const byHash = new Map(
     all
       .filter(isCalling)
@@ -56,12 +72,7 @@ async function pollTogether(shared: Autocommit, all: readonly Candidate[]): Prom
   );
   if (byHash.size === 0) return new Map();
   const rows = await unlessInConflict(() => pollMany(shared, () => columnsOf([...byHash.values()].filter(isCalling))));
-  return new Map(
-    rows?.map(({ pollingHash, ...attempt }) => [
-      byHash.get(pollingHash.toString('hex'))!,
-      { ...attempt, isEarly: false },
-    ]),
-  );
+  return new Map(rows?.map(({ pollingHash, ...waiting }) => [byHash.get(pollingHash.toString('hex'))!, waiting]));
 }
 
 function isCalling({ signal }: Candidate): boolean {

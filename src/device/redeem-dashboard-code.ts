@@ -77,7 +77,10 @@ async function claim(deps: DeviceDeps, context: HandlerContext, claimed: Claim):
   return waiting(own, secret);
 }
 
-function waiting({ comparison, pollInterval }: Attempt, pollingCode: string): Response {
+function waiting(
+  { comparison, pollInterval }: Pick<Attempt, 'comparison' | 'pollInterval'>,
+  pollingCode: string,
+): Response {
   return {
     state: LoginState.CLAIMED,
     pollingCode,
@@ -102,6 +105,7 @@ async function poll(
   const polled = await deps.polls.poll(context, 'dashboard', pollingCode, at);
   if (!polled) throw new Refusal('CLI_CODE_INVALID');
   const { attempt } = polled;
+  if (!attempt) return waiting(polled, pollingCode);
   const possession = possessionOf(pollingCode, clientNonce);
   const { clientName } = attempt;
   const credential = keyCredential(deps, context, { kind: 'dashboard', possession, clientName, scopes: [] });

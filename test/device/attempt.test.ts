@@ -66,7 +66,12 @@ function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }, polls: 
     take: (started: Started, nonce = '') =>
       call(async (context) => {
         const polled = await polls.poll(context, started.attempt.kind, started.pollingSecret, time.now);
-        return redeem(context, { ...polled!, possession: possessionOf(started.pollingSecret, nonce) }, words, time.now);
+        return redeem(
+          context,
+          { attempt: polled!.attempt!, possession: possessionOf(started.pollingSecret, nonce) },
+          words,
+          time.now,
+        );
       }),
   };
 }
