@@ -45,7 +45,9 @@ describe.each(wires)('over %s', (wire) => {
   ])('a failure while %s rolls everything back', async (_, table, event, condition) => {
     const { service, devices, auth, admin, login, user, poll, complete } = await prepare(wire);
     const { query } = service.database;
-    await query(`create function fail() returns trigger language plpgsql as $$ begin raise 'a fault' using errcode = '57014'; end $$`);
+    await query(
+      `create function fail() returns trigger language plpgsql as $$ begin raise 'a fault' using errcode = '57014'; end $$`,
+    );
     await query(`create trigger fault before ${event} on ${table} for each row ${condition} execute function fail()`);
     expect(await complete()).toBe('DATABASE_UNAVAILABLE');
     const { loginCode, pollingCode, guest } = login;
