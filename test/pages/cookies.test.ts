@@ -51,3 +51,17 @@ test('many cookies and large ones hide no session, and too many are refused', as
   for (const damaged of ['=x', ';;;', '__Host-gatehouse-session', '"', 'a=b=c=d', '\t=\t'])
     expect((await open([damaged, ...own])).text, damaged).toContain(ada.email);
 });
+
+test('a slow response to a tab whose session was revoked does not undo the sign-in of another tab', async () => {
+  const service = await start();
+  await service.welcome();
+  const browser = browserOf(service);
+  await signIn(browser);
+  await service.database.query('update sessions set revoked_at = now()');
+  const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  await signIn(browser);
+  for (const path of ['/devices', '/sign-in', '/register', '/sign-out']) {
+    await browser.open(path, { cookie });
+    expect((await browser.open('/devices')).heading, path).toBe('Your devices');
+  }
+});
