@@ -73,9 +73,8 @@ export class BrowserSession {
       this.#store(tokens!);
       return await this.#userOf(tokens!.accessToken);
     } catch (thrown) {
-      ignoreDeadCredential(thrown);
-      this.#forget();
-      return undefined;
+      // Race: another tab may have signed in meanwhile, and this response would delete its cookies. Dead ones do no harm.
+      return ignoreDeadCredential(thrown);
     }
   }
 
