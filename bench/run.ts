@@ -5,7 +5,7 @@ import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
 import { measureImport } from './imports.ts';
-import { pollFingerprintLogin, seedLogins } from './logins.ts';
+import { polls, seedLogins } from './logins.ts';
 import { measureMails } from './mails.ts';
 import { readOptions } from './options.ts';
 import { measurePrices } from './prices.ts';
@@ -60,8 +60,8 @@ const isWanted = (name: string) => name.startsWith(only);
 const stage = await openStage(sessions);
 const idle = await idleMemory(stage);
 const rows: Row[] = [];
-if (isWanted(pollFingerprintLogin.name)) await seedLogins(stage.database);
-for (const each of [...scenarios, pollFingerprintLogin].filter(({ name }) => isWanted(name)))
+for (const { name, kind } of polls) if (isWanted(name)) await seedLogins(stage.database, kind);
+for (const each of [...scenarios, ...polls].filter(({ name }) => isWanted(name)))
   rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;
 for (const hashes of [cores, Math.max(1, cores - 1)])

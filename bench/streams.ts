@@ -32,7 +32,7 @@ const perConnection = 100;
 /** How long a decision takes to the other replica, and what a waiting stream costs. */
 export async function measureStreams(stage: Stage, streams: number, logins: number): Promise<Streamed> {
   process.stderr.write(`Streams: ${streams} that wait ...\n`);
-  await seedLogins(stage.database);
+  await seedLogins(stage.database, 'fingerprint');
   const env = { TRUSTED_PROXY_HOPS: '1' };
   const [here, there] = [await stage.startApp(env), await stage.startApp(env)];
   const latencies = await latenciesBetween(here.ready, there.ready, logins);
@@ -95,7 +95,7 @@ async function openStreams(address: string, first: number, count: number) {
         te: 'trailers',
         'x-forwarded-for': `10.0.${n >> 8}.${n & 255}`,
       });
-      const secret = Buffer.from(pollingSecretOf(first + n));
+      const secret = Buffer.from(pollingSecretOf('fingerprint', first + n));
       stream.once('data', () => resolve());
       stream.once('trailers', (trailers) => reject(new Error(`status ${String(trailers['grpc-status'])}`)));
       stream.on('error', () => {});

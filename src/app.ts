@@ -25,6 +25,7 @@ import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
 import { LoginWatch } from './device/login-watch.ts';
+import { LoginPolls } from './device/poll.ts';
 import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
@@ -219,6 +220,7 @@ function createServices(parts: Parts) {
         unknownCodes: new UnknownCodes(budgets, limits),
         guestDisposition: guestDispositionOf(config),
         watch: parts.watch,
+        polls: new LoginPolls(parts.shared),
         registration: settings,
         keyRules: config.apiKeys,
       }),

@@ -226,7 +226,8 @@ function openSites(
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   if (!config.ownPages) return oauth;
   const { look, mail, passwords } = config;
-  const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength };
+  const { requireInviteCode: requiresInviteCode } = config.accounts;
+  const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength, requiresInviteCode };
   const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
   return (req, res) => oauth(req, res) || pages(req, res);
 }

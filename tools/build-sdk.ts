@@ -61,6 +61,7 @@ function writeManifest(): void {
     '@connectrpc/connect-web',
     '@grpc/grpc-js',
     'jose',
+    'uqr',
   ] as const;
   const manifest = {
     name,

@@ -1,6 +1,13 @@
+import { readTemplates } from '../mail/template-files.ts';
 import type { Rule } from './rule.ts';
 
 export const mailRules: readonly Rule[] = [
+  ({ MAIL_TEMPLATES }) => {
+    const faults = MAIL_TEMPLATES ? readTemplates(MAIL_TEMPLATES).faults : [];
+    const allowed = 'a directory with a directory per language, as docs/mail.md describes it';
+    return faults.length > 0 && { variable: 'MAIL_TEMPLATES', why: faults.join('\n           '), allowed };
+  },
+
   ({ MAIL_MODE, SMTP_URL }) =>
     MAIL_MODE === 'smtp' &&
     !SMTP_URL && { variable: 'SMTP_URL', why: 'MAIL_MODE is smtp', allowed: 'the URL of a mail server' },

@@ -11,7 +11,6 @@ import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { stateAt } from './kinds.ts';
 import { requesterToMessage, stateToMessage } from './message.ts';
 import { sessionCredential } from './minted-session.ts';
-import { pollAttempt } from './poll.ts';
 import { possessionOf, redeem } from './redemption.ts';
 import { startAttempt } from './start-attempt.ts';
 
@@ -56,11 +55,13 @@ export function cliLogin(deps: DeviceDeps): Methods {
 
     async pollCliLogin({ pollingCode, clientNonce }, context) {
       const at = now();
-      const polled = await pollAttempt(context, 'cli', pollingCode, at);
+      const polled = await deps.polls.poll(context, 'cli', pollingCode, at);
       if (!polled) throw new Refusal('INVALID_POLLING_CODE');
+      const { attempt } = polled;
+      if (!attempt) return { state: stateToMessage(polled.state) };
       const possession = possessionOf(pollingCode, clientNonce);
       const credential = sessionCredential(deps, context, possession, 'cli');
-      const { state, response } = await redeem(context, { attempt: polled.attempt, possession }, credential, at);
+      const { state, response } = await redeem(context, { attempt, possession }, credential, at);
       return { state: stateToMessage(state), ...response };
     },
   };

@@ -6,6 +6,7 @@ import type { KeyRules } from '../api-key/create-key.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { LoginWatch } from './login-watch.ts';
+import type { LoginPolls } from './poll.ts';
 import type { UnknownCodes } from './unknown-codes.ts';
 
 export type DeviceMethods = ServiceImpl<typeof DeviceService>;
@@ -24,4 +25,5 @@ export interface DeviceDeps
   /** The scopes that an API key may have: the methods that admit API keys, and their services. */
   readonly keyScopes: ReadonlySet<string>;
   readonly watch: LoginWatch;
+  readonly polls: LoginPolls;
 }

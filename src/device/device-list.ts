@@ -63,7 +63,8 @@ const list = statement<Listed, Page>(
           k.user_agent as "userAgent", k.address
         from api_keys k where ${onPage('k')} and ${isOfDevice('k')} order by k.id desc limit :limit) key)
      union all
-     (select s.id, 'session', s.kind, coalesce(${endOf('s', 'u')}, 'active'), '', '', s.user_agent, s.address, s.created_at,
+     (select s.id, 'session', s.kind, coalesce(${endOf('s', 'u')}, 'active'), '',
+        coalesce(s.client_name, ''), s.user_agent, s.address, s.created_at,
         least(s.idle_expires_at, s.expires_at), case when s.generation > 0 then s.refreshed_at end
       from users u join sessions s on s.user_id = u.id
       where u.id = :userId and ${onPage('s')} and ${isDevice('s')} order by s.id desc limit :limit)

@@ -10,7 +10,6 @@ import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { holdFingerprint, isClaimedByAnother } from './fingerprint-claim.ts';
 import { stateToMessage } from './message.ts';
 import { sessionCredential } from './minted-session.ts';
-import { pollAttempt } from './poll.ts';
 import { possessionOf, redeem } from './redemption.ts';
 import { startAttempt } from './start-attempt.ts';
 
@@ -44,9 +43,10 @@ export function fingerprintLogin(deps: DeviceDeps): Methods {
 
     async pollFingerprintLogin({ pollingCode, clientNonce }, context) {
       const at = now();
-      const polled = await pollAttempt(context, 'fingerprint', pollingCode, at);
+      const polled = await deps.polls.poll(context, 'fingerprint', pollingCode, at);
       if (!polled) throw new Refusal('INVALID_POLLING_CODE');
       const { attempt } = polled;
+      if (!attempt) return { state: stateToMessage(polled.state) };
       const possession = possessionOf(pollingCode, clientNonce);
       const credential = sessionOnMachine(deps, context, attempt, possession);
       const { state, response } = await redeem(context, { attempt, possession }, credential, at);

@@ -47,6 +47,7 @@ export function sessionCredential(
       const authenticatedAt = new Date(attempt.approverAuthenticatedAt!);
       const opening = {
         ...{ user, kind, method: 'device', origin: origin(context), authenticatedAt, identity },
+        clientName: attempt.clientName,
         ...(fingerprintId && { fingerprintId }),
       };
       const at = now();

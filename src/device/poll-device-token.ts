@@ -6,7 +6,6 @@ import type { Possession } from './codes.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { keyCredential, readTier } from './minted-key.ts';
 import { sessionCredential } from './minted-session.ts';
-import { pollAttempt } from './poll.ts';
 import { type Credential, possessionOf, redeem } from './redemption.ts';
 import { wishOf } from './request-device-code.ts';
 
@@ -21,9 +20,10 @@ const refusals = {
 export function pollDeviceToken(deps: DeviceDeps): DeviceMethods['pollDeviceToken'] {
   return async ({ deviceCode, clientNonce }, context) => {
     const at = deps.now();
-    const polled = await pollAttempt(context, 'device', deviceCode, at);
+    const polled = await deps.polls.poll(context, 'device', deviceCode, at);
     if (!polled) throw new Refusal('INVALID_DEVICE_CODE');
-    const { attempt } = polled;
+    const { attempt, state } = polled;
+    if (!attempt) throw new Refusal(refusals[state]);
     const possession = possessionOf(deviceCode, clientNonce);
     const credential = credentialFor(deps, context, attempt, possession);
     const redeemed = await redeem(context, { attempt, possession }, credential, at);

@@ -11,7 +11,7 @@ import { isShortCode, readDashboardCode } from './dashboard-code.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
 import { kinds, stateAt } from './kinds.ts';
 import { keyCredential } from './minted-key.ts';
-import { findByPollingSecret, pollAttempt } from './poll.ts';
+import { findByPollingSecret } from './poll.ts';
 import { possessionOf, redeem } from './redemption.ts';
 
 type Method = DeviceMethods['redeemDashboardCode'];
@@ -77,7 +77,10 @@ async function claim(deps: DeviceDeps, context: HandlerContext, claimed: Claim):
   return waiting(own, secret);
 }
 
-function waiting({ comparison, pollInterval }: Attempt, pollingCode: string): Response {
+function waiting(
+  { comparison, pollInterval }: Pick<Attempt, 'comparison' | 'pollInterval'>,
+  pollingCode: string,
+): Response {
   return {
     state: LoginState.CLAIMED,
     pollingCode,
@@ -99,9 +102,10 @@ async function poll(
   { clientNonce }: RedeemDashboardCodeRequest,
 ): Promise<Response> {
   const at = deps.now();
-  const polled = await pollAttempt(context, 'dashboard', pollingCode, at);
+  const polled = await deps.polls.poll(context, 'dashboard', pollingCode, at);
   if (!polled) throw new Refusal('CLI_CODE_INVALID');
   const { attempt } = polled;
+  if (!attempt) return waiting(polled, pollingCode);
   const possession = possessionOf(pollingCode, clientNonce);
   const { clientName } = attempt;
   const credential = keyCredential(deps, context, { kind: 'dashboard', possession, clientName, scopes: [] });

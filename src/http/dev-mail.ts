@@ -14,6 +14,8 @@ interface ShownMail {
 
 /** The mails that a replica outside production stores, newest first. */
 export interface InboxView {
+  /** MAIL_FROM: the name and the address. */
+  readonly sender: string;
   list(): readonly ShownMail[];
   /** One mail of each kind in each language. */
   gallery(): readonly ShownMail[];
@@ -49,7 +51,7 @@ export function showInbox(inbox: InboxView, req: IncomingMessage, res: ServerRes
     `default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; ${frames}`,
   );
   if (isFramed) return end(res, 200, 'text/html', openOutside(mail.html));
-  end(res, 200, 'text/html', mail ? mailPage(mail, isGallery) : listPage(mails, isGallery));
+  end(res, 200, 'text/html', mail ? mailPage(mail, inbox.sender, isGallery) : listPage(mails, inbox.sender, isGallery));
 }
 
 function isOwnName(host: string): boolean {
@@ -66,11 +68,11 @@ function openOutside(html: string): string {
   return html.replace('<head>', '<head><base target="_top">');
 }
 
-function listPage(mails: readonly ShownMail[], isGallery: boolean): string {
+function listPage(mails: readonly ShownMail[], sender: string, isGallery: boolean): string {
   const items = mails.map(
     ({ id, subject, recipient, time }) =>
       `<li><a href="${addressOf(id, isGallery)}">${escapeHtml(subject)}</a><br><small>${
-        isGallery ? escapeHtml(id) : `to ${escapeHtml(recipient)}, ${local(time)}`
+        isGallery ? escapeHtml(id) : `${escapeHtml(sender)} to ${escapeHtml(recipient)}, ${local(time)}`
       }</small></li>`,
   );
   const list = items.length > 0 ? `<ul>${items.join('\n')}</ul>` : '<p>No mail yet. This page reloads itself.</p>';
@@ -80,13 +82,13 @@ function listPage(mails: readonly ShownMail[], isGallery: boolean): string {
   return page(title, `<nav>${other}</nav>${list}`, isGallery ? '' : '<meta http-equiv="refresh" content="10">');
 }
 
-function mailPage({ id, subject, recipient, time, text }: ShownMail, isGallery: boolean): string {
+function mailPage({ id, subject, recipient, time, text }: ShownMail, sender: string, isGallery: boolean): string {
   const linked = escapeHtml(text).replace(/https?:\/\/[^\s<]+/g, '<a href="$&">$&</a>');
   const self = addressOf(id, isGallery);
   return page(
     subject,
     `<nav><a href="/dev/mail${isGallery ? '?gallery' : ''}">Back</a></nav>
-<p><small>to ${escapeHtml(recipient)}, ${local(time)}</small></p>
+<p><small>${escapeHtml(sender)} to ${escapeHtml(recipient)}, ${local(time)}</small></p>
 <iframe title="The mail as HTML" sandbox="allow-top-navigation-by-user-activation" src="${self}&amp;part=html"></iframe>
 <p><a href="${self}&amp;part=html">HTML alone</a></p>
 <h2>As text</h2>

@@ -36,9 +36,12 @@ interface Deps {
   readonly inboxFolder: string | undefined;
 }
 
-/** One mail of each kind in each language. */
+/** What /dev/mail shows beside the captured mails. */
 export interface Gallery {
+  /** One mail of each kind in each language. */
   gallery(): readonly KeptMail[];
+  /** `Name <address>`, or the address alone. */
+  readonly sender: string;
 }
 
 /** The mail of one replica: the outbox that takes mails, and the dispatcher that sends them. */
@@ -57,7 +60,6 @@ export interface MailService {
 /** Milliseconds in which the transaction that enqueued a mail usually commits. Otherwise the job's next run sends it. */
 const commitTime = 15;
 
-/** Throws TemplateFault. */
 export function openMailService({ settings, inboxFolder, ...deps }: Deps): MailService {
   const templates = Templates.load(settings.locale, settings.look, settings.templates);
   const nudges = new Nudges();
@@ -77,12 +79,13 @@ export function inboxFolderIn(dataDir: string): string {
 
 /** The captured mails, in a folder or in this process. */
 export function openInbox(
-  { locale, look, pages, templates: folder }: MailSettings,
+  { locale, look, pages, from, templates: folder }: MailSettings,
   inboxFolder?: string,
 ): Inbox & Gallery {
   const inbox = inboxFolder ? folderInbox(inboxFolder) : memoryInbox();
   const templates = Templates.load(locale, look, folder);
-  return { ...inbox, gallery: () => sampleMails(templates, look.name, pages) };
+  const sender = from.name ? `${from.name} <${from.address}>` : from.address;
+  return { ...inbox, sender, gallery: () => sampleMails(templates, look.name, pages) };
 }
 
 class Nudges {

@@ -1,39 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { escapeHtml } from '../text/escape-html.ts';
 import { button, code, layOutMail, type MailLook, paragraph, plainLink } from './layout.ts';
 import type { MailKind } from './mail-messages.ts';
-
-const everywhere = ['site', 'email', 'name'];
-const withLink = [...everywhere, 'link', 'lifetime'];
-const withTime = [...everywhere, 'time'];
-
-/** A magic link with a code has a text of its own. */
-type TextName = MailKind | 'magic_code';
-
-/** The placeholders that each text may have. */
-const placeholders: Readonly<Record<TextName, readonly string[]>> = {
-  verification: [...withLink, 'reject_link'],
-  password_reset: withLink,
-  magic_link: withLink,
-  magic_code: [...withLink, 'code'],
-  email_change: withLink,
-  email_change_notice: everywhere,
-  email_changed: withTime,
-  password_changed: withTime,
-  already_registered: everywhere,
-  new_device: [...everywhere, 'time', 'address', 'device'],
-  account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
-};
-
-interface Template {
-  readonly subject: string;
-  /** The text of the button for `{{link}}`. */
-  readonly button: string;
-  readonly text: string;
-  /** Undefined: generated from the text. */
-  readonly html: string | undefined;
-}
+import { readTemplates, type Template, type TextName } from './template-files.ts';
 
 export interface RenderedMail {
   readonly subject: string;
@@ -43,14 +12,9 @@ export interface RenderedMail {
 
 const ours = path.join(import.meta.dirname, 'templates');
 
-/** An operator's text that cannot be used. The replica does not start. */
-export class TemplateFault extends Error {
-  override name = 'TemplateFault';
-}
-
 /**
  * The texts of all mails, ours or the operator's. A text is a line `Subject: ...`, optionally a line `Button: ...` for the
- * link, an empty line and paragraphs. `{{name}}` is replaced by a value; a text has no other syntax. Throws TemplateFault.
+ * link, an empty line and paragraphs. `{{name}}` is replaced by a value; a text has no other syntax.
  */
 export class Templates {
   readonly #templates: ReadonlyMap<string, Template>;
@@ -65,8 +29,10 @@ export class Templates {
 
   /** `locale` is used for users who have chosen no language, or one without texts. */
   static load(locale: string, look: MailLook, folder?: string): Templates {
-    if (folder && !existsSync(folder)) throw new TemplateFault(`MAIL_TEMPLATES names ${folder}, which does not exist`);
-    return new Templates(new Map([...readFolder(ours), ...(folder ? readFolder(folder) : [])]), locale, look);
+    const [own, custom] = [readTemplates(ours), folder ? readTemplates(folder) : undefined];
+    // The configuration was checked before, but the folder may have changed since.
+    if (custom?.faults.length) throw new Error(`MAIL_TEMPLATES: ${custom.faults.join('; ')}`);
+    return new Templates(new Map([...own.templates, ...(custom?.templates ?? [])]), locale, look);
   }
 
   /** All texts, by language. */
@@ -118,48 +84,6 @@ function pieceOf(piece: string, template: Template, escaped: Readonly<Record<str
 // Not a kind of its own, because a replica of the previous version would not know it.
 function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
   return kind === 'magic_link' && code ? 'magic_code' : kind;
-}
-
-function readFolder(folder: string): [string, Template][] {
-  const languages = readdirSync(folder, { withFileTypes: true }).filter((each) => each.isDirectory());
-  return languages.flatMap(({ name: language }) => {
-    const files = readdirSync(path.join(folder, language)).filter((each) => /\.(txt|html)$/.test(each));
-    const kinds = new Set(files.map((each) => path.parse(each).name));
-    return [...kinds].map((kind): [string, Template] => [
-      `${language}/${kind}`,
-      readTemplate(path.join(folder, language, kind)),
-    ]);
-  });
-}
-
-function readTemplate(base: string): Template {
-  const known = placeholders[path.basename(base) as TextName];
-  if (!known)
-    throw new TemplateFault(
-      `${base}: there is no mail of that name; the names are ${Object.keys(placeholders).join(', ')}`,
-    );
-  if (!existsSync(`${base}.txt`)) throw new TemplateFault(`${base}.txt is missing beside ${base}.html`);
-  const parts = /^Subject: ([^\r\n]+)\r?\n(?:Button: ([^\r\n]+)\r?\n)?\r?\n(.+)$/s.exec(
-    readFileSync(`${base}.txt`, 'utf8'),
-  );
-  const [, subject, label = subject, text] = parts ?? [];
-  if (!subject || !label || !text)
-    throw new TemplateFault(`${base}.txt does not begin with a line "Subject: ..." and an empty one`);
-  const html = existsSync(`${base}.html`) ? readFileSync(`${base}.html`, 'utf8') : undefined;
-  for (const each of [subject, label, text, html ?? '']) refuseUnknown(base, each, known);
-  for (const each of [text, ...(html === undefined ? [] : [html])]) refuseMissing(base, each, known);
-  return { subject, button: label, text, html };
-}
-
-function refuseMissing(base: string, text: string, known: readonly string[]): void {
-  const missing = ['link', 'code'].find((name) => known.includes(name) && !text.includes(`{{${name}}}`));
-  if (missing) throw new TemplateFault(`${base}: {{${missing}}} is missing`);
-}
-
-function refuseUnknown(base: string, text: string, known: readonly string[]): void {
-  const unknown = [...text.matchAll(/\{\{(.*?)\}\}/gs)].map(([, name]) => name!).find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  throw new TemplateFault(`${base}: {{${unknown}}} is unknown; the placeholders are ${known.join(', ')}`);
 }
 
 /** In one pass, so that placeholders in a value are not replaced. */

@@ -138,6 +138,8 @@ function compose({ id, recipient, subject, text, html, createdAt }: OutgoingMail
     subject,
     text,
     html,
+    // Quoted-printable would break long links into lines, and mail programs that join them wrongly exist.
+    textEncoding: 'base64',
     disableFileAccess: true,
     disableUrlAccess: true,
   });

@@ -97,7 +97,7 @@ export function reasonOfCode(code: Code): Reason {
 /** The error as it is sent: always with google.rpc.ErrorInfo, and with each other detail, where it applies, once. */
 export function toConnectError(refusal: Refusal): ConnectError {
   const { metadata = {}, retryAfter, fields, stepUp } = refusal.options;
-  const error = new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal);
+  const error = withoutStack(() => new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal));
   const info = create(ErrorInfoSchema, { reason: refusal.reason, domain: errorDomain, metadata });
   error.details.push({ desc: ErrorInfoSchema, value: info });
   if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: [...fields] } });
@@ -108,6 +108,15 @@ export function toConnectError(refusal: Refusal): ConnectError {
     error.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(retryAfter * 1000)) } });
     error.metadata.set('retry-after', `${Math.ceil(retryAfter)}`);
   }
+  return error;
+}
+
+/** The refusal has a stack already, and a stack costs more than the rest of the error. */
+function withoutStack(open: () => ConnectError): ConnectError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = open();
+  Error.stackTraceLimit = stackTraceLimit;
   return error;
 }
 

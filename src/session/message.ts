@@ -47,5 +47,6 @@ export function sessionToMessage(session: ShownSession, currentId?: string): Mes
     current: session.id === currentId,
     impersonatorId: session.impersonatorId ?? '',
     fingerprintId: session.fingerprintId ?? '',
+    clientName: session.clientName ?? '',
   };
 }

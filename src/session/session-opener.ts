@@ -32,6 +32,8 @@ interface Opening {
   readonly impersonatorId?: string;
   /** The machine that is signed in, for a fingerprint login. */
   readonly fingerprintId?: string;
+  /** The name that the program of a login gave to itself. */
+  readonly clientName?: string;
   /** Defaults to the lifetime of the kind. */
   readonly lifetime?: Lifetime;
   /** For a session that is opened for another device: when the user proved who they are. Default: now. */
@@ -80,7 +82,7 @@ export class SessionOpener {
 
   /** A session that its caller inserts. */
   draft(opening: Opening, now: Date): Opened {
-    const { user, kind, method, origin, impersonatorId, fingerprintId, lifetime, authenticatedAt, identity } = opening;
+    const { user, kind, method, origin, lifetime, authenticatedAt, identity, ...about } = opening;
     const secret = identity?.secret ?? newSessionSecret();
     const session = Session.open(
       {
@@ -91,8 +93,9 @@ export class SessionOpener {
         kind,
         method,
         lifetime: lifetime ?? this.#lifetimes[kind],
-        impersonatorId,
-        fingerprintId,
+        impersonatorId: about.impersonatorId,
+        fingerprintId: about.fingerprintId,
+        clientName: about.clientName,
         secretHash: hashSessionSecret(secret),
         address: origin.address,
         userAgent: origin.userAgent,

@@ -53,6 +53,8 @@ const SessionTable = defineEntity({
     fingerprintId: p.string().length(128).nullable(),
     /** The factor with which the session was last raised. */
     factorId: p.uuid().nullable(),
+    /** The name that the program of a login gave to itself, as its user saw it. Null for other sessions. */
+    clientName: p.string().length(100).nullable(),
   },
   // No column that a refresh changes is indexed: the row is updated within its page (HOT), see the first migration.
   indexes: [
@@ -97,6 +99,7 @@ export interface SessionDraft {
   /** The operator who acts as the user. */
   readonly impersonatorId?: string | undefined;
   readonly fingerprintId?: string | undefined;
+  readonly clientName?: string | undefined;
   readonly address: string;
   readonly userAgent: string;
 }
@@ -150,12 +153,14 @@ export type ShownSession = Pick<
   | 'expiresAt'
   | 'impersonatorId'
   | 'fingerprintId'
+  | 'clientName'
 >;
 
 /** The columns of a ShownSession, of the session `s`. */
 export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, s.user_agent as "userAgent", s.address,
      s.created_at as "createdAt", s.refreshed_at as "refreshedAt", s.idle_expires_at as "idleExpiresAt",
-     s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId", s.fingerprint_id as "fingerprintId"`;
+     s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId", s.fingerprint_id as "fingerprintId",
+     s.client_name as "clientName"`;
 
 /*
  * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.

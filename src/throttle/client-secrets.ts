@@ -20,12 +20,15 @@ export class ClientSecrets {
 
   /**
    * Authenticates a client. Throws OVER_REQUEST_RATE_LIMIT, for any secret, once the address has tried too many wrong ones.
-   * A wrong secret is counted before the client learns that it is wrong. Right ones cost no count and no query.
+   * A wrong secret is counted before the client learns that it is wrong. Right ones cost a look at the count, and wait for no
+   * other.
    */
   async try<Client>(address: string, authenticate: () => Client): Promise<Client> {
     const limit = this.#limit;
     if (limit === undefined) return authenticate();
     const key = `oauth client secret ${networkOf(address)}`;
+    // Another replica may have counted the last one. A look before the comparison: a right secret is refused like a wrong one.
+    requireNoWait(await this.#budgets.peek(key, limit));
     // One after the other, or parallel guesses would all be compared before the first one counts.
     while (this.#counting.has(key)) await this.#counting.get(key);
     requireNoWait(this.#budgets.waitOf(key));

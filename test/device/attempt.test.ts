@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
+import { Autocommit } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
 import { advance, findByCode } from '../../src/device/attempt.ts';
 import { deriveSecret, mintCode, mintSecret, userCodes } from '../../src/device/codes.ts';
 import type { AttemptEvent, AttemptKind } from '../../src/device/kinds.ts';
-import { pollAttempt } from '../../src/device/poll.ts';
+import { LoginPolls } from '../../src/device/poll.ts';
 import { type Credential, possessionOf, redeem } from '../../src/device/redemption.ts';
 import { type Started, startAttempt } from '../../src/device/start-attempt.ts';
 import { Refusal } from '../../src/errors.ts';
@@ -40,10 +41,11 @@ async function prepare() {
   );
   const time = { now: noon };
   const call = unitsOfWork(orm, () => time.now);
-  return { database, call, ...ways(call, time) };
+  const polls = new LoginPolls(new Autocommit(orm));
+  return { database, call, ...ways(call, time, polls) };
 }
 
-function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }) {
+function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }, polls: LoginPolls) {
   const start = (kind: AttemptKind = 'device', draw = () => mintCode(userCodes), by = keys) =>
     call((context) =>
       change(context, (em) => startAttempt(em, by, context, { kind, clientName: 'a tool', mintCode: draw }, time.now)),
@@ -51,7 +53,7 @@ function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }) {
   const move = ({ attempt }: Started, event: AttemptEvent, changes = {}) =>
     call((context) => change(context, (em) => advance(em, context, attempt, { event, changes }, time.now)));
   const poll = ({ attempt, pollingSecret }: Started) =>
-    call((context) => pollAttempt(context, attempt.kind, pollingSecret, time.now));
+    call((context) => polls.poll(context, attempt.kind, pollingSecret, time.now));
   return {
     time,
     pass: (seconds: number) => {
@@ -63,8 +65,13 @@ function ways(call: ReturnType<typeof unitsOfWork>, time: { now: Date }) {
       call((context) => findByCode(autocommit(context), by, { projectId, kind, code }, time.now)),
     take: (started: Started, nonce = '') =>
       call(async (context) => {
-        const polled = await pollAttempt(context, started.attempt.kind, started.pollingSecret, time.now);
-        return redeem(context, { ...polled!, possession: possessionOf(started.pollingSecret, nonce) }, words, time.now);
+        const polled = await polls.poll(context, started.attempt.kind, started.pollingSecret, time.now);
+        return redeem(
+          context,
+          { attempt: polled!.attempt!, possession: possessionOf(started.pollingSecret, nonce) },
+          words,
+          time.now,
+        );
       }),
   };
 }

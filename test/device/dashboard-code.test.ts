@@ -112,7 +112,7 @@ describe.each(wires)('over %s', (wire) => {
 
   test('an address that tried ten unknown codes is refused with the right one too, another one is not', async () => {
     const env = { LIMITS: '*=off,DeviceService.RedeemDashboardCode:codes=10', TRUSTED_PROXY_HOPS: '1' };
-    const { as, on, create } = await prepare(wire, { env, replicas: 2 });
+    const { service, as, on, create } = await prepare(wire, { env, replicas: 2 });
     const right = await create(as);
     const from = (address: string, value: string, replica = 0) =>
       outcomeOf(
@@ -125,6 +125,8 @@ describe.each(wires)('over %s', (wire) => {
       expect(await from('192.0.2.1', '0000-0000-0000-0000-0000-0000', i)).toBe('CLI_CODE_INVALID');
     for (const code of ['0000-0000', right]) expect(await from('192.0.2.1', code)).toBe('OVER_REQUEST_RATE_LIMIT');
     expect(await from('192.0.2.2', right)).toBe('OK');
+    service.pass(61);
+    expect(await from('192.0.2.1', await create(as)), 'in the next window').toBe('OK');
   });
 
   test('a user who tried ten unknown user codes is refused on every address, another user is not', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { DeviceCredential, DeviceStatus } from '../../gen/gatehouse/v1/device_grant_pb.ts';
 import { deviceFlow, forSession, outcomeOf } from '../support/device-flow.ts';
+import { authCodeOf } from '../support/fingerprint-samples.ts';
 import { mailsTo } from '../support/inbox.ts';
 import { asService, bob } from '../support/people.ts';
 import { bearer, start, type Wire, wires } from '../support/start.ts';
@@ -50,6 +51,36 @@ describe.each(wires)('over %s', (wire) => {
     const second = await on().listDevices({ pageSize: 2, pageToken: first.nextPageToken }, as);
     expect([...first.devices, ...second.devices].map(({ id }) => id)).toEqual(found.map(({ id }) => id));
     expect(second.nextPageToken).toBe('');
+  });
+
+  test('every device has the name that its user saw at the approval, and so does its session', async () => {
+    const { service, as, keyed, opened, create, redeem, list } = await prepare(wire);
+    const { devices, sessions } = service.clients(wire);
+    await keyed();
+    await opened();
+    await redeem(await create(as));
+    const login = await devices.startCliLogin({ clientName: 'build & deploy <b>' });
+    const { requester } = await devices.checkCliLogin({ loginCode: login.loginCode });
+    await devices.completeCliLogin({ loginCode: login.loginCode }, as);
+    const polled = await devices.pollCliLogin({ pollingCode: login.pollingCode });
+    expect(polled.session!.clientName).toBe(requester!.clientName);
+    const machine = await devices.startFingerprintLogin({ fingerprintId: 'a_machine' });
+    await devices.confirmFingerprintLogin({ authCode: authCodeOf(machine) }, as);
+    await devices.pollFingerprintLogin({ pollingCode: machine.pollingCode });
+    expect((await list(as)).map(({ name, clientName }) => [name, clientName])).toEqual([
+      ['CLI (Login)', ''],
+      ['CLI (Login)', 'build & deploy <b>'],
+      ['CLI (Dashboard Code)', 'a tool'],
+      ['CLI (Device Authorization)', 'a tool'],
+      ['CLI (Device Authorization)', 'a tool'],
+    ]);
+    const listed = (await sessions.listSessions({}, as)).sessions;
+    expect(listed.map(({ clientName }) => clientName)).toEqual(['', 'build & deploy <b>', 'a tool', '']);
+    const { refreshToken } = polled.tokens!;
+    await sessions.refresh({ refreshToken });
+    expect((await sessions.getSession({ sessionId: polled.session!.id }, as)).session).toMatchObject({
+      clientName: 'build & deploy <b>',
+    });
   });
 
   test('the last use is absent before the first one', async () => {

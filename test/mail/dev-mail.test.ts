@@ -4,8 +4,8 @@ import { ada, asService } from '../support/people.ts';
 import { send } from '../support/raw-http.ts';
 import { start } from '../support/start.ts';
 
-async function startWithMail() {
-  const service = await start();
+async function startWithMail(env: Record<string, string> = {}) {
+  const service = await start({ env });
   const { auth, admin } = service.clients('json');
   await admin.createUser({ ...ada, name: '<script>alert(1)</script>' }, asService);
   await auth.requestMagicLink({ email: ada.email });
@@ -30,6 +30,16 @@ test('/dev/mail lists captured mails and shows each with its link, without a scr
     expect(text).not.toContain('<script');
     expect(headers['content-security-policy']).toContain("default-src 'none'");
   }
+});
+
+test('a mail is shown with its sender and the time of this machine, in the list and alone', async () => {
+  const { mail, open } = await startWithMail({ MAIL_FROM: 'Ex & Co <no-reply@example.org>' });
+  const time = new Date(mail.time).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' });
+  for (const path of ['/dev/mail', `/dev/mail?id=${mail.id}`])
+    expect((await open(path)).text).toContain(
+      `<small>Ex &amp; Co &lt;no-reply@example.org&gt; to ${ada.email}, ${time}</small>`,
+    );
+  expect((await open('/dev/mail')).text).toContain('<meta http-equiv="refresh" content="10">');
 });
 
 test('a mail is also served as JSON, and an unknown id is 404', async () => {

@@ -1,8 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { placeholders } from '../../src/mail/template-files.ts';
 import { Templates } from '../../src/mail/templates.ts';
-import { makeDirectory } from '../support/config-fixtures.ts';
+import { faultsOf, faulty, makeDirectory } from '../support/config-fixtures.ts';
 import { lastMail } from '../support/inbox.ts';
 import { look } from '../support/look.ts';
 import { ada, asService } from '../support/people.ts';
@@ -58,15 +59,54 @@ test('an operator supplies texts, and values in them are only text', async () =>
 });
 
 test.each<[fault: string, files: Record<string, string>, sentence: RegExp]>([
-  ['an unknown placeholder', { 'en/magic_link.txt': 'Subject: s\n\n{{link}} {{password}}' }, /\{\{password\}\}/],
+  [
+    'an unknown placeholder',
+    { 'en/magic_link.txt': 'Subject: s\n\n{{link}} {{password}}' },
+    /\{\{password\}\} is unknown/,
+  ],
   ['code between braces', { 'en/magic_link.txt': 'Subject: s\n\n{{link}} {{7*7}}' }, /\{\{7\*7\}\}/],
   ['no link', { 'en/magic_link.txt': 'Subject: s\n\nno' }, /\{\{link\}\} is missing/],
   ['no code', { 'en/magic_code.txt': 'Subject: s\n\n{{link}}' }, /\{\{code\}\} is missing/],
+  [
+    'no link in its HTML',
+    { 'en/magic_link.txt': 'Subject: s\n\n{{link}}', 'en/magic_link.html': '<b>no</b>' },
+    /html: \{\{link\}\} is missing/,
+  ],
   ['no subject', { 'en/magic_link.txt': 'no\n\n{{link}}' }, /Subject/],
-  ['the name of no mail', { 'en/magic.txt': 'Subject: s\n\nno' }, /no mail of that name/],
+  ['the name of no mail', { 'en/magic.txt': 'Subject: s\n\nno' }, /the name of no mail: rename it/],
   ['HTML alone', { 'en/magic_link.html': '{{link}}' }, /magic_link\.txt is missing/],
 ])('a replica does not start with texts that have %s', (_, files, sentence) => {
-  expect(() => Templates.load('en', look, folderWith(files))).toThrow(sentence);
+  const folder = folderWith(files);
+  expect(faultsOf({ MAIL_TEMPLATES: folder }).message).toMatch(sentence);
+  expect(() => Templates.load('en', look, folder)).toThrow(sentence);
+});
+
+test('all faults of all texts are listed together, beside those of other settings', () => {
+  const folder = folderWith({
+    'en/magic_link.txt': 'Subject: {{subject}}\n\n{{password}}',
+    'fr/verification.html': '{{link}}',
+    'de/magic.txt': 'Subject: s\n\nno',
+  });
+  const { message, faults } = faultsOf({ MAIL_TEMPLATES: folder, HTTP_PORT: 'x' });
+  expect(faults.map(({ variable }) => variable).toSorted()).toEqual(['HTTP_PORT', 'MAIL_TEMPLATES']);
+  for (const each of [
+    'en/magic_link.txt: {{subject}} is unknown: use {{site}}, {{email}}, {{name}}, {{link}}, {{lifetime}}',
+    'en/magic_link.txt: {{password}} is unknown',
+    'en/magic_link.txt: {{link}} is missing: add it',
+    'fr/verification.txt is missing beside the .html: add it',
+    'de/magic is the name of no mail',
+  ])
+    expect(message).toContain(each);
+  expect(faulty({ MAIL_TEMPLATES: '/no/such/directory' })).toEqual(['MAIL_TEMPLATES']);
+});
+
+test('docs/mail.md has the placeholders of every mail', () => {
+  const rows = [...readFileSync('docs/mail.md', 'utf8').matchAll(/^\| `(\w+)` \| .*? \| (.*) \|$/gm)];
+  const documented = rows.map(([, name, list]) => [
+    name,
+    [...list!.matchAll(/\{\{(\w+)\}\}/g)].map(([, each]) => each),
+  ]);
+  expect(Object.fromEntries(documented)).toEqual(placeholders);
 });
 
 test('every mail has a text in every language, and no placeholder remains in it', () => {

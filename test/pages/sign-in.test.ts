@@ -134,12 +134,18 @@ test.each(sizes)(
   },
 );
 
-test('after a revocation the page asks to sign in, and the cookies are deleted', async () => {
+test('after a revocation the page asks to sign in, and the sign-in replaces the cookies', async () => {
   const { service, browser } = await withAda();
   await signIn(browser);
   await service.database.query('update sessions set revoked_at = now()');
   expect((await browser.open('/devices')).heading).toBe('Sign in');
   expect(browser.at).toBe('/sign-in?next=%2Fdevices');
+  const dead = new Map(browser.cookies);
+  expect((await signIn(browser, ada, '/devices')).heading).toBe('Your devices');
+  expect([...browser.cookies.keys()].sort()).toEqual(['gatehouse-access', 'gatehouse-browser', 'gatehouse-session']);
+  for (const name of ['gatehouse-access', 'gatehouse-session'])
+    expect(browser.cookies.get(name), name).not.toBe(dead.get(name));
+  await browser.post('/sign-out', (await browser.open('/sign-out')).form!);
   expect([...browser.cookies.keys()]).toEqual(['gatehouse-browser']);
 });
 

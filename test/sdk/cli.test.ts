@@ -1,91 +1,12 @@
-import { spawn } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { accessTokenOf, loginDevice } from '../../src/sdk/cli.ts';
 import { outcomeOf } from '../support/device-flow.ts';
 import { open } from '../support/sdk-entries.ts';
-import { start } from '../support/start.ts';
-
-const ada = { email: 'ada@example.org', password: 'a difference engine', name: 'Ada', emailVerified: true };
-
-/** The example program in a configuration directory of its own, and a signed-in user of the service. */
-async function prepare({ inner = [] as Interceptor[] } = {}) {
-  const service = await start({ inner });
-  const me = await service.welcome(ada);
-  const directory = mkdtempSync(path.join(tmpdir(), 'gatehouse-cli-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  const file = path.join(directory, 'gatehouse/credentials.json');
-  const env = {
-    ...process.env,
-    XDG_CONFIG_HOME: directory,
-    GATEHOUSE_TOKEN: '',
-    GATEHOUSE_ADDRESS: `127.0.0.1:${service.replicas[0]!.grpcPort}`,
-  };
-  const launch = (...args: string[]) => launchProgram(args, env);
-  return {
-    service,
-    me,
-    file,
-    launch,
-    run: (...args: string[]) => launch(...args).ended,
-    env,
-    ...decisions(service, me),
-  };
-}
-
-function launchProgram(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, ['examples/cli.mjs', ...args], { env });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const lines: string[] = [];
-  const reader = createInterface(child.stdout);
-  reader.on('line', (line) => lines.push(line));
-  const firstLine = new Promise<string>((resolve) => reader.once('line', resolve));
-  let errors = '';
-  child.stderr.on('data', (text) => {
-    errors += text;
-  });
-  const ended = new Promise<{ code: number | null; out: string[]; err: string }>((resolve) =>
-    child.on('close', (code) => resolve({ code, out: lines, err: errors })),
-  );
-  return { child, ended, code: async () => JSON.parse(await firstLine) as { user_code: string } };
-}
-
-function decisions(service: Awaited<ReturnType<typeof start>>, { as }: { as: { headers: Record<string, string> } }) {
-  const { devices } = service.clients('json');
-  return {
-    approve: (userCode: string) => devices.approveDevice({ userCode }, as),
-    deny: (userCode: string) => devices.denyDevice({ userCode }, as),
-    signal: new AbortController().signal,
-    clientName: 'a tool',
-  };
-}
-
-async function signIn({ launch, approve }: Pick<Awaited<ReturnType<typeof prepare>>, 'launch' | 'approve'>) {
-  const login = launch('login', '--json');
-  await approve((await login.code()).user_code);
-  return login.ended;
-}
-
-/** The refresh token and the attempt id in the file, after its access token has expired. */
-function expire(file: string): { refreshToken: string; attemptId: string } {
-  const stored = JSON.parse(readFileSync(file, 'utf8'));
-  writeFileSync(file, JSON.stringify({ ...stored, expiresAt: 0 }));
-  return stored;
-}
+import { ada, expire, prepare, signIn } from './cli-program.ts';
 
 describe('the example program', () => {
   test('signs in, prints the user and a token, and signs out', { timeout: 30_000 }, async () => {
@@ -99,7 +20,7 @@ describe('the example program', () => {
       comparison_number: expect.any(String),
     });
     expect(out[0]).not.toMatch(/device_code/);
-    expect(JSON.parse(out[1]!)).toEqual({ event: 'signed_in', user_id: me.user.id, email: ada.email });
+    expect(JSON.parse(out[1]!)).toEqual({ event: 'signed_in', user_id: me.user.id, email: ada.email, file });
     expect([statSync(file).mode & 0o777, statSync(path.dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
     expect(readdirSync(path.dirname(file))).toEqual(['credentials.json']);
     expect(await run('whoami')).toMatchObject({ code: 0, out: [ada.email] });

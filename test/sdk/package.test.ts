@@ -38,13 +38,14 @@ describe('the package', () => {
     expect(statSync(consumer.tarball).size).toBeLessThan(200_000);
   });
 
-  test('depends on five packages, in ranges that begin with the versions tested here', () => {
+  test('depends on six packages, in ranges that begin with the versions tested here', () => {
     const names = [
       '@bufbuild/protobuf',
       '@connectrpc/connect',
       '@connectrpc/connect-web',
       '@grpc/grpc-js',
       'jose',
+      'uqr',
     ] as const;
     const { dependencies } = packageJson;
     expect(consumer.manifest).toMatchObject({ name: packageJson.name, version: packageJson.version, type: 'module' });

@@ -31,6 +31,16 @@ describe('the wrong secrets of a client', () => {
     expect((await start(clientSecret)).status).toBe(200);
   });
 
+  test('end the budget of their address on a replica that has counted none of them', async () => {
+    const { service, start } = await open();
+    for (let i = 0; i < 3; i++) expect((await start('wrong')).status).toBe(401);
+    for (const secret of [clientSecret, 'wrong', clientSecret])
+      expect((await start(secret, { replica: 1 })).status).toBe(429);
+    expect((await start(clientSecret, { replica: 1, from: '203.0.113.2' })).status).toBe(200);
+    service.pass(61);
+    expect((await start(clientSecret, { replica: 1 })).status).toBe(200);
+  });
+
   test('do not stop a public client of their address', async () => {
     const { start } = await open();
     for (let i = 0; i < 4; i++) await start('wrong', { id: 'nobody' });

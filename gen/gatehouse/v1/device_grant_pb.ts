@@ -84,7 +84,8 @@ export type Device = Message<"gatehouse.v1.Device"> & {
   keyPrefix: string;
 
   /**
-   * The name that the program gave to itself when it asked for an API key. Not verified. May be empty.
+   * The name that the program gave to itself, as its user saw it before the approval. For a dashboard code without a
+   * confirmation, the name in the request that redeemed it. Not verified. May be empty.
    *
    * @generated from field: string client_name = 9;
    */

@@ -34,6 +34,7 @@ import { Migration20261130420100_api_keys } from './Migration20261130420100_api_
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
+import { Migration20261130450100_session_client_names } from './Migration20261130450100_session_client_names.ts';
 import { Migration20261130500100_factors } from './Migration20261130500100_factors.ts';
 import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
 
@@ -75,6 +76,7 @@ export const migrations = [
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },
+  { name: 'Migration20261130450100_session_client_names', class: Migration20261130450100_session_client_names },
   { name: 'Migration20261130500100_factors', class: Migration20261130500100_factors },
   { name: 'Migration20261130530100_step_up', class: Migration20261130530100_step_up },
 ];

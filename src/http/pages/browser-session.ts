@@ -73,9 +73,8 @@ export class BrowserSession {
       this.#store(tokens!);
       return await this.#userOf(tokens!.accessToken);
     } catch (thrown) {
-      ignoreDeadCredential(thrown);
-      this.#forget();
-      return undefined;
+      // Race: another tab may have signed in meanwhile, and this response would delete its cookies. Dead ones do no harm.
+      return ignoreDeadCredential(thrown);
     }
   }
 
@@ -112,6 +111,18 @@ export class BrowserSession {
     cookies.set('session', undefined);
     cookies.set('access', undefined);
     this.#reading = Promise.resolve(undefined);
+  }
+
+  /** Keeps the page to show after a link in a mail was used. */
+  keepNext(next: string): void {
+    this.#deps.cookies.set('next', next);
+  }
+
+  takeNext(): string | undefined {
+    const { cookies } = this.#deps;
+    const next = cookies.get('next');
+    if (next !== undefined) cookies.set('next', undefined);
+    return next;
   }
 
   /**

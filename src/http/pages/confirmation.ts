@@ -1,5 +1,7 @@
 import { Refusal } from '../../errors.ts';
+import type { Html } from './html.ts';
 import type { Notice } from './notice.ts';
+import { link, takeNext } from './own-form.ts';
 import { readFailure } from './trouble.ts';
 import { doneView, formView, mayPass, noticeView, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
 import type { Deed, Words } from './words.ts';
@@ -8,7 +10,7 @@ import type { Deed, Words } from './words.ts';
 export function confirmation(
   wording: (words: Words) => Deed,
   confirm: (visit: Visit, token: string) => Promise<unknown>,
-  alreadyDone?: (words: Words) => Notice,
+  { alreadyDone, leadsOn = false }: { alreadyDone?: (words: Words) => Notice; leadsOn?: boolean } = {},
 ): Page {
   return {
     async show(visit) {
@@ -19,10 +21,11 @@ export function confirmation(
     async act(visit) {
       try {
         await confirm(visit, tokenOf(visit));
-        return doneView(wording(visit.words));
+        return doneView(wording(visit.words), leadsOn ? onward(visit) : undefined);
       } catch (thrown) {
         const failure = readFailure(thrown);
-        if (alreadyDone && failure.metadata.state === 'verified') return noticeView(alreadyDone(visit.words));
+        if (alreadyDone && failure.metadata.state === 'verified')
+          return noticeView(alreadyDone(visit.words), leadsOn ? onward(visit) : undefined);
         if (mayPass(failure)) return formView(visit, wording(visit.words), undefined, failure);
         return troubleView(visit.words, failure);
       }
@@ -30,10 +33,16 @@ export function confirmation(
   };
 }
 
+/** To the page that needed the address. */
+function onward(visit: Visit): Html | undefined {
+  const next = takeNext(visit);
+  return next === undefined ? undefined : link(next, visit.words.verification.onward);
+}
+
 export const verifyEmail = confirmation(
   (words) => words.verifyEmail,
   ({ auth }, token) => auth.verifyEmail({ token }),
-  (words) => words.alreadyVerified,
+  { alreadyDone: (words) => words.alreadyVerified, leadsOn: true },
 );
 
 export const rejectRegistration = confirmation(

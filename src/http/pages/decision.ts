@@ -4,6 +4,7 @@ import { alertBox, type Html, html, joined } from './html.ts';
 import { ownForm, requireOwnForm, wayTo } from './own-form.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
+import { linkToVerification } from './verification.ts';
 import { describeTrouble, noticeView, type Page, type View, type Visit } from './visit.ts';
 
 /** The login that a page asks about. */
@@ -94,6 +95,7 @@ async function decideView(visit: Visit, kind: LoginKind, code: string, signedIn:
     status: failure?.status ?? 200,
     title,
     body: html`${failure && alertBox(describeDecision(visit, failure))}
+${linkToVerification(visit, next, failure)}
 <p>${text(visit.site)}</p>
 ${facts(visit, asked)}
 <p>${warning}</p>

@@ -80,8 +80,8 @@ async function all<Item>(
 
 async function sessionItem(visit: Visit, session: Session): Promise<Html> {
   const { kinds, current, revoke, lastActive, unnamed } = visit.words.devices;
-  const { id, deviceName, userAgent, address, lastActiveTime, current: isCurrent, kind } = session;
-  const name = deviceName || userAgent || unnamed;
+  const { id, clientName, deviceName, userAgent, address, lastActiveTime, current: isCurrent, kind } = session;
+  const name = clientName || deviceName || userAgent || unnamed;
   const button = html`<button class="quiet" aria-label="${revoke}: ${name}">${revoke}</button>`;
   return html`<li>
 <p><strong>${name}</strong>${isCurrent ? html` <span class="tag">${current}</span>` : undefined}<br>

@@ -21,6 +21,7 @@ import { registration } from './registration.ts';
 import { signIn, signOut } from './sign-in.ts';
 import { type Look, openStyle, type PageStyle } from './style.ts';
 import { readFailure } from './trouble.ts';
+import { verification } from './verification.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
@@ -34,6 +35,7 @@ export interface LandingOptions {
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly passwordMinLength: number;
+  readonly requiresInviteCode: boolean;
   readonly proxyHops: number;
 }
 
@@ -46,6 +48,7 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/sign-out', signOut],
   ['/register', registration],
   ['/forgot-password', passwordRequest],
+  ['/verification', verification],
   ['/device', deviceLogin],
   ['/cli', cliLogin],
   ['/login', fingerprintLogin],
@@ -103,7 +106,7 @@ async function answer(
   res: ServerResponse,
   options: LandingOptions & { readonly style: PageStyle },
 ): Promise<void> {
-  const { look, style, passwordMinLength } = options;
+  const { look, style, passwordMinLength, requiresInviteCode } = options;
   const { origin } = new URL(options.publicUrl);
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
@@ -119,7 +122,7 @@ async function answer(
   const now = options.now();
   const view = await see(
     page,
-    { ...link, now, site, words, language, passwordMinLength, browser, ...clients },
+    { ...link, now, site, words, language, passwordMinLength, requiresInviteCode, browser, ...clients },
     req,
     origin,
   );

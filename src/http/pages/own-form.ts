@@ -8,12 +8,23 @@ const pagesAfterSignIn = /^\/(device|devices|cli|login)(\?[\w%=&.~+-]*)?$/;
 
 /** The page to show after the sign-in. */
 export function nextOf({ values }: Visit): string {
-  const next = values.get('next') ?? '';
-  return pagesAfterSignIn.test(next) ? next : '/devices';
+  return pageAfterSignIn(values.get('next')) ?? '/devices';
+}
+
+function pageAfterSignIn(next: string | null | undefined): string | undefined {
+  return next && pagesAfterSignIn.test(next) ? next : undefined;
+}
+
+/**
+ * The page that this browser was on the way to when it was sent a link by mail, which opens without it. Undefined in another
+ * browser.
+ */
+export function takeNext({ browser }: Visit): string | undefined {
+  return pageAfterSignIn(browser.takeNext());
 }
 
 /** The address of a page on the way to the sign-in, which keeps the page to show after it. */
-export function onTheWay(page: '/sign-in' | '/register' | '/forgot-password', next: string): string {
+export function onTheWay(page: '/sign-in' | '/register' | '/forgot-password' | '/verification', next: string): string {
   return `${page}?next=${encodeURIComponent(next)}`;
 }
 

@@ -8,13 +8,14 @@ export const passwordRequest: Page = {
   show: requestView,
 
   async act(visit) {
-    const { auth, words, values } = visit;
+    const { auth, browser, words, values } = visit;
     try {
       await requireOwnForm(visit);
       await auth.requestPasswordReset({ email: values.get('email') ?? '' });
     } catch (thrown) {
       return requestView(visit, readFailure(thrown));
     }
+    browser.keepNext(nextOf(visit));
     const { doneTitle, done, signIn } = words.forgotPassword;
     const body = html`<div class="good" role="status"><p>${done}</p></div>
 ${link(onTheWay('/sign-in', nextOf(visit)), signIn)}`;

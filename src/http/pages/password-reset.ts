@@ -1,5 +1,6 @@
 import { Refusal } from '../../errors.ts';
 import { type Html, html } from './html.ts';
+import { link, onTheWay, takeNext } from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
@@ -19,7 +20,9 @@ export const passwordReset: Page = {
     const { auth, words, values } = visit;
     try {
       await auth.resetPassword({ token: tokenOf(visit), newPassword: values.get('password') ?? '' });
-      return doneView(words.resetPassword);
+      const next = takeNext(visit);
+      const onward = next === undefined ? undefined : link(onTheWay('/sign-in', next), words.signIn.title);
+      return doneView(words.resetPassword, onward);
     } catch (thrown) {
       const failure = readFailure(thrown);
       const problem = describePassword(words, failure);

@@ -1,4 +1,4 @@
-import { alertBox, html } from './html.ts';
+import { alertBox, type Html, html } from './html.ts';
 import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
 import { describePassword } from './password-reset.ts';
 import { type Failure, readFailure } from './trouble.ts';
@@ -15,6 +15,7 @@ export const registration: Page = {
     const { auth, browser, words, values } = visit;
     try {
       await requireOwnForm(visit);
+      browser.keepNext(nextOf(visit));
       const signedIn = await browser.signedIn();
       const guest = signedIn?.user.isAnonymous ? signedIn : undefined;
       const request = {
@@ -24,7 +25,7 @@ export const registration: Page = {
         inviteCode: values.get('invite_code') ?? '',
       };
       const { tokens } = await auth.register(request, guest?.as);
-      if (!tokens) return noticeView(words.register.checkMail);
+      if (!tokens) return noticeView(words.register.checkMail, wayToSignIn(visit));
       await (guest ? browser.keep(tokens) : browser.signIn(tokens));
       return redirect(nextOf(visit));
     } catch (thrown) {
@@ -35,7 +36,7 @@ export const registration: Page = {
 
 async function registrationView(visit: Visit, failure?: Failure): Promise<View> {
   const { site, words, values, passwordMinLength } = visit;
-  const { title, text, name, email, password, inviteCode, inviteHint, button, signIn } = words.register;
+  const { title, text, name, email, password, inviteCode, button, signIn } = words.register;
   const next = nextOf(visit);
   const problem = failure && (describePassword(words, failure) ?? describeRegistration(visit, failure));
   const isPassword = failure !== undefined && describePassword(words, failure) !== undefined;
@@ -43,7 +44,7 @@ async function registrationView(visit: Visit, failure?: Failure): Promise<View> 
   const content = html`${labelled({ name: 'name', label: name, type: 'text', autocomplete: 'name', value: given('name'), isOptional: true })}
 ${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value: given('email'), hasFocus: !isPassword, isRefused: problem !== undefined && !isPassword })}
 ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'new-password', show: words.showPassword, hint: words.resetPassword.hint(passwordMinLength), hasFocus: isPassword, isRefused: isPassword })}
-${labelled({ name: 'invite_code', label: inviteCode, type: 'text', autocomplete: 'off', value: given('invite_code'), hint: inviteHint, isOptional: true })}
+${hasInviteCode(visit, failure) ? labelled({ name: 'invite_code', label: inviteCode, type: 'text', autocomplete: 'off', value: inviteCodeOf(visit), isOptional: !visit.requiresInviteCode }) : undefined}
 <button>${button}</button>`;
   return {
     status: failure?.status ?? 200,
@@ -55,6 +56,20 @@ ${link(onTheWay('/sign-in', next), signIn)}`,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
+}
+
+function wayToSignIn(visit: Visit): Html {
+  return link(onTheWay('/sign-in', nextOf(visit)), visit.words.register.signIn);
+}
+
+/** Without need of a code, the field is shown only to people who have one. */
+function hasInviteCode(visit: Visit, failure?: Failure): boolean {
+  return visit.requiresInviteCode || inviteCodeOf(visit) !== '' || failure?.reason === 'INVITE_CODE_REQUIRED';
+}
+
+/** From the form, or from the link: `?invite=`. */
+function inviteCodeOf({ values }: Visit): string {
+  return values.get('invite_code') ?? values.get('invite') ?? '';
 }
 
 function describeRegistration(visit: Visit, failure: Failure): string {

@@ -32,8 +32,7 @@ export const signInEnglish: SignInWords = {
     name: 'Name (optional)',
     email: 'E-mail address',
     password: 'Password',
-    inviteCode: 'Invite code (optional)',
-    inviteHint: 'Only if you were given one.',
+    inviteCode: 'Invite code',
     button: 'Create account',
     signIn: 'Sign in to an existing account',
     checkMail: {
@@ -59,6 +58,17 @@ export const signInEnglish: SignInWords = {
     doneTitle: 'Check your mail',
     done: 'If there is an account with this address, the link is on its way.',
     signIn: 'Back to the sign-in',
+  },
+  verification: {
+    title: 'Verify your e-mail address',
+    text: (email) =>
+      `You will receive a mail ${email === undefined ? '' : `at ${email} `}with a link that verifies the address. Open it, then come back to this page.`,
+    email: 'E-mail address',
+    button: 'Send link',
+    doneTitle: 'Check your mail',
+    done: 'If the address still has to be verified, the link is on its way. Open it, then continue here.',
+    onward: 'Continue',
+    disabled: 'Addresses are not verified by mail here. Contact the operators.',
   },
   decision: {
     title: 'Sign in a device?',

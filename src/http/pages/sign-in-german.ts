@@ -33,8 +33,7 @@ export const signInGerman: SignInWords = {
     name: 'Name (freiwillig)',
     email: 'E-Mail-Adresse',
     password: 'Passwort',
-    inviteCode: 'Einladungscode (freiwillig)',
-    inviteHint: 'Nur, wenn Sie einen bekommen haben.',
+    inviteCode: 'Einladungscode',
     button: 'Konto anlegen',
     signIn: 'Mit einem vorhandenen Konto anmelden',
     checkMail: {
@@ -60,6 +59,17 @@ export const signInGerman: SignInWords = {
     doneTitle: 'Sehen Sie in Ihre Mails',
     done: 'Wenn es ein Konto mit dieser Adresse gibt, ist der Link unterwegs.',
     signIn: 'Zurück zur Anmeldung',
+  },
+  verification: {
+    title: 'E-Mail-Adresse bestätigen',
+    text: (email) =>
+      `Sie bekommen eine Mail ${email === undefined ? '' : `an ${email} `}mit einem Link, der die Adresse bestätigt. Öffnen Sie ihn, und kommen Sie dann auf diese Seite zurück.`,
+    email: 'E-Mail-Adresse',
+    button: 'Link schicken',
+    doneTitle: 'Sehen Sie in Ihre Mails',
+    done: 'Wenn die Adresse noch zu bestätigen ist, ist der Link unterwegs. Öffnen Sie ihn, und machen Sie dann hier weiter.',
+    onward: 'Weiter',
+    disabled: 'Adressen werden hier nicht per Mail bestätigt. Wenden Sie sich an die Betreiber.',
   },
   decision: {
     title: 'Ein Gerät anmelden?',

@@ -30,7 +30,6 @@ export interface SignInWords {
     readonly email: string;
     readonly password: string;
     readonly inviteCode: string;
-    readonly inviteHint: string;
     readonly button: string;
     readonly signIn: string;
     readonly checkMail: Notice;
@@ -57,6 +56,17 @@ export interface SignInWords {
     readonly doneTitle: string;
     readonly done: string;
     readonly signIn: string;
+  };
+  readonly verification: {
+    readonly title: string;
+    /** With the address of a signed-in user. */
+    readonly text: (email: string | undefined) => string;
+    readonly email: string;
+    readonly button: string;
+    readonly doneTitle: string;
+    readonly done: string;
+    readonly onward: string;
+    readonly disabled: string;
   };
   readonly decision: {
     readonly title: string;

@@ -12,6 +12,7 @@ import {
   wayTo,
 } from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
+import { linkToVerification } from './verification.ts';
 import type { Page, View, Visit } from './visit.ts';
 
 /** The page that signs a browser in, and then shows the page that asked for it. */
@@ -68,6 +69,7 @@ ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 
     status: failure?.status ?? 200,
     title,
     body: html`${failure ? alertBox(describeSignIn(visit, failure)) : html`<p>${text(site)}</p>`}
+${linkToVerification(visit, next, failure)}
 ${await ownForm(visit, '/sign-in', { next }, content)}
 ${link(onTheWay('/forgot-password', next), forgot)}
 ${link(onTheWay('/register', next), register)}`,

@@ -16,6 +16,8 @@ export interface Visit {
   readonly words: Words;
   /** Minimum number of code points of a new password. */
   readonly passwordMinLength: number;
+  /** Whether a registration needs an invite code. */
+  readonly requiresInviteCode: boolean;
   readonly now: Date;
   readonly language: Language;
   readonly browser: BrowserSession;
@@ -66,13 +68,13 @@ ${form(path, tokenOf(visit), fields, deed.button)}`,
   };
 }
 
-export function doneView({ doneTitle, done }: Deed): View {
-  return noticeView({ title: doneTitle, text: done });
+export function doneView({ doneTitle, done }: Deed, onward?: Html): View {
+  return noticeView({ title: doneTitle, text: done }, onward);
 }
 
-/** A page that reports a success. */
-export function noticeView({ title, text }: Notice): View {
-  return { status: 200, title, body: html`<div class="good" role="status"><p>${text}</p></div>` };
+/** A page that reports a success, and where it leads on. */
+export function noticeView({ title, text }: Notice, onward?: Html): View {
+  return { status: 200, title, body: html`<div class="good" role="status"><p>${text}</p></div>\n${onward}` };
 }
 
 /** A page that shows an error and has no form. */

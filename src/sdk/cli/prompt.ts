@@ -1,4 +1,5 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
+import { renderUnicodeCompact } from 'uqr';
 import type { RequestDeviceCodeResponse } from '../../../gen/gatehouse/v1/device_grant_pb.ts';
 
 /** What the user reads while a program waits for the approval. On stderr: stdout is for results. */
@@ -9,6 +10,16 @@ export function promptFor(code: RequestDeviceCodeResponse): string {
     `Number  ${code.comparisonNumber}  (the page displays the same number)`,
     '',
   ].join('\n');
+}
+
+/**
+ * The link as a QR code, for a telephone. Two modules are one character, white on black whatever the colors of the terminal
+ * are. Empty if the terminal is too narrow.
+ */
+export function qrCodeOf({ verificationUriComplete }: RequestDeviceCodeResponse, columns: number): string {
+  const lines = renderUnicodeCompact(verificationUriComplete, { border: 2 }).split('\n');
+  if (lines[0]!.length > columns) return '';
+  return lines.map((each) => `\u001b[97;40m${each}\u001b[0m\n`).join('');
 }
 
 /** The code as one JSON object. The device code is a secret and is left out. */
@@ -23,16 +34,25 @@ export function codeAsJson(code: RequestDeviceCodeResponse) {
   };
 }
 
-/** Displays the time left, each second, on a terminal. Returns how to stop. */
+const frames = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];
+
+/** The beginning of the current line of a terminal, which is emptied. */
+export const emptyLine = '\r\u001b[K';
+
+/** Displays a spinner and the time left, on a terminal. Returns how to stop. */
 export function countDown(code: RequestDeviceCodeResponse): () => void {
   if (!process.stderr.isTTY) return () => {};
   const end = performance.now() + lifetimeOf(code);
-  const show = () => process.stderr.write(`\rWaiting for the approval, ${clock(end - performance.now())} left `);
+  let frame = 0;
+  const show = () => {
+    const left = clock(end - performance.now());
+    process.stderr.write(`\r${frames[frame++ % frames.length]} Waiting for the approval, ${left} left `);
+  };
   show();
-  const timer = setInterval(show, 1000);
+  const timer = setInterval(show, 100);
   return () => {
     clearInterval(timer);
-    process.stderr.write('\r\u001b[K');
+    process.stderr.write(emptyLine);
   };
 }
 

@@ -1,11 +1,12 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { RequestDeviceCodeResponse } from '../../../gen/gatehouse/v1/device_grant_pb.ts';
 import { withBearer } from '../bearer.ts';
 import type { Clients } from '../clients.ts';
 import { reasonOf } from '../error-details.ts';
 import { openBrowser } from './browser.ts';
 import { CliError, exitCodes } from './cli-error.ts';
 import { loginDevice } from './device-login.ts';
-import { codeAsJson, countDown, promptFor } from './prompt.ts';
+import { codeAsJson, countDown, emptyLine, promptFor, qrCodeOf } from './prompt.ts';
 import { StoredSession } from './stored-session.ts';
 import { tokenFileOf } from './token-file.ts';
 
@@ -24,8 +25,28 @@ const flags = ['--json', '--no-browser'];
  * An access token of the signed-in user: GATEHOUSE_TOKEN, or that of the session in the file, refreshed when needed.
  * Throws a CliError if the user must sign in.
  */
-export async function accessTokenOf({ name, gatehouse, tokenFile = tokenFileOf(name) }: CliOptions): Promise<string> {
-  return process.env.GATEHOUSE_TOKEN || new StoredSession(gatehouse, tokenFile).accessToken();
+export async function accessTokenOf(options: CliOptions): Promise<string> {
+  return (await credentialOf(options)).accessToken;
+}
+
+interface Credential {
+  readonly accessToken: string;
+  /** `GATEHOUSE_TOKEN`, or the path of the file. */
+  readonly source: string;
+}
+
+const variable = 'GATEHOUSE_TOKEN';
+
+async function credentialOf({ name, gatehouse, tokenFile = tokenFileOf(name) }: CliOptions): Promise<Credential> {
+  const given = process.env[variable];
+  if (given) return { accessToken: given, source: variable };
+  return { accessToken: await new StoredSession(gatehouse, tokenFile).accessToken(), source: tokenFile };
+}
+
+/** For `login` and `logout`, which concern the file, while the other commands use the variable. */
+function noticeOfVariable(): { readonly notice?: string } {
+  if (!process.env[variable]) return {};
+  return { notice: `${variable} is set. It stays in force: it is used instead of the tokens in the file.` };
 }
 
 /** Runs `login`, `whoami`, `token` or `logout`, and returns the exit code. Never rejects. */
@@ -34,6 +55,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
   try {
     const { text, ...json } = await commandOf(args)(options, args);
     process.stdout.write(`${isJson ? JSON.stringify(json) : text}\n`);
+    if (!isJson && json.notice) process.stderr.write(`${json.notice}\n`);
     return 0;
   } catch (error) {
     const { outcome, message } = asCliError(error);
@@ -67,38 +89,58 @@ async function login({ name, gatehouse, tokenFile = tokenFileOf(name) }: CliOpti
       signal: canceling.signal,
       announce(code) {
         if (args.includes('--json')) return void process.stdout.write(`${JSON.stringify(codeAsJson(code))}\n`);
-        process.stderr.write(promptFor(code));
-        if (process.stderr.isTTY && !args.includes('--no-browser')) openBrowser(code.verificationUriComplete);
-        stop = countDown(code);
+        stop = announceOnTerminal(code, !args.includes('--no-browser'));
       },
     });
     await new StoredSession(gatehouse, tokenFile).begin(tokens!);
-    return { text: `Signed in as ${user!.email}.`, event: 'signed_in', user_id: user!.id, email: user!.email };
+    const { id, email } = user!;
+    const text = `Signed in as ${email}. The tokens are in ${tokenFile}.`;
+    return { text, event: 'signed_in', user_id: id, email, file: tokenFile, ...noticeOfVariable() };
   } finally {
     stop();
     process.off('SIGINT', cancel);
   }
 }
 
+/** Displays all that the user needs before a browser is started. Returns how to stop. */
+function announceOnTerminal(code: RequestDeviceCodeResponse, opensBrowser: boolean): () => void {
+  const { isTTY, columns } = process.stderr;
+  process.stderr.write(promptFor(code));
+  if (!isTTY) return () => {};
+  process.stderr.write(qrCodeOf(code, columns));
+  const explain = () => process.stderr.write(`${emptyLine}No browser could be started. Open the link yourself.\n`);
+  if (opensBrowser) openBrowser(code.verificationUriComplete, explain);
+  return countDown(code);
+}
+
 async function whoami(options: CliOptions): Result {
-  const { user } = await options.gatehouse.auth.getMe({}, withBearer(await accessTokenOf(options)));
+  const { accessToken, source } = await credentialOf(options);
+  const { user } = await options.gatehouse.auth.getMe({}, withBearer(accessToken)).catch((error) => {
+    if (source !== variable || !isRefused(error)) throw error;
+    throw new CliError('not_signed_in', `The token in ${variable} is not valid.`, { cause: error });
+  });
   const { id, email, name } = user!;
-  return { text: email || id, user_id: id, email, name };
+  const text = source === variable ? `${email || id} (from ${variable})` : email || id;
+  return { text, user_id: id, email, name, source };
 }
 
 async function token(options: CliOptions): Result {
-  const accessToken = await accessTokenOf(options);
-  return { text: accessToken, access_token: accessToken };
+  const { accessToken, source } = await credentialOf(options);
+  return { text: accessToken, access_token: accessToken, source };
 }
 
 async function logout({ name, gatehouse, tokenFile = tokenFileOf(name) }: CliOptions): Result {
   const wasSignedIn = await new StoredSession(gatehouse, tokenFile).end();
-  return { text: wasSignedIn ? 'Signed out.' : 'You were not signed in.', was_signed_in: wasSignedIn };
+  const text = wasSignedIn ? 'Signed out.' : 'You were not signed in.';
+  return { text, was_signed_in: wasSignedIn, ...noticeOfVariable() };
 }
 
 function asCliError(error: unknown): CliError {
   if (error instanceof CliError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const isRefused = error instanceof ConnectError && error.code === Code.Unauthenticated;
-  return new CliError(isRefused ? 'not_signed_in' : 'failed', message, { cause: error });
+  return new CliError(isRefused(error) ? 'not_signed_in' : 'failed', message, { cause: error });
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.Unauthenticated;
 }

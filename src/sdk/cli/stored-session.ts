@@ -4,7 +4,7 @@ import type { Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { newAttemptId } from '../attempts.ts';
 import type { Clients } from '../clients.ts';
 import { CliError } from './cli-error.ts';
-import { deleteTokens, readTokens, type StoredTokens, writeTokens } from './token-file.ts';
+import { deleteTokens, readTokens, type StoredTokens, succeedTokens, writeTokens } from './token-file.ts';
 
 /** Milliseconds before its end at which an access token is replaced. */
 const margin = 30_000;
@@ -13,11 +13,11 @@ type NewTokens = Pick<Tokens, 'accessToken' | 'refreshToken' | 'expiresIn'>;
 
 /** The session of a program, kept in a file and refreshed when its access token is about to expire. */
 export class StoredSession {
-  readonly #sessions: Clients['sessions'];
+  readonly #clients: Pick<Clients, 'auth' | 'sessions'>;
   readonly #file: string;
 
-  constructor({ sessions }: Pick<Clients, 'sessions'>, file: string) {
-    this.#sessions = sessions;
+  constructor(clients: Pick<Clients, 'auth' | 'sessions'>, file: string) {
+    this.#clients = clients;
     this.#file = file;
   }
 
@@ -26,51 +26,62 @@ export class StoredSession {
    * new session is revoked: nothing could use it.
    */
   async begin(tokens: NewTokens): Promise<void> {
-    const { refreshToken } = await this.#replace(tokens).catch(async (error) => {
-      await this.#sessions.signOut({ refreshToken: tokens.refreshToken }).catch(() => {});
+    const { sessions } = this.#clients;
+    const earlier = await writeTokens(this.#file, stored(tokens)).catch(async (error) => {
+      await sessions.signOut({ refreshToken: tokens.refreshToken }).catch(() => {});
       throw error;
     });
     // The user is signed in, also if this fails.
-    if (refreshToken) await this.#sessions.signOut({ refreshToken }).catch(() => {});
+    if (earlier) await sessions.signOut({ refreshToken: earlier.refreshToken }).catch(() => {});
   }
 
   /** A valid access token. Throws a CliError if the user must sign in. */
   async accessToken(): Promise<string> {
-    const tokens = await readTokens(this.#file);
+    const tokens = readTokens(this.#file);
     if (!tokens) throw new CliError('not_signed_in', 'You are not signed in.');
-    return Date.now() < tokens.expiresAt - margin ? tokens.accessToken : this.#refresh(tokens);
+    return isFresh(tokens) ? tokens.accessToken : this.#refresh(tokens);
   }
 
   /** Revokes the session, then deletes the file. Returns false if there was no session. */
   async end(): Promise<boolean> {
-    const tokens = await readTokens(this.#file);
+    const tokens = readTokens(this.#file);
     // The file is kept if this fails: otherwise the session could no longer be revoked from here.
-    if (tokens) await this.#sessions.signOut({ refreshToken: tokens.refreshToken });
-    await deleteTokens(this.#file);
+    if (tokens) await this.#clients.sessions.signOut({ refreshToken: tokens.refreshToken });
+    deleteTokens(this.#file);
     return tokens !== undefined;
   }
 
-  /** Returns what was in the file. */
-  async #replace(tokens: NewTokens): Promise<Partial<StoredTokens>> {
-    const earlier = await readTokens(this.#file);
-    await writeTokens(this.#file, stored(tokens));
-    return earlier ?? {};
+  async #connect(): Promise<void> {
+    await this.#clients.auth.getSettings({}).catch((error) => {
+      if (isUnreached(error)) throw error;
+    });
   }
 
   async #refresh({ refreshToken, attemptId }: StoredTokens): Promise<string> {
+    // Race: while this process connects, or is suspended, others may refresh more than once, and the token that it has read
+    // is then a stolen one to the service. Connected, it sends what it reads at once.
+    await this.#connect();
+    if (readTokens(this.#file)?.refreshToken !== refreshToken) return this.accessToken();
     try {
-      const { tokens } = await this.#sessions.refresh({ refreshToken, attemptId });
-      const latest = await readTokens(this.#file);
-      // Another process has refreshed, or signed out, in the meantime. What it stored is newer.
-      if (latest?.refreshToken === refreshToken) await writeTokens(this.#file, stored(tokens!));
-      return tokens!.accessToken;
+      const { tokens } = await this.#clients.sessions.refresh({ refreshToken, attemptId });
+      const latest = await succeedTokens(this.#file, refreshToken, stored(tokens!));
+      return (latest ?? tokens!).accessToken;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== Code.Unauthenticated) throw error;
-      const latest = await readTokens(this.#file);
+      const latest = readTokens(this.#file);
       if (latest && latest.refreshToken !== refreshToken) return latest.accessToken;
       throw new CliError('not_signed_in', 'The session was revoked or has expired.', { cause: error });
     }
   }
+}
+
+/** Any response shows that there is a connection. */
+function isUnreached(error: unknown): boolean {
+  return !(error instanceof ConnectError) || [Code.Unavailable, Code.DeadlineExceeded].includes(error.code);
+}
+
+function isFresh({ expiresAt }: StoredTokens): boolean {
+  return Date.now() < expiresAt - margin;
 }
 
 function stored({ accessToken, refreshToken, expiresIn }: NewTokens): StoredTokens {
