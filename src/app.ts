@@ -29,6 +29,7 @@ import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
+import { FactorMail } from './mfa/factor-mail.ts';
 import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -173,10 +174,10 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
   };
 }
 
-function createMfa({ config, now, keys, opener, outbox, budgets, limits }: Parts, messages: Messages) {
+function createMfa({ config, now, keys, opener, outbox, budgets, limits }: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
-    ...{ now, keys, opener, outbox, messages, appName: config.look.name },
+    ...{ now, keys, opener, outbox, factorMail, appName: config.look.name },
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
@@ -188,6 +189,7 @@ function createServices(parts: Parts) {
   const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
+  const factorMail = new FactorMail(outbox, messages);
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
@@ -223,11 +225,11 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(MfaService, createMfa(parts, messages)),
+    serve(MfaService, createMfa(parts, factorMail)),
     serve(
       AdminService,
       adminService({
-        ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage },
+        ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
         ...settings,
       }),
     ),

@@ -8,8 +8,8 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** A magic link with a code has a text of its own. */
-type TextName = MailKind | 'magic_code';
+/** A magic link with a code has a text of its own, and so has a new factor for which sessions were revoked. */
+type TextName = MailKind | 'magic_code' | 'factor_enrolled_sessions';
 
 /** The placeholders that each text may have. */
 const placeholders: Readonly<Record<TextName, readonly string[]>> = {
@@ -23,6 +23,13 @@ const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   password_changed: withTime,
   already_registered: everywhere,
   new_device: [...everywhere, 'time', 'address', 'device'],
+  factor_enrolled: [...withTime, 'factor'],
+  factor_enrolled_sessions: [...withTime, 'factor', 'sessions'],
+  factor_removed: [...withTime, 'factor'],
+  factors_reset: withTime,
+  recovery_codes_created: withTime,
+  recovery_code_used: [...withTime, 'address', 'device', 'remaining'],
+  factor_failed: [...withTime, 'factor', 'address', 'device'],
   account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
 };
 
@@ -115,8 +122,9 @@ function pieceOf(piece: string, template: Template, escaped: Readonly<Record<str
   return piece === '{{code}}' ? code(text) : paragraph(text);
 }
 
-// Not a kind of its own, because a replica of the previous version would not know it.
-function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
+// These are no kinds of their own, because a replica of the previous version would not know them.
+function textOf(kind: MailKind, { code, sessions }: Readonly<Record<string, string>>): TextName {
+  if (kind === 'factor_enrolled' && sessions) return 'factor_enrolled_sessions';
   return kind === 'magic_link' && code ? 'magic_code' : kind;
 }
 
