@@ -30,6 +30,7 @@ import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
+import { FactorMail } from './mfa/factor-mail.ts';
 import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
@@ -174,10 +175,11 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
   };
 }
 
-function createMfa({ config, issuer, now, keys, ring, opener, outbox, budgets, limits }: Parts, messages: Messages) {
+function createMfa(parts: Parts, factorMail: FactorMail) {
+  const { config, issuer, now, keys, ring, opener, outbox, budgets, limits } = parts;
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
-    ...{ now, keys, ring, issuer, opener, outbox, messages, appName: config.look.name },
+    ...{ now, keys, ring, issuer, opener, outbox, factorMail, appName: config.look.name },
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
@@ -189,6 +191,7 @@ function createServices(parts: Parts) {
   const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
   const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
+  const factorMail = new FactorMail(outbox, messages);
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
@@ -225,11 +228,11 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(MfaService, createMfa(parts, messages)),
+    serve(MfaService, createMfa(parts, factorMail)),
     serve(
       AdminService,
       adminService({
-        ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, usage },
+        ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
         ...settings,
       }),
     ),

@@ -1,5 +1,6 @@
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
+import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
@@ -18,6 +19,7 @@ export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
         user.delete(at);
         await recordOperator(em, user);
         await revokeCredentials(em, userId, 'deleted', at);
+        await removeAllFactors(em, user);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       },

@@ -5,6 +5,7 @@ import type { Quotas } from '../account/usage/quota.ts';
 import type { UserMail } from '../auth/user-mail.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
+import type { FactorMail } from '../mfa/factor-mail.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
@@ -26,6 +27,7 @@ export interface AdminDeps extends ConfiguredSettings {
   readonly opener: SessionOpener;
   readonly joining: Joining;
   readonly userMail: UserMail;
+  readonly factorMail: FactorMail;
   readonly mailBudget: MailBudget;
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;

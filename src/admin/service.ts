@@ -13,6 +13,7 @@ import { sendPasswordReset } from './send-password-reset.ts';
 import { getSettings, updateSettings } from './settings.ts';
 import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './signing-keys.ts';
 import { updateUser } from './update-user.ts';
+import { listUserFactors, removeUserFactors } from './user-factors.ts';
 import { listUserSessions, revokeUserSession } from './user-sessions.ts';
 
 export function adminService(deps: AdminDeps): AdminMethods {
@@ -27,6 +28,8 @@ export function adminService(deps: AdminDeps): AdminMethods {
     revokeUserSessions: revokeUserSessions(deps),
     listUserSessions: listUserSessions(deps),
     revokeUserSession: revokeUserSession(deps),
+    listUserFactors,
+    removeUserFactors: removeUserFactors(deps),
     listAccounts: listAccounts(deps),
     getAccount,
     sendPasswordReset: sendPasswordReset(deps),

@@ -58,6 +58,7 @@ export const entityOf = {
   'user.revoke_sessions': 'user',
   'user.send_password_reset': 'user',
   'user.import': 'user',
+  'user.remove_factors': 'user',
   'project.revoke_sessions': 'project',
   'settings.update': 'settings',
   'key.rotate': 'signing_key',

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { revokeInvitesBy } from '../account/invites/revoke-account-invite.ts';
 import { endUnprovenMemberships } from '../account/unproven-memberships.ts';
 import { audit } from '../audit/event.ts';
+import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
 import type { User } from '../user/user.ts';
@@ -22,7 +23,7 @@ interface Proof {
  * the mail to it. The caller holds the lock on the user's row.
  *
  * Attack: until this first proof anybody may have registered the address and be waiting for its owner to use the account.
- * So the first proof removes what was set before it: password, sessions, API keys, profile, pending changes, one-time values,
+ * So the first proof removes what was set before it: password, sessions, API keys, factors, profile, pending changes, one-time values,
  * invitations, and whom the user shares accounts with. What a backend decided stays: the role, memberships that it gave,
  * and app_metadata. VerifyEmail is no first proof: its caller may be the one who registered.
  */
@@ -41,6 +42,7 @@ export async function firstProof(
   user.clearProfile();
   user.updatedAt = now;
   await revokeCredentials(em, user.id, 'mailbox_proved', now);
+  await removeAllFactors(em, user);
   await voidFor(em, user.id, now);
   await revokeInvitesBy(em, user.id, now);
   for (const { userId, accountId } of await endUnprovenMemberships(em, joining, user, now))

@@ -20,10 +20,13 @@ type Methods = Pick<ServiceImpl<typeof AuthService>, 'changePassword'>;
 
 // Only while the stored hash is the one that was checked: of two parallel changes the second one's current password is
 // no longer current.
-const setPassword = statement<{ id: string }, { userId: string; checkedHash: string; newHash: string; now: Date }>(
+const setPassword = statement<
+  { id: string },
+  { userId: string; checkedHash: string | null; newHash: string; now: Date }
+>(
   'user_change_password',
   `update users set password_hash = :newHash, must_change_password = false, pending_email = null, updated_at = :now
-   where id = :userId and password_hash = :checkedHash and deleted_at is null returning id`,
+   where id = :userId and password_hash is not distinct from :checkedHash and deleted_at is null returning id`,
 );
 
 export function passwordChange(deps: AuthDeps): Methods {
@@ -32,9 +35,7 @@ export function passwordChange(deps: AuthDeps): Methods {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
       const user = await readCallingUser(context, now());
-      const check = { user, password: currentPassword, action: 'auth.password_change' } as const;
-      const checkedHash = await requirePassword(deps, check, context);
-      if (newPassword.normalize('NFKC') === currentPassword.normalize('NFKC')) throw new Refusal('SAME_PASSWORD');
+      const checkedHash = await requireOldPassword(deps, user, { currentPassword, newPassword }, context);
       const newHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context.signal);
       const at = now();
       const renewed = await change(context, async (em) => {
@@ -56,6 +57,28 @@ export function passwordChange(deps: AuthDeps): Methods {
       return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, at) };
     },
   };
+}
+
+/** Seconds after SignInWithResetToken in which its session may replace the password without it. */
+const recoveryWindow = 600;
+
+/** The stored hash that the change replaces. Throws CURRENT_PASSWORD_REQUIRED, SAME_PASSWORD and what requirePassword throws. */
+async function requireOldPassword(
+  deps: AuthDeps,
+  user: User,
+  { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
+  context: HandlerContext,
+): Promise<string | null> {
+  if (!currentPassword) {
+    const { recoveredAt } = caller(context);
+    const isRecovery = recoveredAt && deps.now().getTime() - recoveredAt.getTime() <= recoveryWindow * 1000;
+    if (!isRecovery) throw new Refusal('CURRENT_PASSWORD_REQUIRED');
+    return user.passwordHash ?? null;
+  }
+  const check = { user, password: currentPassword, action: 'auth.password_change' } as const;
+  const checkedHash = await requirePassword(deps, check, context);
+  if (newPassword.normalize('NFKC') === currentPassword.normalize('NFKC')) throw new Refusal('SAME_PASSWORD');
+  return checkedHash;
 }
 
 interface PasswordCheck {

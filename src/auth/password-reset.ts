@@ -4,6 +4,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { type Reason, Refusal } from '../errors.ts';
 import { consume, look, type Seen, voidFor } from '../one-time/token.ts';
+import { requireLevel } from '../rpc/assurance.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { lockUser } from '../user/user.ts';
@@ -48,7 +49,9 @@ export function passwordReset(deps: AuthDeps): Methods {
     async verifyResetToken({ token: raw }, context) {
       const value = { projectId: projectOf(context), raw };
       const seen = await look(autocommit(context), 'password_reset', value, now());
-      return seen?.is_good ? { valid: true, email: seen.email ?? '' } : { valid: false };
+      return seen?.is_good
+        ? { valid: true, email: seen.email ?? '', factorRequired: seen.factor_count > 0 }
+        : { valid: false };
     },
 
     async resetPassword({ token: raw, newPassword }, context) {
@@ -57,16 +60,18 @@ export function passwordReset(deps: AuthDeps): Methods {
       const value = { projectId, raw };
       // Before the hash, which must not be computed for an invented token.
       const seen = await look(autocommit(context), 'password_reset', value, now());
-      if (!seen?.is_good) throw refused(seen?.user_id, seen?.state);
+      if (!seen?.is_good) throw refusedToken(seen?.user_id, seen?.state);
+      requireNoFactor(seen.factor_count);
       if (!newPassword) throw new Refusal('PASSWORD_REQUIRED');
       const newHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
-        if (!used) throw refused(seen.user_id);
+        if (!used) throw refusedToken(seen.user_id);
         const { user_id: userId, target: emailKey } = used;
         const user = await lockUser(em, projectId, userId);
-        if (user.emailKey !== emailKey) throw refused(userId);
+        if (user.emailKey !== emailKey) throw refusedToken(userId);
+        requireNoFactor(user.factorCount);
         const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
         await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
         await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
@@ -80,7 +85,16 @@ export function passwordReset(deps: AuthDeps): Methods {
   };
 }
 
-function refused(userId: string | undefined, state?: Seen['state']): Refusal {
+/**
+ * Throws INSUFFICIENT_AAL for a user with a verified factor. Attack: who reads a user's mail has one factor, and must not
+ * replace the password without the other. SignInWithResetToken leads on to the factor.
+ */
+function requireNoFactor(factorCount: number): void {
+  requireLevel({ aal: 1, hasFactor: factorCount > 0 }, { secondFactor: 'if enrolled' });
+}
+
+/** The refusal of a token that names no reset, or one that is over. */
+export function refusedToken(userId: string | undefined, state?: Seen['state']): Refusal {
   const reason: Reason = userId ? 'RESET_TOKEN_USED_OR_EXPIRED' : 'RESET_TOKEN_INVALID';
   const cause = userId ? 'used_or_expired' : 'unknown_token';
   return new Refusal(reason, {

@@ -3,6 +3,7 @@ import type { AuthService, UpdateMeRequest } from '../../gen/gatehouse/v1/auth_p
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
+import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
@@ -37,6 +38,7 @@ export function profile(deps: AuthDeps): Methods {
         await leaveAccounts(em, userId, at);
         user.delete(at);
         await revokeCredentials(em, userId, 'deleted', at);
+        await removeAllFactors(em, user);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete' }, at);
       });

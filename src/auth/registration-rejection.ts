@@ -3,6 +3,7 @@ import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { leaveAccounts } from '../account/members.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
+import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
@@ -34,6 +35,7 @@ export function registrationRejection({ now }: AuthDeps): Methods {
         await leaveAccounts(em, user.id, at);
         user.delete(at);
         await revokeCredentials(em, user.id, 'deleted', at);
+        await removeAllFactors(em, user);
         await voidFor(em, user.id, at);
         audit(em, context, { action: 'auth.registration_reject', userId: user.id }, at);
       });

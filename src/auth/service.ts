@@ -11,6 +11,7 @@ import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
 import { register } from './register.ts';
 import { registrationRejection } from './registration-rejection.ts';
+import { resetSignIn } from './reset-sign-in.ts';
 import { settings } from './settings.ts';
 import { signIn } from './sign-in.ts';
 
@@ -23,6 +24,7 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...magicLink(deps),
     ...passwordChange(deps),
     ...passwordReset(deps),
+    ...resetSignIn(deps),
     ...emailVerification(deps),
     ...registrationRejection(deps),
     ...emailChange(deps),

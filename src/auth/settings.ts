@@ -14,6 +14,7 @@ export function settings({ passwords, registration }: AuthDeps): Methods {
         external: {},
         disableSignup: !current.signUp,
         mailerAutoconfirm: current.autoConfirmEmail,
+        mfaEnabled: true,
         anonymousUsersEnabled: true,
         emailVerificationEnabled: current.emailVerification,
         magicLinkEnabled: true,

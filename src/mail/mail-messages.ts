@@ -9,7 +9,13 @@ export type MailKind =
   | 'password_changed'
   | 'already_registered'
   | 'account_invite'
-  | 'new_device';
+  | 'new_device'
+  | 'factor_enrolled'
+  | 'factor_removed'
+  | 'factors_reset'
+  | 'recovery_codes_created'
+  | 'recovery_code_used'
+  | 'factor_failed';
 
 /** A mail before it is rendered. */
 export interface Message {
@@ -118,6 +124,36 @@ export class Messages {
     return this.#plain('new_device', to, { time: at.toISOString(), address, device: asWords(device) || '-' });
   }
 
+  /** Attack: the clients choose the names of the sessions, which are reduced to plain words as well. */
+  factorEnrolled(to: Addressee, factor: string, revoked: readonly string[], at: Date): Message {
+    const names = [...new Set(revoked.map((each) => asWords(each) || '-'))];
+    const sessions = names.length > mostNames ? [...names.slice(0, mostNames), '…'] : names;
+    const more = { factor: asWords(factor), time: at.toISOString() };
+    return this.#plain('factor_enrolled', to, { ...more, ...(names.length > 0 && { sessions: sessions.join(', ') }) });
+  }
+
+  factorRemoved(to: Addressee, factor: string, at: Date): Message {
+    return this.#plain('factor_removed', to, { factor: asWords(factor), time: at.toISOString() });
+  }
+
+  factorsReset(to: Addressee, at: Date): Message {
+    return this.#plain('factors_reset', to, { time: at.toISOString() });
+  }
+
+  recoveryCodesCreated(to: Addressee, at: Date): Message {
+    return this.#plain('recovery_codes_created', to, { time: at.toISOString() });
+  }
+
+  recoveryCodeUsed(to: Addressee, remaining: number, { at, address, device }: SeenDevice): Message {
+    const seen = { time: at.toISOString(), address, device: asWords(device) || '-' };
+    return this.#plain('recovery_code_used', to, { ...seen, remaining: `${remaining}` });
+  }
+
+  factorFailed(to: Addressee, factor: string, { at, address, device }: SeenDevice): Message {
+    const seen = { time: at.toISOString(), address, device: asWords(device) || '-' };
+    return this.#plain('factor_failed', to, { ...seen, factor: asWords(factor) });
+  }
+
   /** Attack: the mail may go to any address, so the names of the account and the inviter are reduced to plain words. */
   invitation(to: Addressee, { id, code, account, inviter, expiresAt }: Invitation): Message {
     const names = { account: asWords(account), inviter: asWords(inviter) };
@@ -146,6 +182,8 @@ export class Messages {
 
 /** The longest name in a mail, in characters. */
 const longest = 64;
+/** The most names of sessions in a mail. */
+const mostNames = 5;
 
 // Also the spellings of a dot that NFKC does not turn into one.
 const joiningSigns = /[.。:/\\@]+(?=\p{DI}*[\p{L}\p{N}[+])/gu;

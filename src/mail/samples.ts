@@ -17,10 +17,20 @@ export function sampleMails(templates: Templates, site: string, pages: string): 
     device: 'Firefox on Linux',
     account: 'Analytical Engines',
     inviter: 'Bob',
+    factor: 'My phone',
+    remaining: '9',
   };
   return templates.names().map(({ language, name }) => {
-    const [kind, more] = name === 'magic_code' ? (['magic_link', { code: '482913' }] as const) : ([name, {}] as const);
+    const [kind, more] = variantOf(name);
     const mail = templates.render(kind, language, { ...values, ...more });
     return { id: `${language}/${name}`, recipient: values.email, time: values.time, ...mail };
   });
+}
+
+/** The kind of a text, and the value that selects it among the texts of the kind. */
+function variantOf(name: ReturnType<Templates['names']>[number]['name']) {
+  if (name === 'magic_code') return ['magic_link', { code: '482913' }] as const;
+  if (name === 'factor_enrolled_sessions')
+    return ['factor_enrolled', { sessions: 'Firefox on Linux, Safari on iOS' }] as const;
+  return [name, {}] as const;
 }

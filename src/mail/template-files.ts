@@ -6,8 +6,8 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** A magic link with a code has a text of its own. */
-export type TextName = MailKind | 'magic_code';
+/** A magic link with a code has a text of its own, and so has a new factor for which sessions were revoked. */
+export type TextName = MailKind | 'magic_code' | 'factor_enrolled_sessions';
 
 /** The placeholders that each text may have. */
 export const placeholders: Readonly<Record<TextName, readonly string[]>> = {
@@ -21,6 +21,13 @@ export const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   password_changed: withTime,
   already_registered: everywhere,
   new_device: [...everywhere, 'time', 'address', 'device'],
+  factor_enrolled: [...withTime, 'factor'],
+  factor_enrolled_sessions: [...withTime, 'factor', 'sessions'],
+  factor_removed: [...withTime, 'factor'],
+  factors_reset: withTime,
+  recovery_codes_created: withTime,
+  recovery_code_used: [...withTime, 'address', 'device', 'remaining'],
+  factor_failed: [...withTime, 'factor', 'address', 'device'],
   account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
 };
 

@@ -81,8 +81,9 @@ function pieceOf(piece: string, template: Template, escaped: Readonly<Record<str
   return piece === '{{code}}' ? code(text) : paragraph(text);
 }
 
-// Not a kind of its own, because a replica of the previous version would not know it.
-function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
+// These are no kinds of their own, because a replica of the previous version would not know them.
+function textOf(kind: MailKind, { code, sessions }: Readonly<Record<string, string>>): TextName {
+  if (kind === 'factor_enrolled' && sessions) return 'factor_enrolled_sessions';
   return kind === 'magic_link' && code ? 'magic_code' : kind;
 }
 

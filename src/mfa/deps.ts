@@ -2,13 +2,13 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
-import type { Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { KeyRing } from '../session/key-ring.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { UserBudget } from '../throttle/user-budget.ts';
+import type { FactorMail } from './factor-mail.ts';
 
 export type MfaMethods = ServiceImpl<typeof MfaService>;
 
@@ -21,7 +21,7 @@ export interface MfaDeps {
   /** Of the proofs, as of access tokens. */
   readonly issuer: string;
   readonly outbox: Outbox;
-  readonly messages: Messages;
+  readonly factorMail: FactorMail;
   readonly registration: ConfiguredSettings;
   /** APP_NAME: the name in authenticator apps. */
   readonly appName: string;

@@ -8,14 +8,14 @@ import { deleteFactors, Factor, factorsOf } from './factor.ts';
 import { factorToMessage } from './message.ts';
 import { newRecoveryCodes, storeRecoveryCodes } from './recovery-code.ts';
 
-export function generateRecoveryCodes({ now }: MfaDeps): MfaMethods['generateRecoveryCodes'] {
+export function generateRecoveryCodes({ now, factorMail }: MfaDeps): MfaMethods['generateRecoveryCodes'] {
   return async (_, context) => {
     const { projectId, userId } = caller(context);
     const at = now();
     const codes = newRecoveryCodes();
     const factor = await change(context, async (em) => {
-      const { factorCount } = await lockUser(em, projectId, userId);
-      if (factorCount === 0) throw new Refusal('NO_FACTOR_ENROLLED');
+      const user = await lockUser(em, projectId, userId);
+      if (user.factorCount === 0) throw new Refusal('NO_FACTOR_ENROLLED');
       const earlier = (await factorsOf(em, userId)).filter(({ type }) => type === 'recovery_code');
       await deleteFactors(
         em,
@@ -33,6 +33,7 @@ export function generateRecoveryCodes({ now }: MfaDeps): MfaMethods['generateRec
       const created = Factor.enroll(draft, at);
       await insert(em, created);
       await storeRecoveryCodes(em, created, codes, at);
+      await factorMail.codesCreated(em, user, at);
       audit(em, context, { action: 'factor.generate_recovery_codes', entityId: created.id }, at);
       return created;
     });

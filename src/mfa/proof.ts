@@ -2,8 +2,9 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { VerifyFactorRequest } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit } from '../rpc/context.ts';
+import { autocommit, origin } from '../rpc/context.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
+import { findUser } from '../user/user.ts';
 import { attemptChallenge, type ChallengeKey, closeChallenge } from './challenge.ts';
 import type { MfaDeps } from './deps.ts';
 import { type FactorRow, recordVerified } from './factor.ts';
@@ -46,8 +47,9 @@ export async function judgeProof(deps: MfaDeps, claim: Claim, context: HandlerCo
   await attemptChallenge(autocommit(context), challenge, now());
   const proof = await read(deps, claim, context);
   if (proof) return { factor, challenge, proof };
-  refuseFor(await wrongFactorCodes.countOnAccount(autocommit(context), attempt, now()), 'account');
-  throw failed(factor.id, 'wrong_code');
+  const { wait, isLast } = await wrongFactorCodes.countLast(autocommit(context), attempt, now());
+  refuseFor(wait, 'account');
+  throw failed(factor.id, 'wrong_code', isLast ? (em) => notify(em, deps, factor, context) : undefined);
 }
 
 /** The proof if it is right, else undefined. */
@@ -87,8 +89,20 @@ export async function spendProof(
   return recorded;
 }
 
-function failed(factorId: string, cause: string): Refusal {
+/** The owner learns of wrong codes once, with the code after which no further one is judged. */
+async function notify(
+  em: EntityManager,
+  { factorMail, now }: MfaDeps,
+  factor: FactorRow,
+  context: HandlerContext,
+): Promise<void> {
+  const user = await findUser(em, factor.projectId, factor.userId);
+  await factorMail.failed(em, user, { factor, origin: origin(context) }, now());
+}
+
+function failed(factorId: string, cause: string, remember?: (em: EntityManager) => Promise<void>): Refusal {
   return new Refusal('MFA_VERIFICATION_FAILED', {
     event: { action: 'factor.verify_failed', entityId: factorId, cause },
+    ...(remember && { remember }),
   });
 }

@@ -6,7 +6,7 @@ import { lockUser } from '../user/user.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
 import { counts, deleteFactors, factorsOf } from './factor.ts';
 
-export function unenrollFactor({ now }: MfaDeps): MfaMethods['unenrollFactor'] {
+export function unenrollFactor({ now, factorMail }: MfaDeps): MfaMethods['unenrollFactor'] {
   return async ({ factorId }, context) => {
     const { projectId, userId } = caller(context);
     const at = now();
@@ -20,6 +20,7 @@ export function unenrollFactor({ now }: MfaDeps): MfaMethods['unenrollFactor'] {
       // Without a factor there is nothing that recovery codes could stand in for.
       const codes = factors.filter(({ type }) => user.factorCount === 0 && type === 'recovery_code');
       await deleteFactors(em, userId, [factor.id, ...codes.map(({ id }) => id)]);
+      if (factor.verifiedAt) await factorMail.removed(em, user, factor, at);
       audit(em, context, { action: 'factor.unenroll', entityId: factor.id }, at);
     });
     return {};

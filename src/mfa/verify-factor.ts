@@ -1,17 +1,17 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { audit } from '../audit/event.ts';
-import { caller, change } from '../rpc/context.ts';
+import { caller, change, origin } from '../rpc/context.ts';
 import { elevateSession, revokeLowerSessions } from '../session/elevation.ts';
 import { sessionToMessage } from '../session/message.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
-import { counts, deleteFactors, type FactorRow, factorsOf } from './factor.ts';
+import { counts, deleteFactors, type FactorRow, factorsOf, findFactor } from './factor.ts';
 import { factorToMessage } from './message.ts';
 import { requireOwnFactor } from './own-factor.ts';
 import { judgeProof, spendProof } from './proof.ts';
 
 export function verifyFactor(deps: MfaDeps): MfaMethods['verifyFactor'] {
-  const { now, opener } = deps;
+  const { now, opener, factorMail } = deps;
   return async ({ factorId, challengeId, proof }, context) => {
     const { projectId, userId, sessionId } = caller(context);
     const factor = await requireOwnFactor(context, factorId);
@@ -23,7 +23,12 @@ export function verifyFactor(deps: MfaDeps): MfaMethods['verifyFactor'] {
       const { wasVerified } = await spendProof(em, deps, proved, at);
       if (!wasVerified) await activate(em, user, factor);
       const raised = await elevateSession(em, { userId, sessionId, factorId: factor.id, method: factor.type }, at);
-      await revokeLowerSessions(em, { userId, sessionId }, at);
+      const revoked = await revokeLowerSessions(em, { userId, sessionId }, at);
+      if (!wasVerified) await factorMail.enrolled(em, user, { factor, revoked }, at);
+      if (factor.type === 'recovery_code') {
+        const remaining = (await findFactor(em, userId, factor.id))?.remainingCodes ?? 0;
+        await factorMail.codeUsed(em, user, { remaining, origin: origin(context) }, at);
+      }
       audit(em, context, { action: 'factor.verify', entityId: factor.id }, at);
       return raised;
     });

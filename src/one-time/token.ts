@@ -200,6 +200,7 @@ export async function consume(
 }
 
 export interface Seen extends Consumed {
+  readonly factor_count: number;
   readonly is_good: boolean;
   /** Why it cannot be used, unless it is good. */
   readonly state: 'used' | 'replaced' | 'expired';
@@ -213,7 +214,7 @@ export interface Seen extends Consumed {
 
 const see = statement<Seen, Lookup>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, ${isUsable('t', 'u')} as is_good,
+  `select t.user_id, t.target, u.email, u.name, u.factor_count, ${isUsable('t', 'u')} as is_good,
      case when t.used_at is not null then 'used' when t.voided_at is not null then 'replaced' else 'expired' end as state,
      (u.email_verified_at is not null and u.email_key = t.target) as is_verified,
      (u.email_verified_at is not null or u.established_at is not null) as is_established

@@ -26,6 +26,8 @@ export interface UserCaller {
   /** The lower one of the assurance levels of the access token and its session. */
   readonly aal: number;
   readonly authenticatedAt: Date;
+  /** When the user signed in with a reset link. */
+  readonly recoveredAt?: Date | undefined;
 }
 
 /** What an API key permits. */

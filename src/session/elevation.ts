@@ -99,3 +99,14 @@ const lower = statement<{ id: string }, { userId: string; factorId: string }>(
 export async function lowerSessions(em: EntityManager, userId: string, factorId: string): Promise<void> {
   await lower(em, { userId, factorId });
 }
+
+const lowerAll = statement<{ id: string }, { userId: string }>(
+  'sessions_lower_all',
+  `update sessions s set aal = 1, factor_id = null
+   where s.user_id = :userId and s.aal > 1 and s.revoked_at is null returning s.id`,
+);
+
+/** The same for all factors at once. */
+export async function lowerAllSessions(em: EntityManager, userId: string): Promise<void> {
+  await lowerAll(em, { userId });
+}

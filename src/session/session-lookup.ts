@@ -191,6 +191,12 @@ export function admit(state: SessionState | undefined, claims: AccessClaims): Us
     impersonatorId: state.impersonator_id ?? undefined,
     // A token issued before its session was elevated stays at its own level.
     aal: Math.min(claims.aal, state.aal),
+    recoveredAt: timeOf(state.amr, 'recovery'),
     authenticatedAt: new Date(Math.max(0, ...state.amr.map((each) => each.timestamp)) * 1000),
   };
+}
+
+function timeOf(amr: readonly AuthenticationMethod[], name: string): Date | undefined {
+  const found = amr.find(({ method }) => method === name);
+  return found && new Date(found.timestamp * 1000);
 }

@@ -146,19 +146,25 @@ export class FailedAttempts {
   }
 
   /** Counts a failure on the account alone. Returns the seconds to wait when the counters had no room, and else 0. */
-  async countOnAccount(
+  async countOnAccount(autocommit: Autocommit, attempt: Attempt, now: Date, isKnownNetwork?: boolean): Promise<number> {
+    return (await this.countLast(autocommit, attempt, now, isKnownNetwork)).wait;
+  }
+
+  /** The same, and whether this failure was the last one that a counter had room for. */
+  async countLast(
     autocommit: Autocommit,
     { projectId, knownNetwork, unknownNetwork }: Attempt,
     now: Date,
     isKnownNetwork = false,
-  ): Promise<number> {
+  ): Promise<{ readonly wait: number; readonly isLast: boolean }> {
     const { counters } = isKnownNetwork ? knownNetwork : unknownNetwork;
-    if (counters.length === 0) return 0;
+    if (counters.length === 0) return { wait: 0, isLast: false };
     const { keys, seconds } = columnsOf(counters);
     const counted = await countFailure(autocommit, { projectId, keys, seconds, now });
     const hitsOf = new Map(counted.map(({ key, hits }) => [key, hits]));
     const exceeded = counters.filter(({ key, limit }) => hitsOf.get(key)! > limit);
-    return Math.max(0, ...exceeded.map((each) => each.seconds));
+    const isLast = counters.some(({ key, limit }) => hitsOf.get(key) === limit);
+    return { wait: Math.max(0, ...exceeded.map((each) => each.seconds)), isLast };
   }
 
   /** Counts a failure on the network and the project. Throws OVER_REQUEST_RATE_LIMIT when either had no room. */

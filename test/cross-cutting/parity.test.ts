@@ -78,6 +78,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AuthService.RequestPasswordReset': [[{ email: 'no address' }]],
     'AuthService.VerifyResetToken': [[{ token: '\u0000' }]],
     'AuthService.ResetPassword': [[{}], [{ token: 'x' }], [{ token: lost, newPassword: 'a long enough phrase' }]],
+    'AuthService.SignInWithResetToken': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
     'AuthService.GetEmailVerificationStatus': [],
     'AuthService.SendVerificationEmail': [[{}], [{ email: 'no address' }]],
     'AuthService.VerifyEmail': [[{}], [{ token: 'x' }], [{ token: lost }]],
@@ -142,6 +143,11 @@ test('every refusal has the same code, reason, message and details over gRPC and
       [{ userId: user.id }, as.headers],
     ],
     'AdminService.RevokeUserSession': [[{ userId: user.id, sessionId: nobody }, asService.headers]],
+    'AdminService.ListUserFactors': [[{ userId: nobody }, asService.headers]],
+    'AdminService.RemoveUserFactors': [
+      [{ userId: nobody }, asService.headers],
+      [{ userId: user.id }, as.headers],
+    ],
     'AdminService.ListAccounts': [
       [{ userId: nobody }, asService.headers],
       [{}, as.headers],

@@ -122,6 +122,8 @@ test('every mail has a text in every language, and no placeholder remains in it'
     inviter: 'i',
     address: '192.0.2.1',
     device: 'd',
+    factor: 'f',
+    remaining: '1',
   };
   const kinds = [
     'verification',
@@ -130,6 +132,12 @@ test('every mail has a text in every language, and no placeholder remains in it'
     'email_change',
     'email_change_notice',
     'email_changed',
+    'factor_enrolled',
+    'factor_removed',
+    'factors_reset',
+    'recovery_codes_created',
+    'recovery_code_used',
+    'factor_failed',
   ];
   for (const kind of [...kinds, 'password_changed', 'already_registered', 'account_invite', 'new_device'] as const)
     for (const locale of ['en', 'de']) {

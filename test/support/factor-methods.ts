@@ -1,5 +1,7 @@
-import { codeOf, verifyCode } from './authenticator.ts';
+import { codeOf, useApp, verifyCode } from './authenticator.ts';
+import { tokenFor } from './inbox.ts';
 import type { Run } from './methods.ts';
+import { asService } from './people.ts';
 import { refusalOf } from './refusal.ts';
 import { bearer, type TestService, type Wire } from './start.ts';
 
@@ -37,19 +39,39 @@ export async function callFactorMethods(service: TestService, wire: Wire, step: 
   const recovered = await step('VerifyFactor (recovery code)', () => mfa.verifyFactor(recovery, again));
   await refusalOf(verifyCode({ mfa }, bearer(recovered.tokens!), factorId, '12345'));
   await step('UnenrollFactor', () => mfa.unenrollFactor({ factorId }, bearer(recovered.tokens!)));
+  await callRecoveryMethods(service, wire, step);
+}
+
+/** What leads back into an account whose factor or password is lost. */
+async function callRecoveryMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
+  const { auth, admin } = service.clients(wire);
+  const greta = { email: 'greta@example.org', password: 'greta has a long one' };
+  const { as, user } = await service.welcome({ ...greta, emailVerified: true });
+  await useApp(service.clients(wire), as, service.now());
+  await step('ListUserFactors', () => admin.listUserFactors({ userId: user.id }, asService));
+  await step('RemoveUserFactors', () => admin.removeUserFactors({ userId: user.id }, asService));
+  await auth.requestPasswordReset({ email: greta.email });
+  const token = await tokenFor(service, greta.email);
+  const { tokens } = await step('SignInWithResetToken', () => auth.signInWithResetToken({ token }));
+  const change = { newPassword: 'greta has another one' };
+  await step('ChangePassword (recovery)', () => auth.changePassword(change, bearer(tokens!)));
 }
 
 /** The statements that each of these steps costs at most. */
 export const factorCosts: Readonly<Record<string, number>> = {
   EnrollFactor: 7,
   ChallengeFactor: 6,
-  'VerifyFactor (first)': 15,
+  'VerifyFactor (first)': 16,
   VerifyFactor: 13,
-  'VerifyFactor (recovery code)': 15,
-  UnenrollFactor: 9,
+  'VerifyFactor (recovery code)': 17,
+  UnenrollFactor: 10,
   ListFactors: 2,
   GetAssurance: 3,
-  GenerateRecoveryCodes: 8,
+  GenerateRecoveryCodes: 9,
   BeginStepUp: 6,
   FinishStepUp: 12,
+  ListUserFactors: 2,
+  RemoveUserFactors: 9,
+  SignInWithResetToken: 11,
+  'ChangePassword (recovery)': 14,
 };

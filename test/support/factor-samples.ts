@@ -19,13 +19,13 @@ export function factorSamples(service: TestService, newcomer: () => Person) {
   const owners: Record<string, Record<string, string>> = {};
   const welcome = async () => {
     const person = newcomer();
-    return { person, as: (await service.welcome({ ...person, emailVerified: true })).as };
+    return { person, ...(await service.welcome({ ...person, emailVerified: true })) };
   };
   /** A session at AAL2 of a user with a factor. */
   const raised = async () => {
-    const { person, as } = await welcome();
+    const { person, as, user } = await welcome();
     const { tokens, factorId, secret } = await useApp(service.clients('json'), as, service.now());
-    return { person, factorId, secret, as: bearer(tokens!) };
+    return { person, user, factorId, secret, as: bearer(tokens!) };
   };
   const sample = (method: string, build: () => Promise<{ as: As; request: JsonObject }>) =>
     [
@@ -74,7 +74,7 @@ export function factorSamples(service: TestService, newcomer: () => Person) {
     }),
     sample('GenerateRecoveryCodes', async () => ({ as: (await raised()).as, request: {} })),
   ]);
-  return { requests, headersOf: (name: string) => owners[name] };
+  return { requests, headersOf: (name: string) => owners[name], ownerOfFactor: async () => (await raised()).user };
 }
 
 /** Requests that the methods of MfaService refuse. */

@@ -60,6 +60,10 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       token: await mailed((email) => auth.requestPasswordReset({ email })),
       newPassword: 'quite another phrase',
     }),
+    'AuthService.SignInWithResetToken': async () => ({
+      token: await mailed((email) => auth.requestPasswordReset({ email })),
+      kind: 'SESSION_KIND_NATIVE',
+    }),
     'AuthService.GetEmailVerificationStatus': () => ({}),
     'AuthService.SendVerificationEmail': () => ({ email: bob.email }),
     'AuthService.VerifyEmail': async () => ({ token: await mailed((email) => auth.sendVerificationEmail({ email })) }),
@@ -140,6 +144,8 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       const { user: other, session } = await service.welcome(newcomer());
       return { userId: other.id, sessionId: session.id };
     },
+    'AdminService.ListUserFactors': async () => ({ userId: (await factors.ownerOfFactor()).id }),
+    'AdminService.RemoveUserFactors': async () => ({ userId: (await factors.ownerOfFactor()).id }),
     'AdminService.ListAccounts': () => ({ userId: managed!.id, pageSize: 1 }),
     'AdminService.GetAccount': async () => ({ accountId: (await service.welcome(newcomer())).account.id }),
     'AdminService.SendPasswordReset': async () => ({ userId: (await service.welcome(newcomer())).user.id }),

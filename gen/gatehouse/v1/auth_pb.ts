@@ -19,7 +19,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Ik8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkirwMKD1VwZGF0ZU1lUmVxdWVzdBIbCgRuYW1lGAEgASgJQgi6SAVyAxjIAUgAiAEBEiwKBXBob25lGAIgASgJQhi6SBVyExggMg9eWzAtOSsoKSAuLy1dKiRIAYgBARIgCglqb2JfdGl0bGUYAyABKAlCCLpIBXIDGMgBSAKIAQESMgoIdGltZXpvbmUYBCABKAlCG7pIGHIWGEAyEl5bQS1aYS16MC05XysvLV0qJEgDiAEBEkQKBmxvY2FsZRgFIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyRIBIgBARIeCgVlbWFpbBgGIAEoCUIKukgHcgUY/gFgAUgFiAEBEiIKEGN1cnJlbnRfcGFzc3dvcmQYByABKAlCCLpIBXIDKIAIEi4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9waG9uZUIMCgpfam9iX3RpdGxlQgsKCV90aW1lem9uZUIJCgdfbG9jYWxlQggKBl9lbWFpbCI0ChBVcGRhdGVNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIRCg9EZWxldGVNZVJlcXVlc3QiEgoQRGVsZXRlTWVSZXNwb25zZSKgAQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EiQKEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCCrpIB3IFEAEogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiOAoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJIk8KFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARIeCgxuZXdfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIIhcKFVJlc2V0UGFzc3dvcmRSZXNwb25zZSIjCiFHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QiNQoiR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZRIPCgdlbmFibGVkGAEgASgIIjwKHFNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QSHAoFZW1haWwYASABKAlCDbpICtgBAXIFGP4BYAEiHwodU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiLQoSVmVyaWZ5RW1haWxSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIjQKGVJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIjQKGUNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlImwKF1JlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQiGgoYUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIn0KCk1haWxlZENvZGUSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHwoEY29kZRgCIAEoCUIRukgOcgwyCl5bMC05XXs2fSQSMwoMY2xpZW50X25vbmNlGAMgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MjIsNjR9JCKGAgoaU2lnbkluV2l0aE1hZ2ljTGlua1JlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEiYKBGNvZGUYAyABKAsyGC5nYXRlaG91c2UudjEuTWFpbGVkQ29kZRI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAI6cLpIbRprCh1zaWduX2luX3dpdGhfbWFnaWNfbGluay5wcm9vZhIlYSB0b2tlbiBhbmQgYSBjb2RlIGV4Y2x1ZGUgZWFjaCBvdGhlchojdGhpcy50b2tlbiA9PSAnJyB8fCAhaGFzKHRoaXMuY29kZSkivAEKG1NpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSIUChJHZXRTZXR0aW5nc1JlcXVlc3QidgoRRXh0ZXJuYWxQcm92aWRlcnMSDgoGZ29vZ2xlGAEgASgIEg4KBmdpdGh1YhgCIAEoCBINCgVhenVyZRgDIAEoCBIOCgZnaXRsYWIYBCABKAgSEQoJYml0YnVja2V0GAUgASgIEg8KB2Rpc2NvcmQYBiABKAgipQIKE0dldFNldHRpbmdzUmVzcG9uc2USMQoIZXh0ZXJuYWwYASABKAsyHy5nYXRlaG91c2UudjEuRXh0ZXJuYWxQcm92aWRlcnMSFgoOZGlzYWJsZV9zaWdudXAYAiABKAgSGgoSbWFpbGVyX2F1dG9jb25maXJtGAMgASgIEhQKDHNtc19wcm92aWRlchgEIAEoCRITCgttZmFfZW5hYmxlZBgFIAEoCBIfChdhbm9ueW1vdXNfdXNlcnNfZW5hYmxlZBgGIAEoCBIiChplbWFpbF92ZXJpZmljYXRpb25fZW5hYmxlZBgHIAEoCBIaChJtYWdpY19saW5rX2VuYWJsZWQYCCABKAgSGwoTcGFzc3dvcmRfbWluX2xlbmd0aBgJIAEoBSpnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAjKLDwoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSWgoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiFYq1GBEIATgFWgkIChAyGDwg6AdgFBJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4SUQoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiD5ACAYq1GAgIAhABGAFoARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWgoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiD4q1GAsIAjIDCNgEOAp4ARJrCg5DaGFuZ2VQYXNzd29yZBIjLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIOirUYCggCGAE4BUAFeAESdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Ik8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkirwMKD1VwZGF0ZU1lUmVxdWVzdBIbCgRuYW1lGAEgASgJQgi6SAVyAxjIAUgAiAEBEiwKBXBob25lGAIgASgJQhi6SBVyExggMg9eWzAtOSsoKSAuLy1dKiRIAYgBARIgCglqb2JfdGl0bGUYAyABKAlCCLpIBXIDGMgBSAKIAQESMgoIdGltZXpvbmUYBCABKAlCG7pIGHIWGEAyEl5bQS1aYS16MC05XysvLV0qJEgDiAEBEkQKBmxvY2FsZRgFIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyRIBIgBARIeCgVlbWFpbBgGIAEoCUIKukgHcgUY/gFgAUgFiAEBEiIKEGN1cnJlbnRfcGFzc3dvcmQYByABKAlCCLpIBXIDKIAIEi4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9waG9uZUIMCgpfam9iX3RpdGxlQgsKCV90aW1lem9uZUIJCgdfbG9jYWxlQggKBl9lbWFpbCI0ChBVcGRhdGVNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIRCg9EZWxldGVNZVJlcXVlc3QiEgoQRGVsZXRlTWVSZXNwb25zZSKeAQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EiIKEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCCLpIBXIDKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIlEKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCRIXCg9mYWN0b3JfcmVxdWlyZWQYAyABKAgiTwoUUmVzZXRQYXNzd29yZFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEh4KDG5ld19wYXNzd29yZBgCIAEoCUIIukgFcgMogAgiFwoVUmVzZXRQYXNzd29yZFJlc3BvbnNlIm0KG1NpZ25JbldpdGhSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIr0BChxTaWduSW5XaXRoUmVzZXRUb2tlblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IiMKIUdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdCI1CiJHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlEg8KB2VuYWJsZWQYASABKAgiPAocU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBIcCgVlbWFpbBgBIAEoCUINukgK2AEBcgUY/gFgASIfCh1TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSItChJWZXJpZnlFbWFpbFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiNAoZUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiNAoZQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UibAoXUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESNgoMY2xpZW50X25vbmNlGAIgASgJQiC6SB1yGzIZXihbQS1aYS16MC05Xy1dezIyLDY0fSk/JCIaChhSZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UifQoKTWFpbGVkQ29kZRIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIfCgRjb2RlGAIgASgJQhG6SA5yDDIKXlswLTldezZ9JBIzCgxjbGllbnRfbm9uY2UYAyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8tXXsyMiw2NH0kIoYCChpTaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESJgoEY29kZRgDIAEoCzIYLmdhdGVob3VzZS52MS5NYWlsZWRDb2RlEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAjpwukhtGmsKHXNpZ25faW5fd2l0aF9tYWdpY19saW5rLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSK8AQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACMoQQCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJaCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSIVirUYEQgBOAVaCQgKEDIYPCDoB2AUEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJRCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSIPkAIBirUYCAgCEAEYAWgBElMKCFVwZGF0ZU1lEh0uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlc3BvbnNlIgiKtRgECAI4PBJaCghEZWxldGVNZRIdLmdhdGVob3VzZS52MS5EZWxldGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXNwb25zZSIPirUYCwgCMgMI2AQ4CngBEmsKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIg6KtRgKCAIYATgFQAV4ARJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRJ3ChRTaWduSW5XaXRoUmVzZXRUb2tlbhIpLmdhdGVob3VzZS52MS5TaWduSW5XaXRoUmVzZXRUb2tlblJlcXVlc3QaKi5nYXRlaG91c2UudjEuU2lnbkluV2l0aFJlc2V0VG9rZW5SZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
 
 /**
  * Request message for Register.
@@ -430,7 +430,8 @@ export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*
  */
 export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"> & {
   /**
-   * Required. The current password, at most 1024 bytes.
+   * Optional. The current password, at most 1024 bytes. Required unless the session was opened by SignInWithResetToken
+   * within the last ten minutes.
    *
    * @generated from field: string current_password = 1;
    */
@@ -562,6 +563,13 @@ export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenRes
    * @generated from field: string email = 2;
    */
   email: string;
+
+  /**
+   * Whether the user has a second factor. ResetPassword then refuses the token; use SignInWithResetToken.
+   *
+   * @generated from field: bool factor_required = 3;
+   */
+  factorRequired: boolean;
 };
 
 /**
@@ -615,6 +623,76 @@ export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*
   messageDesc(file_gatehouse_v1_auth, 19);
 
 /**
+ * Request message for SignInWithResetToken.
+ *
+ * @generated from message gatehouse.v1.SignInWithResetTokenRequest
+ */
+export type SignInWithResetTokenRequest = Message<"gatehouse.v1.SignInWithResetTokenRequest"> & {
+  /**
+   * Required. The token of the password reset link, at most 128 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithResetTokenRequest.
+ * Use `create(SignInWithResetTokenRequestSchema)` to create a new message.
+ */
+export const SignInWithResetTokenRequestSchema: GenMessage<SignInWithResetTokenRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 20);
+
+/**
+ * Response message for SignInWithResetToken.
+ *
+ * @generated from message gatehouse.v1.SignInWithResetTokenResponse
+ */
+export type SignInWithResetTokenResponse = Message<"gatehouse.v1.SignInWithResetTokenResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The account the user is in.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.SignInWithResetTokenResponse.
+ * Use `create(SignInWithResetTokenResponseSchema)` to create a new message.
+ */
+export const SignInWithResetTokenResponseSchema: GenMessage<SignInWithResetTokenResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 21);
+
+/**
  * Request message for GetEmailVerificationStatus.
  *
  * @generated from message gatehouse.v1.GetEmailVerificationStatusRequest
@@ -627,7 +705,7 @@ export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVe
  * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 20);
+  messageDesc(file_gatehouse_v1_auth, 22);
 
 /**
  * Response message for GetEmailVerificationStatus.
@@ -648,7 +726,7 @@ export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailV
  * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 21);
+  messageDesc(file_gatehouse_v1_auth, 23);
 
 /**
  * Request message for SendVerificationEmail.
@@ -669,7 +747,7 @@ export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificatio
  * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
  */
 export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 22);
+  messageDesc(file_gatehouse_v1_auth, 24);
 
 /**
  * Response message for SendVerificationEmail.
@@ -684,7 +762,7 @@ export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificati
  * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
  */
 export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 23);
+  messageDesc(file_gatehouse_v1_auth, 25);
 
 /**
  * Request message for VerifyEmail.
@@ -705,7 +783,7 @@ export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
  * Use `create(VerifyEmailRequestSchema)` to create a new message.
  */
 export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 24);
+  messageDesc(file_gatehouse_v1_auth, 26);
 
 /**
  * Response message for VerifyEmail.
@@ -720,7 +798,7 @@ export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & 
  * Use `create(VerifyEmailResponseSchema)` to create a new message.
  */
 export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 25);
+  messageDesc(file_gatehouse_v1_auth, 27);
 
 /**
  * Request message for RejectRegistration.
@@ -741,7 +819,7 @@ export type RejectRegistrationRequest = Message<"gatehouse.v1.RejectRegistration
  * Use `create(RejectRegistrationRequestSchema)` to create a new message.
  */
 export const RejectRegistrationRequestSchema: GenMessage<RejectRegistrationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 26);
+  messageDesc(file_gatehouse_v1_auth, 28);
 
 /**
  * Response message for RejectRegistration.
@@ -756,7 +834,7 @@ export type RejectRegistrationResponse = Message<"gatehouse.v1.RejectRegistratio
  * Use `create(RejectRegistrationResponseSchema)` to create a new message.
  */
 export const RejectRegistrationResponseSchema: GenMessage<RejectRegistrationResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 27);
+  messageDesc(file_gatehouse_v1_auth, 29);
 
 /**
  * Request message for ConfirmEmailChange.
@@ -777,7 +855,7 @@ export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChange
  * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
  */
 export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 28);
+  messageDesc(file_gatehouse_v1_auth, 30);
 
 /**
  * Response message for ConfirmEmailChange.
@@ -792,7 +870,7 @@ export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChang
  * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
  */
 export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 29);
+  messageDesc(file_gatehouse_v1_auth, 31);
 
 /**
  * Request message for RequestMagicLink.
@@ -823,7 +901,7 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
  * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
  */
 export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 30);
+  messageDesc(file_gatehouse_v1_auth, 32);
 
 /**
  * Response message for RequestMagicLink. The same for every email address.
@@ -838,7 +916,7 @@ export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkRes
  * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
  */
 export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 31);
+  messageDesc(file_gatehouse_v1_auth, 33);
 
 /**
  * The code of a mail, with the nonce of the client that requested it.
@@ -873,7 +951,7 @@ export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
  * Use `create(MailedCodeSchema)` to create a new message.
  */
 export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 32);
+  messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
  * Request message for SignInWithMagicLink.
@@ -908,7 +986,7 @@ export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLi
  * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
  */
 export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 33);
+  messageDesc(file_gatehouse_v1_auth, 35);
 
 /**
  * Response message for SignInWithMagicLink.
@@ -950,7 +1028,7 @@ export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicL
  * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
  */
 export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 34);
+  messageDesc(file_gatehouse_v1_auth, 36);
 
 /**
  * Request message for GetSettings.
@@ -965,7 +1043,7 @@ export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 35);
+  messageDesc(file_gatehouse_v1_auth, 37);
 
 /**
  * The external identity providers of the service.
@@ -1021,7 +1099,7 @@ export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
  * Use `create(ExternalProvidersSchema)` to create a new message.
  */
 export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 36);
+  messageDesc(file_gatehouse_v1_auth, 38);
 
 /**
  * Response message for GetSettings.
@@ -1098,7 +1176,7 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 37);
+  messageDesc(file_gatehouse_v1_auth, 39);
 
 /**
  * What ChangePassword does with the session that makes the call.
@@ -1297,6 +1375,7 @@ export const AuthService: GenService<{
    * sign in or change the email address are void.
    *
    * Errors:
+   * - CURRENT_PASSWORD_REQUIRED: `current_password` is empty.
    * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
    * - SAME_PASSWORD: `new_password` equals `current_password`.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
@@ -1347,6 +1426,8 @@ export const AuthService: GenService<{
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
    * - RESET_TOKEN_INVALID: The token was not issued by this service.
    * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
+   * - INSUFFICIENT_AAL: The user has a second factor, which a mail does not replace (metadata `required_aal`,
+   *   `current_aal`). The token stays valid: continue with SignInWithResetToken, VerifyFactor and ChangePassword.
    * - USER_NOT_FOUND: The user was deleted while the call was in progress.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
@@ -1356,6 +1437,26 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof ResetPasswordRequestSchema;
     output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * Signs a user in with the token of a password reset link, and creates a session at AAL1 whose `amr` is `recovery`.
+   *
+   * For ten minutes ChangePassword needs no current password in this session. A user with a second factor verifies it in
+   * the session before. If the email address was not verified, everything is removed that SignInWithMagicLink removes
+   * then.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: `token` is empty.
+   * - RESET_TOKEN_INVALID: The token was not issued by this service.
+   * - RESET_TOKEN_USED_OR_EXPIRED: The token was used, has expired, or was replaced by a newer one (metadata `state`).
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SignInWithResetToken
+   */
+  signInWithResetToken: {
+    methodKind: "unary";
+    input: typeof SignInWithResetTokenRequestSchema;
+    output: typeof SignInWithResetTokenResponseSchema;
   },
   /**
    * Returns whether email addresses are verified by mail.

@@ -666,7 +666,7 @@ export const MfaService: GenService<{
    * The session keeps its id and gets new tokens; its earlier refresh tokens are superseded. An earlier access token
    * stays at its level. If the factor was not verified before, it counts from now on, and other factors of its kind that
    * were never verified are deleted. The user's other sessions of the kinds SESSION_KIND_WEB and SESSION_KIND_NATIVE
-   * below AAL2 are revoked, and the user is notified by mail.
+   * below AAL2 are revoked. When a factor begins to count, the user receives a mail that names these sessions.
    *
    * Errors:
    * - FACTOR_NOT_FOUND: The caller has no factor with this id.
