@@ -180,6 +180,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail, appName: config.look.name },
+    trustedDeviceDays: config.trustedDeviceDays,
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),

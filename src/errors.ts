@@ -133,6 +133,7 @@ const refusals = {
   NO_FACTOR_ENROLLED: [Code.FailedPrecondition, 'enrol a second factor first'],
   MFA_CHALLENGE_EXPIRED: [Code.FailedPrecondition, 'the challenge has expired or was used, begin a new one'],
   MFA_VERIFICATION_FAILED: [Code.FailedPrecondition, 'Invalid TOTP code entered'],
+  TRUSTED_DEVICE_NOT_FOUND: [Code.NotFound, 'no such trusted device'],
   FACTOR_LIMIT_REACHED: [Code.ResourceExhausted, 'too many factors'],
 
   // Limits and availability

@@ -12,6 +12,7 @@ export type EntityType =
   | 'signing_key'
   | 'login_attempt'
   | 'factor'
+  | 'trusted_device'
   | 'installation';
 
 /** Every action, and the type of the entity that it concerns. */
@@ -74,6 +75,8 @@ export const entityOf = {
   'factor.verify': 'factor',
   'factor.verify_failed': 'factor',
   'factor.step_up': 'factor',
+  'trusted_device.add': 'trusted_device',
+  'trusted_device.revoke': 'trusted_device',
   'factor.unenroll': 'factor',
   'factor.generate_recovery_codes': 'factor',
   'installation.drop': 'installation',

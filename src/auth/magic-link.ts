@@ -18,11 +18,11 @@ type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signI
 
 export function magicLink(deps: AuthDeps): Methods {
   const { now, opener, wrongCodes, usage, mailSignIns } = deps;
-  const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind }, context) => {
+  const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind, trustedDeviceToken }, context) => {
     const projectId = projectOf(context);
     const value = code ? await redeemCode(deps, code, context) : { raw };
     const at = now();
-    const { user, opened, summary } = await change(context, async (em) => {
+    const { user, opened, summary, trustedDevice } = await change(context, async (em) => {
       const used = await consume(em, 'magic_link', { projectId, ...value }, at);
       if (!used) throw refused();
       await wrongCodes.clear(em, projectId, used.target);
@@ -31,13 +31,14 @@ export function magicLink(deps: AuthDeps): Methods {
       return signInByMail(
         em,
         deps,
-        { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink' },
+        { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', trustedDeviceToken },
         context,
         at,
       );
     });
     const placed = { ...opened, account: summary.account };
-    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+    const account = summaryToMessage(summary, usage, at);
+    return { account, trustedDevice, ...signedInToMessage(opener, user, placed, at) };
   };
   return {
     async requestMagicLink({ email, clientNonce }, context) {

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { origin } from '../rpc/context.ts';
+import { recognizeDevice } from '../session/trusted-device.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -14,6 +15,8 @@ interface MailSignIn {
   readonly kind: 'web' | 'native';
   /** The `amr` name. */
   readonly method: 'otp' | 'magiclink' | 'recovery';
+  /** Of a device that the user trusts, or empty. */
+  readonly trustedDeviceToken?: string;
 }
 
 /**
@@ -23,7 +26,7 @@ interface MailSignIn {
 export async function signInByMail(
   em: EntityManager,
   deps: AuthDeps,
-  { user, kind, method }: MailSignIn,
+  { user, kind, method, trustedDeviceToken: token = '' }: MailSignIn,
   context: HandlerContext,
   now: Date,
 ) {
@@ -35,5 +38,7 @@ export async function signInByMail(
   const mail = userMail.draftNewDevice(recipientOf(user), opened.session, now);
   await openAndNotify(em, opened.session, mail);
   audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
-  return { user, opened, summary: await readAccountSummary(em, user.projectId, user.id) };
+  const named = { userId: user.id, sessionId: opened.session.id, token };
+  const trustedDevice = token !== '' && (await recognizeDevice(em, named, now));
+  return { user, opened, trustedDevice, summary: await readAccountSummary(em, user.projectId, user.id) };
 }

@@ -13,6 +13,7 @@ import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
 import { heldSessions, newestHeld } from '../session/session-limit.ts';
+import { recognizeDevice } from '../session/trusted-device.ts';
 import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
 import { secondsUntilMinute } from '../throttle/rate-limit-table.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
@@ -27,7 +28,7 @@ type Methods = Pick<ServiceImpl<typeof AuthService>, 'signIn'>;
 
 export function signIn(deps: AuthDeps): Methods {
   const { now, passwords, opener, userMail, usage, passwordSignIns } = deps;
-  const open: Methods['signIn'] = async ({ email, password, kind }, context) => {
+  const open: Methods['signIn'] = async ({ email, password, kind, trustedDeviceToken: token }, context) => {
     const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
     const isOutdated = passwords.isOutdated(checkedHash);
     const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
@@ -37,18 +38,20 @@ export function signIn(deps: AuthDeps): Methods {
     const { session } = opened;
     // Before the transaction, since it parses the user agent and encrypts the mail.
     const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
-    const summary = await change(context, async (em) => {
+    const { summary, trustedDevice } = await change(context, async (em) => {
       const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
       const event = auditRow(context, draft, at);
       const failures = passwordSignIns.failuresAt(origin(context).address);
       const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
       const { sessions, summary } = await recordSignIn(em, signIn, at);
       if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
-      return summary;
+      const named = { userId: user.id, sessionId: session.id, token };
+      return { summary, trustedDevice: token !== '' && (await recognizeDevice(em, named, at)) };
     });
     user.lastSignInAt = at;
     const placed = { ...opened, account: summary?.account ?? null };
-    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+    const account = summaryToMessage(summary, usage, at);
+    return { account, trustedDevice, ...signedInToMessage(opener, user, placed, at) };
   };
   return {
     signIn: (request, context) =>

@@ -89,6 +89,8 @@ function arrange(values: Values) {
     serviceKeys: values.SERVICE_KEYS ?? [],
     ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
+    /** Undefined: no device is trusted. */
+    trustedDeviceDays: values.TRUSTED_DEVICE_DAYS,
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     ...arrangeAccounts(values),

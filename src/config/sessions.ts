@@ -1,4 +1,4 @@
-import { choice, duration, lifetime, tokenClaims, wholeNumber } from './parsers.ts';
+import { choice, daysOrOff, duration, lifetime, tokenClaims, wholeNumber } from './parsers.ts';
 import type { Settings } from './setting.ts';
 
 export const sessions = {
@@ -38,6 +38,13 @@ export const sessions = {
     reads: wholeNumber(1, 1000),
     default: '200',
     example: '50',
+  },
+  TRUSTED_DEVICE_DAYS: {
+    sentence:
+      'Number of days for which a user who asks for it is not asked for a second factor again on a device that has verified one.',
+    reads: daysOrOff,
+    default: 'off',
+    example: '30',
   },
   API_KEY_LIFETIME: {
     sentence: 'How long an API key of a user is valid, unless the request asks for less.',

@@ -23,6 +23,7 @@ import { ProjectSettings } from '../project/settings.ts';
 import { RequestId } from '../request-id/request-id-table.ts';
 import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
+import { TrustedDevice } from '../session/trusted-device.ts';
 import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
 import { HashShare } from '../user/decoy-hashes.ts';
 import { Operator } from '../user/operator.ts';
@@ -69,4 +70,5 @@ export const entities = [
   Factor,
   RecoveryCode,
   Challenge,
+  TrustedDevice,
 ];

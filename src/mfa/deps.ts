@@ -23,6 +23,8 @@ export interface MfaDeps {
   readonly outbox: Outbox;
   readonly factorMail: FactorMail;
   readonly registration: ConfiguredSettings;
+  /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
+  readonly trustedDeviceDays: number | undefined;
   /** APP_NAME: the name in authenticator apps. */
   readonly appName: string;
   /** Wrong codes, counted by factor. */

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { statement } from '../database/statement.ts';
 import { lowerAllSessions } from '../session/elevation.ts';
+import { forgetDevices } from '../session/trusted-device.ts';
 import type { User } from '../user/user.ts';
 
 const removeAll = statement<{ id: string }, { userId: string }>(
@@ -14,6 +15,7 @@ const removeAll = statement<{ id: string }, { userId: string }>(
  */
 export async function removeAllFactors(em: EntityManager, user: User): Promise<boolean> {
   user.factorCount = 0;
+  await forgetDevices(em, { userId: user.id });
   const removed = await removeAll(em, { userId: user.id });
   if (removed.length > 0) await lowerAllSessions(em, user.id);
   return removed.length > 0;

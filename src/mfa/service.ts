@@ -5,6 +5,7 @@ import { generateRecoveryCodes } from './generate-recovery-codes.ts';
 import { getAssurance } from './get-assurance.ts';
 import { listFactors } from './list-factors.ts';
 import { stepUp } from './step-up.ts';
+import { trustedDevices } from './trusted-devices.ts';
 import { unenrollFactor } from './unenroll-factor.ts';
 import { verifyFactor } from './verify-factor.ts';
 
@@ -19,5 +20,6 @@ export function mfaService(deps: MfaDeps): MfaMethods {
     getAssurance,
     generateRecoveryCodes: generateRecoveryCodes(deps),
     ...stepUp(deps),
+    ...trustedDevices(deps),
   };
 }

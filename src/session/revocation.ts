@@ -3,6 +3,7 @@ import { revokeApiKeys } from '../api-key/revocation.ts';
 import { statement } from '../database/statement.ts';
 import { hashSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { isRevokedIndirectly, isUnexpired } from './session.ts';
+import { forgetDevices } from './trusted-device.ts';
 
 export type RevokeReason =
   | 'sign_out'
@@ -50,7 +51,7 @@ const revokeImpersonated = statement<{ id: string }, Omit<Revocation, 'only' | '
 /**
  * Revokes the sessions of a user, all of them, `only` one or all `except` one, and returns which. Unless `only` one is
  * revoked, the sessions in which the user acts as others are revoked too: a thief of an operator's session must not keep
- * those that were opened with it. Once the transaction has committed, no refresh, call or introspection of these sessions
+ * those that were opened with it. The user's trusted devices are forgotten. Once the transaction has committed, no refresh, call or introspection of these sessions
  * succeeds on any replica: each reads the row. The caller
  * holds the lock of the user's row.
  */
@@ -61,7 +62,9 @@ export async function revokeSessions(
   now: Date,
 ): Promise<Revoked[]> {
   const rows = await revokeMany(em, { userId, now, reason, only: only ?? null, except: except ?? null });
-  if (!only) await revokeImpersonated(em, { userId, now, reason });
+  if (only) return rows;
+  await revokeImpersonated(em, { userId, now, reason });
+  await forgetDevices(em, { userId });
   return rows;
 }
 

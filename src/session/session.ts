@@ -53,6 +53,8 @@ const SessionTable = defineEntity({
     fingerprintId: p.string().length(128).nullable(),
     /** The factor with which the session was last raised. */
     factorId: p.uuid().nullable(),
+    /** The trusted device on which it was opened. */
+    trustedDeviceId: p.uuid().nullable(),
     /** The name that the program of a login gave to itself, as its user saw it. Null for other sessions. */
     clientName: p.string().length(100).nullable(),
   },

@@ -75,6 +75,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'DeviceService.ListDevices',
     'MfaService.GetAssurance',
     'MfaService.ListFactors',
+    'MfaService.ListTrustedDevices',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);

@@ -51,6 +51,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_revoked_api_keys: ['api_keys', 'sweep'],
   sweep_one_time_tokens: ['one_time_tokens', 'sweep'],
   sweep_challenges: ['challenges', 'sweep'],
+  sweep_trusted_devices: ['trusted_devices', 'sweep'],
   sweep_usage_counters: ['usage_counters', 'sweep'],
   sweep_users: ['sessions users', 'sweep'],
   users_with_pepper: ['users', 'command'],
@@ -113,6 +114,7 @@ test('the ORM reads and changes, of all rows of users, only those of the table u
     'Factor',
     'RecoveryCode',
     'Challenge',
+    'TrustedDevice',
   ];
   expect(calls.filter(({ entity }) => others.includes(entity))).toEqual([]);
   const ofUsers = calls.filter(({ entity }) => entity === 'User');

@@ -5,6 +5,12 @@ import { asService } from './people.ts';
 import { refusalOf } from './refusal.ts';
 import { bearer, type TestService, type Wire } from './start.ts';
 
+interface Owned {
+  readonly factorId: string;
+  readonly secret: string;
+  readonly as: ReturnType<typeof bearer>;
+}
+
 const frank = { email: 'frank@example.org', password: 'frank has a long one' };
 
 /** Runs every method of MfaService in an order in which each succeeds. */
@@ -31,6 +37,7 @@ export async function callFactorMethods(service: TestService, wire: Wire, step: 
   const begun = await step('BeginStepUp', () => mfa.beginStepUp(payment, raised));
   const typed = { case: 'code', value: codeOf(totp!.secret, service.now()) } as const;
   await step('FinishStepUp', () => mfa.finishStepUp({ challengeId: begun.challengeId, proof: typed }, raised));
+  await callDeviceMethods(service, wire, step, { factorId, secret: totp!.secret, as: raised });
   const { codes, factor: ofCodes } = await step('GenerateRecoveryCodes', () => mfa.generateRecoveryCodes({}, raised));
   const again = bearer((await auth.signIn(frank)).tokens!);
   const { challengeId } = await mfa.challengeFactor({ factorId: ofCodes!.id }, again);
@@ -40,6 +47,20 @@ export async function callFactorMethods(service: TestService, wire: Wire, step: 
   await refusalOf(verifyCode({ mfa }, bearer(recovered.tokens!), factorId, '12345'));
   await step('UnenrollFactor', () => mfa.unenrollFactor({ factorId }, bearer(recovered.tokens!)));
   await callRecoveryMethods(service, wire, step);
+}
+
+/** A device that passes a factor and is trusted, a sign-in on it, and the end of the trust. */
+async function callDeviceMethods(service: TestService, wire: Wire, step: Run, { factorId, secret, as }: Owned) {
+  const { auth, mfa } = service.clients(wire);
+  service.pass(30);
+  const { challengeId } = await mfa.challengeFactor({ factorId }, as);
+  const proof = { case: 'code', value: codeOf(secret, service.now()) } as const;
+  const trusting = { factorId, challengeId, proof, trustDevice: true };
+  const { trustedDeviceToken } = await step('VerifyFactor (trusted device)', () => mfa.verifyFactor(trusting, as));
+  await step('SignIn (trusted device)', () => auth.signIn({ ...frank, trustedDeviceToken }));
+  const { trustedDevices } = await step('ListTrustedDevices', () => mfa.listTrustedDevices({}, as));
+  const trustedDeviceId = trustedDevices[0]!.id;
+  await step('RevokeTrustedDevice', () => mfa.revokeTrustedDevice({ trustedDeviceId }, as));
 }
 
 /** What leads back into an account whose factor or password is lost. */
@@ -69,6 +90,10 @@ export const factorCosts: Readonly<Record<string, number>> = {
   GetAssurance: 3,
   GenerateRecoveryCodes: 9,
   BeginStepUp: 6,
+  'VerifyFactor (trusted device)': 16,
+  'SignIn (trusted device)': 6,
+  ListTrustedDevices: 2,
+  RevokeTrustedDevice: 6,
   FinishStepUp: 12,
   ListUserFactors: 2,
   RemoveUserFactors: 9,

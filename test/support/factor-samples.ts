@@ -60,6 +60,15 @@ export function factorSamples(service: TestService, newcomer: () => Person) {
       const { person } = await raised();
       return { as: (await service.signIn(person)).as, request: {} };
     }),
+    sample('ListTrustedDevices', async () => ({ as: (await raised()).as, request: {} })),
+    sample('RevokeTrustedDevice', async () => {
+      const { as, factorId, secret } = await raised();
+      const { challengeId } = await mfa.challengeFactor({ factorId }, as);
+      const proof = { case: 'code', value: codeOf(secret, new Date(service.now().getTime() + 30_000)) } as const;
+      const { tokens } = await mfa.verifyFactor({ factorId, challengeId, proof, trustDevice: true }, as);
+      const { trustedDevices } = await mfa.listTrustedDevices({}, bearer(tokens!));
+      return { as: bearer(tokens!), request: { trustedDeviceId: trustedDevices[0]!.id } };
+    }),
     sample('BeginStepUp', async () => {
       const { as, factorId } = await raised();
       return { as, request: { factorId, ...payment } };
@@ -98,6 +107,11 @@ export function factorRefusals(
     'MfaService.ListFactors': [[{}]],
     'MfaService.GetAssurance': [[{}]],
     'MfaService.GenerateRecoveryCodes': [[{}, headers]],
+    'MfaService.ListTrustedDevices': [[{}]],
+    'MfaService.RevokeTrustedDevice': [
+      [{ trustedDeviceId: nobody }, headers],
+      [{ trustedDeviceId: 'x' }, headers],
+    ],
     'MfaService.BeginStepUp': [
       [{ factorId: nobody, ...payment, payloadHash: Buffer.alloc(32) }, headers],
       [{ factorId: nobody, ...payment, payloadHash: Buffer.alloc(31) }, headers],

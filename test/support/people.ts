@@ -32,5 +32,6 @@ export const testEnv = {
   LIMITS: '*=off',
   // Tests of the heartbeat switch it on.
   HEARTBEAT: 'off',
+  TRUSTED_DEVICE_DAYS: '30',
   SHUTDOWN_GRACE: '5',
 } as const;

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 
 export const factorId = '019ac5d2-41d8-7b5e-8c37-a90f2e6d4b15';
+export const trustedDeviceId = '019ac5d4-63fa-7d70-8e59-cb204f8e6d37';
 export const challengeId = '019ac5d3-52e9-7c6f-9d48-ba1f3e7d5c26';
 
 interface Shown {
@@ -41,6 +42,14 @@ export function valuesOfFactors({ time, session }: Shown): Readonly<Record<strin
     'ChallengeFactorResponse.expire_time': '2026-11-28T09:35:00Z',
     'ChallengeFactorResponse.creation_options': undefined,
     'ChallengeFactorResponse.request_options': undefined,
+    'VerifyFactorResponse.trusted_device_token': '',
+    'VerifyFactorResponse.trusted_device_expire_time': undefined,
+    'TrustedDevice.id': trustedDeviceId,
+    'TrustedDevice.device_name': 'Firefox on Linux',
+    'TrustedDevice.address': '203.0.113.7',
+    'TrustedDevice.create_time': time,
+    'TrustedDevice.last_use_time': time,
+    'TrustedDevice.expire_time': '2026-12-28T09:30:00Z',
     'BeginStepUpResponse.challenge_id': challengeId,
     'BeginStepUpResponse.type': 'FACTOR_TYPE_TOTP',
     'BeginStepUpResponse.expire_time': '2026-11-28T09:35:00Z',

@@ -28,6 +28,11 @@ export const ofFactors = {
     retry: 'no',
     action: 'Have the user wait for the next code, or try again with the authenticator.',
   },
+  TRUSTED_DEVICE_NOT_FOUND: {
+    when: 'The caller trusts no device with this id: the trust was revoked or has expired.',
+    retry: 'no',
+    action: 'List the trusted devices again.',
+  },
   FACTOR_LIMIT_REACHED: {
     when: 'The user has ten factors already.',
     retry: 'no',

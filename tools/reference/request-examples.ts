@@ -1,5 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { ids, texts } from './example-values.ts';
+import { trustedDeviceId } from './example-values-of-factors.ts';
 
 const { account, session, user } = ids;
 const signIn = { email: 'ada@example.org', password: 'a difference engine' };
@@ -95,6 +96,8 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'MfaService.ListFactors': {},
   'MfaService.GetAssurance': {},
   'MfaService.GenerateRecoveryCodes': {},
+  'MfaService.ListTrustedDevices': {},
+  'MfaService.RevokeTrustedDevice': { trustedDeviceId: trustedDeviceId },
   'MfaService.BeginStepUp': {
     factorId: ids.factor,
     action: 'transfer.create',

@@ -19,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/mfa.proto.
  */
 export const file_gatehouse_v1_mfa: GenFile = /*@__PURE__*/
-  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKsAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiigEKFFZlcmlmeUZhY3RvclJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgCIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEiQKBmZhY3RvchgDIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNAoVVW5lbnJvbGxGYWN0b3JSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQEiGAoWVW5lbnJvbGxGYWN0b3JSZXNwb25zZSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiPAoTTGlzdEZhY3RvcnNSZXNwb25zZRIlCgdmYWN0b3JzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLkZhY3RvciIVChNHZXRBc3N1cmFuY2VSZXF1ZXN0ItcBChRHZXRBc3N1cmFuY2VSZXNwb25zZRIxCgtjdXJyZW50X2FhbBgBIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIuCghuZXh0X2FhbBgCIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYAyADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSKwoHZmFjdG9ycxgEIAMoCzIaLmdhdGVob3VzZS52MS5Vc2FibGVGYWN0b3IiHgocR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdCJUCh1HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRINCgVjb2RlcxgBIAMoCRIkCgZmYWN0b3IYAiABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yItABChJCZWdpblN0ZXBVcFJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABARIwCgZhY3Rpb24YAiABKAlCILpIHXIbMhleW2Etel1bYS16MC05Xy46LV17MCw5OX0kEh8KC2Rlc2NyaXB0aW9uGAMgASgJQgq6SAdyBRABGMgBEh0KDHBheWxvYWRfaGFzaBgEIAEoDEIHukgEegJoIBIrCghhdWRpZW5jZRgFIAEoCUIZukgWchQQARj/AVoNYXV0aGVudGljYXRlZCLLAQoTQmVnaW5TdGVwVXBSZXNwb25zZRIUCgxjaGFsbGVuZ2VfaWQYASABKAkSJgoEdHlwZRgCIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkZXNjcmlwdGlvbhgEIAEoCRIwCg9yZXF1ZXN0X29wdGlvbnMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Io8BChNGaW5pc2hTdGVwVXBSZXF1ZXN0Eh4KDGNoYWxsZW5nZV9pZBgBIAEoCUIIukgFcgOwAQESGQoEY29kZRgCIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiXgoURmluaXNoU3RlcFVwUmVzcG9uc2USFQoNc3RlcF91cF9wcm9vZhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAywwcKCk1mYVNlcnZpY2USaAoMRW5yb2xsRmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuRW5yb2xsRmFjdG9yUmVzcG9uc2UiEYq1GA0IAhgBMgMI2AQ4PHgBEmwKD0NoYWxsZW5nZUZhY3RvchIkLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkNoYWxsZW5nZUZhY3RvclJlc3BvbnNlIgyKtRgICAIYATh4QA8SZwoMVmVyaWZ5RmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVmVyaWZ5RmFjdG9yUmVzcG9uc2UiEIq1GAwIAhgBOHhaBAgFEGQSagoOVW5lbnJvbGxGYWN0b3ISIy5nYXRlaG91c2UudjEuVW5lbnJvbGxGYWN0b3JSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVzcG9uc2UiDYq1GAkIAjIDCNgEeAESXwoLTGlzdEZhY3RvcnMSIC5nYXRlaG91c2UudjEuTGlzdEZhY3RvcnNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiC5ACAYq1GAQIAhgBEmQKDEdldEFzc3VyYW5jZRIhLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkdldEFzc3VyYW5jZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBEoEBChVHZW5lcmF0ZVJlY292ZXJ5Q29kZXMSKi5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdBorLmdhdGVob3VzZS52MS5HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZSIPirUYCwgCMgMI2AQ4FHgBElwKC0JlZ2luU3RlcFVwEiAuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVxdWVzdBohLmdhdGVob3VzZS52MS5CZWdpblN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eBJfCgxGaW5pc2hTdGVwVXASIS5nYXRlaG91c2UudjEuRmluaXNoU3RlcFVwUmVxdWVzdBoiLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXNwb25zZSIIirUYBAgCOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLCAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIABIUCgx0cnVzdF9kZXZpY2UYBSABKAhCDgoFcHJvb2YSBbpIAggBIugBChRWZXJpZnlGYWN0b3JSZXNwb25zZRIkCgZ0b2tlbnMYASABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAiABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIkCgZmYWN0b3IYAyABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yEhwKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJEj4KGnRydXN0ZWRfZGV2aWNlX2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChVVbmVucm9sbEZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASIYChZVbmVucm9sbEZhY3RvclJlc3BvbnNlIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCI8ChNMaXN0RmFjdG9yc1Jlc3BvbnNlEiUKB2ZhY3RvcnMYASADKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yIhUKE0dldEFzc3VyYW5jZVJlcXVlc3Qi1wEKFEdldEFzc3VyYW5jZVJlc3BvbnNlEjEKC2N1cnJlbnRfYWFsGAEgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi4KCG5leHRfYWFsGAIgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgDIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBIrCgdmYWN0b3JzGAQgAygLMhouZ2F0ZWhvdXNlLnYxLlVzYWJsZUZhY3RvciIeChxHZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0IlQKHUdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEg0KBWNvZGVzGAEgAygJEiQKBmZhY3RvchgCIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3Ii1gEKDVRydXN0ZWREZXZpY2USCgoCaWQYASABKAkSEwoLZGV2aWNlX25hbWUYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF91c2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhsKGUxpc3RUcnVzdGVkRGV2aWNlc1JlcXVlc3QiUgoaTGlzdFRydXN0ZWREZXZpY2VzUmVzcG9uc2USNAoPdHJ1c3RlZF9kZXZpY2VzGAEgAygLMhsuZ2F0ZWhvdXNlLnYxLlRydXN0ZWREZXZpY2UiQQoaUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QSIwoRdHJ1c3RlZF9kZXZpY2VfaWQYASABKAlCCLpIBXIDsAEBIh0KG1Jldm9rZVRydXN0ZWREZXZpY2VSZXNwb25zZSLQAQoSQmVnaW5TdGVwVXBSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQESMAoGYWN0aW9uGAIgASgJQiC6SB1yGzIZXlthLXpdW2EtejAtOV8uOi1dezAsOTl9JBIfCgtkZXNjcmlwdGlvbhgDIAEoCUIKukgHcgUQARjIARIdCgxwYXlsb2FkX2hhc2gYBCABKAxCB7pIBHoCaCASKwoIYXVkaWVuY2UYBSABKAlCGbpIFnIUEAEY/wFaDWF1dGhlbnRpY2F0ZWQiywEKE0JlZ2luU3RlcFVwUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZGVzY3JpcHRpb24YBCABKAkSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKPAQoTRmluaXNoU3RlcFVwUmVxdWVzdBIeCgxjaGFsbGVuZ2VfaWQYASABKAlCCLpIBXIDsAEBEhkKBGNvZGUYAiABKAlCCbpIBnIEEAEoQEgAEi0KCmNyZWRlbnRpYWwYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SABCDgoFcHJvb2YSBbpIAggBIl4KFEZpbmlzaFN0ZXBVcFJlc3BvbnNlEhUKDXN0ZXBfdXBfcHJvb2YYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMqsJCgpNZmFTZXJ2aWNlEmgKDEVucm9sbEZhY3RvchIhLmdhdGVob3VzZS52MS5FbnJvbGxGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlc3BvbnNlIhGKtRgNCAIYATIDCNgEODx4ARJsCg9DaGFsbGVuZ2VGYWN0b3ISJC5nYXRlaG91c2UudjEuQ2hhbGxlbmdlRmFjdG9yUmVxdWVzdBolLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXNwb25zZSIMirUYCAgCGAE4eEAPEmcKDFZlcmlmeUZhY3RvchIhLmdhdGVob3VzZS52MS5WZXJpZnlGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlc3BvbnNlIhCKtRgMCAIYATh4WgQIBRBkEmoKDlVuZW5yb2xsRmFjdG9yEiMuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmVucm9sbEZhY3RvclJlc3BvbnNlIg2KtRgJCAIyAwjYBHgBEl8KC0xpc3RGYWN0b3JzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RmFjdG9yc1Jlc3BvbnNlIguQAgGKtRgECAIYARJkCgxHZXRBc3N1cmFuY2USIS5nYXRlaG91c2UudjEuR2V0QXNzdXJhbmNlUmVxdWVzdBoiLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXNwb25zZSINkAIBirUYBggCEAEYARKBAQoVR2VuZXJhdGVSZWNvdmVyeUNvZGVzEiouZ2F0ZWhvdXNlLnYxLkdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaKy5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2UiD4q1GAsIAjIDCNgEOBR4ARJyChJMaXN0VHJ1c3RlZERldmljZXMSJy5nYXRlaG91c2UudjEuTGlzdFRydXN0ZWREZXZpY2VzUmVxdWVzdBooLmdhdGVob3VzZS52MS5MaXN0VHJ1c3RlZERldmljZXNSZXNwb25zZSIJkAIBirUYAggCEnIKE1Jldm9rZVRydXN0ZWREZXZpY2USKC5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlc3BvbnNlIgaKtRgCCAISXAoLQmVnaW5TdGVwVXASIC5nYXRlaG91c2UudjEuQmVnaW5TdGVwVXBSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVzcG9uc2UiCIq1GAQIAjh4El8KDEZpbmlzaFN0ZXBVcBIhLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkZpbmlzaFN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for EnrollFactor.
@@ -233,6 +233,13 @@ export type VerifyFactorRequest = Message<"gatehouse.v1.VerifyFactorRequest"> & 
     value: JsonObject;
     case: "credential";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Optional. Trusts the device, if TRUSTED_DEVICE_DAYS is set: the response has a token for the next sign-ins.
+   *
+   * @generated from field: bool trust_device = 5;
+   */
+  trustDevice: boolean;
 };
 
 /**
@@ -268,6 +275,21 @@ export type VerifyFactorResponse = Message<"gatehouse.v1.VerifyFactorResponse"> 
    * @generated from field: gatehouse.v1.Factor factor = 3;
    */
   factor?: Factor | undefined;
+
+  /**
+   * With `trust_device`: a token for SignIn. Keep it on the device, as secret as a refresh token. Empty if
+   * TRUSTED_DEVICE_DAYS is off.
+   *
+   * @generated from field: string trusted_device_token = 4;
+   */
+  trustedDeviceToken: string;
+
+  /**
+   * When that token expires.
+   *
+   * @generated from field: google.protobuf.Timestamp trusted_device_expire_time = 5;
+   */
+  trustedDeviceExpireTime?: Timestamp | undefined;
 };
 
 /**
@@ -450,6 +472,134 @@ export const GenerateRecoveryCodesResponseSchema: GenMessage<GenerateRecoveryCod
   messageDesc(file_gatehouse_v1_mfa, 14);
 
 /**
+ * A device on which a user has verified a factor, and is not asked for one again for some days.
+ *
+ * @generated from message gatehouse.v1.TrustedDevice
+ */
+export type TrustedDevice = Message<"gatehouse.v1.TrustedDevice"> & {
+  /**
+   * The id of the trusted device, a UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name of the client, derived from its user agent, such as "Firefox on Linux". Empty if it is unknown.
+   *
+   * @generated from field: string device_name = 2;
+   */
+  deviceName: string;
+
+  /**
+   * The network address from which the factor was verified.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * When the factor was verified.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the user last signed in on the device.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 5;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * When the trust ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.TrustedDevice.
+ * Use `create(TrustedDeviceSchema)` to create a new message.
+ */
+export const TrustedDeviceSchema: GenMessage<TrustedDevice> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 15);
+
+/**
+ * Request message for ListTrustedDevices.
+ *
+ * @generated from message gatehouse.v1.ListTrustedDevicesRequest
+ */
+export type ListTrustedDevicesRequest = Message<"gatehouse.v1.ListTrustedDevicesRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ListTrustedDevicesRequest.
+ * Use `create(ListTrustedDevicesRequestSchema)` to create a new message.
+ */
+export const ListTrustedDevicesRequestSchema: GenMessage<ListTrustedDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 16);
+
+/**
+ * Response message for ListTrustedDevices.
+ *
+ * @generated from message gatehouse.v1.ListTrustedDevicesResponse
+ */
+export type ListTrustedDevicesResponse = Message<"gatehouse.v1.ListTrustedDevicesResponse"> & {
+  /**
+   * The devices, newest first.
+   *
+   * @generated from field: repeated gatehouse.v1.TrustedDevice trusted_devices = 1;
+   */
+  trustedDevices: TrustedDevice[];
+};
+
+/**
+ * Describes the message gatehouse.v1.ListTrustedDevicesResponse.
+ * Use `create(ListTrustedDevicesResponseSchema)` to create a new message.
+ */
+export const ListTrustedDevicesResponseSchema: GenMessage<ListTrustedDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 17);
+
+/**
+ * Request message for RevokeTrustedDevice.
+ *
+ * @generated from message gatehouse.v1.RevokeTrustedDeviceRequest
+ */
+export type RevokeTrustedDeviceRequest = Message<"gatehouse.v1.RevokeTrustedDeviceRequest"> & {
+  /**
+   * Required. The id of the trusted device.
+   *
+   * @generated from field: string trusted_device_id = 1;
+   */
+  trustedDeviceId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeTrustedDeviceRequest.
+ * Use `create(RevokeTrustedDeviceRequestSchema)` to create a new message.
+ */
+export const RevokeTrustedDeviceRequestSchema: GenMessage<RevokeTrustedDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 18);
+
+/**
+ * Response message for RevokeTrustedDevice.
+ *
+ * @generated from message gatehouse.v1.RevokeTrustedDeviceResponse
+ */
+export type RevokeTrustedDeviceResponse = Message<"gatehouse.v1.RevokeTrustedDeviceResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.RevokeTrustedDeviceResponse.
+ * Use `create(RevokeTrustedDeviceResponseSchema)` to create a new message.
+ */
+export const RevokeTrustedDeviceResponseSchema: GenMessage<RevokeTrustedDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 19);
+
+/**
  * Request message for BeginStepUp.
  *
  * @generated from message gatehouse.v1.BeginStepUpRequest
@@ -496,7 +646,7 @@ export type BeginStepUpRequest = Message<"gatehouse.v1.BeginStepUpRequest"> & {
  * Use `create(BeginStepUpRequestSchema)` to create a new message.
  */
 export const BeginStepUpRequestSchema: GenMessage<BeginStepUpRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_mfa, 15);
+  messageDesc(file_gatehouse_v1_mfa, 20);
 
 /**
  * Response message for BeginStepUp.
@@ -545,7 +695,7 @@ export type BeginStepUpResponse = Message<"gatehouse.v1.BeginStepUpResponse"> & 
  * Use `create(BeginStepUpResponseSchema)` to create a new message.
  */
 export const BeginStepUpResponseSchema: GenMessage<BeginStepUpResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_mfa, 16);
+  messageDesc(file_gatehouse_v1_mfa, 21);
 
 /**
  * Request message for FinishStepUp.
@@ -589,7 +739,7 @@ export type FinishStepUpRequest = Message<"gatehouse.v1.FinishStepUpRequest"> & 
  * Use `create(FinishStepUpRequestSchema)` to create a new message.
  */
 export const FinishStepUpRequestSchema: GenMessage<FinishStepUpRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_mfa, 17);
+  messageDesc(file_gatehouse_v1_mfa, 22);
 
 /**
  * Response message for FinishStepUp.
@@ -617,7 +767,7 @@ export type FinishStepUpResponse = Message<"gatehouse.v1.FinishStepUpResponse"> 
  * Use `create(FinishStepUpResponseSchema)` to create a new message.
  */
 export const FinishStepUpResponseSchema: GenMessage<FinishStepUpResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_mfa, 18);
+  messageDesc(file_gatehouse_v1_mfa, 23);
 
 /**
  * MfaService manages the second factors of users, and verifies them.
@@ -731,6 +881,31 @@ export const MfaService: GenService<{
     methodKind: "unary";
     input: typeof GenerateRecoveryCodesRequestSchema;
     output: typeof GenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * Lists the devices that the caller trusts, newest first. There are twenty at most.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.ListTrustedDevices
+   */
+  listTrustedDevices: {
+    methodKind: "unary";
+    input: typeof ListTrustedDevicesRequestSchema;
+    output: typeof ListTrustedDevicesResponseSchema;
+  },
+  /**
+   * Ends the trust in a device of the caller: the next sign-in there is asked for a factor again. Sessions go on.
+   *
+   * All of them end with a change of the password or of the factors, and with SignOut of all or of all other sessions.
+   *
+   * Errors:
+   * - TRUSTED_DEVICE_NOT_FOUND: The caller trusts no device with this id.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.RevokeTrustedDevice
+   */
+  revokeTrustedDevice: {
+    methodKind: "unary";
+    input: typeof RevokeTrustedDeviceRequestSchema;
+    output: typeof RevokeTrustedDeviceResponseSchema;
   },
   /**
    * Begins the confirmation of one action by a factor, such as a payment. FinishStepUp then returns a proof that the backend

@@ -1,0 +1,154 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import type { Autocommit } from '../database/autocommit.ts';
+import { insert, type ReadOnInsert } from '../database/insert.ts';
+import { statement } from '../database/statement.ts';
+import { uuidv7 } from '../database/uuid.ts';
+import { currentEpoch, projectColumn } from '../project/project.ts';
+import type { Origin } from '../rpc/origin.ts';
+
+const TrustedDeviceTable = defineEntity({
+  name: 'TrustedDevice',
+  tableName: 'trusted_devices',
+  properties: {
+    id: p.uuid().primary(),
+    projectId: () => projectColumn(),
+    userId: p.uuid(),
+    hash: p.blob().hidden(),
+    address: p.string().length(64),
+    userAgent: p.string().length(512),
+    createdAt: p.datetime(3),
+    lastUsedAt: p.datetime(3),
+    expiresAt: p.datetime(3),
+    /** That of the project when the row was inserted. */
+    sessionEpoch: p.integer().default(0),
+  },
+  uniques: [{ name: 'trusted_devices_hash', properties: ['projectId', 'userId', 'hash'] }],
+  indexes: [
+    { name: 'trusted_devices_of_user', properties: ['userId', 'id'] },
+    { name: 'trusted_devices_expiry', properties: ['expiresAt'] },
+  ],
+});
+
+/** A device on which a user has verified a second factor, and is not asked for one again for some days. */
+export class TrustedDevice extends TrustedDeviceTable.class {
+  static readonly readOnInsert: ReadOnInsert = { sessionEpoch: currentEpoch };
+}
+TrustedDeviceTable.setClass(TrustedDevice);
+
+const prefix = 'ghtd_';
+/** Devices that one user can trust. A further one takes the place of the one that was used least recently. */
+const most = 20;
+
+/** A text that names its user: that of another user matches no row. */
+function mintToken(userId: string): string {
+  return `${prefix}${Buffer.concat([idBytes(userId), randomBytes(32)]).toString('base64url')}`;
+}
+
+function hashOf(token: string): Buffer {
+  return createHash('sha256').update(`gatehouse trusted device ${token}`).digest();
+}
+
+function isTokenOf(userId: string, token: string): boolean {
+  if (!token.startsWith(prefix)) return false;
+  return Buffer.from(token.slice(prefix.length), 'base64url').subarray(0, 16).equals(idBytes(userId));
+}
+
+function idBytes(userId: string): Buffer {
+  return Buffer.from(userId.replaceAll('-', ''), 'hex');
+}
+
+const trim = statement<{ id: string }, { userId: string }>(
+  'trusted_devices_trim',
+  `delete from trusted_devices where user_id = :userId and id in (
+     select id from trusted_devices where user_id = :userId order by last_used_at desc, id desc offset ${most - 1})
+   returning id`,
+);
+
+interface Trusted {
+  readonly projectId: string;
+  readonly userId: string;
+  readonly origin: Origin;
+  readonly days: number;
+}
+
+/** Trusts a device. Returns the only copy of its token. The caller holds the lock of the user's row. */
+export async function trustDevice(
+  em: EntityManager,
+  { projectId, userId, origin, days }: Trusted,
+  now: Date,
+): Promise<{ readonly id: string; readonly token: string; readonly expiresAt: Date }> {
+  const token = mintToken(userId);
+  const expiresAt = new Date(now.getTime() + days * 86_400_000);
+  const { address, userAgent } = origin;
+  const row = { id: uuidv7(now), projectId, userId, hash: hashOf(token), address, userAgent, expiresAt };
+  await trim(em, { userId });
+  await insert(em, Object.assign(new TrustedDevice(), row, { createdAt: now, lastUsedAt: now }));
+  return { id: row.id, token, expiresAt };
+}
+
+/** SQL: the device `d` is trusted. */
+const isTrusted = (d: string) => `${d}.expires_at > :now and ${d}.session_epoch = ${currentEpoch(`${d}.project_id`)}`;
+
+const use = statement<{ id: string }, { userId: string; sessionId: string; hash: Buffer; now: Date }>(
+  'trusted_device_use',
+  `with used as (
+     update trusted_devices d set last_used_at = :now
+     where d.user_id = :userId and d.hash = :hash and ${isTrusted('d')} returning d.id
+   )
+   update sessions s set trusted_device_id = used.id from used where s.user_id = :userId and s.id = :sessionId
+   returning s.id`,
+);
+
+/**
+ * Notes that a new session was opened on a trusted device. Returns false for a token that is unknown, expired, revoked or
+ * another user's, which is no error: the user verifies a factor as on any device. The caller holds the lock of the user's row.
+ */
+export async function recognizeDevice(
+  em: EntityManager,
+  { userId, sessionId, token }: { userId: string; sessionId: string; token: string },
+  now: Date,
+): Promise<boolean> {
+  if (!isTokenOf(userId, token)) return false;
+  return (await use(em, { userId, sessionId, hash: hashOf(token), now })).length === 1;
+}
+
+const forget = statement<{ id: string }, { userId: string; only: string | null }>(
+  'trusted_devices_forget',
+  `with forgotten as (
+     delete from trusted_devices d where d.user_id = :userId and (:only::uuid is null or d.id = :only) returning d.id
+   ), sessions_on_them as (
+     update sessions s set trusted_device_id = null from forgotten
+     where s.user_id = :userId and s.trusted_device_id = forgotten.id and s.revoked_at is null
+   )
+   select id from forgotten`,
+);
+
+/**
+ * Ends the trust in the devices of a user, all of them or `only` one, also in the sessions that are open on them. Returns
+ * whether there was one. The caller holds the lock of the user's row.
+ */
+export async function forgetDevices(
+  em: EntityManager,
+  { userId, only }: { userId: string; only?: string },
+): Promise<boolean> {
+  return (await forget(em, { userId, only: only ?? null })).length > 0;
+}
+
+/** The part of a trusted device that is shown to its user. */
+export type ShownDevice = Pick<
+  TrustedDevice,
+  'id' | 'address' | 'userAgent' | 'createdAt' | 'lastUsedAt' | 'expiresAt'
+>;
+
+const list = statement<ShownDevice, { userId: string; now: Date }>(
+  'trusted_devices_list',
+  `select d.id, d.address, d.user_agent as "userAgent", d.created_at as "createdAt", d.last_used_at as "lastUsedAt",
+     d.expires_at as "expiresAt"
+   from trusted_devices d where d.user_id = :userId and ${isTrusted('d')} order by d.id desc`,
+);
+
+/** The trusted devices of a user, newest first. There are few. */
+export function trustedDevicesOf(on: Autocommit, userId: string, now: Date): Promise<ShownDevice[]> {
+  return list(on, { userId, now });
+}
