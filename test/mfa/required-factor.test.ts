@@ -5,6 +5,7 @@ import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SessionKind } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
+import { stepUpOf } from '../../src/sdk/surface.ts';
 import { codeOf, useApp, verifyCode } from '../support/authenticator.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { tokenFor } from '../support/inbox.ts';
@@ -98,6 +99,12 @@ describe.each(wires)('over %s', (wire) => {
     }
     service.pass(30);
     const last = bearer(sessions.at(-1)!.tokens!);
+    const error = await clients.sessions.listSessions({}, last).catch((thrown: unknown) => thrown);
+    expect(stepUpOf(error)).toMatchObject({
+      required: AssuranceLevel.AAL2,
+      current: AssuranceLevel.AAL1,
+      factors: [{ id: factorId, friendlyName: 'phone' }],
+    });
     const { tokens } = await verifyCode(clients, last, factorId, codeOf(secret, service.now()));
     await clients.sessions.listSessions({}, bearer(tokens!));
   });
