@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { codeOf, useApp, verifyCode } from '../support/authenticator.ts';
+import { tokenFor } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
 import { Barrier, Pause, together } from '../support/race.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
@@ -103,6 +104,23 @@ describe.each(wires)('over %s', (wire) => {
     expect(await levelOf(service, accessToken)).toBe(AssuranceLevel.AAL2);
     const next = await sessions.refresh({ refreshToken });
     expect(await levelOf(service, next.tokens!.accessToken)).toBe(AssuranceLevel.AAL2);
+  });
+
+  test('a reset that meets the first verification of a factor does not replace the password', async () => {
+    const pause = new Pause('ResetPassword');
+    const service = await start({ replicas: 2, inner: [pause.interceptor()] });
+    const { auth } = service.clients(wire, 1);
+    const { as } = await service.welcome(verifiedAda);
+    await auth.requestPasswordReset({ email: ada.email });
+    const token = await tokenFor(service, ada.email);
+    const reached = pause.next();
+    const resetting = auth.resetPassword({ token, newPassword: 'an entirely new phrase' }).catch((error) => error);
+    await reached;
+    await useApp(service.clients(wire), as, service.now());
+    pause.resume();
+    expect(reasonOf(await resetting)).toBe('INSUFFICIENT_AAL');
+    await auth.signIn(ada);
+    expect(await auth.verifyResetToken({ token })).toMatchObject({ valid: true, factorRequired: true });
   });
 
   test.each(['change', 'commit'] as const)('a sign-out that meets a verification before its %s wins', async (place) => {
