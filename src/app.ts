@@ -120,6 +120,7 @@ export function createApp(deps: Deps): App {
     issuer,
     lifetime: config.accessTokenLifetime,
     accountClaims: config.tokenClaims,
+    factorRequirement: config.factorRequirement,
   });
   const limits = new ConfiguredLimits(config.limits);
   const shared = new Autocommit(orm);
@@ -204,9 +205,8 @@ function createServices(parts: Parts) {
       AuthService,
       authService({
         ...createAttempts(keys, budgets, limits),
-        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
+        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, usage },
         registration: registrationSettings(config),
-        usage: config.usage,
       }),
     ),
     serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
@@ -265,7 +265,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
       selectProject,
     }),
     stepUpFactors(({ userId }) => readUsableFactors(shared, userId)),
-    enforcePolicy(now),
+    enforcePolicy(now, config.factorRequirement),
     validate(),
     unitOfWork({ orm, now, lockFirst }),
     ...(tracer ? [traceTransactions(tracer)] : []),

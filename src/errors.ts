@@ -29,6 +29,7 @@ const refusals = {
   PASSWORD_CHANGE_REQUIRED: [Code.PermissionDenied, 'change the password first'],
   INSUFFICIENT_AAL: [Code.PermissionDenied, 'a higher assurance level is required'],
   REAUTHENTICATION_REQUIRED: [Code.PermissionDenied, 'authenticate again first'],
+  FACTOR_REQUIRED: [Code.PermissionDenied, 'a second factor is required: enrol one, or verify it'],
   USER_BANNED: [Code.PermissionDenied, 'the user is banned'],
   EMAIL_VERIFICATION_DISABLED: [Code.PermissionDenied, 'Email verification is currently disabled'],
   SIGN_UP_DISABLED: [Code.PermissionDenied, 'registration is switched off'],

@@ -108,6 +108,9 @@ export class KeyLookup {
       impersonatorId: undefined,
       aal: 1,
       authenticatedAt: state.created_at,
+      sessionKind: undefined,
+      userSince: 0,
+      hasRestrictedToken: false,
     };
   }
 

@@ -42,7 +42,7 @@ export async function firstProof(
   user.clearProfile();
   user.updatedAt = now;
   await revokeCredentials(em, user.id, 'mailbox_proved', now);
-  await removeAllFactors(em, user);
+  if (await removeAllFactors(em, user)) audit(em, context, { action: 'user.remove_factors', userId: user.id }, now);
   await voidFor(em, user.id, now);
   await revokeInvitesBy(em, user.id, now);
   for (const { userId, accountId } of await endUnprovenMemberships(em, joining, user, now))

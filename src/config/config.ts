@@ -114,6 +114,7 @@ function arrangeTokens(values: Values, production: boolean) {
     anonymousMergeDefault: values.ANONYMOUS_MERGE_DEFAULT,
     accessTokenLifetime: values.ACCESS_TOKEN_LIFETIME,
     tokenClaims: values.TOKEN_CLAIMS ?? [],
+    factorRequirement: { requiredFor: values.MFA_REQUIRED_FOR, grace: values.MFA_ENROLMENT_GRACE * 86_400 },
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
     oauthClients: values.OAUTH_CLIENTS ?? [],
     apiKeys: {

@@ -26,6 +26,19 @@ export const sessions = {
   SESSION_LIFETIME_CLI: sessionLifetime('a command-line tool', '30d/365d'),
   SESSION_LIFETIME_DEVICE: sessionLifetime('a device', '30d/365d'),
   SESSION_LIFETIME_SERVICE: sessionLifetime('a service', '30d/365d'),
+  MFA_REQUIRED_FOR: {
+    sentence:
+      'Users who must have a second factor. Until one is verified, a session in a browser or an app is admitted only to what leads there.',
+    reads: choice('none', 'operators', 'everyone'),
+    default: 'none',
+    example: 'operators',
+  },
+  MFA_ENROLMENT_GRACE: {
+    sentence: 'How long after their creation users may work without a factor that MFA_REQUIRED_FOR requires.',
+    reads: wholeNumber(0, 365, 'days'),
+    default: '0',
+    example: '7',
+  },
   ANONYMOUS_MERGE_DEFAULT: {
     sentence:
       'Outcome for the guest of a command line tool when another user signs the tool in and the request does not say: merged into that user and deleted, or kept.',

@@ -72,7 +72,12 @@ export class FactorMail {
   }
 }
 
-const products = { totp: 'Authenticator', webauthn: 'WebAuthn', passkey: 'Passkey', recovery_code: '' } as const;
+const products = {
+  totp: 'Authenticator',
+  webauthn: 'WebAuthn',
+  passkey: 'Passkey',
+  recovery_code: 'Recovery codes',
+} as const;
 
 /** What the user calls the factor. */
 function nameOf({ type, friendlyName }: NamedFactor): string {

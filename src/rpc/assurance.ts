@@ -38,3 +38,46 @@ export function requireLevel(
     stepUp: { requiredAal: 2, currentAal: aal, maxAge },
   });
 }
+
+/** MFA_REQUIRED_FOR and MFA_ENROLMENT_GRACE. */
+export interface FactorRequirement {
+  readonly requiredFor: 'none' | 'operators' | 'everyone';
+  /** Seconds after the creation of a user without a factor. */
+  readonly grace: number;
+}
+
+/** What the requirement of a second factor depends on: parts of a session and of its user. */
+export interface FactorFacts {
+  /** Undefined for an API key. */
+  readonly sessionKind: string | undefined;
+  readonly aal: number;
+  readonly hasFactor: boolean;
+  readonly isOperator: boolean;
+  readonly isGuest: boolean;
+  readonly impersonatorId: string | null | undefined;
+  /** When the user was created, in seconds since 1970. */
+  readonly userSince: number;
+}
+
+/**
+ * Decides whether a session lacks the factor that its user must have. Such a session is restricted: its tokens are for this
+ * service alone, which admits them to the methods that lead to the factor. Sessions of command line tools and devices were
+ * approved in another session.
+ */
+export function lacksFactor({ requiredFor, grace }: FactorRequirement, session: FactorFacts, now: Date): boolean {
+  const { sessionKind, aal, hasFactor, isOperator, isGuest, impersonatorId, userSince } = session;
+  if (requiredFor === 'none' || (requiredFor === 'operators' && !isOperator)) return false;
+  if (aal >= 2 || isGuest || impersonatorId) return false;
+  if (sessionKind !== 'web' && sessionKind !== 'native') return false;
+  return hasFactor || now.getTime() / 1000 - userSince >= grace;
+}
+
+/** Throws FACTOR_REQUIRED for a restricted session. */
+export function requireFactor(requirement: FactorRequirement, caller: UserCaller, now: Date): void {
+  if (!caller.hasRestrictedToken && !lacksFactor(requirement, caller, now)) return;
+  const { aal } = caller;
+  throw new Refusal('FACTOR_REQUIRED', {
+    metadata: { required_aal: 'aal2', current_aal: `aal${aal}` },
+    stepUp: { requiredAal: 2, currentAal: aal },
+  });
+}

@@ -26,6 +26,12 @@ export interface UserCaller {
   /** The lower one of the assurance levels of the access token and its session. */
   readonly aal: number;
   readonly authenticatedAt: Date;
+  /** Undefined for a caller with an API key. */
+  readonly sessionKind: string | undefined;
+  /** When the user was created, in seconds since 1970. */
+  readonly userSince: number;
+  /** The access token was issued while the session lacked a required factor. */
+  readonly hasRestrictedToken: boolean;
   /** When the user signed in with a reset link. */
   readonly recoveredAt?: Date | undefined;
 }

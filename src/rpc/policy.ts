@@ -4,7 +4,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
-import { type AssuranceNeeds, requireAssurance } from './assurance.ts';
+import { type AssuranceNeeds, type FactorRequirement, requireAssurance, requireFactor } from './assurance.ts';
 import { type ApiKeyGrant, type Caller, kCaller, type UserCaller } from './context.ts';
 
 /** A user who calls with an API key. */
@@ -30,12 +30,25 @@ export function requirePolicies(methods: readonly DescMethod[]): void {
 }
 
 /** Refuses a call whose caller is not admitted by the policy of the method. */
-export function enforcePolicy(now: Clock): Interceptor {
+export function enforcePolicy(now: Clock, requirement: FactorRequirement): Interceptor {
   return (next) => (req) => {
     const rules = policyOf(req.method);
-    if (rules) admit(rules, req.contextValues.get(kCaller), req.method, now());
+    if (rules) {
+      const caller = req.contextValues.get(kCaller);
+      admit(rules, caller, req.method, now());
+      if (isUser(caller) && reads(rules) && !rules.admitsFactorRequired) requireFactor(requirement, caller, now());
+    }
     return next(req);
   };
+}
+
+function isUser(caller: Caller | Refusal | undefined): caller is UserCaller {
+  return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user';
+}
+
+/** Whether the method looks at its caller. */
+function reads({ access, optionalBearer }: Policy): boolean {
+  return access !== Access.PUBLIC || optionalBearer;
 }
 
 function isReadOnly(method: DescMethod): boolean {
@@ -61,8 +74,7 @@ function admit(rules: Policy, caller: Caller | Refusal | undefined, method: Desc
 /** A public method that reads an access token is closed to users who must change their password, too. */
 function admitOptional(rules: Policy, caller: Caller | Refusal | undefined): void {
   // The method decides itself about an invalid credential: SignOut with a refresh token needs none.
-  if (!caller || caller instanceof Refusal || caller.kind !== 'user') return;
-  requireOwnPassword(rules, caller);
+  if (isUser(caller)) requireOwnPassword(rules, caller);
 }
 
 function requireOwnPassword(rules: Policy, caller: UserCaller): void {
@@ -70,11 +82,11 @@ function requireOwnPassword(rules: Policy, caller: UserCaller): void {
 }
 
 function isImpersonated(caller: Caller | Refusal | undefined): boolean {
-  return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.impersonatorId;
+  return isUser(caller) && !!caller.impersonatorId;
 }
 
 function isKeyCaller(caller: Caller | Refusal | undefined): caller is KeyCaller {
-  return caller !== undefined && !(caller instanceof Refusal) && caller.kind === 'user' && !!caller.apiKey;
+  return isUser(caller) && !!caller.apiKey;
 }
 
 /** A method that does not name API keys refuses them, public ones that read an access token included. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
+import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
@@ -13,6 +14,8 @@ export interface AccessClaims {
   readonly aal: number;
   /** The session's when the token was issued. The token is superseded once the session's is another. */
   readonly tokenEpoch: number;
+  /** Issued while the session lacked a required factor. */
+  readonly isRestricted: boolean;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
@@ -21,7 +24,11 @@ export interface AccessClaims {
 export interface TokenSubject {
   readonly id: string;
   readonly user_id: string;
+  readonly kind: string;
   readonly aal: number;
+  readonly factor_count: number;
+  /** When the user was created, in seconds since 1970. */
+  readonly user_since: number;
   readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
@@ -41,10 +48,19 @@ export interface TokenSubject {
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
 
+/** SQL: when the user `u` was created, as a number, which every connection returns alike. */
+export const userSince = (u: string) => `extract(epoch from ${u}.created_at)::float8 as user_since`;
+
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.aal, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
      u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
+
+/** The part of a session and its user that `isRestricted` looks at. */
+export type RestrictableState = Pick<
+  TokenSubject,
+  'kind' | 'aal' | 'factor_count' | 'system_role' | 'is_anonymous' | 'impersonator_id' | 'user_since'
+>;
 
 /** A claim that TOKEN_CLAIMS adds. */
 export type AccountClaim = 'account_id' | 'account_role';
@@ -53,9 +69,12 @@ interface AccessTokenOptions {
   readonly issuer: string;
   readonly lifetime: number;
   readonly accountClaims: readonly AccountClaim[];
+  readonly factorRequirement: FactorRequirement;
 }
 
 const audience = 'authenticated';
+// Another audience, so that no backend that verifies a token offline takes one of a session that lacks a required factor.
+const restrictedAudience = 'gatehouse:factor-required';
 // Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
@@ -65,6 +84,7 @@ export class AccessTokens {
   readonly #ring: KeyRing;
   readonly #issuer: string;
   readonly #accountClaims: readonly AccountClaim[];
+  readonly #requirement: FactorRequirement;
   readonly lifetime: number;
   // The signature of a token is verified once. Its times and the state of its session are checked on every call.
   readonly #verified = new Map<string, { claims: AccessClaims; kid: string }>();
@@ -73,6 +93,7 @@ export class AccessTokens {
     this.#ring = ring;
     this.#issuer = options.issuer;
     this.#accountClaims = options.accountClaims;
+    this.#requirement = options.factorRequirement;
     this.lifetime = options.lifetime;
   }
 
@@ -83,7 +104,7 @@ export class AccessTokens {
     const claims = {
       iss: this.#issuer,
       sub: subject.user_id,
-      aud: audience,
+      aud: this.isRestricted(subject, now) ? restrictedAudience : audience,
       exp,
       iat,
       jti: randomUUID(),
@@ -105,6 +126,20 @@ export class AccessTokens {
     };
     const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
     return { token, expiresAt: new Date(exp * 1000) };
+  }
+
+  /** Whether a session lacks the factor that its user must have. */
+  isRestricted(state: RestrictableState, now: Date): boolean {
+    const facts = {
+      sessionKind: state.kind,
+      aal: state.aal,
+      hasFactor: state.factor_count > 0,
+      isOperator: state.system_role === 'operator',
+      isGuest: state.is_anonymous,
+      impersonatorId: state.impersonator_id,
+      userSince: state.user_since,
+    };
+    return lacksFactor(this.#requirement, facts, now);
   }
 
   /** Nothing for users in no account. */
@@ -159,7 +194,8 @@ function headerFits(header: Readonly<Record<string, unknown>>): boolean {
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {
   const { iss, aud, sub, session_id, token_epoch, aal, iat, exp, jti, nbf } = payload;
-  const isOurs = iss === issuer && aud === audience && typeof jti === 'string' && nbf === undefined;
+  const isOurs =
+    iss === issuer && (aud === audience || aud === restrictedAudience) && typeof jti === 'string' && nbf === undefined;
   if (!isOurs || !isUuid(sub) || !isUuid(session_id) || !isEpoch(token_epoch) || !isTime(iat) || !isTime(exp))
     throw new Refusal('TOKEN_INVALID');
   return {
@@ -167,6 +203,7 @@ function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string):
     sessionId: session_id,
     aal: aal === 'aal2' ? 2 : 1,
     tokenEpoch: token_epoch,
+    isRestricted: aud === restrictedAudience,
     issuedAt: new Date(iat * 1000),
     expiresAt: new Date(exp * 1000),
   };

@@ -56,16 +56,23 @@ export function introspectMethod({ now, access, sessions, apiKeys }: IntrospectD
         return create(IntrospectResponseSchema, await describeKey(request.token, context));
       const claims = await access.read(request.token, now()).catch(ignoreRefusal);
       const state = claims && (await stateOf(request, claims, context));
-      return create(IntrospectResponseSchema, claims && state ? describe(claims, state) : { active: false });
+      // Backends admit by this response, so a session that lacks a required factor is inactive for them.
+      const isGood = claims && state && !claims.isRestricted && !access.isRestricted(levelled(claims, state), now());
+      return create(IntrospectResponseSchema, isGood ? describe(claims, state) : { active: false });
     },
   } satisfies Partial<ServiceImpl<typeof SessionService>>;
+}
+
+/** The state at the lower level of the token and the session. */
+function levelled(claims: AccessClaims, state: IntrospectedState): IntrospectedState {
+  return claims.aal < state.aal ? { ...state, aal: claims.aal } : state;
 }
 
 function describe(claims: AccessClaims, state: IntrospectedState) {
   return {
     tokenKind: TokenKind.ACCESS_TOKEN,
     sessionId: state.id,
-    aal: levelToMessage(Math.min(claims.aal, state.aal)),
+    aal: levelToMessage(levelled(claims, state).aal),
     amr: methodsToMessage(state.amr),
     kind: kindToMessage(state.kind),
     expireTime: timestampFromDate(claims.expiresAt),

@@ -6,7 +6,7 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
 import { currentMembership, type RoleName } from '../user/current-account.ts';
-import type { AccessClaims } from './access-token.ts';
+import { type AccessClaims, userSince } from './access-token.ts';
 import { type AuthenticationMethod, endOf, type SessionKind, type ShownSession, shownColumns } from './session.ts';
 
 /** A session and its user as one row: what every call with an access token needs. */
@@ -23,6 +23,7 @@ export interface SessionState {
   readonly must_change_password: boolean;
   readonly system_role: string;
   readonly factor_count: number;
+  readonly user_since: number;
   readonly impersonator_id: string | null;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
@@ -47,7 +48,7 @@ export interface Lookup {
 
 /** SQL: the columns of a SessionState, for statements that read `namedSessions`. */
 export const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
-     u.system_role, u.factor_count, s.impersonator_id, ${endOf('s', 'u')} as ended`;
+     u.system_role, u.factor_count, ${userSince('u')}, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
 /**
  * SQL: the sessions of a Lookup and their users. The planner does not look into the sub-select: one plan serves any number
@@ -191,6 +192,9 @@ export function admit(state: SessionState | undefined, claims: AccessClaims): Us
     impersonatorId: state.impersonator_id ?? undefined,
     // A token issued before its session was elevated stays at its own level.
     aal: Math.min(claims.aal, state.aal),
+    sessionKind: state.kind,
+    userSince: state.user_since,
+    hasRestrictedToken: claims.isRestricted,
     recoveredAt: timeOf(state.amr, 'recovery'),
     authenticatedAt: new Date(Math.max(0, ...state.amr.map((each) => each.timestamp)) * 1000),
   };

@@ -8,6 +8,7 @@ import { insert } from '../database/insert.ts';
 import type { Origin } from '../rpc/origin.ts';
 import type { User } from '../user/user.ts';
 import type { AccessTokens, TokenSubject } from './access-token.ts';
+import { levelToMessage } from './message.ts';
 import { hashSessionSecret, mintRefreshToken, newSessionSecret, type RefreshToken } from './refresh-token.ts';
 import { type Lifetime, Session, type SessionKind } from './session.ts';
 import { evictSessions } from './session-limit.ts';
@@ -110,7 +111,10 @@ export class SessionOpener {
     const subject: TokenSubject = {
       id: session.id,
       user_id: user.id,
+      kind: session.kind,
       aal: session.aal,
+      factor_count: user.factorCount,
+      user_since: new Date(user.createdAt).getTime() / 1000,
       token_epoch: session.tokenEpoch,
       amr: session.amr,
       email: user.email ?? null,
@@ -139,6 +143,8 @@ export class SessionOpener {
       expiresIn: durationFromMs(expiresAt.getTime() - Math.floor(now.getTime() / 1000) * 1000),
       expireTime: timestampFromDate(expiresAt),
       mustChangePassword: subject.must_change_password,
+      factorRequired: this.#access.isRestricted(subject, now),
+      nextAal: levelToMessage(subject.factor_count > 0 ? 2 : subject.aal),
     };
   }
 }

@@ -103,6 +103,8 @@ describe.each(wires)('over %s', (wire) => {
     expect(await clients.mfa.getAssurance({}, owner)).toMatchObject({ nextAal: AssuranceLevel.AAL1, factors: [] });
     expect((await refusalOf(clients.mfa.challengeFactor({ factorId }, owner))).reason).toBe('FACTOR_NOT_FOUND');
     expect((await clients.admin.listUserFactors({ userId: user.id }, asService)).factors).toEqual([]);
+    const { events } = await clients.admin.listAuditEvents({ action: 'user.remove_factors' }, asService);
+    expect(events).toMatchObject([{ userId: user.id }]);
   });
 
   test('a deleted user leaves no factor, no recovery code and no secret behind', async () => {

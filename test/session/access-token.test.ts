@@ -66,7 +66,12 @@ test('a token is accepted whose replica has a clock that is up to thirty seconds
   const service = await start();
   const { tokens } = await service.welcome();
   const { iat, iss } = partsOf(tokens.accessToken).claims as { iat: number; iss: string };
-  const access = new AccessTokens(service.replicas[0]!.ring, { issuer: iss, lifetime: 3600, accountClaims: [] });
+  const access = new AccessTokens(service.replicas[0]!.ring, {
+    issuer: iss,
+    lifetime: 3600,
+    accountClaims: [],
+    factorRequirement: { requiredFor: 'none', grace: 0 },
+  });
   const readAt = (milliseconds: number) => access.read(tokens.accessToken, new Date(iat * 1000 + milliseconds));
   expect(await readAt(-30_000)).toMatchObject({ issuedAt: new Date(iat * 1000) });
   await expect(readAt(-30_001)).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });

@@ -21,7 +21,8 @@ const now = new Date();
 function newSession() {
   const ids = { user_id: randomUUID(), id: randomUUID() };
   const state = { ...ids, project_id: 'one', token_epoch: 0 } as unknown as IntrospectedState;
-  const claims = { userId: ids.user_id, sessionId: ids.id, tokenEpoch: 0, aal: 1, issuedAt: now, expiresAt: now };
+  const token = { tokenEpoch: 0, aal: 1, isRestricted: false, issuedAt: now, expiresAt: now };
+  const claims = { userId: ids.user_id, sessionId: ids.id, ...token };
   return { ids, state, claims };
 }
 

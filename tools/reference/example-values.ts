@@ -98,6 +98,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'Tokens.access_token': texts.accessToken,
   'Tokens.refresh_token': texts.refreshToken,
   'Tokens.token_type': 'bearer',
+  'Tokens.next_aal': 'ASSURANCE_LEVEL_AAL1',
   'Tokens.expire_time': '2026-11-28T10:30:00Z',
   'ApiKey.id': ids.apiKey,
   'ApiKey.name': 'Nightly backup',

@@ -3,6 +3,13 @@ import type { Explanation } from './explanations.ts';
 
 /** The reasons about second factors. */
 export const ofFactors = {
+  FACTOR_REQUIRED: {
+    when: 'MFA_REQUIRED_FOR requires a second factor of the user, and none was verified in the session.',
+    retry: 'no',
+    action:
+      'Have the user verify one of the factors in the `StepUpRequirement` detail or, without any, enrol one. Then repeat the call with the new access token.',
+    metadata: { required_aal: 'The required level: `aal2`.', current_aal: 'The level of the session: `aal1`.' },
+  },
   FACTOR_NOT_FOUND: {
     when: 'The caller has no factor with this id. The factor of another user is the same as none.',
     retry: 'no',

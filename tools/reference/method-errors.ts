@@ -77,6 +77,7 @@ function reasonsFrom(rules: Policy, isReadOnly: boolean): string[] {
     ...(isReadOnly || rules.admitsImpersonation ? [] : ['IMPERSONATION_NOT_ALLOWED']),
     ...(takesUsers && !rules.admitsGuests ? ['GUEST_NOT_ALLOWED'] : []),
     ...(holdsBack ? ['PASSWORD_CHANGE_REQUIRED'] : []),
+    ...((takesUsers || rules.optionalBearer) && !rules.admitsFactorRequired ? ['FACTOR_REQUIRED'] : []),
     ...(rules.minAssurance === AssuranceLevel.AAL2 || rules.aal2IfEnrolled || rules.access === Access.ADMIN
       ? ['INSUFFICIENT_AAL']
       : []),

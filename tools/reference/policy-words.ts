@@ -12,6 +12,7 @@ export function callersOf(method: DescMethod): string {
     ...(rules.admitsServices ? ['Backends too, with a service key or a client certificate.'] : []),
     ...(rules.admitsApiKeys ? ['API keys of users are admitted.'] : []),
     ...(rules.admitsPasswordChangeRequired ? ['Users who must change their password are admitted.'] : []),
+    ...(rules.admitsFactorRequired ? ['Sessions that lack a required factor are admitted.'] : []),
     ...(rules.aal2IfEnrolled ? ['Users with a second factor must have used it in the session.'] : []),
     ...(age > 0 ? [`The user must have authenticated within the last ${age} minutes.`] : []),
     ...(rules.admitsImpersonation && !isReadOnly(method) ? ['Operators who impersonate a user are admitted.'] : []),
@@ -39,11 +40,12 @@ export function limitsOf(method: DescMethod): string {
   ].join(', ');
   if (!failureLimits) return calls && `${calls}.`;
   const { perAccount, consecutive, perNetwork, perProject } = failureLimits;
+  const subject = nameOf(method) === 'MfaService.VerifyFactor' ? 'factor' : 'email address';
   const failures = [
-    `${perAccount} per email address`,
-    `${consecutive} consecutive per email address`,
-    `${perNetwork} per minute and network`,
-    `${perProject} per minute and project`,
+    `${perAccount} per ${subject}`,
+    `${consecutive} consecutive per ${subject}`,
+    ...(perNetwork ? [`${perNetwork} per minute and network`] : []),
+    ...(perProject ? [`${perProject} per minute and project`] : []),
   ].join(', ');
   return `${calls}. Failed attempts: ${failures} ([docs/throttling.md](throttling.md)).`;
 }

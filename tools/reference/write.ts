@@ -1,14 +1,19 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { apiPage } from './api-page.ts';
+import { mfaPage } from './assurance-table.ts';
 import { readContract } from './contract.ts';
 import { errorsPage } from './errors-page.ts';
 
 /*
- * node tools/reference/write.ts          writes docs/api.md and docs/errors.md from the protos and the table of reasons
+ * node tools/reference/write.ts          writes docs/api.md, docs/errors.md and the table in docs/mfa.md from the protos and the table of reasons
  * node tools/reference/write.ts --check  writes nothing; fails when one of them is not what it would write
  */
 const contract = readContract();
-const pages = { 'docs/api.md': apiPage(contract), 'docs/errors.md': errorsPage(contract) };
+const pages = {
+  'docs/api.md': apiPage(contract),
+  'docs/errors.md': errorsPage(contract),
+  'docs/mfa.md': mfaPage(contract, readFileSync('docs/mfa.md', 'utf8')),
+};
 const stale = Object.entries(pages).filter(([file, text]) => !existsSync(file) || readFileSync(file, 'utf8') !== text);
 
 if (!process.argv.includes('--check')) {

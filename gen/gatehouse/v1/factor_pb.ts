@@ -116,8 +116,8 @@ export const UsableFactorSchema: GenMessage<UsableFactor> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_factor, 1);
 
 /**
- * What a caller must do before a method admits them: a detail of the errors INSUFFICIENT_AAL and
- * REAUTHENTICATION_REQUIRED. Verify one of the factors in the same session, with ChallengeFactor and VerifyFactor, and
+ * What a caller must do before a method admits them: a detail of the errors INSUFFICIENT_AAL,
+ * REAUTHENTICATION_REQUIRED and FACTOR_REQUIRED. Verify one of the factors in the same session, with ChallengeFactor and VerifyFactor, and
  * repeat the call. A user without factors signs in again.
  *
  * @generated from message gatehouse.v1.StepUpRequirement

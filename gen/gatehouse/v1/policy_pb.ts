@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/policy.proto.
  */
 export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEilgQKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDRIXCg9hZG1pdHNfYXBpX2tleXMYDSABKAgSIAoYdW5rbm93bl9jb2Rlc19wZXJfbWludXRlGA4gASgNEhgKEGFhbDJfaWZfZW5yb2xsZWQYDyABKAgiYwoNRmFpbHVyZUxpbWl0cxITCgtwZXJfYWNjb3VudBgBIAEoDRITCgtjb25zZWN1dGl2ZRgCIAEoDRITCgtwZXJfbmV0d29yaxgDIAEoDRITCgtwZXJfcHJvamVjdBgEIAEoDSpqCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEg8KC0FDQ0VTU19VU0VSEAISEgoOQUNDRVNTX1NFUlZJQ0UQAxIQCgxBQ0NFU1NfQURNSU4QBCplCg5Bc3N1cmFuY2VMZXZlbBIfChtBU1NVUkFOQ0VfTEVWRUxfVU5TUEVDSUZJRUQQABIYChRBU1NVUkFOQ0VfTEVWRUxfQUFMMRABEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwyEAI6UQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY0YYDIAEoCzIULmdhdGVob3VzZS52MS5Qb2xpY3lSBnBvbGljeYgBAUJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChlnYXRlaG91c2UvdjEvcG9saWN5LnByb3RvEgxnYXRlaG91c2UudjEitgQKBlBvbGljeRIkCgZhY2Nlc3MYASABKA4yFC5nYXRlaG91c2UudjEuQWNjZXNzEhUKDWFkbWl0c19ndWVzdHMYAiABKAgSJwofYWRtaXRzX3Bhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgDIAEoCBIXCg9vcHRpb25hbF9iZWFyZXIYBCABKAgSMwoNbWluX2Fzc3VyYW5jZRgFIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBI5ChZtYXhfYXV0aGVudGljYXRpb25fYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnBlcl9taW51dGUYByABKA0SHgoWcGVyX3Nlc3Npb25fcGVyX21pbnV0ZRgIIAEoDRIXCg9hZG1pdHNfc2VydmljZXMYCSABKAgSHAoUYWRtaXRzX2ltcGVyc29uYXRpb24YCiABKAgSMwoOZmFpbHVyZV9saW1pdHMYCyABKAsyGy5nYXRlaG91c2UudjEuRmFpbHVyZUxpbWl0cxIoCiBzdWNjZXNzZXNfcGVyX2FjY291bnRfcGVyX21pbnV0ZRgMIAEoDRIXCg9hZG1pdHNfYXBpX2tleXMYDSABKAgSIAoYdW5rbm93bl9jb2Rlc19wZXJfbWludXRlGA4gASgNEhgKEGFhbDJfaWZfZW5yb2xsZWQYDyABKAgSHgoWYWRtaXRzX2ZhY3Rvcl9yZXF1aXJlZBgQIAEoCCJjCg1GYWlsdXJlTGltaXRzEhMKC3Blcl9hY2NvdW50GAEgASgNEhMKC2NvbnNlY3V0aXZlGAIgASgNEhMKC3Blcl9uZXR3b3JrGAMgASgNEhMKC3Blcl9wcm9qZWN0GAQgASgNKmoKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEKmUKDkFzc3VyYW5jZUxldmVsEh8KG0FTU1VSQU5DRV9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFEFTU1VSQU5DRV9MRVZFTF9BQUwxEAESGAoUQVNTVVJBTkNFX0xFVkVMX0FBTDIQAjpRCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhQuZ2F0ZWhvdXNlLnYxLlBvbGljeVIGcG9saWN5iAEBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * What a method requires of its callers. The service reads the policies when it starts and refuses to start if a method
@@ -53,6 +53,8 @@ export const file_gatehouse_v1_policy: GenFile = /*@__PURE__*/
  * - IMPERSONATION_NOT_ALLOWED: The caller impersonates a user, and the method changes data.
  * - GUEST_NOT_ALLOWED: The caller is a guest.
  * - PASSWORD_CHANGE_REQUIRED: The caller must change their password first.
+ * - FACTOR_REQUIRED: MFA_REQUIRED_FOR requires a second factor of the caller, and none was verified in the session
+ *   (metadata `required_aal`, `current_aal`). `StepUpRequirement` is a detail of this error too.
  * - INSUFFICIENT_AAL: The session is below the required assurance level (metadata `required_aal`, `current_aal`). The
  *   detail `StepUpRequirement` names the factors that raise it.
  * - REAUTHENTICATION_REQUIRED: The caller authenticated too long ago (metadata `max_age_seconds`). `StepUpRequirement` is a
@@ -172,6 +174,14 @@ export type Policy = Message<"gatehouse.v1.Policy"> & {
    * @generated from field: bool aal2_if_enrolled = 15;
    */
   aal2IfEnrolled: boolean;
+
+  /**
+   * Admits sessions that lack the second factor which MFA_REQUIRED_FOR demands of their users. Only with ACCESS_USER or
+   * `optional_bearer`.
+   *
+   * @generated from field: bool admits_factor_required = 16;
+   */
+  admitsFactorRequired: boolean;
 };
 
 /**
