@@ -18,6 +18,7 @@ import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
+import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
@@ -170,6 +171,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
     passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
     passwordSignIns: signInBudget(signIn),
     mailSignIns: signInBudget(signInWithMagicLink),
+    passkeySignIns: signInBudget(MfaService.method.finishPasskeySignIn),
   };
 }
 
@@ -182,18 +184,16 @@ function createServices(parts: Parts) {
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const requestIds = new RequestIds(keys, now);
-  const { usage, billingSecrets, frontendUrl } = config;
+  const { usage, billingSecrets, frontendUrl, relyingParty } = config;
   const settings = configuredSettings(config);
+  const signingIn = {
+    ...createAttempts(keys, budgets, limits),
+    ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
+    registration: registrationSettings(config),
+    usage,
+  };
   return [
-    serve(
-      AuthService,
-      authService({
-        ...createAttempts(keys, budgets, limits),
-        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
-        registration: registrationSettings(config),
-        usage: config.usage,
-      }),
-    ),
+    serve(AuthService, authService(signingIn)),
     serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
     serve(
       AccountService,
@@ -213,10 +213,10 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(
-      MfaService,
-      mfaService({
-        ...{ now, keys, opener, outbox, messages, appName: config.look.name, registration: settings },
+    serve(MfaService, {
+      ...passkeySignIn(signingIn),
+      ...mfaService({
+        ...{ now, keys, opener, outbox, messages, relyingParty, appName: config.look.name, registration: settings },
         wrongFactorCodes: new FailedAttempts(
           'factor',
           keys,
@@ -225,7 +225,7 @@ function createServices(parts: Parts) {
         ),
         challengeBudget: new UserBudget('challenges', budgets, limits.perSession(MfaService.method.challengeFactor)),
       }),
-    ),
+    }),
     serve(
       AdminService,
       adminService({

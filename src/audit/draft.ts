@@ -74,6 +74,9 @@ export const entityOf = {
   'factor.verify_failed': 'factor',
   'factor.unenroll': 'factor',
   'factor.generate_recovery_codes': 'factor',
+  'passkey.register': 'factor',
+  'passkey.rename': 'factor',
+  'passkey.delete': 'factor',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

@@ -27,6 +27,8 @@ interface Opening {
   readonly kind: SessionKind;
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
+  /** The factor that signs in alone, at AAL2. */
+  readonly factorId?: string | undefined;
   readonly origin: Origin;
   /** The operator who acts as the user. */
   readonly impersonatorId?: string;
@@ -80,7 +82,8 @@ export class SessionOpener {
 
   /** A session that its caller inserts. */
   draft(opening: Opening, now: Date): Opened {
-    const { user, kind, method, origin, impersonatorId, fingerprintId, lifetime, authenticatedAt, identity } = opening;
+    const { user, kind, method, factorId, origin, impersonatorId, fingerprintId } = opening;
+    const { lifetime, authenticatedAt, identity } = opening;
     const secret = identity?.secret ?? newSessionSecret();
     const session = Session.open(
       {
@@ -90,6 +93,7 @@ export class SessionOpener {
         userId: user.id,
         kind,
         method,
+        factorId,
         lifetime: lifetime ?? this.#lifetimes[kind],
         impersonatorId,
         fingerprintId,

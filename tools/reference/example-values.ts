@@ -1,4 +1,5 @@
 import type { JsonValue } from '@bufbuild/protobuf';
+import { passkeyValues } from './passkey-examples.ts';
 
 export const ids = {
   user: '019ac5d0-7d3e-7b41-9c55-2f6a8e4d1b90',
@@ -93,6 +94,14 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'SignUpAnonymousResponse.user': { id: ids.user, isAnonymous: true, ...justNow },
   'SignUpAnonymousResponse.session': session('anonymous', 'SESSION_KIND_NATIVE'),
   'SignInWithMagicLinkResponse.session': session('otp'),
+  'FinishPasskeySignInResponse.session': { ...session('passkey'), aal: 'ASSURANCE_LEVEL_AAL2' },
+  ...passkeyValues,
+  'StartPasskeyRegistrationResponse.challenge_id': ids.challenge,
+  'StartPasskeyRegistrationResponse.expire_time': '2026-11-28T09:35:00Z',
+  'StartPasskeySignInResponse.expire_time': '2026-11-28T09:35:00Z',
+  'Passkey.id': ids.factor,
+  'Passkey.create_time': time,
+  'Passkey.last_use_time': time,
   'ImpersonateUserResponse.session': { ...session('impersonation'), current: false, impersonatorId: ids.operator },
   'Factor.id': ids.factor,
   'Factor.type': 'FACTOR_TYPE_TOTP',

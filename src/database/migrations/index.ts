@@ -35,6 +35,7 @@ import { Migration20261130440100_session_fingerprints } from './Migration2026113
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
 import { Migration20261130500100_factors } from './Migration20261130500100_factors.ts';
+import { Migration20261130520100_webauthn_credentials } from './Migration20261130520100_webauthn_credentials.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -75,4 +76,5 @@ export const migrations = [
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },
   { name: 'Migration20261130500100_factors', class: Migration20261130500100_factors },
+  { name: 'Migration20261130520100_webauthn_credentials', class: Migration20261130520100_webauthn_credentials },
 ];
