@@ -54,7 +54,6 @@ export const webauthn = {
 export interface RelyingPartyConfig {
   readonly id: string;
   readonly name: string;
-  /** At least one. */
   readonly origins: readonly string[];
 }
 
@@ -74,12 +73,10 @@ type Given = Partial<Pick<Values, 'WEBAUTHN_RP_ID' | 'WEBAUTHN_ORIGINS' | 'FRONT
 /** An RP id or origins with which no page could use a passkey. */
 export function complainOfRpId(given: Given): Complaint | false {
   const { WEBAUTHN_RP_ID, WEBAUTHN_ORIGINS, FRONTEND_URL, PUBLIC_URL } = given;
-  if (!WEBAUTHN_RP_ID && !WEBAUTHN_ORIGINS) return false;
   const pages = [FRONTEND_URL, PUBLIC_URL].filter((each) => each !== undefined);
-  const [page = 'http://localhost', ...others] = pages;
-  const id = WEBAUTHN_RP_ID ?? hostOf(page);
-  const web = (WEBAUTHN_ORIGINS ?? [page, ...others]).filter((each) => !androidShape.test(each));
-  if (web.length === 0 || web.some((each) => isWithin(hostOf(each), id))) return false;
+  const id = WEBAUTHN_RP_ID ?? (pages[0] && hostOf(pages[0]));
+  const web = (WEBAUTHN_ORIGINS ?? pages).filter((each) => !androidShape.test(each));
+  if (!id || web.length === 0 || web.some((each) => isWithin(hostOf(each), id))) return false;
   const allowed = 'the host of a page that uses passkeys, or a parent domain of it';
   const example = `WEBAUTHN_RP_ID=${hostOf(web[0]!)}`;
   const source = WEBAUTHN_ORIGINS ? 'WEBAUTHN_ORIGINS' : 'FRONTEND_URL or PUBLIC_URL';
