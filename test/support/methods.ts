@@ -6,6 +6,7 @@ import { callDeviceMethods } from './device-methods.ts';
 import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
+import { callPasskeyMethods } from './passkey-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -124,6 +125,7 @@ export async function callEveryMethod(
   await callKeyMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
   await callGrantMethods(service, wire, step);
+  await callPasskeyMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

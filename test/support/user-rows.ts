@@ -13,6 +13,7 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
   api_keys: ['user_id'],
   one_time_tokens: ['user_id'],
   memberships: ['user_id'],
+  webauthn_credentials: ['user_id'],
   usage_counters: ['subject'],
   referral_codes: ['user_id'],
   referrals: ['referred_id', 'referrer_id'],
