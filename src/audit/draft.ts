@@ -79,6 +79,9 @@ export const entityOf = {
   'trusted_device.revoke': 'trusted_device',
   'factor.unenroll': 'factor',
   'factor.generate_recovery_codes': 'factor',
+  'passkey.register': 'factor',
+  'passkey.rename': 'factor',
+  'passkey.delete': 'factor',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

@@ -1,6 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import { summaryToMessage } from '../account/message.ts';
 import { Refusal } from '../errors.ts';
 import { consume, look } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
@@ -8,13 +7,13 @@ import { kindOfClient } from '../session/message.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { signInByMail } from './mail-sign-in.ts';
-import { signedInToMessage } from './message.ts';
+import { signInToMessage } from './open-sign-in.ts';
 import { refusedToken } from './password-reset.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signInWithResetToken'>;
 
 export function resetSignIn(deps: AuthDeps): Methods {
-  const { now, opener, usage } = deps;
+  const { now } = deps;
   return {
     async signInWithResetToken({ token: raw, kind }, context) {
       if (!raw) throw new Refusal('TOKEN_REQUIRED');
@@ -23,15 +22,14 @@ export function resetSignIn(deps: AuthDeps): Methods {
       const seen = await look(autocommit(context), 'password_reset', value, now());
       if (!seen?.is_good) throw refusedToken(seen?.user_id, seen?.state);
       const at = now();
-      const { user, opened, summary } = await change(context, async (em) => {
+      const signedIn = await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);
         if (!used) throw refusedToken(seen.user_id);
         const user = await lockUser(em, projectId, used.user_id);
         if (user.emailKey !== used.target) throw refusedToken(user.id);
         return signInByMail(em, deps, { user, kind: kindOfClient(kind), method: 'recovery' }, context, at);
       });
-      const placed = { ...opened, account: summary.account };
-      return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+      return signInToMessage(deps, signedIn, at);
     },
   };
 }

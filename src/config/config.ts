@@ -8,6 +8,7 @@ import { type Environment, exampleOf, type Reading, readSetting } from './read-s
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
 import { type Setting, type SettingName, settings, type Values } from './schema.ts';
+import { arrangeWebauthn } from './webauthn.ts';
 
 export { ConfigFaults } from './config-faults.ts';
 
@@ -196,6 +197,7 @@ function arrangePages(values: Values, publicUrl: string) {
     frontendUrl,
     ownPages: FRONTEND_URL === undefined,
     look,
+    relyingParty: arrangeWebauthn(values, name, [frontendUrl, publicUrl]),
     mail: { ...arrangeMail(values), look, pages: frontendUrl },
   };
 }

@@ -3,6 +3,7 @@ import { mailRules, mailRulesOfProduction } from './mail-rules.ts';
 import type { Complaint, Rule } from './rule.ts';
 import type { Values } from './schema.ts';
 import { tlsRules } from './tls-rules.ts';
+import { complainOfRpId } from './webauthn.ts';
 
 const rules: readonly Rule[] = [
   ({ GRPC_PORT, HTTP_PORT }) =>
@@ -50,6 +51,8 @@ const rules: readonly Rule[] = [
       allowed: `at least ${2 * WORKERS} with WORKERS=${WORKERS}`,
       example: `DATABASE_POOL_SIZE=${5 * WORKERS}`,
     },
+
+  complainOfRpId,
 
   ...tlsRules,
   ...mailRules,

@@ -5,6 +5,7 @@ import { Refusal } from '../errors.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
 import { signJwt } from '../session/jwt.ts';
 import { openChallenge, readStepUp, type StepUpAction } from './challenge.ts';
+import { optionsOf } from './challenge-factor.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
 import { isUsable } from './factor.ts';
 import { typeToMessage } from './message.ts';
@@ -25,9 +26,10 @@ export function stepUp(deps: MfaDeps): Pick<MfaMethods, 'beginStepUp' | 'finishS
       await challengeBudget.count(userId);
       const about = { action, description, audience, payloadHash: Buffer.from(payloadHash).toString('base64url') };
       const asked = { projectId, userId, sessionId, factorId: factor.id, purpose: 'step_up', about } as const;
-      const { id, expiresAt } = await change(context, (em) => openChallenge(em, asked, now()));
-      const type = typeToMessage(factor.type);
-      return { challengeId: id, type, expireTime: timestampFromDate(expiresAt), description };
+      const { id, expiresAt, challenge } = await change(context, (em) => openChallenge(em, asked, now()));
+      const { requestOptions } = await optionsOf(deps, factor, challenge, context);
+      const shown = { type: typeToMessage(factor.type), expireTime: timestampFromDate(expiresAt), description };
+      return { challengeId: id, ...shown, ...(requestOptions && { requestOptions }) };
     },
 
     async finishStepUp({ challengeId, proof }, context) {

@@ -115,6 +115,7 @@ test('the ORM reads and changes, of all rows of users, only those of the table u
     'RecoveryCode',
     'Challenge',
     'TrustedDevice',
+    'WebauthnCredential',
   ];
   expect(calls.filter(({ entity }) => others.includes(entity))).toEqual([]);
   const ofUsers = calls.filter(({ entity }) => entity === 'User');

@@ -17,6 +17,7 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
   recovery_codes: ['user_id'],
   challenges: ['user_id'],
   trusted_devices: ['user_id'],
+  webauthn_credentials: ['user_id'],
   usage_counters: ['subject'],
   referral_codes: ['user_id'],
   referrals: ['referred_id', 'referrer_id'],

@@ -5,12 +5,16 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { AccountSummary } from "./account_pb.ts";
+import { file_gatehouse_v1_account } from "./account_pb.ts";
 import type { Factor, FactorType, UsableFactor } from "./factor_pb.ts";
 import { file_gatehouse_v1_factor } from "./factor_pb.ts";
 import type { AssuranceLevel } from "./policy_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
-import type { AuthenticationMethod, Session, Tokens } from "./session_pb.ts";
+import type { AuthenticationMethod, Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
+import type { User } from "./user_pb.ts";
+import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -19,7 +23,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/mfa.proto.
  */
 export const file_gatehouse_v1_mfa: GenFile = /*@__PURE__*/
-  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLCAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIABIUCgx0cnVzdF9kZXZpY2UYBSABKAhCDgoFcHJvb2YSBbpIAggBIugBChRWZXJpZnlGYWN0b3JSZXNwb25zZRIkCgZ0b2tlbnMYASABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAiABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIkCgZmYWN0b3IYAyABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yEhwKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJEj4KGnRydXN0ZWRfZGV2aWNlX2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChVVbmVucm9sbEZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASIYChZVbmVucm9sbEZhY3RvclJlc3BvbnNlIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCI8ChNMaXN0RmFjdG9yc1Jlc3BvbnNlEiUKB2ZhY3RvcnMYASADKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yIhUKE0dldEFzc3VyYW5jZVJlcXVlc3Qi1wEKFEdldEFzc3VyYW5jZVJlc3BvbnNlEjEKC2N1cnJlbnRfYWFsGAEgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi4KCG5leHRfYWFsGAIgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgDIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBIrCgdmYWN0b3JzGAQgAygLMhouZ2F0ZWhvdXNlLnYxLlVzYWJsZUZhY3RvciIeChxHZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0IlQKHUdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEg0KBWNvZGVzGAEgAygJEiQKBmZhY3RvchgCIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3Ii1gEKDVRydXN0ZWREZXZpY2USCgoCaWQYASABKAkSEwoLZGV2aWNlX25hbWUYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF91c2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhsKGUxpc3RUcnVzdGVkRGV2aWNlc1JlcXVlc3QiUgoaTGlzdFRydXN0ZWREZXZpY2VzUmVzcG9uc2USNAoPdHJ1c3RlZF9kZXZpY2VzGAEgAygLMhsuZ2F0ZWhvdXNlLnYxLlRydXN0ZWREZXZpY2UiQQoaUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QSIwoRdHJ1c3RlZF9kZXZpY2VfaWQYASABKAlCCLpIBXIDsAEBIh0KG1Jldm9rZVRydXN0ZWREZXZpY2VSZXNwb25zZSLQAQoSQmVnaW5TdGVwVXBSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQESMAoGYWN0aW9uGAIgASgJQiC6SB1yGzIZXlthLXpdW2EtejAtOV8uOi1dezAsOTl9JBIfCgtkZXNjcmlwdGlvbhgDIAEoCUIKukgHcgUQARjIARIdCgxwYXlsb2FkX2hhc2gYBCABKAxCB7pIBHoCaCASKwoIYXVkaWVuY2UYBSABKAlCGbpIFnIUEAEY/wFaDWF1dGhlbnRpY2F0ZWQiywEKE0JlZ2luU3RlcFVwUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZGVzY3JpcHRpb24YBCABKAkSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKPAQoTRmluaXNoU3RlcFVwUmVxdWVzdBIeCgxjaGFsbGVuZ2VfaWQYASABKAlCCLpIBXIDsAEBEhkKBGNvZGUYAiABKAlCCbpIBnIEEAEoQEgAEi0KCmNyZWRlbnRpYWwYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SABCDgoFcHJvb2YSBbpIAggBIl4KFEZpbmlzaFN0ZXBVcFJlc3BvbnNlEhUKDXN0ZXBfdXBfcHJvb2YYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMroJCgpNZmFTZXJ2aWNlEmsKDEVucm9sbEZhY3RvchIhLmdhdGVob3VzZS52MS5FbnJvbGxGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlc3BvbnNlIhSKtRgQCAIYATIDCNgEODx4AYABARJvCg9DaGFsbGVuZ2VGYWN0b3ISJC5nYXRlaG91c2UudjEuQ2hhbGxlbmdlRmFjdG9yUmVxdWVzdBolLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXNwb25zZSIPirUYCwgCGAE4eEAPgAEBEmoKDFZlcmlmeUZhY3RvchIhLmdhdGVob3VzZS52MS5WZXJpZnlGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlc3BvbnNlIhOKtRgPCAIYATh4WgQIBRBkgAEBEmoKDlVuZW5yb2xsRmFjdG9yEiMuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmVucm9sbEZhY3RvclJlc3BvbnNlIg2KtRgJCAIyAwjYBHgBEmIKC0xpc3RGYWN0b3JzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RmFjdG9yc1Jlc3BvbnNlIg6QAgGKtRgHCAIYAYABARJnCgxHZXRBc3N1cmFuY2USIS5nYXRlaG91c2UudjEuR2V0QXNzdXJhbmNlUmVxdWVzdBoiLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXNwb25zZSIQkAIBirUYCQgCEAEYAYABARKBAQoVR2VuZXJhdGVSZWNvdmVyeUNvZGVzEiouZ2F0ZWhvdXNlLnYxLkdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaKy5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2UiD4q1GAsIAjIDCNgEOBR4ARJyChJMaXN0VHJ1c3RlZERldmljZXMSJy5nYXRlaG91c2UudjEuTGlzdFRydXN0ZWREZXZpY2VzUmVxdWVzdBooLmdhdGVob3VzZS52MS5MaXN0VHJ1c3RlZERldmljZXNSZXNwb25zZSIJkAIBirUYAggCEnIKE1Jldm9rZVRydXN0ZWREZXZpY2USKC5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlc3BvbnNlIgaKtRgCCAISXAoLQmVnaW5TdGVwVXASIC5nYXRlaG91c2UudjEuQmVnaW5TdGVwVXBSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVzcG9uc2UiCIq1GAQIAjh4El8KDEZpbmlzaFN0ZXBVcBIhLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkZpbmlzaFN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLCAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIABIUCgx0cnVzdF9kZXZpY2UYBSABKAhCDgoFcHJvb2YSBbpIAggBIugBChRWZXJpZnlGYWN0b3JSZXNwb25zZRIkCgZ0b2tlbnMYASABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAiABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIkCgZmYWN0b3IYAyABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yEhwKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJEj4KGnRydXN0ZWRfZGV2aWNlX2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChVVbmVucm9sbEZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASIYChZVbmVucm9sbEZhY3RvclJlc3BvbnNlIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCI8ChNMaXN0RmFjdG9yc1Jlc3BvbnNlEiUKB2ZhY3RvcnMYASADKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yIhUKE0dldEFzc3VyYW5jZVJlcXVlc3Qi1wEKFEdldEFzc3VyYW5jZVJlc3BvbnNlEjEKC2N1cnJlbnRfYWFsGAEgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi4KCG5leHRfYWFsGAIgASgOMhwuZ2F0ZWhvdXNlLnYxLkFzc3VyYW5jZUxldmVsEi8KA2FtchgDIAMoCzIiLmdhdGVob3VzZS52MS5BdXRoZW50aWNhdGlvbk1ldGhvZBIrCgdmYWN0b3JzGAQgAygLMhouZ2F0ZWhvdXNlLnYxLlVzYWJsZUZhY3RvciIeChxHZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0IlQKHUdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEg0KBWNvZGVzGAEgAygJEiQKBmZhY3RvchgCIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3Ii1gEKDVRydXN0ZWREZXZpY2USCgoCaWQYASABKAkSEwoLZGV2aWNlX25hbWUYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF91c2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhsKGUxpc3RUcnVzdGVkRGV2aWNlc1JlcXVlc3QiUgoaTGlzdFRydXN0ZWREZXZpY2VzUmVzcG9uc2USNAoPdHJ1c3RlZF9kZXZpY2VzGAEgAygLMhsuZ2F0ZWhvdXNlLnYxLlRydXN0ZWREZXZpY2UiQQoaUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QSIwoRdHJ1c3RlZF9kZXZpY2VfaWQYASABKAlCCLpIBXIDsAEBIh0KG1Jldm9rZVRydXN0ZWREZXZpY2VSZXNwb25zZSLQAQoSQmVnaW5TdGVwVXBSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQESMAoGYWN0aW9uGAIgASgJQiC6SB1yGzIZXlthLXpdW2EtejAtOV8uOi1dezAsOTl9JBIfCgtkZXNjcmlwdGlvbhgDIAEoCUIKukgHcgUQARjIARIdCgxwYXlsb2FkX2hhc2gYBCABKAxCB7pIBHoCaCASKwoIYXVkaWVuY2UYBSABKAlCGbpIFnIUEAEY/wFaDWF1dGhlbnRpY2F0ZWQiywEKE0JlZ2luU3RlcFVwUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZGVzY3JpcHRpb24YBCABKAkSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKPAQoTRmluaXNoU3RlcFVwUmVxdWVzdBIeCgxjaGFsbGVuZ2VfaWQYASABKAlCCLpIBXIDsAEBEhkKBGNvZGUYAiABKAlCCbpIBnIEEAEoQEgAEi0KCmNyZWRlbnRpYWwYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SABCDgoFcHJvb2YSBbpIAggBIl4KFEZpbmlzaFN0ZXBVcFJlc3BvbnNlEhUKDXN0ZXBfdXBfcHJvb2YYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIvcBCgdQYXNza2V5EgoKAmlkGAEgASgJEhUKDWZyaWVuZGx5X25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNyZWRlbnRpYWxfaWQYBSABKAkSFwoPYmFja3VwX2VsaWdpYmxlGAYgASgIEhEKCWJhY2tlZF91cBgHIAEoCBISCgp0cmFuc3BvcnRzGAggAygJEg4KBmFhZ3VpZBgJIAEoCSJaChNBY2NlcHRlZENyZWRlbnRpYWxzEg0KBXJwX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSIwobYWxsX2FjY2VwdGVkX2NyZWRlbnRpYWxfaWRzGAMgAygJIjkKEVVua25vd25DcmVkZW50aWFsEg0KBXJwX2lkGAEgASgJEhUKDWNyZWRlbnRpYWxfaWQYAiABKAkiIQofU3RhcnRQYXNza2V5UmVnaXN0cmF0aW9uUmVxdWVzdCKcAQogU3RhcnRQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxChBjcmVhdGlvbl9vcHRpb25zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKXAQogRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlcXVlc3QSHgoMY2hhbGxlbmdlX2lkGAEgASgJQgi6SAVyA7ABARIzCgpjcmVkZW50aWFsGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIGukgDyAEBEh4KDWZyaWVuZGx5X25hbWUYAyABKAlCB7pIBHICGGQijAEKIUZpbmlzaFBhc3NrZXlSZWdpc3RyYXRpb25SZXNwb25zZRImCgdwYXNza2V5GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLlBhc3NrZXkSPwoUYWNjZXB0ZWRfY3JlZGVudGlhbHMYAiABKAsyIS5nYXRlaG91c2UudjEuQWNjZXB0ZWRDcmVkZW50aWFscyIbChlTdGFydFBhc3NrZXlTaWduSW5SZXF1ZXN0In8KGlN0YXJ0UGFzc2tleVNpZ25JblJlc3BvbnNlEjAKD3JlcXVlc3Rfb3B0aW9ucxgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIogBChpGaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBIzCgpjcmVkZW50aWFsGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIGukgDyAEBEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiK8AQobRmluaXNoUGFzc2tleVNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IhUKE0xpc3RQYXNza2V5c1JlcXVlc3QigAEKFExpc3RQYXNza2V5c1Jlc3BvbnNlEicKCHBhc3NrZXlzGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLlBhc3NrZXkSPwoUYWNjZXB0ZWRfY3JlZGVudGlhbHMYAiABKAsyIS5nYXRlaG91c2UudjEuQWNjZXB0ZWRDcmVkZW50aWFscyJWChRSZW5hbWVQYXNza2V5UmVxdWVzdBIcCgpwYXNza2V5X2lkGAEgASgJQgi6SAVyA7ABARIgCg1mcmllbmRseV9uYW1lGAIgASgJQgm6SAZyBBABGGQiPwoVUmVuYW1lUGFzc2tleVJlc3BvbnNlEiYKB3Bhc3NrZXkYASABKAsyFS5nYXRlaG91c2UudjEuUGFzc2tleSI0ChREZWxldGVQYXNza2V5UmVxdWVzdBIcCgpwYXNza2V5X2lkGAEgASgJQgi6SAVyA7ABASKVAQoVRGVsZXRlUGFzc2tleVJlc3BvbnNlEj8KFGFjY2VwdGVkX2NyZWRlbnRpYWxzGAEgASgLMiEuZ2F0ZWhvdXNlLnYxLkFjY2VwdGVkQ3JlZGVudGlhbHMSOwoSdW5rbm93bl9jcmVkZW50aWFsGAIgASgLMh8uZ2F0ZWhvdXNlLnYxLlVua25vd25DcmVkZW50aWFsMvEPCgpNZmFTZXJ2aWNlEmsKDEVucm9sbEZhY3RvchIhLmdhdGVob3VzZS52MS5FbnJvbGxGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlc3BvbnNlIhSKtRgQCAIYATIDCNgEODx4AYABARJvCg9DaGFsbGVuZ2VGYWN0b3ISJC5nYXRlaG91c2UudjEuQ2hhbGxlbmdlRmFjdG9yUmVxdWVzdBolLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXNwb25zZSIPirUYCwgCGAE4eEAPgAEBEmoKDFZlcmlmeUZhY3RvchIhLmdhdGVob3VzZS52MS5WZXJpZnlGYWN0b3JSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlc3BvbnNlIhOKtRgPCAIYATh4WgQIBRBkgAEBEmoKDlVuZW5yb2xsRmFjdG9yEiMuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmVucm9sbEZhY3RvclJlc3BvbnNlIg2KtRgJCAIyAwjYBHgBEmIKC0xpc3RGYWN0b3JzEiAuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVxdWVzdBohLmdhdGVob3VzZS52MS5MaXN0RmFjdG9yc1Jlc3BvbnNlIg6QAgGKtRgHCAIYAYABARJnCgxHZXRBc3N1cmFuY2USIS5nYXRlaG91c2UudjEuR2V0QXNzdXJhbmNlUmVxdWVzdBoiLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXNwb25zZSIQkAIBirUYCQgCEAEYAYABARKBAQoVR2VuZXJhdGVSZWNvdmVyeUNvZGVzEiouZ2F0ZWhvdXNlLnYxLkdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaKy5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2UiD4q1GAsIAjIDCNgEOBR4ARJyChJMaXN0VHJ1c3RlZERldmljZXMSJy5nYXRlaG91c2UudjEuTGlzdFRydXN0ZWREZXZpY2VzUmVxdWVzdBooLmdhdGVob3VzZS52MS5MaXN0VHJ1c3RlZERldmljZXNSZXNwb25zZSIJkAIBirUYAggCEnIKE1Jldm9rZVRydXN0ZWREZXZpY2USKC5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlcXVlc3QaKS5nYXRlaG91c2UudjEuUmV2b2tlVHJ1c3RlZERldmljZVJlc3BvbnNlIgaKtRgCCAISXAoLQmVnaW5TdGVwVXASIC5nYXRlaG91c2UudjEuQmVnaW5TdGVwVXBSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVzcG9uc2UiCIq1GAQIAjh4El8KDEZpbmlzaFN0ZXBVcBIhLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkZpbmlzaFN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eBKKAQoYU3RhcnRQYXNza2V5UmVnaXN0cmF0aW9uEi0uZ2F0ZWhvdXNlLnYxLlN0YXJ0UGFzc2tleVJlZ2lzdHJhdGlvblJlcXVlc3QaLi5nYXRlaG91c2UudjEuU3RhcnRQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2UiD4q1GAsIAjIDCNgEODx4ARKNAQoZRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvbhIuLmdhdGVob3VzZS52MS5GaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVxdWVzdBovLmdhdGVob3VzZS52MS5GaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2UiD4q1GAsIAjIDCNgEODx4ARJxChJTdGFydFBhc3NrZXlTaWduSW4SJy5nYXRlaG91c2UudjEuU3RhcnRQYXNza2V5U2lnbkluUmVxdWVzdBooLmdhdGVob3VzZS52MS5TdGFydFBhc3NrZXlTaWduSW5SZXNwb25zZSIIirUYBAgBOHgSdgoTRmluaXNoUGFzc2tleVNpZ25JbhIoLmdhdGVob3VzZS52MS5GaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBopLmdhdGVob3VzZS52MS5GaW5pc2hQYXNza2V5U2lnbkluUmVzcG9uc2UiCoq1GAYIATgKYBQSYAoMTGlzdFBhc3NrZXlzEiEuZ2F0ZWhvdXNlLnYxLkxpc3RQYXNza2V5c1JlcXVlc3QaIi5nYXRlaG91c2UudjEuTGlzdFBhc3NrZXlzUmVzcG9uc2UiCZACAYq1GAIIAhJiCg1SZW5hbWVQYXNza2V5EiIuZ2F0ZWhvdXNlLnYxLlJlbmFtZVBhc3NrZXlSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlbmFtZVBhc3NrZXlSZXNwb25zZSIIirUYBAgCeAESZwoNRGVsZXRlUGFzc2tleRIiLmdhdGVob3VzZS52MS5EZWxldGVQYXNza2V5UmVxdWVzdBojLmdhdGVob3VzZS52MS5EZWxldGVQYXNza2V5UmVzcG9uc2UiDYq1GAkIAjIDCNgEeAFCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for EnrollFactor.
@@ -770,7 +774,515 @@ export const FinishStepUpResponseSchema: GenMessage<FinishStepUpResponse> = /*@_
   messageDesc(file_gatehouse_v1_mfa, 23);
 
 /**
- * MfaService manages the second factors of users, and verifies them.
+ * A passkey of a user.
+ *
+ * @generated from message gatehouse.v1.Passkey
+ */
+export type Passkey = Message<"gatehouse.v1.Passkey"> & {
+  /**
+   * The id of the passkey, a UUID. It is a factor too, for ChallengeFactor.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name that the user gave the passkey. Empty if they gave none.
+   *
+   * @generated from field: string friendly_name = 2;
+   */
+  friendlyName: string;
+
+  /**
+   * When the passkey was registered.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the passkey was last used. Absent if it never was.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 4;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * The id of the credential, in base64url.
+   *
+   * @generated from field: string credential_id = 5;
+   */
+  credentialId: string;
+
+  /**
+   * Whether the passkey can be copied to other devices of the user, by a password manager.
+   *
+   * @generated from field: bool backup_eligible = 6;
+   */
+  backupEligible: boolean;
+
+  /**
+   * Whether the passkey was copied when it was last used.
+   *
+   * @generated from field: bool backed_up = 7;
+   */
+  backedUp: boolean;
+
+  /**
+   * How a browser reaches the authenticator, such as `internal`, `hybrid` or `usb`.
+   *
+   * @generated from field: repeated string transports = 8;
+   */
+  transports: string[];
+
+  /**
+   * The model of the authenticator, a UUID. All zero if it does not say.
+   *
+   * @generated from field: string aaguid = 9;
+   */
+  aaguid: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.Passkey.
+ * Use `create(PasskeySchema)` to create a new message.
+ */
+export const PasskeySchema: GenMessage<Passkey> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 24);
+
+/**
+ * The passkeys that the service accepts for a user: the argument of `PublicKeyCredential.signalAllAcceptedCredentials`
+ * (WebAuthn Level 3, section 5.1.10). A browser then forgets or hides the others.
+ *
+ * @generated from message gatehouse.v1.AcceptedCredentials
+ */
+export type AcceptedCredentials = Message<"gatehouse.v1.AcceptedCredentials"> & {
+  /**
+   * The RP id.
+   *
+   * @generated from field: string rp_id = 1;
+   */
+  rpId: string;
+
+  /**
+   * The user handle, in base64url.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * The ids of the credentials, in base64url.
+   *
+   * @generated from field: repeated string all_accepted_credential_ids = 3;
+   */
+  allAcceptedCredentialIds: string[];
+};
+
+/**
+ * Describes the message gatehouse.v1.AcceptedCredentials.
+ * Use `create(AcceptedCredentialsSchema)` to create a new message.
+ */
+export const AcceptedCredentialsSchema: GenMessage<AcceptedCredentials> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 25);
+
+/**
+ * A credential that is not accepted any more: the argument of `PublicKeyCredential.signalUnknownCredential`.
+ *
+ * @generated from message gatehouse.v1.UnknownCredential
+ */
+export type UnknownCredential = Message<"gatehouse.v1.UnknownCredential"> & {
+  /**
+   * The RP id.
+   *
+   * @generated from field: string rp_id = 1;
+   */
+  rpId: string;
+
+  /**
+   * The id of the credential, in base64url.
+   *
+   * @generated from field: string credential_id = 2;
+   */
+  credentialId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.UnknownCredential.
+ * Use `create(UnknownCredentialSchema)` to create a new message.
+ */
+export const UnknownCredentialSchema: GenMessage<UnknownCredential> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 26);
+
+/**
+ * Request message for StartPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.StartPasskeyRegistrationRequest
+ */
+export type StartPasskeyRegistrationRequest = Message<"gatehouse.v1.StartPasskeyRegistrationRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeyRegistrationRequest.
+ * Use `create(StartPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const StartPasskeyRegistrationRequestSchema: GenMessage<StartPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 27);
+
+/**
+ * Response message for StartPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.StartPasskeyRegistrationResponse
+ */
+export type StartPasskeyRegistrationResponse = Message<"gatehouse.v1.StartPasskeyRegistrationResponse"> & {
+  /**
+   * The id of the challenge, for FinishPasskeyRegistration.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * The options for `navigator.credentials.create`, as `PublicKeyCredential.parseCreationOptionsFromJSON` reads them.
+   *
+   * @generated from field: google.protobuf.Struct creation_options = 3;
+   */
+  creationOptions?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeyRegistrationResponse.
+ * Use `create(StartPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const StartPasskeyRegistrationResponseSchema: GenMessage<StartPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 28);
+
+/**
+ * Request message for FinishPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeyRegistrationRequest
+ */
+export type FinishPasskeyRegistrationRequest = Message<"gatehouse.v1.FinishPasskeyRegistrationRequest"> & {
+  /**
+   * Required. The id of the challenge.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Required. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+   *
+   * @generated from field: google.protobuf.Struct credential = 2;
+   */
+  credential?: JsonObject | undefined;
+
+  /**
+   * Optional. A name by which the user recognizes the passkey.
+   *
+   * @generated from field: string friendly_name = 3;
+   */
+  friendlyName: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeyRegistrationRequest.
+ * Use `create(FinishPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationRequestSchema: GenMessage<FinishPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 29);
+
+/**
+ * Response message for FinishPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeyRegistrationResponse
+ */
+export type FinishPasskeyRegistrationResponse = Message<"gatehouse.v1.FinishPasskeyRegistrationResponse"> & {
+  /**
+   * The new passkey.
+   *
+   * @generated from field: gatehouse.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+
+  /**
+   * What the service accepts from now on.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 2;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeyRegistrationResponse.
+ * Use `create(FinishPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationResponseSchema: GenMessage<FinishPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 30);
+
+/**
+ * Request message for StartPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.StartPasskeySignInRequest
+ */
+export type StartPasskeySignInRequest = Message<"gatehouse.v1.StartPasskeySignInRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeySignInRequest.
+ * Use `create(StartPasskeySignInRequestSchema)` to create a new message.
+ */
+export const StartPasskeySignInRequestSchema: GenMessage<StartPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 31);
+
+/**
+ * Response message for StartPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.StartPasskeySignInResponse
+ */
+export type StartPasskeySignInResponse = Message<"gatehouse.v1.StartPasskeySignInResponse"> & {
+  /**
+   * The options for `navigator.credentials.get`, as `PublicKeyCredential.parseRequestOptionsFromJSON` reads them.
+   *
+   * @generated from field: google.protobuf.Struct request_options = 1;
+   */
+  requestOptions?: JsonObject | undefined;
+
+  /**
+   * When the options expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeySignInResponse.
+ * Use `create(StartPasskeySignInResponseSchema)` to create a new message.
+ */
+export const StartPasskeySignInResponseSchema: GenMessage<StartPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 32);
+
+/**
+ * Request message for FinishPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeySignInRequest
+ */
+export type FinishPasskeySignInRequest = Message<"gatehouse.v1.FinishPasskeySignInRequest"> & {
+  /**
+   * Required. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+   *
+   * @generated from field: google.protobuf.Struct credential = 1;
+   */
+  credential?: JsonObject | undefined;
+
+  /**
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeySignInRequest.
+ * Use `create(FinishPasskeySignInRequestSchema)` to create a new message.
+ */
+export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 33);
+
+/**
+ * Response message for FinishPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeySignInResponse
+ */
+export type FinishPasskeySignInResponse = Message<"gatehouse.v1.FinishPasskeySignInResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session, at AAL2.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The account the user is in.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeySignInResponse.
+ * Use `create(FinishPasskeySignInResponseSchema)` to create a new message.
+ */
+export const FinishPasskeySignInResponseSchema: GenMessage<FinishPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 34);
+
+/**
+ * Request message for ListPasskeys.
+ *
+ * @generated from message gatehouse.v1.ListPasskeysRequest
+ */
+export type ListPasskeysRequest = Message<"gatehouse.v1.ListPasskeysRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ListPasskeysRequest.
+ * Use `create(ListPasskeysRequestSchema)` to create a new message.
+ */
+export const ListPasskeysRequestSchema: GenMessage<ListPasskeysRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 35);
+
+/**
+ * Response message for ListPasskeys.
+ *
+ * @generated from message gatehouse.v1.ListPasskeysResponse
+ */
+export type ListPasskeysResponse = Message<"gatehouse.v1.ListPasskeysResponse"> & {
+  /**
+   * The passkeys, oldest first.
+   *
+   * @generated from field: repeated gatehouse.v1.Passkey passkeys = 1;
+   */
+  passkeys: Passkey[];
+
+  /**
+   * What the service accepts.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 2;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListPasskeysResponse.
+ * Use `create(ListPasskeysResponseSchema)` to create a new message.
+ */
+export const ListPasskeysResponseSchema: GenMessage<ListPasskeysResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 36);
+
+/**
+ * Request message for RenamePasskey.
+ *
+ * @generated from message gatehouse.v1.RenamePasskeyRequest
+ */
+export type RenamePasskeyRequest = Message<"gatehouse.v1.RenamePasskeyRequest"> & {
+  /**
+   * Required. The id of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+
+  /**
+   * Required. The new name.
+   *
+   * @generated from field: string friendly_name = 2;
+   */
+  friendlyName: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RenamePasskeyRequest.
+ * Use `create(RenamePasskeyRequestSchema)` to create a new message.
+ */
+export const RenamePasskeyRequestSchema: GenMessage<RenamePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 37);
+
+/**
+ * Response message for RenamePasskey.
+ *
+ * @generated from message gatehouse.v1.RenamePasskeyResponse
+ */
+export type RenamePasskeyResponse = Message<"gatehouse.v1.RenamePasskeyResponse"> & {
+  /**
+   * The passkey.
+   *
+   * @generated from field: gatehouse.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.RenamePasskeyResponse.
+ * Use `create(RenamePasskeyResponseSchema)` to create a new message.
+ */
+export const RenamePasskeyResponseSchema: GenMessage<RenamePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 38);
+
+/**
+ * Request message for DeletePasskey.
+ *
+ * @generated from message gatehouse.v1.DeletePasskeyRequest
+ */
+export type DeletePasskeyRequest = Message<"gatehouse.v1.DeletePasskeyRequest"> & {
+  /**
+   * Required. The id of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.DeletePasskeyRequest.
+ * Use `create(DeletePasskeyRequestSchema)` to create a new message.
+ */
+export const DeletePasskeyRequestSchema: GenMessage<DeletePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 39);
+
+/**
+ * Response message for DeletePasskey.
+ *
+ * @generated from message gatehouse.v1.DeletePasskeyResponse
+ */
+export type DeletePasskeyResponse = Message<"gatehouse.v1.DeletePasskeyResponse"> & {
+  /**
+   * What the service accepts from now on.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 1;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+
+  /**
+   * The deleted credential.
+   *
+   * @generated from field: gatehouse.v1.UnknownCredential unknown_credential = 2;
+   */
+  unknownCredential?: UnknownCredential | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.DeletePasskeyResponse.
+ * Use `create(DeletePasskeyResponseSchema)` to create a new message.
+ */
+export const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 40);
+
+/**
+ * MfaService manages the second factors and the passkeys of users, and verifies them.
  *
  * A factor is enrolled, challenged and verified. The first verification makes it count; from then on the methods that
  * require it ask its user for AAL2. Verifying a factor raises the session in which it is done, and no other.
@@ -822,7 +1334,10 @@ export const MfaService: GenService<{
    * - FACTOR_NOT_FOUND: The caller has no factor with this id.
    * - MFA_CHALLENGE_EXPIRED: The challenge is unknown, expired or used, has admitted five codes, or belongs to another
    *   factor or session.
-   * - MFA_VERIFICATION_FAILED: The code is wrong, or was used before.
+   * - MFA_VERIFICATION_FAILED: The code is wrong, or was used before, or the response of the authenticator was not
+   *   accepted. For an authenticator the metadata `check` names the check that failed, such as `origin` or `signature`.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The factor is a passkey, and the authenticator did not verify the user.
+   * - AUTHENTICATOR_ALREADY_REGISTERED: The credential of the new factor is registered already.
    * - OVER_REQUEST_RATE_LIMIT: There were too many wrong codes of this factor. Other factors of the user still work.
    *
    * @generated from rpc gatehouse.v1.MfaService.VerifyFactor
@@ -945,6 +1460,125 @@ export const MfaService: GenService<{
     methodKind: "unary";
     input: typeof FinishStepUpRequestSchema;
     output: typeof FinishStepUpResponseSchema;
+  },
+  /**
+   * Begins the registration of a passkey: a discoverable WebAuthn credential that signs in alone.
+   *
+   * Pass `creation_options` to `navigator.credentials.create`, and its result to FinishPasskeyRegistration. A challenge
+   * belongs to the session that began it, and expires after five minutes. The options exclude the passkeys of the user,
+   * so that no authenticator registers twice.
+   *
+   * Errors:
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
+   * - FACTOR_LIMIT_REACHED: The user has ten passkeys already.
+   * - OVER_REQUEST_RATE_LIMIT: The user has begun 15 challenges in the last minute, in any sessions.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.StartPasskeyRegistration
+   */
+  startPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof StartPasskeyRegistrationRequestSchema;
+    output: typeof StartPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Registers a passkey. The session stays at its assurance level.
+   *
+   * Errors:
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
+   * - MFA_CHALLENGE_EXPIRED: The challenge is unknown, expired or used, has admitted five attempts, or belongs to another
+   *   session.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The authenticator did not verify the user. Have them set a PIN, a fingerprint or
+   *   face recognition on it.
+   * - PASSKEY_NOT_ACCEPTED: The response of the authenticator was not accepted. The metadata `check` names the check that
+   *   failed, such as `origin` or `public_key`.
+   * - AUTHENTICATOR_ALREADY_REGISTERED: The credential is registered already.
+   * - FACTOR_NAME_CONFLICT: Another passkey of the user has this name.
+   * - FACTOR_LIMIT_REACHED: The user has ten passkeys already.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.FinishPasskeyRegistration
+   */
+  finishPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof FinishPasskeyRegistrationRequestSchema;
+    output: typeof FinishPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Returns the options for a sign-in with a passkey, for `navigator.credentials.get`. They name no user, and nothing is
+   * stored for them.
+   *
+   * A sign-in page may request them when it opens, for the passkeys in the autofill of the browser. They expire after five
+   * minutes; if FinishPasskeySignIn returns MFA_CHALLENGE_EXPIRED, request new ones and repeat the ceremony.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.StartPasskeySignIn
+   */
+  startPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof StartPasskeySignInRequestSchema;
+    output: typeof StartPasskeySignInResponseSchema;
+  },
+  /**
+   * Signs a user in with a passkey, and creates a session at AAL2.
+   *
+   * The challenge is used up by a sign-in that succeeds.
+   *
+   * Errors:
+   * - MFA_CHALLENGE_EXPIRED: The challenge in the response of the authenticator is not from StartPasskeySignIn, has
+   *   expired, or was used.
+   * - PASSKEY_UNKNOWN: No user has this passkey, for example because it was deleted. Have the browser forget it, with
+   *   `PublicKeyCredential.signalUnknownCredential`.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The authenticator did not verify the user.
+   * - PASSKEY_VERIFICATION_FAILED: The response of the authenticator was not accepted. The metadata `check` names the
+   *   check that failed, such as `origin` or `signature`.
+   * - USER_BANNED: The user is banned.
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first. Depends on configuration.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.FinishPasskeySignIn
+   */
+  finishPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof FinishPasskeySignInRequestSchema;
+    output: typeof FinishPasskeySignInResponseSchema;
+  },
+  /**
+   * Lists the passkeys of the caller, oldest first. There are ten at most.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.ListPasskeys
+   */
+  listPasskeys: {
+    methodKind: "unary";
+    input: typeof ListPasskeysRequestSchema;
+    output: typeof ListPasskeysResponseSchema;
+  },
+  /**
+   * Gives a passkey of the caller another name.
+   *
+   * Errors:
+   * - PASSKEY_NOT_FOUND: The caller has no passkey with this id.
+   * - FACTOR_NAME_CONFLICT: Another passkey of the user has this name.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.RenamePasskey
+   */
+  renamePasskey: {
+    methodKind: "unary";
+    input: typeof RenamePasskeyRequestSchema;
+    output: typeof RenamePasskeyResponseSchema;
+  },
+  /**
+   * Deletes a passkey of the caller. A session that was opened or raised with it falls to AAL1; refresh it to get an access
+   * token of that level.
+   *
+   * Errors:
+   * - PASSKEY_NOT_FOUND: The caller has no passkey with this id.
+   * - LAST_FACTOR: The user has no other way to sign in: no other passkey, no password and no verified email address to
+   *   which mail is sent.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.DeletePasskey
+   */
+  deletePasskey: {
+    methodKind: "unary";
+    input: typeof DeletePasskeyRequestSchema;
+    output: typeof DeletePasskeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_mfa, 0);
