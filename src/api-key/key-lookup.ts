@@ -110,6 +110,7 @@ export class KeyLookup {
       authenticatedAt: state.created_at,
       sessionKind: undefined,
       userSince: 0,
+      isOnTrustedDevice: false,
       hasRestrictedToken: false,
     };
   }

@@ -47,8 +47,7 @@ export async function openSignIn(
   const mail = userMail.draftNewDevice(recipientOf(user), opened.session, now);
   await openAndNotify(em, opened.session, mail);
   audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
-  const named = { userId: user.id, sessionId: opened.session.id, token };
-  const trustedDevice = token !== '' && (await recognizeDevice(em, named, now));
+  const trustedDevice = token !== '' && (await recognizeDevice(em, opened.session, token, now));
   return { user, opened, trustedDevice, summary: await readAccountSummary(em, user.projectId, user.id) };
 }
 

@@ -45,8 +45,7 @@ export function signIn(deps: AuthDeps): Methods {
       const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
       const { sessions, summary } = await recordSignIn(em, signIn, at);
       if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
-      const named = { userId: user.id, sessionId: session.id, token };
-      return { summary, trustedDevice: token !== '' && (await recognizeDevice(em, named, at)) };
+      return { summary, trustedDevice: token !== '' && (await recognizeDevice(em, session, token, at)) };
     });
     user.lastSignInAt = at;
     const placed = { ...opened, account: summary?.account ?? null };

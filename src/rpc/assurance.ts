@@ -57,6 +57,8 @@ export interface FactorFacts {
   readonly impersonatorId: string | null | undefined;
   /** When the user was created, in seconds since 1970. */
   readonly userSince: number;
+  /** The session was opened on a device that the user trusts. */
+  readonly isOnTrustedDevice: boolean;
 }
 
 /**
@@ -65,10 +67,11 @@ export interface FactorFacts {
  * approved in another session.
  */
 export function lacksFactor({ requiredFor, grace }: FactorRequirement, session: FactorFacts, now: Date): boolean {
-  const { sessionKind, aal, hasFactor, isOperator, isGuest, impersonatorId, userSince } = session;
+  const { sessionKind, aal, hasFactor, isOperator, isGuest, impersonatorId, userSince, isOnTrustedDevice } = session;
   if (requiredFor === 'none' || (requiredFor === 'operators' && !isOperator)) return false;
   if (aal >= 2 || isGuest || impersonatorId) return false;
   if (sessionKind !== 'web' && sessionKind !== 'native') return false;
+  if (hasFactor && isOnTrustedDevice) return false;
   return hasFactor || now.getTime() / 1000 - userSince >= grace;
 }
 

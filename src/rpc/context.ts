@@ -30,6 +30,8 @@ export interface UserCaller {
   readonly sessionKind: string | undefined;
   /** When the user was created, in seconds since 1970. */
   readonly userSince: number;
+  /** The session was opened on a device that the user trusts. */
+  readonly isOnTrustedDevice: boolean;
   /** The access token was issued while the session lacked a required factor. */
   readonly hasRestrictedToken: boolean;
   /** When the user signed in with a reset link. */

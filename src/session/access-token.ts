@@ -29,6 +29,8 @@ export interface TokenSubject {
   readonly factor_count: number;
   /** When the user was created, in seconds since 1970. */
   readonly user_since: number;
+  /** The trusted device on which the session was opened. */
+  readonly trusted_device_id: string | null;
   readonly token_epoch: number;
   readonly amr: readonly AuthenticationMethod[];
   readonly email: string | null;
@@ -52,14 +54,21 @@ export interface TokenSubject {
 export const userSince = (u: string) => `extract(epoch from ${u}.created_at)::float8 as user_since`;
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
      u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
 
 /** The part of a session and its user that `isRestricted` looks at. */
 export type RestrictableState = Pick<
   TokenSubject,
-  'kind' | 'aal' | 'factor_count' | 'system_role' | 'is_anonymous' | 'impersonator_id' | 'user_since'
+  | 'kind'
+  | 'aal'
+  | 'factor_count'
+  | 'system_role'
+  | 'is_anonymous'
+  | 'impersonator_id'
+  | 'user_since'
+  | 'trusted_device_id'
 >;
 
 /** A claim that TOKEN_CLAIMS adds. */
@@ -138,6 +147,7 @@ export class AccessTokens {
       isGuest: state.is_anonymous,
       impersonatorId: state.impersonator_id,
       userSince: state.user_since,
+      isOnTrustedDevice: state.trusted_device_id !== null,
     };
     return lacksFactor(this.#requirement, facts, now);
   }

@@ -24,6 +24,7 @@ export interface SessionState {
   readonly system_role: string;
   readonly factor_count: number;
   readonly user_since: number;
+  readonly trusted_device_id: string | null;
   readonly impersonator_id: string | null;
   /** Null while the session is live. */
   readonly ended: 'revoked' | 'expired' | null;
@@ -48,7 +49,7 @@ export interface Lookup {
 
 /** SQL: the columns of a SessionState, for statements that read `namedSessions`. */
 export const stateColumns = `s.id, s.project_id, s.user_id, s.kind, s.aal, s.token_epoch, s.amr, u.email, u.is_anonymous, u.must_change_password,
-     u.system_role, u.factor_count, ${userSince('u')}, s.impersonator_id, ${endOf('s', 'u')} as ended`;
+     u.system_role, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.impersonator_id, ${endOf('s', 'u')} as ended`;
 
 /**
  * SQL: the sessions of a Lookup and their users. The planner does not look into the sub-select: one plan serves any number
@@ -194,6 +195,7 @@ export function admit(state: SessionState | undefined, claims: AccessClaims): Us
     aal: Math.min(claims.aal, state.aal),
     sessionKind: state.kind,
     userSince: state.user_since,
+    isOnTrustedDevice: state.trusted_device_id !== null,
     hasRestrictedToken: claims.isRestricted,
     recoveredAt: timeOf(state.amr, 'recovery'),
     authenticatedAt: new Date(Math.max(0, ...state.amr.map((each) => each.timestamp)) * 1000),

@@ -118,6 +118,7 @@ export class SessionOpener {
       aal: session.aal,
       factor_count: user.factorCount,
       user_since: new Date(user.createdAt).getTime() / 1000,
+      trusted_device_id: session.trustedDeviceId ?? null,
       token_epoch: session.tokenEpoch,
       amr: session.amr,
       email: user.email ?? null,

@@ -6,6 +6,7 @@ import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { currentEpoch, projectColumn } from '../project/project.ts';
 import type { Origin } from '../rpc/origin.ts';
+import type { Session } from './session.ts';
 
 const TrustedDeviceTable = defineEntity({
   name: 'TrustedDevice',
@@ -97,20 +98,19 @@ const use = statement<{ id: string }, { userId: string; sessionId: string; hash:
      where d.user_id = :userId and d.hash = :hash and ${isTrusted('d')} returning d.id
    )
    update sessions s set trusted_device_id = used.id from used where s.user_id = :userId and s.id = :sessionId
-   returning s.id`,
+   returning used.id`,
 );
 
 /**
  * Notes that a new session was opened on a trusted device. Returns false for a token that is unknown, expired, revoked or
  * another user's, which is no error: the user verifies a factor as on any device. The caller holds the lock of the user's row.
  */
-export async function recognizeDevice(
-  em: EntityManager,
-  { userId, sessionId, token }: { userId: string; sessionId: string; token: string },
-  now: Date,
-): Promise<boolean> {
+export async function recognizeDevice(em: EntityManager, session: Session, token: string, now: Date): Promise<boolean> {
+  const { id: sessionId, userId } = session;
   if (!isTokenOf(userId, token)) return false;
-  return (await use(em, { userId, sessionId, hash: hashOf(token), now })).length === 1;
+  const [used] = await use(em, { userId, sessionId, hash: hashOf(token), now });
+  session.trustedDeviceId = used?.id ?? null;
+  return used !== undefined;
 }
 
 const forget = statement<{ id: string }, { userId: string; only: string | null }>(

@@ -98,6 +98,19 @@ describe.each(wires)('over %s', (wire) => {
     expect(await isTrusted(clients, token)).toBe(false);
   });
 
+  test('where a factor is required, a trusted device is not asked for it, and another one is', async () => {
+    const { clients, token } = await withDevice(wire, { MFA_REQUIRED_FOR: 'everyone' });
+    const trusted = await clients.auth.signIn({ ...ada, trustedDeviceToken: token });
+    expect(trusted.tokens!.factorRequired).toBe(false);
+    await clients.sessions.listSessions({}, bearer(trusted.tokens!));
+    const { tokens } = await clients.sessions.refresh({ refreshToken: trusted.tokens!.refreshToken });
+    expect(tokens!.factorRequired).toBe(false);
+    await clients.sessions.listSessions({}, bearer(tokens!));
+    const other = await clients.auth.signIn(ada);
+    expect(other.tokens!.factorRequired).toBe(true);
+    expect((await refusalOf(clients.sessions.listSessions({}, bearer(other.tokens!)))).reason).toBe('FACTOR_REQUIRED');
+  });
+
   test('the token is stored as a hash', async () => {
     const { service, token } = await withDevice(wire);
     const rows = await service.database.query('select encode(hash, $1) as hash from trusted_devices', ['hex']);
