@@ -113,7 +113,7 @@ describe.each(wires)('over %s', (wire) => {
     const shut = await start({ env: { SIGN_UP: 'off', AUTO_CONFIRM_EMAIL: 'on', PASSWORD_MIN_LENGTH: '12' } });
     const providers = { google: false, github: false, azure: false, gitlab: false, bitbucket: false, discord: false };
     expect(await open.clients(wire).auth.getSettings({})).toMatchObject({
-      ...{ external: providers, disableSignup: false, mailerAutoconfirm: false, smsProvider: '', mfaEnabled: false },
+      ...{ external: providers, disableSignup: false, mailerAutoconfirm: false, smsProvider: '', mfaEnabled: true },
       ...{ anonymousUsersEnabled: true, emailVerificationEnabled: true, passwordMinLength: 8 },
     });
     expect(await shut.clients(wire).auth.getSettings({})).toMatchObject({

@@ -78,7 +78,7 @@ describe('secrets', () => {
     ['Introspect', 'did you mean SessionService.Introspect?'],
     ['Account', 'did you mean AccountService?'],
     ['SessionService.Inspect', 'SessionService has Refresh, SignOut, ListSessions'],
-    ['*', 'the services are AuthService, SessionService, AccountService, DeviceService, AdminService'],
+    ['*', 'the services are AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService'],
     ['', 'the services are AuthService'],
     ['SessionService+', 'scope 2 is no service or Service.Method of the contract'],
     [' SessionService', 'did you mean SessionService?'],

@@ -21,6 +21,8 @@ describe.each(wires)('over %s', (wire) => {
     expect(await clients.auth.verifyResetToken({ token })).toMatchObject({ valid: true, factorRequired: true });
     const refusal = await refusalOf(clients.auth.resetPassword({ token, newPassword }));
     expect(refusal).toMatchObject({ code: 7, reason: 'INSUFFICIENT_AAL', metadata: { required_aal: 'aal2' } });
+    const empty = clients.auth.resetPassword({ token });
+    expect((await refusalOf(empty)).reason, 'before a password is read').toBe('INSUFFICIENT_AAL');
     expect(await clients.auth.signIn(ada)).toMatchObject({ session: { aal: AssuranceLevel.AAL1 } });
     const { tokens, session } = await clients.auth.signInWithResetToken({ token });
     expect(session).toMatchObject({ aal: AssuranceLevel.AAL1, amr: [{ method: 'recovery' }] });

@@ -156,6 +156,19 @@ describe.each(wires)('over %s', (wire) => {
     await clients.sessions.listSessions({}, bearer(acting.tokens!));
   });
 
+  test('a restricted token stays restricted until a refresh, also when the factor is no longer required', async () => {
+    const service = await start({ env: { MFA_REQUIRED_FOR: 'operators' } });
+    const { sessions, admin } = service.clients(wire);
+    const { user, tokens, as } = await service.operator();
+    await admin.updateUser({ userId: user.id, role: SystemRole.ENGINEER }, asService);
+    expect((await refusalOf(sessions.listSessions({}, as))).reason).toBe('FACTOR_REQUIRED');
+    expect(await isActive(service, tokens.accessToken)).toBe(false);
+    const { tokens: next } = await sessions.refresh({ refreshToken: tokens.refreshToken });
+    expect(next!.factorRequired).toBe(false);
+    await sessions.listSessions({}, bearer(next!));
+    expect(await isActive(service, next!.accessToken)).toBe(true);
+  });
+
   test('where operators must have a factor, a new one enrols it with the first session', async () => {
     const service = await start({ env: { MFA_REQUIRED_FOR: 'operators' } });
     const clients = service.clients(wire);

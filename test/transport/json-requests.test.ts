@@ -125,7 +125,7 @@ test('false, 0 and empty values are in JSON answers: a plain client sees all tha
   expect(Object.entries(settings.external)).toEqual(
     ['google', 'github', 'azure', 'gitlab', 'bitbucket', 'discord'].map((name) => [name, false]),
   );
-  expect(settings).toMatchObject({ disableSignup: false, smsProvider: '', mfaEnabled: false });
+  expect(settings).toMatchObject({ disableSignup: false, smsProvider: '', mfaEnabled: true });
   const { user, account } = await ask('AuthService/SignIn', { email: ada.email, password: ada.password });
   expect(account.usage).toMatchObject({ usage: '0', subscriptionActive: false });
   expect(user).toMatchObject({ emailVerified: false, isAnonymous: false, pendingEmail: '' });
