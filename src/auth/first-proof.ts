@@ -5,7 +5,8 @@ import { endUnprovenMemberships } from '../account/unproven-memberships.ts';
 import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
-import { lockedPassword, type User } from '../user/user.ts';
+import { lockedPassword } from '../user/locked-password.ts';
+import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
 interface Proof {

@@ -1201,7 +1201,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
-   * `device.cancel`, `device.redeem`, `device.conflict` and `installation.drop`.
+   * `device.cancel`, `device.redeem`, `device.conflict`, `passkey.register`,
+   * `passkey.rename`, `passkey.delete` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
