@@ -6,7 +6,8 @@ import { audit } from '../audit/event.ts';
 import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
-import { lockedPassword, type User } from '../user/user.ts';
+import { lockedPassword } from '../user/locked-password.ts';
+import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
 interface Proof {

@@ -5,10 +5,10 @@ import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
 import { allAddresses } from './network.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
+import { arrangeWebauthn } from './relying-party.ts';
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
 import { type Setting, type SettingName, settings, type Values } from './schema.ts';
-import { arrangeWebauthn } from './webauthn.ts';
 
 export { ConfigFaults } from './config-faults.ts';
 

@@ -1,9 +1,9 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { mailRules, mailRulesOfProduction } from './mail-rules.ts';
+import { complainOfRpId } from './relying-party.ts';
 import type { Complaint, Rule } from './rule.ts';
 import type { Values } from './schema.ts';
 import { tlsRules } from './tls-rules.ts';
-import { complainOfRpId } from './webauthn.ts';
 
 const rules: readonly Rule[] = [
   ({ GRPC_PORT, HTTP_PORT }) =>

@@ -146,13 +146,6 @@ export class User extends UserTable.class {
 }
 UserTable.setClass(User);
 
-/** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
-export const lockedPassword = '*';
-
-export function hasPassword({ passwordHash }: Pick<User, 'passwordHash'>): boolean {
-  return passwordHash != null && passwordHash !== lockedPassword;
-}
-
 export function isBannedAt({ bannedUntil }: Pick<User, 'bannedUntil'>, now: Date): boolean {
   return bannedUntil != null && now < bannedUntil;
 }

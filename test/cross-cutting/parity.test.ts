@@ -226,6 +226,8 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/ghk_test_\w{71}/g, '<api key>')
     .replace(/ghk_test_\w{8}/g, '<prefix>')
     .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
+    .replace(/"(challenge|credentialId)":"[\w-]+"/g, '"$1":"<random>"')
+    .replace(/"(allAcceptedCredentialIds|excludeCredentials)":\[[^\]]*\]/g, '"$1":"<random>"')
     .replace(/ghp[dr]_[\w-]{43}/g, '<polling secret>')
     .replace(/\b[B-Z]{4}-[B-Z]{4}\b/g, '<user code>')
     .replace(/[0-9A-Z]{4}(-[0-9A-Z]{4}){5}|\b(?!\d{4}-\d\d)[0-9A-Z]{4}-[0-9A-Z]{4}\b(?!-)/g, '<dashboard code>')
