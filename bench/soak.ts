@@ -81,6 +81,8 @@ function settings(): Record<string, string> {
     SHUTDOWN_DELAY: '0',
     SHUTDOWN_GRACE: '5',
     DATABASE_POOL_SIZE: '10',
+    // Shorter than most locks of soak/faults.ts.
+    DATABASE_STATEMENT_TIMEOUT: '2s',
     MASTER_KEYS: `soak:${masterKey.toString('base64')}`,
     SERVICE_KEYS: `soak:${createHash('sha256').update(serviceKey).digest('hex')}`,
     // The machine is one address.

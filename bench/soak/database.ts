@@ -54,23 +54,15 @@ export class SoakDatabase {
 /** A TCP proxy before PostgreSQL, whose connections can be cut. */
 export class DatabaseLink {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #clients = new Set<Socket>();
 
   constructor(socket: string) {
     this.#server = createServer((client) => {
       const server = connect(socket);
-      for (const [from, to] of [
-        [client, server],
-        [server, client],
-      ] as const) {
-        this.#sockets.add(from);
-        from.on('error', () => {});
-        from.once('close', () => {
-          this.#sockets.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
+      this.#clients.add(client);
+      client.once('close', () => this.#clients.delete(client));
+      pump(client, server);
+      pump(server, client);
     });
   }
 
@@ -85,11 +77,17 @@ export class DatabaseLink {
 
   /** Resets all connections. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const client of this.#clients) client.resetAndDestroy();
   }
 
   close(): void {
     this.#server.close();
     this.cut();
   }
+}
+
+function pump(from: Socket, to: Socket): void {
+  from.on('error', () => {});
+  from.once('close', () => to.destroy());
+  from.pipe(to);
 }

@@ -92,12 +92,6 @@ const faults = {
     await sleep(span(random, 200, 7000));
     await release();
   },
-  async 'statement_timeout of 20 ms'({ database, links, random }) {
-    await database.query(`alter database ${database.name} set statement_timeout = '20ms'`);
-    pick(links, random).cut();
-    await sleep(span(random, 1000, 4000));
-    await database.query(`alter database ${database.name} reset statement_timeout`);
-  },
 } satisfies Record<string, (scene: Scene) => Promise<void>>;
 
 export type FaultName = keyof typeof faults;

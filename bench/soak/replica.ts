@@ -44,7 +44,10 @@ export class Replica {
     const env = { ...process.env, ...this.#env };
     const child = spawn(process.execPath, ['src/main.ts'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
+    const kill = () => void child.kill('SIGKILL');
+    process.once('exit', kill);
     child.once('exit', (code, signal) => {
+      process.off('exit', kill);
       this.#clients = undefined;
       if (!this.#isEnding) this.#findings.violate(`${this.name} ended by itself with ${code ?? signal}`);
     });
