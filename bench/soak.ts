@@ -110,7 +110,11 @@ function report(faults: ReadonlyMap<string, Injected>): void {
       ]),
     ),
   );
-  console.table(Object.fromEntries([...calls.reasons].map(([reason, count]) => [reason, { calls: count }])));
+  console.table(
+    Object.fromEntries(
+      [...calls.reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => [reason, { calls: count }]),
+    ),
+  );
   console.table(
     Object.fromEntries(
       [...faults].map(([name, { count, recoveries }]) => [

@@ -39,6 +39,7 @@ const ordinaryDeadline = 4000;
 /** Makes calls on random replicas over random protocols, and counts their outcomes. */
 export class Calls {
   readonly tallies = new Map<string, Tally>();
+  /** How often each method failed for each reason. */
   readonly reasons = new Map<string, number>();
   readonly #replicas: readonly Replica[];
   readonly #findings: Findings;
@@ -101,7 +102,8 @@ export class Calls {
     const isUnknown = uncertain.includes(error.code) && !(reason && harmless.includes(reason));
     tally[isUnknown ? 'unknown' : 'refused']++;
     const known = reason ?? `${Code[error.code]} of the client`;
-    this.reasons.set(known, (this.reasons.get(known) ?? 0) + 1);
+    const key = `${method}: ${known}`;
+    this.reasons.set(key, (this.reasons.get(key) ?? 0) + 1);
     return { kind: isUnknown ? 'unknown' : 'refused', reason: known };
   }
 
