@@ -166,6 +166,10 @@ export const shownColumns = `s.id, s.user_id as "userId", s.kind, s.aal, s.amr, 
      s.expires_at as "expiresAt", s.impersonator_id as "impersonatorId", s.fingerprint_id as "fingerprintId",
      s.client_name as "clientName"`;
 
+/** The same columns of a sub-select that has them under their new names. */
+export const shownColumnsOf = (shown: string): string =>
+  shownColumns.replaceAll(/s\.(\w+)(?: as ("\w+"))?/g, (_, column, name = column) => `${shown}.${name}`);
+
 /*
  * The states of a session, as SQL about the session `s` at the time `now`. No other file spells them.
  */
@@ -188,8 +192,8 @@ export const isRevokedIndirectly = (s: string, now = ':now', epoch = currentEpoc
      or ${s}.impersonator_id is not null and not ${isOperatorAt(`${s}.impersonator_id`, now)})`;
 
 /** `s` is live: neither revoked, in its row or indirectly, nor expired. The state of its user is not part of it. */
-export const isLive = (s: string, now = ':now') =>
-  `${isRowLive(s, now)} and ${isRevokedIndirectly(s, now)} is not true`;
+export const isLive = (s: string, now = ':now', epoch = currentEpoch(`${s}.project_id`)) =>
+  `${isRowLive(s, now)} and ${isRevokedIndirectly(s, now, epoch)} is not true`;
 
 /**
  * How the session `s` of the user `u` ended: 'revoked', also by a ban or the deletion of the user, 'expired', or null.

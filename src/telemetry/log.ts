@@ -38,7 +38,26 @@ export function openLog(level: string, worker?: number): Logger {
   // Under load, lines are written together: one write per line costs more than an introspection.
   const destination = pino.destination({ dest: 1, sync: false, minLength: maxWrite / 2, maxWrite, maxLength });
   setInterval(() => destination.flush(), flushInterval).unref();
+  surviveFullVolume(destination);
   return pino(options, destination);
+}
+
+/**
+ * While the volume of the log is full the service goes on without lines. Those that wait are written once there is room. An
+ * error event without a listener would end the process, and sonic-boom's synchronous flush repeats a write until it succeeds.
+ */
+function surviveFullVolume(destination: ReturnType<typeof pino.destination>): void {
+  let isFailing = false;
+  destination.on('error', () => {
+    isFailing = true;
+  });
+  destination.on('write', () => {
+    isFailing = false;
+  });
+  const flushSync = destination.flushSync.bind(destination);
+  destination.flushSync = () => {
+    if (!isFailing) flushSync();
+  };
 }
 
 /**

@@ -28,8 +28,14 @@ export type SinkMode =
   | 'drop'
   | 'drop untaken';
 
+export interface SinkOptions {
+  readonly startTls?: boolean;
+  /** `user:password` of each client that may send mail. Default: every client may, without a login. */
+  readonly logins?: ReadonlySet<string>;
+}
+
 /** A real mail server whose behaviour a test chooses. Stopped after the test. */
-export async function startSink({ startTls = false } = {}) {
+export async function startSink({ startTls = false, logins }: SinkOptions = {}) {
   const mails: TakenMail[] = [];
   /** The text between the angle brackets of each RCPT TO, byte for byte: the server normalises addresses. */
   const recipients: string[] = [];
@@ -42,7 +48,12 @@ export async function startSink({ startTls = false } = {}) {
       (connection as unknown as { _socket: { destroy(): void } })._socket.destroy();
   };
   const server = new SMTPServer({
-    authOptional: true,
+    authOptional: !logins,
+    allowInsecureAuth: true,
+    onAuth({ username, password }, _, callback) {
+      if (logins?.has(`${username}:${password}`)) callback(null, { user: username });
+      else callback(refusal(535, 'no such login'));
+    },
     disableReverseLookup: true,
     ...(startTls ? pairOf('server') : { disabledCommands: ['STARTTLS'] }),
     // Accepts local parts that RFC 5321 requires to be quoted.
