@@ -2,7 +2,7 @@ import type { Complaint } from './rule.ts';
 import type { Values } from './schema.ts';
 import { androidShape } from './webauthn.ts';
 
-/** Who the service is to authenticators. */
+/** The identity of the service to authenticators. */
 export interface RelyingPartyConfig {
   readonly id: string;
   readonly name: string;
