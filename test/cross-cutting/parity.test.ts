@@ -226,6 +226,7 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/ghk_test_\w{71}/g, '<api key>')
     .replace(/ghk_test_\w{8}/g, '<prefix>')
     .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
+    .replace(/"(id|userId)":"[\w-]{22}"/g, '"$1":"<user handle>"')
     .replace(/"(challenge|credentialId)":"[\w-]+"/g, '"$1":"<random>"')
     .replace(/"(allAcceptedCredentialIds|excludeCredentials)":\[[^\]]*\]/g, '"$1":"<random>"')
     .replace(/ghp[dr]_[\w-]{43}/g, '<polling secret>')
