@@ -1,5 +1,5 @@
 /** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
-export type CookieName = 'session' | 'access' | 'browser' | 'next';
+export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment';
 
 /**
  * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS

@@ -37,7 +37,7 @@ function perform({ sessions, devices, values }: Visit, { as }: SignedIn): Promis
 
 async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure): Promise<View> {
   const { words } = visit;
-  const { title, signedInAs, others, signOut } = words.devices;
+  const { title, signedInAs, others, signOut, factors } = words.devices;
   const sessions = await all(async (page) => {
     const { sessions: items, nextPageToken } = await visit.sessions.listSessions(page, signedIn.as);
     return { items, nextPageToken };
@@ -53,6 +53,7 @@ async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure):
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}
 ${await keyList(visit, signedIn)}
+${signedIn.user.isAnonymous ? undefined : link('/factors', factors)}
 ${link('/sign-out', signOut)}`,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,

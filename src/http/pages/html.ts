@@ -1,3 +1,4 @@
+import { renderSVG } from 'uqr';
 import { escapeHtml } from '../../text/escape-html.ts';
 import { script } from './script.ts';
 import type { PageStyle } from './style.ts';
@@ -19,6 +20,11 @@ export class Html {
   // Neither is escaped: the browser compares it with the hash in the policy.
   static style({ sheet }: PageStyle): Html {
     return new Html(`<style>${sheet}</style>`);
+  }
+
+  /** An image without text of its own: a path of black squares. */
+  static qrCode(text: string): Html {
+    return new Html(renderSVG(text));
   }
 
   static readonly script = new Html(`<script>${script}</script>`);

@@ -2,19 +2,23 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
-import { BrowserSession, type Macs } from './browser-session.ts';
+import { BrowserSession, type PageKeys } from './browser-session.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { Cookies } from './cookies.ts';
 import { devicesPage } from './devices.ts';
+import { factorPrompt } from './factor-prompt.ts';
+import { factorsPage } from './factors.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
 import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
+import { newPassword } from './new-password.ts';
 import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
 import { registration } from './registration.ts';
@@ -26,7 +30,7 @@ import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 export interface LandingOptions {
-  readonly keys: Macs;
+  readonly keys: PageKeys;
   readonly now: () => Date;
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
@@ -53,6 +57,9 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/cli', cliLogin],
   ['/login', fingerprintLogin],
   ['/devices', devicesPage],
+  ['/factor', factorPrompt((path) => pages.get(path))],
+  ['/factors', factorsPage],
+  ['/new-password', newPassword],
   ['/magic-link', forTheApplication('magicLink')],
   ['/invite', forTheApplication('invite')],
 ]);
@@ -136,6 +143,7 @@ function openClients(transport: Transport) {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
     devices: createClient(DeviceService, transport),
+    mfa: createClient(MfaService, transport),
   };
 }
 

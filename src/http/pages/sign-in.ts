@@ -1,6 +1,7 @@
 import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { alertBox, html } from './html.ts';
 import {
+  awaitsFactor,
   describeForm,
   labelled,
   link,
@@ -19,7 +20,8 @@ import type { Page, View, Visit } from './visit.ts';
 export const signIn: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
-    if (!signedIn || signedIn.user.isAnonymous) return signInView(visit);
+    // Without their factor a user can still choose another account.
+    if (!signedIn || signedIn.user.isAnonymous || awaitsFactor(signedIn)) return signInView(visit);
     return wayTo(nextOf(visit), signedIn) ?? redirect(nextOf(visit));
   },
 
@@ -30,7 +32,7 @@ export const signIn: Page = {
       const credentials = { email: values.get('email') ?? '', password: values.get('password') ?? '' };
       const { tokens } = await auth.signIn({ ...credentials, kind: SessionKind.WEB });
       await browser.signIn(tokens!);
-      return redirect(nextOf(visit));
+      return wayTo(nextOf(visit), await browser.signedIn()) ?? redirect(nextOf(visit));
     } catch (thrown) {
       return signInView(visit, readFailure(thrown));
     }

@@ -50,6 +50,12 @@ legend + * { clear: both; }
 .tag { color: var(--good); font-size: .9375rem; }
 .quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
 .show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
+form + form, .way + form { margin: 1rem 0 0; }
+.qr { background: #fff; border-radius: .5rem; max-width: 15rem; margin: 0 auto 1rem; overflow: hidden; }
+.qr svg { display: block; width: 100%; }
+.key, .codes { font-family: ui-monospace, monospace; }
+.codes { list-style: none; margin: 0 0 1rem; padding: 0; font-size: 1.0625rem; line-height: 1.75; }
+@media print { button, .way, nav { display: none; } }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
