@@ -18,6 +18,7 @@ import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
+import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
@@ -172,6 +173,7 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
     passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
     passwordSignIns: signInBudget(signIn),
     mailSignIns: signInBudget(signInWithMagicLink),
+    passkeySignIns: signInBudget(MfaService.method.finishPasskeySignIn),
   };
 }
 
@@ -180,6 +182,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail, appName: config.look.name },
+    relyingParty: config.relyingParty,
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
@@ -196,18 +199,16 @@ function createServices(parts: Parts) {
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
   const requestIds = new RequestIds(keys, now);
-  const { usage, billingSecrets, frontendUrl } = config;
+  const { usage, billingSecrets, frontendUrl, relyingParty } = config;
   const settings = configuredSettings(config);
+  const signingIn = {
+    ...createAttempts(keys, budgets, limits),
+    ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
+    registration: registrationSettings(config),
+    usage,
+  };
   return [
-    serve(
-      AuthService,
-      authService({
-        ...createAttempts(keys, budgets, limits),
-        ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
-        registration: registrationSettings(config),
-        usage: config.usage,
-      }),
-    ),
+    serve(AuthService, authService(signingIn)),
     serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
     serve(
       AccountService,
@@ -228,7 +229,7 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(MfaService, createMfa(parts, factorMail)),
+    serve(MfaService, { ...passkeySignIn(signingIn), ...createMfa(parts, factorMail) }),
     serve(
       AdminService,
       adminService({

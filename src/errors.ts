@@ -134,6 +134,18 @@ const refusals = {
   MFA_CHALLENGE_EXPIRED: [Code.FailedPrecondition, 'the challenge has expired or was used, begin a new one'],
   MFA_VERIFICATION_FAILED: [Code.FailedPrecondition, 'Invalid TOTP code entered'],
   FACTOR_LIMIT_REACHED: [Code.ResourceExhausted, 'too many factors'],
+  AUTHENTICATOR_ALREADY_REGISTERED: [Code.AlreadyExists, 'this device already has a passkey'],
+
+  // Passkeys
+  PASSKEY_NOT_FOUND: [Code.NotFound, 'no such passkey'],
+  PASSKEY_UNKNOWN: [Code.Unauthenticated, 'this passkey is not registered here'],
+  PASSKEY_VERIFICATION_FAILED: [Code.Unauthenticated, 'the sign-in with the passkey failed'],
+  PASSKEY_NOT_ACCEPTED: [Code.FailedPrecondition, 'the passkey could not be registered'],
+  PASSKEY_NEEDS_USER_VERIFICATION: [
+    Code.FailedPrecondition,
+    'the authenticator did not verify you: set a PIN, a fingerprint or face recognition on it, and try again',
+  ],
+  LAST_FACTOR: [Code.FailedPrecondition, 'this is the only way in which the user can sign in'],
 
   // Limits and availability
   API_KEY_LIMIT_REACHED: [Code.ResourceExhausted, 'too many active API keys'],

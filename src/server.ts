@@ -83,7 +83,9 @@ export async function startServer(deps: ServerDeps) {
   const pages = openSites(parts, config, transport);
   const { version } = packageJson;
   const cors = originRules(config, log);
-  const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks: () => ring.jwks(), certificates });
+  const passkeyOrigins = config.relyingParty.origins.filter((each) => each.startsWith('http'));
+  const jwks = () => ring.jwks();
+  const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks, passkeyOrigins, certificates });
   const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
   const work = backgroundJobs({ ...parts, config, orm, health, database });
   const jobs = runInBackground(work, log, (names) => metrics.countJobs(names));

@@ -76,6 +76,9 @@ export const entityOf = {
   'factor.step_up': 'factor',
   'factor.unenroll': 'factor',
   'factor.generate_recovery_codes': 'factor',
+  'passkey.register': 'factor',
+  'passkey.rename': 'factor',
+  'passkey.delete': 'factor',
   'installation.drop': 'installation',
 } as const satisfies Record<string, EntityType>;
 

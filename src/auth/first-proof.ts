@@ -6,11 +6,9 @@ import { audit } from '../audit/event.ts';
 import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { lockedPassword } from '../user/locked-password.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-
-/** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
-const lockedPassword = '*';
 
 interface Proof {
   readonly user: User;

@@ -1,6 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
-import { summaryToMessage } from '../account/message.ts';
 import { Refusal } from '../errors.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
 import { consume } from '../one-time/token.ts';
@@ -11,33 +10,27 @@ import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { redeemCode } from './magic-link-code.ts';
 import { signInByMail } from './mail-sign-in.ts';
-import { signedInToMessage } from './message.ts';
+import { signInToMessage } from './open-sign-in.ts';
 import { sendLink } from './send-link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, wrongCodes, usage, mailSignIns } = deps;
+  const { now, wrongCodes, mailSignIns } = deps;
   const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind }, context) => {
     const projectId = projectOf(context);
     const value = code ? await redeemCode(deps, code, context) : { raw };
     const at = now();
-    const { user, opened, summary } = await change(context, async (em) => {
+    const signedIn = await change(context, async (em) => {
       const used = await consume(em, 'magic_link', { projectId, ...value }, at);
       if (!used) throw refused();
       await wrongCodes.clear(em, projectId, used.target);
       const user = await lockUser(em, projectId, used.user_id);
       if (user.emailKey !== used.target) throw refused();
-      return signInByMail(
-        em,
-        deps,
-        { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink' },
-        context,
-        at,
-      );
+      const proof = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink' } as const;
+      return signInByMail(em, deps, proof, context, at);
     });
-    const placed = { ...opened, account: summary.account };
-    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+    return signInToMessage(deps, signedIn, at);
   };
   return {
     async requestMagicLink({ email, clientNonce }, context) {

@@ -1,13 +1,9 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readAccountSummary } from '../account/usage/account-summary.ts';
-import { audit } from '../audit/event.ts';
-import { origin } from '../rpc/context.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
-import { openAndNotify } from './new-device.ts';
-import { recipientOf } from './user-mail.ts';
+import { openSignIn } from './open-sign-in.ts';
 
 interface MailSignIn {
   readonly user: User;
@@ -27,13 +23,6 @@ export async function signInByMail(
   context: HandlerContext,
   now: Date,
 ) {
-  const { opener, userMail } = deps;
   await firstProof(em, deps, { user }, context, now);
-  user.lastSignInAt = now;
-  const opened = opener.draft({ user, kind, method, origin: origin(context) }, now);
-  await opener.makeRoom(em, context, opened.session, now);
-  const mail = userMail.draftNewDevice(recipientOf(user), opened.session, now);
-  await openAndNotify(em, opened.session, mail);
-  audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
-  return { user, opened, summary: await readAccountSummary(em, user.projectId, user.id) };
+  return openSignIn(em, deps, { user, kind, method }, context, now);
 }

@@ -5,6 +5,7 @@ import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
 import { allAddresses } from './network.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
+import { arrangeWebauthn } from './relying-party.ts';
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
 import { type Setting, type SettingName, settings, type Values } from './schema.ts';
@@ -193,6 +194,7 @@ function arrangePages(values: Values, publicUrl: string) {
     frontendUrl,
     ownPages: FRONTEND_URL === undefined,
     look,
+    relyingParty: arrangeWebauthn(values, name, [frontendUrl, publicUrl]),
     mail: { ...arrangeMail(values), look, pages: frontendUrl },
   };
 }

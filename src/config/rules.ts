@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { mailRules, mailRulesOfProduction } from './mail-rules.ts';
+import { complainOfRpId } from './relying-party.ts';
 import type { Complaint, Rule } from './rule.ts';
 import type { Values } from './schema.ts';
 import { tlsRules } from './tls-rules.ts';
@@ -50,6 +51,8 @@ const rules: readonly Rule[] = [
       allowed: `at least ${2 * WORKERS} with WORKERS=${WORKERS}`,
       example: `DATABASE_POOL_SIZE=${5 * WORKERS}`,
     },
+
+  complainOfRpId,
 
   ...tlsRules,
   ...mailRules,

@@ -8,6 +8,7 @@ import { choice, daysOrOff, duration, hashCost, limits, onOff, path, wholeNumber
 import { databaseUrl, secretKeys, serviceKeys } from './secret-parsers.ts';
 import { sessions } from './sessions.ts';
 import type { Setting, Settings } from './setting.ts';
+import { webauthn } from './webauthn.ts';
 
 export type { Setting } from './setting.ts';
 
@@ -202,6 +203,7 @@ export const groups = {
   Secrets: secrets,
   Sessions: sessions,
   OAuth: oauth,
+  Passkeys: webauthn,
   Passwords: passwords,
   'Sign-up and limits': admission,
   Accounts: accounts,
@@ -220,6 +222,7 @@ export const settings = {
   ...secrets,
   ...sessions,
   ...oauth,
+  ...webauthn,
   ...passwords,
   ...admission,
   ...accounts,

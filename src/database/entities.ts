@@ -15,6 +15,7 @@ import { Mail } from '../mail/mail.ts';
 import { Challenge } from '../mfa/challenge.ts';
 import { Factor } from '../mfa/factor.ts';
 import { RecoveryCode } from '../mfa/recovery-code.ts';
+import { WebauthnCredential } from '../mfa/webauthn/credential.ts';
 import { OneTimeToken } from '../one-time/token.ts';
 import { Heartbeat, Outage } from '../project/heartbeat.ts';
 import { Installation } from '../project/installation.ts';
@@ -68,5 +69,6 @@ export const entities = [
   LoginAttempt,
   Factor,
   RecoveryCode,
+  WebauthnCredential,
   Challenge,
 ];

@@ -18,6 +18,8 @@ export interface HttpOptions {
   readonly version: string;
   readonly readiness: () => Readiness;
   readonly jwks: () => object;
+  /** The web origins that may use the passkeys of the RP id. */
+  readonly passkeyOrigins: readonly string[];
   /** With certificates the server speaks TLS only. It requests no client certificates: its clients are browsers. */
   readonly certificates?: Certificates | undefined;
 }
@@ -58,14 +60,21 @@ function createPlainOrSecure(certificates: Certificates | undefined, listener: R
   return server;
 }
 
-function plainRoutes({ version, readiness, jwks }: HttpOptions): ReadonlyMap<string, Route> {
+function plainRoutes({ version, readiness, jwks, passkeyOrigins }: HttpOptions): ReadonlyMap<string, Route> {
   return new Map<string, Route>([
     ...probes(readiness),
     ['/', (res) => sendJson(res, 200, describeService(version))],
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
     // Verifiers may cache the keys for five minutes: a standby key is published longer than that before it signs.
     ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],
+    ...relatedOrigins(passkeyOrigins),
   ]);
+}
+
+/** For browsers, which otherwise admit only pages within the RP id (WebAuthn Level 3, section 5.11). */
+function relatedOrigins(origins: readonly string[]): [path: string, Route][] {
+  if (origins.length < 2) return [];
+  return [['/.well-known/webauthn', (res) => sendJson(res, 200, { origins }, 'public, max-age=300')]];
 }
 
 /** Whether the process is alive, and whether it can serve. */

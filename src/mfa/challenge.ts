@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
-import { insert } from '../database/insert.ts';
+import { insert, insertIfFree } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
@@ -18,7 +18,7 @@ export interface StepUpAction {
 }
 
 /** What a challenge is for. A challenge of one purpose is unknown to every other. */
-export type ChallengePurpose = 'verify' | 'step_up';
+export type ChallengePurpose = 'verify' | 'step_up' | 'passkey_registration' | 'passkey_sign_in';
 
 const ChallengeTable = defineEntity({
   name: 'Challenge',
@@ -65,6 +65,19 @@ export async function openChallenge(em: EntityManager, asked: Asked, now: Date):
   const challenge = Object.assign(new Challenge(), row, asked);
   await insert(em, challenge);
   return challenge;
+}
+
+/**
+ * Records that a challenge was used for which nothing was stored before. Of parallel calls one passes. Throws
+ * MFA_CHALLENGE_EXPIRED. The row is kept for as long as the challenge could be used.
+ */
+export async function recordUsed(
+  em: EntityManager,
+  used: Asked & { readonly id: string; readonly challenge: Buffer; readonly expiresAt: Date },
+  now: Date,
+): Promise<void> {
+  const row = Object.assign(new Challenge(), used, { attempts: 1, createdAt: now, usedAt: now });
+  if (!(await insertIfFree(em, row))) throw new Refusal('MFA_CHALLENGE_EXPIRED');
 }
 
 /** Names a challenge, and where it has to have been asked. */

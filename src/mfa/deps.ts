@@ -9,8 +9,10 @@ import type { SessionOpener } from '../session/session-opener.ts';
 import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { UserBudget } from '../throttle/user-budget.ts';
 import type { FactorMail } from './factor-mail.ts';
+import type { RelyingParty } from './webauthn/relying-party.ts';
 
-export type MfaMethods = ServiceImpl<typeof MfaService>;
+/** FinishPasskeySignIn is with the other sign-ins: auth/passkey-sign-in.ts. */
+export type MfaMethods = Omit<ServiceImpl<typeof MfaService>, 'finishPasskeySignIn'>;
 
 /** What MfaService's methods work with. */
 export interface MfaDeps {
@@ -25,6 +27,7 @@ export interface MfaDeps {
   readonly registration: ConfiguredSettings;
   /** APP_NAME: the name in authenticator apps. */
   readonly appName: string;
+  readonly relyingParty: RelyingParty;
   /** Wrong codes, counted by factor. */
   readonly wrongFactorCodes: FailedAttempts;
   /** Challenges that one user may begin in a minute. */

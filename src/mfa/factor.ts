@@ -113,6 +113,16 @@ const remove = statement<{ id: string }, { userId: string; ids: readonly string[
   'delete from factors f where f.user_id = :userId and f.id = any(:ids::uuid[]) returning f.id',
 );
 
+const rename = statement<{ id: string }, { userId: string; id: string; friendlyName: string }>(
+  'factor_rename',
+  'update factors f set friendly_name = :friendlyName where f.user_id = :userId and f.id = :id returning f.id',
+);
+
+/** The caller holds the lock of the user's row. */
+export async function renameFactor(em: EntityManager, userId: string, id: string, friendlyName: string): Promise<void> {
+  await rename(em, { userId, id, friendlyName });
+}
+
 /** Deletes factors with their codes and credentials. The caller keeps the count in the user's row. */
 export async function deleteFactors(em: EntityManager, userId: string, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await remove(em, { userId, ids });

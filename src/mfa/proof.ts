@@ -10,6 +10,7 @@ import type { MfaDeps } from './deps.ts';
 import { type FactorRow, recordVerified } from './factor.ts';
 import { isRecoveryCode, spendRecoveryCode } from './recovery-code.ts';
 import { stepOfCode } from './totp.ts';
+import { judgeCredential } from './webauthn/credential-proof.ts';
 
 /** What a person or an authenticator has sent to prove a factor. */
 export type Proof = VerifyFactorRequest['proof'];
@@ -36,16 +37,16 @@ interface Claim {
 }
 
 /**
- * Judges a proof outside any transaction, and counts it first: on its challenge and, when it is wrong, on its factor. Throws
- * MFA_CHALLENGE_EXPIRED, MFA_VERIFICATION_FAILED and OVER_REQUEST_RATE_LIMIT.
+ * Judges a proof outside any transaction, and counts it first: on its challenge and, when it is a wrong code, on its factor.
+ * Throws MFA_CHALLENGE_EXPIRED, MFA_VERIFICATION_FAILED, PASSKEY_NEEDS_USER_VERIFICATION and OVER_REQUEST_RATE_LIMIT.
  */
 export async function judgeProof(deps: MfaDeps, claim: Claim, context: HandlerContext): Promise<ProvedFactor> {
   const { now, wrongFactorCodes } = deps;
   const { factor, challenge } = claim;
   const attempt = wrongFactorCodes.attempt(factor.projectId, factor.id, '');
   refuseFor(await wrongFactorCodes.waitOf(autocommit(context), attempt, now()), 'account');
-  await attemptChallenge(autocommit(context), challenge, now());
-  const proof = await read(deps, claim, context);
+  const signed = await attemptChallenge(autocommit(context), challenge, now());
+  const proof = await read(deps, claim, signed, context);
   if (proof) return { factor, challenge, proof };
   const { wait, isLast } = await wrongFactorCodes.countLast(autocommit(context), attempt, now());
   refuseFor(wait, 'account');
@@ -54,11 +55,15 @@ export async function judgeProof(deps: MfaDeps, claim: Claim, context: HandlerCo
 
 /** The proof if it is right, else undefined. */
 async function read(
-  { keys, now }: MfaDeps,
+  { keys, now, relyingParty }: MfaDeps,
   { factor, proof }: Claim,
+  challenge: Buffer,
   context: HandlerContext,
 ): Promise<JudgedProof | undefined> {
   const { id, userId, type, secretSealed, lastStep } = factor;
+  // A signature cannot be guessed, so a wrong one is not counted: that would only lock the user out.
+  if (proof.case === 'credential' && (type === 'webauthn' || type === 'passkey'))
+    return judgeCredential(autocommit(context), relyingParty, { factor, challenge, credential: proof.value });
   if (proof.case !== 'code') return undefined;
   if (type === 'totp' && secretSealed) {
     const step = stepOfCode(keys, { id, userId, secretSealed, lastStep }, proof.value, now());

@@ -27,6 +27,8 @@ interface Opening {
   readonly kind: SessionKind;
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
+  /** The factor that signs in alone, at AAL2. */
+  readonly factorId?: string | undefined;
   readonly origin: Origin;
   /** The operator who acts as the user. */
   readonly impersonatorId?: string;
@@ -82,7 +84,7 @@ export class SessionOpener {
 
   /** A session that its caller inserts. */
   draft(opening: Opening, now: Date): Opened {
-    const { user, kind, method, origin, lifetime, authenticatedAt, identity, ...about } = opening;
+    const { user, kind, method, factorId, origin, lifetime, authenticatedAt, identity, ...about } = opening;
     const secret = identity?.secret ?? newSessionSecret();
     const session = Session.open(
       {
@@ -92,6 +94,7 @@ export class SessionOpener {
         userId: user.id,
         kind,
         method,
+        factorId,
         lifetime: lifetime ?? this.#lifetimes[kind],
         impersonatorId: about.impersonatorId,
         fingerprintId: about.fingerprintId,

@@ -94,6 +94,8 @@ export interface SessionDraft {
   readonly userId: string;
   readonly kind: SessionKind;
   readonly method: string;
+  /** The factor that signs in alone: the session begins at AAL2. */
+  readonly factorId?: string | undefined;
   readonly lifetime: Lifetime;
   readonly secretHash: Buffer;
   /** The operator who acts as the user. */
@@ -112,7 +114,7 @@ export class Session extends SessionTable.class {
   static open({ id, method, lifetime, authenticatedAt, ...draft }: SessionDraft, now: Date): Session {
     return Object.assign(new Session(), draft, {
       id: id ?? uuidv7(now),
-      aal: 1,
+      aal: draft.factorId ? 2 : 1,
       tokenEpoch: 0,
       amr: [authentication(method, authenticatedAt ?? now)],
       generation: 0,

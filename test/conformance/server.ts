@@ -57,7 +57,7 @@ function serveHttpPort(): Promise<number> {
   const gateway = connectGateway(services, { ...options, refusesUnknownFields: true, registry: suite });
   const cors = { origins: [], allowsLocalhost: false, publicUrl: 'http://localhost', onRefused: () => {} };
   const certificates = tls && ({ context: tls, onRenewal: () => {} } as unknown as Certificates);
-  const other = { version: '0', readiness: () => 'ready' as const, jwks: () => ({}) };
+  const other = { version: '0', readiness: () => 'ready' as const, jwks: () => ({}), passkeyOrigins: [] };
   return listenHttp(createHttpServer({ gateway, cors, certificates, ...other }), host, 0);
 }
 

@@ -48,6 +48,8 @@ test('these methods are public, and no others', () => {
     'DeviceService.SignOutFingerprint',
     'DeviceService.StartCliLogin',
     'DeviceService.StartFingerprintLogin',
+    'MfaService.FinishPasskeySignIn',
+    'MfaService.StartPasskeySignIn',
     'SessionService.Refresh',
     'SessionService.SignOut',
   ]);
@@ -75,6 +77,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'DeviceService.ListDevices',
     'MfaService.GetAssurance',
     'MfaService.ListFactors',
+    'MfaService.ListPasskeys',
     'SessionService.GetSession',
     'SessionService.ListSessions',
   ]);

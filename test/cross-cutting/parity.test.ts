@@ -17,6 +17,7 @@ import { deviceRefusals } from '../support/device-samples.ts';
 import { factorRefusals } from '../support/factor-samples.ts';
 import { grantRefusals } from '../support/grant-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
+import { passkeyRefusals } from '../support/passkey-samples.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { prepareSamples } from '../support/samples.ts';
@@ -166,6 +167,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ListAuditEvents': [[{ pageToken: 'x' }, asService.headers]],
     'AdminService.DeleteUser': [[{ userId: nobody }, asService.headers]],
   };
+  Object.assign(refused, passkeyRefusals(as, nobody));
   Object.assign(refused, accountRefusals(as, nobody), deviceRefusals(as), grantRefusals(as, nobody));
   Object.assign(refused, factorRefusals(as, nobody));
   expect(Object.keys(refused).toSorted(), 'each method once').toEqual(methods.map(nameOf).toSorted());

@@ -113,6 +113,7 @@ test('the ORM reads and changes, of all rows of users, only those of the table u
     'Factor',
     'RecoveryCode',
     'Challenge',
+    'WebauthnCredential',
   ];
   expect(calls.filter(({ entity }) => others.includes(entity))).toEqual([]);
   const ofUsers = calls.filter(({ entity }) => entity === 'User');

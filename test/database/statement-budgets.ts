@@ -1,6 +1,7 @@
 import { deviceCosts } from '../support/device-methods.ts';
 import { factorCosts } from '../support/factor-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
+import { passkeyCosts } from '../support/passkey-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
 export const most: Record<string, number> = {
@@ -120,4 +121,5 @@ export const most: Record<string, number> = {
   'CancelLogin (unknown)': 1,
   ...grantCosts,
   ...factorCosts,
+  ...passkeyCosts,
 };

@@ -7,6 +7,7 @@ import { callFactorMethods } from './factor-methods.ts';
 import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
+import { callPasskeyMethods } from './passkey-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -126,6 +127,7 @@ export async function callEveryMethod(
   await callDeviceMethods(service, wire, step);
   await callGrantMethods(service, wire, step);
   await callFactorMethods(service, wire, step);
+  await callPasskeyMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

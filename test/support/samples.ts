@@ -7,6 +7,7 @@ import { deviceSamples } from './device-samples.ts';
 import { factorSamples } from './factor-samples.ts';
 import { grantSamples } from './grant-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
+import { passkeySamples } from './passkey-samples.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
@@ -35,6 +36,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const ofDevices = await deviceSamples(service, newcomer);
   const grants = grantSamples(service, as, newcomer);
   const factors = factorSamples(service, newcomer);
+  const passkeys = passkeySamples(service, newcomer);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -167,6 +169,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...ofDevices.requests,
     ...grants.requests,
     ...factors.requests,
+    ...passkeys.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
@@ -182,7 +185,8 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       (await accounts.headers[name]?.()) ??
       (await ofDevices.headers[name]?.()) ??
       grants.headersOf(name) ??
-      factors.headersOf(name);
+      factors.headersOf(name) ??
+      passkeys.headersOf(name);
     if (own) return { request, headers: own };
     if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
     return { request, headers: { ...headers[policyOf(method)!.access] } };

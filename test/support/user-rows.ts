@@ -16,6 +16,7 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
   factors: ['user_id'],
   recovery_codes: ['user_id'],
   challenges: ['user_id'],
+  webauthn_credentials: ['user_id'],
   usage_counters: ['subject'],
   referral_codes: ['user_id'],
   referrals: ['referred_id', 'referrer_id'],

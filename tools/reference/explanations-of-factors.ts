@@ -33,4 +33,42 @@ export const ofFactors = {
     retry: 'no',
     action: 'Have the user remove one first.',
   },
+  AUTHENTICATOR_ALREADY_REGISTERED: {
+    when: 'The credential of the authenticator is registered already, for this user or another one.',
+    retry: 'no',
+    action: 'Have the user sign in with it, or register another authenticator.',
+  },
+  PASSKEY_NOT_FOUND: {
+    when: 'The caller has no passkey with this id. The passkey of another user is the same as none.',
+    retry: 'no',
+    action: 'List the passkeys again.',
+  },
+  PASSKEY_UNKNOWN: {
+    when: 'No user has the passkey, for example because it was deleted.',
+    retry: 'no',
+    action: 'Call PublicKeyCredential.signalUnknownCredential, and offer the other ways to sign in.',
+  },
+  PASSKEY_VERIFICATION_FAILED: {
+    when: 'The response of the authenticator is wrong. The metadata `check` names the check that failed.',
+    retry: 'no',
+    action:
+      'Offer the user to try again. When `check` is `origin` or `rp_id`, compare WEBAUTHN_ORIGINS and WEBAUTHN_RP_ID.',
+  },
+  PASSKEY_NOT_ACCEPTED: {
+    when: 'The response of the authenticator to the registration is wrong. The metadata `check` names the check that failed.',
+    retry: 'no',
+    action:
+      'Offer the user to try again. When `check` is `origin` or `rp_id`, compare WEBAUTHN_ORIGINS and WEBAUTHN_RP_ID.',
+  },
+  PASSKEY_NEEDS_USER_VERIFICATION: {
+    when: 'The authenticator has not checked who uses it. A security key without a PIN is an example.',
+    retry: 'no',
+    action:
+      'Have the user set a PIN, a fingerprint or face recognition on the authenticator. Without one it can be a second factor.',
+  },
+  LAST_FACTOR: {
+    when: 'The user could not sign in any more: they have no other passkey, no password and no verified email address that receives mail.',
+    retry: 'no',
+    action: 'Have the user set a password or register another passkey first.',
+  },
 } as const satisfies Partial<Record<Reason, Explanation>>;

@@ -1,5 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { ids, texts } from './example-values.ts';
+import { registeredCredential, signingCredential } from './passkey-examples.ts';
 
 const { account, session, user } = ids;
 const signIn = { email: 'ada@example.org', password: 'a difference engine' };
@@ -103,6 +104,17 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
     audience: 'payments',
   },
   'MfaService.FinishStepUp': { challengeId: ids.challenge, code: '492039' },
+  'MfaService.StartPasskeyRegistration': {},
+  'MfaService.FinishPasskeyRegistration': {
+    challengeId: ids.challenge,
+    credential: registeredCredential,
+    friendlyName: 'My laptop',
+  },
+  'MfaService.StartPasskeySignIn': {},
+  'MfaService.FinishPasskeySignIn': { credential: signingCredential },
+  'MfaService.ListPasskeys': {},
+  'MfaService.RenamePasskey': { passkeyId: ids.factor, friendlyName: 'My old laptop' },
+  'MfaService.DeletePasskey': { passkeyId: ids.factor },
   'DeviceService.RevokeApiKey': { apiKeyId: ids.apiKey },
   'DeviceService.StartCliLogin': { clientName: 'gatehouse', lifetime: '1800s' },
   'DeviceService.CheckCliLogin': { loginCode: texts.loginCode },

@@ -5,12 +5,16 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { AccountSummary } from "./account_pb.ts";
+import { file_gatehouse_v1_account } from "./account_pb.ts";
 import type { Factor, FactorType, UsableFactor } from "./factor_pb.ts";
 import { file_gatehouse_v1_factor } from "./factor_pb.ts";
 import type { AssuranceLevel } from "./policy_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
-import type { AuthenticationMethod, Session, Tokens } from "./session_pb.ts";
+import type { AuthenticationMethod, Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
+import type { User } from "./user_pb.ts";
+import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -19,7 +23,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/mfa.proto.
  */
 export const file_gatehouse_v1_mfa: GenFile = /*@__PURE__*/
-  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKsAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiigEKFFZlcmlmeUZhY3RvclJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgCIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEiQKBmZhY3RvchgDIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNAoVVW5lbnJvbGxGYWN0b3JSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQEiGAoWVW5lbnJvbGxGYWN0b3JSZXNwb25zZSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiPAoTTGlzdEZhY3RvcnNSZXNwb25zZRIlCgdmYWN0b3JzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLkZhY3RvciIVChNHZXRBc3N1cmFuY2VSZXF1ZXN0ItcBChRHZXRBc3N1cmFuY2VSZXNwb25zZRIxCgtjdXJyZW50X2FhbBgBIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIuCghuZXh0X2FhbBgCIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYAyADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSKwoHZmFjdG9ycxgEIAMoCzIaLmdhdGVob3VzZS52MS5Vc2FibGVGYWN0b3IiHgocR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdCJUCh1HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRINCgVjb2RlcxgBIAMoCRIkCgZmYWN0b3IYAiABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yItABChJCZWdpblN0ZXBVcFJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABARIwCgZhY3Rpb24YAiABKAlCILpIHXIbMhleW2Etel1bYS16MC05Xy46LV17MCw5OX0kEh8KC2Rlc2NyaXB0aW9uGAMgASgJQgq6SAdyBRABGMgBEh0KDHBheWxvYWRfaGFzaBgEIAEoDEIHukgEegJoIBIrCghhdWRpZW5jZRgFIAEoCUIZukgWchQQARj/AVoNYXV0aGVudGljYXRlZCLLAQoTQmVnaW5TdGVwVXBSZXNwb25zZRIUCgxjaGFsbGVuZ2VfaWQYASABKAkSJgoEdHlwZRgCIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkZXNjcmlwdGlvbhgEIAEoCRIwCg9yZXF1ZXN0X29wdGlvbnMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Io8BChNGaW5pc2hTdGVwVXBSZXF1ZXN0Eh4KDGNoYWxsZW5nZV9pZBgBIAEoCUIIukgFcgOwAQESGQoEY29kZRgCIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiXgoURmluaXNoU3RlcFVwUmVzcG9uc2USFQoNc3RlcF91cF9wcm9vZhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAywwcKCk1mYVNlcnZpY2USaAoMRW5yb2xsRmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuRW5yb2xsRmFjdG9yUmVzcG9uc2UiEYq1GA0IAhgBMgMI2AQ4PHgBEmwKD0NoYWxsZW5nZUZhY3RvchIkLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkNoYWxsZW5nZUZhY3RvclJlc3BvbnNlIgyKtRgICAIYATh4QA8SZwoMVmVyaWZ5RmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVmVyaWZ5RmFjdG9yUmVzcG9uc2UiEIq1GAwIAhgBOHhaBAgFEGQSagoOVW5lbnJvbGxGYWN0b3ISIy5nYXRlaG91c2UudjEuVW5lbnJvbGxGYWN0b3JSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVzcG9uc2UiDYq1GAkIAjIDCNgEeAESXwoLTGlzdEZhY3RvcnMSIC5nYXRlaG91c2UudjEuTGlzdEZhY3RvcnNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiC5ACAYq1GAQIAhgBEmQKDEdldEFzc3VyYW5jZRIhLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkdldEFzc3VyYW5jZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBEoEBChVHZW5lcmF0ZVJlY292ZXJ5Q29kZXMSKi5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdBorLmdhdGVob3VzZS52MS5HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZSIPirUYCwgCMgMI2AQ4FHgBElwKC0JlZ2luU3RlcFVwEiAuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVxdWVzdBohLmdhdGVob3VzZS52MS5CZWdpblN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eBJfCgxGaW5pc2hTdGVwVXASIS5nYXRlaG91c2UudjEuRmluaXNoU3RlcFVwUmVxdWVzdBoiLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXNwb25zZSIIirUYBAgCOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChZnYXRlaG91c2UvdjEvbWZhLnByb3RvEgxnYXRlaG91c2UudjEiggEKE0Vucm9sbEZhY3RvclJlcXVlc3QSMgoEdHlwZRgBIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlQgq6SAeCAQQYARgCEh4KDWZyaWVuZGx5X25hbWUYAiABKAlCB7pIBHICGGQSFwoGaXNzdWVyGAMgASgJQge6SARyAhhkIjoKClRvdHBTZWNyZXQSDgoGc2VjcmV0GAEgASgJEgsKA3VyaRgCIAEoCRIPCgdxcl9jb2RlGAMgASgJImQKFEVucm9sbEZhY3RvclJlc3BvbnNlEiQKBmZhY3RvchgBIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3ISJgoEdG90cBgCIAEoCzIYLmdhdGVob3VzZS52MS5Ub3RwU2VjcmV0IjUKFkNoYWxsZW5nZUZhY3RvclJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABASLtAQoXQ2hhbGxlbmdlRmFjdG9yUmVzcG9uc2USFAoMY2hhbGxlbmdlX2lkGAEgASgJEiYKBHR5cGUYAiABKA4yGC5nYXRlaG91c2UudjEuRmFjdG9yVHlwZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoQY3JlYXRpb25fb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMAoPcmVxdWVzdF9vcHRpb25zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKsAQoTVmVyaWZ5RmFjdG9yUmVxdWVzdBIbCglmYWN0b3JfaWQYASABKAlCCLpIBXIDsAEBEh4KDGNoYWxsZW5nZV9pZBgCIAEoCUIIukgFcgOwAQESGQoEY29kZRgDIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiigEKFFZlcmlmeUZhY3RvclJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgCIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEiQKBmZhY3RvchgDIAEoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNAoVVW5lbnJvbGxGYWN0b3JSZXF1ZXN0EhsKCWZhY3Rvcl9pZBgBIAEoCUIIukgFcgOwAQEiGAoWVW5lbnJvbGxGYWN0b3JSZXNwb25zZSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiPAoTTGlzdEZhY3RvcnNSZXNwb25zZRIlCgdmYWN0b3JzGAEgAygLMhQuZ2F0ZWhvdXNlLnYxLkZhY3RvciIVChNHZXRBc3N1cmFuY2VSZXF1ZXN0ItcBChRHZXRBc3N1cmFuY2VSZXNwb25zZRIxCgtjdXJyZW50X2FhbBgBIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIuCghuZXh0X2FhbBgCIAEoDjIcLmdhdGVob3VzZS52MS5Bc3N1cmFuY2VMZXZlbBIvCgNhbXIYAyADKAsyIi5nYXRlaG91c2UudjEuQXV0aGVudGljYXRpb25NZXRob2QSKwoHZmFjdG9ycxgEIAMoCzIaLmdhdGVob3VzZS52MS5Vc2FibGVGYWN0b3IiHgocR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdCJUCh1HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRINCgVjb2RlcxgBIAMoCRIkCgZmYWN0b3IYAiABKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yItABChJCZWdpblN0ZXBVcFJlcXVlc3QSGwoJZmFjdG9yX2lkGAEgASgJQgi6SAVyA7ABARIwCgZhY3Rpb24YAiABKAlCILpIHXIbMhleW2Etel1bYS16MC05Xy46LV17MCw5OX0kEh8KC2Rlc2NyaXB0aW9uGAMgASgJQgq6SAdyBRABGMgBEh0KDHBheWxvYWRfaGFzaBgEIAEoDEIHukgEegJoIBIrCghhdWRpZW5jZRgFIAEoCUIZukgWchQQARj/AVoNYXV0aGVudGljYXRlZCLLAQoTQmVnaW5TdGVwVXBSZXNwb25zZRIUCgxjaGFsbGVuZ2VfaWQYASABKAkSJgoEdHlwZRgCIAEoDjIYLmdhdGVob3VzZS52MS5GYWN0b3JUeXBlEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkZXNjcmlwdGlvbhgEIAEoCRIwCg9yZXF1ZXN0X29wdGlvbnMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Io8BChNGaW5pc2hTdGVwVXBSZXF1ZXN0Eh4KDGNoYWxsZW5nZV9pZBgBIAEoCUIIukgFcgOwAQESGQoEY29kZRgCIAEoCUIJukgGcgQQAShASAASLQoKY3JlZGVudGlhbBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIAEIOCgVwcm9vZhIFukgCCAEiXgoURmluaXNoU3RlcFVwUmVzcG9uc2USFQoNc3RlcF91cF9wcm9vZhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi9wEKB1Bhc3NrZXkSCgoCaWQYASABKAkSFQoNZnJpZW5kbHlfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF91c2VfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNY3JlZGVudGlhbF9pZBgFIAEoCRIXCg9iYWNrdXBfZWxpZ2libGUYBiABKAgSEQoJYmFja2VkX3VwGAcgASgIEhIKCnRyYW5zcG9ydHMYCCADKAkSDgoGYWFndWlkGAkgASgJIloKE0FjY2VwdGVkQ3JlZGVudGlhbHMSDQoFcnBfaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIjChthbGxfYWNjZXB0ZWRfY3JlZGVudGlhbF9pZHMYAyADKAkiOQoRVW5rbm93bkNyZWRlbnRpYWwSDQoFcnBfaWQYASABKAkSFQoNY3JlZGVudGlhbF9pZBgCIAEoCSIhCh9TdGFydFBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0IpwBCiBTdGFydFBhc3NrZXlSZWdpc3RyYXRpb25SZXNwb25zZRIUCgxjaGFsbGVuZ2VfaWQYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKEGNyZWF0aW9uX29wdGlvbnMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IpcBCiBGaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVxdWVzdBIeCgxjaGFsbGVuZ2VfaWQYASABKAlCCLpIBXIDsAEBEjMKCmNyZWRlbnRpYWwYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Qga6SAPIAQESHgoNZnJpZW5kbHlfbmFtZRgDIAEoCUIHukgEcgIYZCKMAQohRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlc3BvbnNlEiYKB3Bhc3NrZXkYASABKAsyFS5nYXRlaG91c2UudjEuUGFzc2tleRI/ChRhY2NlcHRlZF9jcmVkZW50aWFscxgCIAEoCzIhLmdhdGVob3VzZS52MS5BY2NlcHRlZENyZWRlbnRpYWxzIhsKGVN0YXJ0UGFzc2tleVNpZ25JblJlcXVlc3QifwoaU3RhcnRQYXNza2V5U2lnbkluUmVzcG9uc2USMAoPcmVxdWVzdF9vcHRpb25zGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiiAEKGkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0EjMKCmNyZWRlbnRpYWwYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Qga6SAPIAQESNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIrwBChtGaW5pc2hQYXNza2V5U2lnbkluUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiFQoTTGlzdFBhc3NrZXlzUmVxdWVzdCKAAQoUTGlzdFBhc3NrZXlzUmVzcG9uc2USJwoIcGFzc2tleXMYASADKAsyFS5nYXRlaG91c2UudjEuUGFzc2tleRI/ChRhY2NlcHRlZF9jcmVkZW50aWFscxgCIAEoCzIhLmdhdGVob3VzZS52MS5BY2NlcHRlZENyZWRlbnRpYWxzIlYKFFJlbmFtZVBhc3NrZXlSZXF1ZXN0EhwKCnBhc3NrZXlfaWQYASABKAlCCLpIBXIDsAEBEiAKDWZyaWVuZGx5X25hbWUYAiABKAlCCbpIBnIEEAEYZCI/ChVSZW5hbWVQYXNza2V5UmVzcG9uc2USJgoHcGFzc2tleRgBIAEoCzIVLmdhdGVob3VzZS52MS5QYXNza2V5IjQKFERlbGV0ZVBhc3NrZXlSZXF1ZXN0EhwKCnBhc3NrZXlfaWQYASABKAlCCLpIBXIDsAEBIpUBChVEZWxldGVQYXNza2V5UmVzcG9uc2USPwoUYWNjZXB0ZWRfY3JlZGVudGlhbHMYASABKAsyIS5nYXRlaG91c2UudjEuQWNjZXB0ZWRDcmVkZW50aWFscxI7ChJ1bmtub3duX2NyZWRlbnRpYWwYAiABKAsyHy5nYXRlaG91c2UudjEuVW5rbm93bkNyZWRlbnRpYWwy+g0KCk1mYVNlcnZpY2USaAoMRW5yb2xsRmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLkVucm9sbEZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuRW5yb2xsRmFjdG9yUmVzcG9uc2UiEYq1GA0IAhgBMgMI2AQ4PHgBEmwKD0NoYWxsZW5nZUZhY3RvchIkLmdhdGVob3VzZS52MS5DaGFsbGVuZ2VGYWN0b3JSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkNoYWxsZW5nZUZhY3RvclJlc3BvbnNlIgyKtRgICAIYATh4QA8SZwoMVmVyaWZ5RmFjdG9yEiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUZhY3RvclJlcXVlc3QaIi5nYXRlaG91c2UudjEuVmVyaWZ5RmFjdG9yUmVzcG9uc2UiEIq1GAwIAhgBOHhaBAgFEGQSagoOVW5lbnJvbGxGYWN0b3ISIy5nYXRlaG91c2UudjEuVW5lbnJvbGxGYWN0b3JSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVuZW5yb2xsRmFjdG9yUmVzcG9uc2UiDYq1GAkIAjIDCNgEeAESXwoLTGlzdEZhY3RvcnMSIC5nYXRlaG91c2UudjEuTGlzdEZhY3RvcnNSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiC5ACAYq1GAQIAhgBEmQKDEdldEFzc3VyYW5jZRIhLmdhdGVob3VzZS52MS5HZXRBc3N1cmFuY2VSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkdldEFzc3VyYW5jZVJlc3BvbnNlIg2QAgGKtRgGCAIQARgBEoEBChVHZW5lcmF0ZVJlY292ZXJ5Q29kZXMSKi5nYXRlaG91c2UudjEuR2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdBorLmdhdGVob3VzZS52MS5HZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZSIPirUYCwgCMgMI2AQ4FHgBElwKC0JlZ2luU3RlcFVwEiAuZ2F0ZWhvdXNlLnYxLkJlZ2luU3RlcFVwUmVxdWVzdBohLmdhdGVob3VzZS52MS5CZWdpblN0ZXBVcFJlc3BvbnNlIgiKtRgECAI4eBJfCgxGaW5pc2hTdGVwVXASIS5nYXRlaG91c2UudjEuRmluaXNoU3RlcFVwUmVxdWVzdBoiLmdhdGVob3VzZS52MS5GaW5pc2hTdGVwVXBSZXNwb25zZSIIirUYBAgCOHgSigEKGFN0YXJ0UGFzc2tleVJlZ2lzdHJhdGlvbhItLmdhdGVob3VzZS52MS5TdGFydFBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0Gi4uZ2F0ZWhvdXNlLnYxLlN0YXJ0UGFzc2tleVJlZ2lzdHJhdGlvblJlc3BvbnNlIg+KtRgLCAIyAwjYBDg8eAESjQEKGUZpbmlzaFBhc3NrZXlSZWdpc3RyYXRpb24SLi5nYXRlaG91c2UudjEuRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlcXVlc3QaLy5nYXRlaG91c2UudjEuRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlc3BvbnNlIg+KtRgLCAIyAwjYBDg8eAEScQoSU3RhcnRQYXNza2V5U2lnbkluEicuZ2F0ZWhvdXNlLnYxLlN0YXJ0UGFzc2tleVNpZ25JblJlcXVlc3QaKC5nYXRlaG91c2UudjEuU3RhcnRQYXNza2V5U2lnbkluUmVzcG9uc2UiCIq1GAQIATh4EnYKE0ZpbmlzaFBhc3NrZXlTaWduSW4SKC5nYXRlaG91c2UudjEuRmluaXNoUGFzc2tleVNpZ25JblJlcXVlc3QaKS5nYXRlaG91c2UudjEuRmluaXNoUGFzc2tleVNpZ25JblJlc3BvbnNlIgqKtRgGCAE4CmAUEmAKDExpc3RQYXNza2V5cxIhLmdhdGVob3VzZS52MS5MaXN0UGFzc2tleXNSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpc3RQYXNza2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAISYgoNUmVuYW1lUGFzc2tleRIiLmdhdGVob3VzZS52MS5SZW5hbWVQYXNza2V5UmVxdWVzdBojLmdhdGVob3VzZS52MS5SZW5hbWVQYXNza2V5UmVzcG9uc2UiCIq1GAQIAngBEmcKDURlbGV0ZVBhc3NrZXkSIi5nYXRlaG91c2UudjEuRGVsZXRlUGFzc2tleVJlcXVlc3QaIy5nYXRlaG91c2UudjEuRGVsZXRlUGFzc2tleVJlc3BvbnNlIg2KtRgJCAIyAwjYBHgBQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for EnrollFactor.
@@ -620,7 +624,515 @@ export const FinishStepUpResponseSchema: GenMessage<FinishStepUpResponse> = /*@_
   messageDesc(file_gatehouse_v1_mfa, 18);
 
 /**
- * MfaService manages the second factors of users, and verifies them.
+ * A passkey of a user.
+ *
+ * @generated from message gatehouse.v1.Passkey
+ */
+export type Passkey = Message<"gatehouse.v1.Passkey"> & {
+  /**
+   * The id of the passkey, a UUID. It is a factor too, for ChallengeFactor.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name that the user gave the passkey. Empty if they gave none.
+   *
+   * @generated from field: string friendly_name = 2;
+   */
+  friendlyName: string;
+
+  /**
+   * When the passkey was registered.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the passkey was last used. Absent if it never was.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 4;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * The id of the credential, in base64url.
+   *
+   * @generated from field: string credential_id = 5;
+   */
+  credentialId: string;
+
+  /**
+   * Whether the passkey can be copied to other devices of the user, by a password manager.
+   *
+   * @generated from field: bool backup_eligible = 6;
+   */
+  backupEligible: boolean;
+
+  /**
+   * Whether the passkey was copied when it was last used.
+   *
+   * @generated from field: bool backed_up = 7;
+   */
+  backedUp: boolean;
+
+  /**
+   * How a browser reaches the authenticator, such as `internal`, `hybrid` or `usb`.
+   *
+   * @generated from field: repeated string transports = 8;
+   */
+  transports: string[];
+
+  /**
+   * The model of the authenticator, a UUID. All zero if it does not say.
+   *
+   * @generated from field: string aaguid = 9;
+   */
+  aaguid: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.Passkey.
+ * Use `create(PasskeySchema)` to create a new message.
+ */
+export const PasskeySchema: GenMessage<Passkey> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 19);
+
+/**
+ * The passkeys that the service accepts for a user: the argument of `PublicKeyCredential.signalAllAcceptedCredentials`
+ * (WebAuthn Level 3, section 5.1.10). A browser then forgets or hides the others.
+ *
+ * @generated from message gatehouse.v1.AcceptedCredentials
+ */
+export type AcceptedCredentials = Message<"gatehouse.v1.AcceptedCredentials"> & {
+  /**
+   * The RP id.
+   *
+   * @generated from field: string rp_id = 1;
+   */
+  rpId: string;
+
+  /**
+   * The user handle, in base64url.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * The ids of the credentials, in base64url.
+   *
+   * @generated from field: repeated string all_accepted_credential_ids = 3;
+   */
+  allAcceptedCredentialIds: string[];
+};
+
+/**
+ * Describes the message gatehouse.v1.AcceptedCredentials.
+ * Use `create(AcceptedCredentialsSchema)` to create a new message.
+ */
+export const AcceptedCredentialsSchema: GenMessage<AcceptedCredentials> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 20);
+
+/**
+ * A credential that is not accepted any more: the argument of `PublicKeyCredential.signalUnknownCredential`.
+ *
+ * @generated from message gatehouse.v1.UnknownCredential
+ */
+export type UnknownCredential = Message<"gatehouse.v1.UnknownCredential"> & {
+  /**
+   * The RP id.
+   *
+   * @generated from field: string rp_id = 1;
+   */
+  rpId: string;
+
+  /**
+   * The id of the credential, in base64url.
+   *
+   * @generated from field: string credential_id = 2;
+   */
+  credentialId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.UnknownCredential.
+ * Use `create(UnknownCredentialSchema)` to create a new message.
+ */
+export const UnknownCredentialSchema: GenMessage<UnknownCredential> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 21);
+
+/**
+ * Request message for StartPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.StartPasskeyRegistrationRequest
+ */
+export type StartPasskeyRegistrationRequest = Message<"gatehouse.v1.StartPasskeyRegistrationRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeyRegistrationRequest.
+ * Use `create(StartPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const StartPasskeyRegistrationRequestSchema: GenMessage<StartPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 22);
+
+/**
+ * Response message for StartPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.StartPasskeyRegistrationResponse
+ */
+export type StartPasskeyRegistrationResponse = Message<"gatehouse.v1.StartPasskeyRegistrationResponse"> & {
+  /**
+   * The id of the challenge, for FinishPasskeyRegistration.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * The options for `navigator.credentials.create`, as `PublicKeyCredential.parseCreationOptionsFromJSON` reads them.
+   *
+   * @generated from field: google.protobuf.Struct creation_options = 3;
+   */
+  creationOptions?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeyRegistrationResponse.
+ * Use `create(StartPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const StartPasskeyRegistrationResponseSchema: GenMessage<StartPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 23);
+
+/**
+ * Request message for FinishPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeyRegistrationRequest
+ */
+export type FinishPasskeyRegistrationRequest = Message<"gatehouse.v1.FinishPasskeyRegistrationRequest"> & {
+  /**
+   * Required. The id of the challenge.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Required. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+   *
+   * @generated from field: google.protobuf.Struct credential = 2;
+   */
+  credential?: JsonObject | undefined;
+
+  /**
+   * Optional. A name by which the user recognizes the passkey.
+   *
+   * @generated from field: string friendly_name = 3;
+   */
+  friendlyName: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeyRegistrationRequest.
+ * Use `create(FinishPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationRequestSchema: GenMessage<FinishPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 24);
+
+/**
+ * Response message for FinishPasskeyRegistration.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeyRegistrationResponse
+ */
+export type FinishPasskeyRegistrationResponse = Message<"gatehouse.v1.FinishPasskeyRegistrationResponse"> & {
+  /**
+   * The new passkey.
+   *
+   * @generated from field: gatehouse.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+
+  /**
+   * What the service accepts from now on.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 2;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeyRegistrationResponse.
+ * Use `create(FinishPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationResponseSchema: GenMessage<FinishPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 25);
+
+/**
+ * Request message for StartPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.StartPasskeySignInRequest
+ */
+export type StartPasskeySignInRequest = Message<"gatehouse.v1.StartPasskeySignInRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeySignInRequest.
+ * Use `create(StartPasskeySignInRequestSchema)` to create a new message.
+ */
+export const StartPasskeySignInRequestSchema: GenMessage<StartPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 26);
+
+/**
+ * Response message for StartPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.StartPasskeySignInResponse
+ */
+export type StartPasskeySignInResponse = Message<"gatehouse.v1.StartPasskeySignInResponse"> & {
+  /**
+   * The options for `navigator.credentials.get`, as `PublicKeyCredential.parseRequestOptionsFromJSON` reads them.
+   *
+   * @generated from field: google.protobuf.Struct request_options = 1;
+   */
+  requestOptions?: JsonObject | undefined;
+
+  /**
+   * When the options expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.StartPasskeySignInResponse.
+ * Use `create(StartPasskeySignInResponseSchema)` to create a new message.
+ */
+export const StartPasskeySignInResponseSchema: GenMessage<StartPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 27);
+
+/**
+ * Request message for FinishPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeySignInRequest
+ */
+export type FinishPasskeySignInRequest = Message<"gatehouse.v1.FinishPasskeySignInRequest"> & {
+  /**
+   * Required. The response of the authenticator, as `PublicKeyCredential.toJSON` writes it.
+   *
+   * @generated from field: google.protobuf.Struct credential = 1;
+   */
+  credential?: JsonObject | undefined;
+
+  /**
+   * Optional. The kind of client: SESSION_KIND_WEB or SESSION_KIND_NATIVE. Default: SESSION_KIND_WEB.
+   *
+   * @generated from field: gatehouse.v1.SessionKind kind = 2;
+   */
+  kind: SessionKind;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeySignInRequest.
+ * Use `create(FinishPasskeySignInRequestSchema)` to create a new message.
+ */
+export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 28);
+
+/**
+ * Response message for FinishPasskeySignIn.
+ *
+ * @generated from message gatehouse.v1.FinishPasskeySignInResponse
+ */
+export type FinishPasskeySignInResponse = Message<"gatehouse.v1.FinishPasskeySignInResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session, at AAL2.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The account the user is in.
+   *
+   * @generated from field: gatehouse.v1.AccountSummary account = 10;
+   */
+  account?: AccountSummary | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.FinishPasskeySignInResponse.
+ * Use `create(FinishPasskeySignInResponseSchema)` to create a new message.
+ */
+export const FinishPasskeySignInResponseSchema: GenMessage<FinishPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 29);
+
+/**
+ * Request message for ListPasskeys.
+ *
+ * @generated from message gatehouse.v1.ListPasskeysRequest
+ */
+export type ListPasskeysRequest = Message<"gatehouse.v1.ListPasskeysRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ListPasskeysRequest.
+ * Use `create(ListPasskeysRequestSchema)` to create a new message.
+ */
+export const ListPasskeysRequestSchema: GenMessage<ListPasskeysRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 30);
+
+/**
+ * Response message for ListPasskeys.
+ *
+ * @generated from message gatehouse.v1.ListPasskeysResponse
+ */
+export type ListPasskeysResponse = Message<"gatehouse.v1.ListPasskeysResponse"> & {
+  /**
+   * The passkeys, oldest first.
+   *
+   * @generated from field: repeated gatehouse.v1.Passkey passkeys = 1;
+   */
+  passkeys: Passkey[];
+
+  /**
+   * What the service accepts.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 2;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ListPasskeysResponse.
+ * Use `create(ListPasskeysResponseSchema)` to create a new message.
+ */
+export const ListPasskeysResponseSchema: GenMessage<ListPasskeysResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 31);
+
+/**
+ * Request message for RenamePasskey.
+ *
+ * @generated from message gatehouse.v1.RenamePasskeyRequest
+ */
+export type RenamePasskeyRequest = Message<"gatehouse.v1.RenamePasskeyRequest"> & {
+  /**
+   * Required. The id of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+
+  /**
+   * Required. The new name.
+   *
+   * @generated from field: string friendly_name = 2;
+   */
+  friendlyName: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.RenamePasskeyRequest.
+ * Use `create(RenamePasskeyRequestSchema)` to create a new message.
+ */
+export const RenamePasskeyRequestSchema: GenMessage<RenamePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 32);
+
+/**
+ * Response message for RenamePasskey.
+ *
+ * @generated from message gatehouse.v1.RenamePasskeyResponse
+ */
+export type RenamePasskeyResponse = Message<"gatehouse.v1.RenamePasskeyResponse"> & {
+  /**
+   * The passkey.
+   *
+   * @generated from field: gatehouse.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.RenamePasskeyResponse.
+ * Use `create(RenamePasskeyResponseSchema)` to create a new message.
+ */
+export const RenamePasskeyResponseSchema: GenMessage<RenamePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 33);
+
+/**
+ * Request message for DeletePasskey.
+ *
+ * @generated from message gatehouse.v1.DeletePasskeyRequest
+ */
+export type DeletePasskeyRequest = Message<"gatehouse.v1.DeletePasskeyRequest"> & {
+  /**
+   * Required. The id of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.DeletePasskeyRequest.
+ * Use `create(DeletePasskeyRequestSchema)` to create a new message.
+ */
+export const DeletePasskeyRequestSchema: GenMessage<DeletePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 34);
+
+/**
+ * Response message for DeletePasskey.
+ *
+ * @generated from message gatehouse.v1.DeletePasskeyResponse
+ */
+export type DeletePasskeyResponse = Message<"gatehouse.v1.DeletePasskeyResponse"> & {
+  /**
+   * What the service accepts from now on.
+   *
+   * @generated from field: gatehouse.v1.AcceptedCredentials accepted_credentials = 1;
+   */
+  acceptedCredentials?: AcceptedCredentials | undefined;
+
+  /**
+   * The deleted credential.
+   *
+   * @generated from field: gatehouse.v1.UnknownCredential unknown_credential = 2;
+   */
+  unknownCredential?: UnknownCredential | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.DeletePasskeyResponse.
+ * Use `create(DeletePasskeyResponseSchema)` to create a new message.
+ */
+export const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_mfa, 35);
+
+/**
+ * MfaService manages the second factors and the passkeys of users, and verifies them.
  *
  * A factor is enrolled, challenged and verified. The first verification makes it count; from then on the methods that
  * require it ask its user for AAL2. Verifying a factor raises the session in which it is done, and no other.
@@ -672,7 +1184,10 @@ export const MfaService: GenService<{
    * - FACTOR_NOT_FOUND: The caller has no factor with this id.
    * - MFA_CHALLENGE_EXPIRED: The challenge is unknown, expired or used, has admitted five codes, or belongs to another
    *   factor or session.
-   * - MFA_VERIFICATION_FAILED: The code is wrong, or was used before.
+   * - MFA_VERIFICATION_FAILED: The code is wrong, or was used before, or the response of the authenticator was not
+   *   accepted. For an authenticator the metadata `check` names the check that failed, such as `origin` or `signature`.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The factor is a passkey, and the authenticator did not verify the user.
+   * - AUTHENTICATOR_ALREADY_REGISTERED: The credential of the new factor is registered already.
    * - OVER_REQUEST_RATE_LIMIT: There were too many wrong codes of this factor. Other factors of the user still work.
    *
    * @generated from rpc gatehouse.v1.MfaService.VerifyFactor
@@ -770,6 +1285,125 @@ export const MfaService: GenService<{
     methodKind: "unary";
     input: typeof FinishStepUpRequestSchema;
     output: typeof FinishStepUpResponseSchema;
+  },
+  /**
+   * Begins the registration of a passkey: a discoverable WebAuthn credential that signs in alone.
+   *
+   * Pass `creation_options` to `navigator.credentials.create`, and its result to FinishPasskeyRegistration. A challenge
+   * belongs to the session that began it, and expires after five minutes. The options exclude the passkeys of the user,
+   * so that no authenticator registers twice.
+   *
+   * Errors:
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
+   * - FACTOR_LIMIT_REACHED: The user has ten passkeys already.
+   * - OVER_REQUEST_RATE_LIMIT: The user has begun 15 challenges in the last minute, in any sessions.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.StartPasskeyRegistration
+   */
+  startPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof StartPasskeyRegistrationRequestSchema;
+    output: typeof StartPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Registers a passkey. The session stays at its assurance level.
+   *
+   * Errors:
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
+   * - MFA_CHALLENGE_EXPIRED: The challenge is unknown, expired or used, has admitted five attempts, or belongs to another
+   *   session.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The authenticator did not verify the user. Have them set a PIN, a fingerprint or
+   *   face recognition on it.
+   * - PASSKEY_NOT_ACCEPTED: The response of the authenticator was not accepted. The metadata `check` names the check that
+   *   failed, such as `origin` or `public_key`.
+   * - AUTHENTICATOR_ALREADY_REGISTERED: The credential is registered already.
+   * - FACTOR_NAME_CONFLICT: Another passkey of the user has this name.
+   * - FACTOR_LIMIT_REACHED: The user has ten passkeys already.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.FinishPasskeyRegistration
+   */
+  finishPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof FinishPasskeyRegistrationRequestSchema;
+    output: typeof FinishPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Returns the options for a sign-in with a passkey, for `navigator.credentials.get`. They name no user, and nothing is
+   * stored for them.
+   *
+   * A sign-in page may request them when it opens, for the passkeys in the autofill of the browser. They expire after five
+   * minutes; if FinishPasskeySignIn returns MFA_CHALLENGE_EXPIRED, request new ones and repeat the ceremony.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.StartPasskeySignIn
+   */
+  startPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof StartPasskeySignInRequestSchema;
+    output: typeof StartPasskeySignInResponseSchema;
+  },
+  /**
+   * Signs a user in with a passkey, and creates a session at AAL2.
+   *
+   * The challenge is used up by a sign-in that succeeds.
+   *
+   * Errors:
+   * - MFA_CHALLENGE_EXPIRED: The challenge in the response of the authenticator is not from StartPasskeySignIn, has
+   *   expired, or was used.
+   * - PASSKEY_UNKNOWN: No user has this passkey, for example because it was deleted. Have the browser forget it, with
+   *   `PublicKeyCredential.signalUnknownCredential`.
+   * - PASSKEY_NEEDS_USER_VERIFICATION: The authenticator did not verify the user.
+   * - PASSKEY_VERIFICATION_FAILED: The response of the authenticator was not accepted. The metadata `check` names the
+   *   check that failed, such as `origin` or `signature`.
+   * - USER_BANNED: The user is banned.
+   * - EMAIL_NOT_VERIFIED: The user must verify their email address first. Depends on configuration.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.FinishPasskeySignIn
+   */
+  finishPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof FinishPasskeySignInRequestSchema;
+    output: typeof FinishPasskeySignInResponseSchema;
+  },
+  /**
+   * Lists the passkeys of the caller, oldest first. There are ten at most.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.ListPasskeys
+   */
+  listPasskeys: {
+    methodKind: "unary";
+    input: typeof ListPasskeysRequestSchema;
+    output: typeof ListPasskeysResponseSchema;
+  },
+  /**
+   * Gives a passkey of the caller another name.
+   *
+   * Errors:
+   * - PASSKEY_NOT_FOUND: The caller has no passkey with this id.
+   * - FACTOR_NAME_CONFLICT: Another passkey of the user has this name.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.RenamePasskey
+   */
+  renamePasskey: {
+    methodKind: "unary";
+    input: typeof RenamePasskeyRequestSchema;
+    output: typeof RenamePasskeyResponseSchema;
+  },
+  /**
+   * Deletes a passkey of the caller. A session that was opened or raised with it falls to AAL1; refresh it to get an access
+   * token of that level.
+   *
+   * Errors:
+   * - PASSKEY_NOT_FOUND: The caller has no passkey with this id.
+   * - LAST_FACTOR: The user has no other way to sign in: no other passkey, no password and no verified email address to
+   *   which mail is sent.
+   *
+   * @generated from rpc gatehouse.v1.MfaService.DeletePasskey
+   */
+  deletePasskey: {
+    methodKind: "unary";
+    input: typeof DeletePasskeyRequestSchema;
+    output: typeof DeletePasskeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_v1_mfa, 0);

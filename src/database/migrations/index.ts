@@ -37,6 +37,7 @@ import { Migration20261130440300_sessions_of_devices } from './Migration20261130
 import { Migration20261130450100_session_client_names } from './Migration20261130450100_session_client_names.ts';
 import { Migration20261130500100_factors } from './Migration20261130500100_factors.ts';
 import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
+import { Migration20261130520100_webauthn_credentials } from './Migration20261130520100_webauthn_credentials.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -79,4 +80,5 @@ export const migrations = [
   { name: 'Migration20261130450100_session_client_names', class: Migration20261130450100_session_client_names },
   { name: 'Migration20261130500100_factors', class: Migration20261130500100_factors },
   { name: 'Migration20261130530100_step_up', class: Migration20261130530100_step_up },
+  { name: 'Migration20261130520100_webauthn_credentials', class: Migration20261130520100_webauthn_credentials },
 ];

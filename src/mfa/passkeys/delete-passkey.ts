@@ -1,0 +1,37 @@
+import { audit } from '../../audit/event.ts';
+import { Refusal } from '../../errors.ts';
+import { caller, change } from '../../rpc/context.ts';
+import { lowerSessions } from '../../session/elevation.ts';
+import { hasPassword } from '../../user/locked-password.ts';
+import { lockUser, type User } from '../../user/user.ts';
+import type { MfaDeps, MfaMethods } from '../deps.ts';
+import { deleteFactors } from '../factor.ts';
+import { acceptedToMessage, passkeysOf } from './passkey-list.ts';
+
+export function deletePasskey(deps: MfaDeps): MfaMethods['deletePasskey'] {
+  const { now, relyingParty } = deps;
+  return async ({ passkeyId }, context) => {
+    const { projectId, userId } = caller(context);
+    const at = now();
+    const { deleted, left } = await change(context, async (em) => {
+      const user = await lockUser(em, projectId, userId);
+      const passkeys = await passkeysOf(em, userId);
+      const deleted = passkeys.find(({ id }) => id === passkeyId.toLowerCase());
+      if (!deleted) throw new Refusal('PASSKEY_NOT_FOUND');
+      if (passkeys.length === 1 && !canSignInWithout(deps, user)) throw new Refusal('LAST_FACTOR');
+      await lowerSessions(em, userId, deleted.id);
+      await deleteFactors(em, userId, [deleted.id]);
+      audit(em, context, { action: 'passkey.delete', entityId: deleted.id }, at);
+      return { deleted, left: passkeys.filter((each) => each !== deleted) };
+    });
+    return {
+      acceptedCredentials: acceptedToMessage(relyingParty, userId, left),
+      unknownCredential: { rpId: relyingParty.id, credentialId: deleted.credentialId.toString('base64url') },
+    };
+  };
+}
+
+/** Whether the user can sign in without a passkey: with a password, or by mail to a verified address. */
+function canSignInWithout({ outbox }: MfaDeps, user: User): boolean {
+  return hasPassword(user) || (user.emailVerifiedAt != null && !outbox.isOff);
+}
