@@ -185,6 +185,15 @@ export class BrowserSession {
     this.#deps.cookies.set('enrolment', sealed);
   }
 
+  /** Whether this browser has shown its user the offer of a passkey. */
+  get wasOffered(): boolean {
+    return this.#deps.cookies.get('offered') !== undefined;
+  }
+
+  set wasOffered(was: boolean) {
+    this.#deps.cookies.set('offered', was ? '1' : undefined);
+  }
+
   async #boundTo(path: string): Promise<string> {
     const signedIn = await this.signedIn();
     return JSON.stringify([this.#deps.cookies.get('browser'), signedIn?.user.id ?? null, path]);

@@ -1,18 +1,11 @@
 import { FactorType, type UsableFactor } from '../../../gen/gatehouse/v1/factor_pb.ts';
+import type { ChallengeFactorResponse } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
+import { ceremonyForm, credentialOf } from './ceremony-form.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import {
-  awaitsFactor,
-  describeForm,
-  labelled,
-  link,
-  nextOf,
-  ownForm,
-  redirect,
-  requireOwnForm,
-  wayTo,
-} from './own-form.ts';
+import { awaitsFactor, labelled, link, nextOf, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import { describePasskey } from './passkeys.ts';
 import { type Pending, readPending } from './pending-action.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { noticeView, type Page, type View, type Visit } from './visit.ts';
@@ -36,6 +29,8 @@ export function factorPrompt(find: (path: string) => Page | undefined): Page {
       if (instead) return instead;
       try {
         await requireOwnForm(visit);
+        const asked = visit.values.has('start') && (await challenge(visit, signedIn));
+        if (asked) return await promptView(visit, signedIn, occasion, undefined, asked);
         await prove(visit, signedIn);
       } catch (thrown) {
         return promptView(visit, signedIn, occasion, readFailure(thrown));
@@ -67,17 +62,28 @@ function outdatedView(visit: Visit): View {
 }
 
 /** Proves the factor of the form or, for a user without factors, the password. */
-async function prove({ auth, browser, mfa, values }: Visit, { user, assurance, as }: SignedIn): Promise<void> {
+async function prove(visit: Visit, { user, assurance, as }: SignedIn): Promise<void> {
+  const { auth, browser, mfa, values } = visit;
   if (assurance.factors.length === 0) {
     const credentials = { email: user.email, password: values.get('password') ?? '' };
     const { tokens } = await auth.signIn({ ...credentials, kind: SessionKind.WEB });
     return browser.signIn(tokens!);
   }
   const factorId = values.get('factor') ?? '';
-  const code = (values.get('code') ?? '').replace(/\s/g, '');
-  const { challengeId } = await mfa.challengeFactor({ factorId }, as);
-  const { tokens } = await mfa.verifyFactor({ factorId, challengeId, proof: { case: 'code', value: code } }, as);
+  const credential = credentialOf(visit);
+  const { challengeId } = credential
+    ? { challengeId: values.get('challenge_id') ?? '' }
+    : await mfa.challengeFactor({ factorId }, as);
+  const proof = credential
+    ? ({ case: 'credential', value: credential } as const)
+    : ({ case: 'code', value: (values.get('code') ?? '').replace(/\s/g, '') } as const);
+  const { tokens } = await mfa.verifyFactor({ factorId, challengeId, proof }, as);
   browser.keep(tokens!);
+}
+
+/** Begins what an authenticator completes. The script of the page asks for it when the user has pressed the button. */
+function challenge({ mfa, values }: Visit, { as }: SignedIn): Promise<ChallengeFactorResponse> {
+  return mfa.challengeFactor({ factorId: values.get('factor') ?? '' }, as);
 }
 
 /** Sends the form again to the page that has refused it. */
@@ -87,7 +93,13 @@ async function perform(visit: Visit, { path, fields }: Pending, page: Page): Pro
   return page.act!({ ...visit, path, values });
 }
 
-async function promptView(visit: Visit, signedIn: SignedIn, occasion: Occasion, failure?: Failure): Promise<View> {
+async function promptView(
+  visit: Visit,
+  signedIn: SignedIn,
+  occasion: Occasion,
+  failure?: Failure,
+  asked?: ChallengeFactorResponse,
+): Promise<View> {
   const { title, confirming, signingIn, cancel } = visit.words.factor;
   const chosen = chosenFactor(visit, signedIn);
   const carried: Readonly<Record<string, string>> =
@@ -103,10 +115,11 @@ async function promptView(visit: Visit, signedIn: SignedIn, occasion: Occasion, 
     title,
     body: html`${failure && alertBox(describeProof(visit, failure))}
 ${why}
-${await ownForm(visit, '/factor', hidden, questionOf(visit, chosen, failure))}
+${needsDevice(chosen) ? await deviceForm(visit, chosen, hidden, asked) : await ownForm(visit, '/factor', hidden, questionOf(visit, chosen, failure))}
 ${otherWays(visit, signedIn, chosen, carried)}
 ${occasion === 'sign-in' ? undefined : link(occasion.back, cancel)}
 ${await otherUser(visit, next)}`,
+    hasCeremony: needsDevice(chosen),
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
@@ -119,6 +132,31 @@ function chosenFactor({ values }: Visit, { assurance: { factors } }: SignedIn): 
   const chosen = factors.find(({ id }) => id === values.get('factor'));
   const typed = preferred.flatMap((type) => factors.filter((each) => each.type === type));
   return chosen ?? typed[0] ?? factors[0];
+}
+
+function needsDevice(factor: UsableFactor | undefined): factor is UsableFactor {
+  return factor?.type === FactorType.WEBAUTHN || factor?.type === FactorType.PASSKEY;
+}
+
+async function deviceForm(
+  visit: Visit,
+  { type, friendlyName }: UsableFactor,
+  hidden: Readonly<Record<string, string>>,
+  asked?: ChallengeFactorResponse,
+): Promise<Html> {
+  const { factor, passkeys } = visit.words;
+  const form = await ceremonyForm(visit, {
+    path: '/factor',
+    kind: 'get',
+    options: asked?.requestOptions,
+    expires: asked?.expireTime,
+    hidden: { ...hidden, challenge_id: asked?.challengeId ?? '' },
+    content: html`<button autofocus>${factor.button}</button>`,
+    isHidden: true,
+  });
+  return html`<p>${factor.ask[type]!(friendlyName)}</p>
+${form}
+<noscript><p class="hint">${passkeys.needsScript}</p></noscript>`;
 }
 
 function questionOf({ words }: Visit, factor: UsableFactor | undefined, failure: Failure | undefined): Html {
@@ -165,5 +203,5 @@ function otherUser(visit: Visit, next: string): Promise<Html> {
 
 function describeProof(visit: Visit, failure: Failure): string {
   const { refused } = visit.words.factor;
-  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
+  return refused[failure.reason as keyof typeof refused] ?? describePasskey(visit, failure);
 }

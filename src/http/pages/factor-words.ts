@@ -91,6 +91,42 @@ export interface FactorWords {
       >
     >;
   };
+  readonly passkeys: {
+    readonly title: string;
+    readonly text: string;
+    readonly add: string;
+    readonly unnamed: string;
+    readonly rename: string;
+    readonly renameLabel: string;
+    readonly name: string;
+    readonly usualName: string;
+    readonly create: string;
+    readonly signIn: string;
+    readonly offer: string;
+    readonly needsScript: string;
+    /** The user has cancelled, or the authenticator has failed. */
+    readonly failed: string;
+    /** The authenticator has a passkey of this account already. */
+    readonly known: string;
+    readonly remove: (name: string) => string;
+    readonly renameTo: (name: string) => string;
+    readonly addDeed: string;
+    readonly refused: Readonly<
+      Record<
+        | 'MFA_CHALLENGE_EXPIRED'
+        | 'PASSKEY_UNKNOWN'
+        | 'PASSKEY_NEEDS_USER_VERIFICATION'
+        | 'PASSKEY_VERIFICATION_FAILED'
+        | 'PASSKEY_NOT_ACCEPTED'
+        | 'PASSKEY_NOT_FOUND'
+        | 'AUTHENTICATOR_ALREADY_REGISTERED'
+        | 'FACTOR_NAME_CONFLICT'
+        | 'FACTOR_LIMIT_REACHED'
+        | 'LAST_FACTOR',
+        string
+      >
+    >;
+  };
   readonly resetWithFactor: { readonly text: string; readonly button: string };
   readonly newPassword: { readonly text: string; readonly done: string };
 }

@@ -2,7 +2,8 @@ import { type Factor, FactorType } from '../../../gen/gatehouse/v1/factor_pb.ts'
 import type { SignedIn } from './browser-session.ts';
 import { beginEnrolment, enrolmentView, finishEnrolment, readEnrolment } from './enrolment.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { describeForm, labelled, link, onTheWay, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import { labelled, link, onTheWay, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import { describePasskey, passkeysPart, registerPasskey } from './passkeys.ts';
 import { type Pending, proofFor } from './pending-action.ts';
 import { codesOf, codesPart, createCodes } from './recovery-codes.ts';
 import { ago } from './times.ts';
@@ -51,6 +52,16 @@ async function perform(visit: Visit, signedIn: SignedIn): Promise<View> {
       return finishEnrolment(visit, signedIn);
     case 'codes':
       return createCodes(visit, signedIn);
+    case 'passkey':
+      return registerPasskey(visit, signedIn);
+    case 'rename-passkey': {
+      const friendlyName = (values.get('passkey_name') ?? '').trim();
+      await mfa.renamePasskey({ passkeyId: values.get('passkey_id') ?? '', friendlyName }, signedIn.as);
+      return redirect('/factors');
+    }
+    case 'delete-passkey':
+      await mfa.deletePasskey({ passkeyId: values.get('passkey_id') ?? '' }, signedIn.as);
+      return redirect('/factors');
     default:
       await mfa.unenrollFactor({ factorId: values.get('factor_id') ?? '' }, signedIn.as);
       return redirect('/factors');
@@ -65,6 +76,19 @@ async function pendingOf({ values, words, mfa }: Visit, { as }: SignedIn): Promi
     case 'enroll': {
       const fields = { do: 'enroll', name: given('name') };
       return { ...action, fields, deed: deeds.enroll(fields.name) };
+    }
+    case 'passkey':
+      return { ...action, fields: { do: 'passkey' }, deed: words.passkeys.addDeed };
+    case 'rename-passkey': {
+      const name = given('passkey_name').trim();
+      const fields = { do: 'rename-passkey', passkey_id: given('passkey_id'), passkey_name: name };
+      return { ...action, fields, deed: words.passkeys.renameTo(name) };
+    }
+    case 'delete-passkey': {
+      const { passkeys } = await mfa.listPasskeys({}, as);
+      const { id, friendlyName } = passkeys.find((each) => each.id === given('passkey_id'))!;
+      const fields = { do: 'delete-passkey', passkey_id: id };
+      return { ...action, fields, deed: words.passkeys.remove(friendlyName || words.passkeys.unnamed) };
     }
     case 'codes':
       return { ...action, fields: { do: 'codes', set: given('set') }, deed: deeds.codes };
@@ -97,7 +121,9 @@ ${visit.values.get('codes') === 'created' ? alertBox(words.factors.codesCreated)
 ${items.length === 0 ? html`<p><strong>${empty}</strong></p>` : html`<ul class="list">\n${joined(items)}</ul>`}
 ${verified.length === 0 ? undefined : await codesPart(visit, codesOf(factors))}
 ${await addPart(visit, verified.length === 0, failure)}
+${await passkeysPart(visit, signedIn)}
 ${link('/devices', devices)}`,
+    hasCeremony: true,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
@@ -129,5 +155,5 @@ ${await ownForm(visit, '/factors', { do: 'enroll' }, content)}`;
 
 function describeFactors(visit: Visit, failure: Failure): string {
   const { refused } = visit.words.factors;
-  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
+  return refused[failure.reason as keyof typeof refused] ?? describePasskey(visit, failure);
 }

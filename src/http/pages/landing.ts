@@ -9,6 +9,7 @@ import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
 import { BrowserSession, type PageKeys } from './browser-session.ts';
+import { ceremony, ceremonyPath } from './ceremony.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { Cookies } from './cookies.ts';
 import { devicesPage } from './devices.ts';
@@ -81,9 +82,13 @@ const referral = forTheApplication('referral');
  * call the services.
  */
 export function landingPages(options: LandingOptions): Gateway {
-  const style = openStyle(options.look);
+  const style = openStyle(options.look, new URL(options.publicUrl).origin);
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
+    if (path === ceremonyPath && isRead(req)) {
+      res.setHeader('content-type', 'text/javascript; charset=utf-8').end(ceremony);
+      return true;
+    }
     const values = new URLSearchParams(query);
     const page = path === '/' && values.has('referral_code') ? referral : pages.get(path);
     if (!page) return false;
@@ -159,18 +164,18 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, hasScript = false, isError, retryAfter, location }: View,
+  { status, title, body, hasScript = false, hasCeremony = false, isError, retryAfter, location }: View,
   { look, style, words, language }: { look: Look; style: PageStyle; words: Words; language: Language },
 ): void {
   if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
-  res.setHeader('content-security-policy', style.policy(hasScript));
+  res.setHeader('content-security-policy', style.policy({ hasScript, hasCeremony }));
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
   const { name: site, appUrl } = look;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, back });
+  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, hasCeremony, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { onColor } from '../../text/color.ts';
+import { ceremonyPath } from './ceremony.ts';
 import { script } from './script.ts';
 
 /** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
@@ -71,6 +72,12 @@ export interface Look {
   readonly accent: string;
 }
 
+/** The scripts of a page. */
+export interface ScriptNeeds {
+  readonly hasScript: boolean;
+  readonly hasCeremony: boolean;
+}
+
 /** How the pages of one service look. */
 export interface PageStyle {
   readonly sheet: string;
@@ -79,12 +86,12 @@ export interface PageStyle {
    * The content security policy. It permits a page only this style sheet, the logo, a form that posts to the same origin and,
    * where the page needs it, the script.
    */
-  policy(hasScript: boolean): string;
+  policy(needs: ScriptNeeds): string;
 }
 
 const usualAccent = '#0b57d0';
 
-export function openStyle({ accent, logoUrl }: Look): PageStyle {
+export function openStyle({ accent, logoUrl }: Look, origin: string): PageStyle {
   // Links keep their color, which is legible on both backgrounds.
   const own =
     accent === usualAccent
@@ -102,8 +109,13 @@ export function openStyle({ accent, logoUrl }: Look): PageStyle {
   return {
     sheet: text,
     logoUrl,
-    policy: (hasScript) =>
-      [...directives, ...(hasScript ? [`script-src 'sha256-${digestOf(script)}'`] : [])].join('; '),
+    policy: ({ hasScript, hasCeremony }) => {
+      const inline = hasScript ? [`'sha256-${digestOf(script)}'`] : [];
+      const sources = hasCeremony ? [...inline, `${origin}${ceremonyPath}`] : inline;
+      const scripts = sources.length === 0 ? [] : [`script-src ${sources.join(' ')}`];
+      // The script fetches new options from the page that it is on.
+      return [...directives, ...scripts, ...(hasCeremony ? [`connect-src ${origin}`] : [])].join('; ');
+    },
   };
 }
 

@@ -37,6 +37,8 @@ export interface View {
   readonly title: string;
   readonly body: Html;
   readonly hasScript?: boolean;
+  /** Whether the page has a form that an authenticator completes. */
+  readonly hasCeremony?: boolean;
   /** Whether the page shows an error. */
   readonly isError?: boolean;
   /** Seconds. */
