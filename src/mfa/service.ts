@@ -4,13 +4,13 @@ import { enrollFactor } from './enroll-factor.ts';
 import { generateRecoveryCodes } from './generate-recovery-codes.ts';
 import { getAssurance } from './get-assurance.ts';
 import { listFactors } from './list-factors.ts';
-import { stepUp } from './step-up.ts';
 import { deletePasskey } from './passkeys/delete-passkey.ts';
 import { finishPasskeyRegistration } from './passkeys/finish-passkey-registration.ts';
 import { listPasskeys } from './passkeys/list-passkeys.ts';
 import { renamePasskey } from './passkeys/rename-passkey.ts';
 import { startPasskeyRegistration } from './passkeys/start-passkey-registration.ts';
 import { startPasskeySignIn } from './passkeys/start-passkey-sign-in.ts';
+import { stepUp } from './step-up.ts';
 import { unenrollFactor } from './unenroll-factor.ts';
 import { verifyFactor } from './verify-factor.ts';
 

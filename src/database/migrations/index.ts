@@ -36,8 +36,8 @@ import { Migration20261130440200_sessions_of_fingerprint } from './Migration2026
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
 import { Migration20261130450100_session_client_names } from './Migration20261130450100_session_client_names.ts';
 import { Migration20261130500100_factors } from './Migration20261130500100_factors.ts';
-import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
 import { Migration20261130520100_webauthn_credentials } from './Migration20261130520100_webauthn_credentials.ts';
+import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
 
 /** In the order they run. */
 export const migrations = [
