@@ -11,7 +11,7 @@ const site = 'http://localhost';
 
 /** Ada, and a browser with an authenticator that verifies its user. */
 async function prepare() {
-  const service = await start({ env: { PUBLIC_URL: site, FRONTEND_URL: site } });
+  const service = await start({ env: { PUBLIC_URL: site } });
   const { as } = await service.welcome({ ...ada, emailVerified: true });
   const page = await openBrowser(service, { viewport: { width: 375, height: 667 } });
   const session = await page.context().newCDPSession(page);

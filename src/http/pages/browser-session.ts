@@ -64,7 +64,9 @@ export class BrowserSession {
     const as = { headers: { authorization: `Bearer ${accessToken}` } };
     const { auth, mfa } = this.#deps;
     try {
-      const [{ user }, assurance] = await Promise.all([auth.getMe({}, as), mfa.getAssurance({}, as)]);
+      // One after the other: calls at the same time share reads, and the end of one can cancel the other.
+      const { user } = await auth.getMe({}, as);
+      const assurance = await mfa.getAssurance({}, as);
       return { user: user!, assurance, as };
     } catch (thrown) {
       return ignoreDeadCredential(thrown);
