@@ -78,16 +78,17 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
     await page.getByLabel('Name of the passkey: laptop').fill('old laptop');
     await page.getByRole('button', { name: 'Rename: laptop' }).click();
     await page.getByRole('button', { name: 'Remove: old laptop' }).waitFor();
-    await signOut(page);
-    await touch(true);
     // The autofill of an authenticator that is touched by itself needs no click.
+    await touch(true);
+    await page.goto(`${site}/sign-out`);
+    await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'Your devices' }).waitFor();
     await touch(false);
     await signOut(page);
     await shoot(page, 'passkey-sign-in');
     const button = page.getByRole('button', { name: 'Sign in with a passkey' });
-    await button.click();
     await touch(true);
+    await button.click();
     await page.getByRole('heading', { name: 'Your devices' }).waitFor();
     await page.goto(`${site}/factors`);
     await page.getByRole('button', { name: 'Remove: old laptop' }).click();
