@@ -12,6 +12,9 @@ export const installedBrowser = (process.env.PATH ?? '')
   .flatMap((folder) => names.map((name) => path.join(folder, name)))
   .find((file) => existsSync(file));
 
+// Browsers have passkeys on localhost without TLS.
+const sites = ['gatehouse.test', 'localhost'];
+
 /** The size of a small phone. */
 const viewport = { width: 360, height: 640 };
 
@@ -22,7 +25,10 @@ const viewport = { width: 360, height: 640 };
 export async function openBrowser({ replicas }: TestService, options: BrowserContextOptions = {}): Promise<Page> {
   const browser = await chromium.launch({
     executablePath: installedBrowser!,
-    args: ['--no-sandbox', `--host-resolver-rules=MAP gatehouse.test:80 127.0.0.1:${replicas[0]!.httpPort}`],
+    args: [
+      '--no-sandbox',
+      `--host-resolver-rules=${sites.map((site) => `MAP ${site}:80 127.0.0.1:${replicas[0]!.httpPort}`).join(',')}`,
+    ],
   });
   onTestFinished(() => browser.close());
   const context = await browser.newContext({ viewport, locale: 'en-GB', ...options });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { GetAssuranceResponse, MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import type { SessionService, Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
 import { Refusal } from '../../errors.ts';
@@ -10,21 +11,26 @@ import { readFailure } from './trouble.ts';
 /** The user who is signed in to these pages. */
 export interface SignedIn {
   readonly user: User;
+  /** How the user is signed in, and the factors that they can verify. */
+  readonly assurance: GetAssuranceResponse;
   /** For the calls that a page makes for the user. */
   readonly as: CallOptions;
 }
 
-/** MACs under the keys of the installation, by purpose. */
-export interface Macs {
+/** MACs and encryption under the keys of the installation, by purpose. */
+export interface PageKeys {
   mac(purpose: string, data: string): Buffer;
   isMac(purpose: string, data: string, mac: Buffer): boolean;
+  seal(purpose: string, about: string, plain: Buffer): Buffer;
+  open(purpose: string, about: string, sealed: Buffer): Buffer;
 }
 
 interface BrowserSessionDeps {
-  readonly keys: Macs;
+  readonly keys: PageKeys;
   readonly cookies: Cookies;
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly mfa: Client<typeof MfaService>;
 }
 
 // A browser may refuse a larger cookie (RFC 6265, section 6.1). Without the cookie, every visit refreshes the session.
@@ -56,9 +62,12 @@ export class BrowserSession {
 
   async #userOf(accessToken: string): Promise<SignedIn | undefined> {
     const as = { headers: { authorization: `Bearer ${accessToken}` } };
+    const { auth, mfa } = this.#deps;
     try {
-      const { user } = await this.#deps.auth.getMe({}, as);
-      return { user: user!, as };
+      // One after the other: calls at the same time share reads, and the end of one can cancel the other.
+      const { user } = await auth.getMe({}, as);
+      const assurance = await mfa.getAssurance({}, as);
+      return { user: user!, assurance, as };
     } catch (thrown) {
       return ignoreDeadCredential(thrown);
     }
@@ -130,9 +139,13 @@ export class BrowserSession {
    * the form posts to.
    */
   async formToken(path: string): Promise<string> {
-    const { cookies, keys } = this.#deps;
+    this.#recognize();
+    return this.#deps.keys.mac('form of a page', await this.#boundTo(path)).toString('base64url');
+  }
+
+  #recognize(): void {
+    const { cookies } = this.#deps;
     if (!cookies.get('browser')) cookies.set('browser', randomBytes(16).toString('base64url'));
-    return keys.mac('form of a page', await this.#boundTo(path)).toString('base64url');
   }
 
   /**
@@ -145,6 +158,42 @@ export class BrowserSession {
     const isOwn = cookies.get('browser') && mac.length === 32;
     if (!isOwn || !keys.isMac('form of a page', await this.#boundTo(path), mac))
       throw new Refusal('CALLER_NOT_ALLOWED');
+  }
+
+  /** Encrypts a value, which only this browser can bring back, while the same user is signed in and `state` is the same. */
+  async seal(state: string, value: unknown): Promise<string> {
+    this.#recognize();
+    const plain = Buffer.from(JSON.stringify(value));
+    return this.#deps.keys.seal('value of a page', await this.#boundTo(state), plain).toString('base64url');
+  }
+
+  /** The value, or undefined if it was sealed for another browser, user or state, or was altered. */
+  async open(state: string, sealed: string): Promise<unknown> {
+    const about = await this.#boundTo(state);
+    try {
+      const plain = this.#deps.keys.open('value of a page', about, Buffer.from(sealed, 'base64url'));
+      return JSON.parse(plain.toString());
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The factor that is being enrolled, encrypted. It stays out of addresses, and a reload shows it again. */
+  get enrolment(): string | undefined {
+    return this.#deps.cookies.get('enrolment');
+  }
+
+  set enrolment(sealed: string | undefined) {
+    this.#deps.cookies.set('enrolment', sealed);
+  }
+
+  /** Whether this browser has shown its user the offer of a passkey. */
+  get wasOffered(): boolean {
+    return this.#deps.cookies.get('offered') !== undefined;
+  }
+
+  set wasOffered(was: boolean) {
+    this.#deps.cookies.set('offered', was ? '1' : undefined);
   }
 
   async #boundTo(path: string): Promise<string> {

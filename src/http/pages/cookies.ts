@@ -1,5 +1,5 @@
 /** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
-export type CookieName = 'session' | 'access' | 'browser' | 'next';
+export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered';
 
 /**
  * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS
@@ -19,7 +19,7 @@ export class Cookies {
     return this.#changed.has(name) ? this.#changed.get(name) : this.#received.get(this.#fullName(name));
   }
 
-  /** Undefined deletes the cookie. Any other lasts until the browser is closed. */
+  /** Undefined deletes the cookie. Any other lasts until the browser is closed, and the memory of an offer for a year. */
   set(name: CookieName, value: string | undefined): void {
     this.#changed.set(name, value);
   }
@@ -30,7 +30,7 @@ export class Cookies {
     return [...this.#changed].map(([name, value]) =>
       value === undefined
         ? `${this.#fullName(name)}=; Max-Age=0; ${attributes}`
-        : `${this.#fullName(name)}=${value}; ${attributes}`,
+        : `${this.#fullName(name)}=${value}; ${name === 'offered' ? 'Max-Age=31536000; ' : ''}${attributes}`,
     );
   }
 

@@ -2,6 +2,7 @@ import type { LoginRequester } from '../../../gen/gatehouse/v1/login_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
 import { ownForm, requireOwnForm, wayTo } from './own-form.ts';
+import { type Pending, proofFor } from './pending-action.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { linkToVerification } from './verification.ts';
@@ -58,7 +59,11 @@ export function decisionPage(kind: LoginKind): Page {
         await (isApproved ? kind.approve(visit, code, signedIn) : kind.deny(visit, code, signedIn));
         return noticeView(isApproved ? visit.words.decision.approved : visit.words.decision.denied);
       } catch (thrown) {
-        return decideView(visit, kind, code, signedIn, readFailure(thrown));
+        const failure = readFailure(thrown);
+        return (
+          (await proofFor(visit, failure, () => approvalOf(visit, kind, code, signedIn))) ??
+          decideView(visit, kind, code, signedIn, failure)
+        );
       }
     },
   };
@@ -70,6 +75,21 @@ async function welcomeView(visit: Visit, kind: LoginKind, code: string): Promise
   } catch (thrown) {
     return unknownCode(visit, kind, readFailure(thrown));
   }
+}
+
+/** The approval, for a user who has to prove who they are first. */
+async function approvalOf(visit: Visit, kind: LoginKind, code: string, signedIn: SignedIn): Promise<Pending> {
+  const { requester, code: shownCode } = await kind.ask(visit, code, signedIn);
+  const { clientName, deviceName, userAgent, comparisonNumber } = requester;
+  const name = clientName || deviceName || userAgent || visit.words.decision.unnamed;
+  const shown = [name, shownCode, comparisonNumber].filter(Boolean).join(', ');
+  const guest = visit.values.get('guest');
+  return {
+    path: visit.path,
+    fields: { [kind.field]: code, decision: 'approve', ...(guest && { guest }) },
+    deed: visit.words.factor.deeds.approve(shown),
+    back: linkOf(visit, kind, code),
+  };
 }
 
 function linkOf({ path }: Visit, { field }: LoginKind, code: string): string {

@@ -3,6 +3,7 @@ import { type Session, SignOutScope } from '../../../gen/gatehouse/v1/session_pb
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
 import { describeForm, link, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import { passkeyOffer } from './passkeys.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
@@ -37,23 +38,27 @@ function perform({ sessions, devices, values }: Visit, { as }: SignedIn): Promis
 
 async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure): Promise<View> {
   const { words } = visit;
-  const { title, signedInAs, others, signOut } = words.devices;
+  const { title, signedInAs, others, signOut, factors } = words.devices;
   const sessions = await all(async (page) => {
     const { sessions: items, nextPageToken } = await visit.sessions.listSessions(page, signedIn.as);
     return { items, nextPageToken };
   });
   const items = await Promise.all(sessions.map((each) => sessionItem(visit, each)));
+  const offer = await passkeyOffer(visit, signedIn);
   const hasOthers = sessions.some(({ current }) => !current);
   return {
     status: failure?.status ?? 200,
     title,
     body: html`${failure && alertBox(describeForm(visit, failure))}
+${offer}
 <p>${signedInAs(signedIn.user.email || words.decision.guest)}</p>
 <ul class="list">
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}
 ${await keyList(visit, signedIn)}
+${signedIn.user.isAnonymous ? undefined : link('/factors', factors)}
 ${link('/sign-out', signOut)}`,
+    hasCeremony: offer !== undefined,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };

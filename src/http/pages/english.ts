@@ -1,8 +1,10 @@
+import { factorEnglish } from './factor-english.ts';
 import { signInEnglish } from './sign-in-english.ts';
 import type { Words } from './words.ts';
 
 export const english: Words = {
   ...signInEnglish,
+  ...factorEnglish,
   verifyEmail: {
     title: 'Verify your e-mail address',
     text: (site) =>

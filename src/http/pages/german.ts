@@ -1,8 +1,10 @@
+import { factorGerman } from './factor-german.ts';
 import { signInGerman } from './sign-in-german.ts';
 import type { Words } from './words.ts';
 
 export const german: Words = {
   ...signInGerman,
+  ...factorGerman,
   verifyEmail: {
     title: 'E-Mail-Adresse bestätigen',
     text: (site) =>

@@ -1,4 +1,6 @@
+import { renderSVG } from 'uqr';
 import { escapeHtml } from '../../text/escape-html.ts';
+import { ceremonyPath } from './ceremony.ts';
 import { script } from './script.ts';
 import type { PageStyle } from './style.ts';
 
@@ -21,6 +23,11 @@ export class Html {
     return new Html(`<style>${sheet}</style>`);
   }
 
+  /** An image without text of its own: a path of black squares. */
+  static qrCode(text: string): Html {
+    return new Html(renderSVG(text));
+  }
+
   static readonly script = new Html(`<script>${script}</script>`);
 }
 
@@ -36,13 +43,25 @@ export interface PageParts {
   readonly body: Html;
   /** Whether the page has the button that shows a password. Pages with a one-time value run no script. */
   readonly hasScript?: boolean | undefined;
+  /** Whether an authenticator completes a form. */
+  readonly hasCeremony?: boolean | undefined;
   /** Undefined where the address of the application is not known. */
   readonly back?: { readonly url: string; readonly text: string } | undefined;
 }
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({ language, style, site, title, heading = title, body, hasScript, back }: PageParts): string {
+export function layOut({
+  language,
+  style,
+  site,
+  title,
+  heading = title,
+  body,
+  hasScript,
+  hasCeremony,
+  back,
+}: PageParts): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -62,7 +81,7 @@ ${body}
     back &&
     html`
 <nav><a href="${back.url}">${back.text}</a></nav>`
-  }${hasScript ? html`\n${Html.script}` : undefined}
+  }${hasScript ? html`\n${Html.script}` : undefined}${hasCeremony ? html`\n<script src="${ceremonyPath}"></script>` : undefined}
 </body>
 </html>
 `.text;

@@ -2,19 +2,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { contextValuesOf, type Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
-import { BrowserSession, type Macs } from './browser-session.ts';
+import { BrowserSession, type PageKeys } from './browser-session.ts';
+import { ceremony, ceremonyPath } from './ceremony.ts';
 import { confirmEmailChange, rejectRegistration, verifyEmail } from './confirmation.ts';
 import { Cookies } from './cookies.ts';
 import { devicesPage } from './devices.ts';
+import { factorPrompt } from './factor-prompt.ts';
+import { factorsPage } from './factors.ts';
 import { readForm, requireOwnPage } from './form-post.ts';
 import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
 import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
+import { newPassword } from './new-password.ts';
 import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
 import { registration } from './registration.ts';
@@ -26,7 +31,7 @@ import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 export interface LandingOptions {
-  readonly keys: Macs;
+  readonly keys: PageKeys;
   readonly now: () => Date;
   readonly callOnBehalf: CallOnBehalf;
   /** PUBLIC_URL. */
@@ -53,6 +58,9 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/cli', cliLogin],
   ['/login', fingerprintLogin],
   ['/devices', devicesPage],
+  ['/factor', factorPrompt((path) => pages.get(path))],
+  ['/factors', factorsPage],
+  ['/new-password', newPassword],
   ['/magic-link', forTheApplication('magicLink')],
   ['/invite', forTheApplication('invite')],
 ]);
@@ -74,9 +82,13 @@ const referral = forTheApplication('referral');
  * call the services.
  */
 export function landingPages(options: LandingOptions): Gateway {
-  const style = openStyle(options.look);
+  const style = openStyle(options.look, new URL(options.publicUrl).origin);
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
+    if (path === ceremonyPath && isRead(req)) {
+      res.setHeader('content-type', 'text/javascript; charset=utf-8').end(ceremony);
+      return true;
+    }
     const values = new URLSearchParams(query);
     const page = path === '/' && values.has('referral_code') ? referral : pages.get(path);
     if (!page) return false;
@@ -136,6 +148,7 @@ function openClients(transport: Transport) {
     auth: createClient(AuthService, transport),
     sessions: createClient(SessionService, transport),
     devices: createClient(DeviceService, transport),
+    mfa: createClient(MfaService, transport),
   };
 }
 
@@ -151,18 +164,18 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, hasScript = false, isError, retryAfter, location }: View,
+  { status, title, body, hasScript = false, hasCeremony = false, isError, retryAfter, location }: View,
   { look, style, words, language }: { look: Look; style: PageStyle; words: Words; language: Language },
 ): void {
   if (location !== undefined) return void res.writeHead(303, { location }).end();
   if (retryAfter !== undefined) res.setHeader('retry-after', retryAfter);
-  res.setHeader('content-security-policy', style.policy(hasScript));
+  res.setHeader('content-security-policy', style.policy({ hasScript, hasCeremony }));
   res.setHeader('content-language', language);
   res.appendHeader('vary', 'Accept-Language');
   const fullTitle = isError ? `${words.error}: ${title}` : title;
   const { name: site, appUrl } = look;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, back });
+  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, hasCeremony, back });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

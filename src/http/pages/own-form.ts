@@ -4,7 +4,7 @@ import type { Failure } from './trouble.ts';
 import { describeTrouble, type View, type Visit } from './visit.ts';
 
 /** The pages that a sign-in may lead to. Another address would let a link of ours lead to a site of an attacker. */
-const pagesAfterSignIn = /^\/(device|devices|cli|login)(\?[\w%=&.~+-]*)?$/;
+const pagesAfterSignIn = /^\/(device|devices|factors|new-password|cli|login)(\?[\w%=&.~+-]*)?$/;
 
 /** The page to show after the sign-in. */
 export function nextOf({ values }: Visit): string {
@@ -24,13 +24,22 @@ export function takeNext({ browser }: Visit): string | undefined {
 }
 
 /** The address of a page on the way to the sign-in, which keeps the page to show after it. */
-export function onTheWay(page: '/sign-in' | '/register' | '/forgot-password' | '/verification', next: string): string {
+export function onTheWay(
+  page: '/sign-in' | '/factor' | '/register' | '/forgot-password' | '/verification',
+  next: string,
+): string {
   return `${page}?next=${encodeURIComponent(next)}`;
 }
 
-/** Where a user has to go before this page: to the sign-in, or to a new password. Undefined for a user who is ready. */
+/** Whether the user has a second factor that this session has not seen. */
+export function awaitsFactor({ assurance }: SignedIn): boolean {
+  return assurance.factors.length > 0 && assurance.currentAal < assurance.nextAal;
+}
+
+/** Where a user has to go before this page: to the sign-in, to their factor or to a new password. Undefined for a user who is ready. */
 export function wayTo(next: string, signedIn: SignedIn | undefined): View | undefined {
   if (!signedIn) return redirect(onTheWay('/sign-in', next));
+  if (awaitsFactor(signedIn)) return redirect(onTheWay('/factor', next));
   return signedIn.user.mustChangePassword ? redirect(onTheWay('/forgot-password', next)) : undefined;
 }
 
@@ -65,6 +74,7 @@ interface Field {
   readonly value?: string;
   readonly hint?: string;
   readonly isOptional?: boolean;
+  readonly isNumeric?: boolean;
   readonly hasFocus?: boolean;
   readonly isRefused?: boolean;
   /** The text of the button that shows a password. */
@@ -75,7 +85,7 @@ export function labelled(field: Field): Html {
   const { name, label, type, autocomplete, value = '', hint } = field;
   const described = [hint === undefined ? [] : `${name}-hint`, field.isRefused ? 'problem' : []].flat().join(' ');
   return html`<label for="${name}">${label}</label>
-<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${flag('required', !field.isOptional)}${flag('autofocus', field.hasFocus)}${field.show && html` data-show="${field.show}"`}${
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" value="${value}"${field.isNumeric ? html` inputmode="numeric"` : undefined}${flag('required', !field.isOptional)}${flag('autofocus', field.hasFocus)}${field.show && html` data-show="${field.show}"`}${
     field.isRefused ? html` aria-invalid="true"` : undefined
   }${described === '' ? undefined : html` aria-describedby="${described}"`}>
 ${

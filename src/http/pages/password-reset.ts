@@ -1,8 +1,9 @@
+import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { Refusal } from '../../errors.ts';
 import { type Html, html } from './html.ts';
-import { link, onTheWay, takeNext } from './own-form.ts';
+import { link, onTheWay, redirect, takeNext } from './own-form.ts';
 import { type Failure, readFailure } from './trouble.ts';
-import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type Visit } from './visit.ts';
+import { doneView, formView, mayPass, type Page, tokenOf, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
 
 /** The page that asks for a new password. */
@@ -10,10 +11,12 @@ export const passwordReset: Page = {
   async show(visit) {
     const token = tokenOf(visit);
     if (!token) throw new Refusal('TOKEN_REQUIRED');
-    const { valid, email } = await visit.auth.verifyResetToken({ token });
+    const { valid, email, factorRequired } = await visit.auth.verifyResetToken({ token });
     // Before the reader has thought of a password.
     if (!valid) throw new Refusal('RESET_TOKEN_USED_OR_EXPIRED');
-    return formView(visit, visit.words.resetPassword, fields(visit, email, false));
+    return factorRequired
+      ? factorView(visit, email)
+      : formView(visit, visit.words.resetPassword, fields(visit, email, false));
   },
 
   async act(visit) {
@@ -25,6 +28,7 @@ export const passwordReset: Page = {
       return doneView(words.resetPassword, onward);
     } catch (thrown) {
       const failure = readFailure(thrown);
+      if (failure.reason === 'INSUFFICIENT_AAL') return leadToFactor(visit);
       const problem = describePassword(words, failure);
       if (problem === undefined && !mayPass(failure)) return troubleView(words, failure);
       // The account in the form is only shown. It decides nothing.
@@ -34,12 +38,36 @@ export const passwordReset: Page = {
   },
 };
 
+/** For a user with a second factor, whose mail alone does not replace the password. */
+function factorView(visit: Visit, account: string): View {
+  const { resetPassword, resetWithFactor } = visit.words;
+  const deed = { ...resetPassword, text: () => resetWithFactor.text, button: resetWithFactor.button };
+  return formView(visit, deed, accountField(visit, account));
+}
+
+/** Signs in with the link, and leads on to the factor and the new password. */
+async function leadToFactor(visit: Visit): Promise<View> {
+  const { auth, browser, words } = visit;
+  try {
+    const { tokens } = await auth.signInWithResetToken({ token: tokenOf(visit), kind: SessionKind.WEB });
+    await browser.signIn(tokens!);
+  } catch (thrown) {
+    return troubleView(words, readFailure(thrown));
+  }
+  return redirect(onTheWay('/factor', '/new-password'));
+}
+
+function accountField({ words }: Visit, account: string): Html {
+  return html`<label for="account">${words.resetPassword.account}</label>
+<input id="account" name="account" type="email" autocomplete="username" value="${account}" readonly>`;
+}
+
 /** The account is for the reader and for the browser, which saves the password under it. */
-function fields({ words, passwordMinLength }: Visit, account: string, isRefused: boolean): Html {
-  const { account: accountLabel, newPassword, hint } = words.resetPassword;
+function fields(visit: Visit, account: string, isRefused: boolean): Html {
+  const { words, passwordMinLength } = visit;
+  const { newPassword, hint } = words.resetPassword;
   const describedBy = isRefused ? 'hint problem' : 'hint';
-  return html`<label for="account">${accountLabel}</label>
-<input id="account" name="account" type="email" autocomplete="username" value="${account}" readonly>
+  return html`${accountField(visit, account)}
 <label for="password">${newPassword}</label>
 <input id="password" name="password" type="password" autocomplete="new-password" required autofocus aria-describedby="${describedBy}"${isRefused ? html` aria-invalid="true"` : undefined}>
 <p class="hint" id="hint">${hint(passwordMinLength)}</p>`;

@@ -1,5 +1,15 @@
 import { alertBox, type Html, html } from './html.ts';
-import { describeForm, labelled, link, nextOf, onTheWay, ownForm, redirect, requireOwnForm } from './own-form.ts';
+import {
+  awaitsFactor,
+  describeForm,
+  labelled,
+  link,
+  nextOf,
+  onTheWay,
+  ownForm,
+  redirect,
+  requireOwnForm,
+} from './own-form.ts';
 import { describePassword } from './password-reset.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { noticeView, type Page, type View, type Visit } from './visit.ts';
@@ -8,7 +18,8 @@ import { noticeView, type Page, type View, type Visit } from './visit.ts';
 export const registration: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
-    return signedIn && !signedIn.user.isAnonymous ? redirect(nextOf(visit)) : registrationView(visit);
+    const isDone = signedIn && !signedIn.user.isAnonymous && !awaitsFactor(signedIn);
+    return isDone ? redirect(nextOf(visit)) : registrationView(visit);
   },
 
   async act(visit) {

@@ -134,6 +134,7 @@ export const signInEnglish: SignInWords = {
     signedInAs: (email) => `You are signed in as ${email} on these devices.`,
     others: 'Sign out everywhere else',
     signOut: 'Sign out in this browser',
+    factors: 'Second factors',
     current: 'this browser',
     revoke: 'Sign out',
     keys: 'API keys',

@@ -143,6 +143,7 @@ export const signInGerman: SignInWords = {
     signedInAs: (email) => `Auf diesen Geräten sind Sie als ${email} angemeldet.`,
     others: 'Überall sonst abmelden',
     signOut: 'In diesem Browser abmelden',
+    factors: 'Zweite Faktoren',
     current: 'dieser Browser',
     revoke: 'Abmelden',
     keys: 'API-Schlüssel',

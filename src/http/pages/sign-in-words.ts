@@ -105,6 +105,7 @@ export interface SignInWords {
     readonly signedInAs: (email: string) => string;
     readonly others: string;
     readonly signOut: string;
+    readonly factors: string;
     readonly current: string;
     readonly revoke: string;
     readonly keys: string;

@@ -1,7 +1,8 @@
 import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
+import { credentialOf } from './ceremony-form.ts';
 import { alertBox, html } from './html.ts';
 import {
-  describeForm,
+  awaitsFactor,
   labelled,
   link,
   nextOf,
@@ -11,6 +12,7 @@ import {
   requireOwnForm,
   wayTo,
 } from './own-form.ts';
+import { describePasskey, passkeySignIn } from './passkeys.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { linkToVerification } from './verification.ts';
 import type { Page, View, Visit } from './visit.ts';
@@ -19,7 +21,8 @@ import type { Page, View, Visit } from './visit.ts';
 export const signIn: Page = {
   async show(visit) {
     const signedIn = await visit.browser.signedIn();
-    if (!signedIn || signedIn.user.isAnonymous) return signInView(visit);
+    // Without their factor a user can still choose another account.
+    if (!signedIn || signedIn.user.isAnonymous || awaitsFactor(signedIn)) return signInView(visit);
     return wayTo(nextOf(visit), signedIn) ?? redirect(nextOf(visit));
   },
 
@@ -27,10 +30,16 @@ export const signIn: Page = {
     const { auth, browser, values } = visit;
     try {
       await requireOwnForm(visit);
+      const credential = credentialOf(visit);
+      if (credential) {
+        const { tokens } = await visit.mfa.finishPasskeySignIn({ credential, kind: SessionKind.WEB });
+        await browser.signIn(tokens!);
+        return redirect(nextOf(visit));
+      }
       const credentials = { email: values.get('email') ?? '', password: values.get('password') ?? '' };
       const { tokens } = await auth.signIn({ ...credentials, kind: SessionKind.WEB });
       await browser.signIn(tokens!);
-      return redirect(nextOf(visit));
+      return wayTo(nextOf(visit), await browser.signedIn()) ?? redirect(nextOf(visit));
     } catch (thrown) {
       return signInView(visit, readFailure(thrown));
     }
@@ -62,7 +71,7 @@ async function signInView(visit: Visit, failure?: Failure): Promise<View> {
   const { title, text, email, password, button, register, forgot } = words.signIn;
   const next = nextOf(visit);
   const given = values.get('email') ?? '';
-  const content = html`${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username', value: given, hasFocus: given === '' })}
+  const content = html`${labelled({ name: 'email', label: email, type: 'email', autocomplete: 'username webauthn', value: given, hasFocus: given === '' })}
 ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 'current-password', show: words.showPassword, hasFocus: given !== '', isRefused: failure !== undefined })}
 <button>${button}</button>`;
   return {
@@ -71,9 +80,11 @@ ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 
     body: html`${failure ? alertBox(describeSignIn(visit, failure)) : html`<p>${text(site)}</p>`}
 ${linkToVerification(visit, next, failure)}
 ${await ownForm(visit, '/sign-in', { next }, content)}
+${await passkeySignIn(visit, next, failure)}
 ${link(onTheWay('/forgot-password', next), forgot)}
 ${link(onTheWay('/register', next), register)}`,
     hasScript: true,
+    hasCeremony: true,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };
@@ -81,5 +92,5 @@ ${link(onTheWay('/register', next), register)}`,
 
 function describeSignIn(visit: Visit, failure: Failure): string {
   const { refused } = visit.words.signIn;
-  return refused[failure.reason as keyof typeof refused] ?? describeForm(visit, failure);
+  return refused[failure.reason as keyof typeof refused] ?? describePasskey(visit, failure);
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { onColor } from '../../text/color.ts';
+import { ceremonyPath } from './ceremony.ts';
 import { script } from './script.ts';
 
 /** The style sheet of all pages. Sizes in rem follow the reader's settings; phones zoom into inputs below 16 px. */
@@ -50,6 +51,12 @@ legend + * { clear: both; }
 .tag { color: var(--good); font-size: .9375rem; }
 .quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
 .show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
+form + form, .way + form { margin: 1rem 0 0; }
+.qr { background: #fff; border-radius: .5rem; max-width: 15rem; margin: 0 auto 1rem; overflow: hidden; }
+.qr svg { display: block; width: 100%; }
+.key, .codes { font-family: ui-monospace, monospace; }
+.codes { list-style: none; margin: 0 0 1rem; padding: 0; font-size: 1.0625rem; line-height: 1.75; }
+@media print { button, .way, nav { display: none; } }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }
 .alert { background: var(--bad-back); color: var(--bad); border-left: .25rem solid var(--bad); border-radius: .25rem; padding: .75rem; margin: 0 0 1rem; }
@@ -65,6 +72,12 @@ export interface Look {
   readonly accent: string;
 }
 
+/** The scripts of a page. */
+export interface ScriptNeeds {
+  readonly hasScript: boolean;
+  readonly hasCeremony: boolean;
+}
+
 /** How the pages of one service look. */
 export interface PageStyle {
   readonly sheet: string;
@@ -73,12 +86,12 @@ export interface PageStyle {
    * The content security policy. It permits a page only this style sheet, the logo, a form that posts to the same origin and,
    * where the page needs it, the script.
    */
-  policy(hasScript: boolean): string;
+  policy(needs: ScriptNeeds): string;
 }
 
 const usualAccent = '#0b57d0';
 
-export function openStyle({ accent, logoUrl }: Look): PageStyle {
+export function openStyle({ accent, logoUrl }: Look, origin: string): PageStyle {
   // Links keep their color, which is legible on both backgrounds.
   const own =
     accent === usualAccent
@@ -96,8 +109,13 @@ export function openStyle({ accent, logoUrl }: Look): PageStyle {
   return {
     sheet: text,
     logoUrl,
-    policy: (hasScript) =>
-      [...directives, ...(hasScript ? [`script-src 'sha256-${digestOf(script)}'`] : [])].join('; '),
+    policy: ({ hasScript, hasCeremony }) => {
+      const inline = hasScript ? [`'sha256-${digestOf(script)}'`] : [];
+      const sources = hasCeremony ? [...inline, `${origin}${ceremonyPath}`] : inline;
+      const scripts = sources.length === 0 ? [] : [`script-src ${sources.join(' ')}`];
+      // The script fetches new options from the page that it is on.
+      return [...directives, ...scripts, ...(hasCeremony ? [`connect-src ${origin}`] : [])].join('; ');
+    },
   };
 }
 

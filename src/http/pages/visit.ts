@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
+import type { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { BrowserSession } from './browser-session.ts';
 import { alertBox, form, type Html, html, paragraph } from './html.ts';
@@ -25,6 +26,7 @@ export interface Visit {
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
   readonly devices: Client<typeof DeviceService>;
+  readonly mfa: Client<typeof MfaService>;
   /** The values of the link or, after a POST, of the form. */
   readonly values: URLSearchParams;
 }
@@ -35,6 +37,8 @@ export interface View {
   readonly title: string;
   readonly body: Html;
   readonly hasScript?: boolean;
+  /** Whether the page has a form that an authenticator completes. */
+  readonly hasCeremony?: boolean;
   /** Whether the page shows an error. */
   readonly isError?: boolean;
   /** Seconds. */

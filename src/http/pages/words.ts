@@ -1,3 +1,4 @@
+import type { FactorWords } from './factor-words.ts';
 import type { Notice } from './notice.ts';
 import type { SignInWords } from './sign-in-words.ts';
 
@@ -12,7 +13,7 @@ export interface Deed {
 }
 
 /** All texts of the pages in one language. */
-export interface Words extends SignInWords {
+export interface Words extends SignInWords, FactorWords {
   readonly verifyEmail: Deed;
   /** For a second press of the same link. */
   readonly alreadyVerified: Notice;
