@@ -184,6 +184,21 @@ test('a field that is null counts as absent: refused where it is required, accep
     'AdminService.RemoveUserFactors user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.SignInWithResetToken token': 'InvalidArgument TOKEN_REQUIRED',
     'MfaService.ChallengeFactor factor_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.BeginStepUp action': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.BeginStepUp audience': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.BeginStepUp description': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.BeginStepUp factor_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.BeginStepUp payload_hash': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.DeletePasskey passkey_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishPasskeyRegistration challenge_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishPasskeyRegistration credential': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishPasskeySignIn credential': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishStepUp challenge_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishStepUp code': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.FinishStepUp credential': 'InvalidArgument MALFORMED_REQUEST',
+    'MfaService.RenamePasskey friendly_name': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.RenamePasskey passkey_id': 'InvalidArgument INVALID_ARGUMENT',
+    'MfaService.RevokeTrustedDevice trusted_device_id': 'InvalidArgument INVALID_ARGUMENT',
     'MfaService.EnrollFactor type': 'InvalidArgument INVALID_ARGUMENT',
     'MfaService.UnenrollFactor factor_id': 'InvalidArgument INVALID_ARGUMENT',
     'MfaService.VerifyFactor challenge_id': 'InvalidArgument INVALID_ARGUMENT',
@@ -200,8 +215,17 @@ test('a field that is null counts as absent: refused where it is required, accep
 });
 
 /** Refused because of this field, or because the request cannot be parsed. */
+const wrongProofs = [
+  'PASSKEY_NOT_ACCEPTED',
+  'PASSKEY_VERIFICATION_FAILED',
+  'MFA_VERIFICATION_FAILED',
+  'MFA_CHALLENGE_EXPIRED',
+];
+
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
+  // Any object can be the response of an authenticator. One that is none is a wrong proof.
+  if (field.name === 'credential' && reason && wrongProofs.includes(reason)) return true;
   if (code !== Code.InvalidArgument) return false;
   if (reason === 'INVALID_ARGUMENT') return fields.some((each) => each.replace(/\[.*/, '') === field.name);
   return reason === 'MALFORMED_REQUEST';

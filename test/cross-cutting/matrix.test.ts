@@ -227,7 +227,12 @@ interface Outcome {
   readonly reason: string | undefined;
 }
 
-const ownRefusals: readonly (string | undefined)[] = ['INVALID_ARGUMENT', 'KEY_TOO_YOUNG', 'NO_FACTOR_ENROLLED'];
+const ownRefusals: readonly (string | undefined)[] = [
+  'INVALID_ARGUMENT',
+  'KEY_TOO_YOUNG',
+  'NO_FACTOR_ENROLLED',
+  'EMAIL_NOT_VERIFIED',
+];
 
 // Validation follows the policy: a request that it refuses shows that the policy admitted the caller, and has no effect.
 function agrees({ code, reason }: Outcome, expected: Reason | undefined): boolean {

@@ -22,8 +22,12 @@ test('these methods ask users with a factor for it, and no others', () => {
     'DeviceService.ConfirmFingerprintLogin',
     'DeviceService.CreateApiKey',
     'DeviceService.CreateDashboardCode',
+    'MfaService.DeletePasskey',
     'MfaService.EnrollFactor',
+    'MfaService.FinishPasskeyRegistration',
     'MfaService.GenerateRecoveryCodes',
+    'MfaService.RenamePasskey',
+    'MfaService.StartPasskeyRegistration',
     'MfaService.UnenrollFactor',
   ]);
 });

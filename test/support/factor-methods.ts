@@ -82,10 +82,10 @@ async function callRecoveryMethods(service: TestService, wire: Wire, step: Run):
 export const factorCosts: Readonly<Record<string, number>> = {
   EnrollFactor: 7,
   ChallengeFactor: 6,
-  'VerifyFactor (first)': 16,
+  'VerifyFactor (first)': 17,
   VerifyFactor: 13,
   'VerifyFactor (recovery code)': 17,
-  UnenrollFactor: 10,
+  UnenrollFactor: 11,
   ListFactors: 2,
   GetAssurance: 3,
   GenerateRecoveryCodes: 9,
@@ -98,5 +98,5 @@ export const factorCosts: Readonly<Record<string, number>> = {
   ListUserFactors: 2,
   RemoveUserFactors: 9,
   SignInWithResetToken: 11,
-  'ChangePassword (recovery)': 14,
+  'ChangePassword (recovery)': 15,
 };

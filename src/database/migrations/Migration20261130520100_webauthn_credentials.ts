@@ -11,7 +11,7 @@ export class Migration20261130520100_webauthn_credentials extends Migration {
       `alter table "webauthn_credentials" add constraint "webauthn_credentials_id" unique ("project_id", "credential_id");`,
     );
     this.addSql(
-      `alter table "webauthn_credentials" add constraint "webauthn_credentials_factor_id_foreign" foreign key ("factor_id") references "factors" ("id") on delete cascade;`,
+      `alter table "webauthn_credentials" add constraint "webauthn_credentials_factor_id_foreign" foreign key ("factor_id") references "factors" ("id") on update cascade on delete cascade;`,
     );
   }
 
