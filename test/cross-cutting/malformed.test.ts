@@ -224,7 +224,7 @@ const wrongProofs = [
 
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
-  // Any object can be the response of an authenticator. One that is none is a wrong proof.
+  // Any object can be the response of an authenticator. Another object is a wrong proof.
   if (field.name === 'credential' && reason && wrongProofs.includes(reason)) return true;
   if (code !== Code.InvalidArgument) return false;
   if (reason === 'INVALID_ARGUMENT') return fields.some((each) => each.replace(/\[.*/, '') === field.name);
