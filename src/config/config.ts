@@ -114,6 +114,9 @@ function arrangeTokens(values: Values, production: boolean) {
     tokenClaims: values.TOKEN_CLAIMS ?? [],
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
     oauthClients: values.OAUTH_CLIENTS ?? [],
+    oauthProviders: values.OAUTH_PROVIDERS ?? [],
+    /** To the servers of these providers. */
+    outbound: { allowsPrivate: values.OAUTH_PRIVATE_ADDRESSES ?? !production, allowsPlainText: !production },
     apiKeys: {
       environment: production ? ('live' as const) : ('test' as const),
       keysPerUser: values.API_KEYS_PER_USER,

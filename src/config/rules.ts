@@ -99,6 +99,19 @@ const productionRules: readonly Rule[] = [
       allowed: 'in production at least m=47104,t=1,p=1 or m=19456,t=2,p=1 or m=12288,t=3,p=1',
     },
 
+  ({ OAUTH_PROVIDERS = [] }) => {
+    const plain = OAUTH_PROVIDERS.find(({ issuer = '', endpoints = {} }) =>
+      [issuer, ...Object.values(endpoints)].some((url) => url?.startsWith('http:')),
+    );
+    return (
+      plain && {
+        variable: 'OAUTH_PROVIDERS',
+        why: `${plain.name}: a URL without TLS`,
+        allowed: 'https URLs, in production',
+      }
+    );
+  },
+
   ...mailRulesOfProduction,
 ];
 
