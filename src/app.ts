@@ -17,6 +17,7 @@ import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
+import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
@@ -29,6 +30,7 @@ import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
 import { MailedCodes } from './one-time/code.ts';
+import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
@@ -154,19 +156,35 @@ const keyScopes: ReadonlySet<string> = new Set(
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
   const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
   const { consecutive } = limits.failuresOf(signIn);
-  const signInBudget = (method: DescMethod) =>
-    new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
-      failures: limits.perAddress(method),
-      successes: limits.successes(method),
-    });
   return {
     passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
     ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
     wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
     passwordChecks: new PasswordChecks(budgets, limits.perSession(changePassword)),
-    passwordSignIns: signInBudget(signIn),
-    mailSignIns: signInBudget(signInWithMagicLink),
+    passwordSignIns: signInBudget({ keys, budgets, limits }, signIn),
+    mailSignIns: signInBudget({ keys, budgets, limits }, signInWithMagicLink),
   };
+}
+
+function signInBudget({ keys, budgets, limits }: Pick<Parts, 'keys' | 'budgets' | 'limits'>, method: DescMethod) {
+  return new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
+    failures: limits.perAddress(method),
+    successes: limits.successes(method),
+  });
+}
+
+/** Sign-ins with a provider. */
+function createOAuth(parts: Parts): AuthDeps['oauth'] {
+  const { config, keys, now, log } = parts;
+  const { finishOAuth, signInWithIdToken } = AuthService.method;
+  return openOAuth({
+    ...{ settings: config.oauthProviders, redirects: config.redirects, publicUrl: config.publicUrl, keys, now },
+    outbound: new Outbound(config.outbound),
+    allowsPlainText: config.outbound.allowsPlainText,
+    onFault: (fault) => log.warn(fault, 'a provider does not respond as it should'),
+    finishes: signInBudget(parts, finishOAuth),
+    idTokenSignIns: signInBudget(parts, signInWithIdToken),
+  });
 }
 
 function createServices(parts: Parts) {
@@ -187,6 +205,7 @@ function createServices(parts: Parts) {
         ...createAttempts(keys, budgets, limits),
         ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes },
         registration: registrationSettings(config),
+        oauth: createOAuth(parts),
         usage: config.usage,
       }),
     ),

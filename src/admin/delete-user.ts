@@ -3,6 +3,7 @@ import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeIdentities } from '../user/identity.ts';
 import { recordOperator } from '../user/operator.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -18,6 +19,7 @@ export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
         user.delete(at);
         await recordOperator(em, user);
         await revokeCredentials(em, userId, 'deleted', at);
+        await removeIdentities(em, userId);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       },

@@ -5,11 +5,16 @@ import { endUnprovenMemberships } from '../account/unproven-memberships.ts';
 import { audit } from '../audit/event.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeUnprovenIdentities } from '../user/identity.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
 /** Stored in place of a hash: no password matches it, and the user can have a reset link sent. */
 const lockedPassword = '*';
+
+export function isLockedPassword(stored: string): boolean {
+  return stored === lockedPassword;
+}
 
 interface Proof {
   readonly user: User;
@@ -23,7 +28,7 @@ interface Proof {
  *
  * Attack: until this first proof anybody may have registered the address and be waiting for its owner to use the account.
  * So the first proof removes what was set before it: password, sessions, API keys, profile, pending changes, one-time values,
- * invitations, and whom the user shares accounts with. What a backend decided stays: the role, memberships that it gave,
+ * identities whose provider has not verified the address, invitations, and whom the user shares accounts with. What a backend decided stays: the role, memberships that it gave,
  * and app_metadata. VerifyEmail is no first proof: its caller may be the one who registered.
  */
 export async function firstProof(
@@ -41,6 +46,7 @@ export async function firstProof(
   user.clearProfile();
   user.updatedAt = now;
   await revokeCredentials(em, user.id, 'mailbox_proved', now);
+  await removeUnprovenIdentities(em, user);
   await voidFor(em, user.id, now);
   await revokeInvitesBy(em, user.id, now);
   for (const { userId, accountId } of await endUnprovenMemberships(em, joining, user, now))

@@ -6,6 +6,7 @@ import { Refusal } from '../errors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeIdentities } from '../user/identity.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
@@ -34,6 +35,7 @@ export function registrationRejection({ now }: AuthDeps): Methods {
         await leaveAccounts(em, user.id, at);
         user.delete(at);
         await revokeCredentials(em, user.id, 'deleted', at);
+        await removeIdentities(em, user.id);
         await voidFor(em, user.id, at);
         audit(em, context, { action: 'auth.registration_reject', userId: user.id }, at);
       });

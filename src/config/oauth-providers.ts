@@ -21,12 +21,10 @@ const url = z
   .regex(/^https?:\/\/[^\s?#\\@]+$/, 'is not an http or https URL without user, query and fragment')
   .refine(URL.canParse, 'is not a URL');
 
-const key = z
-  .string('is no text')
-  .superRefine((pem, context) => {
-    const fault = findKeyFault(pem);
-    if (fault) context.addIssue(fault);
-  });
+const key = z.string('is no text').superRefine((pem, context) => {
+  const fault = findKeyFault(pem);
+  if (fault) context.addIssue(fault);
+});
 
 const endpoints = z.strictObject(
   { authorization: url, token: url, user: url, emails: url.optional() },

@@ -10,6 +10,7 @@ import { AuditAnchor } from '../audit/anchor.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { AuditUnsealed } from '../audit/queue.ts';
 import { AuditSeal } from '../audit/seal.ts';
+import { OAuthState } from '../auth/oauth/oauth-state.ts';
 import { LoginAttempt } from '../device/attempt-table.ts';
 import { Mail } from '../mail/mail.ts';
 import { OneTimeToken } from '../one-time/token.ts';
@@ -22,6 +23,7 @@ import { Session } from '../session/session.ts';
 import { SigningKey } from '../session/signing-key.ts';
 import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
 import { HashShare } from '../user/decoy-hashes.ts';
+import { Identity } from '../user/identity.ts';
 import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
 import { Lease } from './lease.ts';
@@ -48,6 +50,7 @@ export const entities = [
   ProjectSettings,
   User,
   Operator,
+  Identity,
   HashShare,
   Session,
   ApiKey,
@@ -63,4 +66,5 @@ export const entities = [
   DurableRateLimit,
   RequestId,
   LoginAttempt,
+  OAuthState,
 ];

@@ -42,6 +42,7 @@ const daysKept = [
   [deleteFrom('billing_events', 'project_id, event_id', 'received_at'), 90],
   [deleteFrom('one_time_tokens', 'id', 'expires_at'), 7],
   [deleteFrom('login_attempts', 'id', 'expires_at'), 1],
+  [deleteFrom('oauth_states', 'id', 'expires_at'), 1 / 24],
   [deleteFrom('database_outages', 'started_at', 'ended_at'), 1],
   [deleteFrom('mail_outbox', 'id', 'ended_at'), 7],
   [deleteFrom('account_invites', 'id', 'expires_at'), 30],

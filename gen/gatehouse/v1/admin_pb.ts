@@ -1273,8 +1273,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt` or `installation`. Later versions
-   * add types.
+   * `invite_code`, `referral_code`, `api_key`, `identity`, `settings`, `signing_key`, `login_attempt` or
+   * `installation`. Later versions add types.
    *
    * @generated from field: string entity_type = 13;
    */

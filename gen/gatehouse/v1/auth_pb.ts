@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
+import type { FinishOAuthRequestSchema, FinishOAuthResponseSchema, LinkIdentityRequestSchema, LinkIdentityResponseSchema, ListIdentitiesRequestSchema, ListIdentitiesResponseSchema, SignInProvider, SignInWithIdTokenRequestSchema, SignInWithIdTokenResponseSchema, StartIdentityLinkRequestSchema, StartIdentityLinkResponseSchema, StartOAuthRequestSchema, StartOAuthResponseSchema, UnlinkIdentityRequestSchema, UnlinkIdentityResponseSchema } from "./oauth_pb.ts";
+import { file_gatehouse_v1_oauth } from "./oauth_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
@@ -19,7 +21,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Ik8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkirwMKD1VwZGF0ZU1lUmVxdWVzdBIbCgRuYW1lGAEgASgJQgi6SAVyAxjIAUgAiAEBEiwKBXBob25lGAIgASgJQhi6SBVyExggMg9eWzAtOSsoKSAuLy1dKiRIAYgBARIgCglqb2JfdGl0bGUYAyABKAlCCLpIBXIDGMgBSAKIAQESMgoIdGltZXpvbmUYBCABKAlCG7pIGHIWGEAyEl5bQS1aYS16MC05XysvLV0qJEgDiAEBEkQKBmxvY2FsZRgFIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyRIBIgBARIeCgVlbWFpbBgGIAEoCUIKukgHcgUY/gFgAUgFiAEBEiIKEGN1cnJlbnRfcGFzc3dvcmQYByABKAlCCLpIBXIDKIAIEi4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9waG9uZUIMCgpfam9iX3RpdGxlQgsKCV90aW1lem9uZUIJCgdfbG9jYWxlQggKBl9lbWFpbCI0ChBVcGRhdGVNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIRCg9EZWxldGVNZVJlcXVlc3QiEgoQRGVsZXRlTWVSZXNwb25zZSKgAQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EiQKEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCCrpIB3IFEAEogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiOAoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJIk8KFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARIeCgxuZXdfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIIhcKFVJlc2V0UGFzc3dvcmRSZXNwb25zZSIjCiFHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QiNQoiR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZRIPCgdlbmFibGVkGAEgASgIIjwKHFNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QSHAoFZW1haWwYASABKAlCDbpICtgBAXIFGP4BYAEiHwodU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiLQoSVmVyaWZ5RW1haWxSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIjQKGVJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIjQKGUNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlImwKF1JlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQiGgoYUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIn0KCk1haWxlZENvZGUSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHwoEY29kZRgCIAEoCUIRukgOcgwyCl5bMC05XXs2fSQSMwoMY2xpZW50X25vbmNlGAMgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MjIsNjR9JCKGAgoaU2lnbkluV2l0aE1hZ2ljTGlua1JlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEiYKBGNvZGUYAyABKAsyGC5nYXRlaG91c2UudjEuTWFpbGVkQ29kZRI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAI6cLpIbRprCh1zaWduX2luX3dpdGhfbWFnaWNfbGluay5wcm9vZhIlYSB0b2tlbiBhbmQgYSBjb2RlIGV4Y2x1ZGUgZWFjaCBvdGhlchojdGhpcy50b2tlbiA9PSAnJyB8fCAhaGFzKHRoaXMuY29kZSkivAEKG1NpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSIUChJHZXRTZXR0aW5nc1JlcXVlc3QidgoRRXh0ZXJuYWxQcm92aWRlcnMSDgoGZ29vZ2xlGAEgASgIEg4KBmdpdGh1YhgCIAEoCBINCgVhenVyZRgDIAEoCBIOCgZnaXRsYWIYBCABKAgSEQoJYml0YnVja2V0GAUgASgIEg8KB2Rpc2NvcmQYBiABKAgipQIKE0dldFNldHRpbmdzUmVzcG9uc2USMQoIZXh0ZXJuYWwYASABKAsyHy5nYXRlaG91c2UudjEuRXh0ZXJuYWxQcm92aWRlcnMSFgoOZGlzYWJsZV9zaWdudXAYAiABKAgSGgoSbWFpbGVyX2F1dG9jb25maXJtGAMgASgIEhQKDHNtc19wcm92aWRlchgEIAEoCRITCgttZmFfZW5hYmxlZBgFIAEoCBIfChdhbm9ueW1vdXNfdXNlcnNfZW5hYmxlZBgGIAEoCBIiChplbWFpbF92ZXJpZmljYXRpb25fZW5hYmxlZBgHIAEoCBIaChJtYWdpY19saW5rX2VuYWJsZWQYCCABKAgSGwoTcGFzc3dvcmRfbWluX2xlbmd0aBgJIAEoBSpnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAjKHDwoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSWgoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiFYq1GBEIATgFWgkIChAyGDwg6AdgFBJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4SUQoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiD5ACAYq1GAgIAhABGAFoARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWAoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiDYq1GAkIAjIDCNgEOAoSaQoOQ2hhbmdlUGFzc3dvcmQSIy5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiDIq1GAgIAhgBOAVABRJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRKMAQoaR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXMSLy5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0GjAuZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2UiC5ACAYq1GAQIATh4EnwKFVNlbmRWZXJpZmljYXRpb25FbWFpbBIqLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0GisuZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgDEl4KC1ZlcmlmeUVtYWlsEiAuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBohLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgqKtRgGCAEgATgKEnEKElJlamVjdFJlZ2lzdHJhdGlvbhInLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIgiKtRgECAE4ChJzChJDb25maXJtRW1haWxDaGFuZ2USJy5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBooLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSIKirUYBggBIAE4ChJrChBSZXF1ZXN0TWFnaWNMaW5rEiUuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSIIirUYBAgBOAMSgAEKE1NpZ25JbldpdGhNYWdpY0xpbmsSKC5nYXRlaG91c2UudjEuU2lnbkluV2l0aE1hZ2ljTGlua1JlcXVlc3QaKS5nYXRlaG91c2UudjEuU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlIhSKtRgQCAE4CloICAUQMhgeIDxgFBJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkifwoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI1CgRraW5kGAMgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Ik8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCIokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkirwMKD1VwZGF0ZU1lUmVxdWVzdBIbCgRuYW1lGAEgASgJQgi6SAVyAxjIAUgAiAEBEiwKBXBob25lGAIgASgJQhi6SBVyExggMg9eWzAtOSsoKSAuLy1dKiRIAYgBARIgCglqb2JfdGl0bGUYAyABKAlCCLpIBXIDGMgBSAKIAQESMgoIdGltZXpvbmUYBCABKAlCG7pIGHIWGEAyEl5bQS1aYS16MC05XysvLV0qJEgDiAEBEkQKBmxvY2FsZRgFIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyRIBIgBARIeCgVlbWFpbBgGIAEoCUIKukgHcgUY/gFgAUgFiAEBEiIKEGN1cnJlbnRfcGFzc3dvcmQYByABKAlCCLpIBXIDKIAIEi4KDXVzZXJfbWV0YWRhdGEYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgcKBV9uYW1lQggKBl9waG9uZUIMCgpfam9iX3RpdGxlQgsKCV90aW1lem9uZUIJCgdfbG9jYWxlQggKBl9lbWFpbCI0ChBVcGRhdGVNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIRCg9EZWxldGVNZVJlcXVlc3QiEgoQRGVsZXRlTWVSZXNwb25zZSKgAQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EiQKEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCCrpIB3IFEAEogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiOAoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJIk8KFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARIeCgxuZXdfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIIhcKFVJlc2V0UGFzc3dvcmRSZXNwb25zZSIjCiFHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QiNQoiR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZRIPCgdlbmFibGVkGAEgASgIIjwKHFNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QSHAoFZW1haWwYASABKAlCDbpICtgBAXIFGP4BYAEiHwodU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiLQoSVmVyaWZ5RW1haWxSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIjQKGVJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGlJlamVjdFJlZ2lzdHJhdGlvblJlc3BvbnNlIjQKGUNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhwKGkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlImwKF1JlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQiGgoYUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIn0KCk1haWxlZENvZGUSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHwoEY29kZRgCIAEoCUIRukgOcgwyCl5bMC05XXs2fSQSMwoMY2xpZW50X25vbmNlGAMgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MjIsNjR9JCKGAgoaU2lnbkluV2l0aE1hZ2ljTGlua1JlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEiYKBGNvZGUYAyABKAsyGC5nYXRlaG91c2UudjEuTWFpbGVkQ29kZRI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAI6cLpIbRprCh1zaWduX2luX3dpdGhfbWFnaWNfbGluay5wcm9vZhIlYSB0b2tlbiBhbmQgYSBjb2RlIGV4Y2x1ZGUgZWFjaCBvdGhlchojdGhpcy50b2tlbiA9PSAnJyB8fCAhaGFzKHRoaXMuY29kZSkivAEKG1NpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSIUChJHZXRTZXR0aW5nc1JlcXVlc3QidgoRRXh0ZXJuYWxQcm92aWRlcnMSDgoGZ29vZ2xlGAEgASgIEg4KBmdpdGh1YhgCIAEoCBINCgVhenVyZRgDIAEoCBIOCgZnaXRsYWIYBCABKAgSEQoJYml0YnVja2V0GAUgASgIEg8KB2Rpc2NvcmQYBiABKAgi1gIKE0dldFNldHRpbmdzUmVzcG9uc2USMQoIZXh0ZXJuYWwYASABKAsyHy5nYXRlaG91c2UudjEuRXh0ZXJuYWxQcm92aWRlcnMSFgoOZGlzYWJsZV9zaWdudXAYAiABKAgSGgoSbWFpbGVyX2F1dG9jb25maXJtGAMgASgIEhQKDHNtc19wcm92aWRlchgEIAEoCRITCgttZmFfZW5hYmxlZBgFIAEoCBIfChdhbm9ueW1vdXNfdXNlcnNfZW5hYmxlZBgGIAEoCBIiChplbWFpbF92ZXJpZmljYXRpb25fZW5hYmxlZBgHIAEoCBIaChJtYWdpY19saW5rX2VuYWJsZWQYCCABKAgSGwoTcGFzc3dvcmRfbWluX2xlbmd0aBgJIAEoBRIvCglwcm92aWRlcnMYCiADKAsyHC5nYXRlaG91c2UudjEuU2lnbkluUHJvdmlkZXIqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIy5RQKC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDEloKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhWKtRgRCAE4BVoJCAoQMhg8IOgHYBQSaAoPU2lnblVwQW5vbnltb3VzEiQuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVzcG9uc2UiCIq1GAQIATgeElEKBUdldE1lEhouZ2F0ZWhvdXNlLnYxLkdldE1lUmVxdWVzdBobLmdhdGVob3VzZS52MS5HZXRNZVJlc3BvbnNlIg+QAgGKtRgICAIQARgBaAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSWQoKU3RhcnRPQXV0aBIfLmdhdGVob3VzZS52MS5TdGFydE9BdXRoUmVxdWVzdBogLmdhdGVob3VzZS52MS5TdGFydE9BdXRoUmVzcG9uc2UiCIq1GAQIATgeEl4KC0ZpbmlzaE9BdXRoEiAuZ2F0ZWhvdXNlLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBohLmdhdGVob3VzZS52MS5GaW5pc2hPQXV0aFJlc3BvbnNlIgqKtRgGCAE4CmAUEnAKEVNpZ25JbldpdGhJZFRva2VuEiYuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhJZFRva2VuUmVxdWVzdBonLmdhdGVob3VzZS52MS5TaWduSW5XaXRoSWRUb2tlblJlc3BvbnNlIgqKtRgGCAE4CmAUEnMKEVN0YXJ0SWRlbnRpdHlMaW5rEiYuZ2F0ZWhvdXNlLnYxLlN0YXJ0SWRlbnRpdHlMaW5rUmVxdWVzdBonLmdhdGVob3VzZS52MS5TdGFydElkZW50aXR5TGlua1Jlc3BvbnNlIg2KtRgJCAIyAwjYBDgeEmQKDExpbmtJZGVudGl0eRIhLmdhdGVob3VzZS52MS5MaW5rSWRlbnRpdHlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpbmtJZGVudGl0eVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgeEmgKDkxpc3RJZGVudGl0aWVzEiMuZ2F0ZWhvdXNlLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBokLmdhdGVob3VzZS52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIguQAgGKtRgECAI4eBJqCg5VbmxpbmtJZGVudGl0eRIjLmdhdGVob3VzZS52MS5VbmxpbmtJZGVudGl0eVJlcXVlc3QaJC5nYXRlaG91c2UudjEuVW5saW5rSWRlbnRpdHlSZXNwb25zZSINirUYCQgCMgMI2AQ4HhJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_oauth, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
 
 /**
  * Request message for Register.
@@ -1091,6 +1093,13 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
    * @generated from field: int32 password_min_length = 9;
    */
   passwordMinLength: number;
+
+  /**
+   * The providers that users can sign in with, in the order of OAUTH_PROVIDERS.
+   *
+   * @generated from field: repeated gatehouse.v1.SignInProvider providers = 10;
+   */
+  providers: SignInProvider[];
 };
 
 /**
@@ -1479,6 +1488,172 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof SignInWithMagicLinkRequestSchema;
     output: typeof SignInWithMagicLinkResponseSchema;
+  },
+  /**
+   * Starts a sign-in with a provider such as Google. Open `authorization_url` in the browser; the provider sends it back to
+   * `callback_url`, and what is there calls FinishOAuth.
+   *
+   * The sign-in uses PKCE (RFC 7636) and a nonce, and can be finished once within five minutes.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No provider with this name is configured.
+   * - REDIRECT_NOT_ALLOWED: `redirect_url` or `callback_url` is not allowed (metadata `field`).
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.StartOAuth
+   */
+  startOAuth: {
+    methodKind: "unary";
+    input: typeof StartOAuthRequestSchema;
+    output: typeof StartOAuthResponseSchema;
+  },
+  /**
+   * Finishes what StartOAuth or StartIdentityLink started, with the parameters of the provider's response, and creates a
+   * session at AAL1. A state is used up by its first call with the right `client_nonce`, also if that call fails.
+   *
+   * After StartOAuth, the user who signs in is:
+   * - The user with this identity.
+   * - Otherwise the user with the same email address, if the provider has verified it. The identity is linked to them. If
+   *   their address was not verified before, everything is removed that SignInWithMagicLink removes then.
+   * - Otherwise a new user, who joins or opens an account as in Register. If the provider has not verified the email
+   *   address, it is the `pending_email` of the user until the link in a mail is confirmed with ConfirmEmailChange.
+   *
+   * The email address of a user who exists is never changed. After StartIdentityLink, the identity is linked to the user
+   * who started it.
+   *
+   * Depending on configuration: with REQUIRE_VERIFIED_EMAIL or HIDE_REGISTRATION, a user whose email address is not
+   * verified gets a mail and no session. With HIDE_REGISTRATION the response is then the same for an address that
+   * another user has.
+   *
+   * Every error after the state was used up has the metadata `redirect_url`.
+   *
+   * Errors:
+   * - OAUTH_STATE_INVALID: The state is unknown, used, expired, or was started with another `client_nonce`.
+   * - ACCESS_DENIED: The user has denied the sign-in at the provider.
+   * - OAUTH_PROVIDER_ERROR: The provider returned another error, or did not accept `code` (metadata `provider`, `error`).
+   * - ID_TOKEN_INVALID: The ID token of the provider is not valid for this sign-in, or `iss` names another provider.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   * - OAUTH_PROVIDER_NOT_FOUND: The provider is no longer configured.
+   * - IDENTITY_CONFLICT: Another user has the identity, or an email address that the provider has not verified (metadata
+   *   `conflict`, `identity` or `email`).
+   * - IDENTITY_LIMIT_REACHED: The user has as many identities as they may have.
+   * - USER_BANNED: The user is banned.
+   * - SIGN_UP_DISABLED: The user is new, and registration is disabled.
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address, or the provider has verified none.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - SESSION_REVOKED: The session that started the link was revoked since.
+   * - SESSION_EXPIRED: The session that started the link has expired since.
+   * - TOKEN_SUPERSEDED: The session that started the link was renewed since.
+   * - EMAIL_NOT_VERIFIED: The email address of the user who started the link is not verified.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.FinishOAuth
+   */
+  finishOAuth: {
+    methodKind: "unary";
+    input: typeof FinishOAuthRequestSchema;
+    output: typeof FinishOAuthResponseSchema;
+  },
+  /**
+   * Signs a user in with an ID token that the client received from a provider, as the sign-in of a mobile operating system
+   * returns it, and creates a session at AAL1. The user who signs in is as in FinishOAuth.
+   *
+   * The token must be signed by the provider, be for one of the client ids of OAUTH_PROVIDERS, and not be expired. The
+   * clocks may differ by one minute.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No OpenID provider with this name is configured.
+   * - ID_TOKEN_INVALID: The ID token is not valid, or `nonce` does not match it.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The keys of the provider cannot be read (metadata `provider`).
+   * - IDENTITY_CONFLICT: Another user has the email address, which the provider has not verified (metadata `conflict`).
+   * - IDENTITY_LIMIT_REACHED: The user has as many identities as they may have.
+   * - USER_BANNED: The user is banned.
+   * - SIGN_UP_DISABLED: The user is new, and registration is disabled.
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address, or the provider has verified none.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SignInWithIdToken
+   */
+  signInWithIdToken: {
+    methodKind: "unary";
+    input: typeof SignInWithIdTokenRequestSchema;
+    output: typeof SignInWithIdTokenResponseSchema;
+  },
+  /**
+   * Starts to link an identity of a provider to the caller, who can sign in with it afterwards. Goes on as StartOAuth. The
+   * session of the caller must be live when FinishOAuth is called.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No provider with this name is configured.
+   * - REDIRECT_NOT_ALLOWED: `redirect_url` or `callback_url` is not allowed (metadata `field`).
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.StartIdentityLink
+   */
+  startIdentityLink: {
+    methodKind: "unary";
+    input: typeof StartIdentityLinkRequestSchema;
+    output: typeof StartIdentityLinkResponseSchema;
+  },
+  /**
+   * Links an identity to the caller by an ID token, as SignInWithIdToken takes it.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No OpenID provider with this name is configured.
+   * - ID_TOKEN_INVALID: The ID token is not valid, or `nonce` does not match it.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The keys of the provider cannot be read (metadata `provider`).
+   * - IDENTITY_CONFLICT: Another user has the identity (metadata `conflict`).
+   * - IDENTITY_LIMIT_REACHED: The caller has as many identities as they may have.
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.LinkIdentity
+   */
+  linkIdentity: {
+    methodKind: "unary";
+    input: typeof LinkIdentityRequestSchema;
+    output: typeof LinkIdentityResponseSchema;
+  },
+  /**
+   * Lists the identities of the caller.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ListIdentities
+   */
+  listIdentities: {
+    methodKind: "unary";
+    input: typeof ListIdentitiesRequestSchema;
+    output: typeof ListIdentitiesResponseSchema;
+  },
+  /**
+   * Removes an identity of the caller, who can no longer sign in with it. The email address stays as it is, and so do the
+   * sessions.
+   *
+   * Errors:
+   * - IDENTITY_NOT_FOUND: The identity does not exist, or another user has it.
+   * - LAST_SIGN_IN_METHOD: The caller has no password and no other identity.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UnlinkIdentity
+   */
+  unlinkIdentity: {
+    methodKind: "unary";
+    input: typeof UnlinkIdentityRequestSchema;
+    output: typeof UnlinkIdentityResponseSchema;
   },
   /**
    * Returns what a sign-in page needs to know, such as the available ways to sign in.

@@ -34,6 +34,7 @@ import { Migration20261130420100_api_keys } from './Migration20261130420100_api_
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
+import { Migration20261130610100_identities } from './Migration20261130610100_identities.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -73,4 +74,5 @@ export const migrations = [
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },
+  { name: 'Migration20261130610100_identities', class: Migration20261130610100_identities },
 ];
