@@ -106,7 +106,12 @@ export async function noteSeen(
   now: Date,
 ): Promise<IdentityRow | undefined> {
   const [row] = await see(em, { id, userId, ...shownOf(proved), now });
-  return row;
+  return row && { ...row, ...timesOf(row) };
+}
+
+/** In a transaction the ORM's connection returns times as texts. */
+function timesOf({ createdAt, lastSignInAt }: IdentityRow) {
+  return { createdAt: new Date(createdAt), lastSignInAt: lastSignInAt ? new Date(lastSignInAt) : null };
 }
 
 function shownOf({ email, emailVerified, name, username, pictureUrl }: ProvedIdentity) {
