@@ -179,6 +179,7 @@ function createOAuth(parts: Parts): AuthDeps['oauth'] {
   const { finishOAuth, signInWithIdToken } = AuthService.method;
   return openOAuth({
     ...{ settings: config.oauthProviders, redirects: config.redirects, publicUrl: config.publicUrl, keys, now },
+    frontendUrl: config.frontendUrl,
     outbound: new Outbound(config.outbound),
     allowsPlainText: config.outbound.allowsPlainText,
     onFault: (fault) => log.warn(fault, 'a provider does not respond as it should'),

@@ -40,7 +40,7 @@ export function emailChange({ now, userMail }: AuthDeps): Methods {
           // The other values were sent to the old address.
           await voidFor(em, userId, at);
           // A user whom a provider brought may have had no address.
-        if (user.email) await userMail.notifyEmailChanged(em, recipientOf(user), at);
+          if (user.email) await userMail.notifyEmailChanged(em, recipientOf(user), at);
           audit(em, context, { action: 'auth.email_change.complete', userId }, at);
         },
         { users: [redeemable.userId] },

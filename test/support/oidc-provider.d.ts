@@ -6,10 +6,14 @@ declare module 'oidc-provider' {
     constructor(issuer: string, configuration: object);
     proxy: boolean;
     callback(): RequestListener;
-    interactionDetails(req: unknown, res: unknown): Promise<{ prompt: { name: string }; params: Record<string, string> }>;
+    interactionDetails(
+      req: unknown,
+      res: unknown,
+    ): Promise<{ prompt: { name: string }; params: Record<string, string> }>;
     interactionFinished(req: unknown, res: unknown, result: object): Promise<void>;
-    Grant: new (
-      about: { accountId: string; clientId: string },
-    ) => { addOIDCScope(scope: string): void; save(): Promise<string> };
+    Grant: new (about: {
+      accountId: string;
+      clientId: string;
+    }) => { addOIDCScope(scope: string): void; save(): Promise<string> };
   }
 }

@@ -30,6 +30,7 @@ export const ofProviders = {
       ...provider,
       error: 'The error of the provider, as OAuth names it, or `other`.',
       redirect_url: 'The `redirect_url` of the sign-in.',
+      client_state: 'Its `client_state`.',
     },
   },
   OAUTH_PROVIDER_UNAVAILABLE: {
@@ -48,7 +49,11 @@ export const ofProviders = {
     when: 'Another user has the identity. Or another user has its email address, and the provider has not verified the address.',
     retry: 'no',
     action: 'Have the user sign in as they did before, and then link the identity.',
-    metadata: { conflict: '`identity` or `email`.', redirect_url: 'The `redirect_url` of the sign-in.' },
+    metadata: {
+      conflict: '`identity` or `email`.',
+      redirect_url: 'The `redirect_url` of the sign-in.',
+      client_state: 'Its `client_state`.',
+    },
   },
   IDENTITY_LIMIT_REACHED: {
     when: 'The user has as many identities as they may have.',

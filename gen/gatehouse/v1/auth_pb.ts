@@ -1525,7 +1525,7 @@ export const AuthService: GenService<{
    * verified gets a mail and no session. With HIDE_REGISTRATION the response is then the same for an address that
    * another user has.
    *
-   * Every error after the state was used up has the metadata `redirect_url`.
+   * Every error after the state was used up has the metadata `redirect_url` and `client_state`.
    *
    * Errors:
    * - OAUTH_STATE_INVALID: The state is unknown, used, expired, or was started with another `client_nonce`.

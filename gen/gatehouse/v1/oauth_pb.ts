@@ -90,8 +90,8 @@ export type StartOAuthRequest = Message<"gatehouse.v1.StartOAuthRequest"> & {
 
   /**
    * Optional. The URL that the provider sends the browser back to, at most 2000 characters, as it is registered with
-   * the provider. What is there calls FinishOAuth. Default: `/oauth/callback` of PUBLIC_URL. Other values: `/auth/v1/callback`
-   * of PUBLIC_URL, or what `redirect_url` may be.
+   * the provider. What is there calls FinishOAuth. Default: `/oauth/callback` of FRONTEND_URL or,
+   * without it, of PUBLIC_URL. Other values: `/auth/v1/callback` of PUBLIC_URL, or what `redirect_url` may be.
    *
    * @generated from field: string callback_url = 5;
    */

@@ -6,7 +6,7 @@ import { autocommit, origin, projectOf } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { AuthDeps } from '../deps.ts';
 import { linkByIdentity, signInByIdentity, subjectOf } from './identity-sign-in.ts';
-import type { UsedState } from './oauth-state.ts';
+import type { Kept, UsedState } from './oauth-state.ts';
 import { nameOfAppleUser } from './profile.ts';
 import type { Provider, Redeemed } from './provider.ts';
 
@@ -25,7 +25,7 @@ export function finishOAuth(deps: AuthDeps): Methods {
       }
       const { redirectUrl, clientState } = used.kept;
       const finished = await finish(deps, request, used, context).catch((thrown) => {
-        throw leadingBack(thrown, redirectUrl);
+        throw leadingBack(thrown, used.kept);
       });
       return { ...finished, redirectUrl, clientState };
     },
@@ -75,8 +75,11 @@ function redeem(
 }
 
 /** The client goes back there with the error too. */
-function leadingBack(thrown: unknown, redirectUrl: string): unknown {
+function leadingBack(thrown: unknown, { redirectUrl, clientState }: Kept): unknown {
   if (!(thrown instanceof Refusal)) return thrown;
   const { reason, options } = thrown;
-  return new Refusal(reason, { ...options, metadata: { ...options.metadata, redirect_url: redirectUrl } });
+  return new Refusal(reason, {
+    ...options,
+    metadata: { ...options.metadata, redirect_url: redirectUrl, client_state: clientState },
+  });
 }

@@ -9,15 +9,18 @@ interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTo
   readonly redirects: RedirectRules;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
+  /** FRONTEND_URL or, without it, PUBLIC_URL. */
+  readonly frontendUrl: string;
 }
 
 /** The parts of sign-ins with a provider. */
-export function openOAuth({ keys, redirects, publicUrl, finishes, idTokenSignIns, ...deps }: OAuthOptions): OAuthDeps {
+export function openOAuth(options: OAuthOptions): OAuthDeps {
+  const { keys, redirects, publicUrl, frontendUrl, finishes, idTokenSignIns, ...deps } = options;
   return {
     providers: new Providers(deps),
     states: new OAuthStates(keys),
     redirects: new Redirects(redirects),
-    callbackUrls: [`${publicUrl}/oauth/callback`, `${publicUrl}/auth/v1/callback`],
+    callbackUrls: [`${frontendUrl}/oauth/callback`, `${publicUrl}/auth/v1/callback`],
     finishes,
     idTokenSignIns,
   };

@@ -7,7 +7,7 @@ import { describeTrouble, type View, type Visit } from './visit.ts';
 const pagesAfterSignIn = /^\/(device|devices|cli|login)(\?[\w%=&.~+-]*)?$/;
 
 /** The page to show after the sign-in. */
-export function nextOf({ values }: Visit): string {
+export function nextOf({ values }: Pick<Visit, 'values'>): string {
   const next = values.get('next') ?? '';
   return pagesAfterSignIn.test(next) ? next : '/devices';
 }

@@ -11,6 +11,7 @@ import {
   requireOwnForm,
   wayTo,
 } from './own-form.ts';
+import { providerButtons } from './provider-sign-in.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import type { Page, View, Visit } from './visit.ts';
 
@@ -69,7 +70,7 @@ ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 
     title,
     body: html`${failure ? alertBox(describeSignIn(visit, failure)) : html`<p>${text(site)}</p>`}
 ${await ownForm(visit, '/sign-in', { next }, content)}
-${link(onTheWay('/forgot-password', next), forgot)}
+${await providerButtons(visit, next)}${link(onTheWay('/forgot-password', next), forgot)}
 ${link(onTheWay('/register', next), register)}`,
     hasScript: true,
     isError: failure !== undefined,

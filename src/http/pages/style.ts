@@ -49,6 +49,8 @@ legend + * { clear: both; }
 .list p { margin: 0 0 .5rem; }
 .tag { color: var(--good); font-size: .9375rem; }
 .quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
+.providers { display: grid; gap: .75rem; margin: 1rem 0 0; }
+.provider { width: 100%; }
 .show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
 nav { margin: 1rem 0 0; padding: 0 .25rem; }
 a { color: var(--accent); }

@@ -10,7 +10,8 @@ import { clientNonce } from './oauth.ts';
 const callback = 'http://gatehouse.test/oauth/callback';
 const client = { client_id: 'gatehouse', client_secret: 'secret-of-gatehouse-0123456789abcdef' };
 
-const startWith = (issuer: string) => start({ env: { OAUTH_PROVIDERS: JSON.stringify({ acme: { issuer, ...client } }) } });
+const startWith = (issuer: string) =>
+  start({ env: { OAUTH_PROVIDERS: JSON.stringify({ acme: { issuer, ...client } }) } });
 
 /** Follows the redirects of a browser until one leads to the callback. */
 async function browse(url: string): Promise<Record<string, string>> {
@@ -93,7 +94,10 @@ describe.each(wires)('over %s', (wire) => {
       const { iss, ...parameters } = await browse(authorizationUrl);
       expect(iss).toMatch(/^http:/);
       const finished = await auth.finishOAuth({ ...parameters, iss: iss!, clientNonce });
-      expect(finished).toMatchObject({ userCreated, user: { email: ada.email, emailVerified: true, name: 'Ada Lovelace' } });
+      expect(finished).toMatchObject({
+        userCreated,
+        user: { email: ada.email, emailVerified: true, name: 'Ada Lovelace' },
+      });
     }
   });
 });
