@@ -3,6 +3,7 @@ import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { mailsTo } from '../support/inbox.ts';
 import { asService } from '../support/people.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
@@ -31,7 +32,7 @@ const ways: readonly [name: string, bad: typeof badJson, send: (service: TestSer
 test.each(ways)(
   'every bad value of every field of every method is refused as %s, and nothing is written',
   async (_, badValues, sender) => {
-    const service = await start();
+    const service = await start({ env: await providerEnv() });
     const sampleOf = await prepareSamples(service);
     const send = sender(service);
     const samples = await Promise.all(methods.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
@@ -88,7 +89,7 @@ test.each(wires)(
 );
 
 test('a field that is null counts as absent: refused where it is required, accepted where it is optional', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   const send = sendJson(service);
   const seen: Record<string, string> = {};

@@ -6,6 +6,7 @@ import { callDeviceMethods } from './device-methods.ts';
 import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
+import { callOAuthMethods } from './oauth-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
 import type { TestService, Wire } from './start.ts';
@@ -55,7 +56,10 @@ export async function keepTrailUnsealed({ database }: TestService): Promise<void
   await database.query('alter table audit_events disable trigger audit_events_queue');
 }
 
-/** Calls every method of the service once, in an order in which each succeeds. `around` runs each call. */
+/**
+ * Calls every method of the service once, in an order in which each succeeds. The service has the settings of `providerEnv`. `around` runs
+ * each call.
+ */
 export async function callEveryMethod(
   service: TestService,
   wire: Wire,
@@ -124,6 +128,7 @@ export async function callEveryMethod(
   await callKeyMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
   await callGrantMethods(service, wire, step);
+  await callOAuthMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

@@ -6,6 +6,7 @@ import { methods, nameOf } from './contract.ts';
 import { deviceSamples } from './device-samples.ts';
 import { grantSamples } from './grant-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
+import { oauthSamples } from './oauth-samples.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
 
@@ -21,7 +22,7 @@ export type Samples = (method: string) => Promise<Sample>;
 // These methods change their caller, who must not be the caller of other samples.
 const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword']);
 
-/** Creates the users and sessions of the requests. Every method of the contract has a sample. */
+/** Creates the users and sessions of the requests. Every method of the contract has a sample. The service has the settings of `providerEnv`. */
 export async function prepareSamples(service: TestService): Promise<Samples> {
   const { as } = await service.welcome({ ...ada, emailVerified: true });
   const { user } = await service.welcome(bob);
@@ -33,6 +34,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const accounts = await accountSamples(service, { operator, newcomer });
   const ofDevices = await deviceSamples(service, newcomer);
   const grants = grantSamples(service, as, newcomer);
+  const providers = await oauthSamples(service, as.headers);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -158,6 +160,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...accounts.requests,
     ...ofDevices.requests,
     ...grants.requests,
+    ...providers.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);

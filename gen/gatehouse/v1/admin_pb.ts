@@ -1195,7 +1195,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
    * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
-   * `api_key.create`, `api_key.revoke`, `user.create`,
+   * `identity.link`, `identity.unlink`, `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `user.merge`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,

@@ -1564,7 +1564,7 @@ export const AuthService: GenService<{
    * Signs a user in with an ID token that the client received from a provider, as the sign-in of a mobile operating system
    * returns it, and creates a session at AAL1. The user who signs in is as in FinishOAuth.
    *
-   * The token must be signed by the provider, be for one of the client ids of OAUTH_PROVIDERS, and not be expired. The
+   * The token must be signed by the provider, be for one of the configured client ids, and not be expired. The
    * clocks may differ by one minute.
    *
    * Errors:
