@@ -33,12 +33,12 @@ export async function callOAuthMethods(service: TestService, wire: Wire, step: R
 /** The most statements of each. */
 export const oauthCosts: Record<string, number> = {
   StartOAuth: 1,
-  FinishOAuth: 30,
-  SignInWithIdToken: 30,
-  StartIdentityLink: 30,
-  'FinishOAuth (link)': 30,
-  LinkIdentity: 30,
-  ListIdentities: 30,
-  UnlinkIdentity: 30,
-  'SignInWithIdToken (first proof)': 30,
+  FinishOAuth: 16,
+  SignInWithIdToken: 10,
+  StartIdentityLink: 3,
+  'FinishOAuth (link)': 8,
+  LinkIdentity: 8,
+  ListIdentities: 2,
+  UnlinkIdentity: 7,
+  'SignInWithIdToken (first proof)': 23,
 };
