@@ -35,7 +35,7 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 
-  test.each(['', 'nonsense', '[]', '{"name": 7}', 'null'])('the name %j in the form is none', async (form) => {
+  test.each(['', 'nonsense', '[]', '{"name": 7}', 'null'])('the name %j in the form counts as no name', async (form) => {
     const { service, provider } = await startWithProvider({}, (each) => ({ apple: each.settings() }));
     const { user: created } = await oauthClient(service, provider, wire).signIn(atApple, apple, { user: form });
     expect(created!.name).toBe('');
