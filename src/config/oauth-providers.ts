@@ -18,7 +18,10 @@ const words = (longest: number) =>
 
 const url = z
   .string('is no text')
-  .regex(/^https?:\/\/[^\s?#\\@]+$/, 'is not an http or https URL without user, query and fragment')
+  .regex(/^https?:\/\/[^\s?#\\@]+$/, {
+    error: 'is not an http or https URL without user, query and fragment',
+    abort: true,
+  })
   .refine(URL.canParse, 'is not a URL');
 
 const key = z.string('is no text').superRefine((pem, context) => {
@@ -107,16 +110,18 @@ function readProviders(text: string, context: z.RefinementCtx): OAuthProvider[] 
       return [];
     }
     const read = provider.safeParse(value);
-    const faults = read.success ? findMisfits(each, read.data) : read.error.issues.map(describe);
+    const faults = read.success
+      ? findMisfits(each, read.data)
+      : read.error.issues.map((issue) => describe(issue, value));
     for (const fault of faults) context.addIssue(`${each}: ${fault}`);
     return read.success ? [arrange(each, read.data)] : [];
   });
 }
 
 /** Without values: one of them may be a secret. */
-function describe({ path, message, code, ...issue }: z.core.$ZodIssue): string {
+function describe({ path, message, code, ...issue }: z.core.$ZodIssue, value: unknown): string {
   const what = code === 'unrecognized_keys' ? `unknown: ${(issue as { keys: string[] }).keys.join(', ')}` : message;
-  const isMissing = code === 'invalid_type' && path.length === 1 && issue.input === undefined;
+  const isMissing = path.length === 1 && (value as Readonly<Record<string, unknown>>)[String(path[0])] === undefined;
   return path.length === 0 ? what : `${path.join('.')}: ${isMissing ? 'is missing' : what}`;
 }
 

@@ -16,7 +16,8 @@ export const oauth = {
     sentence: 'The providers that users can sign in with, such as Google, each with what it gave you for this service.',
     reads: oauthProviders,
     otherwise: 'none',
-    example: `'{"google": {"client_id": "1234.apps.googleusercontent.com", "client_secret": "GOCSPX-..."}}'`,
+    example:
+      '{\\"google\\":{\\"client_id\\":\\"1234.apps.googleusercontent.com\\",\\"client_secret\\":\\"GOCSPX-example\\"}}',
     secret: true,
   },
   OAUTH_PRIVATE_ADDRESSES: {
