@@ -35,11 +35,14 @@ describe.each(wires)('over %s', (wire) => {
     }
   });
 
-  test.each(['', 'nonsense', '[]', '{"name": 7}', 'null'])('the name %j in the form counts as no name', async (form) => {
-    const { service, provider } = await startWithProvider({}, (each) => ({ apple: each.settings() }));
-    const { user: created } = await oauthClient(service, provider, wire).signIn(atApple, apple, { user: form });
-    expect(created!.name).toBe('');
-  });
+  test.each(['', 'nonsense', '[]', '{"name": 7}', 'null'])(
+    'the name %j in the form counts as no name',
+    async (form) => {
+      const { service, provider } = await startWithProvider({}, (each) => ({ apple: each.settings() }));
+      const { user: created } = await oauthClient(service, provider, wire).signIn(atApple, apple, { user: form });
+      expect(created!.name).toBe('');
+    },
+  );
 
   test('the page of Apple returns by a POST, and is asked for the name', async () => {
     const { service, provider } = await startWithProvider({}, (each) => ({ apple: each.settings() }));
