@@ -48,6 +48,7 @@ test.each(ways)(
         // The values of an enum are names of the contract, not values of the request.
         const secret = field.fieldKind === 'enum' ? '' : good;
         const tryBad = async (bad: Bad) => {
+          if (bad.what === `["${canary}"]` && freeLists.includes(`${field.parent.typeName}.${field.name}`)) return;
           cases++;
           const seen = await send(method, sample, field, bad);
           const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
@@ -203,6 +204,9 @@ test('a field that is null counts as absent: refused where it is required, accep
 });
 
 /** Refused because of this field, or because the request cannot be parsed. */
+/** The scopes of a provider, which names them as it likes: a list of one word is not bad. */
+const freeLists = ['gatehouse.v1.StartOAuthRequest.scopes', 'gatehouse.v1.StartIdentityLinkRequest.scopes'];
+
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   if (code !== Code.InvalidArgument) return false;
