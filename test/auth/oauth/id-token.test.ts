@@ -63,6 +63,20 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(signIn())).reason).toBe('OAUTH_PROVIDER_UNAVAILABLE');
   });
 
+  test('an address in the userinfo counts with what the userinfo says of it, if it is that of the same user', async () => {
+    const { service, provider } = await startWithProvider();
+    const { signIn } = oauthClient(service, provider, wire);
+    provider.metadata = { userinfo_endpoint: `${provider.url}/userinfo` };
+    provider.alter = (claims) => ({ ...claims, email: undefined });
+    const answer = (claims: object) => provider.instead.set('/userinfo', (_, res) => res.end(JSON.stringify(claims)));
+    answer({ ...adaAtAcme, sub: 'another' });
+    expect((await refusalOf(signIn())).reason).toBe('ID_TOKEN_INVALID');
+    answer({ ...adaAtAcme, email_verified: undefined });
+    expect((await signIn()).user).toMatchObject({ email: '', emailVerified: false });
+    answer({ ...adaAtAcme, sub: 'bob', email: bob.email });
+    expect((await signIn({ ...adaAtAcme, sub: 'bob' })).user).toMatchObject({ email: bob.email, emailVerified: true });
+  });
+
   test('a provider without ID tokens, or one that is not configured, is not found', async () => {
     const { service, provider } = await startWithProvider({}, (each) => ({ github: each.plainSettings() }));
     const { auth } = service.clients(wire);
