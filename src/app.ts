@@ -18,6 +18,7 @@ import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
+import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
 import { UserMail } from './auth/user-mail.ts';
@@ -35,6 +36,7 @@ import { FactorMail } from './mfa/factor-mail.ts';
 import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
+import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
@@ -162,20 +164,37 @@ const keyScopes: ReadonlySet<string> = new Set(
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
   const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
   const { consecutive } = limits.failuresOf(signIn);
-  const signInBudget = (method: DescMethod) =>
-    new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
-      failures: limits.perAddress(method),
-      successes: limits.successes(method),
-    });
   return {
     passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
     ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
     wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
     passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
-    passwordSignIns: signInBudget(signIn),
-    mailSignIns: signInBudget(signInWithMagicLink),
-    passkeySignIns: signInBudget(MfaService.method.finishPasskeySignIn),
+    passwordSignIns: signInBudget({ keys, budgets, limits }, signIn),
+    mailSignIns: signInBudget({ keys, budgets, limits }, signInWithMagicLink),
+    passkeySignIns: signInBudget({ keys, budgets, limits }, MfaService.method.finishPasskeySignIn),
   };
+}
+
+function signInBudget({ keys, budgets, limits }: Pick<Parts, 'keys' | 'budgets' | 'limits'>, method: DescMethod) {
+  return new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
+    failures: limits.perAddress(method),
+    successes: limits.successes(method),
+  });
+}
+
+/** Sign-ins with a provider. */
+function createOAuth(parts: Parts): AuthDeps['oauth'] {
+  const { config, keys, now, log } = parts;
+  const { finishOAuth, signInWithIdToken } = AuthService.method;
+  return openOAuth({
+    ...{ settings: config.oauthProviders, redirects: config.redirects, publicUrl: config.publicUrl, keys, now },
+    frontendUrl: config.frontendUrl,
+    outbound: new Outbound(config.outbound),
+    allowsPlainText: config.outbound.allowsPlainText,
+    onFault: (fault) => log.warn(fault, 'a provider does not respond as it should'),
+    finishes: signInBudget(parts, finishOAuth),
+    idTokenSignIns: signInBudget(parts, signInWithIdToken),
+  });
 }
 
 function createMfa(parts: Parts, factorMail: FactorMail) {
@@ -207,6 +226,7 @@ function createServices(parts: Parts) {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
     registration: registrationSettings(config),
+    oauth: createOAuth(parts),
     usage,
   };
   return [

@@ -45,6 +45,7 @@ const refusals = {
   CURRENT_PASSWORD_REQUIRED: [Code.InvalidArgument, 'Current password is required to change email'],
   SAME_PASSWORD: [Code.InvalidArgument, 'New password must be different from current password'],
   TOKEN_REQUIRED: [Code.InvalidArgument, 'Token is required'],
+  REDIRECT_NOT_ALLOWED: [Code.InvalidArgument, 'nothing may lead to this URL'],
   HASH_NOT_SUPPORTED: [Code.InvalidArgument, 'a password hash of this kind cannot be taken over'],
   EMAIL_ALREADY_REGISTERED: [Code.AlreadyExists, 'Email already registered'],
   PROJECT_NOT_FOUND: [Code.NotFound, 'no such project'],
@@ -75,6 +76,17 @@ const refusals = {
     'Verification token has already been used or has expired',
   ],
   OTP_EXPIRED: [Code.FailedPrecondition, 'Token has expired or is invalid'],
+
+  // Sign-in with a provider
+  ID_TOKEN_INVALID: [Code.Unauthenticated, 'the ID token is not valid'],
+  OAUTH_PROVIDER_NOT_FOUND: [Code.NotFound, 'no such provider'],
+  IDENTITY_NOT_FOUND: [Code.NotFound, 'no such identity'],
+  OAUTH_STATE_INVALID: [Code.FailedPrecondition, 'the sign-in is unknown, used or expired'],
+  OAUTH_PROVIDER_ERROR: [Code.FailedPrecondition, 'the provider has refused the sign-in'],
+  LAST_SIGN_IN_METHOD: [Code.FailedPrecondition, 'set a password or link another identity first'],
+  IDENTITY_CONFLICT: [Code.AlreadyExists, 'another user has this identity or its e-mail address'],
+  IDENTITY_LIMIT_REACHED: [Code.ResourceExhausted, 'too many identities'],
+  OAUTH_PROVIDER_UNAVAILABLE: [Code.Unavailable, 'the provider does not respond as it should, try again later'],
 
   // Accounts, invitations and usage
   ROLE_NOT_SUFFICIENT: [Code.PermissionDenied, 'the role in this account does not allow this'],

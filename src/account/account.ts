@@ -24,7 +24,8 @@ AccountTable.setClass(Account);
 
 /** The name of a new account, after its owner. */
 export function accountNameOf({ name, email }: Pick<User, 'name' | 'email'>): string {
-  return `${name || email?.split('@')[0]}'s Account`;
+  const owner = name || email?.split('@')[0];
+  return owner ? `${owner}'s Account` : 'Account';
 }
 
 const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';

@@ -4,6 +4,7 @@ import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { change } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeIdentities } from '../user/identity.ts';
 import { recordOperator } from '../user/operator.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
@@ -20,6 +21,7 @@ export function deleteUser({ now }: AdminDeps): AdminMethods['deleteUser'] {
         await recordOperator(em, user);
         await revokeCredentials(em, userId, 'deleted', at);
         await removeAllFactors(em, user);
+        await removeIdentities(em, userId);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete', userId }, at);
       },

@@ -82,7 +82,7 @@ function isMove({ email }: UpdateUserRequest, user: User): boolean {
 async function leaveAddress(em: EntityManager, userMail: UserMail, user: User, now: Date): Promise<void> {
   if (user.isAnonymous) throw new Refusal('REGISTRATION_REQUIRED');
   await voidFor(em, user.id, now);
-  await userMail.notifyEmailChanged(em, recipientOf(user), now);
+  if (user.email) await userMail.notifyEmailChanged(em, recipientOf(user), now);
 }
 
 /** Returns the actions for the audit trail. A change of role is an event of its own, next to one for the other fields. */

@@ -3,6 +3,7 @@ export type EntityType =
   | 'user'
   | 'session'
   | 'api_key'
+  | 'identity'
   | 'project'
   | 'account'
   | 'account_invite'
@@ -35,6 +36,8 @@ export const entityOf = {
   'auth.magic_link.request': 'user',
   'session.revoke': 'session',
   'session.evicted': 'session',
+  'identity.link': 'identity',
+  'identity.unlink': 'identity',
   'api_key.create': 'api_key',
   'api_key.revoke': 'api_key',
   'user.create': 'user',

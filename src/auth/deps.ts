@@ -11,6 +11,7 @@ import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import type { UserBudget } from '../throttle/user-budget.ts';
 import type { DecoyHashes } from '../user/decoy-hashes.ts';
 import type { Passwords } from '../user/password.ts';
+import type { OAuthDeps } from './oauth/deps.ts';
 import type { UserMail } from './user-mail.ts';
 
 /** The dependencies and settings of AuthService's methods. */
@@ -39,6 +40,7 @@ export interface AuthDeps {
   readonly passwordSignIns: SignInBudget;
   readonly mailSignIns: SignInBudget;
   readonly registration: RegistrationSettings;
+  readonly oauth: OAuthDeps;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;
 }

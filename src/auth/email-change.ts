@@ -40,7 +40,8 @@ export function emailChange({ now, userMail }: AuthDeps): Methods {
           await moveToPending(em, { userId, emailKey: target, now: at }).catch(explainTakenAddress);
           // The other values were sent to the old address.
           await voidFor(em, userId, at);
-          await userMail.notifyEmailChanged(em, recipientOf(user), at);
+          // A user whom a provider brought may have had no address.
+          if (user.email) await userMail.notifyEmailChanged(em, recipientOf(user), at);
           audit(em, context, { action: 'auth.email_change.complete', userId }, at);
         },
         { users: [redeemable.userId] },

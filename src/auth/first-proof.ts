@@ -6,9 +6,14 @@ import { audit } from '../audit/event.ts';
 import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeUnprovenIdentities } from '../user/identity.ts';
 import { lockedPassword } from '../user/locked-password.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+
+export function isLockedPassword(stored: string): boolean {
+  return stored === lockedPassword;
+}
 
 interface Proof {
   readonly user: User;
@@ -21,8 +26,9 @@ interface Proof {
  * the mail to it. The caller holds the lock on the user's row.
  *
  * Attack: until this first proof anybody may have registered the address and be waiting for its owner to use the account.
- * So the first proof removes what was set before it: password, sessions, API keys, factors, profile, pending changes, one-time values,
- * invitations, and whom the user shares accounts with. What a backend decided stays: the role, memberships that it gave,
+ * So the first proof removes what was set before it: password, sessions, API keys, factors, profile, pending changes, one-time
+ * values, identities whose provider has not verified the address, invitations, and whom the user shares accounts with. What a
+ * backend decided stays: the role, memberships that it gave,
  * and app_metadata. VerifyEmail is no first proof: its caller may be the one who registered.
  */
 export async function firstProof(
@@ -41,6 +47,7 @@ export async function firstProof(
   user.updatedAt = now;
   await revokeCredentials(em, user.id, 'mailbox_proved', now);
   if (await removeAllFactors(em, user)) audit(em, context, { action: 'user.remove_factors', userId: user.id }, now);
+  await removeUnprovenIdentities(em, user);
   await voidFor(em, user.id, now);
   await revokeInvitesBy(em, user.id, now);
   for (const { userId, accountId } of await endUnprovenMemberships(em, joining, user, now))

@@ -10,6 +10,7 @@ import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
+import { inSavepoint } from './savepoint.ts';
 import { recipientOf } from './user-mail.ts';
 
 /**
@@ -94,12 +95,4 @@ async function admitQuietly(em: EntityManager, joining: Joining, invitation: Inv
     return false;
   });
   return { code: undefined };
-}
-
-/** Runs the work and returns its result. False discards what the work has written. */
-async function inSavepoint(em: EntityManager, work: () => Promise<boolean>): Promise<boolean> {
-  await em.execute('savepoint registration');
-  const isKept = await work();
-  await em.execute(isKept ? 'release savepoint registration' : 'rollback to savepoint registration');
-  return isKept;
 }

@@ -8,6 +8,7 @@ import { voidFor } from '../one-time/token.ts';
 import { caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeIdentities } from '../user/identity.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
 import { lockUser, type User } from '../user/user.ts';
@@ -39,6 +40,7 @@ export function profile(deps: AuthDeps): Methods {
         user.delete(at);
         await revokeCredentials(em, userId, 'deleted', at);
         await removeAllFactors(em, user);
+        await removeIdentities(em, userId);
         await voidFor(em, userId, at);
         audit(em, context, { action: 'user.delete' }, at);
       });

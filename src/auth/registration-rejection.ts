@@ -7,6 +7,7 @@ import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { consume, look, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeCredentials } from '../session/revocation.ts';
+import { removeIdentities } from '../user/identity.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
@@ -36,6 +37,7 @@ export function registrationRejection({ now }: AuthDeps): Methods {
         user.delete(at);
         await revokeCredentials(em, user.id, 'deleted', at);
         await removeAllFactors(em, user);
+        await removeIdentities(em, user.id);
         await voidFor(em, user.id, at);
         audit(em, context, { action: 'auth.registration_reject', userId: user.id }, at);
       });

@@ -6,6 +6,10 @@ import { emailVerification } from './email-verification.ts';
 import { getMe } from './get-me.ts';
 import { guest } from './guest.ts';
 import { magicLink } from './magic-link.ts';
+import { finishOAuth } from './oauth/finish-oauth.ts';
+import { idTokenSignIn } from './oauth/id-token-sign-in.ts';
+import { identities } from './oauth/identities.ts';
+import { startOAuth } from './oauth/start-oauth.ts';
 import { passwordChange } from './password-change.ts';
 import { passwordReset } from './password-reset.ts';
 import { profile } from './profile.ts';
@@ -30,6 +34,10 @@ export function authService(deps: AuthDeps): ServiceImpl<typeof AuthService> {
     ...emailChange(deps),
     ...getMe(deps),
     ...profile(deps),
+    ...startOAuth(deps),
+    ...finishOAuth(deps),
+    ...idTokenSignIn(deps),
+    ...identities(deps),
     ...settings(deps),
   };
 }

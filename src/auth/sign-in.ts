@@ -18,6 +18,7 @@ import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom }
 import { secondsUntilMinute } from '../throttle/rate-limit-table.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import { emailKey } from '../user/email.ts';
+import { useProvider } from '../user/identity.ts';
 import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
 import { signedInToMessage } from './message.ts';
@@ -97,7 +98,7 @@ async function checkPassword(
   const refusal = refusalOf(found, check, registration, now());
   if (refusal) {
     await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
-    throw refusal;
+    throw refusal.reason === 'USE_OAUTH_PROVIDER' ? await namingProviders(refusal, found!.id, context) : refusal;
   }
   const counted = isKnownNetwork ? attempt.knownNetwork : attempt.unknownNetwork;
   return { user: userOf(found!), checkedHash: found!.passwordHash!, isKnownNetwork, counted };
@@ -124,7 +125,12 @@ function refusalOf(
 function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refusal {
   const event = failed('no_password', user);
   if (hideRegistration) return new Refusal('INVALID_CREDENTIALS', { event });
-  return new Refusal('USE_OAUTH_PROVIDER', { event, metadata: { providers: '' } });
+  return new Refusal('USE_OAUTH_PROVIDER', { event });
+}
+
+async function namingProviders({ options }: Refusal, userId: string, context: HandlerContext): Promise<Refusal> {
+  const { reason, options: named } = await useProvider(autocommit(context), userId);
+  return new Refusal(reason, { ...options, ...named });
 }
 
 type LookedUp = { [Column in keyof UserRow]: UserRow[Column] | null } & {

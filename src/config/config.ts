@@ -118,6 +118,9 @@ function arrangeTokens(values: Values, production: boolean) {
     factorRequirement: { requiredFor: values.MFA_REQUIRED_FOR, grace: values.MFA_ENROLMENT_GRACE * 86_400 },
     refreshReuseInterval: values.REFRESH_REUSE_INTERVAL,
     oauthClients: values.OAUTH_CLIENTS ?? [],
+    oauthProviders: values.OAUTH_PROVIDERS ?? [],
+    /** To the servers of these providers. */
+    outbound: { allowsPrivate: values.OAUTH_PRIVATE_ADDRESSES ?? !production, allowsPlainText: !production },
     apiKeys: {
       environment: production ? ('live' as const) : ('test' as const),
       keysPerUser: values.API_KEYS_PER_USER,
@@ -188,7 +191,7 @@ function arrangeAddresses(values: Values) {
 }
 
 function arrangePages(values: Values, publicUrl: string) {
-  const { FRONTEND_URL, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
+  const { FRONTEND_URL, SITE_URL, REDIRECT_URLS, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
   const frontendUrl = FRONTEND_URL ?? publicUrl;
   const name = APP_NAME ?? new URL(frontendUrl).host;
   const look = { name, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
@@ -196,6 +199,7 @@ function arrangePages(values: Values, publicUrl: string) {
     /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
     frontendUrl,
     ownPages: FRONTEND_URL === undefined,
+    redirects: { siteUrl: SITE_URL ?? frontendUrl, redirectUrls: REDIRECT_URLS ?? [] },
     look,
     relyingParty: arrangeWebauthn(values, name, [frontendUrl, publicUrl]),
     mail: { ...arrangeMail(values), look, pages: frontendUrl },

@@ -1,3 +1,5 @@
+import { oauthProviders } from './oauth-providers.ts';
+import { onOff } from './parsers.ts';
 import { oauthClients } from './secret-parsers.ts';
 import type { Settings } from './setting.ts';
 
@@ -9,5 +11,20 @@ export const oauth = {
     otherwise: 'none',
     example: 'tv-app,billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64)',
     secret: true,
+  },
+  OAUTH_PROVIDERS: {
+    sentence: 'The providers that users can sign in with, such as Google, each with what it gave you for this service.',
+    reads: oauthProviders,
+    otherwise: 'none',
+    example:
+      '{\\"google\\":{\\"client_id\\":\\"1234.apps.googleusercontent.com\\",\\"client_secret\\":\\"GOCSPX-example\\"}}',
+    secret: true,
+  },
+  OAUTH_PRIVATE_ADDRESSES: {
+    sentence:
+      'Whether the servers of OAUTH_PROVIDERS may have addresses that are not public, such as 10.0.0.7. Outside production they may then be reached without TLS too.',
+    reads: onOff,
+    otherwise: 'off in production, else on',
+    example: 'on',
   },
 } as const satisfies Settings;

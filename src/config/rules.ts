@@ -69,6 +69,14 @@ const productionRules: readonly Rule[] = [
       allowed: 'an absolute https URL without path, query, fragment or user',
     },
 
+  ({ SITE_URL }) =>
+    SITE_URL !== undefined &&
+    !SITE_URL.startsWith('https:') && {
+      variable: 'SITE_URL',
+      why: 'not https, and tokens are sent there',
+      allowed: 'an absolute https URL, in production',
+    },
+
   ({ DEV_EXPOSE }) =>
     DEV_EXPOSE && {
       variable: 'DEV_EXPOSE',
@@ -93,6 +101,19 @@ const productionRules: readonly Rule[] = [
       why: 'cheaper to guess than the OWASP minimum',
       allowed: 'in production at least m=47104,t=1,p=1 or m=19456,t=2,p=1 or m=12288,t=3,p=1',
     },
+
+  ({ OAUTH_PROVIDERS = [] }) => {
+    const plain = OAUTH_PROVIDERS.find(({ issuer = '', endpoints = {} }) =>
+      [issuer, ...Object.values(endpoints)].some((url) => url?.startsWith('http:')),
+    );
+    return (
+      plain && {
+        variable: 'OAUTH_PROVIDERS',
+        why: `${plain.name}: a URL without TLS`,
+        allowed: 'https URLs, in production',
+      }
+    );
+  },
 
   ...mailRulesOfProduction,
 ];

@@ -10,6 +10,7 @@ import { AuditAnchor } from '../audit/anchor.ts';
 import { AuditEvent } from '../audit/event.ts';
 import { AuditUnsealed } from '../audit/queue.ts';
 import { AuditSeal } from '../audit/seal.ts';
+import { OAuthState } from '../auth/oauth/oauth-state.ts';
 import { LoginAttempt } from '../device/attempt-table.ts';
 import { Mail } from '../mail/mail.ts';
 import { Challenge } from '../mfa/challenge.ts';
@@ -27,6 +28,7 @@ import { SigningKey } from '../session/signing-key.ts';
 import { TrustedDevice } from '../session/trusted-device.ts';
 import { DurableRateLimit, RateLimit } from '../throttle/rate-limit-table.ts';
 import { HashShare } from '../user/decoy-hashes.ts';
+import { Identity } from '../user/identity.ts';
 import { Operator } from '../user/operator.ts';
 import { User } from '../user/user.ts';
 import { Lease } from './lease.ts';
@@ -53,6 +55,7 @@ export const entities = [
   ProjectSettings,
   User,
   Operator,
+  Identity,
   HashShare,
   Session,
   ApiKey,
@@ -73,4 +76,5 @@ export const entities = [
   WebauthnCredential,
   Challenge,
   TrustedDevice,
+  OAuthState,
 ];

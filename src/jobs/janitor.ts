@@ -44,6 +44,7 @@ const daysKept = [
   [deleteFrom('login_attempts', 'id', 'expires_at'), 1],
   [deleteFrom('trusted_devices', 'id', 'expires_at'), 1],
   [deleteFrom('challenges', 'id', 'expires_at'), 1 / 24],
+  [deleteFrom('oauth_states', 'id', 'expires_at'), 1 / 24],
   [deleteFrom('database_outages', 'started_at', 'ended_at'), 1],
   [deleteFrom('mail_outbox', 'id', 'ended_at'), 7],
   [deleteFrom('account_invites', 'id', 'expires_at'), 30],

@@ -218,11 +218,11 @@ const byEmail = statement<UserRow, { projectId: string; key: string }>(
 
 /** The user with this address in any spelling. */
 export async function findByEmail(
-  autocommit: Autocommit,
+  on: EntityManager | Autocommit,
   projectId: string,
   email: string,
 ): Promise<UserRow | undefined> {
-  const [row] = await byEmail(autocommit, { projectId, key: emailKey(email) });
+  const [row] = await byEmail(on, { projectId, key: emailKey(email) });
   return row;
 }
 

@@ -2,6 +2,7 @@ import { fromJson } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { type Action, entityOf } from '../../src/audit/draft.ts';
 import { methods, nameOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start, wires } from '../support/start.ts';
 
@@ -24,6 +25,13 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AuthService.ConfirmEmailChange': 'auth.email_change.complete',
   'AuthService.RequestMagicLink': 'auth.magic_link.request',
   'AuthService.SignInWithMagicLink': 'auth.login',
+  'AuthService.StartOAuth': null,
+  'AuthService.FinishOAuth': 'auth.login',
+  'AuthService.SignInWithIdToken': 'auth.login',
+  'AuthService.StartIdentityLink': null,
+  'AuthService.LinkIdentity': 'identity.link',
+  'AuthService.ListIdentities': null,
+  'AuthService.UnlinkIdentity': 'identity.unlink',
   'AuthService.GetSettings': null,
   'SessionService.Refresh': null,
   'SessionService.SignOut': 'auth.logout',
@@ -117,7 +125,7 @@ const somebody = { actor_kind: expect.stringMatching(/^(user|service)$/), actor_
 
 test.each(wires)('over %s each call leaves exactly its own event, with all fields', async (wire) => {
   expect(Object.keys(eventOf).sort(), 'every method is listed').toEqual(methods.map(nameOf).sort());
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   const deviations: object[] = [];
   for (const method of methods) {

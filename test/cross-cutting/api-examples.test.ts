@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
 import { reasonsOf } from '../support/documented-reasons.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { bob, serviceKey } from '../support/people.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { start } from '../support/start.ts';
@@ -43,7 +44,7 @@ test.runIf(hasCurl)('every request of docs/api.md is one that its method takes',
 });
 
 test('every response of docs/api.md has the fields of one that the service returns', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   for (const method of methods) {
     const { request, headers } = await sampleOf(nameOf(method));

@@ -13,7 +13,7 @@ const domains = 'admin auth device account mfa session api-key user one-time pro
 
 /** Files and folders that every domain may import. Other files of these folders are about how a domain is called. */
 const sharedByDomains = [
-  ...['errors.ts', 'crypto', 'text', 'audit', 'mail', 'throttle', 'request-id'],
+  ...['errors.ts', 'crypto', 'text', 'audit', 'mail', 'throttle', 'outbound', 'request-id'],
   ...['rpc/assurance.ts', 'rpc/context.ts', 'rpc/origin.ts', 'rpc/paging.ts', 'rpc/page-token.ts'],
   ...databaseFiles(
     'autocommit',
@@ -42,12 +42,15 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['telemetry', 'text', 'throttle', 'project', 'session', 'user'],
   ],
   'app.ts': [
-    ...['errors.ts', 'config', 'crypto', 'database', 'mail', 'request-id', 'rpc', 'telemetry', 'throttle'],
+    ...['errors.ts', 'config', 'crypto', 'database', 'mail', 'outbound', 'request-id', 'rpc', 'telemetry', 'throttle'],
     ...domains,
   ],
   // For the type of the audit event of a refusal.
   'errors.ts': ['audit'],
-  config: ['crypto/pem.ts', 'mail/template-files.ts', ...databaseFiles('connection-url', 'connection-url-fault')],
+  config: [
+    ...['crypto/pem.ts', 'mail/template-files.ts', 'text/glob.ts'],
+    ...databaseFiles('connection-url', 'connection-url-fault'),
+  ],
   jobs: databaseFiles('autocommit', 'fault', 'lease', 'statement'),
   // Like the server, these two know all parts that have background work.
   'jobs/jobs.ts': [
@@ -83,6 +86,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...databaseFiles('autocommit', 'insert', 'lease', 'statement', 'transaction', 'uuid'),
   ],
   database: [],
+  outbound: [],
   // Imports in the other direction: it lists every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'request-id', 'throttle', ...domains],
   // A client. No other folder may import it, and it imports nothing but the contract and the format of metadata.

@@ -2,6 +2,7 @@ import { type DescField, ScalarType, toBinary } from '@bufbuild/protobuf';
 import { FieldOptionsSchema } from '@bufbuild/protobuf/wkt';
 import { expect, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { ada, asService } from '../support/people.ts';
 import { send } from '../support/raw-http.ts';
 import { prepareSamples } from '../support/samples.ts';
@@ -29,7 +30,7 @@ const hostile: Record<string, string> = {
 };
 
 test('no text in any field blocks the event loop for fifty milliseconds', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   const { httpPort } = service.replicas[0]!;
   const slow: Record<string, number> = {};

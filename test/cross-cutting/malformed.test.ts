@@ -3,6 +3,7 @@ import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { mailsTo } from '../support/inbox.ts';
 import { asService } from '../support/people.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
@@ -31,7 +32,7 @@ const ways: readonly [name: string, bad: typeof badJson, send: (service: TestSer
 test.each(ways)(
   'every bad value of every field of every method is refused as %s, and nothing is written',
   async (_, badValues, sender) => {
-    const service = await start();
+    const service = await start({ env: await providerEnv() });
     const sampleOf = await prepareSamples(service);
     const send = sender(service);
     const samples = await Promise.all(methods.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
@@ -47,6 +48,7 @@ test.each(ways)(
         // The values of an enum are names of the contract, not values of the request.
         const secret = field.fieldKind === 'enum' ? '' : good;
         const tryBad = async (bad: Bad) => {
+          if (bad.what === `["${canary}"]` && freeLists.includes(`${field.parent.typeName}.${field.name}`)) return;
           cases++;
           const seen = await send(method, sample, field, bad);
           const quotes = seen.text.includes(canary) || (secret.length > 5 && seen.text.includes(secret));
@@ -88,7 +90,7 @@ test.each(wires)(
 );
 
 test('a field that is null counts as absent: refused where it is required, accepted where it is optional', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   const send = sendJson(service);
   const seen: Record<string, string> = {};
@@ -155,6 +157,19 @@ test('a field that is null counts as absent: refused where it is required, accep
     'AuthService.SignInWithMagicLink token': 'InvalidArgument TOKEN_REQUIRED',
     'AuthService.UpdateMe current_password': 'InvalidArgument CURRENT_PASSWORD_REQUIRED',
     'AuthService.RejectRegistration token': 'InvalidArgument TOKEN_REQUIRED',
+    'AuthService.FinishOAuth client_nonce': 'FailedPrecondition OAUTH_STATE_INVALID',
+    'AuthService.FinishOAuth code': 'FailedPrecondition OAUTH_PROVIDER_ERROR',
+    'AuthService.FinishOAuth state': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.LinkIdentity id_token': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.LinkIdentity provider': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignInWithIdToken id_token': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.SignInWithIdToken nonce': 'Unauthenticated ID_TOKEN_INVALID',
+    'AuthService.SignInWithIdToken provider': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.StartIdentityLink client_nonce': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.StartIdentityLink provider': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.StartOAuth client_nonce': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.StartOAuth provider': 'InvalidArgument INVALID_ARGUMENT',
+    'AuthService.UnlinkIdentity identity_id': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.VerifyEmail token': 'InvalidArgument TOKEN_REQUIRED',
     'DeviceService.ApproveDashboardCode cli_code': 'InvalidArgument INVALID_ARGUMENT',
     'DeviceService.ApproveDevice user_code': 'InvalidArgument INVALID_ARGUMENT',
@@ -214,14 +229,16 @@ test('a field that is null counts as absent: refused where it is required, accep
   });
 });
 
-/** Refused because of this field, or because the request cannot be parsed. */
 const wrongProofs = [
   'PASSKEY_NOT_ACCEPTED',
   'PASSKEY_VERIFICATION_FAILED',
   'MFA_VERIFICATION_FAILED',
   'MFA_CHALLENGE_EXPIRED',
 ];
+/** The scopes of a provider, which names them as it likes: a list of one word is not bad. */
+const freeLists = ['gatehouse.v1.StartOAuthRequest.scopes', 'gatehouse.v1.StartIdentityLinkRequest.scopes'];
 
+/** Refused because of this field, or because the request cannot be parsed. */
 function isRefused({ code, reason, fields }: Seen, field: DescField, bad: Bad): boolean {
   if (bad.isTooLarge) return code === Code.ResourceExhausted && reason === 'REQUEST_TOO_LARGE';
   // Any object can be the response of an authenticator. Another object is a wrong proof.

@@ -17,6 +17,8 @@ import { deviceRefusals } from '../support/device-samples.ts';
 import { factorRefusals } from '../support/factor-samples.ts';
 import { grantRefusals } from '../support/grant-samples.ts';
 import { grpcTransport } from '../support/grpc-transport.ts';
+import { providerEnv } from '../support/identity-provider.ts';
+import { oauthRefusals } from '../support/oauth-samples.ts';
 import { passkeyRefusals } from '../support/passkey-samples.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -24,7 +26,7 @@ import { prepareSamples } from '../support/samples.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
 
 test('every method returns the same fields over gRPC and over JSON', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const sampleOf = await prepareSamples(service);
   for (const method of methods) {
     const answers: JsonValue[] = [];
@@ -38,7 +40,7 @@ test('every method returns the same fields over gRPC and over JSON', async () =>
 });
 
 test('every refusal has the same code, reason, message and details over gRPC and over JSON, compressed or not', async () => {
-  const service = await start();
+  const service = await start({ env: await providerEnv() });
   const transports = transportsOf(service);
   const { as, session } = await service.welcome({ ...ada, emailVerified: true });
   const lost = `ghot_${'A'.repeat(56)}`;
@@ -87,6 +89,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AuthService.ConfirmEmailChange': [[{}], [{ token: lost }]],
     'AuthService.RequestMagicLink': [[{ email: 'no address' }]],
     'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
+    ...oauthRefusals({ ...as.headers }, { ...asBob.headers }),
     'AuthService.GetSettings': [],
     'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
     'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
@@ -225,6 +228,9 @@ function anonymous(answer: JsonValue): JsonValue {
     .replace(/ghr_[\w-]+/g, '<refresh token>')
     .replace(/ghk_test_\w{71}/g, '<api key>')
     .replace(/ghk_test_\w{8}/g, '<prefix>')
+    .replace(/ghos_[\w-]{43}/g, '<state>')
+    .replace(/(nonce|code_challenge)=[\w-]{43}/g, '$1=<random>')
+    .replace(/identity-\d+/g, '<subject>')
     .replace(/gh[lp]c_[\w-]{43}/g, '<code>')
     .replace(/"(id|userId)":"[\w-]{22}"/g, '"$1":"<user handle>"')
     .replace(/"(challenge|credentialId)":"[\w-]+"/g, '"$1":"<random>"')

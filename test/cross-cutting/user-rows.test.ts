@@ -15,6 +15,7 @@ const reasons = {
   sample: 'counts a sample of the users of a project',
   command: 'counts the users of an installation for a command',
   restored: 'voids the values of all users after a restore',
+  identity: 'finds a user by what a provider has proved',
   membership: 'reads the membership of the user whom the same statement names',
 } as const;
 
@@ -56,6 +57,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   sweep_users: ['sessions users', 'sweep'],
   users_with_pepper: ['users', 'command'],
   one_time_void_all: ['one_time_tokens', 'restored'],
+  identity_by_subject: ['identities', 'identity'],
   fingerprint_holder: ['sessions users', 'machine'],
   hash_shares_look: ['users', 'sample'],
   api_key_states: ['memberships', 'membership'],

@@ -4,6 +4,7 @@ import { type DescMethodUnary, fromJson, toBinary } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { mailsTo } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
 import { crowd } from '../support/race.ts';
@@ -29,7 +30,7 @@ const refresh = methods.find((each) => nameOf(each) === 'SessionService.Refresh'
 
 describe.each(wires)('over %s', (wire) => {
   test('no method writes after the deadline that passed while it waited for a connection', async () => {
-    const service = await start({ env: poolOfTwo });
+    const service = await start({ env: { ...(await providerEnv()), ...poolOfTwo } });
     const sampleOf = await prepareSamples(service);
     const samples = await Promise.all(writing.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
     await allMailsSent(service);

@@ -1,13 +1,14 @@
 import { type DescMethodUnary, fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { methods, nameOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { startProxy } from '../support/proxy.ts';
 import { prepareSamples, type Sample } from '../support/samples.ts';
 import { start, type TestService } from '../support/start.ts';
 
 test('the text of a statement contains no value of a request and no data of a user', async () => {
   const proxy = await startProxy();
-  const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+  const service = await start({ databaseUrl: proxy.url, env: { ...(await providerEnv()), AUTO_CONFIRM_EMAIL: 'on' } });
   const sampleOf = await prepareSamples(service);
   const values = new Set<string>();
   for (const method of methods) {

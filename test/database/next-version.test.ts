@@ -9,6 +9,7 @@ import { sweep } from '../../src/jobs/janitor.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { User } from '../../src/user/user.ts';
 import { methods, nameOf } from '../support/contract.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { ada } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { prepareSamples, type Sample, type Samples } from '../support/samples.ts';
@@ -17,7 +18,7 @@ import { start, type TestService } from '../support/start.ts';
 const env = { AUTO_CONFIRM_EMAIL: 'on', DATABASE_POOL_SIZE: '2' };
 
 test('a replica keeps working when the next version adds a column with a default to every table', async () => {
-  const service = await start({ env });
+  const service = await start({ env: { ...(await providerEnv()), ...env } });
   const orm = await openOrm(service.database.url, { poolSize: 2 });
   onTestFinished(() => orm.close(true));
   const sampleOf = await prepareSamples(service);

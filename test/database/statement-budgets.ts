@@ -1,6 +1,7 @@
 import { deviceCosts } from '../support/device-methods.ts';
 import { factorCosts } from '../support/factor-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
+import { oauthCosts } from '../support/oauth-methods.ts';
 import { passkeyCosts } from '../support/passkey-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
@@ -37,18 +38,18 @@ export const most: Record<string, number> = {
   ResetPassword: 12,
   RequestMagicLink: 7,
   SignInWithMagicLink: 10,
-  'SignInWithMagicLink (first proof)': 23,
-  RejectRegistration: 16,
+  'SignInWithMagicLink (first proof)': 24,
+  RejectRegistration: 17,
   'RequestMagicLink (code)': 7,
   'SignInWithMagicLink (code)': 13,
   ChangePassword: 16,
-  DeleteMe: 15,
+  DeleteMe: 16,
   GetEmailVerificationStatus: 1,
   GetSettings: 1,
   GetUser: 1,
   BanUser: 12,
   UnbanUser: 6,
-  DeleteUser: 15,
+  DeleteUser: 16,
   GetAccount: 2,
   ListAccounts: 2,
   UpdateAccount: 8,
@@ -122,4 +123,5 @@ export const most: Record<string, number> = {
   ...grantCosts,
   ...factorCosts,
   ...passkeyCosts,
+  ...oauthCosts,
 };

@@ -18,6 +18,7 @@ import { kWork } from '../../src/rpc/context.ts';
 import { User } from '../../src/user/user.ts';
 import { failAccountMethods } from '../support/account-methods.ts';
 import { raceDeviceMethods } from '../support/device-methods.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada } from '../support/people.ts';
 import { populate } from '../support/populate.ts';
@@ -92,7 +93,7 @@ function namesInSource(): string[] {
 
 test('each method costs the database no more statements than it must', async () => {
   const proxy = await startProxy();
-  const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+  const service = await start({ databaseUrl: proxy.url, env: { ...(await providerEnv()), AUTO_CONFIRM_EMAIL: 'on' } });
   await keepTrailUnsealed(service);
   const costs: Record<string, number> = {};
   await callEveryMethod(service, 'grpc', async ({ name, call }) => {
@@ -116,7 +117,11 @@ test('named statements are prepared under their names, once per connection', asy
       prepared.set(each.name, each.statement);
     return answer;
   };
-  const service = await start({ databaseUrl: proxy.url, env: { ...env, DATABASE_POOL_SIZE: '1' }, inner: [look] });
+  const service = await start({
+    databaseUrl: proxy.url,
+    env: { ...(await providerEnv()), ...env, DATABASE_POOL_SIZE: '1' },
+    inner: [look],
+  });
   await useEverything(service, proxy);
   // The names of these are composed.
   const sent = new Set(
@@ -140,7 +145,7 @@ test('named statements are prepared under their names, once per connection', asy
 
 test('no secret is in the text of a statement, neither on the wire nor in pg_stat_activity', async () => {
   const proxy = await startProxy();
-  const service = await start({ databaseUrl: proxy.url, env });
+  const service = await start({ databaseUrl: proxy.url, env: { ...(await providerEnv()), ...env } });
   await useEverything(service, proxy);
   const shown = await service.database.query<{ query: string }>(
     `select query from pg_stat_activity where datname = current_database() and application_name = 'gatehouse'`,
@@ -165,7 +170,7 @@ const seqScan =
 
 test('every statement finds its rows through an index, in tables of twenty thousand', async () => {
   const proxy = await startProxy();
-  const service = await start({ databaseUrl: proxy.url, env });
+  const service = await start({ databaseUrl: proxy.url, env: { ...(await providerEnv()), ...env } });
   await populate(service.database);
   await useEverything(service, proxy);
   const isPlannable = ({ text }: SentStatement) =>

@@ -6,6 +6,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
 import { kWork, type Locks } from '../../src/rpc/context.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -39,7 +40,8 @@ const lose: Closure = (em) => em.execute(`do $$ begin raise exception using errc
 describe('a call', () => {
   test('has at most one transaction, whatever the method, and ends it before it returns', async () => {
     const proxy = await startProxy();
-    const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
+    const env = { ...(await providerEnv()), AUTO_CONFIRM_EMAIL: 'on' };
+    const service = await start({ databaseUrl: proxy.url, env });
     await keepTrailUnsealed(service);
     await callEveryMethod(service, 'grpc', async ({ name, call }) => {
       const before = proxy.statements.length;
@@ -56,7 +58,7 @@ describe('a call', () => {
   test('needs one connection at a time, whatever the method: a pool of one is enough', async () => {
     const proxy = await startProxy();
     const env = { DATABASE_POOL_SIZE: '1', LIMITS: '*=50', AUTO_CONFIRM_EMAIL: 'on' };
-    const service = await start({ databaseUrl: proxy.url, env });
+    const service = await start({ databaseUrl: proxy.url, env: { ...(await providerEnv()), ...env } });
     let most = 0;
     const called = new Set<string>();
     await callEveryMethod(service, 'json', async ({ name, call }) => {

@@ -7,6 +7,7 @@ import { callFactorMethods } from './factor-methods.ts';
 import { callGrantMethods } from './grant-methods.ts';
 import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
+import { callOAuthMethods } from './oauth-methods.ts';
 import { callPasskeyMethods } from './passkey-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
@@ -57,7 +58,10 @@ export async function keepTrailUnsealed({ database }: TestService): Promise<void
   await database.query('alter table audit_events disable trigger audit_events_queue');
 }
 
-/** Calls every method of the service once, in an order in which each succeeds. `around` runs each call. */
+/**
+ * Calls every method of the service once, in an order in which each succeeds. The service has the settings of `providerEnv`. `around` runs
+ * each call.
+ */
 export async function callEveryMethod(
   service: TestService,
   wire: Wire,
@@ -128,6 +132,7 @@ export async function callEveryMethod(
   await callGrantMethods(service, wire, step);
   await callFactorMethods(service, wire, step);
   await callPasskeyMethods(service, wire, step);
+  await callOAuthMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

@@ -20,6 +20,12 @@ export function populatePeople({ query }: TestDatabase): Promise<unknown> {
       select pg_temp.id(4, n), ${project}, pg_temp.id(1, n), sha256(n::text::bytea), 'ghk_test_', 'a program', '[]',
         now(), now() + interval '1 year'
       from generate_series(1, 20000) n;
+    insert into identities (id, project_id, user_id, provider, subject, email_verified, name, username, picture_url, created_at)
+      select pg_temp.id(7, n), ${project}, pg_temp.id(1, n), 'acme', 'subject ' || n, true, '', '', '', now()
+      from generate_series(1, 20000) n;
+    insert into oauth_states (id, project_id, hash, provider, sealed, created_at, expires_at)
+      select pg_temp.id(8, n), ${project}, sha256(n::text::bytea), 'acme', '', now(), now() + n * interval '1 second'
+      from generate_series(1, 20000) n;
     analyze`);
 }
 

@@ -7,6 +7,7 @@ import { deviceSamples } from './device-samples.ts';
 import { factorSamples } from './factor-samples.ts';
 import { grantSamples } from './grant-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
+import { oauthSamples } from './oauth-samples.ts';
 import { passkeySamples } from './passkey-samples.ts';
 import { ada, asService, bob } from './people.ts';
 import type { TestService } from './start.ts';
@@ -23,7 +24,7 @@ export type Samples = (method: string) => Promise<Sample>;
 // These methods change their caller, who must not be the caller of other samples.
 const ofTheirOwn = new Set(['AuthService.DeleteMe', 'AuthService.ChangePassword']);
 
-/** Creates the users and sessions of the requests. Every method of the contract has a sample. */
+/** Creates the users and sessions of the requests. Every method of the contract has a sample. The service has the settings of `providerEnv`. */
 export async function prepareSamples(service: TestService): Promise<Samples> {
   const { as } = await service.welcome({ ...ada, emailVerified: true });
   const { user } = await service.welcome(bob);
@@ -37,6 +38,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const grants = grantSamples(service, as, newcomer);
   const factors = factorSamples(service, newcomer);
   const passkeys = passkeySamples(service, newcomer);
+  const providers = await oauthSamples(service, as.headers);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -170,6 +172,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...grants.requests,
     ...factors.requests,
     ...passkeys.requests,
+    ...providers.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);

@@ -12,6 +12,7 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
   sessions: ['user_id'],
   api_keys: ['user_id'],
   one_time_tokens: ['user_id'],
+  identities: ['user_id'],
   memberships: ['user_id'],
   factors: ['user_id'],
   recovery_codes: ['user_id'],

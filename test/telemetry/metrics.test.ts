@@ -12,6 +12,7 @@ import { runInBackground } from '../../src/jobs/scheduler.ts';
 import { kSystem } from '../../src/rpc/context.ts';
 import { rotateKeys } from '../../src/session/key-ring.ts';
 import { Metrics } from '../../src/telemetry/metrics/metrics.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { callEveryMethod } from '../support/methods.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, Pause, together } from '../support/race.ts';
@@ -30,7 +31,7 @@ describe.each(wires)('over %s', (wire) => {
       made.set(name, (made.get(name) ?? 0) + 1);
       return answer;
     };
-    const service = await start({ inner: [count] });
+    const service = await start({ env: await providerEnv(), inner: [count] });
     await callEveryMethod(service, wire);
     await refusalOf(service.clients(wire).sessions.refresh({ refreshToken: 'nonsense' }));
     await refusalOf(service.clients(wire).auth.signIn({ ...ada, password: '' }));

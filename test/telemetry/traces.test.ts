@@ -4,6 +4,7 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
 import { createDatabase } from '../support/database.ts';
+import { providerEnv } from '../support/identity-provider.ts';
 import { callEveryMethod } from '../support/methods.ts';
 import { ada, asService, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';
@@ -131,7 +132,7 @@ test('a span has an error after an outage or a bug, but not after a refusal', as
 });
 
 test('a span contains neither the caller nor the request', async () => {
-  const service = await start({ tracer });
+  const service = await start({ env: await providerEnv(), tracer });
   await callEveryMethod(service, 'grpc');
   await refusalOf(service.clients('json').auth.signIn({ email: ada.email, password: 'a wrong one' }));
   expect(spans.length).toBeGreaterThan(50);

@@ -3,6 +3,7 @@ import { ofAccounts } from './explanations-of-accounts.ts';
 import { ofCredentials } from './explanations-of-credentials.ts';
 import { ofDevices } from './explanations-of-devices.ts';
 import { ofFactors } from './explanations-of-factors.ts';
+import { ofProviders } from './explanations-of-providers.ts';
 
 /** Whether a client should send the same request again. */
 export type Retry = 'no' | 'after the delay' | 'with backoff';
@@ -120,6 +121,7 @@ const ofCapacity = {
 /** Explains every reason for docs/errors.md, in the order of its groups. A missing one does not compile. */
 export const explanations: Readonly<Record<Reason, Explanation>> = {
   ...ofCredentials,
+  ...ofProviders,
   ...ofRequests,
   ...ofAccounts,
   ...ofDevices,

@@ -28,6 +28,18 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AuthService.SignInWithMagicLink': {
     code: { email: signIn.email, code: '482916', clientNonce: texts.nonce },
   },
+  'AuthService.StartOAuth': {
+    provider: 'google',
+    clientNonce: texts.nonce,
+    redirectUrl: 'https://app.example.org/welcome',
+    parameters: [{ name: 'prompt', value: 'select_account' }],
+  },
+  'AuthService.FinishOAuth': { state: texts.oauthState, code: '4/0AVMBsJg', clientNonce: texts.nonce },
+  'AuthService.SignInWithIdToken': { provider: 'apple', idToken: texts.idToken, nonce: texts.nonce },
+  'AuthService.StartIdentityLink': { provider: 'github', clientNonce: texts.nonce },
+  'AuthService.LinkIdentity': { provider: 'apple', idToken: texts.idToken, nonce: texts.nonce },
+  'AuthService.ListIdentities': {},
+  'AuthService.UnlinkIdentity': { identityId: ids.identity },
   'AuthService.GetSettings': {},
 
   'SessionService.Refresh': { refreshToken: texts.refreshToken },

@@ -1197,7 +1197,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
    * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
-   * `api_key.create`, `api_key.revoke`, `user.create`,
+   * `identity.link`, `identity.unlink`, `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `user.merge`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
@@ -1277,7 +1277,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
 
   /**
    * The type of the entity that the action concerns: `user`, `session`, `project`, `account`, `account_invite`,
-   * `invite_code`, `referral_code`, `api_key`, `settings`, `signing_key`, `login_attempt`, `factor`,
+   * `invite_code`, `referral_code`, `api_key`, `identity`, `settings`, `signing_key`, `login_attempt`, `factor`,
    * `trusted_device` or `installation`. Later versions add types.
    *
    * @generated from field: string entity_type = 13;

@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
+import type { FinishOAuthRequestSchema, FinishOAuthResponseSchema, LinkIdentityRequestSchema, LinkIdentityResponseSchema, ListIdentitiesRequestSchema, ListIdentitiesResponseSchema, SignInProvider, SignInWithIdTokenRequestSchema, SignInWithIdTokenResponseSchema, StartIdentityLinkRequestSchema, StartIdentityLinkResponseSchema, StartOAuthRequestSchema, StartOAuthResponseSchema, UnlinkIdentityRequestSchema, UnlinkIdentityResponseSchema } from "./oauth_pb.ts";
+import { file_gatehouse_v1_oauth } from "./oauth_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
@@ -19,7 +21,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkipwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAASLHAQoOU2lnbkluUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkSFgoOdHJ1c3RlZF9kZXZpY2UYCyABKAgiTwoWU2lnblVwQW5vbnltb3VzUmVxdWVzdBI1CgRraW5kGAEgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIiiQEKF1NpZ25VcEFub255bW91c1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiIOCgxHZXRNZVJlcXVlc3QiYAoNR2V0TWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKvAwoPVXBkYXRlTWVSZXF1ZXN0EhsKBG5hbWUYASABKAlCCLpIBXIDGMgBSACIAQESLAoFcGhvbmUYAiABKAlCGLpIFXITGCAyD15bMC05KygpIC4vLV0qJEgBiAEBEiAKCWpvYl90aXRsZRgDIAEoCUIIukgFcgMYyAFIAogBARIyCgh0aW1lem9uZRgEIAEoCUIbukgYchYYQDISXltBLVphLXowLTlfKy8tXSokSAOIAQESRAoGbG9jYWxlGAUgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JEgEiAEBEh4KBWVtYWlsGAYgASgJQgq6SAdyBRj+AWABSAWIAQESIgoQY3VycmVudF9wYXNzd29yZBgHIAEoCUIIukgFcgMogAgSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX3Bob25lQgwKCl9qb2JfdGl0bGVCCwoJX3RpbWV6b25lQgkKB19sb2NhbGVCCAoGX2VtYWlsIjQKEFVwZGF0ZU1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIhEKD0RlbGV0ZU1lUmVxdWVzdCISChBEZWxldGVNZVJlc3BvbnNlIp4BChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIgoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIIukgFcgMogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiUQoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJEhcKD2ZhY3Rvcl9yZXF1aXJlZBgDIAEoCCJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UibQobU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIivQEKHFNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQirgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAARIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESJgoEY29kZRgDIAEoCzIYLmdhdGVob3VzZS52MS5NYWlsZWRDb2RlEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAjpwukhtGmsKHXNpZ25faW5fd2l0aF9tYWdpY19saW5rLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSLUAQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5EhYKDnRydXN0ZWRfZGV2aWNlGAsgASgIIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACMpAQCgtBdXRoU2VydmljZRJVCghSZWdpc3RlchIdLmdhdGVob3VzZS52MS5SZWdpc3RlclJlcXVlc3QaHi5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXNwb25zZSIKirUYBggBIAE4AxJaCgZTaWduSW4SGy5nYXRlaG91c2UudjEuU2lnbkluUmVxdWVzdBocLmdhdGVob3VzZS52MS5TaWduSW5SZXNwb25zZSIVirUYEQgBOAVaCQgKEDIYPCDoB2AUEmgKD1NpZ25VcEFub255bW91cxIkLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1Jlc3BvbnNlIgiKtRgECAE4HhJUCgVHZXRNZRIaLmdhdGVob3VzZS52MS5HZXRNZVJlcXVlc3QaGy5nYXRlaG91c2UudjEuR2V0TWVSZXNwb25zZSISkAIBirUYCwgCEAEYAWgBgAEBElMKCFVwZGF0ZU1lEh0uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlc3BvbnNlIgiKtRgECAI4PBJaCghEZWxldGVNZRIdLmdhdGVob3VzZS52MS5EZWxldGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXNwb25zZSIPirUYCwgCMgMI2AQ4CngBEm4KDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIhGKtRgNCAIYATgFQAV4AYABARJ3ChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmdhdGVob3VzZS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIIirUYBAgBOAMSawoQVmVyaWZ5UmVzZXRUb2tlbhIlLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVxdWVzdBomLmdhdGVob3VzZS52MS5WZXJpZnlSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgKEmIKDVJlc2V0UGFzc3dvcmQSIi5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIy5nYXRlaG91c2UudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgiKtRgECAE4BRJ3ChRTaWduSW5XaXRoUmVzZXRUb2tlbhIpLmdhdGVob3VzZS52MS5TaWduSW5XaXRoUmVzZXRUb2tlblJlcXVlc3QaKi5nYXRlaG91c2UudjEuU2lnbkluV2l0aFJlc2V0VG9rZW5SZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ/ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSINirUYCQgBIAE4A4ABARJhCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSINirUYCQgBIAE4CoABARJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkipwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAASLHAQoOU2lnbkluUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkSFgoOdHJ1c3RlZF9kZXZpY2UYCyABKAgiTwoWU2lnblVwQW5vbnltb3VzUmVxdWVzdBI1CgRraW5kGAEgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIiiQEKF1NpZ25VcEFub255bW91c1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiIOCgxHZXRNZVJlcXVlc3QiYAoNR2V0TWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKvAwoPVXBkYXRlTWVSZXF1ZXN0EhsKBG5hbWUYASABKAlCCLpIBXIDGMgBSACIAQESLAoFcGhvbmUYAiABKAlCGLpIFXITGCAyD15bMC05KygpIC4vLV0qJEgBiAEBEiAKCWpvYl90aXRsZRgDIAEoCUIIukgFcgMYyAFIAogBARIyCgh0aW1lem9uZRgEIAEoCUIbukgYchYYQDISXltBLVphLXowLTlfKy8tXSokSAOIAQESRAoGbG9jYWxlGAUgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JEgEiAEBEh4KBWVtYWlsGAYgASgJQgq6SAdyBRj+AWABSAWIAQESIgoQY3VycmVudF9wYXNzd29yZBgHIAEoCUIIukgFcgMogAgSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX3Bob25lQgwKCl9qb2JfdGl0bGVCCwoJX3RpbWV6b25lQgkKB19sb2NhbGVCCAoGX2VtYWlsIjQKEFVwZGF0ZU1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIhEKD0RlbGV0ZU1lUmVxdWVzdCISChBEZWxldGVNZVJlc3BvbnNlIp4BChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIgoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIIukgFcgMogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiUQoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJEhcKD2ZhY3Rvcl9yZXF1aXJlZBgDIAEoCCJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UibQobU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIivQEKHFNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQirgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAARIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESJgoEY29kZRgDIAEoCzIYLmdhdGVob3VzZS52MS5NYWlsZWRDb2RlEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAjpwukhtGmsKHXNpZ25faW5fd2l0aF9tYWdpY19saW5rLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSLUAQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5EhYKDnRydXN0ZWRfZGV2aWNlGAsgASgIIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCLWAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFEi8KCXByb3ZpZGVycxgKIAMoCzIcLmdhdGVob3VzZS52MS5TaWduSW5Qcm92aWRlcipnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAjLuFQoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSWgoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiFYq1GBEIATgFWgkIChAyGDwg6AdgFBJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4SVAoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiEpACAYq1GAsIAhABGAFoAYABARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWgoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiD4q1GAsIAjIDCNgEOAp4ARJuCg5DaGFuZ2VQYXNzd29yZBIjLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIRirUYDQgCGAE4BUAFeAGAAQESdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSdwoUU2lnbkluV2l0aFJlc2V0VG9rZW4SKS5nYXRlaG91c2UudjEuU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgFEowBChpHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1cxIvLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QaMC5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZSILkAIBirUYBAgBOHgSfwoVU2VuZFZlcmlmaWNhdGlvbkVtYWlsEiouZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QaKy5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAOAAQESYQoLVmVyaWZ5RW1haWwSIC5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAqAAQEScQoSUmVqZWN0UmVnaXN0cmF0aW9uEicuZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QaKC5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiCIq1GAQIATgKEnMKEkNvbmZpcm1FbWFpbENoYW5nZRInLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlIgqKtRgGCAEgATgKEmsKEFJlcXVlc3RNYWdpY0xpbmsSJS5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QaJi5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIgiKtRgECAE4AxKAAQoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiFIq1GBAIATgKWggIBRAyGB4gPGAUElkKClN0YXJ0T0F1dGgSHy5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlcXVlc3QaIC5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgiKtRgECAE4HhJeCgtGaW5pc2hPQXV0aBIgLmdhdGVob3VzZS52MS5GaW5pc2hPQXV0aFJlcXVlc3QaIS5nYXRlaG91c2UudjEuRmluaXNoT0F1dGhSZXNwb25zZSIKirUYBggBOApgFBJwChFTaWduSW5XaXRoSWRUb2tlbhImLmdhdGVob3VzZS52MS5TaWduSW5XaXRoSWRUb2tlblJlcXVlc3QaJy5nYXRlaG91c2UudjEuU2lnbkluV2l0aElkVG9rZW5SZXNwb25zZSIKirUYBggBOApgFBJzChFTdGFydElkZW50aXR5TGluaxImLmdhdGVob3VzZS52MS5TdGFydElkZW50aXR5TGlua1JlcXVlc3QaJy5nYXRlaG91c2UudjEuU3RhcnRJZGVudGl0eUxpbmtSZXNwb25zZSINirUYCQgCMgMI2AQ4HhJkCgxMaW5rSWRlbnRpdHkSIS5nYXRlaG91c2UudjEuTGlua0lkZW50aXR5UmVxdWVzdBoiLmdhdGVob3VzZS52MS5MaW5rSWRlbnRpdHlSZXNwb25zZSINirUYCQgCMgMI2AQ4HhJoCg5MaXN0SWRlbnRpdGllcxIjLmdhdGVob3VzZS52MS5MaXN0SWRlbnRpdGllc1JlcXVlc3QaJC5nYXRlaG91c2UudjEuTGlzdElkZW50aXRpZXNSZXNwb25zZSILkAIBirUYBAgCOHgSagoOVW5saW5rSWRlbnRpdHkSIy5nYXRlaG91c2UudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVubGlua0lkZW50aXR5UmVzcG9uc2UiDYq1GAkIAjIDCNgEOB4SXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_oauth, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
 
 /**
  * Request message for Register.
@@ -1199,6 +1201,13 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
    * @generated from field: int32 password_min_length = 9;
    */
   passwordMinLength: number;
+
+  /**
+   * The providers that users can sign in with, in the order of OAUTH_PROVIDERS.
+   *
+   * @generated from field: repeated gatehouse.v1.SignInProvider providers = 10;
+   */
+  providers: SignInProvider[];
 };
 
 /**
@@ -1612,6 +1621,172 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof SignInWithMagicLinkRequestSchema;
     output: typeof SignInWithMagicLinkResponseSchema;
+  },
+  /**
+   * Starts a sign-in with a provider such as Google. Open `authorization_url` in the browser; the provider sends it back to
+   * `callback_url`, and what is there calls FinishOAuth.
+   *
+   * The sign-in uses PKCE (RFC 7636) and a nonce, and can be finished once within five minutes.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No provider with this name is configured.
+   * - REDIRECT_NOT_ALLOWED: `redirect_url` or `callback_url` is not allowed (metadata `field`).
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.StartOAuth
+   */
+  startOAuth: {
+    methodKind: "unary";
+    input: typeof StartOAuthRequestSchema;
+    output: typeof StartOAuthResponseSchema;
+  },
+  /**
+   * Finishes what StartOAuth or StartIdentityLink started, with the parameters of the provider's response, and creates a
+   * session at AAL1. A state is used up by its first call with the right `client_nonce`, also if that call fails.
+   *
+   * After StartOAuth, the user who signs in is:
+   * - The user with this identity.
+   * - Otherwise the user with the same email address, if the provider has verified it. The identity is linked to them. If
+   *   their address was not verified before, everything is removed that SignInWithMagicLink removes then.
+   * - Otherwise a new user, who joins or opens an account as in Register. If the provider has not verified the email
+   *   address, it is the `pending_email` of the user until the link in a mail is confirmed with ConfirmEmailChange.
+   *
+   * The email address of a user who exists is never changed. After StartIdentityLink, the identity is linked to the user
+   * who started it.
+   *
+   * Depending on configuration: with REQUIRE_VERIFIED_EMAIL or HIDE_REGISTRATION, a user whose email address is not
+   * verified gets a mail and no session. With HIDE_REGISTRATION the response is then the same for an address that
+   * another user has.
+   *
+   * Every error after the state was used up has the metadata `redirect_url` and `client_state`.
+   *
+   * Errors:
+   * - OAUTH_STATE_INVALID: The state is unknown, used, expired, or was started with another `client_nonce`.
+   * - ACCESS_DENIED: The user has denied the sign-in at the provider.
+   * - OAUTH_PROVIDER_ERROR: The provider returned another error, or did not accept `code` (metadata `provider`, `error`).
+   * - ID_TOKEN_INVALID: The ID token of the provider is not valid for this sign-in, or `iss` names another provider.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   * - OAUTH_PROVIDER_NOT_FOUND: The provider is no longer configured.
+   * - IDENTITY_CONFLICT: Another user has the identity, or an email address that the provider has not verified (metadata
+   *   `conflict`, `identity` or `email`).
+   * - IDENTITY_LIMIT_REACHED: The user has as many identities as they may have.
+   * - USER_BANNED: The user is banned.
+   * - SIGN_UP_DISABLED: The user is new, and registration is disabled.
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address, or the provider has verified none.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - SESSION_REVOKED: The session that started the link was revoked since.
+   * - SESSION_EXPIRED: The session that started the link has expired since.
+   * - TOKEN_SUPERSEDED: The session that started the link was renewed since.
+   * - EMAIL_NOT_VERIFIED: The email address of the user who started the link is not verified.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.FinishOAuth
+   */
+  finishOAuth: {
+    methodKind: "unary";
+    input: typeof FinishOAuthRequestSchema;
+    output: typeof FinishOAuthResponseSchema;
+  },
+  /**
+   * Signs a user in with an ID token that the client received from a provider, as the sign-in of a mobile operating system
+   * returns it, and creates a session at AAL1. The user who signs in is as in FinishOAuth.
+   *
+   * The token must be signed by the provider, be for one of the configured client ids, and not be expired. The
+   * clocks may differ by one minute.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No OpenID provider with this name is configured.
+   * - ID_TOKEN_INVALID: The ID token is not valid, or `nonce` does not match it.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The keys of the provider cannot be read (metadata `provider`).
+   * - IDENTITY_CONFLICT: Another user has the email address, which the provider has not verified (metadata `conflict`).
+   * - IDENTITY_LIMIT_REACHED: The user has as many identities as they may have.
+   * - USER_BANNED: The user is banned.
+   * - SIGN_UP_DISABLED: The user is new, and registration is disabled.
+   * - INVALID_ACCOUNT_INVITE_CODE: `account_invite_code` does not exist or was revoked.
+   * - ACCOUNT_INVITE_CODE_USED: `account_invite_code` was used before.
+   * - ACCOUNT_INVITE_CODE_EXPIRED: `account_invite_code` has expired.
+   * - INVITE_EMAIL_MISMATCH: The account invitation is for another email address, or the provider has verified none.
+   * - INVITE_CODE_REQUIRED: Registration requires an invite code.
+   * - INVALID_INVITE_CODE: `invite_code` does not exist.
+   * - INVITE_CODE_USED: `invite_code` was used before.
+   * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.SignInWithIdToken
+   */
+  signInWithIdToken: {
+    methodKind: "unary";
+    input: typeof SignInWithIdTokenRequestSchema;
+    output: typeof SignInWithIdTokenResponseSchema;
+  },
+  /**
+   * Starts to link an identity of a provider to the caller, who can sign in with it afterwards. Goes on as StartOAuth. The
+   * session of the caller must be live when FinishOAuth is called.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No provider with this name is configured.
+   * - REDIRECT_NOT_ALLOWED: `redirect_url` or `callback_url` is not allowed (metadata `field`).
+   * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.StartIdentityLink
+   */
+  startIdentityLink: {
+    methodKind: "unary";
+    input: typeof StartIdentityLinkRequestSchema;
+    output: typeof StartIdentityLinkResponseSchema;
+  },
+  /**
+   * Links an identity to the caller by an ID token, as SignInWithIdToken takes it.
+   *
+   * Errors:
+   * - OAUTH_PROVIDER_NOT_FOUND: No OpenID provider with this name is configured.
+   * - ID_TOKEN_INVALID: The ID token is not valid, or `nonce` does not match it.
+   * - OAUTH_PROVIDER_UNAVAILABLE: The keys of the provider cannot be read (metadata `provider`).
+   * - IDENTITY_CONFLICT: Another user has the identity (metadata `conflict`).
+   * - IDENTITY_LIMIT_REACHED: The caller has as many identities as they may have.
+   * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.LinkIdentity
+   */
+  linkIdentity: {
+    methodKind: "unary";
+    input: typeof LinkIdentityRequestSchema;
+    output: typeof LinkIdentityResponseSchema;
+  },
+  /**
+   * Lists the identities of the caller.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ListIdentities
+   */
+  listIdentities: {
+    methodKind: "unary";
+    input: typeof ListIdentitiesRequestSchema;
+    output: typeof ListIdentitiesResponseSchema;
+  },
+  /**
+   * Removes an identity of the caller, who can no longer sign in with it. The email address stays as it is, and so do the
+   * sessions.
+   *
+   * Errors:
+   * - IDENTITY_NOT_FOUND: The identity does not exist, or another user has it.
+   * - LAST_SIGN_IN_METHOD: The caller has no password and no other identity.
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UnlinkIdentity
+   */
+  unlinkIdentity: {
+    methodKind: "unary";
+    input: typeof UnlinkIdentityRequestSchema;
+    output: typeof UnlinkIdentityResponseSchema;
   },
   /**
    * Returns what a sign-in page needs to know, such as the available ways to sign in.

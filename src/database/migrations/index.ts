@@ -39,6 +39,7 @@ import { Migration20261130500100_factors } from './Migration20261130500100_facto
 import { Migration20261130520100_webauthn_credentials } from './Migration20261130520100_webauthn_credentials.ts';
 import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
 import { Migration20261130530200_trusted_devices } from './Migration20261130530200_trusted_devices.ts';
+import { Migration20261130610100_identities } from './Migration20261130610100_identities.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -83,4 +84,5 @@ export const migrations = [
   { name: 'Migration20261130520100_webauthn_credentials', class: Migration20261130520100_webauthn_credentials },
   { name: 'Migration20261130530100_step_up', class: Migration20261130530100_step_up },
   { name: 'Migration20261130530200_trusted_devices', class: Migration20261130530200_trusted_devices },
+  { name: 'Migration20261130610100_identities', class: Migration20261130610100_identities },
 ];

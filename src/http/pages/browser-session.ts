@@ -135,6 +135,24 @@ export class BrowserSession {
   }
 
   /**
+   * What binds a sign-in with a provider to this browser. One value serves all of them, however many are started. It is
+   * derived from a cookie: the one of the forms, or for a provider that returns by a POST one that its site sends too.
+   */
+  startWithProvider(postsCallback: boolean): string {
+    const { cookies } = this.#deps;
+    const name = postsCallback ? 'provider' : 'browser';
+    if (!cookies.get(name)) cookies.set(name, randomBytes(16).toString('base64url'));
+    return this.nonceForProvider(postsCallback);
+  }
+
+  /** The same when the provider returns. Empty for a browser that has started no sign-in. */
+  nonceForProvider(postsCallback: boolean): string {
+    const { cookies, keys } = this.#deps;
+    const secret = cookies.get(postsCallback ? 'provider' : 'browser');
+    return secret ? keys.mac('sign-in of a page', secret).toString('base64url') : '';
+  }
+
+  /**
    * The token of a form. It is valid for this browser, the user who is signed in when the form is shown, and the path that
    * the form posts to.
    */

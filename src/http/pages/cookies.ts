@@ -1,5 +1,5 @@
 /** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
-export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered';
+export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered' | 'provider';
 
 /**
  * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS
@@ -26,12 +26,18 @@ export class Cookies {
 
   /** The values of the Set-Cookie headers. */
   changes(): string[] {
-    const attributes = `Path=/; HttpOnly; SameSite=Lax${this.#isSecure ? '; Secure' : ''}`;
     return [...this.#changed].map(([name, value]) =>
       value === undefined
-        ? `${this.#fullName(name)}=; Max-Age=0; ${attributes}`
-        : `${this.#fullName(name)}=${value}; ${name === 'offered' ? 'Max-Age=31536000; ' : ''}${attributes}`,
+        ? `${this.#fullName(name)}=; Max-Age=0; ${this.#attributesOf(name)}`
+        : `${this.#fullName(name)}=${value}; ${name === 'offered' ? 'Max-Age=31536000; ' : ''}${this.#attributesOf(name)}`,
     );
+  }
+
+  // A provider that returns by a POST does so from its own site, which sends no cookie that is Lax. A browser accepts None
+  // over TLS only.
+  #attributesOf(name: CookieName): string {
+    const isForPosts = name === 'provider';
+    return `Path=/; HttpOnly; SameSite=${isForPosts ? 'None' : 'Lax'}${isForPosts || this.#isSecure ? '; Secure' : ''}`;
   }
 
   #fullName(name: CookieName): string {

@@ -47,28 +47,21 @@ export interface PageParts {
   readonly hasCeremony?: boolean | undefined;
   /** Undefined where the address of the application is not known. */
   readonly back?: { readonly url: string; readonly text: string } | undefined;
+  /** Where the browser goes at once. */
+  readonly goTo?: string | undefined;
 }
 
 // With the no-referrer of the header, browsers would send `Origin: null` with the form. With strict-origin the path and
 // the query, which has the token, do not leave the page either.
-export function layOut({
-  language,
-  style,
-  site,
-  title,
-  heading = title,
-  body,
-  hasScript,
-  hasCeremony,
-  back,
-}: PageParts): string {
+export function layOut(parts: PageParts): string {
+  const { language, style, site, title, heading = title, body, hasScript, hasCeremony, back, goTo } = parts;
   return html`<!doctype html>
 <html lang="${language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="strict-origin">
-<meta name="robots" content="noindex">
+<meta name="robots" content="noindex">${goTo && html`\n<meta http-equiv="refresh" content="0; url=${goTo}">`}
 <title>${title} – ${site}</title>
 ${Html.style(style)}
 </head>

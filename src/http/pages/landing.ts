@@ -22,6 +22,7 @@ import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
 import { newPassword } from './new-password.ts';
 import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
+import { providerReturn, providerStart } from './provider-sign-in.ts';
 import { registration } from './registration.ts';
 import { signIn, signOut } from './sign-in.ts';
 import { type Look, openStyle, type PageStyle } from './style.ts';
@@ -52,6 +53,8 @@ const pages: ReadonlyMap<string, Page> = new Map([
   ['/sign-in', signIn],
   ['/sign-out', signOut],
   ['/register', registration],
+  ['/oauth/start', providerStart],
+  ['/oauth/callback', providerReturn],
   ['/forgot-password', passwordRequest],
   ['/verification', verification],
   ['/device', deviceLogin],
@@ -93,12 +96,16 @@ export function landingPages(options: LandingOptions): Gateway {
     const page = path === '/' && values.has('referral_code') ? referral : pages.get(path);
     if (!page) return false;
     const link = { page, path, values };
-    if (!isRead(req) && !(req.method === 'POST' && page.act))
-      sendRefusal(res.setHeader('allow', page.act ? 'GET, HEAD, POST' : 'GET, HEAD'), 405);
+    const methods = methodsOf(page);
+    if (!methods.includes(req.method ?? '')) sendRefusal(res.setHeader('allow', methods.join(', ')), 405);
     // Only the connection can still fail.
     else answer(link, req, res, { ...options, style }).catch(() => res.destroy());
     return true;
   };
+}
+
+function methodsOf(page: Page): readonly string[] {
+  return page.act || page.return ? ['GET', 'HEAD', 'POST'] : ['GET', 'HEAD'];
 }
 
 interface Link {
@@ -118,8 +125,8 @@ async function answer(
   res: ServerResponse,
   options: LandingOptions & { readonly style: PageStyle },
 ): Promise<void> {
-  const { look, style, passwordMinLength, requiresInviteCode } = options;
-  const { origin } = new URL(options.publicUrl);
+  const { look, style, passwordMinLength, requiresInviteCode, publicUrl } = options;
+  const { origin } = new URL(publicUrl);
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
@@ -132,12 +139,10 @@ async function answer(
   const clients = openClients(options.callOnBehalf(context, gone.signal));
   const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
   const now = options.now();
-  const view = await see(
-    page,
-    { ...link, now, site, words, language, passwordMinLength, requiresInviteCode, browser, ...clients },
-    req,
-    origin,
-  );
+  const { userAgent } = context.get(kOrigin);
+  const asked = { ...link, publicUrl, userAgent, now, site, words, language };
+  const seen = { ...asked, passwordMinLength, requiresInviteCode };
+  const view = await see(page, { ...seen, browser, ...clients }, req, origin);
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });
@@ -154,6 +159,9 @@ function openClients(transport: Transport) {
 
 async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
   try {
+    if (page.return && req.method === 'GET') return await page.return(visit, 'GET');
+    if (page.return && req.method === 'POST')
+      return await page.return({ ...visit, values: await readForm(req) }, 'POST');
     if (isRead(req) || !page.act) return await page.show(visit);
     requireOwnPage(req, ownOrigin);
     return await page.act({ ...visit, values: await readForm(req) });
@@ -164,7 +172,7 @@ async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: st
 
 function send(
   res: ServerResponse,
-  { status, title, body, hasScript = false, hasCeremony = false, isError, retryAfter, location }: View,
+  { status, title, body, hasScript = false, hasCeremony = false, isError, retryAfter, location, goTo }: View,
   { look, style, words, language }: { look: Look; style: PageStyle; words: Words; language: Language },
 ): void {
   if (location !== undefined) return void res.writeHead(303, { location }).end();
@@ -175,7 +183,8 @@ function send(
   const fullTitle = isError ? `${words.error}: ${title}` : title;
   const { name: site, appUrl } = look;
   const back = appUrl === undefined ? undefined : { url: appUrl, text: words.back };
-  const text = layOut({ language, style, site, title: fullTitle, heading: title, body, hasScript, hasCeremony, back });
+  const page = { language, style, site, title: fullTitle, heading: title, body };
+  const text = layOut({ ...page, hasScript, hasCeremony, back, goTo });
   res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(text) });
   res.end(text);
 }

@@ -7,7 +7,7 @@ import { describeTrouble, type View, type Visit } from './visit.ts';
 const pagesAfterSignIn = /^\/(device|devices|factors|new-password|cli|login)(\?[\w%=&.~+-]*)?$/;
 
 /** The page to show after the sign-in. */
-export function nextOf({ values }: Visit): string {
+export function nextOf({ values }: Pick<Visit, 'values'>): string {
   return pageAfterSignIn(values.get('next')) ?? '/devices';
 }
 

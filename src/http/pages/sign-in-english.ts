@@ -21,6 +21,37 @@ export const signInEnglish: SignInWords = {
       USE_OAUTH_PROVIDER: 'Sign in with the provider that you registered with.',
     },
   },
+  provider: {
+    button: (label) => `Continue with ${label}`,
+    going: {
+      title: (label) => `Continue with ${label}`,
+      text: (label) => `You are being taken to ${label}.`,
+      link: (label) => `Open ${label}`,
+    },
+    embedded: {
+      text: 'This page is open inside another app, where other providers do not work. To sign in with one, copy the address and open it in your browser. Your password works here too.',
+      label: 'Address of this page',
+    },
+    checkMail: {
+      title: 'Check your mail',
+      text: 'Your e-mail address has to be verified first. If it can be used, we have sent a mail to it. Open the link in it, then come back and sign in.',
+    },
+    failed: 'The sign-in has failed. Please try again, or sign in another way.',
+    again: 'Back to the sign-in',
+    refused: {
+      OAUTH_STATE_INVALID:
+        'This sign-in was used before, has expired, or was started in another browser. Please start again.',
+      ACCESS_DENIED: 'You have cancelled the sign-in. Nothing was changed.',
+      OAUTH_PROVIDER_UNAVAILABLE:
+        'The provider does not respond at the moment. Try again later, or sign in another way.',
+      IDENTITY_CONFLICT:
+        'There is an account with this e-mail address already. Sign in as you did before; you can link the provider then.',
+      USER_BANNED: 'This account is blocked. Contact the operators.',
+      SIGN_UP_DISABLED: 'New accounts cannot be created at the moment.',
+      INVITE_CODE_REQUIRED: 'You need an invite code to create an account.',
+      EMAIL_NOT_VERIFIED: 'The provider did not give us a verified e-mail address, which an account needs here.',
+    },
+  },
   signOut: {
     title: 'Sign out',
     text: (site) => `You will be signed out of ${site} in this browser.`,

@@ -22,6 +22,37 @@ export const signInGerman: SignInWords = {
       USE_OAUTH_PROVIDER: 'Melden Sie sich mit dem Anbieter an, mit dem Sie sich registriert haben.',
     },
   },
+  provider: {
+    button: (label) => `Weiter mit ${label}`,
+    going: {
+      title: (label) => `Weiter mit ${label}`,
+      text: (label) => `Sie werden zu ${label} geleitet.`,
+      link: (label) => `${label} öffnen`,
+    },
+    embedded: {
+      text: 'Diese Seite ist in einer anderen App geöffnet, in der andere Anbieter nicht funktionieren. Um sich mit einem anzumelden, kopieren Sie die Adresse und öffnen Sie sie in Ihrem Browser. Ihr Passwort funktioniert auch hier.',
+      label: 'Adresse dieser Seite',
+    },
+    checkMail: {
+      title: 'Sehen Sie in Ihre Mails',
+      text: 'Ihre E-Mail-Adresse muss zuerst bestätigt werden. Wenn sie verwendet werden kann, haben wir eine Mail an sie geschickt. Öffnen Sie den Link darin, kommen Sie dann zurück und melden Sie sich an.',
+    },
+    failed: 'Die Anmeldung ist fehlgeschlagen. Versuchen Sie es noch einmal, oder melden Sie sich anders an.',
+    again: 'Zurück zur Anmeldung',
+    refused: {
+      OAUTH_STATE_INVALID:
+        'Diese Anmeldung wurde schon verwendet, ist abgelaufen oder wurde in einem anderen Browser begonnen. Bitte beginnen Sie neu.',
+      ACCESS_DENIED: 'Sie haben die Anmeldung abgebrochen. Es wurde nichts geändert.',
+      OAUTH_PROVIDER_UNAVAILABLE:
+        'Der Anbieter antwortet zurzeit nicht. Versuchen Sie es später noch einmal, oder melden Sie sich anders an.',
+      IDENTITY_CONFLICT:
+        'Mit dieser E-Mail-Adresse gibt es schon ein Konto. Melden Sie sich wie bisher an; danach können Sie den Anbieter verknüpfen.',
+      USER_BANNED: 'Dieses Konto ist gesperrt. Wenden Sie sich an den Betreiber.',
+      SIGN_UP_DISABLED: 'Zurzeit können keine Konten angelegt werden.',
+      INVITE_CODE_REQUIRED: 'Sie brauchen einen Einladungscode, um ein Konto anzulegen.',
+      EMAIL_NOT_VERIFIED: 'Der Anbieter hat uns keine bestätigte E-Mail-Adresse gegeben, die ein Konto hier braucht.',
+    },
+  },
   signOut: {
     title: 'Abmelden',
     text: (site) => `Sie werden in diesem Browser von ${site} abgemeldet.`,

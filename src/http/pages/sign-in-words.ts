@@ -22,6 +22,21 @@ export interface SignInWords {
       >
     >;
   };
+  /** Sign-ins with a provider such as Google. */
+  readonly provider: {
+    readonly button: (label: string) => string;
+    readonly going: {
+      readonly title: (label: string) => string;
+      readonly text: (label: string) => string;
+      readonly link: (label: string) => string;
+    };
+    /** For the browser inside of another program, in which providers refuse to work. */
+    readonly embedded: { readonly text: string; readonly label: string };
+    readonly checkMail: Notice;
+    readonly failed: string;
+    readonly again: string;
+    readonly refused: Readonly<Record<ProviderReason, string>>;
+  };
   readonly signOut: { readonly title: string; readonly text: (site: string) => string; readonly button: string };
   readonly register: {
     readonly title: string;
@@ -117,6 +132,17 @@ export interface SignInWords {
     readonly kinds: Readonly<Record<SessionKind, string>>;
   };
 }
+
+/** The reasons of a refused sign-in with a provider that have a text of their own. */
+type ProviderReason =
+  | 'OAUTH_STATE_INVALID'
+  | 'ACCESS_DENIED'
+  | 'OAUTH_PROVIDER_UNAVAILABLE'
+  | 'IDENTITY_CONFLICT'
+  | 'USER_BANNED'
+  | 'SIGN_UP_DISABLED'
+  | 'INVITE_CODE_REQUIRED'
+  | 'EMAIL_NOT_VERIFIED';
 
 /** The reasons of a refused decision that have a text of their own. */
 type DecisionReason =

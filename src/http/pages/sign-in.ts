@@ -13,6 +13,7 @@ import {
   wayTo,
 } from './own-form.ts';
 import { describePasskey, passkeySignIn } from './passkeys.ts';
+import { providerButtons } from './provider-sign-in.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { linkToVerification } from './verification.ts';
 import type { Page, View, Visit } from './visit.ts';
@@ -81,7 +82,7 @@ ${labelled({ name: 'password', label: password, type: 'password', autocomplete: 
 ${linkToVerification(visit, next, failure)}
 ${await ownForm(visit, '/sign-in', { next }, content)}
 ${await passkeySignIn(visit, next, failure)}
-${link(onTheWay('/forgot-password', next), forgot)}
+${await providerButtons(visit, next)}${link(onTheWay('/forgot-password', next), forgot)}
 ${link(onTheWay('/register', next), register)}`,
     hasScript: true,
     hasCeremony: true,

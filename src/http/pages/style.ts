@@ -50,6 +50,8 @@ legend + * { clear: both; }
 .list p { margin: 0 0 .5rem; }
 .tag { color: var(--good); font-size: .9375rem; }
 .quiet, .show { width: auto; color: var(--accent); background: transparent; border-color: var(--edge); }
+.providers { display: grid; gap: .75rem; margin: 1rem 0 0; }
+.provider { width: 100%; }
 .show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
 form + form, .way + form { margin: 1rem 0 0; }
 .qr { background: #fff; border-radius: .5rem; max-width: 15rem; margin: 0 auto 1rem; overflow: hidden; }

@@ -13,6 +13,9 @@ import type { Deed, Words } from './words.ts';
 /** One request for a page. */
 export interface Visit {
   readonly path: string;
+  /** PUBLIC_URL. */
+  readonly publicUrl: string;
+  readonly userAgent: string;
   readonly site: string;
   readonly words: Words;
   /** Minimum number of code points of a new password. */
@@ -45,6 +48,8 @@ export interface View {
   readonly retryAfter?: number | undefined;
   /** The page of this service to show instead. */
   readonly location?: string;
+  /** A page of another site that the browser goes to from this one. */
+  readonly goTo?: string;
 }
 
 export interface Page {
@@ -52,6 +57,8 @@ export interface Page {
   show(visit: Visit): Promise<View>;
   /** For POST. Performs the action of the form. */
   act?(visit: Visit): Promise<View>;
+  /** For a page that another site leads back to, with GET or POST, which uses up what the link or the form contains. */
+  return?(visit: Visit, method: 'GET' | 'POST'): Promise<View>;
 }
 
 export function tokenOf({ values }: Visit): string {

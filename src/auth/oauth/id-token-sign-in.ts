@@ -1,0 +1,41 @@
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { Refusal } from '../../errors.ts';
+import { caller, origin } from '../../rpc/context.ts';
+import { kindOfClient } from '../../session/message.ts';
+import type { ProvedIdentity } from '../../user/identity.ts';
+import type { AuthDeps } from '../deps.ts';
+import { linkByIdentity, signInByIdentity, subjectOf } from './identity-sign-in.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'signInWithIdToken' | 'linkIdentity'>;
+
+interface Brought {
+  readonly provider: string;
+  readonly idToken: string;
+  readonly nonce: string;
+}
+
+export function idTokenSignIn(deps: AuthDeps): Methods {
+  const { oauth } = deps;
+  const read = ({ provider, idToken, nonce }: Brought, { signal }: HandlerContext): Promise<ProvedIdentity> => {
+    const found = oauth.providers.get(provider);
+    if (!found.readIdToken) throw new Refusal('OAUTH_PROVIDER_NOT_FOUND');
+    return found.readIdToken(idToken, nonce, signal);
+  };
+  return {
+    async signInWithIdToken(request, context) {
+      const proved = await read(request, context);
+      const { accountInviteCode, inviteCode } = request;
+      return oauth.idTokenSignIns.run(origin(context).address, subjectOf(context, proved), () =>
+        signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, kindOfClient(request.kind), context),
+      );
+    },
+
+    async linkIdentity(request, context) {
+      const proved = await read(request, context);
+      const { userId } = caller(context);
+      const { identity } = await linkByIdentity(deps, { proved, userId }, context);
+      return { identity };
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { audit } from '../../audit/event.ts';
+import { Refusal } from '../../errors.ts';
+import { autocommit, caller, change } from '../../rpc/context.ts';
+import { identitiesOf, removeIdentity } from '../../user/identity.ts';
+import { lockUser } from '../../user/user.ts';
+import type { AuthDeps } from '../deps.ts';
+import { isLockedPassword } from '../first-proof.ts';
+import { identityToMessage } from './message.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'listIdentities' | 'unlinkIdentity'>;
+
+export function identities({ now }: AuthDeps): Methods {
+  return {
+    async listIdentities(_, context) {
+      const found = await identitiesOf(autocommit(context), caller(context).userId);
+      return { identities: found.map(identityToMessage) };
+    },
+
+    async unlinkIdentity({ identityId }, context) {
+      const { projectId, userId } = caller(context);
+      const id = identityId.toLowerCase();
+      const at = now();
+      await change(context, async (em) => {
+        // Of two parallel calls the lock lets one count what the other has left.
+        const user = await lockUser(em, projectId, userId);
+        const held = await identitiesOf(em, userId);
+        if (!held.some((each) => each.id === id)) throw new Refusal('IDENTITY_NOT_FOUND');
+        const hasPassword = user.passwordHash != null && !isLockedPassword(user.passwordHash);
+        if (!hasPassword && held.length === 1) throw new Refusal('LAST_SIGN_IN_METHOD');
+        await removeIdentity(em, userId, id);
+        audit(em, context, { action: 'identity.unlink', userId, entityId: id }, at);
+      });
+      return {};
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { sharedProvider } from './identity-provider.ts';
+import type { Run } from './methods.ts';
+import { asService } from './people.ts';
+import { bearer, type TestService, type Wire } from './start.ts';
+
+const started = { provider: 'acme', clientNonce: 'a-nonce-of-32-characters-_-_-_-_' };
+const { clientNonce } = started;
+
+/** Runs every method about providers and identities. The service has the settings of `providerEnv`. */
+export async function callOAuthMethods(service: TestService, wire: Wire, step: Run): Promise<void> {
+  const { auth, admin } = service.clients(wire);
+  const provider = await sharedProvider();
+  const olga = { sub: 'olga', email: 'olga@example.org', email_verified: true };
+  const { authorizationUrl } = await step('StartOAuth', () => auth.startOAuth(started));
+  const first = provider.consent(authorizationUrl, olga);
+  const { tokens } = await step('FinishOAuth', () => auth.finishOAuth({ ...first, clientNonce }));
+  const as = bearer(tokens!);
+  const idToken = await provider.idToken(olga);
+  await step('SignInWithIdToken', () => auth.signInWithIdToken({ provider: 'acme', idToken }));
+  const link = await step('StartIdentityLink', () => auth.startIdentityLink(started, as));
+  const second = provider.consent(link.authorizationUrl, { sub: 'olga-2' });
+  await step('FinishOAuth (link)', () => auth.finishOAuth({ ...second, clientNonce }));
+  const third = await provider.idToken({ sub: 'olga-3' });
+  const { identity } = await step('LinkIdentity', () => auth.linkIdentity({ provider: 'acme', idToken: third }, as));
+  await step('ListIdentities', () => auth.listIdentities({}, as));
+  await step('UnlinkIdentity', () => auth.unlinkIdentity({ identityId: identity!.id }, as));
+  const oscar = { sub: 'oscar', email: 'oscar@example.org', email_verified: true };
+  await admin.createUser({ email: oscar.email }, asService);
+  const proving = await provider.idToken(oscar);
+  await step('SignInWithIdToken (first proof)', () => auth.signInWithIdToken({ provider: 'acme', idToken: proving }));
+}
+
+/** The most statements of each. */
+export const oauthCosts: Record<string, number> = {
+  StartOAuth: 1,
+  FinishOAuth: 16,
+  SignInWithIdToken: 10,
+  StartIdentityLink: 3,
+  'FinishOAuth (link)': 8,
+  LinkIdentity: 8,
+  ListIdentities: 2,
+  UnlinkIdentity: 7,
+  'SignInWithIdToken (first proof)': 23,
+};
