@@ -11,6 +11,7 @@ import { transformInvokeImplementation } from '@connectrpc/connect/protocol';
 import type {
   handleBidiStreamingCall,
   handleUnaryCall,
+  Metadata,
   Server,
   ServerDuplexStream,
   ServerUnaryCall,
@@ -76,7 +77,7 @@ function unaryHandler(spec: UnarySpec, serving: Serving): handleUnaryCall<Buffer
     try {
       const message = await invoke(decode(spec, call.request), context);
       call.sendMetadata(metadataFrom(context.responseHeader));
-      respond(null, encode(spec, message), metadataFrom(context.responseTrailer));
+      respond(null, encode(spec, message), trailerOf(context));
     } catch (thrown) {
       sendHeader(call, context);
       respond(statusFrom(connectErrorOf(thrown), context.responseTrailer));
@@ -110,9 +111,18 @@ function streamHandler(spec: MethodImplSpec, serving: Serving): handleBidiStream
   };
 }
 
+/** Undefined for an empty one, which grpc-js would copy. */
+function trailerOf({ responseTrailer }: HandlerContext): Metadata | undefined {
+  return isEmpty(responseTrailer) ? undefined : metadataFrom(responseTrailer);
+}
+
+function isEmpty(headers: Headers): boolean {
+  return headers.keys().next().done === true;
+}
+
 /** Sends the headers that the method has set. Without any, grpc-js sends none before an error, which is shorter. */
 function sendHeader(call: Call, { responseHeader }: HandlerContext): void {
-  if (!responseHeader.keys().next().done) call.sendMetadata(metadataFrom(responseHeader));
+  if (!isEmpty(responseHeader)) call.sendMetadata(metadataFrom(responseHeader));
 }
 
 async function* requestsOf(spec: MethodImplSpec, call: ServerDuplexStream<Buffer, Buffer>): AsyncGenerator<Message> {
