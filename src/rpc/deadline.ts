@@ -15,7 +15,7 @@ export function deadline(): Interceptor {
     const { signal } = req;
     if (req.stream) return next(req);
     signal.throwIfAborted();
-    // Promise.race would be shorter. It costs every call twice as many promises and a microsecond.
+    // Promise.race would be shorter, and cost each call half a microsecond more.
     return new Promise((resolve, reject) => {
       const leave = (): void => reject(signal.reason);
       signal.addEventListener('abort', leave, { once: true });
