@@ -12,6 +12,11 @@ const jws = /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/;
  * other kind can only be a service key.
  */
 export function kindOfCredential(text: string): CredentialKind {
-  if (text.startsWith(keyPrefix)) return 'api key';
+  if (isKeyText(text)) return 'api key';
   return jws.test(text) ? 'access token' : 'service key';
+}
+
+/** Whether a credential can only be an API key. */
+export function isKeyText(text: string): boolean {
+  return text.startsWith(keyPrefix);
 }

@@ -11,6 +11,7 @@ import { transformInvokeImplementation } from '@connectrpc/connect/protocol';
 import type {
   handleBidiStreamingCall,
   handleUnaryCall,
+  Metadata,
   Server,
   ServerDuplexStream,
   ServerUnaryCall,
@@ -26,6 +27,7 @@ import { perConnection } from './connection.ts';
 import { statusFrom } from './library-faults.ts';
 import { decode, encode } from './message.ts';
 import { headersFrom, metadataFrom } from './metadata.ts';
+import { OpenCalls } from './open-calls.ts';
 
 export interface GrpcOptions {
   readonly interceptors: Interceptor[];
@@ -33,14 +35,19 @@ export interface GrpcOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
+interface Serving extends Omit<GrpcOptions, 'shutdownSignal'> {
+  readonly openCalls: OpenCalls;
+}
+
 type Call = ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
 /** Adds services to a grpc-js server, with the same interceptors as in the Connect gateway. */
 export function serveGrpc(server: Server, services: readonly ServiceImplSpec[], options: GrpcOptions): void {
+  const serving = { ...options, openCalls: new OpenCalls(options.shutdownSignal) };
   for (const { methods } of services) {
     const specs = Object.values(methods);
     const definition = Object.fromEntries(specs.map((spec) => [spec.method.localName, wireFormat(spec)]));
-    const handlers = Object.fromEntries(specs.map((spec) => [spec.method.localName, handlerOf(spec, options)]));
+    const handlers = Object.fromEntries(specs.map((spec) => [spec.method.localName, handlerOf(spec, serving)]));
     server.addService(definition, handlers);
   }
 }
@@ -59,18 +66,18 @@ function wireFormat({ kind, method }: MethodImplSpec) {
   };
 }
 
-function handlerOf(spec: MethodImplSpec, options: GrpcOptions) {
-  return spec.kind === 'unary' ? unaryHandler(spec, options) : streamHandler(spec, options);
+function handlerOf(spec: MethodImplSpec, serving: Serving) {
+  return spec.kind === 'unary' ? unaryHandler(spec, serving) : streamHandler(spec, serving);
 }
 
-function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Buffer, Buffer> {
-  const invoke = chainOf(spec, options.interceptors);
+function unaryHandler(spec: UnarySpec, serving: Serving): handleUnaryCall<Buffer, Buffer> {
+  const invoke = chainOf(spec, serving.interceptors);
   return async (call, respond) => {
-    const context = contextOf(call, spec, options);
+    const context = contextOf(call, spec, serving);
     try {
       const message = await invoke(decode(spec, call.request), context);
       call.sendMetadata(metadataFrom(context.responseHeader));
-      respond(null, encode(spec, message), metadataFrom(context.responseTrailer));
+      respond(null, encode(spec, message), trailerOf(context));
     } catch (thrown) {
       sendHeader(call, context);
       respond(statusFrom(connectErrorOf(thrown), context.responseTrailer));
@@ -80,10 +87,10 @@ function unaryHandler(spec: UnarySpec, options: GrpcOptions): handleUnaryCall<Bu
   };
 }
 
-function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiStreamingCall<Buffer, Buffer> {
+function streamHandler(spec: MethodImplSpec, serving: Serving): handleBidiStreamingCall<Buffer, Buffer> {
   return async (call) => {
-    const context = contextOf(call, spec, options);
-    const invoke = transformInvokeImplementation(spec, context, options.interceptors);
+    const context = contextOf(call, spec, serving);
+    const invoke = transformInvokeImplementation(spec, context, serving.interceptors);
     let isFirst = true;
     try {
       for await (const message of invoke(requestsOf(spec, call))) {
@@ -104,9 +111,18 @@ function streamHandler(spec: MethodImplSpec, options: GrpcOptions): handleBidiSt
   };
 }
 
+/** Undefined for an empty one, which grpc-js would copy. */
+function trailerOf({ responseTrailer }: HandlerContext): Metadata | undefined {
+  return isEmpty(responseTrailer) ? undefined : metadataFrom(responseTrailer);
+}
+
+function isEmpty(headers: Headers): boolean {
+  return headers.keys().next().done === true;
+}
+
 /** Sends the headers that the method has set. Without any, grpc-js sends none before an error, which is shorter. */
 function sendHeader(call: Call, { responseHeader }: HandlerContext): void {
-  if (!responseHeader.keys().next().done) call.sendMetadata(metadataFrom(responseHeader));
+  if (!isEmpty(responseHeader)) call.sendMetadata(metadataFrom(responseHeader));
 }
 
 async function* requestsOf(spec: MethodImplSpec, call: ServerDuplexStream<Buffer, Buffer>): AsyncGenerator<Message> {
@@ -119,14 +135,14 @@ function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
   });
 }
 
-function contextOf(call: Call, { method, kind }: MethodImplSpec, options: GrpcOptions) {
+function contextOf(call: Call, { method, kind }: MethodImplSpec, serving: Serving) {
   const requestHeader = headersFrom(call.metadata);
-  const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), options.proxyHops);
+  const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), serving.proxyHops);
   const context = openCallContext({
     method,
     requestHeader,
     timeoutMs: timeLeft(call, kind === 'unary' ? longestCall : undefined),
-    shutdownSignal: options.shutdownSignal,
+    openCalls: serving.openCalls,
     values: createContextValues().set(kOrigin, origin).set(kCertificateNames, clientNames(call)),
   });
   call.once('cancelled', () => context.abort('CANCELED'));

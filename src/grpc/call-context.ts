@@ -1,6 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { ContextValues, HandlerContext } from '@connectrpc/connect';
 import { type Reason, Refusal } from '../errors.ts';
+import type { OpenCalls } from './open-calls.ts';
 
 interface CallInit {
   readonly method: DescMethod;
@@ -8,7 +9,7 @@ interface CallInit {
   readonly values: ContextValues;
   /** Milliseconds until the deadline. */
   readonly timeoutMs: number | undefined;
-  readonly shutdownSignal: AbortSignal;
+  readonly openCalls: OpenCalls;
 }
 
 export interface CallContext extends HandlerContext {
@@ -17,7 +18,7 @@ export interface CallContext extends HandlerContext {
    * cancellation too.
    */
   abort(reason: Reason): void;
-  /** Clears the timer of a call that has ended, and its listener for the shutdown. */
+  /** Clears the timer of a call that has ended, and keeps the shutdown from aborting it. */
   close(): void;
 }
 
@@ -26,7 +27,7 @@ export interface CallContext extends HandlerContext {
  * shutdown. Connect's own context creates four signals per call and aborts one of them at every end, which costs more
  * than a look-up in the database.
  */
-export function openCallContext({ method, requestHeader, values, timeoutMs, shutdownSignal }: CallInit): CallContext {
+export function openCallContext({ method, requestHeader, values, timeoutMs, openCalls }: CallInit): CallContext {
   const controller = new AbortController();
   const endsAt = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
   let isOpen = true;
@@ -34,11 +35,9 @@ export function openCallContext({ method, requestHeader, values, timeoutMs, shut
     if (isOpen) controller.abort(new Refusal(reason));
   };
   const expire = (): void => abort('DEADLINE_EXCEEDED');
-  const shutDown = (): void => controller.abort(shutdownSignal.reason);
   const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
   if (timeoutMs === 0) expire();
-  if (shutdownSignal.aborted) shutDown();
-  else shutdownSignal.addEventListener('abort', shutDown, { once: true });
+  openCalls.add(controller);
   return {
     method,
     service: method.parent,
@@ -55,7 +54,7 @@ export function openCallContext({ method, requestHeader, values, timeoutMs, shut
     close() {
       isOpen = false;
       clearTimeout(timer);
-      shutdownSignal.removeEventListener('abort', shutDown);
+      openCalls.remove(controller);
     },
   };
 }

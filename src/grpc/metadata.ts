@@ -3,10 +3,17 @@ import { Metadata } from '@grpc/grpc-js';
 /** gRPC metadata as the Headers that Connect's interceptors read. Binary values are in base64. */
 export function headersFrom(metadata: Metadata): Headers {
   const headers = new Headers();
-  for (const [key, values] of Object.entries(metadata.toHttp2Headers()))
-    for (const value of [values ?? []].flat() as string[])
-      headers.append(key, key.endsWith('-bin') ? value.replace(/=+$/, '') : value);
+  const all = metadata.toHttp2Headers();
+  for (const key in all) {
+    const value = all[key];
+    if (typeof value === 'string') append(headers, key, value);
+    else for (const each of value as string[]) append(headers, key, each);
+  }
   return headers;
+}
+
+function append(headers: Headers, key: string, value: string): void {
+  headers.append(key, key.endsWith('-bin') ? value.replace(/=+$/, '') : value);
 }
 
 /**

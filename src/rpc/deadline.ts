@@ -15,13 +15,21 @@ export function deadline(): Interceptor {
     const { signal } = req;
     if (req.stream) return next(req);
     signal.throwIfAborted();
-    const left = Promise.withResolvers<never>();
-    const leave = (): void => left.reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-    try {
-      return await Promise.race([next(req), left.promise]);
-    } finally {
-      signal.removeEventListener('abort', leave);
-    }
+    // Promise.race would be shorter, and cost each call half a microsecond more.
+    return new Promise((resolve, reject) => {
+      const leave = (): void => reject(signal.reason);
+      signal.addEventListener('abort', leave, { once: true });
+      const end = (): void => signal.removeEventListener('abort', leave);
+      next(req).then(
+        (res) => {
+          end();
+          resolve(res);
+        },
+        (thrown) => {
+          end();
+          reject(thrown);
+        },
+      );
+    });
   };
 }

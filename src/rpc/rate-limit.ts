@@ -1,3 +1,4 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
 import { networkOf } from '../throttle/client-network.ts';
@@ -22,15 +23,34 @@ const ceiling = 20;
 
 /** Limits the calls per minute of each network address to a method. IPv6 addresses are counted by their /64. */
 export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
+  const known = new Map<DescMethod, MethodLimit>();
   return (next) => async (req) => {
-    const key = limitKey(req.method);
-    const rules = policyOf(req.method);
-    const limit = limitOf(key, rules?.perMinute ?? 0);
+    const found = known.get(req.method) ?? readLimit(req.method, limitOf);
+    known.set(req.method, found);
+    const { key, limit, hasSuccesses } = found;
     if (limit === undefined) return next(req);
     const budget = addressBudget(key, req.contextValues.get(kOrigin).address);
-    if (rules?.successesPerAccountPerMinute) return limitFailures(budgets, budget, limit, () => next(req));
+    if (hasSuccesses) return limitFailures(budgets, budget, limit, () => next(req));
     requireNoWait(await budgets.take(budget, limit));
     return next(req);
+  };
+}
+
+interface MethodLimit {
+  readonly key: string;
+  readonly limit: number | undefined;
+  /** Successful calls do not count. */
+  readonly hasSuccesses: boolean;
+}
+
+// The contract and LIMITS do not change while the process runs.
+function readLimit(method: DescMethod, limitOf: LimitOf): MethodLimit {
+  const key = limitKey(method);
+  const rules = policyOf(method);
+  return {
+    key,
+    limit: limitOf(key, rules?.perMinute ?? 0),
+    hasSuccesses: (rules?.successesPerAccountPerMinute ?? 0) > 0,
   };
 }
 

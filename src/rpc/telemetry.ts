@@ -27,19 +27,20 @@ export function telemetry(log: Logger, counter?: CallCounter): Interceptor {
       const traceId = req.contextValues.get(kTraceId);
       const found = req.contextValues.get(kCaller);
       const caller = found instanceof Error ? undefined : found;
+      const user = caller?.kind === 'user' ? caller : undefined;
+      // pino leaves out what is undefined. Objects of one shape are cheaper than ones that are spread together.
       lines.info({
         requestId,
         method: `${req.service.typeName}/${req.method.name}`,
         code: statusName(code),
-        ...(refusal && { reason: refusal.reason }),
-        ...(traceId && { traceId }),
+        reason: refusal?.reason,
+        traceId,
         ms: Math.round(ms * 100) / 100,
         address,
-        ...(caller?.kind === 'user' && {
-          userId: caller.userId,
-          [caller.apiKey ? 'apiKeyId' : 'sessionId']: caller.sessionId,
-        }),
-        ...(caller?.kind === 'service' && { service: caller.name }),
+        userId: user?.userId,
+        apiKeyId: user?.apiKey && user.sessionId,
+        sessionId: user?.apiKey ? undefined : user?.sessionId,
+        service: caller?.kind === 'service' ? caller.name : undefined,
       });
     };
     const fail = (thrown: unknown): ConnectError => {

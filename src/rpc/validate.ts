@@ -4,7 +4,7 @@ import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
 import { unseen } from '../text/invisible-characters.ts';
-import { setAsideDurations } from './duration-bounds.ts';
+import { keepsPlainRules } from './plain-rules.ts';
 import { trimText } from './trim-text.ts';
 import { describeViolation } from './violation-text.ts';
 
@@ -40,7 +40,8 @@ function check(schema: DescMessage, message: Message): void {
   const fields: FieldViolation[] = [];
   findForbiddenText(schema, message, '', fields);
   if (fields.length === 0) {
-    const result = validator.validate(schema, setAsideDurations(schema, message));
+    if (keepsPlainRules(schema, message)) return;
+    const result = validator.validate(schema, message);
     if (result.kind === 'valid') return;
     if (result.kind === 'error') throw result.error;
     for (const violation of result.violations) {

@@ -1,14 +1,17 @@
 import { create } from '@bufbuild/protobuf';
 import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
 import {
   type IntrospectRequest,
+  type IntrospectResponse,
   IntrospectResponseSchema,
+  SessionKind,
   type SessionService,
   TokenKind,
 } from '../../gen/gatehouse/v1/session_pb.ts';
 import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
-import { kindOfCredential } from '../api-key/credential.ts';
+import { isKeyText } from '../api-key/credential.ts';
 import type { KeyLookup, KeyState } from '../api-key/key-lookup.ts';
 import type { Clock } from '../database/clock.ts';
 import { Refusal } from '../errors.ts';
@@ -47,18 +50,17 @@ export function introspectMethod({ now, access, sessions, apiKeys }: IntrospectD
 
   async function describeKey(text: string, context: HandlerContext) {
     const key = await apiKeys.find(autocommit(context), text);
-    return key?.project_id === projectOf(context) ? describeApiKey(key) : { active: false };
+    return key?.project_id === projectOf(context) ? describeApiKey(key) : notActive();
   }
 
   return {
     async introspect(request, context) {
-      if (kindOfCredential(request.token) === 'api key')
-        return create(IntrospectResponseSchema, await describeKey(request.token, context));
+      if (isKeyText(request.token)) return describeKey(request.token, context);
       const claims = await access.read(request.token, now()).catch(ignoreRefusal);
       const state = claims && (await stateOf(request, claims, context));
       // Backends admit by this response, so a session that lacks a required factor is inactive for them.
       const isGood = claims && state && !claims.isRestricted && !access.isRestricted(levelled(claims, state), now());
-      return create(IntrospectResponseSchema, isGood ? describe(claims, state) : { active: false });
+      return isGood ? describe(claims, state) : notActive();
     },
   } satisfies Partial<ServiceImpl<typeof SessionService>>;
 }
@@ -68,8 +70,8 @@ function levelled(claims: AccessClaims, state: IntrospectedState): IntrospectedS
   return claims.aal < state.aal ? { ...state, aal: claims.aal } : state;
 }
 
-function describe(claims: AccessClaims, state: IntrospectedState) {
-  return {
+function describe(claims: AccessClaims, state: IntrospectedState): IntrospectResponse {
+  return responseOf(state, {
     tokenKind: TokenKind.ACCESS_TOKEN,
     sessionId: state.id,
     aal: levelToMessage(levelled(claims, state).aal),
@@ -77,40 +79,76 @@ function describe(claims: AccessClaims, state: IntrospectedState) {
     kind: kindToMessage(state.kind),
     expireTime: timestampFromDate(claims.expiresAt),
     issueTime: timestampFromDate(claims.issuedAt),
+    role: systemRoleToMessage(state.system_role),
     impersonatorId: state.impersonator_id ?? '',
-    ...describeUser(state),
-  };
+    apiKeyId: '',
+    scopes: [],
+  });
 }
 
-function describeApiKey(key: KeyState) {
-  return {
+function describeApiKey(key: KeyState): IntrospectResponse {
+  return responseOf(key, {
     tokenKind: TokenKind.API_KEY,
-    apiKeyId: key.id,
-    scopes: [...key.scopes],
+    sessionId: '',
     aal: levelToMessage(1),
+    amr: [],
+    kind: SessionKind.UNSPECIFIED,
     expireTime: timestampFromDate(key.expires_at),
     issueTime: timestampFromDate(key.created_at),
-    ...describeUser(key),
     // A key of an operator calls as a user.
     role: SystemRole.ENGINEER,
+    impersonatorId: '',
+    apiKeyId: key.id,
+    scopes: [...key.scopes],
+  });
+}
+
+/** What a response has of the token. The rest is of its user. */
+type OfToken = Pick<
+  IntrospectResponse,
+  | 'tokenKind'
+  | 'sessionId'
+  | 'aal'
+  | 'amr'
+  | 'kind'
+  | 'expireTime'
+  | 'issueTime'
+  | 'role'
+  | 'impersonatorId'
+  | 'apiKeyId'
+  | 'scopes'
+>;
+
+// Hot. One literal has room for all of its fields; `create` adds them one by one, and moves those before at every third.
+function responseOf(user: IntrospectedState | KeyState, token: OfToken): IntrospectResponse {
+  return {
+    $typeName: IntrospectResponseSchema.typeName,
+    active: true,
+    userId: user.user_id,
+    sessionId: token.sessionId,
+    email: user.email ?? '',
+    isAnonymous: user.is_anonymous,
+    aal: token.aal,
+    amr: token.amr,
+    kind: token.kind,
+    expireTime: token.expireTime,
+    issueTime: token.issueTime,
+    mustChangePassword: user.must_change_password,
+    role: token.role,
+    impersonatorId: token.impersonatorId,
+    emailVerified: user.email_verified,
+    accountId: user.account_id ?? '',
+    accountRole: user.account_role ? roleToMessage(user.account_role) : AccountRole.UNSPECIFIED,
+    appMetadata: user.app_metadata,
+    userMetadata: user.user_metadata,
+    tokenKind: token.tokenKind,
+    apiKeyId: token.apiKeyId,
+    scopes: token.scopes,
   };
 }
 
-/** What a response has of the user, whatever the kind of the token. */
-function describeUser(state: IntrospectedState | KeyState) {
-  return {
-    active: true,
-    userId: state.user_id,
-    email: state.email ?? '',
-    isAnonymous: state.is_anonymous,
-    mustChangePassword: state.must_change_password,
-    role: systemRoleToMessage(state.system_role),
-    emailVerified: state.email_verified,
-    accountId: state.account_id ?? '',
-    ...(state.account_role && { accountRole: roleToMessage(state.account_role) }),
-    appMetadata: state.app_metadata,
-    userMetadata: state.user_metadata,
-  };
+function notActive(): IntrospectResponse {
+  return create(IntrospectResponseSchema);
 }
 
 function ignoreRefusal(thrown: unknown): undefined {

@@ -1,7 +1,11 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
-import { SessionKind as Kind, type SessionSchema } from '../../gen/gatehouse/v1/session_pb.ts';
+import {
+  AuthenticationMethodSchema,
+  SessionKind as Kind,
+  type SessionSchema,
+} from '../../gen/gatehouse/v1/session_pb.ts';
 import { deviceName } from './device-name.ts';
 import type { AuthenticationMethod, SessionKind, ShownSession } from './session.ts';
 
@@ -27,7 +31,11 @@ export function levelToMessage(aal: number): AssuranceLevel {
 }
 
 export function methodsToMessage(amr: readonly AuthenticationMethod[]) {
-  return amr.map(({ method, timestamp }) => ({ method, time: timestampFromDate(new Date(timestamp * 1000)) }));
+  return amr.map(({ method, timestamp }) => ({
+    $typeName: AuthenticationMethodSchema.typeName,
+    method,
+    time: timestampFromDate(new Date(timestamp * 1000)),
+  }));
 }
 
 export function sessionToMessage(session: ShownSession, currentId?: string): MessageInitShape<typeof SessionSchema> {
