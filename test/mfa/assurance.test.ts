@@ -16,6 +16,9 @@ test('these methods ask users with a factor for it, and no others', () => {
   expect(asking.map(nameOf).sort()).toEqual([
     'AuthService.ChangePassword',
     'AuthService.DeleteMe',
+    'AuthService.LinkIdentity',
+    'AuthService.StartIdentityLink',
+    'AuthService.UnlinkIdentity',
     'DeviceService.ApproveDashboardCode',
     'DeviceService.ApproveDevice',
     'DeviceService.CompleteCliLogin',
