@@ -46,7 +46,7 @@ import { describeBug, errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
-import { enforcePolicy, policyOf, requirePolicies } from './rpc/policy.ts';
+import { enforcePolicy, requirePolicies, scopesOfKeys } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
 import { serve } from './rpc/services.ts';
 import { stepUpFactors } from './rpc/step-up-factors.ts';
@@ -151,14 +151,7 @@ export function createApp(deps: Deps): App {
   };
 }
 
-/** The scopes that an API key may have. */
-const keyScopes: ReadonlySet<string> = new Set(
-  [AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService].flatMap(({ methods }) =>
-    methods
-      .filter((each) => policyOf(each)?.admitsApiKeys)
-      .flatMap(({ parent, name }) => [parent.name, `${parent.name}.${name}`]),
-  ),
-);
+const keyScopes = scopesOfKeys([AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService]);
 
 /** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
@@ -218,8 +211,7 @@ function createServices(parts: Parts) {
   const factorMail = new FactorMail(outbox, messages);
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
-  const paging = new Paging(keys);
-  const requestIds = new RequestIds(keys, now);
+  const [paging, requestIds] = [new Paging(keys), new RequestIds(keys, now)];
   const { usage, billingSecrets, frontendUrl, relyingParty } = config;
   const settings = configuredSettings(config);
   const signingIn = {
@@ -244,7 +236,7 @@ function createServices(parts: Parts) {
       deviceService({
         ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
-        guestDisposition: guestDispositionOf(config),
+        guestDisposition: config.anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE,
         watch: parts.watch,
         polls: new LoginPolls(parts.shared),
         registration: settings,
@@ -260,10 +252,6 @@ function createServices(parts: Parts) {
       }),
     ),
   ];
-}
-
-function guestDispositionOf({ anonymousMergeDefault }: Config): GuestDisposition {
-  return anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE;
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {

@@ -1,4 +1,4 @@
-import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
+import { type DescMethod, type DescService, getOption, hasOption } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { Interceptor } from '@connectrpc/connect';
 import { Access, AssuranceLevel, type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
@@ -20,6 +20,12 @@ export function policyOf(method: DescMethod): Policy | undefined {
   // Every call reads its policy, and getOption decodes it each time.
   if (!policies.has(options)) policies.set(options, hasOption(method, policy) ? getOption(method, policy) : undefined);
   return policies.get(options);
+}
+
+/** The scopes that an API key may have: the methods that admit API keys, and their services. */
+export function scopesOfKeys(services: readonly DescService[]): ReadonlySet<string> {
+  const admitting = services.flatMap(({ methods }) => methods).filter((each) => policyOf(each)?.admitsApiKeys);
+  return new Set(admitting.flatMap(({ parent, name }) => [parent.name, `${parent.name}.${name}`]));
 }
 
 /** Throws unless every method declares its access: a method without a policy would be open to everybody. */

@@ -1,5 +1,6 @@
 import type { JsonValue } from '@bufbuild/protobuf';
 import { challengeId, factorId, valuesOfFactors } from './example-values-of-factors.ts';
+import { valuesOfProviders } from './example-values-of-providers.ts';
 import { passkeyValues } from './passkey-examples.ts';
 
 export const ids = {
@@ -194,27 +195,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'GetSettingsResponse.magic_link_enabled': true,
   'GetSettingsResponse.password_min_length': 8,
 
-  'SignInProvider.name': 'google',
-  'SignInProvider.label': 'Google',
-  'SignInProvider.posts_callback': false,
-  'ExternalProviders.google': true,
-  'StartOAuthResponse.authorization_url': `https://accounts.google.com/o/oauth2/v2/auth?state=${texts.oauthState}`,
-  'StartOAuthResponse.expire_time': '2026-11-28T09:35:00Z',
-  'StartIdentityLinkResponse.authorization_url': `https://github.com/login/oauth/authorize?state=${texts.oauthState}`,
-  'StartIdentityLinkResponse.expire_time': '2026-11-28T09:35:00Z',
-  'Identity.id': ids.identity,
-  'Identity.provider': 'google',
-  'Identity.subject': '110248495921238986420',
-  'Identity.email': 'ada@example.org',
-  'Identity.email_verified': true,
-  'Identity.name': 'Ada Lovelace',
-  'Identity.username': '',
-  'Identity.picture_url': 'https://lh3.googleusercontent.com/a/ada',
-  'FinishOAuthResponse.user_created': false,
-  'FinishOAuthResponse.session': session('oauth'),
-  'FinishOAuthResponse.redirect_url': 'https://app.example.org/welcome',
-  'FinishOAuthResponse.client_state': '',
-  'FinishOAuthResponse.provider_tokens': undefined,
+  ...valuesOfProviders({ identity: ids.identity, state: texts.oauthState, session: session('oauth') }),
   'SignInWithIdTokenResponse.session': session('oauth'),
 
   'Account.id': ids.account,
