@@ -36,6 +36,6 @@ test('a login at the mail server is replaced, also after the old one was refused
   await before.end();
   await database.query(`update mail_outbox set due_at = now() where state = 'queued'`);
   await expect.poll(recipients).toEqual([ada.email, bob.email]);
-  expect(await database.query(waiting)).toEqual([]);
+  await expect.poll(() => database.query(waiting)).toEqual([]);
   await after.end();
 });

@@ -90,7 +90,7 @@ describe('a page', () => {
     expect(imports).toEqual([]);
     expect(modules.filter((each) => /@grpc|protovalidate|^node:/.test(each))).toEqual([]);
     expect(code).not.toMatch(/['"]node:|\brequire\(/);
-    expect(code.length).toBeLessThan(180_000);
+    expect(code.length).toBeLessThan(200_000);
     const { replicas } = await start();
     const { visit } = await load('bundle.js');
     expect(await visit!(`http://127.0.0.1:${replicas[0]!.httpPort}`)).toEqual({
