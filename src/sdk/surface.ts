@@ -11,6 +11,7 @@ export * from '../../gen/gatehouse/v1/factor_pb.ts';
 export * from '../../gen/gatehouse/v1/fingerprint_login_pb.ts';
 export * from '../../gen/gatehouse/v1/login_pb.ts';
 export * from '../../gen/gatehouse/v1/mfa_pb.ts';
+export * from '../../gen/gatehouse/v1/oauth_pb.ts';
 export { AssuranceLevel, AssuranceLevelSchema } from '../../gen/gatehouse/v1/policy_pb.ts';
 export * from '../../gen/gatehouse/v1/session_pb.ts';
 export * from '../../gen/gatehouse/v1/user_pb.ts';

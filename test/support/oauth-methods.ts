@@ -40,5 +40,5 @@ export const oauthCosts: Record<string, number> = {
   LinkIdentity: 8,
   ListIdentities: 2,
   UnlinkIdentity: 7,
-  'SignInWithIdToken (first proof)': 23,
+  'SignInWithIdToken (first proof)': 26,
 };
