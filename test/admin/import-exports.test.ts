@@ -26,6 +26,8 @@ async function linesOf(system: string, tables: string): Promise<string> {
   const client = new pg.Client({ connectionString: database.url, types: types as never });
   await client.connect();
   onTestFinished(() => client.end());
+  // Other systems have tables with names of ours.
+  await client.query('create schema exported; set search_path to exported, public');
   await client.query(tables);
   const sql = readFileSync(path.join(docs, `importing/${system}.sql`), 'utf8');
   const results = (await client.query(sql)) as unknown as pg.QueryResult[];
