@@ -40,7 +40,8 @@ test.runIf(hasCurl)('every request of docs/api.md is one that its method takes',
       /^(INVALID_ARGUMENT|MALFORMED_REQUEST)$|^TOKEN_|AUTHENTICATION|NOT_ALLOWED/,
     );
   }
-  expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThan(names.length / 3);
+  // The others name something that has to be created first: a factor, a link in a mail, a provider.
+  expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(39);
 });
 
 test('every response of docs/api.md has the fields of one that the service returns', async () => {
