@@ -4,10 +4,10 @@ import type { VerifyFactorRequest } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, origin } from '../rpc/context.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
-import { findUser } from '../user/user.ts';
+import { findUser, lockUser } from '../user/user.ts';
 import { attemptChallenge, type ChallengeKey, closeChallenge } from './challenge.ts';
 import type { MfaDeps } from './deps.ts';
-import { type FactorRow, recordVerified } from './factor.ts';
+import { type FactorRow, findFactor, recordVerified } from './factor.ts';
 import { isRecoveryCode, spendRecoveryCode } from './recovery-code.ts';
 import { stepOfCode } from './totp.ts';
 import { judgeCredential } from './webauthn/credential-proof.ts';
@@ -77,12 +77,13 @@ async function read(
 
 /**
  * Uses the challenge and the proof up, in the transaction that acts on them, and records the use of the factor. Of parallel
- * calls one passes. Throws MFA_CHALLENGE_EXPIRED and MFA_VERIFICATION_FAILED. Returns whether the factor was verified before.
+ * calls one passes. The owner is notified of each recovery code that is used. Throws MFA_CHALLENGE_EXPIRED and MFA_VERIFICATION_FAILED. Returns whether the factor was verified before.
  */
 export async function spendProof(
   em: EntityManager,
-  { wrongFactorCodes }: MfaDeps,
+  { wrongFactorCodes, factorMail }: MfaDeps,
   { factor, challenge, proof }: ProvedFactor,
+  context: HandlerContext,
   now: Date,
 ): Promise<{ readonly wasVerified: boolean }> {
   const { id, userId, projectId } = factor;
@@ -91,6 +92,11 @@ export async function spendProof(
   const recorded = isSpent && (await recordVerified(em, { userId, id, step: proof.step ?? null }, now));
   if (!recorded) throw failed(id, 'used_code');
   await wrongFactorCodes.clear(em, projectId, id);
+  if (factor.type === 'recovery_code') {
+    const remaining = (await findFactor(em, userId, id))?.remainingCodes ?? 0;
+    const user = await lockUser(em, projectId, userId);
+    await factorMail.codeUsed(em, user, { remaining, origin: origin(context) }, now);
+  }
   return recorded;
 }
 

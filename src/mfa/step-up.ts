@@ -7,7 +7,7 @@ import { signJwt } from '../session/jwt.ts';
 import { openChallenge, readStepUp, type StepUpAction } from './challenge.ts';
 import { optionsOf } from './challenge-factor.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
-import { isUsable } from './factor.ts';
+import { findFactor, isUsable } from './factor.ts';
 import { typeToMessage } from './message.ts';
 import { requireOwnFactor } from './own-factor.ts';
 import { judgeProof, type ProvedFactor, spendProof } from './proof.ts';
@@ -35,12 +35,14 @@ export function stepUp(deps: MfaDeps): Pick<MfaMethods, 'beginStepUp' | 'finishS
     async finishStepUp({ challengeId, proof }, context) {
       const { userId, sessionId } = caller(context);
       const { factorId, about } = await readStepUp(autocommit(context), { id: challengeId, userId, sessionId });
-      const factor = await requireOwnFactor(context, factorId);
+      const factor = await findFactor(autocommit(context), userId, factorId);
+      // The factor was removed since.
+      if (!factor) throw new Refusal('MFA_CHALLENGE_EXPIRED');
       const challenge = { id: challengeId, userId, sessionId, factorId, purpose: 'step_up' } as const;
       const proved = await judgeProof(deps, { factor, challenge, proof }, context);
       const at = now();
       await change(context, async (em) => {
-        await spendProof(em, deps, proved, at);
+        await spendProof(em, deps, proved, context, at);
         audit(em, context, { action: 'factor.step_up', entityId: factor.id }, at);
       });
       return signProof(deps, proved, about, at);

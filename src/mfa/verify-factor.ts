@@ -8,7 +8,7 @@ import { sessionToMessage } from '../session/message.ts';
 import { forgetDevices, trustDevice } from '../session/trusted-device.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
-import { counts, deleteFactors, type FactorRow, factorsOf, findFactor } from './factor.ts';
+import { counts, deleteFactors, type FactorRow, factorsOf } from './factor.ts';
 import { factorToMessage } from './message.ts';
 import { requireOwnFactor } from './own-factor.ts';
 import { judgeProof, spendProof } from './proof.ts';
@@ -23,15 +23,11 @@ export function verifyFactor(deps: MfaDeps): MfaMethods['verifyFactor'] {
     const at = now();
     const { raised, trusted } = await change(context, async (em) => {
       const user = await lockUser(em, projectId, userId);
-      const { wasVerified } = await spendProof(em, deps, proved, at);
+      const { wasVerified } = await spendProof(em, deps, proved, context, at);
       if (!wasVerified) await activate(em, user, factor);
       const raised = await elevateSession(em, { userId, sessionId, factorId: factor.id, method: factor.type }, at);
       const revoked = await revokeLowerSessions(em, { userId, sessionId }, at);
       if (!wasVerified) await factorMail.enrolled(em, user, { factor, revoked }, at);
-      if (factor.type === 'recovery_code') {
-        const remaining = (await findFactor(em, userId, factor.id))?.remainingCodes ?? 0;
-        await factorMail.codeUsed(em, user, { remaining, origin: origin(context) }, at);
-      }
       audit(em, context, { action: 'factor.verify', entityId: factor.id }, at);
       const days = isToBeTrusted ? trustedDeviceDays : undefined;
       return { raised, trusted: days && (await trust(em, context, days, at)) };

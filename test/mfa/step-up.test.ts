@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { FactorType } from '../../gen/gatehouse/v1/factor_pb.ts';
 import { type ExpectedStepUp, onceInThisProcess, StepUpFault, verifyStepUp } from '../../src/sdk/verify.ts';
 import { codeOf, enrollApp, useApp, verifyCode } from '../support/authenticator.ts';
+import { mailsTo } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
 import { Barrier, crowd, together } from '../support/race.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
@@ -130,6 +131,25 @@ describe.each(wires)('over %s', (wire) => {
       expect((await refusalOf(clients.mfa.finishStepUp(wrong, as))).reason).toBe('MFA_VERIFICATION_FAILED');
     const sixth = clients.mfa.finishStepUp({ ...wrong, proof: { case: 'code', value: nextCode() } }, as);
     expect((await refusalOf(sixth)).reason).toBe('MFA_CHALLENGE_EXPIRED');
+  });
+
+  test('a recovery code confirms an action once, and its owner is notified', async () => {
+    const { service, clients, as, factorId, nextCode } = await withFactor(wire);
+    const raised = bearer((await verifyCode(clients, as, factorId, nextCode())).tokens!);
+    const { codes, factor } = await clients.mfa.generateRecoveryCodes({}, raised);
+    await prove(clients, raised, factor!.id, codes[0]!);
+    expect((await refusalOf(prove(clients, raised, factor!.id, codes[0]!))).reason).toBe('MFA_VERIFICATION_FAILED');
+    const subjects = (await mailsTo(service, ada.email)).map(({ subject }) => subject);
+    expect(subjects.filter((each) => each === 'A recovery code was used')).toHaveLength(1);
+  });
+
+  test('the challenge of a factor that was removed since has expired', async () => {
+    const { clients, as, factorId, nextCode } = await withFactor(wire);
+    const raised = bearer((await verifyCode(clients, as, factorId, nextCode())).tokens!);
+    const { challengeId } = await clients.mfa.beginStepUp({ factorId, ...payment }, raised);
+    await clients.mfa.unenrollFactor({ factorId }, raised);
+    const finish = clients.mfa.finishStepUp({ challengeId, proof: { case: 'code', value: nextCode() } }, raised);
+    expect((await refusalOf(finish)).reason).toBe('MFA_CHALLENGE_EXPIRED');
   });
 
   test('a factor that was never verified proves nothing', async () => {
