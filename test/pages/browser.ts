@@ -44,8 +44,15 @@ export async function openBrowser({ replicas }: TestService, options: BrowserCon
   return page;
 }
 
+/** Types into the field that has the focus. A browser gives a page's first field its focus some time after the load. */
+export async function typeIntoFocus(page: Page, text: string): Promise<void> {
+  await page.locator('input:focus').waitFor();
+  await page.keyboard.type(text);
+}
+
 /** The focused element as `tag#id`. */
-export function focusOf(page: Page): Promise<string> {
+export async function focusOf(page: Page): Promise<string> {
+  await page.locator(':focus').waitFor();
   return page.evaluate('document.activeElement.tagName.toLowerCase() + "#" + document.activeElement.id');
 }
 

@@ -4,7 +4,7 @@ import { codeOf } from '../support/authenticator.ts';
 import { nextCode, withFactor } from '../support/factor-pages.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
-import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from './browser.ts';
+import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf, typeIntoFocus } from './browser.ts';
 
 if (!installedBrowser)
   console.warn('NOT TRIED: the pages of factors, in a browser, because there is no Chromium on this machine');
@@ -14,9 +14,9 @@ const phone = { width: 375, height: 667 };
 
 async function enterPassword(page: Page, path: string): Promise<void> {
   await page.goto(`${site}${path}`);
-  await page.keyboard.type(ada.email);
+  await typeIntoFocus(page, ada.email);
   await page.keyboard.press('Tab');
-  await page.keyboard.type(ada.password);
+  await typeIntoFocus(page, ada.password);
   await page.keyboard.press('Enter');
 }
 
@@ -58,7 +58,7 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
       expect((await page.locator('.key').innerText()).replaceAll(' ', '')).toBe(secret);
       await shoot(page, `enrolment-${options.javaScriptEnabled}`);
       expect(await page.locator('.qr svg').boundingBox()).toMatchObject({ width: 240, height: 240 });
-      await page.keyboard.type(codeOf(secret, service.now()));
+      await typeIntoFocus(page, codeOf(secret, service.now()));
       await page.keyboard.press('Enter');
       await heading(page, 'Second factors');
       await page.reload();
@@ -83,7 +83,7 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
       await tabTo(page, 'Use a recovery code');
       await page.keyboard.press('Enter');
       await page.getByLabel('Recovery code').waitFor();
-      await page.keyboard.type(code!);
+      await typeIntoFocus(page, code!);
       await page.keyboard.press('Enter');
       await heading(page, 'Your devices');
     },

@@ -3,7 +3,7 @@ import { lastMail } from '../support/inbox.ts';
 import { registered } from '../support/page.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
-import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from './browser.ts';
+import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf, typeIntoFocus } from './browser.ts';
 
 if (!installedBrowser)
   console.warn('NOT TRIED: landing pages in a browser, because there is no Chromium on this machine');
@@ -51,7 +51,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
     expect(await page.getByLabel('E-mail address').inputValue()).toBe(ada.email);
     const size: string = await page.evaluate('getComputedStyle(document.activeElement).fontSize');
     expect(Number.parseFloat(size)).toBeGreaterThanOrEqual(16);
-    await page.keyboard.type('password');
+    await typeIntoFocus(page, 'password');
     await page.keyboard.press('Enter');
     expect(await page.getByRole('alert').textContent()).toContain('many people use');
     expect(await page.title()).toBe('Error: Choose a new password – gatehouse.test');
@@ -59,7 +59,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
     expect(await field.getAttribute('aria-invalid')).toBe('true');
     expect(await field.getAttribute('aria-describedby')).toBe('hint problem');
     expect([await field.inputValue(), await overflowOf(page)]).toEqual(['', 0]);
-    await page.keyboard.type('notes on the engine');
+    await typeIntoFocus(page, 'notes on the engine');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Your new password is saved' }).waitFor();
     expect(await page.getByRole('status').textContent()).toContain('sign in');
@@ -72,7 +72,7 @@ describe.runIf(installedBrowser)('in a browser, by keyboard alone, on a small sc
       const { service, link } = await forgotten();
       const page = await openBrowser(service, { colorScheme, locale: 'de-AT' });
       await page.goto(link);
-      await page.keyboard.type('password');
+      await typeIntoFocus(page, 'password');
       await page.keyboard.press('Enter');
       await page.getByRole('alert').waitFor();
       for (const part of ['header', 'h1', 'label >> nth=0', '#account', '#password', '.hint', '.alert p', 'button'])

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { LoginState } from '../../gen/gatehouse/v1/login_pb.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
-import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf } from './browser.ts';
+import { contrastOf, focusOf, installedBrowser, openBrowser, overflowOf, typeIntoFocus } from './browser.ts';
 
 if (!installedBrowser)
   console.warn('NOT TRIED: the pages that sign in, in a browser, because there is no Chromium on this machine');
@@ -24,9 +24,9 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 90_000 }, () => {
       const page = await openBrowser(service, { ...options, viewport: { width: 375, height: 667 } });
       await page.goto(link);
       await page.getByRole('heading', { name: 'Sign in', exact: true }).waitFor();
-      await page.keyboard.type(ada.email);
+      await typeIntoFocus(page, ada.email);
       await page.keyboard.press('Tab');
-      await page.keyboard.type(ada.password);
+      await typeIntoFocus(page, ada.password);
       await page.keyboard.press('Enter');
       await page.getByRole('button', { name: 'Approve' }).waitFor();
       if (options.javaScriptEnabled) expect(await overflowOf(page)).toBe(0);
