@@ -184,7 +184,7 @@ function arrangeAddresses(values: Values) {
 }
 
 function arrangePages(values: Values, publicUrl: string) {
-  const { FRONTEND_URL, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
+  const { FRONTEND_URL, SITE_URL, REDIRECT_URLS, APP_NAME, APP_URL, LOGO_URL, ACCENT_COLOR } = values;
   const frontendUrl = FRONTEND_URL ?? publicUrl;
   const name = APP_NAME ?? new URL(frontendUrl).host;
   const look = { name, appUrl: APP_URL, logoUrl: LOGO_URL, accent: ACCENT_COLOR };
@@ -192,6 +192,7 @@ function arrangePages(values: Values, publicUrl: string) {
     /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
     frontendUrl,
     ownPages: FRONTEND_URL === undefined,
+    redirects: { siteUrl: SITE_URL ?? frontendUrl, redirectUrls: REDIRECT_URLS ?? [] },
     look,
     mail: { ...arrangeMail(values), look, pages: frontendUrl },
   };

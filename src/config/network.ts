@@ -1,5 +1,17 @@
 import { networkInterfaces } from 'node:os';
-import { choice, ipAddress, onOff, origins, pemFile, portOrOff, publicUrl, wholeNumber, yesNo } from './parsers.ts';
+import {
+  choice,
+  ipAddress,
+  onOff,
+  origins,
+  pageUrl,
+  pemFile,
+  portOrOff,
+  publicUrl,
+  urlPatterns,
+  wholeNumber,
+  yesNo,
+} from './parsers.ts';
 import { serviceCertificates } from './service-certificates.ts';
 import type { Settings } from './setting.ts';
 
@@ -43,6 +55,20 @@ export const network = {
     reads: publicUrl,
     otherwise: 'http://localhost:HTTP_PORT, https with TLS_CERT, and the issuer that the database has',
     example: 'https://auth.example.com',
+  },
+  SITE_URL: {
+    sentence:
+      'Where links in mail and sign-ins of /auth/v1 lead back to, unless the client names another place that is allowed.',
+    reads: pageUrl,
+    otherwise: 'FRONTEND_URL or, without it, PUBLIC_URL',
+    example: 'https://app.example.com',
+  },
+  REDIRECT_URLS: {
+    sentence:
+      'Further places that links in mail and sign-ins of /auth/v1 may lead back to. Pages of SITE_URL and of loopback addresses always may.',
+    reads: urlPatterns,
+    otherwise: 'none',
+    example: 'https://*.example.com/**,com.example.app://callback',
   },
   CORS_ORIGINS: {
     sentence: 'Origins of the web pages that may call the service. In development, pages of http://localhost may too.',

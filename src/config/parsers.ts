@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { compileGlob } from '../text/glob.ts';
 
 // A parser's description is the sentence about what is allowed. Its messages say what is wrong and never repeat the
 // value, because they stand next to secrets too.
@@ -127,6 +128,16 @@ export const origins = listOf(
     .regex(originShape, 'not an exact origin')
     .refine(isCanonical, 'not as browsers write it (lower case, no default port)'),
 ).describe('a comma-separated list of exact origins scheme://host[:port]; no wildcard, no null, no trailing slash');
+
+/** Patterns of URLs, as src/text/glob.ts reads them. */
+export const urlPatterns = listOf(
+  z
+    .string()
+    .regex(/^[a-z][a-z0-9+.-]*:[!-~]+$/i, 'not a URL with a scheme in ASCII')
+    .refine((text) => compileGlob(text) !== undefined, 'an open bracket, or a brace'),
+).describe(
+  'a comma-separated list of URLs, in which * stands for characters except . and /, ** for any characters, ? for one character except . and /',
+);
 
 /** Argon2id's parameters, memory in KiB. */
 export const hashCost = z

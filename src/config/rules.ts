@@ -66,6 +66,14 @@ const productionRules: readonly Rule[] = [
       allowed: 'an absolute https URL without path, query, fragment or user',
     },
 
+  ({ SITE_URL }) =>
+    SITE_URL !== undefined &&
+    !SITE_URL.startsWith('https:') && {
+      variable: 'SITE_URL',
+      why: 'not https, and tokens are sent there',
+      allowed: 'an absolute https URL, in production',
+    },
+
   ({ DEV_EXPOSE }) =>
     DEV_EXPOSE && {
       variable: 'DEV_EXPOSE',

@@ -58,7 +58,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   // For the type of the audit event of a refusal.
   'errors.ts': ['audit'],
-  config: ['crypto/pem.ts', ...databaseFiles('connection-url', 'connection-url-fault')],
+  config: ['crypto/pem.ts', 'text/glob.ts', ...databaseFiles('connection-url', 'connection-url-fault')],
   jobs: databaseFiles('autocommit', 'fault', 'lease', 'statement'),
   // Like the server, these two know all parts that have background work.
   'jobs/jobs.ts': [
