@@ -256,7 +256,8 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  return { ...configuredSettings(config), requireVerifiedEmail: config.requireVerifiedEmail };
+  const { requireVerifiedEmail, anonymousSignIn } = config;
+  return { ...configuredSettings(config), requireVerifiedEmail, anonymousSignIn };
 }
 
 function configuredSettings(config: Config): ConfiguredSettings {

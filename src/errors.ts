@@ -30,6 +30,7 @@ const refusals = {
   REAUTHENTICATION_REQUIRED: [Code.PermissionDenied, 'authenticate again first'],
   USER_BANNED: [Code.PermissionDenied, 'the user is banned'],
   EMAIL_VERIFICATION_DISABLED: [Code.PermissionDenied, 'Email verification is currently disabled'],
+  ANONYMOUS_SIGN_IN_DISABLED: [Code.PermissionDenied, 'guests are not admitted'],
   SIGN_UP_DISABLED: [Code.PermissionDenied, 'registration is switched off'],
   IMPERSONATION_NOT_ALLOWED: [Code.PermissionDenied, 'not while acting as another user'],
   PROJECT_MISMATCH: [Code.PermissionDenied, 'the token belongs to another project'],

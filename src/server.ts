@@ -31,6 +31,7 @@ import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
+import { corsOfSurface, supabaseSurface } from './http/supabase/surface.ts';
 import { backgroundJobs } from './jobs/jobs.ts';
 import { Leases } from './jobs/leases.ts';
 import { runInBackground } from './jobs/scheduler.ts';
@@ -40,6 +41,7 @@ import { defaultProjectId } from './project/project.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
+import { Redirects } from './text/redirects.ts';
 import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
 import { DecoyHashes } from './user/decoy-hashes.ts';
 import { type HashFault, Passwords } from './user/password.ts';
@@ -127,7 +129,7 @@ async function listen({ config, certificates, connections, grpc, http, admin }: 
 
 function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {
   const allowsLocalhost = environment === 'development';
-  return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log) };
+  return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log), part: corsOfSurface };
 }
 
 function connectionRules({ database, connectionsPerAddress, trustedProxyHops }: Config): ConnectionRules {
@@ -216,7 +218,7 @@ function openMail(
 
 /** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
 function openSites(
-  { app, keys, now, issuer }: Readonly<{ app: App; keys: MasterKeys; now: Clock; issuer: string }>,
+  { app, keys, ring, now, issuer }: Readonly<{ app: App; keys: MasterKeys; ring: KeyRing; now: Clock; issuer: string }>,
   config: Config,
   transport: GatewayOptions,
 ): Gateway {
@@ -224,11 +226,14 @@ function openSites(
   const callOnBehalf = inProcess(app.services, transport);
   const { clientSecrets } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
-  if (!config.ownPages) return oauth;
+  const redirects = new Redirects(config.redirects);
+  const supabase = supabaseSurface({ callOnBehalf, redirects, now, jwks: () => ring.jwks(), proxyHops });
+  const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
+  if (!config.ownPages) return surfaces;
   const { look, mail, passwords } = config;
   const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength };
   const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
-  return (req, res) => oauth(req, res) || pages(req, res);
+  return (req, res) => surfaces(req, res) || pages(req, res);
 }
 
 export interface StopOptions {

@@ -46,4 +46,6 @@ export interface AuthDeps {
 /** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
 export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
+  /** Whether SignUpAnonymous is available. */
+  readonly anonymousSignIn: boolean;
 }

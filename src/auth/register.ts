@@ -15,6 +15,7 @@ import { revokeSessions } from '../session/revocation.ts';
 import { type Renewed, renewSession } from '../session/secret-renewal.ts';
 import { explainTakenAddress } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
+import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { createUser, findUser, mayActAt, type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
@@ -47,7 +48,7 @@ export function register(deps: AuthDeps): Methods {
 /** Undefined with HIDE_REGISTRATION. */
 async function registerNew(
   deps: AuthDeps,
-  { email, password, name, accountInviteCode, inviteCode }: RegisterRequest,
+  { email, password, name, accountInviteCode, inviteCode, userMetadata }: RegisterRequest,
   recorded: Recorded,
   context: HandlerContext,
 ): Promise<Registered | undefined> {
@@ -56,8 +57,10 @@ async function registerNew(
   const settings = await readSettings(autocommit(context), projectId, registration);
   if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
   const caller = callerIfAny(context);
+  // Refused before the hash is computed.
+  const metadata = changeMetadata(noMetadata, { userMetadata });
   const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-  const draft = { projectId, email, name, passwordHash };
+  const draft = { projectId, email, name, passwordHash, ...metadata };
   const invitation = { projectId, email, accountInviteCode, inviteCode };
   if (registration.hideRegistration) {
     await registerHidden(deps, { draft, invitation, recorded }, context);
@@ -126,10 +129,11 @@ type Upgrade = Pick<
   'projectId' | 'email' | 'emailKey' | 'emailVerifiedAt' | 'name' | 'passwordHash' | 'updatedAt'
 >;
 
-const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
+const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata: string }>(
   'user_upgrade',
   `update users u set is_anonymous = false, email = :email, email_key = :emailKey, email_verified_at = :emailVerifiedAt,
-     name = :name, password_hash = :passwordHash, updated_at = :updatedAt
+     name = :name, password_hash = :passwordHash, user_metadata = u.user_metadata || :metadata::jsonb,
+     updated_at = :updatedAt
    where u.id = :guestId and u.project_id = :projectId and u.is_anonymous and ${mayActAt('u', ':updatedAt')}
    returning u.id`,
 );
@@ -139,9 +143,13 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
  * TOKEN_SUPERSEDED at the lock of the caller. Throws TRY_AGAIN if the user is no guest any more with a token that is good.
  */
 async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
-  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = User.register(draft, now);
+  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt, userMetadata } = User.register(
+    draft,
+    now,
+  );
   const values = { guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt };
-  const upgraded = await upgrade(em, values).catch(explainTakenAddress);
+  const metadata = JSON.stringify(userMetadata);
+  const upgraded = await upgrade(em, { ...values, metadata }).catch(explainTakenAddress);
   if (upgraded.length === 0) throw new Refusal('TRY_AGAIN');
   return findUser(em, projectId, guestId);
 }

@@ -14,7 +14,7 @@ export function settings({ passwords, registration }: AuthDeps): Methods {
         external: {},
         disableSignup: !current.signUp,
         mailerAutoconfirm: current.autoConfirmEmail,
-        anonymousUsersEnabled: true,
+        anonymousUsersEnabled: registration.anonymousSignIn,
         emailVerificationEnabled: current.emailVerification,
         magicLinkEnabled: true,
         passwordMinLength: passwords.minLength,

@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { AuthService, SignInRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
 import type { EventDraft } from '../audit/draft.ts';
@@ -9,6 +9,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { readSettings } from '../project/settings.ts';
 import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
@@ -27,8 +28,9 @@ type Methods = Pick<ServiceImpl<typeof AuthService>, 'signIn'>;
 
 export function signIn(deps: AuthDeps): Methods {
   const { now, passwords, opener, userMail, usage, passwordSignIns } = deps;
-  const open: Methods['signIn'] = async ({ email, password, kind }, context) => {
-    const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
+  const open: Methods['signIn'] = async ({ password, kind, ...request }, context) => {
+    const typed = { ...request, password };
+    const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, typed, context);
     const isOutdated = passwords.isOutdated(checkedHash);
     const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
     const at = now();
@@ -56,6 +58,9 @@ export function signIn(deps: AuthDeps): Methods {
   };
 }
 
+/** What the client sent. */
+type Typed = Pick<SignInRequest, 'email' | 'password' | 'requireVerifiedEmail'>;
+
 /** A password that was right, before the sign-in is recorded. */
 interface Checked {
   readonly user: User;
@@ -77,7 +82,7 @@ interface Checked {
  */
 async function checkPassword(
   { passwords, decoys, passwordFailures, registration, now }: AuthDeps,
-  { email, password }: { email: string; password: string },
+  { email, password, requireVerifiedEmail }: Typed,
   context: HandlerContext,
 ): Promise<Checked> {
   // While the hash queue is full most sign-ins are refused, and looking each up first would slow down refreshes.
@@ -92,7 +97,9 @@ async function checkPassword(
   const matches = await passwords.matches(found?.passwordHash, password, context.signal, decoy);
   const isUnreadable = !matches && found?.passwordHash != null && !passwords.isReadable(found.passwordHash);
   const check = matches ? 'right_password' : isUnreadable ? 'unreadable_hash' : 'wrong_password';
-  const refusal = refusalOf(found, check, registration, now());
+  const refusal =
+    refusalOf(found, check, registration, now()) ??
+    (requireVerifiedEmail ? await refusalUnverified(found!, registration, context) : undefined);
   if (refusal) {
     await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
     throw refusal;
@@ -117,6 +124,19 @@ function refusalOf(
   if (requireVerifiedEmail && !found.emailVerifiedAt)
     return new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', found) });
   return undefined;
+}
+
+/** EMAIL_NOT_VERIFIED for a client that asks for it, unless new addresses count as verified. */
+async function refusalUnverified(
+  user: UserRow,
+  registration: RegistrationSettings,
+  context: HandlerContext,
+): Promise<Refusal | undefined> {
+  if (user.emailVerifiedAt) return undefined;
+  const { autoConfirmEmail } = await readSettings(autocommit(context), user.projectId, registration);
+  return autoConfirmEmail
+    ? undefined
+    : new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', user) });
 }
 
 function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refusal {

@@ -91,6 +91,7 @@ function arrange(values: Values) {
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
+    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
     ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     /** In days; undefined keeps all events. */

@@ -154,6 +154,12 @@ const admission = {
     default: 'on',
     example: 'off',
   },
+  ANONYMOUS_SIGN_IN: {
+    sentence: 'Whether guests may sign in without a credential.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
   AUTO_CONFIRM_EMAIL: {
     sentence: 'Whether a new e-mail address counts as verified without a verification mail.',
     reads: onOff,

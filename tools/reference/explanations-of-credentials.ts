@@ -109,6 +109,11 @@ export const ofCredentials = {
     retry: 'no',
     action: 'Do not offer verification. GetEmailVerificationStatus returns whether it is enabled.',
   },
+  ANONYMOUS_SIGN_IN_DISABLED: {
+    when: 'Guests are not admitted (ANONYMOUS_SIGN_IN).',
+    retry: 'no',
+    action: 'Have the user register or sign in. GetSettings returns whether guests are admitted.',
+  },
   SIGN_UP_DISABLED: {
     when: 'Registration is disabled (SIGN_UP).',
     retry: 'no',

@@ -3,8 +3,8 @@ import { createClient, type Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { kOrigin } from '../../rpc/context.ts';
-import { contextValuesOf, type Gateway } from '../connect.ts';
+import { beginRequest } from '../begun-request.ts';
+import type { Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
 import { BrowserSession, type Macs } from './browser-session.ts';
@@ -108,13 +108,9 @@ async function answer(
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
-  const context = contextValuesOf(req, options.proxyHops);
-  const gone = new AbortController();
-  res.once('close', () => gone.abort());
-  // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
-  res.once('finish', () => req.resume());
+  const { context, gone } = beginRequest(req, res, options.proxyHops);
   const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
-  const clients = openClients(options.callOnBehalf(context, gone.signal));
+  const clients = openClients(options.callOnBehalf(context, gone));
   const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
   const now = options.now();
   const view = await see(
@@ -123,7 +119,6 @@ async function answer(
     req,
     origin,
   );
-  res.setHeader('x-request-id', context.get(kOrigin).requestId);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });
 }
