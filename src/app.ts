@@ -18,6 +18,7 @@ import { serviceCertificateReader } from './api-key/service-certificate.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
 import { authService } from './auth/service.ts';
+import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
@@ -54,6 +55,7 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
+import { Redirects } from './text/redirects.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
@@ -173,7 +175,8 @@ function createServices(parts: Parts) {
   const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
   const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
-  const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
+  const links = new SiteLinks(parts.issuer, new Redirects(config.redirects));
+  const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
   const paging = new Paging(keys);
@@ -256,8 +259,9 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { requireVerifiedEmail, anonymousSignIn } = config;
-  return { ...configuredSettings(config), requireVerifiedEmail, anonymousSignIn };
+  const { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword } = config;
+  const rules = { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword };
+  return { ...configuredSettings(config), ...rules };
 }
 
 function configuredSettings(config: Config): ConfiguredSettings {

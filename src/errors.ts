@@ -74,6 +74,8 @@ const refusals = {
     'Verification token has already been used or has expired',
   ],
   OTP_EXPIRED: [Code.FailedPrecondition, 'Token has expired or is invalid'],
+  EXCHANGE_CODE_INVALID: [Code.FailedPrecondition, 'the code was used, has expired or was never issued'],
+  CODE_VERIFIER_MISMATCH: [Code.FailedPrecondition, 'the code verifier is not that of the code challenge'],
 
   // Accounts, invitations and usage
   ROLE_NOT_SUFFICIENT: [Code.PermissionDenied, 'the role in this account does not allow this'],

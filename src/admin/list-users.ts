@@ -11,6 +11,7 @@ import { managedUserToMessage } from './message.ts';
 import { timeRangeOf } from './time-range.ts';
 import {
   afterPrefix,
+  countUsers,
   findUsers,
   type OrderName,
   type Position,
@@ -25,13 +26,16 @@ export function listUsers({ now, paging }: AdminDeps): AdminMethods['listUsers']
   return async (request, context) => {
     const at = now();
     const { after, limit, tokenFor } = paging.open(context, request, sizes);
-    const page = { projectId: projectOf(context), after: after ? readPosition(after) : undefined, limit, now: at };
+    const position = after ? readPosition(after) : undefined;
+    const page = { projectId: projectOf(context), after: position, skip: request.skip, limit, now: at };
     const order = orderOf(request);
     const filter = filterOf(request);
     const { rows, next } = request.email
       ? await findWithEmail(autocommit(context), request, filter, page)
       : await findUsers(autocommit(context), order, filter, page);
+    const totalSize = request.count ? await countUsers(autocommit(context), page.projectId) : 0;
     return {
+      totalSize: BigInt(totalSize),
       users: rows.map((row) => managedUserToMessage(userOf(row), at)),
       nextPageToken: next ? tokenFor(JSON.stringify(next)) : '',
     };

@@ -31,6 +31,8 @@ export interface UserPage {
 interface PageOfUsers {
   readonly projectId: string;
   readonly after: Position | undefined;
+  /** How many users of the page and behind are left out. */
+  readonly skip?: number;
   readonly limit: number;
   readonly now: Date;
 }
@@ -77,6 +79,7 @@ interface Values {
   /** The position of the last user of the page before. */
   readonly after: Position | null;
   readonly window: number;
+  readonly skip: number;
   readonly limit: number;
 }
 
@@ -117,7 +120,7 @@ function listing({ name, isDescending, isOfRole, isOfBanned }: Variant) {
        where u.project_id = :projectId and u.deleted_at is null
          ${isOfRole ? 'and u.system_role collate "C" = :role' : ''} ${isOfBanned ? 'and u.banned_until is not null' : ''}
          and (${key.join(', ')}) ${past} (${starts.join(', ')}) and ${end}
-       order by ${key.map((each) => `${each} ${direction}`).join(', ')} limit :window
+       order by ${key.map((each) => `${each} ${direction}`).join(', ')} offset :skip limit :window
      ) walked
    ) seen join users u on u.id = seen.id
    where seen.fits or seen.place = :window order by seen.place limit :limit`,
@@ -160,7 +163,7 @@ export async function findUsers(
   on: Autocommit,
   order: UserOrder,
   filter: UserFilter,
-  { projectId, after, limit, now }: PageOfUsers,
+  { projectId, after, skip = 0, limit, now }: PageOfUsers,
 ): Promise<UserPage> {
   const { name } = order;
   const { role, banned } = filter;
@@ -173,10 +176,22 @@ export async function findUsers(
     from: filter.from ?? least[name === 'create_time' ? 'timestamptz' : 'text'],
     until: filter.until ?? (name === 'create_time' ? 'infinity' : afterPrefix('')),
     window: isIndexed ? limit + 1 : mostSeen,
+    skip,
     limit: limit + 2,
   });
   const fitting = found.filter((each) => each.fits);
   const rows = fitting.slice(0, limit);
   const last = fitting.length > limit ? rows.at(-1) : found.find((each) => each.isLast);
   return { rows, next: last?.position };
+}
+
+const count = statement<{ users: string }, { projectId: string }>(
+  'users_count',
+  'select count(*) as users from users u where u.project_id = :projectId and u.deleted_at is null',
+);
+
+/** The number of users who are not deleted. Reads them all. */
+export async function countUsers(on: Autocommit, projectId: string): Promise<number> {
+  const [row] = await count(on, { projectId });
+  return Number(row!.users);
 }

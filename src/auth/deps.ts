@@ -48,4 +48,8 @@ export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
   /** Whether SignUpAnonymous is available. */
   readonly anonymousSignIn: boolean;
+  /** Whether a new password without the current one needs a recent sign-in or a code. */
+  readonly securePasswordChange: boolean;
+  /** Whether VerifyOtp recovers an account only together with a new password. */
+  readonly recoveryRequiresPassword: boolean;
 }

@@ -10,6 +10,7 @@ import { emailKey } from '../user/email.ts';
 import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
+import type { SiteLink } from './site-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 /**
@@ -27,6 +28,7 @@ export function registerHidden(
 interface HiddenRegistration {
   readonly draft: Registration;
   readonly invitation: Invitation;
+  readonly link: SiteLink | undefined;
   readonly recorded: Recorded;
 }
 
@@ -35,7 +37,7 @@ const secondClick = 60_000;
 
 async function registerIfFree(
   { now, userMail, joining, mailBudget }: AuthDeps,
-  { draft, invitation, recorded }: HiddenRegistration,
+  { draft, invitation, link, recorded }: HiddenRegistration,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
@@ -56,7 +58,7 @@ async function registerIfFree(
       return isFree;
     });
     if (isFree) {
-      await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, at);
+      await userMail.send(em, { kind: 'email_verification', to: recipientOf(user), link }, at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
     } else {
       // The invite code is used up as for a free address: if it still worked, that would reveal the difference.

@@ -1,8 +1,6 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
-import { readAccountSummary } from '../account/usage/account-summary.ts';
-import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
 import { consume } from '../one-time/token.ts';
@@ -13,18 +11,18 @@ import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
 import { redeemCode } from './magic-link-code.ts';
+import { openByMail } from './mail-sign-in.ts';
 import { signedInToMessage } from './message.ts';
-import { openAndNotify } from './new-device.ts';
 import { sendLink } from './send-link.ts';
-import { recipientOf } from './user-mail.ts';
+import { signUpByMail } from './sign-up-by-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
 export function magicLink(deps: AuthDeps): Methods {
-  const { now, opener, userMail, wrongCodes, usage, mailSignIns } = deps;
+  const { now, opener, wrongCodes, usage, mailSignIns } = deps;
   const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind }, context) => {
     const projectId = projectOf(context);
-    const value = code ? await redeemCode(deps, code, context) : { raw };
+    const value = code ? await redeemCode(deps, code, ['magic_link'], context) : { raw };
     const at = now();
     const { user, opened, summary } = await change(context, async (em) => {
       const used = await consume(em, 'magic_link', { projectId, ...value }, at);
@@ -33,22 +31,18 @@ export function magicLink(deps: AuthDeps): Methods {
       const user = await lockUser(em, projectId, used.user_id);
       if (user.emailKey !== used.target) throw refused();
       await firstProof(em, deps, { user }, context, at);
-      user.lastSignInAt = at;
-      const opening = { user, kind: kindOfClient(kind), method: code ? 'otp' : 'magiclink', origin: origin(context) };
-      const opened = opener.draft(opening, at);
-      await opener.makeRoom(em, context, opened.session, at);
-      const mail = userMail.draftNewDevice(recipientOf(user), opened.session, at);
-      await openAndNotify(em, opened.session, mail);
-      audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, at);
-      return { user, opened, summary: await readAccountSummary(em, projectId, user.id) };
+      const method = code ? 'otp' : 'magiclink';
+      return openByMail(em, deps, { user, kind: kindOfClient(kind), method }, context, at);
     });
-    const placed = { ...opened, account: summary.account };
-    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, placed, at) };
+    return { account: summaryToMessage(summary, usage, at), ...signedInToMessage(opener, user, opened, at) };
   };
   return {
-    async requestMagicLink({ email, clientNonce }, context) {
+    async requestMagicLink({ email, clientNonce, createUser, userMetadata, link: message }, context) {
       const action = 'auth.magic_link.request';
-      await sendLink(deps, { kind: 'magic_link', email, action, clientNonce, isFor: () => true }, context);
+      const link = deps.userMail.links.read(message);
+      const request = { kind: 'magic_link', email, action, clientNonce, link, isFor: () => true } as const;
+      if (createUser && link) await signUpByMail(deps, { email, link, userMetadata, request }, context);
+      else await sendLink(deps, request, context);
       return {};
     },
 

@@ -1,4 +1,5 @@
-import type { ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
@@ -6,7 +7,7 @@ import { type Reason, Refusal } from '../errors.ts';
 import { consume, look, type Seen, voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
-import { lockUser } from '../user/user.ts';
+import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
 import { sendLink } from './send-link.ts';
@@ -36,12 +37,14 @@ const setPassword = statement<{ id: string }, ResetValues>(
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
-  const { now, passwords, userMail, passwordFailures, ownPasswordFailures } = deps;
+  const { now, passwords, userMail } = deps;
   return {
-    async requestPasswordReset({ email }, context) {
-      const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) => passwordHash != null;
+    async requestPasswordReset({ email, link: message }, context) {
+      const link = userMail.links.read(message);
+      const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) =>
+        link !== undefined || passwordHash != null;
       const action = 'auth.password_reset.request';
-      await sendLink(deps, { kind: 'password_reset', email, action, isFor }, context);
+      await sendLink(deps, { kind: 'password_reset', email, action, isFor, link }, context);
       return {};
     },
 
@@ -67,17 +70,30 @@ export function passwordReset(deps: AuthDeps): Methods {
         const { user_id: userId, target: emailKey } = used;
         const user = await lockUser(em, projectId, userId);
         if (user.emailKey !== emailKey) throw refused(userId);
-        const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
-        await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
-        await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
-        await revokeSessions(em, { userId }, 'password_changed', at);
-        await voidFor(em, userId, at);
-        await userMail.notifyPasswordChanged(em, recipientOf(user), at);
-        audit(em, context, { action: 'auth.password_reset.complete', userId }, at);
+        await completeReset(em, deps, { user, emailKey, newHash }, context, at);
       });
       return {};
     },
   };
+}
+
+/** Sets the password of a user who has read the mail to their address. The caller holds the lock on the user's row. */
+export async function completeReset(
+  em: EntityManager,
+  deps: AuthDeps,
+  { user, emailKey, newHash }: { user: User; emailKey: string; newHash: string },
+  context: HandlerContext,
+  now: Date,
+): Promise<void> {
+  const { userMail, passwordFailures, ownPasswordFailures } = deps;
+  const { id: userId } = user;
+  const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
+  await setPassword(em, { userId, emailKey, newHash, clearedKeys, now });
+  await firstProof(em, deps, { user, hasNewPassword: true }, context, now);
+  await revokeSessions(em, { userId }, 'password_changed', now);
+  await voidFor(em, userId, now);
+  await userMail.notifyPasswordChanged(em, recipientOf(user), now);
+  audit(em, context, { action: 'auth.password_reset.complete', userId }, now);
 }
 
 function refused(userId: string | undefined, state?: Seen['state']): Refusal {

@@ -21,6 +21,7 @@ import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
 import { renewedToMessage, signedInToMessage } from './message.ts';
 import { type KeptRegistration, keptOf, type Registered, repeatRegistration } from './repeated-registration.ts';
+import type { SiteLink } from './site-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
@@ -48,7 +49,7 @@ export function register(deps: AuthDeps): Methods {
 /** Undefined with HIDE_REGISTRATION. */
 async function registerNew(
   deps: AuthDeps,
-  { email, password, name, accountInviteCode, inviteCode, userMetadata }: RegisterRequest,
+  { email, password, name, accountInviteCode, inviteCode, userMetadata, link: message }: RegisterRequest,
   recorded: Recorded,
   context: HandlerContext,
 ): Promise<Registered | undefined> {
@@ -60,14 +61,15 @@ async function registerNew(
   // Refused before the hash is computed.
   const metadata = changeMetadata(noMetadata, { userMetadata });
   const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
+  const link = deps.userMail.links.read(message);
   const draft = { projectId, email, name, passwordHash, ...metadata };
   const invitation = { projectId, email, accountInviteCode, inviteCode };
   if (registration.hideRegistration) {
-    await registerHidden(deps, { draft, invitation, recorded }, context);
+    await registerHidden(deps, { draft, invitation, link, recorded }, context);
     return undefined;
   }
   const guest = caller?.isGuest ? caller : undefined;
-  return registerOpenly(deps, { draft, invitation, settings, guest, recorded }, context, now());
+  return registerOpenly(deps, { draft, invitation, settings, guest, link, recorded }, context, now());
 }
 
 interface OpenRegistration {
@@ -76,6 +78,7 @@ interface OpenRegistration {
   readonly settings: RuntimeSettings;
   /** The guest who registers. Undefined when nobody is signed in as a guest. */
   readonly guest: UserCaller | undefined;
+  readonly link: SiteLink | undefined;
   readonly recorded: Recorded;
 }
 
@@ -85,7 +88,7 @@ interface OpenRegistration {
  */
 function registerOpenly(
   deps: AuthDeps,
-  { draft, invitation, settings, guest, recorded }: OpenRegistration,
+  { draft, invitation, settings, guest, link, recorded }: OpenRegistration,
   context: HandlerContext,
   at: Date,
 ): Promise<Registered> {
@@ -99,7 +102,7 @@ function registerOpenly(
     await joining.join(em, user, admission, at);
     audit(em, context, { action: 'auth.register', userId: user.id }, at);
     const summary = await readAccountSummary(em, user.projectId, user.id);
-    if (!isVerified && emailVerification) await sendFirstLink(deps, em, user, at);
+    if (!isVerified && emailVerification) await sendFirstLink(em, deps, { user, link }, at);
     const maySignIn = isVerified || !registration.requireVerifiedEmail;
     if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
     if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
@@ -159,12 +162,12 @@ async function upgradeGuest(em: EntityManager, guestId: string, draft: Registrat
  * registering again sends no more mails than SendVerificationEmail does.
  */
 async function sendFirstLink(
-  { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
   em: EntityManager,
-  user: User,
+  { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
+  { user, link }: { user: User; link: SiteLink | undefined },
   now: Date,
 ): Promise<void> {
   const mail = { projectId: user.projectId, kind: 'registration', target: user.emailKey! };
   if (!(await mailBudget.takeOfHour(em, mail, now))) return;
-  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, now);
+  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user), link }, now);
 }

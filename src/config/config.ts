@@ -92,6 +92,8 @@ function arrange(values: Values) {
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
     anonymousSignIn: values.ANONYMOUS_SIGN_IN,
+    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
+    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
     ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     /** In days; undefined keeps all events. */
@@ -214,6 +216,10 @@ function arrangeMail(values: Values) {
       password_reset: values.PASSWORD_RESET_LIFETIME,
       email_change: values.EMAIL_CHANGE_LIFETIME,
       magic_link: values.MAGIC_LINK_LIFETIME,
+      email_change_approval: values.EMAIL_CHANGE_LIFETIME,
+      invite: 7 * 86_400,
+      reauthentication: values.MAGIC_LINK_LIFETIME,
+      auth_code: 300,
     },
   };
 }

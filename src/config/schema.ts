@@ -133,6 +133,19 @@ const passwords = {
     default: 'm=19456,t=2,p=1',
     example: 'm=47104,t=1,p=1',
   },
+  SECURE_PASSWORD_CHANGE: {
+    sentence:
+      'Whether a new password without the current one, as /auth/v1 sets it, needs a sign-in within 24 hours or a code by mail.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
+  RECOVERY_REQUIRES_PASSWORD: {
+    sentence: 'Whether the link or the code of a recovery mail works only together with a new password.',
+    reads: onOff,
+    default: 'off',
+    example: 'on',
+  },
   HASH_CONCURRENCY: {
     sentence: 'Number of passwords that one replica hashes at the same time. Divided among WORKERS, at least one each.',
     reads: wholeNumber(1, 64),

@@ -1,5 +1,6 @@
 import type { KeptMail } from './capture.ts';
-import type { Templates } from './templates.ts';
+import type { MailKind } from './mail-messages.ts';
+import { kindsWithCode, type Templates } from './templates.ts';
 
 const token = 'ghot_sample-sample-sample-sample-sample-sample-sample-sample';
 
@@ -19,8 +20,12 @@ export function sampleMails(templates: Templates, site: string, pages: string): 
     inviter: 'Bob',
   };
   return templates.names().map(({ language, name }) => {
-    const [kind, more] = name === 'magic_code' ? (['magic_link', { code: '482913' }] as const) : ([name, {}] as const);
-    const mail = templates.render(kind, language, { ...values, ...more });
+    const kind = kindsWithCode.get(name);
+    const isWithCode = kind !== undefined || name === 'reauthentication';
+    const mail = templates.render(kind ?? (name as MailKind), language, {
+      ...values,
+      ...(isWithCode && { code: '482913' }),
+    });
     return { id: `${language}/${name}`, recipient: values.email, time: values.time, ...mail };
   });
 }

@@ -8,8 +8,22 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** A magic link with a code has a text of its own. */
-type TextName = MailKind | 'magic_code';
+/** A mail with a code beside its link has a text of its own. */
+type TextName = MailKind | (typeof textsWithCode)[keyof typeof textsWithCode];
+
+const textsWithCode = {
+  magic_link: 'magic_code',
+  verification: 'verification_code',
+  password_reset: 'password_reset_code',
+  email_change: 'email_change_code',
+  email_change_approval: 'email_change_approval_code',
+  invite: 'invite_code',
+} as const satisfies Partial<Record<MailKind, string>>;
+
+/** The mail of each text that has a code beside its link. */
+export const kindsWithCode: ReadonlyMap<string, MailKind> = new Map(
+  Object.entries(textsWithCode).map(([kind, name]) => [name, kind as MailKind]),
+);
 
 /** The placeholders that each text may have. */
 const placeholders: Readonly<Record<TextName, readonly string[]>> = {
@@ -17,6 +31,14 @@ const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   password_reset: withLink,
   magic_link: withLink,
   magic_code: [...withLink, 'code'],
+  verification_code: [...withLink, 'reject_link', 'code'],
+  password_reset_code: [...withLink, 'code'],
+  email_change_code: [...withLink, 'code'],
+  email_change_approval: withLink,
+  email_change_approval_code: [...withLink, 'code'],
+  invite: withLink,
+  invite_code: [...withLink, 'code'],
+  reauthentication: [...everywhere, 'code', 'lifetime'],
   email_change: withLink,
   email_change_notice: everywhere,
   email_changed: withTime,
@@ -117,7 +139,7 @@ function pieceOf(piece: string, template: Template, escaped: Readonly<Record<str
 
 // Not a kind of its own, because a replica of the previous version would not know it.
 function textOf(kind: MailKind, { code }: Readonly<Record<string, string>>): TextName {
-  return kind === 'magic_link' && code ? 'magic_code' : kind;
+  return code && kind in textsWithCode ? textsWithCode[kind as keyof typeof textsWithCode] : kind;
 }
 
 function readFolder(folder: string): [string, Template][] {

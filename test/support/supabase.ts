@@ -1,4 +1,5 @@
 import { type AuthError, GoTrueClient } from '@supabase/auth-js';
+import { lastMail } from './inbox.ts';
 import { serviceKey } from './people.ts';
 import { type StartOptions, start, type TestService } from './start.ts';
 
@@ -82,3 +83,27 @@ export function shown(
 }
 
 export const asUser = (accessToken: string) => ({ authorization: `Bearer ${accessToken}` });
+
+/** The code in the last mail to an address. */
+export async function codeFor(service: TestService, address: string): Promise<string> {
+  const { text } = await lastMail(service, address);
+  const code = /^\d{6}$/m.exec(text)?.[0];
+  if (!code) throw new Error(`no code in the mail to ${address}`);
+  return code;
+}
+
+/** Opens the link in the last mail to an address, as a browser does, and returns where it leads. */
+export async function followLink(service: TestService, address: string) {
+  return open(service, (await lastMail(service, address)).link);
+}
+
+/** Opens a link to the service. */
+export async function open(service: TestService, link: string) {
+  const { pathname, search } = new URL(link);
+  const response = await fetch(`http://127.0.0.1:${service.replicas[0]!.httpPort}${pathname}${search}`, {
+    redirect: 'manual',
+  });
+  const place = new URL(response.headers.get('location') ?? 'about:blank');
+  const fragment = Object.fromEntries(new URLSearchParams(place.hash.slice(1)));
+  return { status: response.status, place, fragment, query: Object.fromEntries(place.searchParams) };
+}

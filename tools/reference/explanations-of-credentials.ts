@@ -207,6 +207,17 @@ export const ofCredentials = {
     retry: 'no',
     action: 'Ask for the code again, or request a new mail.',
   },
+  EXCHANGE_CODE_INVALID: {
+    when: 'The code of ExchangeCode was used, has expired or was never issued.',
+    retry: 'no',
+    action: 'Request a new mail, and open its link.',
+    metadata: { state: '`used`, `replaced` or `expired`. Absent for a code that was never issued.' },
+  },
+  CODE_VERIFIER_MISMATCH: {
+    when: 'The code verifier is not that of the code challenge with which the mail was requested.',
+    retry: 'no',
+    action: 'Exchange the code in the browser that requested the mail.',
+  },
   API_KEY_NOT_FOUND: {
     when: 'The caller has no API key with this id.',
     retry: 'no',

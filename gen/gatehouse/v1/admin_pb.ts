@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Account, AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
+import type { OtpType, SiteLink } from "./auth_pb.ts";
+import { file_gatehouse_v1_auth } from "./auth_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
 import type { Session, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
@@ -20,7 +22,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSLKAgoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIEi0KDGFwcF9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIQoKcmVxdWVzdF9pZBgKIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIisKDkdldFVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIjMKD0dldFVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIibAoOQmFuVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESPwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCICn5OALMgIIASIzCg9CYW5Vc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIi0KEFVuYmFuVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiNQoRVW5iYW5Vc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIi4KEURlbGV0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSL7AQoKSW52aXRlQ29kZRIKCgJpZBgBIAEoCRIMCgRjb2RlGAIgASgJEhUKDWFzc2lnbmVkX3BsYW4YAyABKAkSGwoTdHJpYWxfZHVyYXRpb25fZGF5cxgEIAEoBRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHVzZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgd1c2VkX2J5GAggASgJIoMCChdDcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBIsCgRjb2RlGAEgASgJQh66SBtyGTIXXihbQS1aYS16MC05LV17Niw2NH0pPyQSHgoNYXNzaWduZWRfcGxhbhgCIAEoCUIHukgEcgIYQBInChN0cmlhbF9kdXJhdGlvbl9kYXlzGAMgASgFQgq6SAcaBRjCHCgAEj8KCGxpZmV0aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiBgjAnb2WATICCAESIQoKcmVxdWVzdF9pZBgFIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJSChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiACCJiChdMaXN0SW52aXRlQ29kZXNSZXNwb25zZRIuCgxpbnZpdGVfY29kZXMYASADKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisQMKEExpc3RVc2Vyc1JlcXVlc3QSFwoFZW1haWwYASABKAlCCLpIBXIDGP4BEh4KDGVtYWlsX3ByZWZpeBgCIAEoCUIIukgFcgMY/gESEwoGYmFubmVkGAMgASgISACIAQESGgoJcGFnZV9zaXplGAQgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDKIAQEh0KC25hbWVfcHJlZml4GAYgASgJQgi6SAVyAxjIARIwCgRyb2xlGAcgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCLpIBYIBAhABEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJbCghvcmRlcl9ieRgKIAEoCUJJukhG2AEBckFSC2NyZWF0ZV90aW1lUhBjcmVhdGVfdGltZSBkZXNjUgRuYW1lUgluYW1lIGRlc2NSBHJvbGVSCXJvbGUgZGVzY0IJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX2VtYWlsQhEKD19lbWFpbF92ZXJpZmllZEIHCgVfcm9sZUIXChVfbXVzdF9jaGFuZ2VfcGFzc3dvcmQilQEKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoMYXBwX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJmChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSAASHAoJZXZlcnlib2R5GAIgASgIQge6SARqAggBSABCDgoFd2hvc2USBbpIAggBIhwKGlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIjUKGFNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlTZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIjMKFkltcGVyc29uYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiuAEKF0ltcGVyc29uYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IqMBCg9Qcm9qZWN0U2V0dGluZ3MSFAoHc2lnbl91cBgBIAEoCEgAiAEBEh8KEmF1dG9fY29uZmlybV9lbWFpbBgCIAEoCEgBiAEBEh8KEmVtYWlsX3ZlcmlmaWNhdGlvbhgDIAEoCEgCiAEBQgoKCF9zaWduX3VwQhUKE19hdXRvX2NvbmZpcm1fZW1haWxCFQoTX2VtYWlsX3ZlcmlmaWNhdGlvbiIgCh5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QihAEKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MihwEKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSPQoFcmVzZXQYAiADKA4yGS5nYXRlaG91c2UudjEuU2V0dGluZ05hbWVCE7pIEJIBDRAKIgmCAQYYARgCGAMiewoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSMAoJb3ZlcnJpZGVzGAIgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncyK6AQoKU2lnbmluZ0tleRIKCgJpZBgBIAEoCRIsCgVzdGF0ZRgCIAEoDjIdLmdhdGVob3VzZS52MS5TaWduaW5nS2V5U3RhdGUSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5Ik0KF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EjIKDnNpZ25pbmdfa2V5X2lkGAEgASgJQhq6SBdyFTITXltBLVphLXowLTlfLV17NDN9JCJCChhSZXZva2VTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5ItECCgpBdWRpdEV2ZW50EgoKAmlkGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmFjdGlvbhgDIAEoCRIpCgZyZXN1bHQYBCABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHQSDQoFY2F1c2UYBSABKAkSKwoKYWN0b3Jfa2luZBgGIAEoDjIXLmdhdGVob3VzZS52MS5BY3RvcktpbmQSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJEhMKC2VudGl0eV90eXBlGA0gASgJEhEKCWVudGl0eV9pZBgOIAEoCSLcAwoWTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBIeCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAiAEBEhcKBmFjdGlvbhgCIAEoCUIHukgEcgIYQBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoJcGFnZV9zaXplGAUgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDKIAIEhkKCGFjdG9yX2lkGAcgASgJQge6SARyAhhAEiEKCnNlc3Npb25faWQYCCABKAlCCLpIBXIDsAEBSAGIAQESHQoHYWRkcmVzcxgJIAEoCUIHukgEcgJwAUgCiAEBEjMKBnJlc3VsdBgKIAEoDjIZLmdhdGVob3VzZS52MS5BdWRpdFJlc3VsdEIIukgFggECEAESHAoLZW50aXR5X3R5cGUYCyABKAlCB7pIBHICGCASGgoJZW50aXR5X2lkGAwgASgJQge6SARyAhhAQgoKCF91c2VyX2lkQg0KC19zZXNzaW9uX2lkQgoKCF9hZGRyZXNzIlwKF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEigKBmV2ZW50cxgBIAMoCzIYLmdhdGVob3VzZS52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJuChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAgiXAoYTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEicKCHNlc3Npb25zGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlMKGFJldm9rZVVzZXJTZXNzaW9uUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIcCgpzZXNzaW9uX2lkGAIgASgJQgi6SAVyA7ABASIbChlSZXZva2VVc2VyU2Vzc2lvblJlc3BvbnNlIocBCh9BZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIQgoKCF91c2VyX2lkImQKIEFkbWluU2VydmljZUxpc3RBY2NvdW50c1Jlc3BvbnNlEicKCGFjY291bnRzGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KHUFkbWluU2VydmljZUdldEFjY291bnRSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBIkgKHkFkbWluU2VydmljZUdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQqjwEKC1NldHRpbmdOYW1lEhwKGFNFVFRJTkdfTkFNRV9VTlNQRUNJRklFRBAAEhgKFFNFVFRJTkdfTkFNRV9TSUdOX1VQEAESIwofU0VUVElOR19OQU1FX0FVVE9fQ09ORklSTV9FTUFJTBACEiMKH1NFVFRJTkdfTkFNRV9FTUFJTF9WRVJJRklDQVRJT04QAyqvAQoPU2lnbmluZ0tleVN0YXRlEiEKHVNJR05JTkdfS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZU0lHTklOR19LRVlfU1RBVEVfU1RBTkRCWRABEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRACEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVElSRUQQAxIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEAQqXwoLQXVkaXRSZXN1bHQSHAoYQVVESVRfUkVTVUxUX1VOU1BFQ0lGSUVEEAASGAoUQVVESVRfUkVTVUxUX1NVQ0NFU1MQARIYChRBVURJVF9SRVNVTFRfRkFJTFVSRRACKnQKCUFjdG9yS2luZBIaChZBQ1RPUl9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPQUNUT1JfS0lORF9VU0VSEAESFgoSQUNUT1JfS0lORF9TRVJWSUNFEAISHgoaQUNUT1JfS0lORF9VTkFVVEhFTlRJQ0FURUQQAzLUEQoMQWRtaW5TZXJ2aWNlElcKCkNyZWF0ZVVzZXISHy5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSUQoHR2V0VXNlchIcLmdhdGVob3VzZS52MS5HZXRVc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5HZXRVc2VyUmVzcG9uc2UiCZACAYq1GAIIBBJOCgdCYW5Vc2VyEhwuZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXNwb25zZSIGirUYAggEElQKCVVuYmFuVXNlchIeLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVwoKRGVsZXRlVXNlchIfLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglMaXN0VXNlcnMSHi5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVxdWVzdBofLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXNwb25zZSIGirUYAggEElcKClVwZGF0ZVVzZXISHy5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSbwoSUmV2b2tlVXNlclNlc3Npb25zEicuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaKC5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiBoq1GAIIBBJsChBMaXN0VXNlclNlc3Npb25zEiUuZ2F0ZWhvdXNlLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZSIJkAIBirUYAggEEmwKEVJldm9rZVVzZXJTZXNzaW9uEiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvblJlc3BvbnNlIgaKtRgCCAQSeAoMTGlzdEFjY291bnRzEi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUxpc3RBY2NvdW50c1JlcXVlc3QaLi5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVzcG9uc2UiCZACAYq1GAIIBBJyCgpHZXRBY2NvdW50EisuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldEFjY291bnRSZXF1ZXN0GiwuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldEFjY291bnRSZXNwb25zZSIJkAIBirUYAggEEmwKEVNlbmRQYXNzd29yZFJlc2V0EiYuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBonLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIgaKtRgCCAQSZgoPSW1wZXJzb25hdGVVc2VyEiQuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlcXVlc3QaJS5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJ1CgtHZXRTZXR0aW5ncxIsLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QaLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXNwb25zZSIJkAIBirUYAggEEmMKDlVwZGF0ZVNldHRpbmdzEiMuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVxdWVzdBokLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1Jlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdFNpZ25pbmdLZXlzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCZACAYq1GAIIBBJpChBSb3RhdGVTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmkKEFJldm9rZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSZgoPTGlzdEF1ZGl0RXZlbnRzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiBoq1GAIIBBJpChBDcmVhdGVJbnZpdGVDb2RlEiUuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXNwb25zZSIGirUYAggEEmkKD0xpc3RJbnZpdGVDb2RlcxIkLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1Jlc3BvbnNlIgmQAgGKtRgCCARCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSLKAgoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIEi0KDGFwcF9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIQoKcmVxdWVzdF9pZBgKIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIowBChFJbnZpdGVVc2VyUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIuCg11c2VyX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIsCgRsaW5rGAMgASgLMhYuZ2F0ZWhvdXNlLnYxLlNpdGVMaW5rQga6SAPIAQEiNgoSSW52aXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciK8AgoTR2VuZXJhdGVMaW5rUmVxdWVzdBI1CgR0eXBlGAEgASgOMhUuZ2F0ZWhvdXNlLnYxLk90cFR5cGVCELpIDYIBChgBGAIYAxgEGAYSGQoFZW1haWwYAiABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAyABKAlCCLpIBXIDKIAIEiAKCW5ld19lbWFpbBgEIAEoCUINukgK2AEBcgUY/gFgARI3CgtjaGFuZ2Vfc2lkZRgFIAEoDjIYLmdhdGVob3VzZS52MS5DaGFuZ2VTaWRlQgi6SAWCAQIQARIuCg11c2VyX21ldGFkYXRhGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIsCgRsaW5rGAcgASgLMhYuZ2F0ZWhvdXNlLnYxLlNpdGVMaW5rQga6SAPIAQEipAEKFEdlbmVyYXRlTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchITCgthY3Rpb25fbGluaxgCIAEoCRINCgV0b2tlbhgDIAEoCRIMCgRjb2RlGAQgASgJEiMKBHR5cGUYBSABKA4yFS5nYXRlaG91c2UudjEuT3RwVHlwZRITCgtyZWRpcmVjdF90bxgGIAEoCSIrCg5HZXRVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIzCg9HZXRVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyImwKDkJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBEj8KCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiBgiAp+TgCzICCAEiMwoPQmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciItChBVbmJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIjUKEVVuYmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIuChFEZWxldGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIUChJEZWxldGVVc2VyUmVzcG9uc2Ui+wEKCkludml0ZUNvZGUSCgoCaWQYASABKAkSDAoEY29kZRgCIAEoCRIVCg1hc3NpZ25lZF9wbGFuGAMgASgJEhsKE3RyaWFsX2R1cmF0aW9uX2RheXMYBCABKAUSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgh1c2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHdXNlZF9ieRgIIAEoCSKDAgoXQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QSLAoEY29kZRgBIAEoCUIeukgbchkyF14oW0EtWmEtejAtOS1dezYsNjR9KT8kEh4KDWFzc2lnbmVkX3BsYW4YAiABKAlCB7pIBHICGEASJwoTdHJpYWxfZHVyYXRpb25fZGF5cxgDIAEoBUIKukgHGgUYwhwoABI/CghsaWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIwJ29lgEyAggBEiEKCnJlcXVlc3RfaWQYBSABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQiSQoYQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlEi0KC2ludml0ZV9jb2RlGAEgASgLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUiUgoWTGlzdEludml0ZUNvZGVzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAgiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJItsDChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEhoKCXBhZ2Vfc2l6ZRgEIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiAEBIdCgtuYW1lX3ByZWZpeBgGIAEoCUIIukgFcgMYyAESMAoEcm9sZRgHIAEoDjIYLmdhdGVob3VzZS52MS5TeXN0ZW1Sb2xlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASWwoIb3JkZXJfYnkYCiABKAlCSbpIRtgBAXJBUgtjcmVhdGVfdGltZVIQY3JlYXRlX3RpbWUgZGVzY1IEbmFtZVIJbmFtZSBkZXNjUgRyb2xlUglyb2xlIGRlc2MSGQoEc2tpcBgLIAEoBUILukgIGgYYoI0GKAASDQoFY291bnQYDCABKAhCCQoHX2Jhbm5lZCJjChFMaXN0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLmdhdGVob3VzZS52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgDIqcDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSGgoIcGFzc3dvcmQYCSABKAlCCLpIBXIDKIAIQgcKBV9uYW1lQggKBl9lbWFpbEIRCg9fZW1haWxfdmVyaWZpZWRCBwoFX3JvbGVCFwoVX211c3RfY2hhbmdlX3Bhc3N3b3JkIpUBChJVcGRhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KDGFwcF9tZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiZgoZUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEhwKCWV2ZXJ5Ym9keRgCIAEoCEIHukgEagIIAUgAQg4KBXdob3NlEgW6SAIIASIcChpSZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSI1ChhTZW5kUGFzc3dvcmRSZXNldFJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiGwoZU2VuZFBhc3N3b3JkUmVzZXRSZXNwb25zZSIzChZJbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIrgBChdJbXBlcnNvbmF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKjAQoPUHJvamVjdFNldHRpbmdzEhQKB3NpZ25fdXAYASABKAhIAIgBARIfChJhdXRvX2NvbmZpcm1fZW1haWwYAiABKAhIAYgBARIfChJlbWFpbF92ZXJpZmljYXRpb24YAyABKAhIAogBAUIKCghfc2lnbl91cEIVChNfYXV0b19jb25maXJtX2VtYWlsQhUKE19lbWFpbF92ZXJpZmljYXRpb24iIAoeQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0IoQBCh9BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlEi8KCHNldHRpbmdzGAEgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncxIwCglvdmVycmlkZXMYAiABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzIocBChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEj0KBXJlc2V0GAIgAygOMhkuZ2F0ZWhvdXNlLnYxLlNldHRpbmdOYW1lQhO6SBCSAQ0QCiIJggEGGAEYAhgDInsKFlVwZGF0ZVNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MiugEKClNpZ25pbmdLZXkSCgoCaWQYASABKAkSLAoFc3RhdGUYAiABKA4yHS5nYXRlaG91c2UudjEuU2lnbmluZ0tleVN0YXRlEhEKCWFsZ29yaXRobRgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJBChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiGQoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiQgoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSJNChdSZXZva2VTaWduaW5nS2V5UmVxdWVzdBIyCg5zaWduaW5nX2tleV9pZBgBIAEoCUIaukgXchUyE15bQS1aYS16MC05Xy1dezQzfSQiQgoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSLRAgoKQXVkaXRFdmVudBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAyABKAkSKQoGcmVzdWx0GAQgASgOMhkuZ2F0ZWhvdXNlLnYxLkF1ZGl0UmVzdWx0Eg0KBWNhdXNlGAUgASgJEisKCmFjdG9yX2tpbmQYBiABKA4yFy5nYXRlaG91c2UudjEuQWN0b3JLaW5kEhAKCGFjdG9yX2lkGAcgASgJEg8KB3VzZXJfaWQYCCABKAkSEgoKc2Vzc2lvbl9pZBgJIAEoCRIPCgdhZGRyZXNzGAogASgJEhIKCnVzZXJfYWdlbnQYCyABKAkSEgoKcmVxdWVzdF9pZBgMIAEoCRITCgtlbnRpdHlfdHlwZRgNIAEoCRIRCgllbnRpdHlfaWQYDiABKAki3AMKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSHgoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIXCgZhY3Rpb24YAiABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKCXBhZ2Vfc2l6ZRgFIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiACBIZCghhY3Rvcl9pZBgHIAEoCUIHukgEcgIYQBIhCgpzZXNzaW9uX2lkGAggASgJQgi6SAVyA7ABAUgBiAEBEh0KB2FkZHJlc3MYCSABKAlCB7pIBHICcAFIAogBARIzCgZyZXN1bHQYCiABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHRCCLpIBYIBAhABEhwKC2VudGl0eV90eXBlGAsgASgJQge6SARyAhggEhoKCWVudGl0eV9pZBgMIAEoCUIHukgEcgIYQEIKCghfdXNlcl9pZEINCgtfc2Vzc2lvbl9pZEIKCghfYWRkcmVzcyJcChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5nYXRlaG91c2UudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibgoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIIlwKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRInCghzZXNzaW9ucxgBIAMoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChhSZXZva2VVc2VyU2Vzc2lvblJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESHAoKc2Vzc2lvbl9pZBgCIAEoCUIIukgFcgOwAQEiGwoZUmV2b2tlVXNlclNlc3Npb25SZXNwb25zZSKHAQofQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVxdWVzdBIeCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAiAEBEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAyiACEIKCghfdXNlcl9pZCJkCiBBZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXNwb25zZRInCghhY2NvdW50cxgBIAMoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI9Ch1BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVxdWVzdBIcCgphY2NvdW50X2lkGAEgASgJQgi6SAVyA7ABASJICh5BZG1pblNlcnZpY2VHZXRBY2NvdW50UmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLmdhdGVob3VzZS52MS5BY2NvdW50KlcKCkNoYW5nZVNpZGUSGwoXQ0hBTkdFX1NJREVfVU5TUEVDSUZJRUQQABITCg9DSEFOR0VfU0lERV9ORVcQARIXChNDSEFOR0VfU0lERV9DVVJSRU5UEAIqjwEKC1NldHRpbmdOYW1lEhwKGFNFVFRJTkdfTkFNRV9VTlNQRUNJRklFRBAAEhgKFFNFVFRJTkdfTkFNRV9TSUdOX1VQEAESIwofU0VUVElOR19OQU1FX0FVVE9fQ09ORklSTV9FTUFJTBACEiMKH1NFVFRJTkdfTkFNRV9FTUFJTF9WRVJJRklDQVRJT04QAyqvAQoPU2lnbmluZ0tleVN0YXRlEiEKHVNJR05JTkdfS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZU0lHTklOR19LRVlfU1RBVEVfU1RBTkRCWRABEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRACEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVElSRUQQAxIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEAQqXwoLQXVkaXRSZXN1bHQSHAoYQVVESVRfUkVTVUxUX1VOU1BFQ0lGSUVEEAASGAoUQVVESVRfUkVTVUxUX1NVQ0NFU1MQARIYChRBVURJVF9SRVNVTFRfRkFJTFVSRRACKnQKCUFjdG9yS2luZBIaChZBQ1RPUl9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPQUNUT1JfS0lORF9VU0VSEAESFgoSQUNUT1JfS0lORF9TRVJWSUNFEAISHgoaQUNUT1JfS0lORF9VTkFVVEhFTlRJQ0FURUQQAzKMEwoMQWRtaW5TZXJ2aWNlElcKCkNyZWF0ZVVzZXISHy5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSUQoHR2V0VXNlchIcLmdhdGVob3VzZS52MS5HZXRVc2VyUmVxdWVzdBodLmdhdGVob3VzZS52MS5HZXRVc2VyUmVzcG9uc2UiCZACAYq1GAIIBBJOCgdCYW5Vc2VyEhwuZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkJhblVzZXJSZXNwb25zZSIGirUYAggEElQKCVVuYmFuVXNlchIeLmdhdGVob3VzZS52MS5VbmJhblVzZXJSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVwoKRGVsZXRlVXNlchIfLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5EZWxldGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJUCglMaXN0VXNlcnMSHi5nYXRlaG91c2UudjEuTGlzdFVzZXJzUmVxdWVzdBofLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXNwb25zZSIGirUYAggEElcKClVwZGF0ZVVzZXISHy5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlcXVlc3QaIC5nYXRlaG91c2UudjEuVXBkYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSbwoSUmV2b2tlVXNlclNlc3Npb25zEicuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaKC5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiBoq1GAIIBBJsChBMaXN0VXNlclNlc3Npb25zEiUuZ2F0ZWhvdXNlLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZSIJkAIBirUYAggEEmwKEVJldm9rZVVzZXJTZXNzaW9uEiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvblJlc3BvbnNlIgaKtRgCCAQSeAoMTGlzdEFjY291bnRzEi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUxpc3RBY2NvdW50c1JlcXVlc3QaLi5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVzcG9uc2UiCZACAYq1GAIIBBJyCgpHZXRBY2NvdW50EisuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldEFjY291bnRSZXF1ZXN0GiwuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldEFjY291bnRSZXNwb25zZSIJkAIBirUYAggEEmwKEVNlbmRQYXNzd29yZFJlc2V0EiYuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBonLmdhdGVob3VzZS52MS5TZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIgaKtRgCCAQSVwoKSW52aXRlVXNlchIfLmdhdGVob3VzZS52MS5JbnZpdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5JbnZpdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJdCgxHZW5lcmF0ZUxpbmsSIS5nYXRlaG91c2UudjEuR2VuZXJhdGVMaW5rUmVxdWVzdBoiLmdhdGVob3VzZS52MS5HZW5lcmF0ZUxpbmtSZXNwb25zZSIGirUYAggDEmYKD0ltcGVyc29uYXRlVXNlchIkLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlc3BvbnNlIgaKtRgCCAQSdQoLR2V0U2V0dGluZ3MSLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0Gi0uZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2UiCZACAYq1GAIIBBJjCg5VcGRhdGVTZXR0aW5ncxIjLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1JlcXVlc3QaJC5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZSIGirUYAggEEmkKD0xpc3RTaWduaW5nS2V5cxIkLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIgmQAgGKtRgCCAQSaQoQUm90YXRlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJpChBSZXZva2VTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmYKD0xpc3RBdWRpdEV2ZW50cxIkLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlIgaKtRgCCAQSaQoQQ3JlYXRlSW52aXRlQ29kZRIlLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBomLmdhdGVob3VzZS52MS5DcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0SW52aXRlQ29kZXMSJC5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXNwb25zZSIJkAIBirUYAggEQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_auth, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for CreateUser.
@@ -127,6 +129,183 @@ export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_admin, 1);
 
 /**
+ * Request message for InviteUser.
+ *
+ * @generated from message gatehouse.v1.InviteUserRequest
+ */
+export type InviteUserRequest = Message<"gatehouse.v1.InviteUserRequest"> & {
+  /**
+   * Required. The email address, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Optional. Metadata that the user provides, as in CreateUser. Only for a new user.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 2;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Required. Where the link in the mail leads.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 3;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.InviteUserRequest.
+ * Use `create(InviteUserRequestSchema)` to create a new message.
+ */
+export const InviteUserRequestSchema: GenMessage<InviteUserRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 2);
+
+/**
+ * Response message for InviteUser.
+ *
+ * @generated from message gatehouse.v1.InviteUserResponse
+ */
+export type InviteUserResponse = Message<"gatehouse.v1.InviteUserResponse"> & {
+  /**
+   * The invited user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.InviteUserResponse.
+ * Use `create(InviteUserResponseSchema)` to create a new message.
+ */
+export const InviteUserResponseSchema: GenMessage<InviteUserResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 3);
+
+/**
+ * Request message for GenerateLink.
+ *
+ * @generated from message gatehouse.v1.GenerateLinkRequest
+ */
+export type GenerateLinkRequest = Message<"gatehouse.v1.GenerateLinkRequest"> & {
+  /**
+   * Required. What the link is for: OTP_TYPE_SIGNUP, OTP_TYPE_INVITE, OTP_TYPE_MAGIC_LINK, OTP_TYPE_RECOVERY or
+   * OTP_TYPE_EMAIL_CHANGE.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 1;
+   */
+  type: OtpType;
+
+  /**
+   * Required. The email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * Optional. The password of a user whom OTP_TYPE_SIGNUP creates, at most 1024 bytes.
+   *
+   * @generated from field: string password = 3;
+   */
+  password: string;
+
+  /**
+   * Optional. The new email address, for OTP_TYPE_EMAIL_CHANGE.
+   *
+   * @generated from field: string new_email = 4;
+   */
+  newEmail: string;
+
+  /**
+   * Optional. The mailbox that the link proves, for OTP_TYPE_EMAIL_CHANGE. The address changes once the links of both
+   * were used. Default: CHANGE_SIDE_NEW.
+   *
+   * @generated from field: gatehouse.v1.ChangeSide change_side = 5;
+   */
+  changeSide: ChangeSide;
+
+  /**
+   * Optional. Metadata that the user provides, as in CreateUser. Only for a new user.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 6;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Required. Where the link leads.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 7;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.GenerateLinkRequest.
+ * Use `create(GenerateLinkRequestSchema)` to create a new message.
+ */
+export const GenerateLinkRequestSchema: GenMessage<GenerateLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 4);
+
+/**
+ * Response message for GenerateLink.
+ *
+ * @generated from message gatehouse.v1.GenerateLinkResponse
+ */
+export type GenerateLinkResponse = Message<"gatehouse.v1.GenerateLinkResponse"> & {
+  /**
+   * The user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The link.
+   *
+   * @generated from field: string action_link = 2;
+   */
+  actionLink: string;
+
+  /**
+   * The one-time value in the link, for VerifyOtp.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+
+  /**
+   * The code that stands for it, for VerifyOtp.
+   *
+   * @generated from field: string code = 4;
+   */
+  code: string;
+
+  /**
+   * What VerifyOtp has to be called with.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 5;
+   */
+  type: OtpType;
+
+  /**
+   * Where the link leads the browser back to.
+   *
+   * @generated from field: string redirect_to = 6;
+   */
+  redirectTo: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.GenerateLinkResponse.
+ * Use `create(GenerateLinkResponseSchema)` to create a new message.
+ */
+export const GenerateLinkResponseSchema: GenMessage<GenerateLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 5);
+
+/**
  * Request message for GetUser.
  *
  * @generated from message gatehouse.v1.GetUserRequest
@@ -145,7 +324,7 @@ export type GetUserRequest = Message<"gatehouse.v1.GetUserRequest"> & {
  * Use `create(GetUserRequestSchema)` to create a new message.
  */
 export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 2);
+  messageDesc(file_gatehouse_v1_admin, 6);
 
 /**
  * Response message for GetUser.
@@ -166,7 +345,7 @@ export type GetUserResponse = Message<"gatehouse.v1.GetUserResponse"> & {
  * Use `create(GetUserResponseSchema)` to create a new message.
  */
 export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 3);
+  messageDesc(file_gatehouse_v1_admin, 7);
 
 /**
  * Request message for BanUser.
@@ -194,7 +373,7 @@ export type BanUserRequest = Message<"gatehouse.v1.BanUserRequest"> & {
  * Use `create(BanUserRequestSchema)` to create a new message.
  */
 export const BanUserRequestSchema: GenMessage<BanUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 4);
+  messageDesc(file_gatehouse_v1_admin, 8);
 
 /**
  * Response message for BanUser.
@@ -215,7 +394,7 @@ export type BanUserResponse = Message<"gatehouse.v1.BanUserResponse"> & {
  * Use `create(BanUserResponseSchema)` to create a new message.
  */
 export const BanUserResponseSchema: GenMessage<BanUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 5);
+  messageDesc(file_gatehouse_v1_admin, 9);
 
 /**
  * Request message for UnbanUser.
@@ -236,7 +415,7 @@ export type UnbanUserRequest = Message<"gatehouse.v1.UnbanUserRequest"> & {
  * Use `create(UnbanUserRequestSchema)` to create a new message.
  */
 export const UnbanUserRequestSchema: GenMessage<UnbanUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 6);
+  messageDesc(file_gatehouse_v1_admin, 10);
 
 /**
  * Response message for UnbanUser.
@@ -257,7 +436,7 @@ export type UnbanUserResponse = Message<"gatehouse.v1.UnbanUserResponse"> & {
  * Use `create(UnbanUserResponseSchema)` to create a new message.
  */
 export const UnbanUserResponseSchema: GenMessage<UnbanUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 7);
+  messageDesc(file_gatehouse_v1_admin, 11);
 
 /**
  * Request message for DeleteUser.
@@ -278,7 +457,7 @@ export type DeleteUserRequest = Message<"gatehouse.v1.DeleteUserRequest"> & {
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 8);
+  messageDesc(file_gatehouse_v1_admin, 12);
 
 /**
  * Response message for DeleteUser.
@@ -293,7 +472,7 @@ export type DeleteUserResponse = Message<"gatehouse.v1.DeleteUserResponse"> & {
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 9);
+  messageDesc(file_gatehouse_v1_admin, 13);
 
 /**
  * A code that lets one person register.
@@ -363,7 +542,7 @@ export type InviteCode = Message<"gatehouse.v1.InviteCode"> & {
  * Use `create(InviteCodeSchema)` to create a new message.
  */
 export const InviteCodeSchema: GenMessage<InviteCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 10);
+  messageDesc(file_gatehouse_v1_admin, 14);
 
 /**
  * Request message for CreateInviteCode.
@@ -415,7 +594,7 @@ export type CreateInviteCodeRequest = Message<"gatehouse.v1.CreateInviteCodeRequ
  * Use `create(CreateInviteCodeRequestSchema)` to create a new message.
  */
 export const CreateInviteCodeRequestSchema: GenMessage<CreateInviteCodeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 11);
+  messageDesc(file_gatehouse_v1_admin, 15);
 
 /**
  * Response message for CreateInviteCode.
@@ -436,7 +615,7 @@ export type CreateInviteCodeResponse = Message<"gatehouse.v1.CreateInviteCodeRes
  * Use `create(CreateInviteCodeResponseSchema)` to create a new message.
  */
 export const CreateInviteCodeResponseSchema: GenMessage<CreateInviteCodeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 12);
+  messageDesc(file_gatehouse_v1_admin, 16);
 
 /**
  * Request message for ListInviteCodes.
@@ -464,7 +643,7 @@ export type ListInviteCodesRequest = Message<"gatehouse.v1.ListInviteCodesReques
  * Use `create(ListInviteCodesRequestSchema)` to create a new message.
  */
 export const ListInviteCodesRequestSchema: GenMessage<ListInviteCodesRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 13);
+  messageDesc(file_gatehouse_v1_admin, 17);
 
 /**
  * Response message for ListInviteCodes.
@@ -492,7 +671,7 @@ export type ListInviteCodesResponse = Message<"gatehouse.v1.ListInviteCodesRespo
  * Use `create(ListInviteCodesResponseSchema)` to create a new message.
  */
 export const ListInviteCodesResponseSchema: GenMessage<ListInviteCodesResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 14);
+  messageDesc(file_gatehouse_v1_admin, 18);
 
 /**
  * Request message for ListUsers.
@@ -573,6 +752,20 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
    * @generated from field: string order_by = 10;
    */
   orderBy: string;
+
+  /**
+   * Optional. The number of users to skip before the page (AIP-158), at most 100,000. A page token is faster.
+   *
+   * @generated from field: int32 skip = 11;
+   */
+  skip: number;
+
+  /**
+   * Optional. Whether the response has `total_size`, which reads all users. Default: false.
+   *
+   * @generated from field: bool count = 12;
+   */
+  count: boolean;
 };
 
 /**
@@ -580,7 +773,7 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 15);
+  messageDesc(file_gatehouse_v1_admin, 19);
 
 /**
  * Response message for ListUsers.
@@ -601,6 +794,13 @@ export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * The number of users in the project, whatever the filter. Only if the request asks for it.
+   *
+   * @generated from field: int64 total_size = 3;
+   */
+  totalSize: bigint;
 };
 
 /**
@@ -608,7 +808,7 @@ export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 16);
+  messageDesc(file_gatehouse_v1_admin, 20);
 
 /**
  * Request message for UpdateUser.
@@ -676,6 +876,13 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
    * @generated from field: google.protobuf.Struct user_metadata = 8;
    */
   userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. The new password, at most 1024 bytes. Only from backends. All sessions of the user are revoked.
+   *
+   * @generated from field: string password = 9;
+   */
+  password: string;
 };
 
 /**
@@ -683,7 +890,7 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
  * Use `create(UpdateUserRequestSchema)` to create a new message.
  */
 export const UpdateUserRequestSchema: GenMessage<UpdateUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 17);
+  messageDesc(file_gatehouse_v1_admin, 21);
 
 /**
  * Response message for UpdateUser.
@@ -718,7 +925,7 @@ export type UpdateUserResponse = Message<"gatehouse.v1.UpdateUserResponse"> & {
  * Use `create(UpdateUserResponseSchema)` to create a new message.
  */
 export const UpdateUserResponseSchema: GenMessage<UpdateUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 18);
+  messageDesc(file_gatehouse_v1_admin, 22);
 
 /**
  * Request message for RevokeUserSessions.
@@ -755,7 +962,7 @@ export type RevokeUserSessionsRequest = Message<"gatehouse.v1.RevokeUserSessions
  * Use `create(RevokeUserSessionsRequestSchema)` to create a new message.
  */
 export const RevokeUserSessionsRequestSchema: GenMessage<RevokeUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 19);
+  messageDesc(file_gatehouse_v1_admin, 23);
 
 /**
  * Response message for RevokeUserSessions.
@@ -770,7 +977,7 @@ export type RevokeUserSessionsResponse = Message<"gatehouse.v1.RevokeUserSession
  * Use `create(RevokeUserSessionsResponseSchema)` to create a new message.
  */
 export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 20);
+  messageDesc(file_gatehouse_v1_admin, 24);
 
 /**
  * Request message for SendPasswordReset.
@@ -791,7 +998,7 @@ export type SendPasswordResetRequest = Message<"gatehouse.v1.SendPasswordResetRe
  * Use `create(SendPasswordResetRequestSchema)` to create a new message.
  */
 export const SendPasswordResetRequestSchema: GenMessage<SendPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 21);
+  messageDesc(file_gatehouse_v1_admin, 25);
 
 /**
  * Response message for SendPasswordReset.
@@ -806,7 +1013,7 @@ export type SendPasswordResetResponse = Message<"gatehouse.v1.SendPasswordResetR
  * Use `create(SendPasswordResetResponseSchema)` to create a new message.
  */
 export const SendPasswordResetResponseSchema: GenMessage<SendPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 22);
+  messageDesc(file_gatehouse_v1_admin, 26);
 
 /**
  * Request message for ImpersonateUser.
@@ -827,7 +1034,7 @@ export type ImpersonateUserRequest = Message<"gatehouse.v1.ImpersonateUserReques
  * Use `create(ImpersonateUserRequestSchema)` to create a new message.
  */
 export const ImpersonateUserRequestSchema: GenMessage<ImpersonateUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 23);
+  messageDesc(file_gatehouse_v1_admin, 27);
 
 /**
  * Response message for ImpersonateUser.
@@ -869,7 +1076,7 @@ export type ImpersonateUserResponse = Message<"gatehouse.v1.ImpersonateUserRespo
  * Use `create(ImpersonateUserResponseSchema)` to create a new message.
  */
 export const ImpersonateUserResponseSchema: GenMessage<ImpersonateUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 24);
+  messageDesc(file_gatehouse_v1_admin, 28);
 
 /**
  * The settings of a project that can be changed while the service runs.
@@ -905,7 +1112,7 @@ export type ProjectSettings = Message<"gatehouse.v1.ProjectSettings"> & {
  * Use `create(ProjectSettingsSchema)` to create a new message.
  */
 export const ProjectSettingsSchema: GenMessage<ProjectSettings> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 25);
+  messageDesc(file_gatehouse_v1_admin, 29);
 
 /**
  * Request message for AdminService.GetSettings.
@@ -920,7 +1127,7 @@ export type AdminServiceGetSettingsRequest = Message<"gatehouse.v1.AdminServiceG
  * Use `create(AdminServiceGetSettingsRequestSchema)` to create a new message.
  */
 export const AdminServiceGetSettingsRequestSchema: GenMessage<AdminServiceGetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 26);
+  messageDesc(file_gatehouse_v1_admin, 30);
 
 /**
  * Response message for AdminService.GetSettings.
@@ -948,7 +1155,7 @@ export type AdminServiceGetSettingsResponse = Message<"gatehouse.v1.AdminService
  * Use `create(AdminServiceGetSettingsResponseSchema)` to create a new message.
  */
 export const AdminServiceGetSettingsResponseSchema: GenMessage<AdminServiceGetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 27);
+  messageDesc(file_gatehouse_v1_admin, 31);
 
 /**
  * Request message for UpdateSettings.
@@ -976,7 +1183,7 @@ export type UpdateSettingsRequest = Message<"gatehouse.v1.UpdateSettingsRequest"
  * Use `create(UpdateSettingsRequestSchema)` to create a new message.
  */
 export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 28);
+  messageDesc(file_gatehouse_v1_admin, 32);
 
 /**
  * Response message for UpdateSettings.
@@ -1004,7 +1211,7 @@ export type UpdateSettingsResponse = Message<"gatehouse.v1.UpdateSettingsRespons
  * Use `create(UpdateSettingsResponseSchema)` to create a new message.
  */
 export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 29);
+  messageDesc(file_gatehouse_v1_admin, 33);
 
 /**
  * A key that signs access tokens. Never contains the private key.
@@ -1053,7 +1260,7 @@ export type SigningKey = Message<"gatehouse.v1.SigningKey"> & {
  * Use `create(SigningKeySchema)` to create a new message.
  */
 export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 30);
+  messageDesc(file_gatehouse_v1_admin, 34);
 
 /**
  * Request message for ListSigningKeys.
@@ -1068,7 +1275,7 @@ export type ListSigningKeysRequest = Message<"gatehouse.v1.ListSigningKeysReques
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 31);
+  messageDesc(file_gatehouse_v1_admin, 35);
 
 /**
  * Response message for ListSigningKeys.
@@ -1089,7 +1296,7 @@ export type ListSigningKeysResponse = Message<"gatehouse.v1.ListSigningKeysRespo
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 32);
+  messageDesc(file_gatehouse_v1_admin, 36);
 
 /**
  * Request message for RotateSigningKey.
@@ -1104,7 +1311,7 @@ export type RotateSigningKeyRequest = Message<"gatehouse.v1.RotateSigningKeyRequ
  * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
  */
 export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 33);
+  messageDesc(file_gatehouse_v1_admin, 37);
 
 /**
  * Response message for RotateSigningKey.
@@ -1125,7 +1332,7 @@ export type RotateSigningKeyResponse = Message<"gatehouse.v1.RotateSigningKeyRes
  * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
  */
 export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 34);
+  messageDesc(file_gatehouse_v1_admin, 38);
 
 /**
  * Request message for RevokeSigningKey.
@@ -1146,7 +1353,7 @@ export type RevokeSigningKeyRequest = Message<"gatehouse.v1.RevokeSigningKeyRequ
  * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
  */
 export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 35);
+  messageDesc(file_gatehouse_v1_admin, 39);
 
 /**
  * Response message for RevokeSigningKey.
@@ -1167,7 +1374,7 @@ export type RevokeSigningKeyResponse = Message<"gatehouse.v1.RevokeSigningKeyRes
  * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
  */
 export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 36);
+  messageDesc(file_gatehouse_v1_admin, 40);
 
 /**
  * A security event.
@@ -1294,7 +1501,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 37);
+  messageDesc(file_gatehouse_v1_admin, 41);
 
 /**
  * Request message for ListAuditEvents.
@@ -1393,7 +1600,7 @@ export type ListAuditEventsRequest = Message<"gatehouse.v1.ListAuditEventsReques
  * Use `create(ListAuditEventsRequestSchema)` to create a new message.
  */
 export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 38);
+  messageDesc(file_gatehouse_v1_admin, 42);
 
 /**
  * Response message for ListAuditEvents.
@@ -1421,7 +1628,7 @@ export type ListAuditEventsResponse = Message<"gatehouse.v1.ListAuditEventsRespo
  * Use `create(ListAuditEventsResponseSchema)` to create a new message.
  */
 export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 39);
+  messageDesc(file_gatehouse_v1_admin, 43);
 
 /**
  * Request message for ListUserSessions.
@@ -1456,7 +1663,7 @@ export type ListUserSessionsRequest = Message<"gatehouse.v1.ListUserSessionsRequ
  * Use `create(ListUserSessionsRequestSchema)` to create a new message.
  */
 export const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 40);
+  messageDesc(file_gatehouse_v1_admin, 44);
 
 /**
  * Response message for ListUserSessions.
@@ -1484,7 +1691,7 @@ export type ListUserSessionsResponse = Message<"gatehouse.v1.ListUserSessionsRes
  * Use `create(ListUserSessionsResponseSchema)` to create a new message.
  */
 export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 41);
+  messageDesc(file_gatehouse_v1_admin, 45);
 
 /**
  * Request message for RevokeUserSession.
@@ -1512,7 +1719,7 @@ export type RevokeUserSessionRequest = Message<"gatehouse.v1.RevokeUserSessionRe
  * Use `create(RevokeUserSessionRequestSchema)` to create a new message.
  */
 export const RevokeUserSessionRequestSchema: GenMessage<RevokeUserSessionRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 42);
+  messageDesc(file_gatehouse_v1_admin, 46);
 
 /**
  * Response message for RevokeUserSession.
@@ -1527,7 +1734,7 @@ export type RevokeUserSessionResponse = Message<"gatehouse.v1.RevokeUserSessionR
  * Use `create(RevokeUserSessionResponseSchema)` to create a new message.
  */
 export const RevokeUserSessionResponseSchema: GenMessage<RevokeUserSessionResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 43);
+  messageDesc(file_gatehouse_v1_admin, 47);
 
 /**
  * Request message for ListAccounts.
@@ -1562,7 +1769,7 @@ export type AdminServiceListAccountsRequest = Message<"gatehouse.v1.AdminService
  * Use `create(AdminServiceListAccountsRequestSchema)` to create a new message.
  */
 export const AdminServiceListAccountsRequestSchema: GenMessage<AdminServiceListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 44);
+  messageDesc(file_gatehouse_v1_admin, 48);
 
 /**
  * Response message for ListAccounts.
@@ -1590,7 +1797,7 @@ export type AdminServiceListAccountsResponse = Message<"gatehouse.v1.AdminServic
  * Use `create(AdminServiceListAccountsResponseSchema)` to create a new message.
  */
 export const AdminServiceListAccountsResponseSchema: GenMessage<AdminServiceListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 45);
+  messageDesc(file_gatehouse_v1_admin, 49);
 
 /**
  * Request message for GetAccount.
@@ -1611,7 +1818,7 @@ export type AdminServiceGetAccountRequest = Message<"gatehouse.v1.AdminServiceGe
  * Use `create(AdminServiceGetAccountRequestSchema)` to create a new message.
  */
 export const AdminServiceGetAccountRequestSchema: GenMessage<AdminServiceGetAccountRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 46);
+  messageDesc(file_gatehouse_v1_admin, 50);
 
 /**
  * Response message for GetAccount.
@@ -1632,7 +1839,48 @@ export type AdminServiceGetAccountResponse = Message<"gatehouse.v1.AdminServiceG
  * Use `create(AdminServiceGetAccountResponseSchema)` to create a new message.
  */
 export const AdminServiceGetAccountResponseSchema: GenMessage<AdminServiceGetAccountResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 47);
+  messageDesc(file_gatehouse_v1_admin, 51);
+
+/**
+ * The mailbox that a generated link of a change of address proves.
+ *
+ * @generated from enum gatehouse.v1.ChangeSide
+ */
+export const ChangeSide = {
+  /**
+   * Unspecified. Treated as CHANGE_SIDE_NEW.
+   *
+   * @generated from enum value: CHANGE_SIDE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The new address.
+   *
+   * @generated from enum value: CHANGE_SIDE_NEW = 1;
+   */
+  NEW: 1,
+
+  /**
+   * The current address.
+   *
+   * @generated from enum value: CHANGE_SIDE_CURRENT = 2;
+   */
+  CURRENT: 2,
+} as const;
+
+/**
+ * The mailbox that a generated link of a change of address proves.
+ *
+ * @generated from enum gatehouse.v1.ChangeSide
+ */
+export type ChangeSide = (typeof ChangeSide)[keyof typeof ChangeSide] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.ChangeSide.
+ */
+export const ChangeSideSchema: GenEnum<ChangeSide> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 0);
 
 /**
  * The name of a setting in ProjectSettings.
@@ -1680,7 +1928,7 @@ export type SettingName = (typeof SettingName)[keyof typeof SettingName] | Unkno
  * Describes the enum gatehouse.v1.SettingName.
  */
 export const SettingNameSchema: GenEnum<SettingName> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 0);
+  enumDesc(file_gatehouse_v1_admin, 1);
 
 /**
  * What a signing key is used for.
@@ -1735,7 +1983,7 @@ export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeySt
  * Describes the enum gatehouse.v1.SigningKeyState.
  */
 export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 1);
+  enumDesc(file_gatehouse_v1_admin, 2);
 
 /**
  * Whether an audited action succeeded.
@@ -1776,7 +2024,7 @@ export type AuditResult = (typeof AuditResult)[keyof typeof AuditResult] | Unkno
  * Describes the enum gatehouse.v1.AuditResult.
  */
 export const AuditResultSchema: GenEnum<AuditResult> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 2);
+  enumDesc(file_gatehouse_v1_admin, 3);
 
 /**
  * The kind of caller of an audited action.
@@ -1824,7 +2072,7 @@ export type ActorKind = (typeof ActorKind)[keyof typeof ActorKind] | UnknownEnum
  * Describes the enum gatehouse.v1.ActorKind.
  */
 export const ActorKindSchema: GenEnum<ActorKind> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 3);
+  enumDesc(file_gatehouse_v1_admin, 4);
 
 /**
  * AdminService manages users and the installation. Every method requires the access token of an operator, or a service
@@ -1927,7 +2175,7 @@ export const AdminService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * Updates a user. Fields that are absent from the request stay unchanged. A password cannot be set for a user.
+   * Updates a user. Fields that are absent from the request stay unchanged. Only a backend sets a password for a user.
    *
    * The address of an operator, whether it is verified, and `must_change_password` are changed by that operator or by a
    * backend. A new address that an operator sets is not verified, and only its mailbox or a backend verifies it.
@@ -1938,6 +2186,8 @@ export const AdminService: GenService<{
    * - REGISTRATION_REQUIRED: The user is a guest, who gets an email address only by registering.
    * - CANNOT_DEMOTE_SELF: The calling operator would remove their own role.
    * - CALLER_NOT_ALLOWED: Only a backend may make this change, or the operator whom it concerns.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
@@ -2035,6 +2285,50 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof SendPasswordResetRequestSchema;
     output: typeof SendPasswordResetResponseSchema;
+  },
+  /**
+   * Invites a person: creates a user without a password and sends them a mail with a link that signs them in. An invited
+   * user who has not accepted yet is sent the mail again.
+   *
+   * Works also while registration is disabled.
+   *
+   * Errors:
+   * - MAIL_DISABLED: The service sends no mail.
+   * - EMAIL_ALREADY_REGISTERED: A user has verified this email address.
+   * - USER_BANNED: The user is banned.
+   * - MAIL_LIMIT_REACHED: The email address was sent enough such mails for now (with `RetryInfo`).
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.InviteUser
+   */
+  inviteUser: {
+    methodKind: "unary";
+    input: typeof InviteUserRequestSchema;
+    output: typeof InviteUserResponseSchema;
+  },
+  /**
+   * Returns a link that signs a user in, with the code that stands for it, and sends no mail: for backends that write
+   * their own. Older values of the same type are void.
+   *
+   * OTP_TYPE_SIGNUP, OTP_TYPE_INVITE and OTP_TYPE_MAGIC_LINK create an unknown user; a magic link is then a link of a
+   * registration.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this email address.
+   * - EMAIL_ALREADY_REGISTERED: OTP_TYPE_SIGNUP or OTP_TYPE_INVITE, and a user has verified this email address. Or
+   *   another user has `new_email`.
+   * - USER_BANNED: The user is banned.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - INVALID_ARGUMENT: `type` is not one that can be requested, or `new_email` is missing. Or the metadata is too large
+   *   or too deep, or has a key that is not allowed.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AdminService.GenerateLink
+   */
+  generateLink: {
+    methodKind: "unary";
+    input: typeof GenerateLinkRequestSchema;
+    output: typeof GenerateLinkResponseSchema;
   },
   /**
    * Creates a session in which the calling operator impersonates a user.

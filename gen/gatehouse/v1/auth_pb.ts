@@ -19,7 +19,45 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIooCCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQESLgoNdXNlcl9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkinwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEh4KFnJlcXVpcmVfdmVyaWZpZWRfZW1haWwYBCABKAgirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEi4KDXVzZXJfbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iJAoMR2V0TWVSZXF1ZXN0EhQKDGFwcF9tZXRhZGF0YRgBIAEoCCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iq8DCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiOAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiMgoXVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIjgKGFZlcmlmeVJlc2V0VG9rZW5SZXNwb25zZRINCgV2YWxpZBgBIAEoCBINCgVlbWFpbBgCIAEoCSJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQihgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARImCgRjb2RlGAMgASgLMhguZ2F0ZWhvdXNlLnYxLk1haWxlZENvZGUSNQoEa2luZBgCIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCOnC6SG0aawodc2lnbl9pbl93aXRoX21hZ2ljX2xpbmsucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIrwBChtTaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiFAoSR2V0U2V0dGluZ3NSZXF1ZXN0InYKEUV4dGVybmFsUHJvdmlkZXJzEg4KBmdvb2dsZRgBIAEoCBIOCgZnaXRodWIYAiABKAgSDQoFYXp1cmUYAyABKAgSDgoGZ2l0bGFiGAQgASgIEhEKCWJpdGJ1Y2tldBgFIAEoCBIPCgdkaXNjb3JkGAYgASgIIqUCChNHZXRTZXR0aW5nc1Jlc3BvbnNlEjEKCGV4dGVybmFsGAEgASgLMh8uZ2F0ZWhvdXNlLnYxLkV4dGVybmFsUHJvdmlkZXJzEhYKDmRpc2FibGVfc2lnbnVwGAIgASgIEhoKEm1haWxlcl9hdXRvY29uZmlybRgDIAEoCBIUCgxzbXNfcHJvdmlkZXIYBCABKAkSEwoLbWZhX2VuYWJsZWQYBSABKAgSHwoXYW5vbnltb3VzX3VzZXJzX2VuYWJsZWQYBiABKAgSIgoaZW1haWxfdmVyaWZpY2F0aW9uX2VuYWJsZWQYByABKAgSGgoSbWFnaWNfbGlua19lbmFibGVkGAggASgIEhsKE3Bhc3N3b3JkX21pbl9sZW5ndGgYCSABKAUqZwoOQ3VycmVudFNlc3Npb24SHwobQ1VSUkVOVF9TRVNTSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ1VSUkVOVF9TRVNTSU9OX1JPVEFURRABEhgKFENVUlJFTlRfU0VTU0lPTl9LRUVQEAIyhw8KC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDEloKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhWKtRgRCAE4BVoJCAoQMhg8IOgHYBQSaAoPU2lnblVwQW5vbnltb3VzEiQuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVzcG9uc2UiCIq1GAQIATgeElEKBUdldE1lEhouZ2F0ZWhvdXNlLnYxLkdldE1lUmVxdWVzdBobLmdhdGVob3VzZS52MS5HZXRNZVJlc3BvbnNlIg+QAgGKtRgICAIQARgBaAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIrIBCghTaXRlTGluaxIdCgtyZWRpcmVjdF90bxgBIAEoCUIIukgFcgMY0A8SOwoOY29kZV9jaGFsbGVuZ2UYAiABKAlCI7pIIHIeMhxeKFtBLVphLXowLTkuX34tXXs0MywxMjh9KT8kEkoKFWNvZGVfY2hhbGxlbmdlX21ldGhvZBgDIAEoDjIhLmdhdGVob3VzZS52MS5Db2RlQ2hhbGxlbmdlTWV0aG9kQgi6SAWCAQIQASKwAgoPUmVnaXN0ZXJSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEiUKE2FjY291bnRfaW52aXRlX2NvZGUYBCABKAlCCLpIBXIDGIABEh0KC2ludml0ZV9jb2RlGAUgASgJQgi6SAVyAxiAARIhCgpyZXF1ZXN0X2lkGAYgASgJQgi6SAVyA7ABAUgAiAEBEi4KDXVzZXJfbWV0YWRhdGEYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKBGxpbmsYCCABKAsyFi5nYXRlaG91c2UudjEuU2l0ZUxpbmtCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkinwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEh4KFnJlcXVpcmVfdmVyaWZpZWRfZW1haWwYBCABKAgirwEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5In8KFlNpZ25VcEFub255bW91c1JlcXVlc3QSNQoEa2luZBgBIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEi4KDXVzZXJfbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IokBChdTaWduVXBBbm9ueW1vdXNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24iJAoMR2V0TWVSZXF1ZXN0EhQKDGFwcF9tZXRhZGF0YRgBIAEoCCJgCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5Iq8DCg9VcGRhdGVNZVJlcXVlc3QSGwoEbmFtZRgBIAEoCUIIukgFcgMYyAFIAIgBARIsCgVwaG9uZRgCIAEoCUIYukgVchMYIDIPXlswLTkrKCkgLi8tXSokSAGIAQESIAoJam9iX3RpdGxlGAMgASgJQgi6SAVyAxjIAUgCiAEBEjIKCHRpbWV6b25lGAQgASgJQhu6SBhyFhhAMhJeW0EtWmEtejAtOV8rLy1dKiRIA4gBARJECgZsb2NhbGUYBSABKAlCL7pILHIqGCMyJl4oW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqKT8kSASIAQESHgoFZW1haWwYBiABKAlCCrpIB3IFGP4BYAFIBYgBARIiChBjdXJyZW50X3Bhc3N3b3JkGAcgASgJQgi6SAVyAyiACBIuCg11c2VyX21ldGFkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIHCgVfbmFtZUIICgZfcGhvbmVCDAoKX2pvYl90aXRsZUILCglfdGltZXpvbmVCCQoHX2xvY2FsZUIICgZfZW1haWwiNAoQVXBkYXRlTWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UioAEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIkChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgq6SAdyBRABKIAIEiAKDG5ld19wYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBI/Cg9jdXJyZW50X3Nlc3Npb24YAyABKA4yHC5nYXRlaG91c2UudjEuQ3VycmVudFNlc3Npb25CCLpIBYIBAhABImAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMiXgobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEiQKBGxpbmsYAiABKAsyFi5nYXRlaG91c2UudjEuU2l0ZUxpbmsiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiOAoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJIk8KFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARIeCgxuZXdfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIIhcKFVJlc2V0UGFzc3dvcmRSZXNwb25zZSIjCiFHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QiNQoiR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZRIPCgdlbmFibGVkGAEgASgIImIKHFNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QSHAoFZW1haWwYASABKAlCDbpICtgBAXIFGP4BYAESJAoEbGluaxgCIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGluayIfCh1TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSItChJWZXJpZnlFbWFpbFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiNAoZUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiNAoZQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2Ui1wEKF1JlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQSJAoEbGluaxgDIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGluaxITCgtjcmVhdGVfdXNlchgEIAEoCBIuCg11c2VyX21ldGFkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIaChhSZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UifQoKTWFpbGVkQ29kZRIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIfCgRjb2RlGAIgASgJQhG6SA5yDDIKXlswLTldezZ9JBIzCgxjbGllbnRfbm9uY2UYAyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8tXXsyMiw2NH0kIoYCChpTaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESJgoEY29kZRgDIAEoCzIYLmdhdGVob3VzZS52MS5NYWlsZWRDb2RlEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAjpwukhtGmsKHXNpZ25faW5fd2l0aF9tYWdpY19saW5rLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSK8AQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IkEKC0VtYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEhcKBGNvZGUYAiABKAlCCbpIBnIEEAEYQCKfAgoQVmVyaWZ5T3RwUmVxdWVzdBIvCgR0eXBlGAEgASgOMhUuZ2F0ZWhvdXNlLnYxLk90cFR5cGVCCrpIB4IBBBABIAASFwoFdG9rZW4YAiABKAlCCLpIBXIDGIABEicKBGNvZGUYAyABKAsyGS5nYXRlaG91c2UudjEuRW1haWxlZENvZGUSEwoLb3BlbmVkX2xpbmsYBCABKAgSHgoMbmV3X3Bhc3N3b3JkGAUgASgJQgi6SAVyAyiACDpjukhgGl4KEHZlcmlmeV9vdHAucHJvb2YSJWEgdG9rZW4gYW5kIGEgY29kZSBleGNsdWRlIGVhY2ggb3RoZXIaI3RoaXMudG9rZW4gPT0gJycgfHwgIWhhcyh0aGlzLmNvZGUpIrwBChFWZXJpZnlPdHBSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SFQoNZXhjaGFuZ2VfY29kZRgEIAEoCRIgChhuZWVkc19vdGhlcl9jb25maXJtYXRpb24YBSABKAgiWwoTRXhjaGFuZ2VDb2RlUmVxdWVzdBIhCg1leGNoYW5nZV9jb2RlGAEgASgJQgq6SAdyBRABGIABEiEKDWNvZGVfdmVyaWZpZXIYAiABKAlCCrpIB3IFEAEYgAIihgEKFEV4Y2hhbmdlQ29kZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiLiAQoYVXBkYXRlQ3JlZGVudGlhbHNSZXF1ZXN0Eh4KBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABSACIAQESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACBImChVyZWF1dGhlbnRpY2F0aW9uX2NvZGUYAyABKAlCB7pIBHICGEASLgoNdXNlcl9tZXRhZGF0YRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJAoEbGluaxgFIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGlua0IICgZfZW1haWwiPQoZVXBkYXRlQ3JlZGVudGlhbHNSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIiYwoYUmVzZW5kRW1haWxDaGFuZ2VSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEiwKBGxpbmsYAiABKAsyFi5nYXRlaG91c2UudjEuU2l0ZUxpbmtCBrpIA8gBASIbChlSZXNlbmRFbWFpbENoYW5nZVJlc3BvbnNlIhcKFVJlYXV0aGVudGljYXRlUmVxdWVzdCIYChZSZWF1dGhlbnRpY2F0ZVJlc3BvbnNlIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCKlAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFKn0KE0NvZGVDaGFsbGVuZ2VNZXRob2QSJQohQ09ERV9DSEFMTEVOR0VfTUVUSE9EX1VOU1BFQ0lGSUVEEAASHgoaQ09ERV9DSEFMTEVOR0VfTUVUSE9EX1MyNTYQARIfChtDT0RFX0NIQUxMRU5HRV9NRVRIT0RfUExBSU4QAipnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAiqsAQoHT3RwVHlwZRIYChRPVFBfVFlQRV9VTlNQRUNJRklFRBAAEhMKD09UUF9UWVBFX1NJR05VUBABEhMKD09UUF9UWVBFX0lOVklURRACEhcKE09UUF9UWVBFX01BR0lDX0xJTksQAxIVChFPVFBfVFlQRV9SRUNPVkVSWRAEEhIKDk9UUF9UWVBFX0VNQUlMEAUSGQoVT1RQX1RZUEVfRU1BSUxfQ0hBTkdFEAYyjxMKC0F1dGhTZXJ2aWNlElUKCFJlZ2lzdGVyEh0uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLmdhdGVob3VzZS52MS5SZWdpc3RlclJlc3BvbnNlIgqKtRgGCAEgATgDEloKBlNpZ25JbhIbLmdhdGVob3VzZS52MS5TaWduSW5SZXF1ZXN0GhwuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlc3BvbnNlIhWKtRgRCAE4BVoJCAoQMhg8IOgHYBQSaAoPU2lnblVwQW5vbnltb3VzEiQuZ2F0ZWhvdXNlLnYxLlNpZ25VcEFub255bW91c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVzcG9uc2UiCIq1GAQIATgeElEKBUdldE1lEhouZ2F0ZWhvdXNlLnYxLkdldE1lUmVxdWVzdBobLmdhdGVob3VzZS52MS5HZXRNZVJlc3BvbnNlIg+QAgGKtRgICAIQARgBaAESUwoIVXBkYXRlTWUSHS5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlVwZGF0ZU1lUmVzcG9uc2UiCIq1GAQIAjg8ElgKCERlbGV0ZU1lEh0uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLmdhdGVob3VzZS52MS5EZWxldGVNZVJlc3BvbnNlIg2KtRgJCAIyAwjYBDgKEmkKDkNoYW5nZVBhc3N3b3JkEiMuZ2F0ZWhvdXNlLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyKtRgICAIYATgFQAUSdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSjAEKGkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzEi8uZ2F0ZWhvdXNlLnYxLkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVxdWVzdBowLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1Jlc3BvbnNlIguQAgGKtRgECAE4eBJ8ChVTZW5kVmVyaWZpY2F0aW9uRW1haWwSKi5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVxdWVzdBorLmdhdGVob3VzZS52MS5TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSIKirUYBggBIAE4AxJeCgtWZXJpZnlFbWFpbBIgLmdhdGVob3VzZS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIKirUYBggBIAE4ChJxChJSZWplY3RSZWdpc3RyYXRpb24SJy5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSIIirUYBAgBOAoScwoSQ29uZmlybUVtYWlsQ2hhbmdlEicuZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlcXVlc3QaKC5nYXRlaG91c2UudjEuQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2UiCoq1GAYIASABOAoSawoQUmVxdWVzdE1hZ2ljTGluaxIlLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UiCIq1GAQIATgDEoABChNTaWduSW5XaXRoTWFnaWNMaW5rEiguZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0GikuZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZSIUirUYEAgBOApaCAgFEDIYHiA8YBQSWAoJVmVyaWZ5T3RwEh4uZ2F0ZWhvdXNlLnYxLlZlcmlmeU90cFJlcXVlc3QaHy5nYXRlaG91c2UudjEuVmVyaWZ5T3RwUmVzcG9uc2UiCoq1GAYIATgKYBQSXwoMRXhjaGFuZ2VDb2RlEiEuZ2F0ZWhvdXNlLnYxLkV4Y2hhbmdlQ29kZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuRXhjaGFuZ2VDb2RlUmVzcG9uc2UiCIq1GAQIATgeEnIKEVVwZGF0ZUNyZWRlbnRpYWxzEiYuZ2F0ZWhvdXNlLnYxLlVwZGF0ZUNyZWRlbnRpYWxzUmVxdWVzdBonLmdhdGVob3VzZS52MS5VcGRhdGVDcmVkZW50aWFsc1Jlc3BvbnNlIgyKtRgICAIQARgBOB4SbgoRUmVzZW5kRW1haWxDaGFuZ2USJi5nYXRlaG91c2UudjEuUmVzZW5kRW1haWxDaGFuZ2VSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJlc2VuZEVtYWlsQ2hhbmdlUmVzcG9uc2UiCIq1GAQIATgDEmcKDlJlYXV0aGVudGljYXRlEiMuZ2F0ZWhvdXNlLnYxLlJlYXV0aGVudGljYXRlUmVxdWVzdBokLmdhdGVob3VzZS52MS5SZWF1dGhlbnRpY2F0ZVJlc3BvbnNlIgqKtRgGCAIQATgKEl8KC0dldFNldHRpbmdzEiAuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVxdWVzdBohLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1Jlc3BvbnNlIguQAgGKtRgECAE4eEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+
+/**
+ * Has the link in a mail lead to `/auth/v1/verify`, which uses the one-time value and then leads the browser back to the
+ * site. The mail contains a six-digit code as well.
+ *
+ * @generated from message gatehouse.v1.SiteLink
+ */
+export type SiteLink = Message<"gatehouse.v1.SiteLink"> & {
+  /**
+   * Optional. Where the browser is led back to, at most 2,000 characters. A place that REDIRECT_URLS does not allow is
+   * replaced by SITE_URL.
+   *
+   * @generated from field: string redirect_to = 1;
+   */
+  redirectTo: string;
+
+  /**
+   * Optional. A code challenge (RFC 7636): 43 to 128 characters. With it, the browser receives a code for ExchangeCode
+   * instead of tokens.
+   *
+   * @generated from field: string code_challenge = 2;
+   */
+  codeChallenge: string;
+
+  /**
+   * Optional. Required with `code_challenge`.
+   *
+   * @generated from field: gatehouse.v1.CodeChallengeMethod code_challenge_method = 3;
+   */
+  codeChallengeMethod: CodeChallengeMethod;
+};
+
+/**
+ * Describes the message gatehouse.v1.SiteLink.
+ * Use `create(SiteLinkSchema)` to create a new message.
+ */
+export const SiteLinkSchema: GenMessage<SiteLink> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 0);
 
 /**
  * Request message for Register.
@@ -80,6 +118,13 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
    * @generated from field: google.protobuf.Struct user_metadata = 7;
    */
   userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. Where the link in the verification mail leads. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 8;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -87,7 +132,7 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 0);
+  messageDesc(file_gatehouse_v1_auth, 1);
 
 /**
  * Response message for Register.
@@ -130,7 +175,7 @@ export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 1);
+  messageDesc(file_gatehouse_v1_auth, 2);
 
 /**
  * Request message for SignIn.
@@ -173,7 +218,7 @@ export type SignInRequest = Message<"gatehouse.v1.SignInRequest"> & {
  * Use `create(SignInRequestSchema)` to create a new message.
  */
 export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 2);
+  messageDesc(file_gatehouse_v1_auth, 3);
 
 /**
  * Response message for SignIn.
@@ -215,7 +260,7 @@ export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
  * Use `create(SignInResponseSchema)` to create a new message.
  */
 export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 3);
+  messageDesc(file_gatehouse_v1_auth, 4);
 
 /**
  * Request message for SignUpAnonymous.
@@ -243,7 +288,7 @@ export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousReques
  * Use `create(SignUpAnonymousRequestSchema)` to create a new message.
  */
 export const SignUpAnonymousRequestSchema: GenMessage<SignUpAnonymousRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 4);
+  messageDesc(file_gatehouse_v1_auth, 5);
 
 /**
  * Response message for SignUpAnonymous.
@@ -278,7 +323,7 @@ export type SignUpAnonymousResponse = Message<"gatehouse.v1.SignUpAnonymousRespo
  * Use `create(SignUpAnonymousResponseSchema)` to create a new message.
  */
 export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 5);
+  messageDesc(file_gatehouse_v1_auth, 6);
 
 /**
  * Request message for GetMe.
@@ -299,7 +344,7 @@ export type GetMeRequest = Message<"gatehouse.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 6);
+  messageDesc(file_gatehouse_v1_auth, 7);
 
 /**
  * Response message for GetMe.
@@ -327,7 +372,7 @@ export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
  * Use `create(GetMeResponseSchema)` to create a new message.
  */
 export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 7);
+  messageDesc(file_gatehouse_v1_auth, 8);
 
 /**
  * Request message for UpdateMe. A field that is absent stays unchanged.
@@ -398,7 +443,7 @@ export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
  * Use `create(UpdateMeRequestSchema)` to create a new message.
  */
 export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 8);
+  messageDesc(file_gatehouse_v1_auth, 9);
 
 /**
  * Response message for UpdateMe.
@@ -419,7 +464,7 @@ export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
  * Use `create(UpdateMeResponseSchema)` to create a new message.
  */
 export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 9);
+  messageDesc(file_gatehouse_v1_auth, 10);
 
 /**
  * Request message for DeleteMe.
@@ -434,7 +479,7 @@ export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
  * Use `create(DeleteMeRequestSchema)` to create a new message.
  */
 export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 10);
+  messageDesc(file_gatehouse_v1_auth, 11);
 
 /**
  * Response message for DeleteMe.
@@ -449,7 +494,7 @@ export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
  * Use `create(DeleteMeResponseSchema)` to create a new message.
  */
 export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 11);
+  messageDesc(file_gatehouse_v1_auth, 12);
 
 /**
  * Request message for ChangePassword.
@@ -484,7 +529,7 @@ export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"
  * Use `create(ChangePasswordRequestSchema)` to create a new message.
  */
 export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 12);
+  messageDesc(file_gatehouse_v1_auth, 13);
 
 /**
  * Response message for ChangePassword.
@@ -512,7 +557,7 @@ export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordRespons
  * Use `create(ChangePasswordResponseSchema)` to create a new message.
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 13);
+  messageDesc(file_gatehouse_v1_auth, 14);
 
 /**
  * Request message for RequestPasswordReset.
@@ -526,6 +571,13 @@ export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordR
    * @generated from field: string email = 1;
    */
   email: string;
+
+  /**
+   * Optional. Where the link leads. With it, users without a password get the mail too. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -533,7 +585,7 @@ export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordR
  * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
  */
 export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 14);
+  messageDesc(file_gatehouse_v1_auth, 15);
 
 /**
  * Response message for RequestPasswordReset. The same for every email address.
@@ -548,7 +600,7 @@ export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPassword
  * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
  */
 export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 15);
+  messageDesc(file_gatehouse_v1_auth, 16);
 
 /**
  * Request message for VerifyResetToken.
@@ -569,7 +621,7 @@ export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequ
  * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
  */
 export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 16);
+  messageDesc(file_gatehouse_v1_auth, 17);
 
 /**
  * Response message for VerifyResetToken.
@@ -597,7 +649,7 @@ export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenRes
  * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
  */
 export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 17);
+  messageDesc(file_gatehouse_v1_auth, 18);
 
 /**
  * Request message for ResetPassword.
@@ -625,7 +677,7 @@ export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> 
  * Use `create(ResetPasswordRequestSchema)` to create a new message.
  */
 export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 18);
+  messageDesc(file_gatehouse_v1_auth, 19);
 
 /**
  * Response message for ResetPassword.
@@ -640,7 +692,7 @@ export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"
  * Use `create(ResetPasswordResponseSchema)` to create a new message.
  */
 export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 19);
+  messageDesc(file_gatehouse_v1_auth, 20);
 
 /**
  * Request message for GetEmailVerificationStatus.
@@ -655,7 +707,7 @@ export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVe
  * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 20);
+  messageDesc(file_gatehouse_v1_auth, 21);
 
 /**
  * Response message for GetEmailVerificationStatus.
@@ -676,7 +728,7 @@ export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailV
  * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 21);
+  messageDesc(file_gatehouse_v1_auth, 22);
 
 /**
  * Request message for SendVerificationEmail.
@@ -690,6 +742,13 @@ export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificatio
    * @generated from field: string email = 1;
    */
   email: string;
+
+  /**
+   * Optional. Where the link leads. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -697,7 +756,7 @@ export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificatio
  * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
  */
 export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 22);
+  messageDesc(file_gatehouse_v1_auth, 23);
 
 /**
  * Response message for SendVerificationEmail.
@@ -712,7 +771,7 @@ export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificati
  * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
  */
 export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 23);
+  messageDesc(file_gatehouse_v1_auth, 24);
 
 /**
  * Request message for VerifyEmail.
@@ -733,7 +792,7 @@ export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
  * Use `create(VerifyEmailRequestSchema)` to create a new message.
  */
 export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 24);
+  messageDesc(file_gatehouse_v1_auth, 25);
 
 /**
  * Response message for VerifyEmail.
@@ -748,7 +807,7 @@ export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & 
  * Use `create(VerifyEmailResponseSchema)` to create a new message.
  */
 export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 25);
+  messageDesc(file_gatehouse_v1_auth, 26);
 
 /**
  * Request message for RejectRegistration.
@@ -769,7 +828,7 @@ export type RejectRegistrationRequest = Message<"gatehouse.v1.RejectRegistration
  * Use `create(RejectRegistrationRequestSchema)` to create a new message.
  */
 export const RejectRegistrationRequestSchema: GenMessage<RejectRegistrationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 26);
+  messageDesc(file_gatehouse_v1_auth, 27);
 
 /**
  * Response message for RejectRegistration.
@@ -784,7 +843,7 @@ export type RejectRegistrationResponse = Message<"gatehouse.v1.RejectRegistratio
  * Use `create(RejectRegistrationResponseSchema)` to create a new message.
  */
 export const RejectRegistrationResponseSchema: GenMessage<RejectRegistrationResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 27);
+  messageDesc(file_gatehouse_v1_auth, 28);
 
 /**
  * Request message for ConfirmEmailChange.
@@ -805,7 +864,7 @@ export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChange
  * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
  */
 export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 28);
+  messageDesc(file_gatehouse_v1_auth, 29);
 
 /**
  * Response message for ConfirmEmailChange.
@@ -820,7 +879,7 @@ export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChang
  * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
  */
 export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 29);
+  messageDesc(file_gatehouse_v1_auth, 30);
 
 /**
  * Request message for RequestMagicLink.
@@ -844,6 +903,30 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
    * @generated from field: string client_nonce = 2;
    */
   clientNonce: string;
+
+  /**
+   * Optional. Where the link leads. With it, the mail contains a code that VerifyOtp accepts, and `client_nonce` is
+   * ignored. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 3;
+   */
+  link?: SiteLink | undefined;
+
+  /**
+   * Optional. Whether an unknown email address is registered, without a password. Such a user gets a verification mail
+   * or, with AUTO_CONFIRM_EMAIL, a sign-in link. Nobody is registered while registration is disabled or requires an
+   * invite code. Only with `link`. Default: false.
+   *
+   * @generated from field: bool create_user = 4;
+   */
+  createUser: boolean;
+
+  /**
+   * Optional. Metadata of the user whom the call registers, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 5;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
@@ -851,7 +934,7 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
  * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
  */
 export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 30);
+  messageDesc(file_gatehouse_v1_auth, 31);
 
 /**
  * Response message for RequestMagicLink. The same for every email address.
@@ -866,7 +949,7 @@ export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkRes
  * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
  */
 export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 31);
+  messageDesc(file_gatehouse_v1_auth, 32);
 
 /**
  * The code of a mail, with the nonce of the client that requested it.
@@ -901,7 +984,7 @@ export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
  * Use `create(MailedCodeSchema)` to create a new message.
  */
 export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 32);
+  messageDesc(file_gatehouse_v1_auth, 33);
 
 /**
  * Request message for SignInWithMagicLink.
@@ -936,7 +1019,7 @@ export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLi
  * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
  */
 export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 33);
+  messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
  * Response message for SignInWithMagicLink.
@@ -978,7 +1061,340 @@ export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicL
  * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
  */
 export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 34);
+  messageDesc(file_gatehouse_v1_auth, 35);
+
+/**
+ * The code of a mail.
+ *
+ * @generated from message gatehouse.v1.EmailedCode
+ */
+export type EmailedCode = Message<"gatehouse.v1.EmailedCode"> & {
+  /**
+   * Required. The email address that the mail was sent to, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Required. The code, at most 64 characters.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.EmailedCode.
+ * Use `create(EmailedCodeSchema)` to create a new message.
+ */
+export const EmailedCodeSchema: GenMessage<EmailedCode> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 36);
+
+/**
+ * Request message for VerifyOtp.
+ *
+ * @generated from message gatehouse.v1.VerifyOtpRequest
+ */
+export type VerifyOtpRequest = Message<"gatehouse.v1.VerifyOtpRequest"> & {
+  /**
+   * Required. What the value is for.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 1;
+   */
+  type: OtpType;
+
+  /**
+   * Optional. The one-time value, at most 128 characters. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * Optional. The code of the mail. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: gatehouse.v1.EmailedCode code = 3;
+   */
+  code?: EmailedCode | undefined;
+
+  /**
+   * Optional. Whether a browser has opened the link: if the mail was requested with a code challenge, the response has
+   * `exchange_code` instead of tokens. Default: false.
+   *
+   * @generated from field: bool opened_link = 4;
+   */
+  openedLink: boolean;
+
+  /**
+   * Optional. The new password, at most 1024 bytes. Only with OTP_TYPE_RECOVERY. All older sessions are revoked then.
+   *
+   * @generated from field: string new_password = 5;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyOtpRequest.
+ * Use `create(VerifyOtpRequestSchema)` to create a new message.
+ */
+export const VerifyOtpRequestSchema: GenMessage<VerifyOtpRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 37);
+
+/**
+ * Response message for VerifyOtp.
+ *
+ * @generated from message gatehouse.v1.VerifyOtpResponse
+ */
+export type VerifyOtpResponse = Message<"gatehouse.v1.VerifyOtpResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The code for ExchangeCode. Then there are no tokens.
+   *
+   * @generated from field: string exchange_code = 4;
+   */
+  exchangeCode: string;
+
+  /**
+   * Whether the mail to the other address has to be confirmed as well. Then there are no tokens.
+   *
+   * @generated from field: bool needs_other_confirmation = 5;
+   */
+  needsOtherConfirmation: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyOtpResponse.
+ * Use `create(VerifyOtpResponseSchema)` to create a new message.
+ */
+export const VerifyOtpResponseSchema: GenMessage<VerifyOtpResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 38);
+
+/**
+ * Request message for ExchangeCode.
+ *
+ * @generated from message gatehouse.v1.ExchangeCodeRequest
+ */
+export type ExchangeCodeRequest = Message<"gatehouse.v1.ExchangeCodeRequest"> & {
+  /**
+   * Required. The code, at most 128 characters.
+   *
+   * @generated from field: string exchange_code = 1;
+   */
+  exchangeCode: string;
+
+  /**
+   * Required. The code verifier, at most 256 characters.
+   *
+   * @generated from field: string code_verifier = 2;
+   */
+  codeVerifier: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExchangeCodeRequest.
+ * Use `create(ExchangeCodeRequestSchema)` to create a new message.
+ */
+export const ExchangeCodeRequestSchema: GenMessage<ExchangeCodeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 39);
+
+/**
+ * Response message for ExchangeCode.
+ *
+ * @generated from message gatehouse.v1.ExchangeCodeResponse
+ */
+export type ExchangeCodeResponse = Message<"gatehouse.v1.ExchangeCodeResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExchangeCodeResponse.
+ * Use `create(ExchangeCodeResponseSchema)` to create a new message.
+ */
+export const ExchangeCodeResponseSchema: GenMessage<ExchangeCodeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 40);
+
+/**
+ * Request message for UpdateCredentials. A field that is absent stays unchanged.
+ *
+ * @generated from message gatehouse.v1.UpdateCredentialsRequest
+ */
+export type UpdateCredentialsRequest = Message<"gatehouse.v1.UpdateCredentialsRequest"> & {
+  /**
+   * Optional. The new email address, at most 254 characters. Requires `link`.
+   *
+   * @generated from field: optional string email = 1;
+   */
+  email?: string | undefined;
+
+  /**
+   * Optional. The new password, at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * Optional. The code that Reauthenticate has sent, at most 64 characters.
+   *
+   * @generated from field: string reauthentication_code = 3;
+   */
+  reauthenticationCode: string;
+
+  /**
+   * Optional. Metadata that the user provides, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 4;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. Where the links in the mails lead.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 5;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateCredentialsRequest.
+ * Use `create(UpdateCredentialsRequestSchema)` to create a new message.
+ */
+export const UpdateCredentialsRequestSchema: GenMessage<UpdateCredentialsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 41);
+
+/**
+ * Response message for UpdateCredentials.
+ *
+ * @generated from message gatehouse.v1.UpdateCredentialsResponse
+ */
+export type UpdateCredentialsResponse = Message<"gatehouse.v1.UpdateCredentialsResponse"> & {
+  /**
+   * The updated user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateCredentialsResponse.
+ * Use `create(UpdateCredentialsResponseSchema)` to create a new message.
+ */
+export const UpdateCredentialsResponseSchema: GenMessage<UpdateCredentialsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 42);
+
+/**
+ * Request message for ResendEmailChange.
+ *
+ * @generated from message gatehouse.v1.ResendEmailChangeRequest
+ */
+export type ResendEmailChangeRequest = Message<"gatehouse.v1.ResendEmailChangeRequest"> & {
+  /**
+   * Required. The current email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Required. Where the links lead.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ResendEmailChangeRequest.
+ * Use `create(ResendEmailChangeRequestSchema)` to create a new message.
+ */
+export const ResendEmailChangeRequestSchema: GenMessage<ResendEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 43);
+
+/**
+ * Response message for ResendEmailChange. The same for every email address.
+ *
+ * @generated from message gatehouse.v1.ResendEmailChangeResponse
+ */
+export type ResendEmailChangeResponse = Message<"gatehouse.v1.ResendEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ResendEmailChangeResponse.
+ * Use `create(ResendEmailChangeResponseSchema)` to create a new message.
+ */
+export const ResendEmailChangeResponseSchema: GenMessage<ResendEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 44);
+
+/**
+ * Request message for Reauthenticate.
+ *
+ * @generated from message gatehouse.v1.ReauthenticateRequest
+ */
+export type ReauthenticateRequest = Message<"gatehouse.v1.ReauthenticateRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ReauthenticateRequest.
+ * Use `create(ReauthenticateRequestSchema)` to create a new message.
+ */
+export const ReauthenticateRequestSchema: GenMessage<ReauthenticateRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 45);
+
+/**
+ * Response message for Reauthenticate.
+ *
+ * @generated from message gatehouse.v1.ReauthenticateResponse
+ */
+export type ReauthenticateResponse = Message<"gatehouse.v1.ReauthenticateResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ReauthenticateResponse.
+ * Use `create(ReauthenticateResponseSchema)` to create a new message.
+ */
+export const ReauthenticateResponseSchema: GenMessage<ReauthenticateResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 46);
 
 /**
  * Request message for GetSettings.
@@ -993,7 +1409,7 @@ export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 35);
+  messageDesc(file_gatehouse_v1_auth, 47);
 
 /**
  * The external identity providers of the service.
@@ -1049,7 +1465,7 @@ export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
  * Use `create(ExternalProvidersSchema)` to create a new message.
  */
 export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 36);
+  messageDesc(file_gatehouse_v1_auth, 48);
 
 /**
  * Response message for GetSettings.
@@ -1126,7 +1542,48 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 37);
+  messageDesc(file_gatehouse_v1_auth, 49);
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export const CodeChallengeMethod = {
+  /**
+   * Without a code challenge.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The SHA-256 hash of the verifier in base64url.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_S256 = 1;
+   */
+  S256: 1,
+
+  /**
+   * The verifier itself.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_PLAIN = 2;
+   */
+  PLAIN: 2,
+} as const;
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export type CodeChallengeMethod = (typeof CodeChallengeMethod)[keyof typeof CodeChallengeMethod] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.CodeChallengeMethod.
+ */
+export const CodeChallengeMethodSchema: GenEnum<CodeChallengeMethod> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 0);
 
 /**
  * What ChangePassword does with the session that makes the call.
@@ -1168,7 +1625,76 @@ export type CurrentSession = (typeof CurrentSession)[keyof typeof CurrentSession
  * Describes the enum gatehouse.v1.CurrentSession.
  */
 export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_auth, 0);
+  enumDesc(file_gatehouse_v1_auth, 1);
+
+/**
+ * What a one-time value of VerifyOtp is for.
+ *
+ * @generated from enum gatehouse.v1.OtpType
+ */
+export const OtpType = {
+  /**
+   * Unspecified. Refused.
+   *
+   * @generated from enum value: OTP_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The verification mail of a registration.
+   *
+   * @generated from enum value: OTP_TYPE_SIGNUP = 1;
+   */
+  SIGNUP: 1,
+
+  /**
+   * The mail of InviteUser.
+   *
+   * @generated from enum value: OTP_TYPE_INVITE = 2;
+   */
+  INVITE: 2,
+
+  /**
+   * The mail of RequestMagicLink.
+   *
+   * @generated from enum value: OTP_TYPE_MAGIC_LINK = 3;
+   */
+  MAGIC_LINK: 3,
+
+  /**
+   * The mail of RequestPasswordReset.
+   *
+   * @generated from enum value: OTP_TYPE_RECOVERY = 4;
+   */
+  RECOVERY: 4,
+
+  /**
+   * The mail of a registration or of RequestMagicLink.
+   *
+   * @generated from enum value: OTP_TYPE_EMAIL = 5;
+   */
+  EMAIL: 5,
+
+  /**
+   * The mails of a change of address.
+   *
+   * @generated from enum value: OTP_TYPE_EMAIL_CHANGE = 6;
+   */
+  EMAIL_CHANGE: 6,
+} as const;
+
+/**
+ * What a one-time value of VerifyOtp is for.
+ *
+ * @generated from enum gatehouse.v1.OtpType
+ */
+export type OtpType = (typeof OtpType)[keyof typeof OtpType] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.OtpType.
+ */
+export const OtpTypeSchema: GenEnum<OtpType> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 2);
 
 /**
  * AuthService registers users, signs them in, and manages their password, profile and email address.
@@ -1512,6 +2038,114 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof SignInWithMagicLinkRequestSchema;
     output: typeof SignInWithMagicLinkResponseSchema;
+  },
+  /**
+   * Uses a one-time value from a mail with a `link`, or the six-digit code in the same mail, and creates a session at
+   * AAL1.
+   *
+   * The value verifies the email address that it was sent to. What SignInWithMagicLink removes from an unverified user is
+   * removed here too, unless the value is that of a registration or of a change of address. A value that was used before
+   * is refused, and so is one of another type.
+   *
+   * A change of address that needs the consent of both mailboxes has two values. The first one used returns only
+   * `needs_other_confirmation`.
+   *
+   * The code counts as SignInWithMagicLink counts codes.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: The request has neither `token` nor `code`.
+   * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
+   * - PASSWORD_REQUIRED: `new_password` is empty, and RECOVERY_REQUIRES_PASSWORD is on. The value stays valid.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`). The value stays valid.
+   * - EMAIL_ALREADY_REGISTERED: Another user has taken the new email address in the meantime.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address, or too many wrong codes from
+   *   the network or in the project.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyOtp
+   */
+  verifyOtp: {
+    methodKind: "unary";
+    input: typeof VerifyOtpRequestSchema;
+    output: typeof VerifyOtpResponseSchema;
+  },
+  /**
+   * Exchanges the code of VerifyOtp for a session (PKCE, RFC 7636). A code is valid once and for five minutes. A wrong
+   * verifier does not use it up.
+   *
+   * Errors:
+   * - EXCHANGE_CODE_INVALID: The code was not issued by this service, was used, or has expired (metadata `state`).
+   * - CODE_VERIFIER_MISMATCH: The verifier is not that of the code challenge.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ExchangeCode
+   */
+  exchangeCode: {
+    methodKind: "unary";
+    input: typeof ExchangeCodeRequestSchema;
+    output: typeof ExchangeCodeResponseSchema;
+  },
+  /**
+   * Changes the caller's password, email address and metadata in one step, without the current password.
+   *
+   * A new password requires that the caller authenticated within 24 hours, or the code that Reauthenticate has sent. All
+   * other sessions of the caller are revoked; the session of the call keeps its tokens.
+   *
+   * A new email address is pending, as `User.pending_email`, until the value in the mail to it is used with VerifyOtp and,
+   * if the caller has a verified address, that in the mail to the old address too. A guest who sets an address becomes a
+   * registered user once the address is verified; with AUTO_CONFIRM_EMAIL that is at once.
+   *
+   * Depending on configuration: with SECURE_PASSWORD_CHANGE off a new password requires neither. With HIDE_REGISTRATION
+   * an email address of another user stays pending, without an error.
+   *
+   * Errors:
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than 24 hours ago (metadata `max_age_seconds`).
+   * - OTP_EXPIRED: `reauthentication_code` is wrong, used, expired, or was tried too often.
+   * - INSUFFICIENT_AAL: The caller has a second factor and did not use it in this session (metadata `required_aal`,
+   *   `current_aal`).
+   * - REGISTRATION_REQUIRED: The caller is a guest without an email address, and sets a password.
+   * - SAME_PASSWORD: `new_password` is the current one.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - MAIL_LIMIT_REACHED: The address was sent enough such mails for now (with `RetryInfo`).
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed. Or `email` comes without
+   *   `link`.
+   * - OVER_REQUEST_RATE_LIMIT: The password of the caller was changed too often.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UpdateCredentials
+   */
+  updateCredentials: {
+    methodKind: "unary";
+    input: typeof UpdateCredentialsRequestSchema;
+    output: typeof UpdateCredentialsResponseSchema;
+  },
+  /**
+   * Sends the mails of the caller's pending change of address again: to the user who has the current address `email`, if
+   * a change is pending. The response and its timing are the same for every email address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ResendEmailChange
+   */
+  resendEmailChange: {
+    methodKind: "unary";
+    input: typeof ResendEmailChangeRequestSchema;
+    output: typeof ResendEmailChangeResponseSchema;
+  },
+  /**
+   * Sends the caller a mail with a code for UpdateCredentials.
+   *
+   * Errors:
+   * - REGISTRATION_REQUIRED: The caller has no email address.
+   * - EMAIL_NOT_VERIFIED: The caller's email address is not verified.
+   * - MAIL_LIMIT_REACHED: The address was sent enough such mails for now (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.Reauthenticate
+   */
+  reauthenticate: {
+    methodKind: "unary";
+    input: typeof ReauthenticateRequestSchema;
+    output: typeof ReauthenticateResponseSchema;
   },
   /**
    * Returns what a sign-in page needs to know, such as the available ways to sign in.

@@ -34,6 +34,8 @@ import { Migration20261130420100_api_keys } from './Migration20261130420100_api_
 import { Migration20261130440100_session_fingerprints } from './Migration20261130440100_session_fingerprints.ts';
 import { Migration20261130440200_sessions_of_fingerprint } from './Migration20261130440200_sessions_of_fingerprint.ts';
 import { Migration20261130440300_sessions_of_devices } from './Migration20261130440300_sessions_of_devices.ts';
+import { Migration20261130600100_flow_of_one_time_values } from './Migration20261130600100_flow_of_one_time_values.ts';
+import { Migration20261130600200_codes_to_new_addresses } from './Migration20261130600200_codes_to_new_addresses.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -73,4 +75,6 @@ export const migrations = [
   { name: 'Migration20261130440100_session_fingerprints', class: Migration20261130440100_session_fingerprints },
   { name: 'Migration20261130440200_sessions_of_fingerprint', class: Migration20261130440200_sessions_of_fingerprint },
   { name: 'Migration20261130440300_sessions_of_devices', class: Migration20261130440300_sessions_of_devices },
+  { name: 'Migration20261130600100_flow_of_one_time_values', class: Migration20261130600100_flow_of_one_time_values },
+  { name: 'Migration20261130600200_codes_to_new_addresses', class: Migration20261130600200_codes_to_new_addresses },
 ];

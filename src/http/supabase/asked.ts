@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
-import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { type AuthService, CodeChallengeMethod, type SiteLinkSchema } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { Redirects } from '../../text/redirects.ts';
-import { AuthError } from './auth-error.ts';
+import { AuthError, invalid } from './auth-error.ts';
 import type { JsonBody } from './json-body.ts';
 
 /** A request to a route, and the methods that serve it. */
@@ -48,6 +49,26 @@ export function withToken(accessToken: string): CallOptions {
 }
 
 /** Where the client wants to be led back to, as far as that is allowed. Otherwise the site. */
-export function redirectOf({ headers, query, redirects }: Pick<Asked, 'headers' | 'query' | 'redirects'>): string {
-  return redirects.choose([headers.redirect_to].flat()[0], query.get('redirect_to'), headers.referer);
+export function redirectOf({ headers, query, body, redirects }: Asked): string {
+  const [header] = [headers.redirect_to].flat();
+  return redirects.choose(header, query.get('redirect_to'), body.text('redirect_to'), headers.referer);
+}
+
+const challengeMethods: Readonly<Record<string, CodeChallengeMethod>> = {
+  s256: CodeChallengeMethod.S256,
+  plain: CodeChallengeMethod.PLAIN,
+};
+
+/** Where a link in a mail leads, and what the browser that requested it exchanges (PKCE). */
+export function siteLinkOf(asked: Asked): MessageInitShape<typeof SiteLinkSchema> {
+  const { body } = asked;
+  const redirectTo = redirectOf(asked);
+  const [codeChallenge, name] = [body.text('code_challenge'), body.text('code_challenge_method').toLowerCase()];
+  if (!codeChallenge && !name) return { redirectTo };
+  if (!codeChallenge || !name) throw invalid('PKCE flow requires code_challenge_method and code_challenge');
+  const codeChallengeMethod = Object.hasOwn(challengeMethods, name) ? challengeMethods[name] : undefined;
+  if (codeChallengeMethod === undefined) throw invalid('code_challenge_method must be s256 or plain');
+  if (!/^[A-Za-z0-9._~-]{43,128}$/.test(codeChallenge))
+    throw invalid('code_challenge must have 43 to 128 letters, digits, dots, hyphens, underscores and tildes');
+  return { redirectTo, codeChallenge, codeChallengeMethod };
 }

@@ -11,7 +11,10 @@ export interface Facts {
 /** Status, code and text of an error. Without a text it is the sentence of the reason. */
 export type Row = readonly [status: number, code: string, text?: string | ((facts: Facts) => string)];
 
-type Rows = Readonly<Partial<Record<Reason, Row>>>;
+/** A row that depends on the metadata of the error. */
+export type AnyRow = Row | ((facts: Facts) => Row);
+
+type Rows = Readonly<Partial<Record<Reason, AnyRow>>>;
 
 /** What a route does, as far as errors depend on it. */
 export type RouteName =
@@ -21,7 +24,8 @@ export type RouteName =
   | 'sign in'
   | 'refresh'
   | 'exchange a code'
-  | 'verify'
+  | 'verify a code'
+  | 'verify a link'
   | 'send mail'
   | 'user'
   | 'sign out'
@@ -32,6 +36,11 @@ const noSession: Row = [403, 'session_not_found', 'Session from session_id claim
 const outage: Row = [503, 'unexpected_failure', 'The service is not available at the moment, please retry'];
 const timeout: Row = [504, 'request_timeout', 'Processing this request timed out, please retry after a moment.'];
 const tooMany: Row = [429, 'over_request_rate_limit', 'Request rate limit reached'];
+const mailLimit: Row = [
+  429,
+  'over_email_send_rate_limit',
+  ({ wait }) => `For security purposes, you can only request this after ${wait} seconds.`,
+];
 const emailExists: Row = [422, 'email_exists', 'A user with this email address has already been registered'];
 const weakPassword: Row = [422, 'weak_password', describeWeakness];
 
@@ -76,6 +85,12 @@ export const rowsOfEveryRoute: Rows = {
   INTERNAL: [500, 'unexpected_failure', 'Unexpected failure, please check the server logs for more information'],
 };
 
+const rowsOfVerify: Rows = {
+  TOKEN_REQUIRED: [400, 'validation_failed', 'Verify requires either a token or a token hash'],
+  PASSWORD_REQUIRED: [422, 'validation_failed', 'Password is required'],
+  EMAIL_ALREADY_REGISTERED: emailExists,
+};
+
 /** The errors that mean something of their own on a route. */
 export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
   'sign up': {
@@ -106,7 +121,35 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     // A conflict is no reason for the client to give the session up.
     TRY_AGAIN: outage,
   },
+  'exchange a code': {
+    EXCHANGE_CODE_INVALID: ({ metadata }) =>
+      metadata.state === 'expired'
+        ? [422, 'flow_state_expired', 'invalid flow state, flow state has expired']
+        : [404, 'flow_state_not_found', 'invalid flow state, no valid flow state found'],
+    CODE_VERIFIER_MISMATCH: [400, 'bad_code_verifier', 'code challenge does not match previously saved code verifier'],
+  },
+  'verify a code': { ...rowsOfVerify, OTP_EXPIRED: [403, 'otp_expired', 'Token has expired or is invalid'] },
+  'verify a link': { ...rowsOfVerify, OTP_EXPIRED: [403, 'otp_expired', 'Email link is invalid or has expired'] },
+  'send mail': {
+    EMAIL_VERIFICATION_DISABLED: [400, 'email_provider_disabled', 'Email signups are disabled'],
+    REGISTRATION_REQUIRED: [
+      400,
+      'validation_failed',
+      'Reauthentication requires the user to have an email or a phone number',
+    ],
+    EMAIL_NOT_VERIFIED: [422, 'email_not_confirmed', 'Please verify your email first.'],
+    MAIL_LIMIT_REACHED: mailLimit,
+    ...ofNoField('EMAIL_ALREADY_VERIFIED'),
+  },
   user: {
+    MAIL_LIMIT_REACHED: mailLimit,
+    OTP_EXPIRED: [422, 'reauthentication_not_valid', 'Nonce has expired or is invalid'],
+    SAME_PASSWORD: [422, 'same_password', 'New password should be different from the old password.'],
+    REGISTRATION_REQUIRED: [
+      422,
+      'validation_failed',
+      'Updating password of an anonymous user without an email or phone is not allowed',
+    ],
     EMAIL_ALREADY_REGISTERED: emailExists,
     REAUTHENTICATION_REQUIRED: [400, 'reauthentication_needed', 'Password update requires reauthentication'],
     INSUFFICIENT_AAL: [
@@ -119,6 +162,13 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
   'administer users': {
     USER_NOT_FOUND: [404, 'user_not_found', 'User not found'],
     EMAIL_ALREADY_REGISTERED: emailExists,
+    MAIL_LIMIT_REACHED: mailLimit,
+    MAIL_DISABLED: [400, 'email_provider_disabled', 'Email logins are disabled'],
+    HASH_NOT_SUPPORTED: [400, 'validation_failed'],
+    ...ofNoField('REQUEST_ID_REUSED'),
+    CANNOT_REMOVE_SELF: [422, 'unexpected_failure'],
+    CANNOT_DEMOTE_SELF: [422, 'unexpected_failure'],
+    REGISTRATION_REQUIRED: [422, 'validation_failed'],
   },
 };
 

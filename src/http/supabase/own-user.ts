@@ -1,14 +1,34 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { AssuranceLevel } from '../../../gen/gatehouse/v1/policy_pb.ts';
 import { type Session, SessionKind, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { type Answer, type Asked, withBearer } from './asked.ts';
-import { invalid } from './auth-error.ts';
+import { type Answer, type Asked, siteLinkOf, withBearer } from './asked.ts';
+import { AuthError, invalid } from './auth-error.ts';
+import { phoneIsOff } from './phone.ts';
 import { textOf, userJson } from './user-json.ts';
 
 /** GET /user. */
 export async function getUser({ auth, ...asked }: Asked): Promise<Answer> {
   const { user } = await auth.getMe({ appMetadata: true }, withBearer(asked));
   return { body: userJson(user!) };
+}
+
+/** PUT /user. */
+export async function updateUser(asked: Asked): Promise<Answer> {
+  const { auth, body } = asked;
+  const bearer = withBearer(asked);
+  if (body.object('app_metadata')) throw new AuthError(403, 'not_admin', 'Updating app_metadata is not allowed');
+  if (body.text('phone')) throw phoneIsOff(400);
+  const [email, userMetadata] = [body.text('email'), body.object('data')];
+  await auth.updateCredentials(
+    {
+      ...(email && { email, link: siteLinkOf(asked) }),
+      ...(userMetadata && { userMetadata }),
+      newPassword: body.text('password'),
+      reauthenticationCode: body.text('nonce'),
+    },
+    bearer,
+  );
+  return getUser(asked);
 }
 
 /** DELETE /user. */

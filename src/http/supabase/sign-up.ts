@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '@bufbuild/protobuf';
-import type { Answer, Asked } from './asked.ts';
-import { AuthError, invalid } from './auth-error.ts';
+import { type Answer, type Asked, siteLinkOf } from './asked.ts';
+import { invalid } from './auth-error.ts';
 import { reasonOf } from './errors.ts';
+import { phoneIsOff } from './phone.ts';
 import { sessionAnswer } from './session-json.ts';
 import { userJson } from './user-json.ts';
-
-export const phoneIsOff = (status = 400) =>
-  new AuthError(status, 'phone_provider_disabled', 'Unsupported phone provider');
 
 /** POST /signup with an address or a telephone number. */
 export async function signUp(asked: Asked): Promise<Answer> {
@@ -16,9 +14,10 @@ export async function signUp(asked: Asked): Promise<Answer> {
   const data = body.object('data') ?? {};
   if (!password) throw invalid('Signup requires a valid password');
   if (email && phone) throw invalid('Only an email address or phone number should be provided on signup.');
-  if (phone) throw new AuthError(400, 'phone_provider_disabled', 'Phone signups are disabled');
+  if (phone) throw phoneIsOff(400, 'Phone signups are disabled');
+  const link = siteLinkOf(asked);
   try {
-    const { user, tokens } = await auth.register({ email, password, userMetadata: data });
+    const { user, tokens } = await auth.register({ email, password, userMetadata: data, link });
     if (tokens) return await sessionAnswer(asked, tokens);
     // A service that hides which addresses are registered shows nobody a user.
     if (!user) return lookAlike(email, data, asked.now());
@@ -35,8 +34,9 @@ async function confirmsAddresses({ auth }: Asked): Promise<boolean> {
 }
 
 /** Sends the mail again if the address is not confirmed. The response does not reveal whether it is. */
-async function repeatSignUp({ auth, now }: Asked, email: string, data: JsonObject): Promise<Answer> {
-  await auth.sendVerificationEmail({ email }).catch((thrown) => {
+async function repeatSignUp(asked: Asked, email: string, data: JsonObject): Promise<Answer> {
+  const { auth, now } = asked;
+  await auth.sendVerificationEmail({ email, link: siteLinkOf(asked) }).catch((thrown) => {
     if (reasonOf(thrown) !== 'EMAIL_VERIFICATION_DISABLED') throw thrown;
   });
   return lookAlike(email, data, now());

@@ -1,5 +1,6 @@
 import type { Answer, Asked } from './asked.ts';
 import { AuthError, invalid } from './auth-error.ts';
+import { phoneIsOff } from './phone.ts';
 import { sessionAnswer } from './session-json.ts';
 
 /** POST /token?grant_type=password. */
@@ -7,7 +8,7 @@ export async function signIn(asked: Asked): Promise<Answer> {
   const { auth, body } = asked;
   const [email, phone, password] = [body.text('email'), body.text('phone'), body.text('password')];
   if (email && phone) throw invalid('Only an email address or phone number should be provided on login.');
-  if (phone) throw new AuthError(422, 'phone_provider_disabled', 'Phone logins are disabled');
+  if (phone) throw phoneIsOff(422, 'Phone logins are disabled');
   if (!email) throw invalid('missing email or phone');
   // No user has an empty password.
   if (!password) throw new AuthError(400, 'invalid_credentials', 'Invalid login credentials');
@@ -18,6 +19,15 @@ export async function signIn(asked: Asked): Promise<Answer> {
 /** POST /token?grant_type=refresh_token. */
 export async function refresh(asked: Asked): Promise<Answer> {
   const { tokens } = await asked.sessions.refresh({ refreshToken: asked.body.text('refresh_token') });
+  return sessionAnswer(asked, tokens!);
+}
+
+/** POST /token?grant_type=pkce. */
+export async function exchangeCode(asked: Asked): Promise<Answer> {
+  const { auth, body } = asked;
+  const [code, codeVerifier] = [body.text('auth_code'), body.text('code_verifier')];
+  if (!code || !codeVerifier) throw invalid('invalid request: both auth code and code verifier should be non-empty');
+  const { tokens } = await auth.exchangeCode({ exchangeCode: code, codeVerifier });
   return sessionAnswer(asked, tokens!);
 }
 
