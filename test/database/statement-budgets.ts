@@ -1,5 +1,6 @@
 import { deviceCosts } from '../support/device-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
+import { siteCosts } from '../support/site-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
 export const most: Record<string, number> = {
@@ -118,4 +119,5 @@ export const most: Record<string, number> = {
   'RevokeUserSessions (all)': 5,
   'CancelLogin (unknown)': 1,
   ...grantCosts,
+  ...siteCosts,
 };

@@ -52,7 +52,7 @@ describe('the confirmation of a sign-up', () => {
     const { link } = await lastMail(service, email);
     expect(link).not.toContain('evil');
     const forged = link.replace(/redirect_to=.*/, 'redirect_to=https://evil.example/');
-    expect((await open(service, forged)).place.origin + '/').toBe(site);
+    expect(`${(await open(service, forged)).place.origin}/`).toBe(site);
     const { status, place, fragment } = await open(service, link);
     expect([status, place.origin + place.pathname]).toEqual([303, site]);
     expect(fragment).toEqual({

@@ -8,6 +8,7 @@ import { lastMail, rejectionLinkFor, tokenFor } from './inbox.ts';
 import { callKeyMethods } from './key-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
+import { callSiteMethods } from './site-methods.ts';
 import type { TestService, Wire } from './start.ts';
 
 /** A successful call of one method. The name of a further case of a method ends with a remark in brackets. */
@@ -124,6 +125,7 @@ export async function callEveryMethod(
   await callKeyMethods(service, wire, step);
   await callDeviceMethods(service, wire, step);
   await callGrantMethods(service, wire, step);
+  await callSiteMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

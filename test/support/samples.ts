@@ -7,6 +7,7 @@ import { deviceSamples } from './device-samples.ts';
 import { grantSamples } from './grant-samples.ts';
 import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { ada, asService, bob } from './people.ts';
+import { siteSamples } from './site-methods.ts';
 import type { TestService } from './start.ts';
 
 /** A request that its method accepts, and the headers of a caller that its policy admits. */
@@ -33,6 +34,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const accounts = await accountSamples(service, { operator, newcomer });
   const ofDevices = await deviceSamples(service, newcomer);
   const grants = grantSamples(service, as, newcomer);
+  const site = siteSamples(service, newcomer);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -158,6 +160,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...accounts.requests,
     ...ofDevices.requests,
     ...grants.requests,
+    ...site.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
@@ -170,7 +173,10 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     const method = methods.find((each) => nameOf(each) === name)!;
     const request = await requests[name]!();
     const own =
-      (await accounts.headers[name]?.()) ?? (await ofDevices.headers[name]?.()) ?? (await grants.headersOf(name));
+      (await accounts.headers[name]?.()) ??
+      (await ofDevices.headers[name]?.()) ??
+      (await grants.headersOf(name)) ??
+      site.headersOf(name);
     if (own) return { request, headers: own };
     if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
     return { request, headers: { ...headers[policyOf(method)!.access] } };

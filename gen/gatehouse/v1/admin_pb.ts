@@ -1401,12 +1401,13 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
-   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
+   * `auth.email_change.complete`, `auth.magic_link.request`, `auth.reauthentication.request`, `session.revoke`, `session.evicted`,
    * `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `user.merge`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
-   * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `project.revoke_sessions`,
+   * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`,
+   * `user.invite`, `user.generate_link`, `user.import`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
    * `device.cancel`, `device.redeem`, `device.conflict` and `installation.drop`.
    *
