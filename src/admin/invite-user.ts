@@ -21,9 +21,9 @@ export function inviteUser(deps: AdminDeps): AdminMethods['inviteUser'] {
     const user = await change(
       context,
       async (em) => {
+        const user = await findOrCreate(em, deps, known, { projectId, email, ...metadata }, at);
         const wait = await mailBudget.takeOrWait(em, { projectId, kind: 'invite', target: emailKey(email) }, at);
         if (wait > 0) throw new Refusal('MAIL_LIMIT_REACHED', { retryAfter: wait });
-        const user = await findOrCreate(em, deps, known, { projectId, email, ...metadata }, at);
         const flow = { isOfNewUser: !known };
         await userMail.send(em, { kind: 'invite', to: recipientOf(user), link, flow }, at);
         audit(em, context, { action: 'user.invite', userId: user.id }, at);

@@ -2,6 +2,7 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { Flow } from '../one-time/flow.ts';
 import { isNewestUsed } from '../one-time/new-address.ts';
@@ -10,7 +11,6 @@ import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey, explainTakenAddress } from '../user/email.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
-import { moveToPending } from './email-change.ts';
 import { firstProof } from './first-proof.ts';
 import { padResponseTime } from './response-padding.ts';
 import type { SiteLink } from './site-link.ts';
@@ -72,10 +72,12 @@ export async function confirmMailbox(
   const other = kind === 'email_change' ? 'email_change_approval' : 'email_change';
   if (flow.needsApproval && !(await isNewestUsed(em, user.id, other))) return false;
   const former = recipientOf(user);
-  await moveToPending(em, { userId: user.id, emailKey: emailKey(pending), now: at }).catch(explainTakenAddress);
-  if (user.isAnonymous) await establish(em, deps, user, at);
-  else await firstProof(em, deps, { user }, context, at);
-  Object.assign(user, { email: pending, emailKey: emailKey(pending), emailVerifiedAt: at, pendingEmail: null });
+  if (user.isAnonymous) await establish(em, deps, user, pending, at);
+  else {
+    await moveTo(em, user, pending, at);
+    await firstProof(em, deps, { user }, context, at);
+    user.emailVerifiedAt = at;
+  }
   // The other values were sent to the old address.
   await voidFor(em, user.id, at);
   if (former.email) await deps.userMail.notifyEmailChanged(em, former, at);
@@ -83,15 +85,29 @@ export async function confirmMailbox(
   return true;
 }
 
-/** Makes a guest a registered user. They keep their sessions. */
+const setAddress = statement<{ id: string }, { userId: string; email: string; emailKey: string; now: Date }>(
+  'user_set_address',
+  `update users set email = :email, email_key = :emailKey, pending_email = null, updated_at = :now
+   where id = :userId returning id`,
+);
+
+/** Of two users who confirm the same address at once, the unique index lets one have it. */
+async function moveTo(em: EntityManager, user: User, email: string, at: Date): Promise<void> {
+  const key = emailKey(email);
+  await setAddress(em, { userId: user.id, email, emailKey: key, now: at }).catch(explainTakenAddress);
+  Object.assign(user, { email, emailKey: key, pendingEmail: null, updatedAt: at });
+}
+
+/** Makes a guest a registered user with a verified address, who keeps their sessions. */
 export async function establish(
   em: EntityManager,
   { joining }: Pick<AuthDeps, 'joining'>,
   user: User,
+  email: string,
   at: Date,
 ): Promise<void> {
-  user.isAnonymous = false;
-  user.updatedAt = at;
+  await moveTo(em, user, email, at);
+  Object.assign(user, { isAnonymous: false, emailVerifiedAt: at });
   await joining.open(em, user, at);
 }
 

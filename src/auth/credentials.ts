@@ -10,7 +10,7 @@ import { autocommit, caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { trimAddress } from '../text/email-address.ts';
-import { emailKey, explainTakenAddress } from '../user/email.ts';
+import { emailKey } from '../user/email.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
@@ -215,10 +215,7 @@ async function requestAddress(
     await sendBothLinks(em, deps, { user, link, isFree }, at);
     return;
   }
-  Object.assign(user, { email: address, emailKey: emailKey(address), emailVerifiedAt: at, pendingEmail: null });
-  // The unique index decides whether the address is free, before anything refers to it.
-  await em.flush().catch(explainTakenAddress);
-  await establish(em, deps, user, at);
+  await establish(em, deps, user, address, at);
 }
 
 function wrongCode(): Refusal {

@@ -17,7 +17,7 @@ import { recipientOf } from './user-mail.ts';
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'confirmEmailChange'>;
 
 // Of two users who confirm the same address at once, the unique index lets one have it.
-export const moveToPending = statement<{ id: string }, { userId: string; emailKey: string; now: Date }>(
+const moveToPending = statement<{ id: string }, { userId: string; emailKey: string; now: Date }>(
   'user_change_email',
   `update users set email = pending_email, email_key = :emailKey, email_verified_at = :now, pending_email = null,
      updated_at = :now

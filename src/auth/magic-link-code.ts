@@ -3,14 +3,14 @@ import type { MailedCode } from '../../gen/gatehouse/v1/auth_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
 import { findMovingTo } from '../one-time/new-address.ts';
-import type { OneTimeKey } from '../one-time/secret.ts';
+import type { MailedKind, OneTimeKey } from '../one-time/secret.ts';
 import { autocommit, origin, projectOf } from '../rpc/context.ts';
 import type { Attempt } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
-import { anyClient, type MailedKind, nobody } from './user-mail.ts';
+import { anyClient, nobody } from './user-mail.ts';
 
 type Deps = Pick<AuthDeps, 'codes' | 'wrongCodes' | 'now'>;
 

@@ -1,13 +1,14 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { ActionOn } from '../audit/draft.ts';
 import { audit, auditFailure } from '../audit/event.ts';
+import type { MailedKind } from '../one-time/secret.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
 import type { SiteLink } from './site-link.ts';
-import { type MailedKind, recipientOf } from './user-mail.ts';
+import { recipientOf } from './user-mail.ts';
 
 export interface LinkRequest {
   readonly kind: MailedKind;

@@ -2,8 +2,8 @@ import type { SiteLink as SiteLinkMessage } from '../../gen/gatehouse/v1/auth_pb
 import { CodeChallengeMethod } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../errors.ts';
 import type { CodeChallenge } from '../one-time/flow.ts';
+import type { MailedKind } from '../one-time/secret.ts';
 import type { Redirects } from '../text/redirects.ts';
-import type { MailedKind } from './user-mail.ts';
 
 /** What a link in a mail leads to, when it does not lead to the pages of the application. */
 export interface SiteLink {

@@ -3,7 +3,7 @@ import type { Addressee, Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { Flow } from '../one-time/flow.ts';
-import type { OneTimeKind } from '../one-time/secret.ts';
+import type { MailedKind, OneTimeKind } from '../one-time/secret.ts';
 import { issue } from '../one-time/token.ts';
 import { deviceName } from '../session/device-name.ts';
 import type { Session } from '../session/session.ts';
@@ -15,9 +15,6 @@ import type { SiteLink, SiteLinks } from './site-link.ts';
 export interface Recipient extends Addressee {
   readonly userId: string;
 }
-
-/** The kinds of one-time values that have a mail of their own. */
-export type MailedKind = Exclude<OneTimeKind, 'registration_rejection' | 'auth_code'>;
 
 /** A one-time value to be mailed. */
 export interface ValueMail {

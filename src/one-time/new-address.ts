@@ -2,12 +2,12 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import type { OneTimeKind } from './secret.ts';
-import { isPending } from './token.ts';
+import { isNotVoid, isPending } from './token.ts';
 
 const newestOf = statement<{ isUsed: boolean }, { userId: string; kind: OneTimeKind }>(
   'one_time_newest',
   `select t.used_at is not null as "isUsed" from one_time_tokens t
-   where t.user_id = :userId and t.kind = :kind and t.voided_at is null order by t.id desc limit 1`,
+   where t.user_id = :userId and t.kind = :kind and ${isNotVoid('t')} order by t.id desc limit 1`,
 );
 
 /** Whether the newest value of a kind, voided ones aside, was used. */

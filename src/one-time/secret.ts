@@ -15,6 +15,9 @@ export type OneTimeKind =
   /** A code that a browser exchanges for tokens (PKCE). */
   | 'auth_code';
 
+/** The kinds that have a mail of their own. */
+export type MailedKind = Exclude<OneTimeKind, 'registration_rejection' | 'auth_code'>;
+
 // Lets secret scanners recognize a value.
 const prefix = 'ghot_';
 // 16 bytes of an id and 26 random ones: 56 characters without spare bits, so each value has one spelling.

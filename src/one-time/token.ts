@@ -55,7 +55,10 @@ export class OneTimeToken extends OneTimeTokenTable.class {}
 OneTimeTokenTable.setClass(OneTimeToken);
 
 /** The value `t` is neither used nor void. Of one kind a user has one such value: the index one_time_tokens_open. */
-export const isPending = (t: string) => `${t}.used_at is null and ${t}.voided_at is null`;
+export const isPending = (t: string) => `${t}.used_at is null and ${isNotVoid(t)}`;
+
+/** No newer value of its kind and no change of the user has voided the value `t`. */
+export const isNotVoid = (t: string) => `${t}.voided_at is null`;
 
 /**
  * The value `t` of the user `u` can be used, for statements with the parameters userId, projectId, kind and now. A value proves the

@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { lastMail, mailsTo } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
-import { asUser, codeFor, confirmed, followLink, open, shown, startSupabase } from '../support/supabase.ts';
+import { codeFor, followLink, open, shown, startSupabase } from '../support/supabase.ts';
 
 const { email, password } = ada;
 const site = 'http://app.example.com/';
@@ -210,72 +210,6 @@ describe('verifyOtp', () => {
   });
 });
 
-describe('resetPasswordForEmail', () => {
-  const started = async (more = {}) => {
-    const supabase = await startSupabase({ env: { ...env, ...confirmed, ...more } });
-    const { data } = await supabase.client().signUp({ email, password });
-    return { ...supabase, session: data.session! };
-  };
-
-  test('answers alike for a known and an unknown address', async () => {
-    const { request, service } = await started();
-    for (const address of [email, bob.email]) {
-      const { status, body } = await request('POST', '/recover', { body: { email: address } });
-      expect([status, body]).toEqual([200, {}]);
-    }
-    expect(await mailsTo(service, bob.email)).toEqual([]);
-  });
-
-  test('opens a session in which the user sets a new password, and ends the others', async () => {
-    const { client, service, session } = await started();
-    await client().resetPasswordForEmail(email, { redirectTo: 'http://app.example.com/reset' });
-    const { place, fragment } = await followLink(service, email);
-    expect([place.pathname, fragment.type]).toEqual(['/reset', 'recovery']);
-    const auth = client();
-    await auth.setSession(fragment as { access_token: string; refresh_token: string });
-    expect(decodeJwt(fragment.access_token!)).toMatchObject({ aal: 'aal1', amr: [{ method: 'recovery' }] });
-    const { error } = await auth.updateUser({ password: 'quite another phrase' });
-    expect(error).toBeNull();
-    expect((await client().signInWithPassword({ email, password })).error!.code).toBe('invalid_credentials');
-    expect((await client().signInWithPassword({ email, password: 'quite another phrase' })).error).toBeNull();
-    expect((await client().refreshSession(session)).error).not.toBeNull();
-    expect((await auth.getUser()).error).toBeNull();
-  });
-
-  test('sets the password in one step when it comes with the code', async () => {
-    const { client, service, request, session } = await started();
-    await client().resetPasswordForEmail(email);
-    const token = await codeFor(service, email);
-    const body = { type: 'recovery', email, token, password: 'quite another phrase' };
-    const weak = await request('POST', '/verify', { body: { ...body, password: 'x' } });
-    expect([weak.status, weak.body.error_code]).toEqual([422, 'weak_password']);
-    const { status, body: signedIn } = await request('POST', '/verify', { body });
-    expect([status, signedIn.user.email]).toEqual([200, email]);
-    expect((await client().signInWithPassword({ email, password: 'quite another phrase' })).error).toBeNull();
-    expect((await request('GET', '/user', { headers: asUser(session.access_token) })).status).toBe(403);
-    expect((await request('POST', '/verify', { body })).status).toBe(403);
-  });
-
-  test('with RECOVERY_REQUIRES_PASSWORD keeps the code until a password comes with it', async () => {
-    const { client, service, request } = await started({ RECOVERY_REQUIRES_PASSWORD: 'on' });
-    await client().resetPasswordForEmail(email);
-    const body = { type: 'recovery', email, token: await codeFor(service, email) };
-    const without = await request('POST', '/verify', { body });
-    expect([without.status, without.body.msg]).toEqual([422, 'Password is required']);
-    const withPassword = await request('POST', '/verify', { body: { ...body, password: 'quite another phrase' } });
-    expect(withPassword.status).toBe(200);
-    expect((await client().signInWithPassword({ email, password })).error!.code).toBe('invalid_credentials');
-  });
-
-  test('reaches a user without a password', async () => {
-    const { client, service } = await startSupabase({ env });
-    await service.clients('json').admin.createUser({ email, emailVerified: true }, asService);
-    await client().resetPasswordForEmail(email);
-    const { error } = await client().verifyOtp({ email, token: await codeFor(service, email), type: 'recovery' });
-    expect(error).toBeNull();
-  });
-});
-
 describe('resend', () => {
   test('sends the confirmation again to a user who has not confirmed, and to nobody else', async () => {
     const { client, service } = await startSupabase({ env });
@@ -297,60 +231,5 @@ describe('resend', () => {
     expect([phone.status, phone.body]).toEqual([200, {}]);
     const { status, body } = await request('POST', '/resend', { body: { type: 'recovery', email } });
     expect([status, body.msg]).toEqual([400, 'Missing one of these types: signup, email_change, sms, phone_change']);
-  });
-});
-
-describe('PKCE', () => {
-  test('leads back with a code that the same browser exchanges once', async () => {
-    const { client, service } = await startSupabase({ env });
-    const auth = client({ flowType: 'pkce' });
-    await auth.signUp({ email, password });
-    const { link } = await lastMail(service, email);
-    expect(link).toContain('token=pkce_');
-    const { query, fragment } = await open(service, link);
-    expect(fragment).toEqual({});
-    const { data, error } = await auth.exchangeCodeForSession(query.code!);
-    expect(error).toBeNull();
-    expect(data.user!.email_confirmed_at).toBeTypeOf('string');
-    expect(decodeJwt(data.session!.access_token).amr).toMatchObject([{ method: 'email/signup' }]);
-    service.ledger.keepSecret(query.code!);
-  });
-
-  test('refuses another verifier without using the code up, a used code, and an old one', async () => {
-    const { client, service, request } = await startSupabase({ env });
-    const auth = client({ flowType: 'pkce' });
-    await auth.signUp({ email, password });
-    const { query } = await followLink(service, email);
-    const verifier = JSON.parse([...auth.stored].find(([name]) => name.endsWith('code-verifier'))![1]).split('/')[0];
-    const exchange = (auth_code: string, code_verifier: string) =>
-      request('POST', '/token?grant_type=pkce', { body: { auth_code, code_verifier } });
-    const wrong = await exchange(query.code!, 'x'.repeat(112));
-    expect([wrong.status, wrong.body.error_code]).toEqual([400, 'bad_code_verifier']);
-    const unknown = await exchange('00000000-0000-0000-0000-000000000000', verifier);
-    expect([unknown.status, unknown.body.error_code]).toEqual([404, 'flow_state_not_found']);
-    expect((await exchange('', verifier)).status).toBe(400);
-    expect((await exchange(query.code!, verifier)).status).toBe(200);
-    const used = await exchange(query.code!, verifier);
-    expect([used.status, used.body.error_code]).toEqual([404, 'flow_state_not_found']);
-    service.pass(120);
-    await auth.signInWithOtp({ email });
-    const later = await followLink(service, email);
-    service.pass(301);
-    const old = await exchange(later.query.code!, verifier);
-    expect([old.status, old.body.error_code]).toEqual([422, 'flow_state_expired']);
-  });
-
-  test('shows an error in the query, too', async () => {
-    const { service } = await startSupabase({ env });
-    const { query, fragment } = await open(service, 'http://x/auth/v1/verify?type=signup&token=pkce_nonsense');
-    expect([query.error_code, fragment.error_code]).toEqual(['otp_expired', 'otp_expired']);
-  });
-
-  test('gives a session at once for a code that is typed', async () => {
-    const { client, service } = await startSupabase({ env });
-    const auth = client({ flowType: 'pkce' });
-    await auth.signInWithOtp({ email });
-    const { data } = await auth.verifyOtp({ email, token: await codeFor(service, email), type: 'email' });
-    expect(data.session).not.toBeNull();
   });
 });
