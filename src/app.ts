@@ -228,7 +228,7 @@ function guestDispositionOf({ anonymousMergeDefault }: Config): GuestDisposition
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
   const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
-  const { serviceKeys } = config;
+  const { serviceKeys, legacySecrets } = config;
   const callerReaders = new Map([
     [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
     [AuthService.method.getMe, getMeCaller(shared, now)],
@@ -240,9 +240,9 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
-    rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),
+    rateLimit(budgets, (key, byContract, surface) => limits.limitOf(key, byContract, surface)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, callerReaders }),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, legacySecrets, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),

@@ -87,6 +87,7 @@ function arrange(values: Values) {
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
+    legacySecrets: values.SUPABASE_JWT_SECRETS ?? [],
     ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),

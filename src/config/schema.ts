@@ -5,7 +5,7 @@ import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { oauth } from './oauth.ts';
 import { choice, daysOrOff, duration, hashCost, limits, onOff, path, wholeNumber } from './parsers.ts';
-import { databaseUrl, secretKeys, serviceKeys } from './secret-parsers.ts';
+import { databaseUrl, jwtSecrets, secretKeys, serviceKeys } from './secret-parsers.ts';
 import { sessions } from './sessions.ts';
 import type { Setting, Settings } from './setting.ts';
 
@@ -108,6 +108,14 @@ const secrets = {
     otherwise: 'none in production, else generated in DATA_DIR',
     example:
       'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64):SessionService.Introspect+AccountService',
+    secret: true,
+  },
+  SUPABASE_JWT_SECRETS: {
+    sentence:
+      'JWT secrets of a Supabase project that moves here. Its service_role keys are accepted on /auth/v1 as the keys of backends.',
+    reads: jwtSecrets,
+    otherwise: 'none',
+    example: 'super-secret-jwt-token-with-at-least-32-characters-long',
     secret: true,
   },
   PASSWORD_PEPPER: {

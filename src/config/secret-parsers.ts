@@ -109,3 +109,11 @@ export const oauthClients = listOf(oauthClient)
   .describe(
     'a comma-separated list of id or id:sha256, each id 1 to 64 characters A-Z, a-z, 0-9, ., _ or -, each hash 64 hexadecimal digits',
   );
+
+/** JWT secrets of Supabase, as its dashboard shows them. */
+export const jwtSecrets = listOf(
+  z
+    .string()
+    .min(32, 'shorter than 32 characters')
+    .regex(/^[!-~]+$/, 'with a space or a character that is not ASCII'),
+).describe('a comma-separated list of secrets of at least 32 characters');

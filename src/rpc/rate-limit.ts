@@ -3,7 +3,7 @@ import { Refusal } from '../errors.ts';
 import { requireNoWait } from '../throttle/call-budget.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import { limitKey } from '../throttle/configured-limits.ts';
-import { kOrigin } from './context.ts';
+import { kOrigin, kSurface } from './context.ts';
 import { policyOf } from './policy.ts';
 
 /** Budgets of calls per key and minute. */
@@ -15,7 +15,7 @@ export interface Budgets {
 }
 
 /** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
-export type LimitOf = (key: string, byContract: number) => number | undefined;
+export type LimitOf = (key: string, byContract: number, surface: string | undefined) => number | undefined;
 
 /** How many times as many calls as may fail an address may make. */
 const ceiling = 20;
@@ -25,9 +25,11 @@ export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
   return (next) => async (req) => {
     const key = limitKey(req.method);
     const rules = policyOf(req.method);
-    const limit = limitOf(key, rules?.perMinute ?? 0);
+    const surface = req.contextValues.get(kSurface);
+    const limit = limitOf(key, rules?.perMinute ?? 0, surface);
     if (limit === undefined) return next(req);
-    const budget = addressBudget(key, req.contextValues.get(kOrigin).address);
+    const name = surface ? `${surface} ${key}` : key;
+    const budget = addressBudget(name, req.contextValues.get(kOrigin).address);
     if (rules?.successesPerAccountPerMinute) return limitFailures(budgets, budget, limit, () => next(req));
     requireNoWait(await budgets.take(budget, limit));
     return next(req);

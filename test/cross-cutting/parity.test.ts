@@ -226,6 +226,8 @@ function transportsOf({ replicas }: TestService): Transport[] {
 function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
+    .replace(/ghot_[\w-]{56}/g, '<one-time value>')
+    .replace(/"code":"\d{6}"/g, '"code":"<code>"')
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
     .replace(/ghr_[\w-]+/g, '<refresh token>')

@@ -761,7 +761,7 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
   skip: number;
 
   /**
-   * Optional. Whether the response has `total_size`, which reads all users. Default: false.
+   * Optional. Whether the response has `total_size`. Default: false.
    *
    * @generated from field: bool count = 12;
    */
@@ -796,7 +796,7 @@ export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
   nextPageToken: string;
 
   /**
-   * The number of users in the project, whatever the filter. Only if the request asks for it.
+   * The number of users in the project, whatever the filter, counted up to 100,000. Only if the request asks for it.
    *
    * @generated from field: int64 total_size = 3;
    */

@@ -32,6 +32,10 @@ export type RouteName =
   | 'administer users';
 
 const noToken = (why: string): Row => [403, 'bad_jwt', `invalid JWT: unable to parse or verify signature, ${why}`];
+const tokenFaults: Readonly<Record<string, Row>> = {
+  missing_sub: [403, 'bad_jwt', 'invalid claim: missing sub claim'],
+  malformed_sub: [400, 'bad_jwt', 'invalid claim: sub claim must be a UUID'],
+};
 const noSession: Row = [403, 'session_not_found', 'Session from session_id claim in JWT does not exist'];
 const outage: Row = [503, 'unexpected_failure', 'The service is not available at the moment, please retry'];
 const timeout: Row = [504, 'request_timeout', 'Processing this request timed out, please retry after a moment.'];
@@ -50,7 +54,7 @@ const weakPassword: Row = [422, 'weak_password', describeWeakness];
  */
 export const rowsOfEveryRoute: Rows = {
   AUTHENTICATION_REQUIRED: [401, 'no_authorization', 'This endpoint requires a valid Bearer token'],
-  TOKEN_INVALID: noToken('the token is not valid'),
+  TOKEN_INVALID: ({ metadata: { fault = '' } }) => tokenFaults[fault] ?? noToken('the token is not valid'),
   API_KEY_INVALID: noToken('the API key is not valid'),
   TOKEN_EXPIRED: noToken('token is expired'),
   // Not session_not_found: the session goes on with newer tokens.

@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { kOrigin } from '../../rpc/context.ts';
+import { kOrigin, kSurface } from '../../rpc/context.ts';
 import type { Redirects } from '../../text/redirects.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
@@ -71,6 +71,7 @@ async function respond(
   options: SurfaceOptions,
 ): Promise<void> {
   const { context, gone } = beginRequest(req, res, options.proxyHops);
+  context.set(kSurface, 'supabase');
   const atPath = routes.flatMap((route): Match[] => {
     const path = parametersOf(route.path, below);
     return path ? [{ route, path }] : [];
