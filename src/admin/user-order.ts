@@ -190,8 +190,7 @@ const mostCounted = 100_000;
 const count = statement<{ users: string }, { projectId: string }>(
   'users_count',
   `select count(*) as users from (
-     select 1 from users u where u.project_id = :projectId and u.deleted_at is null
-     order by u.created_at, u.id limit ${mostCounted}) counted`,
+     select 1 from users u where u.project_id = :projectId and u.deleted_at is null limit ${mostCounted}) counted`,
 );
 
 /** The number of users who are not deleted, counted up to a bound. */

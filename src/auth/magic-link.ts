@@ -7,6 +7,7 @@ import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { emailKey } from '../user/email.ts';
+import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -40,8 +41,9 @@ export function magicLink(deps: AuthDeps): Methods {
     async requestMagicLink({ email, clientNonce, createUser, userMetadata, link: message }, context) {
       const action = 'auth.magic_link.request';
       const link = deps.userMail.links.read(message);
+      const metadata = changeMetadata(noMetadata, { userMetadata });
       const request = { kind: 'magic_link', email, action, clientNonce, link, isFor: () => true } as const;
-      if (createUser && link) await signUpByMail(deps, { email, link, userMetadata, request }, context);
+      if (createUser && link) await signUpByMail(deps, { email, link, metadata, request }, context);
       else await sendLink(deps, request, context);
       return {};
     },

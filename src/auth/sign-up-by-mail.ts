@@ -1,11 +1,10 @@
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
-import { changeMetadata, noMetadata } from '../user/metadata.ts';
+import type { BothMetadata } from '../user/metadata.ts';
 import { createUser, findByEmail } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
@@ -16,7 +15,7 @@ import { recipientOf } from './user-mail.ts';
 interface SignUpByMail {
   readonly email: string;
   readonly link: SiteLink;
-  readonly userMetadata: JsonObject | undefined;
+  readonly metadata: Partial<BothMetadata>;
   /** What a registered user is sent. */
   readonly request: LinkRequest;
 }
@@ -26,12 +25,11 @@ interface SignUpByMail {
  * padded.
  */
 export function signUpByMail(deps: AuthDeps, signUp: SignUpByMail, context: HandlerContext): Promise<void> {
-  const metadata = changeMetadata(noMetadata, { userMetadata: signUp.userMetadata });
   return padResponseTime(async () => {
     const projectId = projectOf(context);
     const known = await findByEmail(autocommit(context), projectId, signUp.email);
     if (known || !(await registers(deps, context))) return sendUnpadded(deps, signUp.request, context);
-    await registerByMail(deps, signUp, metadata, context).catch(unlessTaken);
+    await registerByMail(deps, signUp, context).catch(unlessTaken);
   });
 }
 
@@ -42,8 +40,7 @@ async function registers({ joining, registration }: AuthDeps, context: HandlerCo
 
 async function registerByMail(
   deps: AuthDeps,
-  { email, link }: SignUpByMail,
-  metadata: ReturnType<typeof changeMetadata>,
+  { email, link, metadata }: SignUpByMail,
   context: HandlerContext,
 ): Promise<void> {
   const { now, joining, userMail, mailBudget, registration } = deps;

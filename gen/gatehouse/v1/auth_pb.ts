@@ -2007,6 +2007,10 @@ export const AuthService: GenService<{
    *
    * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
+   * Errors:
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed. Or a code challenge comes
+   *   without its method.
+   *
    * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
    */
   requestMagicLink: {
@@ -2052,10 +2056,12 @@ export const AuthService: GenService<{
    *
    * The code counts as SignInWithMagicLink counts codes.
    *
+   * Depending on configuration: with RECOVERY_REQUIRES_PASSWORD a recovery requires `new_password`.
+   *
    * Errors:
    * - TOKEN_REQUIRED: The request has neither `token` nor `code`.
    * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
-   * - PASSWORD_REQUIRED: `new_password` is empty, and RECOVERY_REQUIRES_PASSWORD is on. The value stays valid.
+   * - PASSWORD_REQUIRED: `new_password` is empty. The value stays valid.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`). The value stays valid.
    * - EMAIL_ALREADY_REGISTERED: Another user has taken the new email address in the meantime.
    * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address, or too many wrong codes from
