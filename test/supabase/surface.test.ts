@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Reason } from '../../src/errors.ts';
 import type { RouteName } from '../../src/http/supabase/error-table.ts';
 import { rowOf } from '../../src/http/supabase/errors.ts';
-import { routes } from '../../src/http/supabase/routes.ts';
+import { type Route, routes } from '../../src/http/supabase/routes.ts';
 import { reasonsOf } from '../support/documented-reasons.ts';
 import { ada } from '../support/people.ts';
 import { asUser, confirmed, publishableKey, startSupabase } from '../support/supabase.ts';
@@ -22,6 +23,18 @@ test('every reason that a route can have has a status and a code', () => {
       .map((reason) => `${method} ${path}: ${reason}`),
   );
   expect([...new Set(unmapped)]).toEqual([]);
+});
+
+test('docs/supabase.md lists every route', () => {
+  const table = readFileSync('docs/supabase.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'));
+  const isListed = ({ method, path }: Route) =>
+    table.some((line) => {
+      const [, cell = ''] = line.split('|');
+      return cell.includes(method) && cell.replaceAll(/\{(\w+)\}/g, ':$1').includes(path);
+    });
+  expect(routes.filter((each) => !isListed(each)).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
 });
 
 test('client faults are 4xx, and outages 5xx', () => {
