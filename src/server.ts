@@ -27,6 +27,7 @@ import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { oauthEndpoints } from './http/oauth/endpoints.ts';
+import { metadataOf } from './http/oauth/metadata.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
@@ -227,7 +228,12 @@ function openSites(
   const { clientSecrets } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   const redirects = new Redirects(config.redirects);
-  const supabase = supabaseSurface({ callOnBehalf, redirects, now, jwks: () => ring.jwks(), proxyHops });
+  const metadata = metadataOf({ issuer, publicUrl });
+  const { publishableKeys: apiKeys } = config;
+  const supabase = supabaseSurface({
+    ...{ callOnBehalf, redirects, now, metadata, apiKeys, proxyHops },
+    jwks: () => ring.jwks(),
+  });
   const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
   if (!config.ownPages) return surfaces;
   const { look, mail, passwords } = config;

@@ -88,6 +88,7 @@ function arrange(values: Values) {
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
     legacySecrets: values.SUPABASE_JWT_SECRETS ?? [],
+    publishableKeys: values.SUPABASE_API_KEYS ?? [],
     ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     passwords: arrangePasswords(values, share),

@@ -5,7 +5,7 @@ import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { oauth } from './oauth.ts';
 import { choice, daysOrOff, duration, hashCost, limits, onOff, path, wholeNumber } from './parsers.ts';
-import { databaseUrl, jwtSecrets, secretKeys, serviceKeys } from './secret-parsers.ts';
+import { databaseUrl, jwtSecrets, publishableKeys, secretKeys, serviceKeys } from './secret-parsers.ts';
 import { sessions } from './sessions.ts';
 import type { Setting, Settings } from './setting.ts';
 
@@ -117,6 +117,12 @@ const secrets = {
     otherwise: 'none',
     example: 'super-secret-jwt-token-with-at-least-32-characters-long',
     secret: true,
+  },
+  SUPABASE_API_KEYS: {
+    sentence: 'Publishable keys that clients of /auth/v1 have to send as apikey. They are public and give no rights.',
+    reads: publishableKeys,
+    otherwise: 'none: no apikey is required',
+    example: 'sb_publishable_4711',
   },
   PASSWORD_PEPPER: {
     sentence:

@@ -117,3 +117,8 @@ export const jwtSecrets = listOf(
     .min(32, 'shorter than 32 characters')
     .regex(/^[!-~]+$/, 'with a space or a character that is not ASCII'),
 ).describe('a comma-separated list of secrets of at least 32 characters');
+
+/** Keys that pages contain. */
+export const publishableKeys = listOf(
+  z.string().regex(/^[\w.-]{8,4096}$/, 'not 8 or more letters, digits, dots, hyphens and underscores'),
+).describe('a comma-separated list of keys of 8 or more letters, digits, dots, hyphens and underscores');

@@ -5,8 +5,8 @@ import type { RouteName } from '../../src/http/supabase/error-table.ts';
 import { rowOf } from '../../src/http/supabase/errors.ts';
 import { type Route, routes } from '../../src/http/supabase/routes.ts';
 import { reasonsOf } from '../support/documented-reasons.ts';
-import { ada } from '../support/people.ts';
-import { asUser, confirmed, publishableKey, startSupabase } from '../support/supabase.ts';
+import { ada, serviceKey } from '../support/people.ts';
+import { asUser, confirmed, publishableKey, startSupabase, supabaseAdmin } from '../support/supabase.ts';
 
 const coded = { 'x-supabase-api-version': '2024-01-01' };
 
@@ -160,6 +160,31 @@ describe('a client without a library', () => {
       expect(key).not.toHaveProperty('d');
     }
   });
+});
+
+test('verifiers find the keys by the issuer', async () => {
+  const { request, service } = await startSupabase();
+  for (const name of ['openid-configuration', 'oauth-authorization-server'])
+    expect((await request('GET', `/.well-known/${name}`)).body).toMatchObject({
+      issuer: 'http://gatehouse.test/auth/v1',
+      jwks_uri: 'http://gatehouse.test/.well-known/jwks.json',
+    });
+  expect(service.config.publicUrl).toBe('http://gatehouse.test');
+});
+
+test('with SUPABASE_API_KEYS only clients with such a key are served, and links and probes', async () => {
+  const { request, client, service } = await startSupabase({
+    env: { ...confirmed, SUPABASE_API_KEYS: publishableKey },
+  });
+  expect((await client().signUp(ada)).error).toBeNull();
+  expect((await supabaseAdmin(service).listUsers()).error).toBeNull();
+  for (const apikey of ['', 'sb_publishable_other', serviceKey]) {
+    const headers: Record<string, string> = apikey ? { apikey } : {};
+    const { status, body } = await request('POST', '/token?grant_type=password', { body: ada, headers });
+    expect([status, body.error_code]).toEqual([401, 'no_authorization']);
+  }
+  expect((await request('GET', '/health')).status).toBe(200);
+  expect((await request('GET', '/verify?type=signup&token=x')).status).toBe(303);
 });
 
 describe('a page of a listed origin', () => {

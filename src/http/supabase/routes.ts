@@ -20,6 +20,8 @@ export interface Route {
   /** The methods that it calls, as in LIMITS. */
   readonly calls: readonly string[];
   readonly serve: (asked: Asked) => Promise<Answer>;
+  /** Whether browsers and probes, which send no `apikey`, may call it. */
+  readonly isOpen?: true;
   /** Whether the route is the one for a request, among those with the same path and method. */
   readonly fits?: (asked: Pick<Asked, 'query' | 'body'>) => boolean;
 }
@@ -36,7 +38,7 @@ const getMe = 'AuthService.GetMe';
 
 /** The routes. Of those with the same path and method the first that fits serves the request. */
 export const routes: readonly Route[] = [
-  { method: 'GET', path: '/health', name: 'about', calls: [], serve: health },
+  { method: 'GET', path: '/health', name: 'about', calls: [], serve: health, isOpen: true },
   { method: 'GET', path: '/settings', name: 'about', calls: ['AuthService.GetSettings'], serve: settings },
   {
     ...{ method: 'POST', path: '/signup', name: 'sign up as a guest', serve: signUpAnonymously, fits: isGuest },
@@ -67,7 +69,10 @@ export const routes: readonly Route[] = [
   },
   { method: 'DELETE', path: '/user', name: 'user', calls: ['AuthService.DeleteMe'], serve: deleteUser },
   { method: 'POST', path: '/logout', name: 'sign out', calls: ['SessionService.SignOut'], serve: signOut },
-  { method: 'GET', path: '/verify', name: 'verify a link', calls: ['AuthService.VerifyOtp'], serve: openLink },
+  {
+    ...{ method: 'GET', path: '/verify', name: 'verify a link', serve: openLink, isOpen: true },
+    calls: ['AuthService.VerifyOtp'],
+  },
   {
     ...{ method: 'POST', path: '/verify', name: 'verify a link', serve: verifyHash, fits: isHash },
     calls: ['AuthService.VerifyOtp', getMe],

@@ -9,6 +9,7 @@ import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
 import type { CorsOfPath } from '../cors.ts';
 import type { CallOnBehalf } from '../in-process.ts';
+import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
 import { type AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
 import { authErrorOf } from './errors.ts';
@@ -20,6 +21,10 @@ export interface SurfaceOptions {
   readonly redirects: Redirects;
   readonly now: () => Date;
   readonly jwks: () => { readonly keys: readonly object[] };
+  /** The metadata of the authorization server (RFC 8414). */
+  readonly metadata: object;
+  /** SUPABASE_API_KEYS. */
+  readonly apiKeys: readonly string[];
   readonly proxyHops: number;
 }
 
@@ -39,20 +44,33 @@ export const corsOfSurface: CorsOfPath = {
  * methods.
  */
 export function supabaseSurface(options: SurfaceOptions): Gateway {
+  const keys = new ApiKeys(options.apiKeys);
   return (req, res) => {
     const [path = '', query = ''] = (req.url ?? '').split(/\?(.*)/s);
     if (path !== surfacePath && !path.startsWith(`${surfacePath}/`)) return false;
     const below = path.slice(surfacePath.length).replace(/\/$/, '');
-    if (below === '/.well-known/jwks.json' && isRead(req)) {
+    const document = isRead(req) ? documents[below] : undefined;
+    if (document) {
       res.setHeader('cache-control', 'public, max-age=300');
-      send(res, { body: { keys: options.jwks().keys.map((each) => ({ ...each, key_ops: ['verify'] })) } });
+      send(res, { body: document(options) });
       return true;
     }
     // Only the connection can still fail.
-    respond(below, new URLSearchParams(query), req, res, options).catch(() => res.destroy());
+    respond(below, new URLSearchParams(query), req, res, { ...options, keys }).catch(() => res.destroy());
     return true;
   };
 }
+
+/** What verifiers of access tokens read. Discovery by the issuer finds the keys. */
+const documents: Readonly<Record<string, (options: SurfaceOptions) => object>> = {
+  '/.well-known/jwks.json': ({ jwks }) => ({ keys: jwks().keys.map((each) => ({ ...each, key_ops: ['verify'] })) }),
+  '/.well-known/oauth-authorization-server': ({ metadata }) => metadata,
+  '/.well-known/openid-configuration': ({ metadata }) => ({
+    ...metadata,
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+  }),
+};
 
 function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
@@ -68,7 +86,7 @@ async function respond(
   query: URLSearchParams,
   req: IncomingMessage,
   res: ServerResponse,
-  options: SurfaceOptions,
+  options: SurfaceOptions & { readonly keys: ApiKeys },
 ): Promise<void> {
   const { context, gone } = beginRequest(req, res, options.proxyHops);
   context.set(kSurface, 'supabase');
@@ -81,6 +99,7 @@ async function respond(
   if (!first) return refuseRoute(res, [...new Set(atPath.map(({ route }) => route.method))]);
   let { route } = first;
   try {
+    options.keys.require(req, route);
     const body = req.method === 'GET' ? new JsonBody({}) : await readJson(req);
     const match = matches.find((each) => each.route.fits?.({ query, body }) ?? true) ?? first;
     ({ route } = match);
