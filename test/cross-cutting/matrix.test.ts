@@ -186,7 +186,11 @@ describe.each(wires)('over %s', (wire) => {
 });
 
 // They act for every caller that is admitted.
-const cannotBeSpoilt = new Set(['AuthService.DeleteMe', 'AuthService.Reauthenticate', 'DeviceService.CreateDashboardCode']);
+const cannotBeSpoilt = new Set([
+  'AuthService.DeleteMe',
+  'AuthService.Reauthenticate',
+  'DeviceService.CreateDashboardCode',
+]);
 
 /** The refusal of a caller with this credential. Undefined when the policy admits it. */
 function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefined {
