@@ -28,11 +28,9 @@ export interface UserPage {
   readonly next: Position | undefined;
 }
 
-interface PageOfUsers {
+export interface PageOfUsers {
   readonly projectId: string;
   readonly after: Position | undefined;
-  /** How many users of the page and behind are left out. */
-  readonly skip?: number;
   readonly limit: number;
   readonly now: Date;
 }
@@ -79,7 +77,6 @@ interface Values {
   /** The position of the last user of the page before. */
   readonly after: Position | null;
   readonly window: number;
-  readonly skip: number;
   readonly limit: number;
 }
 
@@ -120,7 +117,7 @@ function listing({ name, isDescending, isOfRole, isOfBanned }: Variant) {
        where u.project_id = :projectId and u.deleted_at is null
          ${isOfRole ? 'and u.system_role collate "C" = :role' : ''} ${isOfBanned ? 'and u.banned_until is not null' : ''}
          and (${key.join(', ')}) ${past} (${starts.join(', ')}) and ${end}
-       order by ${key.map((each) => `${each} ${direction}`).join(', ')} offset :skip limit :window
+       order by ${key.map((each) => `${each} ${direction}`).join(', ')} limit :window
      ) walked
    ) seen join users u on u.id = seen.id
    where seen.fits or seen.place = :window order by seen.place limit :limit`,
@@ -163,7 +160,7 @@ export async function findUsers(
   on: Autocommit,
   order: UserOrder,
   filter: UserFilter,
-  { projectId, after, skip = 0, limit, now }: PageOfUsers,
+  { projectId, after, limit, now }: PageOfUsers,
 ): Promise<UserPage> {
   const { name } = order;
   const { role, banned } = filter;
@@ -176,7 +173,6 @@ export async function findUsers(
     from: filter.from ?? least[name === 'create_time' ? 'timestamptz' : 'text'],
     until: filter.until ?? (name === 'create_time' ? 'infinity' : afterPrefix('')),
     window: isIndexed ? limit + 1 : mostSeen,
-    skip,
     limit: limit + 2,
   });
   const fitting = found.filter((each) => each.fits);

@@ -37,7 +37,7 @@ export const siteCosts: Record<string, number> = {
   GenerateLink: 6,
   'GenerateLink (email)': 8,
   'UpdateUser (password)': 9,
-  'ListUsers (count)': 2,
+  'ListUsers (count)': 3,
 };
 
 async function codeFor(service: TestService, address: string): Promise<string> {
