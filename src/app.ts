@@ -21,6 +21,7 @@ import { getMeCaller } from './auth/get-me.ts';
 import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
+import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
@@ -63,6 +64,7 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
+import { Redirects } from './text/redirects.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
@@ -207,7 +209,8 @@ function createServices(parts: Parts) {
   const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
   const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
-  const userMail = new UserMail(outbox, messages, codes, config.mail.lifetimes);
+  const links = new SiteLinks(parts.issuer, new Redirects(config.redirects));
+  const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const factorMail = new FactorMail(outbox, messages);
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
@@ -256,7 +259,7 @@ function createServices(parts: Parts) {
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
   const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
-  const { serviceKeys } = config;
+  const { serviceKeys, legacySecrets } = config;
   const callerReaders = new Map([
     [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
     [AuthService.method.getMe, getMeCaller(shared, now)],
@@ -268,9 +271,9 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
-    rateLimit(budgets, (key, byContract) => limits.limitOf(key, byContract)),
+    rateLimit(budgets, (key, byContract, surface) => limits.limitOf(key, byContract, surface)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, callerReaders }),
+      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, legacySecrets, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
       selectProject,
     }),
@@ -288,7 +291,9 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  return { ...configuredSettings(config), requireVerifiedEmail: config.requireVerifiedEmail };
+  const { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword } = config;
+  const rules = { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword };
+  return { ...configuredSettings(config), ...rules };
 }
 
 function configuredSettings(config: Config): ConfiguredSettings {

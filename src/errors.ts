@@ -32,6 +32,7 @@ const refusals = {
   FACTOR_REQUIRED: [Code.PermissionDenied, 'a second factor is required: enrol one, or verify it'],
   USER_BANNED: [Code.PermissionDenied, 'the user is banned'],
   EMAIL_VERIFICATION_DISABLED: [Code.PermissionDenied, 'Email verification is currently disabled'],
+  ANONYMOUS_SIGN_IN_DISABLED: [Code.PermissionDenied, 'guests are not admitted'],
   SIGN_UP_DISABLED: [Code.PermissionDenied, 'registration is switched off'],
   IMPERSONATION_NOT_ALLOWED: [Code.PermissionDenied, 'not while acting as another user'],
   PROJECT_MISMATCH: [Code.PermissionDenied, 'the token belongs to another project'],
@@ -76,6 +77,8 @@ const refusals = {
     'Verification token has already been used or has expired',
   ],
   OTP_EXPIRED: [Code.FailedPrecondition, 'Token has expired or is invalid'],
+  EXCHANGE_CODE_INVALID: [Code.FailedPrecondition, 'the code was used, has expired or was never issued'],
+  CODE_VERIFIER_MISMATCH: [Code.FailedPrecondition, 'the code verifier is not that of the code challenge'],
 
   // Sign-in with a provider
   ID_TOKEN_INVALID: [Code.Unauthenticated, 'the ID token is not valid'],

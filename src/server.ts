@@ -27,10 +27,12 @@ import { inProcess } from './http/in-process.ts';
 import { largestRequest } from './http/limits.ts';
 import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http/listening.ts';
 import { oauthEndpoints } from './http/oauth/endpoints.ts';
+import { metadataOf } from './http/oauth/metadata.ts';
 import { landingPages } from './http/pages/landing.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
+import { corsOfSurface, supabaseSurface } from './http/supabase/surface.ts';
 import { backgroundJobs } from './jobs/jobs.ts';
 import { Leases } from './jobs/leases.ts';
 import { runInBackground } from './jobs/scheduler.ts';
@@ -40,6 +42,7 @@ import { defaultProjectId } from './project/project.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
+import { Redirects } from './text/redirects.ts';
 import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
 import { DecoyHashes } from './user/decoy-hashes.ts';
 import { type HashFault, Passwords } from './user/password.ts';
@@ -129,7 +132,7 @@ async function listen({ config, certificates, connections, grpc, http, admin }: 
 
 function originRules({ corsOrigins: origins, environment, publicUrl }: Config, log: Logger): OriginRules {
   const allowsLocalhost = environment === 'development';
-  return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log) };
+  return { origins, allowsLocalhost, publicUrl, onRefused: logRefusedOrigins(log), part: corsOfSurface };
 }
 
 function connectionRules({ database, connectionsPerAddress, trustedProxyHops }: Config): ConnectionRules {
@@ -218,7 +221,7 @@ function openMail(
 
 /** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
 function openSites(
-  { app, keys, now, issuer }: Readonly<{ app: App; keys: MasterKeys; now: Clock; issuer: string }>,
+  { app, keys, ring, now, issuer }: Readonly<{ app: App; keys: MasterKeys; ring: KeyRing; now: Clock; issuer: string }>,
   config: Config,
   transport: GatewayOptions,
 ): Gateway {
@@ -226,12 +229,20 @@ function openSites(
   const callOnBehalf = inProcess(app.services, transport);
   const { clientSecrets } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
-  if (!config.ownPages) return oauth;
+  const redirects = new Redirects(config.redirects);
+  const metadata = metadataOf({ issuer, publicUrl });
+  const { publishableKeys: apiKeys } = config;
+  const supabase = supabaseSurface({
+    ...{ callOnBehalf, redirects, now, metadata, apiKeys, proxyHops },
+    jwks: () => ring.jwks(),
+  });
+  const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
+  if (!config.ownPages) return surfaces;
   const { look, mail, passwords } = config;
   const { requireInviteCode: requiresInviteCode } = config.accounts;
   const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength, requiresInviteCode };
   const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
-  return (req, res) => oauth(req, res) || pages(req, res);
+  return (req, res) => surfaces(req, res) || pages(req, res);
 }
 
 export interface StopOptions {

@@ -11,8 +11,10 @@ import { managedUserToMessage } from './message.ts';
 import { timeRangeOf } from './time-range.ts';
 import {
   afterPrefix,
+  countUsers,
   findUsers,
   type OrderName,
+  type PageOfUsers,
   type Position,
   type UserFilter,
   type UserOrder,
@@ -25,17 +27,40 @@ export function listUsers({ now, paging }: AdminDeps): AdminMethods['listUsers']
   return async (request, context) => {
     const at = now();
     const { after, limit, tokenFor } = paging.open(context, request, sizes);
-    const page = { projectId: projectOf(context), after: after ? readPosition(after) : undefined, limit, now: at };
+    const position = after ? readPosition(after) : undefined;
+    const page = { projectId: projectOf(context), after: position, limit, now: at };
     const order = orderOf(request);
     const filter = filterOf(request);
     const { rows, next } = request.email
       ? await findWithEmail(autocommit(context), request, filter, page)
-      : await findUsers(autocommit(context), order, filter, page);
+      : await findBehind(autocommit(context), request.skip, order, filter, page);
+    const totalSize = request.count ? await countUsers(autocommit(context), page.projectId) : 0;
     return {
+      totalSize: BigInt(totalSize),
       users: rows.map((row) => managedUserToMessage(userOf(row), at)),
       nextPageToken: next ? tokenFor(JSON.stringify(next)) : '',
     };
   };
+}
+
+const mostSkippedAtOnce = 1000;
+
+/** A page behind skipped users. They are walked through: with an unknown offset PostgreSQL plans to read all users. */
+async function findBehind(
+  on: Autocommit,
+  skip: number,
+  order: UserOrder,
+  filter: UserFilter,
+  page: PageOfUsers,
+): Promise<UserPage> {
+  let [left, { after }] = [skip, page];
+  while (left > 0) {
+    const skipped = await findUsers(on, order, filter, { ...page, after, limit: Math.min(left, mostSkippedAtOnce) });
+    if (!skipped.next) return { rows: [], next: undefined };
+    left -= skipped.rows.length;
+    after = skipped.next;
+  }
+  return findUsers(on, order, filter, { ...page, after });
 }
 
 /** Of a token that only this method can have written. */

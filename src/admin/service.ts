@@ -4,9 +4,11 @@ import { banUser, unbanUser } from './ban-user.ts';
 import { createUser } from './create-user.ts';
 import { deleteUser } from './delete-user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
+import { generateLink } from './generate-link.ts';
 import { getUser } from './get-user.ts';
 import { impersonateUser } from './impersonation.ts';
 import { createInviteCode, listInviteCodes } from './invite-codes.ts';
+import { inviteUser } from './invite-user.ts';
 import { listUsers } from './list-users.ts';
 import { revokeUserSessions } from './revoke-user-sessions.ts';
 import { sendPasswordReset } from './send-password-reset.ts';
@@ -33,6 +35,8 @@ export function adminService(deps: AdminDeps): AdminMethods {
     listAccounts: listAccounts(deps),
     getAccount,
     sendPasswordReset: sendPasswordReset(deps),
+    inviteUser: inviteUser(deps),
+    generateLink: generateLink(deps),
     impersonateUser: impersonateUser(deps),
     createInviteCode: createInviteCode(deps),
     listInviteCodes: listInviteCodes(deps),

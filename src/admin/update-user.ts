@@ -10,6 +10,7 @@ import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
 import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
+import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
@@ -19,8 +20,10 @@ import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
 
-export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUser'] {
+export function updateUser(deps: AdminDeps): AdminMethods['updateUser'] {
+  const { now, userMail } = deps;
   return async (request, context) => {
+    const newHash = await hashOf(deps, request, context);
     const at = now();
     const user = await change(
       context,
@@ -32,6 +35,7 @@ export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUs
         for (const action of apply(isService ? request : unvouched(request, user), user, at))
           audit(em, context, { action, userId: user.id }, at);
         if (request.role !== undefined) await recordOperator(em, user);
+        if (newHash) await replacePassword(em, deps, user, newHash, at);
         return user;
       },
       { users: [request.userId] },
@@ -42,6 +46,30 @@ export function updateUser({ now, userMail }: AdminDeps): AdminMethods['updateUs
       userMetadata: user.userMetadata as JsonObject,
     };
   };
+}
+
+/** Throws CALLER_NOT_ALLOWED for an operator: nobody but a backend chooses a password for somebody. */
+async function hashOf(
+  { passwords }: AdminDeps,
+  { password }: UpdateUserRequest,
+  context: HandlerContext,
+): Promise<string | undefined> {
+  if (!password) return undefined;
+  if (anyCaller(context).kind !== 'service') throw new Refusal('CALLER_NOT_ALLOWED');
+  return passwords.hashNew(password, [], context.signal);
+}
+
+async function replacePassword(
+  em: EntityManager,
+  { userMail }: AdminDeps,
+  user: User,
+  newHash: string,
+  now: Date,
+): Promise<void> {
+  user.passwordHash = newHash;
+  await revokeSessions(em, { userId: user.id }, 'password_changed', now);
+  await voidFor(em, user.id, now, ['password_reset', 'magic_link', 'auth_code']);
+  if (user.email) await userMail.notifyPasswordChanged(em, recipientOf(user), now);
 }
 
 function lockForUpdate(em: EntityManager, context: HandlerContext, { userId, role }: UpdateUserRequest, now: Date) {

@@ -28,7 +28,7 @@ export interface UserPage {
   readonly next: Position | undefined;
 }
 
-interface PageOfUsers {
+export interface PageOfUsers {
   readonly projectId: string;
   readonly after: Position | undefined;
   readonly limit: number;
@@ -179,4 +179,18 @@ export async function findUsers(
   const rows = fitting.slice(0, limit);
   const last = fitting.length > limit ? rows.at(-1) : found.find((each) => each.isLast);
   return { rows, next: last?.position };
+}
+
+const mostCounted = 100_000;
+
+const count = statement<{ users: string }, { projectId: string }>(
+  'users_count',
+  `select count(*) as users from (
+     select 1 from users u where u.project_id = :projectId and u.deleted_at is null limit ${mostCounted}) counted`,
+);
+
+/** The number of users who are not deleted, counted up to a bound. */
+export async function countUsers(on: Autocommit, projectId: string): Promise<number> {
+  const [row] = await count(on, { projectId });
+  return Number(row!.users);
 }

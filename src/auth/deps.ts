@@ -48,4 +48,10 @@ export interface AuthDeps {
 /** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
 export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
+  /** Whether SignUpAnonymous is available. */
+  readonly anonymousSignIn: boolean;
+  /** Whether a new password without the current one needs a recent sign-in or a code. */
+  readonly securePasswordChange: boolean;
+  /** Whether VerifyOtp recovers an account only together with a new password. */
+  readonly recoveryRequiresPassword: boolean;
 }

@@ -34,7 +34,8 @@ export function emailVerification(deps: AuthDeps): Methods {
       const email = request.email || (await ownAddress(context));
       const isFor = ({ emailVerifiedAt }: { emailVerifiedAt?: Date | null | undefined }) => !emailVerifiedAt;
       const action = 'auth.email_verification.request';
-      await sendLink(deps, { kind: 'email_verification', email, action, isFor }, context);
+      const link = deps.userMail.links.read(request.link);
+      await sendLink(deps, { kind: 'email_verification', email, action, isFor, link }, context);
       return {};
     },
 
@@ -91,7 +92,9 @@ export async function requireRedeemable(
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
   const value = { projectId: projectOf(context), raw };
   const seen = await look(autocommit(context), kind, value, now);
-  if (!seen || (userId && userId !== seen.user_id)) throw new Refusal('VERIFICATION_TOKEN_INVALID');
+  // A change that needs the consent of both mailboxes is confirmed with VerifyOtp.
+  const isOther = seen?.flow?.needsApproval || (userId && userId !== seen?.user_id);
+  if (!seen || isOther) throw new Refusal('VERIFICATION_TOKEN_INVALID');
   if (!seen.is_good)
     throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED', { metadata: { state: stateOf(kind, seen) } });
   return { kind, ...value, userId: seen.user_id };

@@ -19,6 +19,8 @@ interface Proof {
   readonly user: User;
   /** The same transaction has written a new password. */
   readonly hasNewPassword?: boolean;
+  /** A backend has written the profile. */
+  readonly keepsProfile?: boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ interface Proof {
 export async function firstProof(
   em: EntityManager,
   { joining }: Pick<AuthDeps, 'joining'>,
-  { user, hasNewPassword = false }: Proof,
+  { user, hasNewPassword = false, keepsProfile = false }: Proof,
   context: HandlerContext,
   now: Date,
 ): Promise<void> {
@@ -43,7 +45,7 @@ export async function firstProof(
   if (user.passwordHash && !hasNewPassword) user.passwordHash = lockedPassword;
   user.mustChangePassword = false;
   user.pendingEmail = null;
-  user.clearProfile();
+  if (!keepsProfile) user.clearProfile();
   user.updatedAt = now;
   await revokeCredentials(em, user.id, 'mailbox_proved', now);
   if (await removeAllFactors(em, user)) audit(em, context, { action: 'user.remove_factors', userId: user.id }, now);

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import { createContextKey, type ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
@@ -23,7 +24,8 @@ import type { AuthDeps } from './deps.ts';
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe'>;
 
 /** A user and their account as one row. */
-type ShownMe = Omit<ShownUser, 'id'> & Pick<User, 'userMetadata'> & { readonly summary: AccountSummary | null };
+type ShownMe = Omit<ShownUser, 'id'> &
+  Pick<User, 'appMetadata' | 'userMetadata'> & { readonly summary: AccountSummary | null };
 
 /** The same with the session that calls. */
 type Me = SessionState & ShownMe;
@@ -31,7 +33,7 @@ type Me = SessionState & ShownMe;
 const kMe = createContextKey<Me | undefined>(undefined, { description: 'the caller as GetMe shows them' });
 
 const meColumns = (userId: string) =>
-  `${shownUserColumns}, u.user_metadata as "userMetadata",
+  `${shownUserColumns}, u.app_metadata as "appMetadata", u.user_metadata as "userMetadata",
      ${accountSummaryOf(userId)} as summary`;
 
 // Hot: every page that a browser opens begins with it.
@@ -61,12 +63,14 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
 
 export function getMe({ now, usage }: AuthDeps): Methods {
   return {
-    async getMe(_, context) {
+    async getMe({ appMetadata: isAsked }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
       const me = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
       if (!me) throw new Refusal('USER_NOT_FOUND');
-      return { user: ownUserToMessage({ ...me, id }, at), account: summaryToMessage(me.summary, usage, at) };
+      const user = ownUserToMessage({ ...me, id }, at);
+      const account = summaryToMessage(me.summary, usage, at);
+      return { user: isAsked ? { ...user, appMetadata: me.appMetadata as JsonObject } : user, account };
     },
   };
 }

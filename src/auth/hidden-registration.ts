@@ -11,6 +11,7 @@ import { type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
 import { inSavepoint } from './savepoint.ts';
+import type { SiteLink } from './site-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 /**
@@ -28,6 +29,7 @@ export function registerHidden(
 interface HiddenRegistration {
   readonly draft: Registration;
   readonly invitation: Invitation;
+  readonly link: SiteLink | undefined;
   readonly recorded: Recorded;
 }
 
@@ -36,7 +38,7 @@ const secondClick = 60_000;
 
 async function registerIfFree(
   { now, userMail, joining, mailBudget }: AuthDeps,
-  { draft, invitation, recorded }: HiddenRegistration,
+  { draft, invitation, link, recorded }: HiddenRegistration,
   context: HandlerContext,
 ): Promise<void> {
   const at = now();
@@ -57,7 +59,7 @@ async function registerIfFree(
       return isFree;
     });
     if (isFree) {
-      await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, at);
+      await userMail.send(em, { kind: 'email_verification', to: recipientOf(user), link }, at);
       audit(em, context, { action: 'auth.register', userId: user.id }, at);
     } else {
       // The invite code is used up as for a free address: if it still worked, that would reveal the difference.

@@ -1,16 +1,29 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MailedCode } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { Refusal } from '../errors.ts';
-import type { Presented } from '../one-time/token.ts';
+import { findMovingTo } from '../one-time/new-address.ts';
+import type { MailedKind, OneTimeKey } from '../one-time/secret.ts';
 import { autocommit, origin, projectOf } from '../rpc/context.ts';
 import type { Attempt } from '../throttle/failed-attempts.ts';
 import { emailKey } from '../user/email.ts';
-import { findByEmail } from '../user/user.ts';
+import { findByEmail, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
-import { nobody } from './user-mail.ts';
+import { anyClient, nobody } from './user-mail.ts';
 
 type Deps = Pick<AuthDeps, 'codes' | 'wrongCodes' | 'now'>;
+
+/** A code as it was typed, with the nonce of its client or in its place `anyClient`. */
+type TypedIn = Pick<MailedCode, 'email' | 'code' | 'clientNonce'>;
+
+/** The kinds of values that a code in a mail stands for. */
+export type CodeKind = MailedKind;
+
+/** A value, and its kind. */
+export interface FoundValue extends OneTimeKey {
+  readonly kind: CodeKind;
+}
 
 /**
  * The one-time value that a code stands for.
@@ -20,7 +33,12 @@ type Deps = Pick<AuthDeps, 'codes' | 'wrongCodes' | 'now'>;
  * would reveal it. Throws OVER_REQUEST_RATE_LIMIT, without padding, when the client's network or the project has had too
  * many.
  */
-export async function redeemCode(deps: Deps, typed: MailedCode, context: HandlerContext): Promise<Presented> {
+export async function redeemCode(
+  deps: Deps,
+  typed: TypedIn,
+  kinds: readonly CodeKind[],
+  context: HandlerContext,
+): Promise<FoundValue> {
   const { wrongCodes } = deps;
   const target = emailKey(typed.email);
   const { address } = origin(context);
@@ -29,7 +47,7 @@ export async function redeemCode(deps: Deps, typed: MailedCode, context: Handler
   // Counted before the comparison, so that parallel attempts compare no more codes than are left. The right code takes
   // its count back.
   await wrongCodes.takeShared(attempt);
-  const value = await padResponseTime(() => compare(deps, { typed, attempt, decoy }, context));
+  const value = await padResponseTime(() => compare(deps, { typed, kinds, attempt, decoy }, context));
   wrongCodes.giveBackShared(attempt);
   return value;
 }
@@ -38,7 +56,8 @@ export async function redeemCode(deps: Deps, typed: MailedCode, context: Handler
 const matchesNoCode = '';
 
 interface Comparison {
-  readonly typed: MailedCode;
+  readonly typed: TypedIn;
+  readonly kinds: readonly CodeKind[];
   /** On the typed address. */
   readonly attempt: Attempt;
   /** On no address: its counters are used when the address has no code to try. */
@@ -52,28 +71,74 @@ interface Comparison {
  */
 async function compare(
   { codes, wrongCodes, now }: Deps,
-  { typed, attempt, decoy }: Comparison,
+  { typed, kinds, attempt, decoy }: Comparison,
   context: HandlerContext,
-): Promise<Presented> {
+): Promise<FoundValue> {
   const at = now();
   const on = autocommit(context);
 
   // 1. The code is one of the user who has the address. An address without a user has no code.
   const user = await findByEmail(on, attempt.projectId, typed.email);
-  const userId = user?.id ?? nobody;
+  const tries = await placesOf(
+    on,
+    { projectId: attempt.projectId, target: emailKey(typed.email) },
+    kinds,
+    user?.id ?? nobody,
+  );
 
   // 2. While the address has had too many wrong codes, the next statement runs all the same, but finds no code.
   const isClosed = (await wrongCodes.waitOf(on, attempt, at)) > 0;
   const clientNonce = isClosed ? matchesNoCode : typed.clientNonce;
 
   // 3. Count the try on the code, then compare. Undefined: there is no code for this nonce, or it has no tries left.
-  const about = { projectId: attempt.projectId, kind: 'magic_link', target: emailKey(typed.email) } as const;
-  const tried = await codes.try(on, userId, { ...about, clientNonce, code: typed.code }, at);
+  const about = { projectId: attempt.projectId, target: emailKey(typed.email), clientNonce, code: typed.code };
+  let tried: { readonly value: OneTimeKey | undefined; readonly place: Place } | undefined;
+  for (const place of tries) {
+    const result = await codes.try(on, place.userId, { ...about, kind: place.kind }, at);
+    if (result && !tried?.value) tried = { ...result, place };
+  }
 
   // 4. Count the failure on the address. A client that did not request the code must not use up its counters.
   const wait = await wrongCodes.countOnAccount(on, tried ? attempt : decoy, at);
 
-  if (tried?.value && wait === 0) return tried.value;
-  const event = { action: 'auth.login_failed', userId: tried && userId, cause: 'wrong_code' } as const;
+  if (tried?.value && wait === 0) return { ...tried.value, kind: tried.place.kind };
+  const event = { action: 'auth.login_failed', userId: tried?.place.userId, cause: 'wrong_code' } as const;
   throw new Refusal('OTP_EXPIRED', { event });
+}
+
+/** A value that the typed code may stand for. */
+interface Place {
+  readonly userId: string;
+  readonly kind: CodeKind;
+}
+
+/** A code for a new address is that of a user who does not have the address yet. */
+async function placesOf(
+  on: Autocommit,
+  { projectId, target }: { projectId: string; target: string },
+  kinds: readonly CodeKind[],
+  userId: string,
+): Promise<Place[]> {
+  const moving = kinds.includes('email_change') ? await findMovingTo(on, projectId, target) : [];
+  return kinds.flatMap((kind) => (kind === 'email_change' ? moving : [userId]).map((each) => ({ userId: each, kind })));
+}
+
+/**
+ * The value behind a code that a signed-in user was sent, and types to confirm a change. Throws OTP_EXPIRED, also for the
+ * right code after too many wrong ones.
+ */
+export async function tryOwnCode(
+  { codes, wrongCodes, now }: Deps,
+  { id, projectId, emailKey: target }: Pick<User, 'id' | 'projectId' | 'emailKey'>,
+  code: string,
+  context: HandlerContext,
+): Promise<OneTimeKey> {
+  const on = autocommit(context);
+  const attempt = wrongCodes.attempt(projectId, id, origin(context).address);
+  const about = { projectId, kind: 'reauthentication', target: target ?? '', clientNonce: anyClient, code } as const;
+  const isClosed = (await wrongCodes.waitOf(on, attempt, now())) > 0;
+  const tried = isClosed ? undefined : await codes.try(on, id, about, now());
+  if (tried?.value) return tried.value;
+  await wrongCodes.countOnAccount(on, attempt, now());
+  throw new Refusal('OTP_EXPIRED', { event: { action: 'auth.password_change', cause: 'wrong_code' } });
 }

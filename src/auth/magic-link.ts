@@ -6,12 +6,14 @@ import { consume } from '../one-time/token.ts';
 import { change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { emailKey } from '../user/email.ts';
+import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { redeemCode } from './magic-link-code.ts';
 import { signInByMail } from './mail-sign-in.ts';
 import { signInToMessage } from './open-sign-in.ts';
 import { sendLink } from './send-link.ts';
+import { signUpByMail } from './sign-up-by-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'requestMagicLink' | 'signInWithMagicLink'>;
 
@@ -19,7 +21,7 @@ export function magicLink(deps: AuthDeps): Methods {
   const { now, wrongCodes, mailSignIns } = deps;
   const open: Methods['signInWithMagicLink'] = async ({ token: raw, code, kind, trustedDeviceToken }, context) => {
     const projectId = projectOf(context);
-    const value = code ? await redeemCode(deps, code, context) : { raw };
+    const value = code ? await redeemCode(deps, code, ['magic_link'], context) : { raw };
     const at = now();
     const signedIn = await change(context, async (em) => {
       const used = await consume(em, 'magic_link', { projectId, ...value }, at);
@@ -33,9 +35,13 @@ export function magicLink(deps: AuthDeps): Methods {
     return signInToMessage(deps, signedIn, at);
   };
   return {
-    async requestMagicLink({ email, clientNonce }, context) {
+    async requestMagicLink({ email, clientNonce, createUser, userMetadata, link: message }, context) {
       const action = 'auth.magic_link.request';
-      await sendLink(deps, { kind: 'magic_link', email, action, clientNonce, isFor: () => true }, context);
+      const link = deps.userMail.links.read(message);
+      const metadata = changeMetadata(noMetadata, { userMetadata });
+      const request = { kind: 'magic_link', email, action, clientNonce, link, isFor: () => true } as const;
+      if (createUser && link) await signUpByMail(deps, { email, link, metadata, request }, context);
+      else await sendLink(deps, request, context);
       return {};
     },
 

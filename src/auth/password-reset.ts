@@ -1,4 +1,5 @@
-import type { ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
@@ -7,7 +8,7 @@ import { consume, look, type Seen, voidFor } from '../one-time/token.ts';
 import { requireLevel } from '../rpc/assurance.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
-import { lockUser } from '../user/user.ts';
+import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
 import { sendLink } from './send-link.ts';
@@ -37,12 +38,14 @@ const setPassword = statement<{ id: string }, ResetValues>(
 );
 
 export function passwordReset(deps: AuthDeps): Methods {
-  const { now, passwords, userMail, passwordFailures, ownPasswordFailures } = deps;
+  const { now, passwords, userMail } = deps;
   return {
-    async requestPasswordReset({ email }, context) {
-      const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) => passwordHash != null;
+    async requestPasswordReset({ email, link: message }, context) {
+      const link = userMail.links.read(message);
+      const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) =>
+        link !== undefined || passwordHash != null;
       const action = 'auth.password_reset.request';
-      await sendLink(deps, { kind: 'password_reset', email, action, isFor }, context);
+      await sendLink(deps, { kind: 'password_reset', email, action, isFor, link }, context);
       return {};
     },
 
@@ -71,14 +74,7 @@ export function passwordReset(deps: AuthDeps): Methods {
         const { user_id: userId, target: emailKey } = used;
         const user = await lockUser(em, projectId, userId);
         if (user.emailKey !== emailKey) throw refusedToken(userId);
-        requireNoFactor(user.factorCount);
-        const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
-        await setPassword(em, { userId, emailKey, newHash, clearedKeys, now: at });
-        await firstProof(em, deps, { user, hasNewPassword: true }, context, at);
-        await revokeSessions(em, { userId }, 'password_changed', at);
-        await voidFor(em, userId, at);
-        await userMail.notifyPasswordChanged(em, recipientOf(user), at);
-        audit(em, context, { action: 'auth.password_reset.complete', userId }, at);
+        await completeReset(em, deps, { user, emailKey, newHash }, context, at);
       });
       return {};
     },
@@ -86,10 +82,33 @@ export function passwordReset(deps: AuthDeps): Methods {
 }
 
 /**
- * Throws INSUFFICIENT_AAL for a user with a verified factor. Attack: who reads a user's mail has one factor, and must not
- * replace the password without the other. SignInWithResetToken leads on to the factor.
+ * Sets the password of a user who has read the mail to their address. The caller holds the lock on the user's row. Throws
+ * INSUFFICIENT_AAL for a user with a factor.
  */
-function requireNoFactor(factorCount: number): void {
+export async function completeReset(
+  em: EntityManager,
+  deps: AuthDeps,
+  { user, emailKey, newHash }: { user: User; emailKey: string; newHash: string },
+  context: HandlerContext,
+  now: Date,
+): Promise<void> {
+  const { userMail, passwordFailures, ownPasswordFailures } = deps;
+  const { id: userId } = user;
+  requireNoFactor(user.factorCount);
+  const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
+  await setPassword(em, { userId, emailKey, newHash, clearedKeys, now });
+  await firstProof(em, deps, { user, hasNewPassword: true }, context, now);
+  await revokeSessions(em, { userId }, 'password_changed', now);
+  await voidFor(em, userId, now);
+  await userMail.notifyPasswordChanged(em, recipientOf(user), now);
+  audit(em, context, { action: 'auth.password_reset.complete', userId }, now);
+}
+
+/**
+ * Throws INSUFFICIENT_AAL for a user with a verified factor. Attack: who reads a user's mail has one factor, and must not
+ * replace the password without the other. A session that the mail opens leads on to the factor.
+ */
+export function requireNoFactor(factorCount: number): void {
   requireLevel({ aal: 1, hasFactor: factorCount > 0 }, { secondFactor: 'if enrolled' });
 }
 

@@ -15,11 +15,13 @@ import { revokeSessions } from '../session/revocation.ts';
 import { type Renewed, renewSession } from '../session/secret-renewal.ts';
 import { explainTakenAddress } from '../user/email.ts';
 import { userToMessage } from '../user/message.ts';
+import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { createUser, findUser, mayActAt, type Registration, User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
 import { renewedToMessage, signedInToMessage } from './message.ts';
 import { type KeptRegistration, keptOf, type Registered, repeatRegistration } from './repeated-registration.ts';
+import type { SiteLink } from './site-link.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
@@ -47,7 +49,7 @@ export function register(deps: AuthDeps): Methods {
 /** Undefined with HIDE_REGISTRATION. */
 async function registerNew(
   deps: AuthDeps,
-  { email, password, name, accountInviteCode, inviteCode }: RegisterRequest,
+  { email, password, name, accountInviteCode, inviteCode, userMetadata, link: message }: RegisterRequest,
   recorded: Recorded,
   context: HandlerContext,
 ): Promise<Registered | undefined> {
@@ -56,15 +58,18 @@ async function registerNew(
   const settings = await readSettings(autocommit(context), projectId, registration);
   if (!settings.signUp) throw new Refusal('SIGN_UP_DISABLED');
   const caller = callerIfAny(context);
+  // Refused before the hash is computed.
+  const metadata = changeMetadata(noMetadata, { userMetadata });
   const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-  const draft = { projectId, email, name, passwordHash };
+  const link = deps.userMail.links.read(message);
+  const draft = { projectId, email, name, passwordHash, ...metadata };
   const invitation = { projectId, email, accountInviteCode, inviteCode };
   if (registration.hideRegistration) {
-    await registerHidden(deps, { draft, invitation, recorded }, context);
+    await registerHidden(deps, { draft, invitation, link, recorded }, context);
     return undefined;
   }
   const guest = caller?.isGuest ? caller : undefined;
-  return registerOpenly(deps, { draft, invitation, settings, guest, recorded }, context, now());
+  return registerOpenly(deps, { draft, invitation, settings, guest, link, recorded }, context, now());
 }
 
 interface OpenRegistration {
@@ -73,6 +78,7 @@ interface OpenRegistration {
   readonly settings: RuntimeSettings;
   /** The guest who registers. Undefined when nobody is signed in as a guest. */
   readonly guest: UserCaller | undefined;
+  readonly link: SiteLink | undefined;
   readonly recorded: Recorded;
 }
 
@@ -82,7 +88,7 @@ interface OpenRegistration {
  */
 function registerOpenly(
   deps: AuthDeps,
-  { draft, invitation, settings, guest, recorded }: OpenRegistration,
+  { draft, invitation, settings, guest, link, recorded }: OpenRegistration,
   context: HandlerContext,
   at: Date,
 ): Promise<Registered> {
@@ -96,7 +102,7 @@ function registerOpenly(
     await joining.join(em, user, admission, at);
     audit(em, context, { action: 'auth.register', userId: user.id }, at);
     const summary = await readAccountSummary(em, user.projectId, user.id);
-    if (!isVerified && emailVerification) await sendFirstLink(deps, em, user, at);
+    if (!isVerified && emailVerification) await sendFirstLink(em, deps, { user, link }, at);
     const maySignIn = isVerified || !registration.requireVerifiedEmail;
     if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
     if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
@@ -126,10 +132,11 @@ type Upgrade = Pick<
   'projectId' | 'email' | 'emailKey' | 'emailVerifiedAt' | 'name' | 'passwordHash' | 'updatedAt'
 >;
 
-const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
+const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata: string }>(
   'user_upgrade',
   `update users u set is_anonymous = false, email = :email, email_key = :emailKey, email_verified_at = :emailVerifiedAt,
-     name = :name, password_hash = :passwordHash, updated_at = :updatedAt
+     name = :name, password_hash = :passwordHash, user_metadata = u.user_metadata || :metadata::jsonb,
+     updated_at = :updatedAt
    where u.id = :guestId and u.project_id = :projectId and u.is_anonymous and ${mayActAt('u', ':updatedAt')}
    returning u.id`,
 );
@@ -139,9 +146,13 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string }>(
  * TOKEN_SUPERSEDED at the lock of the caller. Throws TRY_AGAIN if the user is no guest any more with a token that is good.
  */
 async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
-  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt } = User.register(draft, now);
+  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt, userMetadata } = User.register(
+    draft,
+    now,
+  );
   const values = { guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt };
-  const upgraded = await upgrade(em, values).catch(explainTakenAddress);
+  const metadata = JSON.stringify(userMetadata);
+  const upgraded = await upgrade(em, { ...values, metadata }).catch(explainTakenAddress);
   if (upgraded.length === 0) throw new Refusal('TRY_AGAIN');
   return findUser(em, projectId, guestId);
 }
@@ -151,12 +162,12 @@ async function upgradeGuest(em: EntityManager, guestId: string, draft: Registrat
  * registering again sends no more mails than SendVerificationEmail does.
  */
 async function sendFirstLink(
-  { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
   em: EntityManager,
-  user: User,
+  { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
+  { user, link }: { user: User; link: SiteLink | undefined },
   now: Date,
 ): Promise<void> {
   const mail = { projectId: user.projectId, kind: 'registration', target: user.emailKey! };
   if (!(await mailBudget.takeOfHour(em, mail, now))) return;
-  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user) }, now);
+  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user), link }, now);
 }

@@ -1,19 +1,23 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { ActionOn } from '../audit/draft.ts';
 import { audit, auditFailure } from '../audit/event.ts';
+import type { MailedKind } from '../one-time/secret.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { findByEmail, isBannedAt, type UserRow } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { padResponseTime } from './response-padding.ts';
-import { type MailedKind, recipientOf } from './user-mail.ts';
+import type { SiteLink } from './site-link.ts';
+import { recipientOf } from './user-mail.ts';
 
-interface LinkRequest {
+export interface LinkRequest {
   readonly kind: MailedKind;
   readonly email: string;
   readonly action: ActionOn<'user'>;
   /** Of a client that wants a code as well as the link. */
   readonly clientNonce?: string;
+  /** Where the link leads, when it does not lead to the pages of the application. */
+  readonly link?: SiteLink | undefined;
   /** Whether this user may be sent such a link. */
   readonly isFor: (user: UserRow) => boolean;
 }
@@ -26,11 +30,12 @@ interface LinkRequest {
  * its time reveals whether the address is known.
  */
 export function sendLink(deps: AuthDeps, request: LinkRequest, context: HandlerContext): Promise<void> {
-  return padResponseTime(() => send(deps, request, context));
+  return padResponseTime(() => sendUnpadded(deps, request, context));
 }
 
-async function send(deps: AuthDeps, request: LinkRequest, context: HandlerContext): Promise<void> {
-  const { kind, email, action, isFor, clientNonce } = request;
+/** The same, for a caller that pads the response. */
+export async function sendUnpadded(deps: AuthDeps, request: LinkRequest, context: HandlerContext): Promise<void> {
+  const { kind, email, action, isFor, clientNonce, link } = request;
   const at = deps.now();
   const projectId = projectOf(context);
   const user = await findByEmail(autocommit(context), projectId, email);
@@ -40,7 +45,7 @@ async function send(deps: AuthDeps, request: LinkRequest, context: HandlerContex
   const isWithinBudget = await deps.mailBudget.take(autocommit(context), { projectId, kind, target }, at);
   const to = isWithinBudget && isMeant ? recipientOf(user) : undefined;
   await change(context, async (em) => {
-    await deps.userMail.send(em, { kind, to, clientNonce }, at);
+    await deps.userMail.send(em, { kind, to, clientNonce, link }, at);
     if (to) audit(em, context, { action, userId: to.userId }, at);
     else auditFailure(em, context, { action, userId: user?.id, cause: causeOf(user, isMeant) }, at);
   });

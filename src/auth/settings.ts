@@ -18,7 +18,7 @@ export function settings({ passwords, registration, oauth }: AuthDeps): Methods 
         disableSignup: !current.signUp,
         mailerAutoconfirm: current.autoConfirmEmail,
         mfaEnabled: true,
-        anonymousUsersEnabled: true,
+        anonymousUsersEnabled: registration.anonymousSignIn,
         emailVerificationEnabled: current.emailVerification,
         magicLinkEnabled: true,
         passwordMinLength: passwords.minLength,

@@ -1,36 +1,38 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { AuthService, SignInRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
 import type { EventDraft } from '../audit/draft.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
-import type { Autocommit } from '../database/autocommit.ts';
 import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { readSettings } from '../project/settings.ts';
 import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
-import { isRevokedIndirectly, isRowLive, Session } from '../session/session.ts';
-import { heldSessions, newestHeld } from '../session/session-limit.ts';
+import { Session } from '../session/session.ts';
+import { heldSessions } from '../session/session-limit.ts';
 import { recognizeDevice } from '../session/trusted-device.ts';
-import { type Attempt, type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
+import { type CounterSet, columnsOf, refuseFor, secondsUntilRoom } from '../throttle/failed-attempts.ts';
 import { secondsUntilMinute } from '../throttle/rate-limit-table.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import { emailKey } from '../user/email.ts';
 import { useProvider } from '../user/identity.ts';
-import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userColumns, userOf } from '../user/user.ts';
+import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userOf } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
 import { signedInToMessage } from './message.ts';
 import { enqueueNewDeviceMail } from './new-device.ts';
+import { lookUp } from './sign-in-look-up.ts';
 import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signIn'>;
 
 export function signIn(deps: AuthDeps): Methods {
   const { now, passwords, opener, userMail, usage, passwordSignIns } = deps;
-  const open: Methods['signIn'] = async ({ email, password, kind, trustedDeviceToken: token }, context) => {
-    const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, { email, password }, context);
+  const open: Methods['signIn'] = async ({ kind, trustedDeviceToken: token, ...typed }, context) => {
+    const { password } = typed;
+    const { user, checkedHash, isKnownNetwork, counted } = await checkPassword(deps, typed, context);
     const isOutdated = passwords.isOutdated(checkedHash);
     const newHash = isOutdated ? await passwords.rehash(checkedHash, password, context.signal) : null;
     const at = now();
@@ -59,6 +61,9 @@ export function signIn(deps: AuthDeps): Methods {
   };
 }
 
+/** What the client sent. */
+type Typed = Pick<SignInRequest, 'email' | 'password' | 'requireVerifiedEmail'>;
+
 /** A password that was right, before the sign-in is recorded. */
 interface Checked {
   readonly user: User;
@@ -80,7 +85,7 @@ interface Checked {
  */
 async function checkPassword(
   { passwords, decoys, passwordFailures, registration, now }: AuthDeps,
-  { email, password }: { email: string; password: string },
+  { email, password, requireVerifiedEmail }: Typed,
   context: HandlerContext,
 ): Promise<Checked> {
   // While the hash queue is full most sign-ins are refused, and looking each up first would slow down refreshes.
@@ -95,7 +100,9 @@ async function checkPassword(
   const matches = await passwords.matches(found?.passwordHash, password, context.signal, decoy);
   const isUnreadable = !matches && found?.passwordHash != null && !passwords.isReadable(found.passwordHash);
   const check = matches ? 'right_password' : isUnreadable ? 'unreadable_hash' : 'wrong_password';
-  const refusal = refusalOf(found, check, registration, now());
+  const refusal =
+    refusalOf(found, check, registration, now()) ??
+    (requireVerifiedEmail ? await refusalUnverified(found!, registration, context) : undefined);
   if (refusal) {
     await passwordFailures.count(autocommit(context), attempt, now(), isKnownNetwork);
     throw refusal.reason === 'USE_OAUTH_PROVIDER' ? await namingProviders(refusal, found!.id, context) : refusal;
@@ -122,6 +129,19 @@ function refusalOf(
   return undefined;
 }
 
+/** EMAIL_NOT_VERIFIED for a client that asks for it, unless new addresses count as verified. */
+async function refusalUnverified(
+  user: UserRow,
+  registration: RegistrationSettings,
+  context: HandlerContext,
+): Promise<Refusal | undefined> {
+  if (user.emailVerifiedAt) return undefined;
+  const { autoConfirmEmail } = await readSettings(autocommit(context), user.projectId, registration);
+  return autoConfirmEmail
+    ? undefined
+    : new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', user) });
+}
+
 function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refusal {
   const event = failed('no_password', user);
   if (hideRegistration) return new Refusal('INVALID_CREDENTIALS', { event });
@@ -131,51 +151,6 @@ function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refus
 async function namingProviders({ options }: Refusal, userId: string, context: HandlerContext): Promise<Refusal> {
   const { reason, options: named } = await useProvider(autocommit(context), userId);
   return new Refusal(reason, { ...options, ...named });
-}
-
-type LookedUp = { [Column in keyof UserRow]: UserRow[Column] | null } & {
-  isKnownNetwork: boolean;
-  wait: number | null;
-};
-
-interface LookUpValues {
-  readonly projectId: string;
-  readonly emailKey: string;
-  readonly network: string | null;
-  readonly knownKeys: readonly string[];
-  readonly unknownKeys: readonly string[];
-  /** Of the keys of either network, in the same order. */
-  readonly limits: readonly number[];
-  readonly now: Date;
-}
-
-const lookedAt =
-  's.id, s.project_id, s.session_epoch, s.address, s.impersonator_id, s.revoked_at, s.idle_expires_at, s.expires_at';
-
-// Hot: every sign-in begins with it. It returns one row whether or not the user exists. Only the user's fifty newest
-// sessions are compared, so that it is fast for everybody and its time does not reveal how many sessions there are.
-const look = statement<LookedUp, LookUpValues>(
-  'sign_in_look_up',
-  `select ${userColumns}, session_here.found is not null as "isKnownNetwork",
-     ${secondsUntilRoom('case when session_here.found then :knownKeys::text[] else :unknownKeys::text[] end', ':limits::int[]')} as wait
-   from (select 1) one
-   left join users u on u.project_id = :projectId and u.email_key = :emailKey and u.deleted_at is null
-   left join lateral (
-     select true as found from (
-       select s.project_id, s.session_epoch, s.address, s.impersonator_id from ${newestHeld(lookedAt, 'u.id')} s
-       where ${isRowLive('s')}
-       order by s.id desc limit 50) s
-     where case when s.address ~ '^[0-9a-f.:]+$' then s.address::inet <<= :network::inet and s.impersonator_id is null end
-       and ${isRevokedIndirectly('s')} is not true limit 1) session_here on true`,
-);
-
-async function lookUp(on: Autocommit, attempt: Attempt, key: string, now: Date) {
-  const { projectId, network, unknownNetwork, knownNetwork } = attempt;
-  const { keys: unknownKeys, limits } = columnsOf(unknownNetwork.counters);
-  const { keys: knownKeys } = columnsOf(knownNetwork.counters);
-  const [row] = await look(on, { projectId, emailKey: key, network, knownKeys, unknownKeys, limits, now });
-  const { isKnownNetwork, wait, ...user } = row!;
-  return { found: user.id === null ? undefined : (user as UserRow), isKnownNetwork, wait: wait ?? 0 };
 }
 
 interface Recorded {

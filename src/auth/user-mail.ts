@@ -2,20 +2,19 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Addressee, Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { MailedCodes } from '../one-time/code.ts';
-import type { OneTimeKind } from '../one-time/secret.ts';
+import type { Flow } from '../one-time/flow.ts';
+import type { MailedKind, OneTimeKind } from '../one-time/secret.ts';
 import { issue } from '../one-time/token.ts';
 import { deviceName } from '../session/device-name.ts';
 import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
 import type { UserRow } from '../user/user.ts';
+import type { SiteLink, SiteLinks } from './site-link.ts';
 
 /** A user to whom a one-time value is sent. */
 export interface Recipient extends Addressee {
   readonly userId: string;
 }
-
-/** The kinds of one-time values that have a mail of their own. */
-export type MailedKind = Exclude<OneTimeKind, 'registration_rejection'>;
 
 /** A one-time value to be mailed. */
 export interface ValueMail {
@@ -24,13 +23,38 @@ export interface ValueMail {
   readonly to: Recipient | undefined;
   /** The nonce of a client that wants a code in the mail as well as the link. */
   readonly clientNonce?: string | undefined;
+  /** Where the link leads, when it does not lead to the pages of the application. The mail then has a code too. */
+  readonly link?: SiteLink | undefined;
+  readonly flow?: Pick<Flow, 'needsApproval' | 'isOfNewUser'> | undefined;
 }
+
+/** A one-time value that was issued, with what stands for it. */
+export interface IssuedValue {
+  /** The row's id. */
+  readonly id: string;
+  readonly raw: string;
+  readonly code: string | undefined;
+  /** Seconds. */
+  readonly lifetime: number;
+  /** The link, when it does not lead to the pages of the application. */
+  readonly url: string | undefined;
+}
+
+/**
+ * Takes the place of the nonce for a code that any client may type. No client can send it as a nonce, which has 22
+ * characters or more.
+ */
+export const anyClient = 'any client';
+
+/** Seconds that a link to the site, and the code beside it, are valid at least. */
+const siteLifetime = 3600;
 
 /** The id of a user who does not exist. Statements run with it find nothing to write, but cost the same. */
 export const nobody = '00000000-0000-0000-0000-000000000000';
 
 /** Mails to users: one-time values with the mail that holds them, and notices. Each is part of the caller's transaction. */
 export class UserMail {
+  readonly links: SiteLinks;
   readonly #outbox: Outbox;
   readonly #lifetimes: Readonly<Record<OneTimeKind, number>>;
   readonly #messages: Messages;
@@ -40,8 +64,9 @@ export class UserMail {
     outbox: Outbox,
     messages: Messages,
     codes: MailedCodes,
-    lifetimes: Readonly<Record<OneTimeKind, number>>,
+    { links, lifetimes }: { links: SiteLinks; lifetimes: Readonly<Record<OneTimeKind, number>> },
   ) {
+    this.links = links;
     this.#outbox = outbox;
     this.#codes = codes;
     this.#lifetimes = lifetimes;
@@ -54,14 +79,29 @@ export class UserMail {
   }
 
   /** Issues a value, voids the older ones of its kind and enqueues the mail. */
-  async send(em: EntityManager, { kind, to = emptyRecipient, clientNonce }: ValueMail, now: Date): Promise<void> {
+  async send(em: EntityManager, mail: ValueMail, now: Date): Promise<void> {
+    const { kind, to = emptyRecipient } = mail;
+    const { url: link, ...issued } = await this.#issue(em, mail, false, now);
+    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, issued.id, now) : undefined;
+    const message = this.#messageOf(kind, to, { ...issued, userId: to.userId, rejection, link });
+    await this.#outbox.enqueue(em, message, now);
+  }
+
+  /** Issues a value with a code and a link that nobody is sent: the caller hands them out. */
+  handOut(em: EntityManager, mail: ValueMail & { readonly link: SiteLink }, now: Date): Promise<IssuedValue> {
+    return this.#issue(em, mail, true, now);
+  }
+
+  async #issue(em: EntityManager, mail: ValueMail, isHandedOut: boolean, now: Date): Promise<IssuedValue> {
+    const { kind, to = emptyRecipient, link } = mail;
     const { projectId, userId, email } = to;
-    const lifetime = this.#lifetimes[kind];
+    const clientNonce = link || kind === 'reauthentication' ? anyClient : mail.clientNonce;
+    const lifetime = Math.max(this.#lifetimes[kind], link ? siteLifetime : 0);
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
-    const issued = await issue(em, { ...about, ...hashes, userId, lifetime }, now);
-    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, issued.id, now) : undefined;
-    await this.#outbox.enqueue(em, this.#messageOf(kind, to, { ...issued, userId, code, lifetime, rejection }), now);
+    const flow: Flow | undefined = link && { ...mail.flow, challenge: link.challenge };
+    const { id, raw } = await issue(em, { ...about, ...hashes, userId, lifetime, flow, isHandedOut }, now);
+    return { id, raw, code, lifetime, url: link && this.links.urlOf(kind, raw, link) };
   }
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
@@ -113,6 +153,12 @@ export class UserMail {
         return this.#messages.emailChange(...to);
       case 'magic_link':
         return this.#messages.magicLink(...to);
+      case 'email_change_approval':
+        return this.#messages.emailChangeApproval(...to);
+      case 'invite':
+        return this.#messages.invite(...to);
+      case 'reauthentication':
+        return this.#messages.reauthentication(...to);
     }
   }
 }

@@ -88,12 +88,17 @@ function arrange(values: Values) {
     heartbeat: values.HEARTBEAT,
     masterKeys: values.MASTER_KEYS ?? [],
     serviceKeys: values.SERVICE_KEYS ?? [],
+    legacySecrets: values.SUPABASE_JWT_SECRETS ?? [],
+    publishableKeys: values.SUPABASE_API_KEYS ?? [],
     ...arrangeTokens(values, production),
     sessions: { lifetimes: arrangeLifetimes(values), sessionsPerUser: values.SESSIONS_PER_USER },
     /** Undefined: no device is trusted. */
     trustedDeviceDays: values.TRUSTED_DEVICE_DAYS,
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
+    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
+    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
+    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
     ...arrangeAccounts(values),
     autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     /** In days; undefined keeps all events. */
@@ -221,6 +226,10 @@ function arrangeMail(values: Values) {
       password_reset: values.PASSWORD_RESET_LIFETIME,
       email_change: values.EMAIL_CHANGE_LIFETIME,
       magic_link: values.MAGIC_LINK_LIFETIME,
+      email_change_approval: values.EMAIL_CHANGE_LIFETIME,
+      invite: 7 * 86_400,
+      reauthentication: values.MAGIC_LINK_LIFETIME,
+      auth_code: 300,
     },
   };
 }

@@ -158,7 +158,7 @@ export const hashCost = z
 const limitEntry = z
   .string()
   .regex(
-    /^(\*|OAuth\.ClientSecret|[A-Za-z]+Service\.[A-Za-z][A-Za-z0-9]*(:(session|success|codes|account|consecutive|network|project))?)=[^=]*$/,
+    /^(\*|OAuth\.ClientSecret|[A-Za-z]+Service\.[A-Za-z][A-Za-z0-9]*(:(session|supabase|success|codes|account|consecutive|network|project))?)=[^=]*$/,
     {
       error: 'not of the form Service.Method=number',
       abort: true,
@@ -172,7 +172,7 @@ export const limits = listOf(limitEntry)
   .refine((list) => areUnique(list.map(({ key }) => key)), 'a method stands there twice')
   .transform((list) => Object.fromEntries(list.map(({ key, limit }) => [key, limit])))
   .describe(
-    'a comma-separated list of Service.Method=N, Service.Method:session=N and *=N, where N is calls a minute (1 to 1000000) or off; for sign-ins of one account AuthService.SignIn:success=N; for unknown codes DeviceService.ApproveDevice:codes=N; for wrong secrets of OAuth clients OAuth.ClientSecret=N; for failed attempts AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
+    'a comma-separated list of Service.Method=N, Service.Method:session=N, Service.Method:supabase=N (calls through /auth/v1) and *=N, where N is calls a minute (1 to 1000000) or off; for sign-ins of one account AuthService.SignIn:success=N; for unknown codes DeviceService.ApproveDevice:codes=N; for wrong secrets of OAuth clients OAuth.ClientSecret=N; for failed attempts AuthService.SignIn:account=N, :consecutive=N, :network=N and :project=N',
   );
 
 export const tokenClaims = listOf(z.enum(['account_id', 'account_role'], 'neither account_id nor account_role'))

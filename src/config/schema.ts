@@ -5,7 +5,7 @@ import { mail } from './mail.ts';
 import { network, tls } from './network.ts';
 import { oauth } from './oauth.ts';
 import { choice, daysOrOff, duration, hashCost, limits, onOff, path, wholeNumber } from './parsers.ts';
-import { databaseUrl, secretKeys, serviceKeys } from './secret-parsers.ts';
+import { databaseUrl, jwtSecrets, publishableKeys, secretKeys, serviceKeys } from './secret-parsers.ts';
 import { sessions } from './sessions.ts';
 import type { Setting, Settings } from './setting.ts';
 import { webauthn } from './webauthn.ts';
@@ -111,6 +111,20 @@ const secrets = {
       'billing:$(printf %s "$BILLING_KEY" | openssl dgst -sha256 -r | cut -c 1-64):SessionService.Introspect+AccountService',
     secret: true,
   },
+  SUPABASE_JWT_SECRETS: {
+    sentence:
+      'JWT secrets of a Supabase project that moves here. Its service_role keys are accepted on /auth/v1 as the keys of backends.',
+    reads: jwtSecrets,
+    otherwise: 'none',
+    example: 'super-secret-jwt-token-with-at-least-32-characters-long',
+    secret: true,
+  },
+  SUPABASE_API_KEYS: {
+    sentence: 'Publishable keys that clients of /auth/v1 have to send as apikey. They are public and give no rights.',
+    reads: publishableKeys,
+    otherwise: 'none: no apikey is required',
+    example: 'sb_publishable_4711',
+  },
   PASSWORD_PEPPER: {
     sentence:
       'Keys mixed into password hashes. The first key is mixed into new hashes; the others are kept to verify older ones. A start without a key that the database knows is refused. None may be one of MASTER_KEYS.',
@@ -134,6 +148,19 @@ const passwords = {
     default: 'm=19456,t=2,p=1',
     example: 'm=47104,t=1,p=1',
   },
+  SECURE_PASSWORD_CHANGE: {
+    sentence:
+      'Whether a new password without the current one, as /auth/v1 sets it, needs a sign-in within 24 hours or a code by mail.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
+  RECOVERY_REQUIRES_PASSWORD: {
+    sentence: 'Whether the link or the code of a recovery mail works only together with a new password.',
+    reads: onOff,
+    default: 'off',
+    example: 'on',
+  },
   HASH_CONCURRENCY: {
     sentence: 'Number of passwords that one replica hashes at the same time. Divided among WORKERS, at least one each.',
     reads: wholeNumber(1, 64),
@@ -151,6 +178,12 @@ const passwords = {
 const admission = {
   SIGN_UP: {
     sentence: 'Whether people may register themselves.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
+  ANONYMOUS_SIGN_IN: {
+    sentence: 'Whether guests may sign in without a credential.',
     reads: onOff,
     default: 'on',
     example: 'off',

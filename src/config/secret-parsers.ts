@@ -109,3 +109,16 @@ export const oauthClients = listOf(oauthClient)
   .describe(
     'a comma-separated list of id or id:sha256, each id 1 to 64 characters A-Z, a-z, 0-9, ., _ or -, each hash 64 hexadecimal digits',
   );
+
+/** JWT secrets of Supabase, as its dashboard shows them. */
+export const jwtSecrets = listOf(
+  z
+    .string()
+    .min(32, 'shorter than 32 characters')
+    .regex(/^[!-~]+$/, 'with a space or a character that is not ASCII'),
+).describe('a comma-separated list of secrets of at least 32 characters');
+
+/** Keys that pages contain. */
+export const publishableKeys = listOf(
+  z.string().regex(/^[\w.-]{8,4096}$/, 'not 8 or more letters, digits, dots, hyphens and underscores'),
+).describe('a comma-separated list of keys of 8 or more letters, digits, dots, hyphens and underscores');

@@ -9,6 +9,8 @@ export interface OriginRules {
   /** The service's own: its pages need no leave. */
   readonly publicUrl: string;
   readonly onRefused: (origin: string) => void;
+  /** A part of the service with rules of its own. */
+  readonly part?: CorsOfPath;
 }
 
 const allowedHeaders = [
@@ -23,13 +25,22 @@ const allowedHeaders = [
   'Sentry-Trace',
 ];
 const exposedHeaders = ['X-Request-Id', 'Retry-After'];
+
+/** What the pages of an allowed origin may send and read, where it differs from that of the methods. */
+export interface CorsOfPath {
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly allowedHeaders: readonly string[];
+  readonly exposedHeaders: readonly string[];
+}
+
 const localhost = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/;
 
 /**
  * Lets the listed origins, and no others, read responses (the CORS protocol of the Fetch standard). Never with
  * credentials: calls carry a bearer token, not a cookie. Responds to a preflight request and returns true for it.
  */
-export function allowOrigins({ origins, allowsLocalhost, publicUrl, onRefused }: OriginRules) {
+export function allowOrigins({ origins, allowsLocalhost, publicUrl, onRefused, part }: OriginRules) {
   const listed = new Set(origins);
   const isAllowed = (origin: string) => listed.has(origin) || (allowsLocalhost && localhost.test(origin));
   return (req: IncomingMessage, res: ServerResponse): boolean => {
@@ -37,11 +48,12 @@ export function allowOrigins({ origins, allowsLocalhost, publicUrl, onRefused }:
     res.setHeader('vary', 'Origin');
     const { origin } = req.headers;
     if (origin !== undefined && isAllowed(origin)) {
+      const own = part && req.url?.startsWith(`${part.path}/`) ? part : undefined;
       res.setHeader('access-control-allow-origin', origin);
-      res.setHeader('access-control-expose-headers', exposedHeaders.join(', '));
+      res.setHeader('access-control-expose-headers', [...exposedHeaders, ...(own?.exposedHeaders ?? [])].join(', '));
       if (isPreflight) {
-        res.setHeader('access-control-allow-methods', 'GET, POST');
-        res.setHeader('access-control-allow-headers', allowedHeaders.join(', '));
+        res.setHeader('access-control-allow-methods', (own?.methods ?? ['GET', 'POST']).join(', '));
+        res.setHeader('access-control-allow-headers', [...allowedHeaders, ...(own?.allowedHeaders ?? [])].join(', '));
         res.setHeader('access-control-max-age', '7200');
       }
     } else if (origin !== undefined && isForeign(origin, req, publicUrl, isPreflight)) onRefused(origin);

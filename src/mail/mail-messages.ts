@@ -15,7 +15,10 @@ export type MailKind =
   | 'factors_reset'
   | 'recovery_codes_created'
   | 'recovery_code_used'
-  | 'factor_failed';
+  | 'factor_failed'
+  | 'invite'
+  | 'reauthentication'
+  | 'email_change_approval';
 
 /** A mail before it is rendered. */
 export interface Message {
@@ -49,6 +52,8 @@ export interface MailedValue {
   readonly code?: string | undefined;
   /** The value of the link for readers who did not register. */
   readonly rejection?: string | undefined;
+  /** The link, where it does not lead to the pages of the application. */
+  readonly link?: string | undefined;
   /** Seconds. */
   readonly lifetime: number;
 }
@@ -165,8 +170,22 @@ export class Messages {
     return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
-  #withLink(kind: MailKind, page: string, to: Addressee, { id, userId, raw, code, lifetime }: MailedValue): Message {
-    const link = this.#linkTo(page, raw);
+  /** Sent to the current address. */
+  emailChangeApproval(to: Addressee, value: MailedValue): Message {
+    return this.#withLink('email_change_approval', 'confirm-email-change', to, value);
+  }
+
+  invite(to: Addressee, value: MailedValue): Message {
+    return this.#withLink('invite', 'magic-link', to, value);
+  }
+
+  /** Has a code only. */
+  reauthentication(to: Addressee, { id, userId, code = '', lifetime }: MailedValue): Message {
+    return { ...this.#plain('reauthentication', to, { code, lifetime: `${lifetime}` }), tokenId: id, userId };
+  }
+
+  #withLink(kind: MailKind, page: string, to: Addressee, value: MailedValue): Message {
+    const { id, userId, raw, code, lifetime, link = this.#linkTo(page, raw) } = value;
     return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id, userId };
   }
 

@@ -1,4 +1,6 @@
 import type { KeptMail } from './capture.ts';
+import type { MailKind } from './mail-messages.ts';
+import { type TextName, textsWithCode } from './template-files.ts';
 import type { Templates } from './templates.ts';
 
 const token = 'ghot_sample-sample-sample-sample-sample-sample-sample-sample';
@@ -27,10 +29,13 @@ export function sampleMails(templates: Templates, site: string, pages: string): 
   });
 }
 
+/** The mail of each text that has a code beside its link. */
+const kindsWithCode = new Map(Object.entries(textsWithCode).map(([kind, name]) => [name as string, kind as MailKind]));
+
 /** The kind of a text, and the value that selects it among the texts of the kind. */
-function variantOf(name: ReturnType<Templates['names']>[number]['name']) {
-  if (name === 'magic_code') return ['magic_link', { code: '482913' }] as const;
-  if (name === 'factor_enrolled_sessions')
-    return ['factor_enrolled', { sessions: 'Firefox on Linux, Safari on iOS' }] as const;
-  return [name, {}] as const;
+function variantOf(name: TextName): readonly [kind: MailKind, more: Record<string, string>] {
+  const kind = kindsWithCode.get(name);
+  if (kind || name === 'reauthentication') return [kind ?? 'reauthentication', { code: '482913' }];
+  if (name === 'factor_enrolled_sessions') return ['factor_enrolled', { sessions: 'Firefox on Linux, Safari on iOS' }];
+  return [name as MailKind, {}];
 }

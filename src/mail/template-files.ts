@@ -6,8 +6,18 @@ const everywhere = ['site', 'email', 'name'];
 const withLink = [...everywhere, 'link', 'lifetime'];
 const withTime = [...everywhere, 'time'];
 
-/** A magic link with a code has a text of its own, and so has a new factor for which sessions were revoked. */
-export type TextName = MailKind | 'magic_code' | 'factor_enrolled_sessions';
+/** The texts of mails with a code beside their link. */
+export const textsWithCode = {
+  magic_link: 'magic_code',
+  verification: 'verification_code',
+  password_reset: 'password_reset_code',
+  email_change: 'email_change_code',
+  email_change_approval: 'email_change_approval_code',
+  invite: 'invite_code',
+} as const satisfies Partial<Record<MailKind, string>>;
+
+/** A mail with a code has a text of its own, and so has a new factor for which sessions were revoked. */
+export type TextName = MailKind | (typeof textsWithCode)[keyof typeof textsWithCode] | 'factor_enrolled_sessions';
 
 /** The placeholders that each text may have. */
 export const placeholders: Readonly<Record<TextName, readonly string[]>> = {
@@ -15,6 +25,14 @@ export const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   password_reset: withLink,
   magic_link: withLink,
   magic_code: [...withLink, 'code'],
+  verification_code: [...withLink, 'reject_link', 'code'],
+  password_reset_code: [...withLink, 'code'],
+  email_change_code: [...withLink, 'code'],
+  email_change_approval: withLink,
+  email_change_approval_code: [...withLink, 'code'],
+  invite: withLink,
+  invite_code: [...withLink, 'code'],
+  reauthentication: [...everywhere, 'code', 'lifetime'],
   email_change: withLink,
   email_change_notice: everywhere,
   email_changed: withTime,

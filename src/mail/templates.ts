@@ -2,7 +2,7 @@ import path from 'node:path';
 import { escapeHtml } from '../text/escape-html.ts';
 import { button, code, layOutMail, type MailLook, paragraph, plainLink } from './layout.ts';
 import type { MailKind } from './mail-messages.ts';
-import { readTemplates, type Template, type TextName } from './template-files.ts';
+import { readTemplates, type Template, type TextName, textsWithCode } from './template-files.ts';
 
 export interface RenderedMail {
   readonly subject: string;
@@ -84,7 +84,7 @@ function pieceOf(piece: string, template: Template, escaped: Readonly<Record<str
 // These are no kinds of their own, because a replica of the previous version would not know them.
 function textOf(kind: MailKind, { code, sessions }: Readonly<Record<string, string>>): TextName {
   if (kind === 'factor_enrolled' && sessions) return 'factor_enrolled_sessions';
-  return kind === 'magic_link' && code ? 'magic_code' : kind;
+  return code && kind in textsWithCode ? textsWithCode[kind as keyof typeof textsWithCode] : kind;
 }
 
 /** In one pass, so that placeholders in a value are not replaced. */

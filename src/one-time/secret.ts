@@ -6,7 +6,17 @@ export type OneTimeKind =
   | 'registration_rejection'
   | 'password_reset'
   | 'email_change'
-  | 'magic_link';
+  | 'magic_link'
+  /** Sent to the current address, where a change of address needs the consent of both mailboxes. */
+  | 'email_change_approval'
+  | 'invite'
+  /** A code that a signed-in user types. */
+  | 'reauthentication'
+  /** A code that a browser exchanges for tokens (PKCE). */
+  | 'auth_code';
+
+/** The kinds that have a mail of their own. */
+export type MailedKind = Exclude<OneTimeKind, 'registration_rejection' | 'auth_code'>;
 
 // Lets secret scanners recognize a value.
 const prefix = 'ghot_';

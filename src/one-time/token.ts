@@ -4,6 +4,7 @@ import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { projectColumn } from '../project/project.ts';
+import type { Flow } from './flow.ts';
 import { mintOneTimeValue, type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
 
 const OneTimeTokenTable = defineEntity({
@@ -20,6 +21,8 @@ const OneTimeTokenTable = defineEntity({
     nonceHash: p.blob().hidden().nullable(),
     codeHash: p.blob().hidden().nullable(),
     codeTries: p.smallint().nullable(),
+    // A replica of the version before does not write it.
+    flow: p.json<Flow>().nullable(),
     lifetimeSeconds: p.integer(),
     createdAt: p.datetime(3),
     sentAt: p.datetime(3).nullable(),
@@ -36,6 +39,11 @@ const OneTimeTokenTable = defineEntity({
         'create unique index "one_time_tokens_open" on "one_time_tokens" ("user_id", "kind") where "used_at" is null and "voided_at" is null',
     },
     { name: 'one_time_tokens_expiry', properties: ['expiresAt'] },
+    {
+      name: 'one_time_tokens_of_new_address',
+      properties: ['projectId', 'target', 'id'],
+      expression: `create index "one_time_tokens_of_new_address" on "one_time_tokens" ("project_id", "target", "id") where "kind" = 'email_change' and "used_at" is null and "voided_at" is null and "code_hash" is not null`,
+    },
   ],
 });
 
@@ -47,18 +55,21 @@ export class OneTimeToken extends OneTimeTokenTable.class {}
 OneTimeTokenTable.setClass(OneTimeToken);
 
 /** The value `t` is neither used nor void. Of one kind a user has one such value: the index one_time_tokens_open. */
-const isPending = (t: string) => `${t}.used_at is null and ${t}.voided_at is null`;
+export const isPending = (t: string) => `${t}.used_at is null and ${isNotVoid(t)}`;
+
+/** No newer value of its kind and no change of the user has voided the value `t`. */
+export const isNotVoid = (t: string) => `${t}.voided_at is null`;
 
 /**
  * The value `t` of the user `u` can be used, for statements with the parameters userId, projectId, kind and now. A value proves the
  * address it was sent to, so the address has to be the user's still. An email_change proves a new address, and checks it
- * itself.
+ * itself; an auth_code proves none.
  */
 export const isUsable = (t: string, u: string) =>
   `${t}.user_id = :userId and ${t}.project_id = :projectId and ${t}.kind = :kind
      and ${isPending(t)} and ${t}.expires_at > :now and ${u}.id = :userId
      and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= :now)
-     and (${t}.kind = 'email_change' or ${u}.email_key = ${t}.target)`;
+     and (${t}.kind in ('email_change', 'auth_code') or ${u}.email_key = ${t}.target)`;
 
 /** Seconds until a value expires whose mail was not sent yet. */
 const unsentSeconds = 24 * 3600;
@@ -83,6 +94,9 @@ export interface OneTimeDraft extends Partial<CodeHashes> {
    * voided. The second outlives the first, whose lifetime begins with the mail.
    */
   readonly firstId?: string;
+  readonly flow?: Flow | undefined;
+  /** The value is in no mail, so its lifetime begins at once. */
+  readonly isHandedOut?: boolean | undefined;
 }
 
 export interface Issued {
@@ -103,6 +117,7 @@ interface NewToken {
   readonly codeHash: Buffer | null;
   readonly lifetimeSeconds: number;
   readonly firstId: string | null;
+  readonly flow: string | null;
   readonly now: Date;
   readonly expiresAt: Date;
 }
@@ -119,9 +134,9 @@ const insertToken = statement<{ id: string }, NewToken>(
      where t.user_id = :userId and t.kind = :kind and ${isPending('t')} and exists (select 1 from holder) returning t.id
    ), cancelled as (${cancelMails('voided', ':now')})
    insert into one_time_tokens (id, project_id, user_id, kind, target, hash, nonce_hash, code_hash,
-     lifetime_seconds, created_at, expires_at)
+     flow, lifetime_seconds, created_at, expires_at)
    select :id::uuid, :projectId::uuid, holder.id, :kind, :target::text, :hash::bytea, :nonceHash::bytea, :codeHash::bytea,
-     :lifetimeSeconds::int, :now, :expiresAt::timestamptz
+     :flow::jsonb, :lifetimeSeconds::int, :now, :expiresAt::timestamptz
    from holder, (select count(*) from voided) v, (select count(*) from cancelled) c
    on conflict do nothing returning id`,
 );
@@ -137,9 +152,11 @@ export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): 
   const raw = mintOneTimeValue(userId);
   const id = uuidv7(now);
   const { hash } = readOneTimeValue(projectId, kind, raw)!;
-  const expiresAt = new Date(now.getTime() + (unsentSeconds + (firstId ? lifetime : 0)) * 1000);
+  const { flow, isHandedOut = false } = draft;
+  const seconds = isHandedOut ? lifetime : unsentSeconds + (firstId ? lifetime : 0);
+  const expiresAt = new Date(now.getTime() + seconds * 1000);
   const hashes = { hash, nonceHash, codeHash };
-  const about = { id, projectId, userId, kind, target, firstId };
+  const about = { id, projectId, userId, kind, target, firstId, flow: flow ? JSON.stringify(flow) : null };
   await insertToken(em, { ...about, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
   return { id, raw };
 }
@@ -148,6 +165,7 @@ export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): 
 export interface Consumed {
   readonly user_id: string;
   readonly target: string;
+  readonly flow: Flow | null;
 }
 
 const voidAll = statement<{ id: string }, { projectId: string; now: Date }>(
@@ -174,9 +192,9 @@ const use = statement<Consumed, Lookup>(
   `with used as (
      update one_time_tokens t set used_at = :now from users u
      where t.hash = :hash and ${isUsable('t', 'u')}
-     returning t.id, t.user_id, t.target
+     returning t.id, t.user_id, t.target, t.flow
    ), cancelled as (${cancelMails('used', ':now')})
-   select user_id, target from used`,
+   select user_id, target, flow from used`,
 );
 
 /** A value, or the key of the value that a code stands for. */
@@ -214,7 +232,7 @@ export interface Seen extends Consumed {
 
 const see = statement<Seen, Lookup>(
   'one_time_look',
-  `select t.user_id, t.target, u.email, u.name, u.factor_count, ${isUsable('t', 'u')} as is_good,
+  `select t.user_id, t.target, t.flow, u.email, u.name, u.factor_count, ${isUsable('t', 'u')} as is_good,
      case when t.used_at is not null then 'used' when t.voided_at is not null then 'replaced' else 'expired' end as state,
      (u.email_verified_at is not null and u.email_key = t.target) as is_verified,
      (u.email_verified_at is not null or u.established_at is not null) as is_established
@@ -230,8 +248,18 @@ export async function look(
   now: Date,
 ): Promise<Seen | undefined> {
   const key = readOneTimeValue(projectId, kind, raw);
-  if (!key) return undefined;
-  const [row] = await see(autocommit, { ...key, projectId, kind, now });
+  return key && lookAt(autocommit, kind, { projectId, ...key }, now);
+}
+
+/** The same for the key of a value. */
+export async function lookAt(
+  autocommit: Autocommit,
+  kind: OneTimeKind,
+  key: { projectId: string } & OneTimeKey,
+  now: Date,
+): Promise<Seen | undefined> {
+  const { projectId, userId, hash } = key;
+  const [row] = await see(autocommit, { userId, hash, projectId, kind, now });
   return row;
 }
 

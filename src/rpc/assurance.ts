@@ -19,11 +19,16 @@ export function requireAssurance(caller: Assured, needs: AssuranceNeeds, now: Da
   requireLevel(caller, needs);
   const { aal, authenticatedAt } = caller;
   const { maxAge } = needs;
-  if (maxAge !== undefined && now.getTime() - authenticatedAt.getTime() > maxAge * 1000)
+  if (maxAge !== undefined && !isRecent(authenticatedAt, maxAge, now))
     throw new Refusal('REAUTHENTICATION_REQUIRED', {
       metadata: { max_age_seconds: `${maxAge}` },
       stepUp: { currentAal: aal, maxAge },
     });
+}
+
+/** Whether a user authenticated at most so many seconds ago. */
+export function isRecent(authenticatedAt: Date, maxAge: number, now: Date): boolean {
+  return now.getTime() - authenticatedAt.getTime() <= maxAge * 1000;
 }
 
 /** Decides by the level alone. Throws INSUFFICIENT_AAL. */

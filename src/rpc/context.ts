@@ -94,6 +94,8 @@ export const kCaller = createContextKey<Caller | Refusal | undefined>(undefined,
 export const kProject = createContextKey('', { description: 'project id' });
 /** The protocol a call came by, as OpenTelemetry names it. */
 export const kSystem = createContextKey<'grpc' | 'connectrpc'>('grpc', { description: 'rpc system' });
+/** The interface through which a call came, if it has rules of its own. */
+export const kSurface = createContextKey<'supabase' | undefined>(undefined, { description: 'surface' });
 /** An outcome for the metrics that the response does not show: `replayed`, or the action of an audit event. */
 export const kRemark = createContextKey<string | undefined>(undefined, { description: 'remark' });
 /** Set while the call is traced. */

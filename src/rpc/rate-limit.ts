@@ -4,7 +4,7 @@ import { Refusal } from '../errors.ts';
 import { networkOf } from '../throttle/client-network.ts';
 import { limitKey } from '../throttle/configured-limits.ts';
 import { requireNoWait } from '../throttle/wait.ts';
-import { kOrigin } from './context.ts';
+import { kOrigin, kSurface } from './context.ts';
 import { policyOf } from './policy.ts';
 
 /** Budgets of calls per key and minute. */
@@ -16,17 +16,19 @@ export interface Budgets {
 }
 
 /** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
-export type LimitOf = (key: string, byContract: number) => number | undefined;
+export type LimitOf = (key: string, byContract: number, surface: string | undefined) => number | undefined;
 
 /** How many times as many calls as may fail an address may make. */
 const ceiling = 20;
 
 /** Limits the calls per minute of each network address to a method. IPv6 addresses are counted by their /64. */
 export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
-  const known = new Map<DescMethod, MethodLimit>();
+  const known = { native: new Map<DescMethod, MethodLimit>(), supabase: new Map<DescMethod, MethodLimit>() };
   return (next) => async (req) => {
-    const found = known.get(req.method) ?? readLimit(req.method, limitOf);
-    known.set(req.method, found);
+    const surface = req.contextValues.get(kSurface);
+    const limits = known[surface ?? 'native'];
+    const found = limits.get(req.method) ?? readLimit(req.method, limitOf, surface);
+    limits.set(req.method, found);
     const { key, limit, hasSuccesses } = found;
     if (limit === undefined) return next(req);
     const budget = addressBudget(key, req.contextValues.get(kOrigin).address);
@@ -37,6 +39,7 @@ export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
 }
 
 interface MethodLimit {
+  /** Names the method and the surface that it was called through. */
   readonly key: string;
   readonly limit: number | undefined;
   /** Successful calls do not count. */
@@ -44,12 +47,12 @@ interface MethodLimit {
 }
 
 // The contract and LIMITS do not change while the process runs.
-function readLimit(method: DescMethod, limitOf: LimitOf): MethodLimit {
+function readLimit(method: DescMethod, limitOf: LimitOf, surface: string | undefined): MethodLimit {
   const key = limitKey(method);
   const rules = policyOf(method);
   return {
-    key,
-    limit: limitOf(key, rules?.perMinute ?? 0),
+    key: surface ? `${surface} ${key}` : key,
+    limit: limitOf(key, rules?.perMinute ?? 0, surface),
     hasSuccesses: (rules?.successesPerAccountPerMinute ?? 0) > 0,
   };
 }

@@ -7,8 +7,9 @@ import { type ServiceKey, serviceKeyReader } from '../api-key/service-key.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { defaultProjectId } from '../project/project.ts';
-import type { Caller, UserCaller } from '../rpc/context.ts';
+import { type Caller, kSurface, type UserCaller } from '../rpc/context.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
+import { legacyTokenReader } from './legacy-token.ts';
 import type { SessionLookup } from './session-lookup.ts';
 
 /** Reads the caller of one method in the statement that reads what the method returns. */
@@ -21,6 +22,8 @@ export interface BearerTokenDeps {
   readonly sessions: SessionLookup;
   readonly apiKeys: KeyLookup;
   readonly serviceKeys: readonly ServiceKey[];
+  /** SUPABASE_JWT_SECRETS. */
+  readonly legacySecrets: readonly string[];
   readonly callerReaders: ReadonlyMap<DescMethod, CallerReader>;
 }
 
@@ -39,9 +42,13 @@ interface Call {
 export function bearerTokenReader(deps: BearerTokenDeps) {
   const { orm, now, access, sessions, apiKeys, serviceKeys, callerReaders } = deps;
   const readServiceKey = serviceKeyReader(serviceKeys);
+  const readLegacyToken = legacyTokenReader(deps.legacySecrets);
   return async (bearer: string, call: Call): Promise<Caller> => {
     const kind = kindOfCredential(bearer);
     if (kind === 'service key') return readServiceKey(bearer, defaultProjectId);
+    const isLegacyRead = kind === 'access token' && call.contextValues.get(kSurface) === 'supabase';
+    const legacy = isLegacyRead ? readLegacyToken(bearer, now()) : undefined;
+    if (legacy) return legacy;
     const autocommit = new Autocommit(orm, call.signal);
     if (kind === 'api key') return apiKeys.callerOf(autocommit, bearer);
     const claims = await access.read(bearer, now());

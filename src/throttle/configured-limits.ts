@@ -16,8 +16,22 @@ export interface FailureLimits {
 }
 
 /**
+ * Calls per minute and client address through /auth/v1, where they differ from the contract: the servers of a web site call
+ * it for all of their visitors.
+ */
+const surfaceLimits: Readonly<Record<string, number>> = {
+  'AuthService.Register': 30,
+  'AuthService.SignIn': 30,
+  'AuthService.VerifyOtp': 30,
+  'AuthService.RequestMagicLink': 30,
+  'AuthService.RequestPasswordReset': 30,
+  'AuthService.SendVerificationEmail': 30,
+  'AuthService.ResendEmailChange': 30,
+};
+
+/**
  * The limits in force: the contract's numbers, overridden by LIMITS. Keys are `Service.Method`, with `:session` for the
- * budget of one session, `:success` for successes of one account, `:codes` for unknown codes and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
+ * budget of one session, `:supabase` for calls through /auth/v1, `:success` for successes of one account, `:codes` for unknown codes and `:account`, `:consecutive`, `:network` or `:project` for failed attempts. `*` stands for all
  * keys that LIMITS does not name.
  */
 export class ConfiguredLimits {
@@ -27,9 +41,14 @@ export class ConfiguredLimits {
     this.#settings = settings;
   }
 
-  /** The number in force, undefined for no limit. Where the contract has none (0), only LIMITS can set one by its key. */
-  limitOf(key: string, byContract: number): number | undefined {
-    const setting = this.#settings[key] ?? (byContract > 0 ? (this.#settings['*'] ?? byContract) : 'off');
+  /**
+   * The number in force, undefined for no limit. Where the contract has none (0), only LIMITS can set one by its key. Calls
+   * through a surface have numbers of their own.
+   */
+  limitOf(key: string, byContract: number, surface?: string): number | undefined {
+    const byDefault = surface ? (surfaceLimits[key] ?? byContract) : byContract;
+    const named = this.#settings[surface ? `${key}:${surface}` : key];
+    const setting = named ?? (byDefault > 0 ? (this.#settings['*'] ?? byDefault) : 'off');
     return setting === 'off' ? undefined : setting;
   }
 
@@ -81,7 +100,7 @@ export class ConfiguredLimits {
       ...methods.flatMap(failureKeys),
       ...methods.flatMap(codeKeys),
     ];
-    const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:session$/, ''));
+    const isKnown = (key: string) => key === '*' || known.includes(key.replace(/:(session|supabase)$/, ''));
     const unknown = Object.keys(this.#settings).filter((key) => !isKnown(key));
     if (unknown.length > 0)
       throw new Error(`LIMITS names no limit of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);

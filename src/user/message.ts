@@ -18,6 +18,8 @@ export function userToMessage(user: ShownUser, now: Date): MessageInitShape<type
     pendingEmail: user.pendingEmail ?? '',
     role: systemRoleToMessage(user.systemRole),
     createTime: timestampFromDate(user.createdAt),
+    updateTime: timestampFromDate(user.updatedAt),
+    ...(user.emailVerifiedAt && { emailVerifyTime: timestampFromDate(user.emailVerifiedAt) }),
     ...(user.lastSignInAt && { lastSignInTime: timestampFromDate(user.lastSignInAt) }),
     ...(user.bannedUntil && isBannedAt(user, now) && { bannedUntilTime: timestampFromDate(user.bannedUntil) }),
   };

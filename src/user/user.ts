@@ -198,6 +198,7 @@ export type ShownUser = Pick<
   | 'pendingEmail'
   | 'systemRole'
   | 'createdAt'
+  | 'updatedAt'
   | 'lastSignInAt'
   | 'bannedUntil'
 >;
@@ -206,6 +207,7 @@ export type ShownUser = Pick<
 export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
      u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
      u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
+     u.updated_at as "updatedAt",
      u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil"`;
 
 /** A user's columns, without the methods. */

@@ -42,7 +42,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['telemetry', 'text', 'throttle', 'project', 'session', 'user'],
   ],
   'app.ts': [
-    ...['errors.ts', 'config', 'crypto', 'database', 'mail', 'outbound', 'request-id', 'rpc', 'telemetry', 'throttle'],
+    ...['errors.ts', 'config', 'crypto', 'database', 'mail', 'outbound', 'request-id', 'rpc', 'telemetry', 'text'],
+    'throttle',
     ...domains,
   ],
   // For the type of the audit event of a refusal.

@@ -24,12 +24,14 @@ test('these methods are public, and no others', () => {
     'AccountService.ApplyBillingEvent',
     'AuthService.ConfirmEmailChange',
     'AuthService.FinishOAuth',
+    'AuthService.ExchangeCode',
     'AuthService.GetEmailVerificationStatus',
     'AuthService.GetSettings',
     'AuthService.Register',
     'AuthService.RejectRegistration',
     'AuthService.RequestMagicLink',
     'AuthService.RequestPasswordReset',
+    'AuthService.ResendEmailChange',
     'AuthService.ResetPassword',
     'AuthService.SendVerificationEmail',
     'AuthService.SignIn',
@@ -39,6 +41,7 @@ test('these methods are public, and no others', () => {
     'AuthService.SignUpAnonymous',
     'AuthService.StartOAuth',
     'AuthService.VerifyEmail',
+    'AuthService.VerifyOtp',
     'AuthService.VerifyResetToken',
     'DeviceService.CancelLogin',
     'DeviceService.CheckCliLogin',
@@ -201,7 +204,11 @@ describe.each(wires)('over %s', (wire) => {
 });
 
 // They act for every caller that is admitted.
-const cannotBeSpoilt = new Set(['AuthService.DeleteMe', 'DeviceService.CreateDashboardCode']);
+const cannotBeSpoilt = new Set([
+  'AuthService.DeleteMe',
+  'AuthService.Reauthenticate',
+  'DeviceService.CreateDashboardCode',
+]);
 
 /** The refusal of a caller with this credential. Undefined when the policy admits it. */
 function refusalFor(method: DescMethodUnary, who: Credential): Reason | undefined {

@@ -91,6 +91,17 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AuthService.SignInWithMagicLink': [[{}], [{ token: lost }], [{ token: 'x', kind: 5 }]],
     ...oauthRefusals({ ...as.headers }, { ...asBob.headers }),
     'AuthService.GetSettings': [],
+    'AuthService.VerifyOtp': [[{ type: 1 }], [{ type: 1, token: lost }], [{ token: lost }]],
+    'AuthService.ExchangeCode': [[{}], [{ exchangeCode: lost, codeVerifier: 'v'.repeat(43) }]],
+    'AuthService.UpdateCredentials': [
+      [{}],
+      [{ newPassword: ada.password }, as.headers],
+      [{ newPassword: 'password1' }, as.headers],
+      [{ email: 'eve@example.org' }, as.headers],
+      [{ email: bob.email, link: {} }, as.headers],
+    ],
+    'AuthService.ResendEmailChange': [[{ email: 'eve@example.org' }]],
+    'AuthService.Reauthenticate': [[{}]],
     'SessionService.Refresh': [[{ refreshToken: 'nonsense' }], [{ refreshToken: tokens.accessToken }], [{}]],
     'SessionService.SignOut': [[{}], [{ refreshToken: 'x', scope: 2 }], [{ scope: 9 }]],
     'SessionService.ListSessions': [[{}], [{ pageSize: -1 }, as.headers], [{ pageToken: 'x' }, as.headers]],
@@ -161,6 +172,11 @@ test('every refusal has the same code, reason, message and details over gRPC and
       [{ userId: nobody }, asService.headers],
       [{ userId: user.id }, as.headers],
     ],
+    'AdminService.InviteUser': [[{ email: 'eve@example.org', link: {} }, as.headers]],
+    'AdminService.GenerateLink': [
+      [{ type: 4, email: 'eve@example.org', link: {} }, asService.headers],
+      [{ type: 4, email: 'eve@example.org', link: {} }, as.headers],
+    ],
     'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
     'AdminService.GetSettings': [[{}, as.headers]],
     'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
@@ -223,6 +239,8 @@ function transportsOf({ replicas }: TestService): Transport[] {
 function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
+    .replace(/ghot_[\w-]{56}/g, '<one-time value>')
+    .replace(/"code":"\d{6}"/g, '"code":"<code>"')
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')
     .replace(/ghr_[\w-]+/g, '<refresh token>')

@@ -12,7 +12,7 @@ const reasons = {
   queue: 'works through the mails of all users, each with the value of its own user',
   sweep: 'deletes expired rows of all users',
   machine: 'finds another user who is signed in on a machine',
-  sample: 'counts a sample of the users of a project',
+  sample: 'counts users of a project, up to a bound',
   command: 'counts the users of an installation for a command',
   restored: 'voids the values of all users after a restore',
   identity: 'finds a user by what a provider has proved',
@@ -32,6 +32,8 @@ const userLists = ['asc', 'desc'].flatMap((direction) => [
 /** The statements that read or change rows of users whom they do not name, and why. */
 const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyof typeof reasons]>> = {
   user_by_email: ['users', 'address'],
+  one_time_holders_of_new_address: ['one_time_tokens', 'address'],
+  users_count: ['users', 'sample'],
   users_import_holders: ['users', 'address'],
   sign_in_look_up: ['sessions users', 'address'],
   account_invite_make_room: ['memberships users', 'address'],

@@ -3,6 +3,7 @@ import { factorCosts } from '../support/factor-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
 import { oauthCosts } from '../support/oauth-methods.ts';
 import { passkeyCosts } from '../support/passkey-methods.ts';
+import { siteCosts } from '../support/site-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
 export const most: Record<string, number> = {
@@ -124,4 +125,5 @@ export const most: Record<string, number> = {
   ...factorCosts,
   ...passkeyCosts,
   ...oauthCosts,
+  ...siteCosts,
 };

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { MailKind } from '../../src/mail/mail-messages.ts';
+import { textsWithCode } from '../../src/mail/template-files.ts';
 import { Templates } from '../../src/mail/templates.ts';
 import { onColor } from '../../src/text/color.ts';
 import { contrastOf, installedBrowser, openBrowser, overflowOf } from '../pages/browser.ts';
@@ -9,6 +10,8 @@ import { look } from '../support/look.ts';
 import { start } from '../support/start.ts';
 
 if (!installedBrowser) console.warn('NOT TRIED: mails in a browser, because there is no Chromium on this machine');
+
+const kindsWithCode = new Map(Object.entries(textsWithCode).map(([kind, name]) => [name as string, kind as MailKind]));
 
 const folder = path.resolve('src/mail/templates');
 const languages = readdirSync(folder);
@@ -29,9 +32,11 @@ const variables = {
   inviter: 'Bob',
 };
 
-/** A mail, and its variables: a magic link with a code has a text of its own. */
+/** A mail, and its variables: a mail with a code beside its link has a text of its own. */
 function mailOf(name: string): [kind: MailKind, variables: Record<string, string>] {
-  return name === 'magic_code' ? ['magic_link', { ...variables, code: '482913' }] : [name as MailKind, variables];
+  const kind = kindsWithCode.get(name);
+  const code = { ...variables, code: '482913' };
+  return kind ? [kind, code] : [name as MailKind, name === 'reauthentication' ? code : variables];
 }
 
 const mails = languages.flatMap((language) => names.map((name) => ({ language, name })));

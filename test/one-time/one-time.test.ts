@@ -60,7 +60,7 @@ test('a value works once and for its kind only, and looking at it does not use i
     expect(await look(kind, raw), kind).toBeUndefined();
   }
   for (let i = 0; i < 2; i++) expect(await look('password_reset', raw)).toMatchObject({ user_id: ada, is_good: true });
-  expect(await consume('password_reset', raw)).toEqual({ user_id: ada, target: 'ada@example.org' });
+  expect(await consume('password_reset', raw)).toEqual({ flow: null, user_id: ada, target: 'ada@example.org' });
   expect(await consume('password_reset', raw)).toBeUndefined();
   expect(await look('password_reset', raw)).toMatchObject({ is_good: false });
 });

@@ -11,6 +11,7 @@ import { callOAuthMethods } from './oauth-methods.ts';
 import { callPasskeyMethods } from './passkey-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
 import type { SentStatement } from './proxy.ts';
+import { callSiteMethods } from './site-methods.ts';
 import type { TestService, Wire } from './start.ts';
 
 /** A successful call of one method. The name of a further case of a method ends with a remark in brackets. */
@@ -133,6 +134,7 @@ export async function callEveryMethod(
   await callFactorMethods(service, wire, step);
   await callPasskeyMethods(service, wire, step);
   await callOAuthMethods(service, wire, step);
+  await callSiteMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

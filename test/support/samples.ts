@@ -10,6 +10,7 @@ import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { oauthSamples } from './oauth-samples.ts';
 import { passkeySamples } from './passkey-samples.ts';
 import { ada, asService, bob } from './people.ts';
+import { siteSamples } from './site-methods.ts';
 import type { TestService } from './start.ts';
 
 /** A request that its method accepts, and the headers of a caller that its policy admits. */
@@ -39,6 +40,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
   const factors = factorSamples(service, newcomer);
   const passkeys = passkeySamples(service, newcomer);
   const providers = await oauthSamples(service, as.headers);
+  const site = siteSamples(service, newcomer);
   const { admin, auth, devices } = service.clients('json');
   /** Creates a user, and returns the token of the mail that `ask` sends them. */
   const mailed = async (ask: (email: string) => Promise<unknown>, person = newcomer()) => {
@@ -173,6 +175,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...factors.requests,
     ...passkeys.requests,
     ...providers.requests,
+    ...site.requests,
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);
@@ -187,9 +190,10 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     const own =
       (await accounts.headers[name]?.()) ??
       (await ofDevices.headers[name]?.()) ??
-      grants.headersOf(name) ??
+      (await grants.headersOf(name)) ??
       factors.headersOf(name) ??
-      passkeys.headersOf(name);
+      passkeys.headersOf(name) ??
+      site.headersOf(name);
     if (own) return { request, headers: own };
     if (ofTheirOwn.has(name)) return { request, headers: { ...(await service.welcome(newcomer())).as.headers } };
     return { request, headers: { ...headers[policyOf(method)!.access] } };

@@ -38,6 +38,7 @@ describe('everything else leads to SITE_URL', () => {
     ['the site at another port', 'https://app.example.com:8443/'],
     ['two labels where the pattern has one', 'https://a.b.example.com/'],
     ['a path where the pattern has a label', 'https://evil.com/.example.com/x'],
+    ['a path on a host without a dot where the pattern has a label', 'https://evil/.example.com/x'],
     ['a query where the pattern has a label', 'https://evil.com?.example.com/x'],
     ['a path below a listed origin without a pattern', 'https://example.org/other'],
     ['an address of another machine', 'http://10.0.0.1/'],

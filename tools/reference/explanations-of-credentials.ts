@@ -109,6 +109,11 @@ export const ofCredentials = {
     retry: 'no',
     action: 'Do not offer verification. GetEmailVerificationStatus returns whether it is enabled.',
   },
+  ANONYMOUS_SIGN_IN_DISABLED: {
+    when: 'Guests are not admitted (ANONYMOUS_SIGN_IN).',
+    retry: 'no',
+    action: 'Have the user register or sign in. GetSettings returns whether guests are admitted.',
+  },
   SIGN_UP_DISABLED: {
     when: 'Registration is disabled (SIGN_UP).',
     retry: 'no',
@@ -201,6 +206,17 @@ export const ofCredentials = {
     when: 'The sign-in token or code is wrong, used, expired, replaced by a newer one, or was tried too often.',
     retry: 'no',
     action: 'Ask for the code again, or request a new mail.',
+  },
+  EXCHANGE_CODE_INVALID: {
+    when: 'The code of ExchangeCode was used, has expired or was never issued.',
+    retry: 'no',
+    action: 'Request a new mail, and open its link.',
+    metadata: { state: '`used`, `replaced` or `expired`. Absent for a code that was never issued.' },
+  },
+  CODE_VERIFIER_MISMATCH: {
+    when: 'The code verifier is not that of the code challenge with which the mail was requested.',
+    retry: 'no',
+    action: 'Exchange the code in the browser that requested the mail.',
   },
   API_KEY_NOT_FOUND: {
     when: 'The caller has no API key with this id.',

@@ -7,6 +7,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Account, AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
+import type { OtpType, SiteLink } from "./auth_pb.ts";
+import { file_gatehouse_v1_auth } from "./auth_pb.ts";
 import type { Factor } from "./factor_pb.ts";
 import { file_gatehouse_v1_factor } from "./factor_pb.ts";
 import { file_gatehouse_v1_policy } from "./policy_pb.ts";
@@ -22,7 +24,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/admin.proto.
  */
 export const file_gatehouse_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSLKAgoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIEi0KDGFwcF9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIQoKcmVxdWVzdF9pZBgKIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIisKDkdldFVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIjMKD0dldFVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXIibAoOQmFuVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESPwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CErpID6oBDCIGCICn5OALMgIIASIzCg9CYW5Vc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIi0KEFVuYmFuVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiNQoRVW5iYW5Vc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIi4KEURlbGV0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSL7AQoKSW52aXRlQ29kZRIKCgJpZBgBIAEoCRIMCgRjb2RlGAIgASgJEhUKDWFzc2lnbmVkX3BsYW4YAyABKAkSGwoTdHJpYWxfZHVyYXRpb25fZGF5cxgEIAEoBRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHVzZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgd1c2VkX2J5GAggASgJIoMCChdDcmVhdGVJbnZpdGVDb2RlUmVxdWVzdBIsCgRjb2RlGAEgASgJQh66SBtyGTIXXihbQS1aYS16MC05LV17Niw2NH0pPyQSHgoNYXNzaWduZWRfcGxhbhgCIAEoCUIHukgEcgIYQBInChN0cmlhbF9kdXJhdGlvbl9kYXlzGAMgASgFQgq6SAcaBRjCHCgAEj8KCGxpZmV0aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiBgjAnb2WATICCAESIQoKcmVxdWVzdF9pZBgFIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCJJChhDcmVhdGVJbnZpdGVDb2RlUmVzcG9uc2USLQoLaW52aXRlX2NvZGUYASABKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZSJSChZMaXN0SW52aXRlQ29kZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiACCJiChdMaXN0SW52aXRlQ29kZXNSZXNwb25zZRIuCgxpbnZpdGVfY29kZXMYASADKAsyGC5nYXRlaG91c2UudjEuSW52aXRlQ29kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisQMKEExpc3RVc2Vyc1JlcXVlc3QSFwoFZW1haWwYASABKAlCCLpIBXIDGP4BEh4KDGVtYWlsX3ByZWZpeBgCIAEoCUIIukgFcgMY/gESEwoGYmFubmVkGAMgASgISACIAQESGgoJcGFnZV9zaXplGAQgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDKIAQEh0KC25hbWVfcHJlZml4GAYgASgJQgi6SAVyAxjIARIwCgRyb2xlGAcgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCLpIBYIBAhABEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJbCghvcmRlcl9ieRgKIAEoCUJJukhG2AEBckFSC2NyZWF0ZV90aW1lUhBjcmVhdGVfdGltZSBkZXNjUgRuYW1lUgluYW1lIGRlc2NSBHJvbGVSCXJvbGUgZGVzY0IJCgdfYmFubmVkIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX2VtYWlsQhEKD19lbWFpbF92ZXJpZmllZEIHCgVfcm9sZUIXChVfbXVzdF9jaGFuZ2VfcGFzc3dvcmQilQEKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoMYXBwX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJmChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSAASHAoJZXZlcnlib2R5GAIgASgIQge6SARqAggBSABCDgoFd2hvc2USBbpIAggBIhwKGlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIjUKGFNlbmRQYXNzd29yZFJlc2V0UmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlTZW5kUGFzc3dvcmRSZXNldFJlc3BvbnNlIjMKFkltcGVyc29uYXRlVXNlclJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiuAEKF0ltcGVyc29uYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5IqMBCg9Qcm9qZWN0U2V0dGluZ3MSFAoHc2lnbl91cBgBIAEoCEgAiAEBEh8KEmF1dG9fY29uZmlybV9lbWFpbBgCIAEoCEgBiAEBEh8KEmVtYWlsX3ZlcmlmaWNhdGlvbhgDIAEoCEgCiAEBQgoKCF9zaWduX3VwQhUKE19hdXRvX2NvbmZpcm1fZW1haWxCFQoTX2VtYWlsX3ZlcmlmaWNhdGlvbiIgCh5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QihAEKH0FkbWluU2VydmljZUdldFNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MihwEKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSPQoFcmVzZXQYAiADKA4yGS5nYXRlaG91c2UudjEuU2V0dGluZ05hbWVCE7pIEJIBDRAKIgmCAQYYARgCGAMiewoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIvCghzZXR0aW5ncxgBIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MSMAoJb3ZlcnJpZGVzGAIgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncyK6AQoKU2lnbmluZ0tleRIKCgJpZBgBIAEoCRIsCgVzdGF0ZRgCIAEoDjIdLmdhdGVob3VzZS52MS5TaWduaW5nS2V5U3RhdGUSEQoJYWxnb3JpdGhtGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSIZChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdCJCChhSb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5Ik0KF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EjIKDnNpZ25pbmdfa2V5X2lkGAEgASgJQhq6SBdyFTITXltBLVphLXowLTlfLV17NDN9JCJCChhSZXZva2VTaWduaW5nS2V5UmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLmdhdGVob3VzZS52MS5TaWduaW5nS2V5ItECCgpBdWRpdEV2ZW50EgoKAmlkGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmFjdGlvbhgDIAEoCRIpCgZyZXN1bHQYBCABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHQSDQoFY2F1c2UYBSABKAkSKwoKYWN0b3Jfa2luZBgGIAEoDjIXLmdhdGVob3VzZS52MS5BY3RvcktpbmQSEAoIYWN0b3JfaWQYByABKAkSDwoHdXNlcl9pZBgIIAEoCRISCgpzZXNzaW9uX2lkGAkgASgJEg8KB2FkZHJlc3MYCiABKAkSEgoKdXNlcl9hZ2VudBgLIAEoCRISCgpyZXF1ZXN0X2lkGAwgASgJEhMKC2VudGl0eV90eXBlGA0gASgJEhEKCWVudGl0eV9pZBgOIAEoCSLcAwoWTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBIeCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAiAEBEhcKBmFjdGlvbhgCIAEoCUIHukgEcgIYQBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoJcGFnZV9zaXplGAUgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDKIAIEhkKCGFjdG9yX2lkGAcgASgJQge6SARyAhhAEiEKCnNlc3Npb25faWQYCCABKAlCCLpIBXIDsAEBSAGIAQESHQoHYWRkcmVzcxgJIAEoCUIHukgEcgJwAUgCiAEBEjMKBnJlc3VsdBgKIAEoDjIZLmdhdGVob3VzZS52MS5BdWRpdFJlc3VsdEIIukgFggECEAESHAoLZW50aXR5X3R5cGUYCyABKAlCB7pIBHICGCASGgoJZW50aXR5X2lkGAwgASgJQge6SARyAhhAQgoKCF91c2VyX2lkQg0KC19zZXNzaW9uX2lkQgoKCF9hZGRyZXNzIlwKF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEigKBmV2ZW50cxgBIAMoCzIYLmdhdGVob3VzZS52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJuChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAgiXAoYTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEicKCHNlc3Npb25zGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlMKGFJldm9rZVVzZXJTZXNzaW9uUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIcCgpzZXNzaW9uX2lkGAIgASgJQgi6SAVyA7ABASIbChlSZXZva2VVc2VyU2Vzc2lvblJlc3BvbnNlIjMKFkxpc3RVc2VyRmFjdG9yc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiQAoXTGlzdFVzZXJGYWN0b3JzUmVzcG9uc2USJQoHZmFjdG9ycxgBIAMoCzIULmdhdGVob3VzZS52MS5GYWN0b3IiNQoYUmVtb3ZlVXNlckZhY3RvcnNSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIhsKGVJlbW92ZVVzZXJGYWN0b3JzUmVzcG9uc2UihwEKH0FkbWluU2VydmljZUxpc3RBY2NvdW50c1JlcXVlc3QSHgoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAhCCgoIX3VzZXJfaWQiZAogQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVzcG9uc2USJwoIYWNjb3VudHMYASADKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQodQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlcXVlc3QSHAoKYWNjb3VudF9pZBgBIAEoCUIIukgFcgOwAQEiSAoeQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5nYXRlaG91c2UudjEuQWNjb3VudCqPAQoLU2V0dGluZ05hbWUSHAoYU0VUVElOR19OQU1FX1VOU1BFQ0lGSUVEEAASGAoUU0VUVElOR19OQU1FX1NJR05fVVAQARIjCh9TRVRUSU5HX05BTUVfQVVUT19DT05GSVJNX0VNQUlMEAISIwofU0VUVElOR19OQU1FX0VNQUlMX1ZFUklGSUNBVElPThADKq8BCg9TaWduaW5nS2V5U3RhdGUSIQodU0lHTklOR19LRVlfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlTSUdOSU5HX0tFWV9TVEFURV9TVEFOREJZEAESHAoYU0lHTklOR19LRVlfU1RBVEVfQUNUSVZFEAISHQoZU0lHTklOR19LRVlfU1RBVEVfUkVUSVJFRBADEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVk9LRUQQBCpfCgtBdWRpdFJlc3VsdBIcChhBVURJVF9SRVNVTFRfVU5TUEVDSUZJRUQQABIYChRBVURJVF9SRVNVTFRfU1VDQ0VTUxABEhgKFEFVRElUX1JFU1VMVF9GQUlMVVJFEAIqdAoJQWN0b3JLaW5kEhoKFkFDVE9SX0tJTkRfVU5TUEVDSUZJRUQQABITCg9BQ1RPUl9LSU5EX1VTRVIQARIWChJBQ1RPUl9LSU5EX1NFUlZJQ0UQAhIeChpBQ1RPUl9LSU5EX1VOQVVUSEVOVElDQVRFRBADMrITCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggEEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggEElQKCUxpc3RVc2VycxIeLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgaKtRgCCAQSVwoKVXBkYXRlVXNlchIfLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJvChJSZXZva2VVc2VyU2Vzc2lvbnMSJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIGirUYAggEEmwKEExpc3RVc2VyU2Vzc2lvbnMSJS5nYXRlaG91c2UudjEuTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QaJi5nYXRlaG91c2UudjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlIgmQAgGKtRgCCAQSbAoRUmV2b2tlVXNlclNlc3Npb24SJi5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0VXNlckZhY3RvcnMSJC5nYXRlaG91c2UudjEuTGlzdFVzZXJGYWN0b3JzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0VXNlckZhY3RvcnNSZXNwb25zZSIJkAIBirUYAggEEnEKEVJlbW92ZVVzZXJGYWN0b3JzEiYuZ2F0ZWhvdXNlLnYxLlJlbW92ZVVzZXJGYWN0b3JzUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZW1vdmVVc2VyRmFjdG9yc1Jlc3BvbnNlIguKtRgHCAQyAwjYBBJ4CgxMaXN0QWNjb3VudHMSLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVxdWVzdBouLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXNwb25zZSIJkAIBirUYAggEEnIKCkdldEFjY291bnQSKy5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlcXVlc3QaLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlc3BvbnNlIgmQAgGKtRgCCAQSbAoRU2VuZFBhc3N3b3JkUmVzZXQSJi5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiBoq1GAIIBBJmCg9JbXBlcnNvbmF0ZVVzZXISJC5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVxdWVzdBolLmdhdGVob3VzZS52MS5JbXBlcnNvbmF0ZVVzZXJSZXNwb25zZSIGirUYAggEEnUKC0dldFNldHRpbmdzEiwuZ2F0ZWhvdXNlLnYxLkFkbWluU2VydmljZUdldFNldHRpbmdzUmVxdWVzdBotLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlIgmQAgGKtRgCCAQSYwoOVXBkYXRlU2V0dGluZ3MSIy5nYXRlaG91c2UudjEuVXBkYXRlU2V0dGluZ3NSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0U2lnbmluZ0tleXMSJC5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIJkAIBirUYAggEEmkKEFJvdGF0ZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSaQoQUmV2b2tlU2lnbmluZ0tleRIlLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBomLmdhdGVob3VzZS52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2UiBoq1GAIIBBJmCg9MaXN0QXVkaXRFdmVudHMSJC5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0QXVkaXRFdmVudHNSZXNwb25zZSIGirUYAggEEmkKEENyZWF0ZUludml0ZUNvZGUSJS5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QaJi5nYXRlaG91c2UudjEuQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdEludml0ZUNvZGVzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEludml0ZUNvZGVzUmVzcG9uc2UiCZACAYq1GAIIBEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvYWRtaW4ucHJvdG8SDGdhdGVob3VzZS52MSLKAgoRQ3JlYXRlVXNlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAUgASgIEh8KDXBhc3N3b3JkX2hhc2gYBiABKAlCCLpIBXIDKIAIEi0KDGFwcF9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIQoKcmVxdWVzdF9pZBgKIAEoCUIIukgFcgOwAQFIAIgBAUINCgtfcmVxdWVzdF9pZCI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIowBChFJbnZpdGVVc2VyUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIuCg11c2VyX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIsCgRsaW5rGAMgASgLMhYuZ2F0ZWhvdXNlLnYxLlNpdGVMaW5rQga6SAPIAQEiNgoSSW52aXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciK8AgoTR2VuZXJhdGVMaW5rUmVxdWVzdBI1CgR0eXBlGAEgASgOMhUuZ2F0ZWhvdXNlLnYxLk90cFR5cGVCELpIDYIBChgBGAIYAxgEGAYSGQoFZW1haWwYAiABKAlCCrpIB3IFGP4BYAESGgoIcGFzc3dvcmQYAyABKAlCCLpIBXIDKIAIEiAKCW5ld19lbWFpbBgEIAEoCUINukgK2AEBcgUY/gFgARI3CgtjaGFuZ2Vfc2lkZRgFIAEoDjIYLmdhdGVob3VzZS52MS5DaGFuZ2VTaWRlQgi6SAWCAQIQARIuCg11c2VyX21ldGFkYXRhGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIsCgRsaW5rGAcgASgLMhYuZ2F0ZWhvdXNlLnYxLlNpdGVMaW5rQga6SAPIAQEipAEKFEdlbmVyYXRlTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchITCgthY3Rpb25fbGluaxgCIAEoCRINCgV0b2tlbhgDIAEoCRIMCgRjb2RlGAQgASgJEiMKBHR5cGUYBSABKA4yFS5nYXRlaG91c2UudjEuT3RwVHlwZRITCgtyZWRpcmVjdF90bxgGIAEoCSIrCg5HZXRVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIzCg9HZXRVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyImwKDkJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBEj8KCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiBgiAp+TgCzICCAEiMwoPQmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciItChBVbmJhblVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIjUKEVVuYmFuVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlciIuChFEZWxldGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIUChJEZWxldGVVc2VyUmVzcG9uc2Ui+wEKCkludml0ZUNvZGUSCgoCaWQYASABKAkSDAoEY29kZRgCIAEoCRIVCg1hc3NpZ25lZF9wbGFuGAMgASgJEhsKE3RyaWFsX2R1cmF0aW9uX2RheXMYBCABKAUSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgh1c2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHdXNlZF9ieRgIIAEoCSKDAgoXQ3JlYXRlSW52aXRlQ29kZVJlcXVlc3QSLAoEY29kZRgBIAEoCUIeukgbchkyF14oW0EtWmEtejAtOS1dezYsNjR9KT8kEh4KDWFzc2lnbmVkX3BsYW4YAiABKAlCB7pIBHICGEASJwoTdHJpYWxfZHVyYXRpb25fZGF5cxgDIAEoBUIKukgHGgUYwhwoABI/CghsaWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgYIwJ29lgEyAggBEiEKCnJlcXVlc3RfaWQYBSABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQiSQoYQ3JlYXRlSW52aXRlQ29kZVJlc3BvbnNlEi0KC2ludml0ZV9jb2RlGAEgASgLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUiUgoWTGlzdEludml0ZUNvZGVzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAgiYgoXTGlzdEludml0ZUNvZGVzUmVzcG9uc2USLgoMaW52aXRlX2NvZGVzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLkludml0ZUNvZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJItsDChBMaXN0VXNlcnNSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxj+ARIeCgxlbWFpbF9wcmVmaXgYAiABKAlCCLpIBXIDGP4BEhMKBmJhbm5lZBgDIAEoCEgAiAEBEhoKCXBhZ2Vfc2l6ZRgEIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAyiAEBIdCgtuYW1lX3ByZWZpeBgGIAEoCUIIukgFcgMYyAESMAoEcm9sZRgHIAEoDjIYLmdhdGVob3VzZS52MS5TeXN0ZW1Sb2xlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASWwoIb3JkZXJfYnkYCiABKAlCSbpIRtgBAXJBUgtjcmVhdGVfdGltZVIQY3JlYXRlX3RpbWUgZGVzY1IEbmFtZVIJbmFtZSBkZXNjUgRyb2xlUglyb2xlIGRlc2MSGQoEc2tpcBgLIAEoBUILukgIGgYYoI0GKAASDQoFY291bnQYDCABKAhCCQoHX2Jhbm5lZCJjChFMaXN0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLmdhdGVob3VzZS52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgDIqcDChFVcGRhdGVVc2VyUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABARIbCgRuYW1lGAIgASgJQgi6SAVyAxjIAUgAiAEBEh4KBWVtYWlsGAMgASgJQgq6SAdyBRj+AWABSAGIAQESGwoOZW1haWxfdmVyaWZpZWQYBCABKAhIAogBARI3CgRyb2xlGAUgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGVCCrpIB4IBBBgBGAJIA4gBARIhChRtdXN0X2NoYW5nZV9wYXNzd29yZBgGIAEoCEgEiAEBEi0KDGFwcF9tZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSGgoIcGFzc3dvcmQYCSABKAlCCLpIBXIDKIAIQgcKBV9uYW1lQggKBl9lbWFpbEIRCg9fZW1haWxfdmVyaWZpZWRCBwoFX3JvbGVCFwoVX211c3RfY2hhbmdlX3Bhc3N3b3JkIpUBChJVcGRhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEi0KDGFwcF9tZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoNdXNlcl9tZXRhZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiZgoZUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABAUgAEhwKCWV2ZXJ5Ym9keRgCIAEoCEIHukgEagIIAUgAQg4KBXdob3NlEgW6SAIIASIcChpSZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSI1ChhTZW5kUGFzc3dvcmRSZXNldFJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiGwoZU2VuZFBhc3N3b3JkUmVzZXRSZXNwb25zZSIzChZJbXBlcnNvbmF0ZVVzZXJSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIrgBChdJbXBlcnNvbmF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKjAQoPUHJvamVjdFNldHRpbmdzEhQKB3NpZ25fdXAYASABKAhIAIgBARIfChJhdXRvX2NvbmZpcm1fZW1haWwYAiABKAhIAYgBARIfChJlbWFpbF92ZXJpZmljYXRpb24YAyABKAhIAogBAUIKCghfc2lnbl91cEIVChNfYXV0b19jb25maXJtX2VtYWlsQhUKE19lbWFpbF92ZXJpZmljYXRpb24iIAoeQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXF1ZXN0IoQBCh9BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1Jlc3BvbnNlEi8KCHNldHRpbmdzGAEgASgLMh0uZ2F0ZWhvdXNlLnYxLlByb2plY3RTZXR0aW5ncxIwCglvdmVycmlkZXMYAiABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzIocBChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEj0KBXJlc2V0GAIgAygOMhkuZ2F0ZWhvdXNlLnYxLlNldHRpbmdOYW1lQhO6SBCSAQ0QCiIJggEGGAEYAhgDInsKFlVwZGF0ZVNldHRpbmdzUmVzcG9uc2USLwoIc2V0dGluZ3MYASABKAsyHS5nYXRlaG91c2UudjEuUHJvamVjdFNldHRpbmdzEjAKCW92ZXJyaWRlcxgCIAEoCzIdLmdhdGVob3VzZS52MS5Qcm9qZWN0U2V0dGluZ3MiugEKClNpZ25pbmdLZXkSCgoCaWQYASABKAkSLAoFc3RhdGUYAiABKA4yHS5nYXRlaG91c2UudjEuU2lnbmluZ0tleVN0YXRlEhEKCWFsZ29yaXRobRgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJBChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRImCgRrZXlzGAEgAygLMhguZ2F0ZWhvdXNlLnYxLlNpZ25pbmdLZXkiGQoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiQgoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSJNChdSZXZva2VTaWduaW5nS2V5UmVxdWVzdBIyCg5zaWduaW5nX2tleV9pZBgBIAEoCUIaukgXchUyE15bQS1aYS16MC05Xy1dezQzfSQiQgoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiYKBGtleXMYASADKAsyGC5nYXRlaG91c2UudjEuU2lnbmluZ0tleSLRAgoKQXVkaXRFdmVudBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAyABKAkSKQoGcmVzdWx0GAQgASgOMhkuZ2F0ZWhvdXNlLnYxLkF1ZGl0UmVzdWx0Eg0KBWNhdXNlGAUgASgJEisKCmFjdG9yX2tpbmQYBiABKA4yFy5nYXRlaG91c2UudjEuQWN0b3JLaW5kEhAKCGFjdG9yX2lkGAcgASgJEg8KB3VzZXJfaWQYCCABKAkSEgoKc2Vzc2lvbl9pZBgJIAEoCRIPCgdhZGRyZXNzGAogASgJEhIKCnVzZXJfYWdlbnQYCyABKAkSEgoKcmVxdWVzdF9pZBgMIAEoCRITCgtlbnRpdHlfdHlwZRgNIAEoCRIRCgllbnRpdHlfaWQYDiABKAki3AMKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSHgoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIXCgZhY3Rpb24YAiABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKCXBhZ2Vfc2l6ZRgFIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiACBIZCghhY3Rvcl9pZBgHIAEoCUIHukgEcgIYQBIhCgpzZXNzaW9uX2lkGAggASgJQgi6SAVyA7ABAUgBiAEBEh0KB2FkZHJlc3MYCSABKAlCB7pIBHICcAFIAogBARIzCgZyZXN1bHQYCiABKA4yGS5nYXRlaG91c2UudjEuQXVkaXRSZXN1bHRCCLpIBYIBAhABEhwKC2VudGl0eV90eXBlGAsgASgJQge6SARyAhggEhoKCWVudGl0eV9pZBgMIAEoCUIHukgEcgIYQEIKCghfdXNlcl9pZEINCgtfc2Vzc2lvbl9pZEIKCghfYWRkcmVzcyJcChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5nYXRlaG91c2UudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibgoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIIlwKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRInCghzZXNzaW9ucxgBIAMoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChhSZXZva2VVc2VyU2Vzc2lvblJlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESHAoKc2Vzc2lvbl9pZBgCIAEoCUIIukgFcgOwAQEiGwoZUmV2b2tlVXNlclNlc3Npb25SZXNwb25zZSIzChZMaXN0VXNlckZhY3RvcnNSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBIkAKF0xpc3RVc2VyRmFjdG9yc1Jlc3BvbnNlEiUKB2ZhY3RvcnMYASADKAsyFC5nYXRlaG91c2UudjEuRmFjdG9yIjUKGFJlbW92ZVVzZXJGYWN0b3JzUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASIbChlSZW1vdmVVc2VyRmFjdG9yc1Jlc3BvbnNlIocBCh9BZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXF1ZXN0Eh4KB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBSACIAQESGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIQgoKCF91c2VyX2lkImQKIEFkbWluU2VydmljZUxpc3RBY2NvdW50c1Jlc3BvbnNlEicKCGFjY291bnRzGAEgAygLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KHUFkbWluU2VydmljZUdldEFjY291bnRSZXF1ZXN0EhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDsAEBIkgKHkFkbWluU2VydmljZUdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuZ2F0ZWhvdXNlLnYxLkFjY291bnQqVwoKQ2hhbmdlU2lkZRIbChdDSEFOR0VfU0lERV9VTlNQRUNJRklFRBAAEhMKD0NIQU5HRV9TSURFX05FVxABEhcKE0NIQU5HRV9TSURFX0NVUlJFTlQQAiqPAQoLU2V0dGluZ05hbWUSHAoYU0VUVElOR19OQU1FX1VOU1BFQ0lGSUVEEAASGAoUU0VUVElOR19OQU1FX1NJR05fVVAQARIjCh9TRVRUSU5HX05BTUVfQVVUT19DT05GSVJNX0VNQUlMEAISIwofU0VUVElOR19OQU1FX0VNQUlMX1ZFUklGSUNBVElPThADKq8BCg9TaWduaW5nS2V5U3RhdGUSIQodU0lHTklOR19LRVlfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlTSUdOSU5HX0tFWV9TVEFURV9TVEFOREJZEAESHAoYU0lHTklOR19LRVlfU1RBVEVfQUNUSVZFEAISHQoZU0lHTklOR19LRVlfU1RBVEVfUkVUSVJFRBADEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVk9LRUQQBCpfCgtBdWRpdFJlc3VsdBIcChhBVURJVF9SRVNVTFRfVU5TUEVDSUZJRUQQABIYChRBVURJVF9SRVNVTFRfU1VDQ0VTUxABEhgKFEFVRElUX1JFU1VMVF9GQUlMVVJFEAIqdAoJQWN0b3JLaW5kEhoKFkFDVE9SX0tJTkRfVU5TUEVDSUZJRUQQABITCg9BQ1RPUl9LSU5EX1VTRVIQARIWChJBQ1RPUl9LSU5EX1NFUlZJQ0UQAhIeChpBQ1RPUl9LSU5EX1VOQVVUSEVOVElDQVRFRBADMuoUCgxBZG1pblNlcnZpY2USVwoKQ3JlYXRlVXNlchIfLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJRCgdHZXRVc2VyEhwuZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXF1ZXN0Gh0uZ2F0ZWhvdXNlLnYxLkdldFVzZXJSZXNwb25zZSIJkAIBirUYAggEEk4KB0JhblVzZXISHC5nYXRlaG91c2UudjEuQmFuVXNlclJlcXVlc3QaHS5nYXRlaG91c2UudjEuQmFuVXNlclJlc3BvbnNlIgaKtRgCCAQSVAoJVW5iYW5Vc2VyEh4uZ2F0ZWhvdXNlLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5nYXRlaG91c2UudjEuVW5iYW5Vc2VyUmVzcG9uc2UiBoq1GAIIBBJXCgpEZWxldGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIGirUYAggEElQKCUxpc3RVc2VycxIeLmdhdGVob3VzZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8uZ2F0ZWhvdXNlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgaKtRgCCAQSVwoKVXBkYXRlVXNlchIfLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVxdWVzdBogLmdhdGVob3VzZS52MS5VcGRhdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJvChJSZXZva2VVc2VyU2Vzc2lvbnMSJy5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS52MS5SZXZva2VVc2VyU2Vzc2lvbnNSZXNwb25zZSIGirUYAggEEmwKEExpc3RVc2VyU2Vzc2lvbnMSJS5nYXRlaG91c2UudjEuTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QaJi5nYXRlaG91c2UudjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlIgmQAgGKtRgCCAQSbAoRUmV2b2tlVXNlclNlc3Npb24SJi5nYXRlaG91c2UudjEuUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2UiBoq1GAIIBBJpCg9MaXN0VXNlckZhY3RvcnMSJC5nYXRlaG91c2UudjEuTGlzdFVzZXJGYWN0b3JzUmVxdWVzdBolLmdhdGVob3VzZS52MS5MaXN0VXNlckZhY3RvcnNSZXNwb25zZSIJkAIBirUYAggEEnEKEVJlbW92ZVVzZXJGYWN0b3JzEiYuZ2F0ZWhvdXNlLnYxLlJlbW92ZVVzZXJGYWN0b3JzUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZW1vdmVVc2VyRmFjdG9yc1Jlc3BvbnNlIguKtRgHCAQyAwjYBBJ4CgxMaXN0QWNjb3VudHMSLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlTGlzdEFjY291bnRzUmVxdWVzdBouLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VMaXN0QWNjb3VudHNSZXNwb25zZSIJkAIBirUYAggEEnIKCkdldEFjY291bnQSKy5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlcXVlc3QaLC5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0QWNjb3VudFJlc3BvbnNlIgmQAgGKtRgCCAQSbAoRU2VuZFBhc3N3b3JkUmVzZXQSJi5nYXRlaG91c2UudjEuU2VuZFBhc3N3b3JkUmVzZXRSZXF1ZXN0GicuZ2F0ZWhvdXNlLnYxLlNlbmRQYXNzd29yZFJlc2V0UmVzcG9uc2UiBoq1GAIIBBJXCgpJbnZpdGVVc2VyEh8uZ2F0ZWhvdXNlLnYxLkludml0ZVVzZXJSZXF1ZXN0GiAuZ2F0ZWhvdXNlLnYxLkludml0ZVVzZXJSZXNwb25zZSIGirUYAggEEl0KDEdlbmVyYXRlTGluaxIhLmdhdGVob3VzZS52MS5HZW5lcmF0ZUxpbmtSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkdlbmVyYXRlTGlua1Jlc3BvbnNlIgaKtRgCCAMSZgoPSW1wZXJzb25hdGVVc2VyEiQuZ2F0ZWhvdXNlLnYxLkltcGVyc29uYXRlVXNlclJlcXVlc3QaJS5nYXRlaG91c2UudjEuSW1wZXJzb25hdGVVc2VyUmVzcG9uc2UiBoq1GAIIBBJ1CgtHZXRTZXR0aW5ncxIsLmdhdGVob3VzZS52MS5BZG1pblNlcnZpY2VHZXRTZXR0aW5nc1JlcXVlc3QaLS5nYXRlaG91c2UudjEuQWRtaW5TZXJ2aWNlR2V0U2V0dGluZ3NSZXNwb25zZSIJkAIBirUYAggEEmMKDlVwZGF0ZVNldHRpbmdzEiMuZ2F0ZWhvdXNlLnYxLlVwZGF0ZVNldHRpbmdzUmVxdWVzdBokLmdhdGVob3VzZS52MS5VcGRhdGVTZXR0aW5nc1Jlc3BvbnNlIgaKtRgCCAQSaQoPTGlzdFNpZ25pbmdLZXlzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCZACAYq1GAIIBBJpChBSb3RhdGVTaWduaW5nS2V5EiUuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSIGirUYAggEEmkKEFJldm9rZVNpZ25pbmdLZXkSJS5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaJi5nYXRlaG91c2UudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgaKtRgCCAQSZgoPTGlzdEF1ZGl0RXZlbnRzEiQuZ2F0ZWhvdXNlLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaJS5nYXRlaG91c2UudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiBoq1GAIIBBJpChBDcmVhdGVJbnZpdGVDb2RlEiUuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXF1ZXN0GiYuZ2F0ZWhvdXNlLnYxLkNyZWF0ZUludml0ZUNvZGVSZXNwb25zZSIGirUYAggEEmkKD0xpc3RJbnZpdGVDb2RlcxIkLmdhdGVob3VzZS52MS5MaXN0SW52aXRlQ29kZXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLnYxLkxpc3RJbnZpdGVDb2Rlc1Jlc3BvbnNlIgmQAgGKtRgCCARCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_auth, file_gatehouse_v1_factor, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Request message for CreateUser.
@@ -129,6 +131,183 @@ export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PUR
   messageDesc(file_gatehouse_v1_admin, 1);
 
 /**
+ * Request message for InviteUser.
+ *
+ * @generated from message gatehouse.v1.InviteUserRequest
+ */
+export type InviteUserRequest = Message<"gatehouse.v1.InviteUserRequest"> & {
+  /**
+   * Required. The email address, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Optional. Metadata that the user provides, as in CreateUser. Only for a new user.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 2;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Required. Where the link in the mail leads.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 3;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.InviteUserRequest.
+ * Use `create(InviteUserRequestSchema)` to create a new message.
+ */
+export const InviteUserRequestSchema: GenMessage<InviteUserRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 2);
+
+/**
+ * Response message for InviteUser.
+ *
+ * @generated from message gatehouse.v1.InviteUserResponse
+ */
+export type InviteUserResponse = Message<"gatehouse.v1.InviteUserResponse"> & {
+  /**
+   * The invited user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.InviteUserResponse.
+ * Use `create(InviteUserResponseSchema)` to create a new message.
+ */
+export const InviteUserResponseSchema: GenMessage<InviteUserResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 3);
+
+/**
+ * Request message for GenerateLink.
+ *
+ * @generated from message gatehouse.v1.GenerateLinkRequest
+ */
+export type GenerateLinkRequest = Message<"gatehouse.v1.GenerateLinkRequest"> & {
+  /**
+   * Required. What the link is for: OTP_TYPE_SIGNUP, OTP_TYPE_INVITE, OTP_TYPE_MAGIC_LINK, OTP_TYPE_RECOVERY or
+   * OTP_TYPE_EMAIL_CHANGE.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 1;
+   */
+  type: OtpType;
+
+  /**
+   * Required. The email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * Optional. The password of a user whom OTP_TYPE_SIGNUP creates, at most 1024 bytes.
+   *
+   * @generated from field: string password = 3;
+   */
+  password: string;
+
+  /**
+   * Optional. The new email address, for OTP_TYPE_EMAIL_CHANGE.
+   *
+   * @generated from field: string new_email = 4;
+   */
+  newEmail: string;
+
+  /**
+   * Optional. The mailbox that the link proves, for OTP_TYPE_EMAIL_CHANGE. The address changes once the links of both
+   * were used. Default: CHANGE_SIDE_NEW.
+   *
+   * @generated from field: gatehouse.v1.ChangeSide change_side = 5;
+   */
+  changeSide: ChangeSide;
+
+  /**
+   * Optional. Metadata that the user provides, as in CreateUser. Only for a new user.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 6;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Required. Where the link leads.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 7;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.GenerateLinkRequest.
+ * Use `create(GenerateLinkRequestSchema)` to create a new message.
+ */
+export const GenerateLinkRequestSchema: GenMessage<GenerateLinkRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 4);
+
+/**
+ * Response message for GenerateLink.
+ *
+ * @generated from message gatehouse.v1.GenerateLinkResponse
+ */
+export type GenerateLinkResponse = Message<"gatehouse.v1.GenerateLinkResponse"> & {
+  /**
+   * The user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The link.
+   *
+   * @generated from field: string action_link = 2;
+   */
+  actionLink: string;
+
+  /**
+   * The one-time value in the link, for VerifyOtp.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+
+  /**
+   * The code that stands for it, for VerifyOtp.
+   *
+   * @generated from field: string code = 4;
+   */
+  code: string;
+
+  /**
+   * What VerifyOtp has to be called with.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 5;
+   */
+  type: OtpType;
+
+  /**
+   * Where the link leads the browser back to.
+   *
+   * @generated from field: string redirect_to = 6;
+   */
+  redirectTo: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.GenerateLinkResponse.
+ * Use `create(GenerateLinkResponseSchema)` to create a new message.
+ */
+export const GenerateLinkResponseSchema: GenMessage<GenerateLinkResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_admin, 5);
+
+/**
  * Request message for GetUser.
  *
  * @generated from message gatehouse.v1.GetUserRequest
@@ -147,7 +326,7 @@ export type GetUserRequest = Message<"gatehouse.v1.GetUserRequest"> & {
  * Use `create(GetUserRequestSchema)` to create a new message.
  */
 export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 2);
+  messageDesc(file_gatehouse_v1_admin, 6);
 
 /**
  * Response message for GetUser.
@@ -168,7 +347,7 @@ export type GetUserResponse = Message<"gatehouse.v1.GetUserResponse"> & {
  * Use `create(GetUserResponseSchema)` to create a new message.
  */
 export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 3);
+  messageDesc(file_gatehouse_v1_admin, 7);
 
 /**
  * Request message for BanUser.
@@ -196,7 +375,7 @@ export type BanUserRequest = Message<"gatehouse.v1.BanUserRequest"> & {
  * Use `create(BanUserRequestSchema)` to create a new message.
  */
 export const BanUserRequestSchema: GenMessage<BanUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 4);
+  messageDesc(file_gatehouse_v1_admin, 8);
 
 /**
  * Response message for BanUser.
@@ -217,7 +396,7 @@ export type BanUserResponse = Message<"gatehouse.v1.BanUserResponse"> & {
  * Use `create(BanUserResponseSchema)` to create a new message.
  */
 export const BanUserResponseSchema: GenMessage<BanUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 5);
+  messageDesc(file_gatehouse_v1_admin, 9);
 
 /**
  * Request message for UnbanUser.
@@ -238,7 +417,7 @@ export type UnbanUserRequest = Message<"gatehouse.v1.UnbanUserRequest"> & {
  * Use `create(UnbanUserRequestSchema)` to create a new message.
  */
 export const UnbanUserRequestSchema: GenMessage<UnbanUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 6);
+  messageDesc(file_gatehouse_v1_admin, 10);
 
 /**
  * Response message for UnbanUser.
@@ -259,7 +438,7 @@ export type UnbanUserResponse = Message<"gatehouse.v1.UnbanUserResponse"> & {
  * Use `create(UnbanUserResponseSchema)` to create a new message.
  */
 export const UnbanUserResponseSchema: GenMessage<UnbanUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 7);
+  messageDesc(file_gatehouse_v1_admin, 11);
 
 /**
  * Request message for DeleteUser.
@@ -280,7 +459,7 @@ export type DeleteUserRequest = Message<"gatehouse.v1.DeleteUserRequest"> & {
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 8);
+  messageDesc(file_gatehouse_v1_admin, 12);
 
 /**
  * Response message for DeleteUser.
@@ -295,7 +474,7 @@ export type DeleteUserResponse = Message<"gatehouse.v1.DeleteUserResponse"> & {
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 9);
+  messageDesc(file_gatehouse_v1_admin, 13);
 
 /**
  * A code that lets one person register.
@@ -365,7 +544,7 @@ export type InviteCode = Message<"gatehouse.v1.InviteCode"> & {
  * Use `create(InviteCodeSchema)` to create a new message.
  */
 export const InviteCodeSchema: GenMessage<InviteCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 10);
+  messageDesc(file_gatehouse_v1_admin, 14);
 
 /**
  * Request message for CreateInviteCode.
@@ -417,7 +596,7 @@ export type CreateInviteCodeRequest = Message<"gatehouse.v1.CreateInviteCodeRequ
  * Use `create(CreateInviteCodeRequestSchema)` to create a new message.
  */
 export const CreateInviteCodeRequestSchema: GenMessage<CreateInviteCodeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 11);
+  messageDesc(file_gatehouse_v1_admin, 15);
 
 /**
  * Response message for CreateInviteCode.
@@ -438,7 +617,7 @@ export type CreateInviteCodeResponse = Message<"gatehouse.v1.CreateInviteCodeRes
  * Use `create(CreateInviteCodeResponseSchema)` to create a new message.
  */
 export const CreateInviteCodeResponseSchema: GenMessage<CreateInviteCodeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 12);
+  messageDesc(file_gatehouse_v1_admin, 16);
 
 /**
  * Request message for ListInviteCodes.
@@ -466,7 +645,7 @@ export type ListInviteCodesRequest = Message<"gatehouse.v1.ListInviteCodesReques
  * Use `create(ListInviteCodesRequestSchema)` to create a new message.
  */
 export const ListInviteCodesRequestSchema: GenMessage<ListInviteCodesRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 13);
+  messageDesc(file_gatehouse_v1_admin, 17);
 
 /**
  * Response message for ListInviteCodes.
@@ -494,7 +673,7 @@ export type ListInviteCodesResponse = Message<"gatehouse.v1.ListInviteCodesRespo
  * Use `create(ListInviteCodesResponseSchema)` to create a new message.
  */
 export const ListInviteCodesResponseSchema: GenMessage<ListInviteCodesResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 14);
+  messageDesc(file_gatehouse_v1_admin, 18);
 
 /**
  * Request message for ListUsers.
@@ -575,6 +754,20 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
    * @generated from field: string order_by = 10;
    */
   orderBy: string;
+
+  /**
+   * Optional. The number of users to skip before the page (AIP-158), at most 100,000. A page token is faster.
+   *
+   * @generated from field: int32 skip = 11;
+   */
+  skip: number;
+
+  /**
+   * Optional. Whether the response has `total_size`. Default: false.
+   *
+   * @generated from field: bool count = 12;
+   */
+  count: boolean;
 };
 
 /**
@@ -582,7 +775,7 @@ export type ListUsersRequest = Message<"gatehouse.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 15);
+  messageDesc(file_gatehouse_v1_admin, 19);
 
 /**
  * Response message for ListUsers.
@@ -603,6 +796,13 @@ export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * The number of users in the project, whatever the filter, counted up to 100,000. Only if the request asks for it.
+   *
+   * @generated from field: int64 total_size = 3;
+   */
+  totalSize: bigint;
 };
 
 /**
@@ -610,7 +810,7 @@ export type ListUsersResponse = Message<"gatehouse.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 16);
+  messageDesc(file_gatehouse_v1_admin, 20);
 
 /**
  * Request message for UpdateUser.
@@ -678,6 +878,13 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
    * @generated from field: google.protobuf.Struct user_metadata = 8;
    */
   userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. The new password, at most 1024 bytes. Only from backends. All sessions of the user are revoked.
+   *
+   * @generated from field: string password = 9;
+   */
+  password: string;
 };
 
 /**
@@ -685,7 +892,7 @@ export type UpdateUserRequest = Message<"gatehouse.v1.UpdateUserRequest"> & {
  * Use `create(UpdateUserRequestSchema)` to create a new message.
  */
 export const UpdateUserRequestSchema: GenMessage<UpdateUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 17);
+  messageDesc(file_gatehouse_v1_admin, 21);
 
 /**
  * Response message for UpdateUser.
@@ -720,7 +927,7 @@ export type UpdateUserResponse = Message<"gatehouse.v1.UpdateUserResponse"> & {
  * Use `create(UpdateUserResponseSchema)` to create a new message.
  */
 export const UpdateUserResponseSchema: GenMessage<UpdateUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 18);
+  messageDesc(file_gatehouse_v1_admin, 22);
 
 /**
  * Request message for RevokeUserSessions.
@@ -757,7 +964,7 @@ export type RevokeUserSessionsRequest = Message<"gatehouse.v1.RevokeUserSessions
  * Use `create(RevokeUserSessionsRequestSchema)` to create a new message.
  */
 export const RevokeUserSessionsRequestSchema: GenMessage<RevokeUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 19);
+  messageDesc(file_gatehouse_v1_admin, 23);
 
 /**
  * Response message for RevokeUserSessions.
@@ -772,7 +979,7 @@ export type RevokeUserSessionsResponse = Message<"gatehouse.v1.RevokeUserSession
  * Use `create(RevokeUserSessionsResponseSchema)` to create a new message.
  */
 export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 20);
+  messageDesc(file_gatehouse_v1_admin, 24);
 
 /**
  * Request message for SendPasswordReset.
@@ -793,7 +1000,7 @@ export type SendPasswordResetRequest = Message<"gatehouse.v1.SendPasswordResetRe
  * Use `create(SendPasswordResetRequestSchema)` to create a new message.
  */
 export const SendPasswordResetRequestSchema: GenMessage<SendPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 21);
+  messageDesc(file_gatehouse_v1_admin, 25);
 
 /**
  * Response message for SendPasswordReset.
@@ -808,7 +1015,7 @@ export type SendPasswordResetResponse = Message<"gatehouse.v1.SendPasswordResetR
  * Use `create(SendPasswordResetResponseSchema)` to create a new message.
  */
 export const SendPasswordResetResponseSchema: GenMessage<SendPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 22);
+  messageDesc(file_gatehouse_v1_admin, 26);
 
 /**
  * Request message for ImpersonateUser.
@@ -829,7 +1036,7 @@ export type ImpersonateUserRequest = Message<"gatehouse.v1.ImpersonateUserReques
  * Use `create(ImpersonateUserRequestSchema)` to create a new message.
  */
 export const ImpersonateUserRequestSchema: GenMessage<ImpersonateUserRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 23);
+  messageDesc(file_gatehouse_v1_admin, 27);
 
 /**
  * Response message for ImpersonateUser.
@@ -871,7 +1078,7 @@ export type ImpersonateUserResponse = Message<"gatehouse.v1.ImpersonateUserRespo
  * Use `create(ImpersonateUserResponseSchema)` to create a new message.
  */
 export const ImpersonateUserResponseSchema: GenMessage<ImpersonateUserResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 24);
+  messageDesc(file_gatehouse_v1_admin, 28);
 
 /**
  * The settings of a project that can be changed while the service runs.
@@ -907,7 +1114,7 @@ export type ProjectSettings = Message<"gatehouse.v1.ProjectSettings"> & {
  * Use `create(ProjectSettingsSchema)` to create a new message.
  */
 export const ProjectSettingsSchema: GenMessage<ProjectSettings> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 25);
+  messageDesc(file_gatehouse_v1_admin, 29);
 
 /**
  * Request message for AdminService.GetSettings.
@@ -922,7 +1129,7 @@ export type AdminServiceGetSettingsRequest = Message<"gatehouse.v1.AdminServiceG
  * Use `create(AdminServiceGetSettingsRequestSchema)` to create a new message.
  */
 export const AdminServiceGetSettingsRequestSchema: GenMessage<AdminServiceGetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 26);
+  messageDesc(file_gatehouse_v1_admin, 30);
 
 /**
  * Response message for AdminService.GetSettings.
@@ -950,7 +1157,7 @@ export type AdminServiceGetSettingsResponse = Message<"gatehouse.v1.AdminService
  * Use `create(AdminServiceGetSettingsResponseSchema)` to create a new message.
  */
 export const AdminServiceGetSettingsResponseSchema: GenMessage<AdminServiceGetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 27);
+  messageDesc(file_gatehouse_v1_admin, 31);
 
 /**
  * Request message for UpdateSettings.
@@ -978,7 +1185,7 @@ export type UpdateSettingsRequest = Message<"gatehouse.v1.UpdateSettingsRequest"
  * Use `create(UpdateSettingsRequestSchema)` to create a new message.
  */
 export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 28);
+  messageDesc(file_gatehouse_v1_admin, 32);
 
 /**
  * Response message for UpdateSettings.
@@ -1006,7 +1213,7 @@ export type UpdateSettingsResponse = Message<"gatehouse.v1.UpdateSettingsRespons
  * Use `create(UpdateSettingsResponseSchema)` to create a new message.
  */
 export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 29);
+  messageDesc(file_gatehouse_v1_admin, 33);
 
 /**
  * A key that signs access tokens. Never contains the private key.
@@ -1055,7 +1262,7 @@ export type SigningKey = Message<"gatehouse.v1.SigningKey"> & {
  * Use `create(SigningKeySchema)` to create a new message.
  */
 export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 30);
+  messageDesc(file_gatehouse_v1_admin, 34);
 
 /**
  * Request message for ListSigningKeys.
@@ -1070,7 +1277,7 @@ export type ListSigningKeysRequest = Message<"gatehouse.v1.ListSigningKeysReques
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 31);
+  messageDesc(file_gatehouse_v1_admin, 35);
 
 /**
  * Response message for ListSigningKeys.
@@ -1091,7 +1298,7 @@ export type ListSigningKeysResponse = Message<"gatehouse.v1.ListSigningKeysRespo
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 32);
+  messageDesc(file_gatehouse_v1_admin, 36);
 
 /**
  * Request message for RotateSigningKey.
@@ -1106,7 +1313,7 @@ export type RotateSigningKeyRequest = Message<"gatehouse.v1.RotateSigningKeyRequ
  * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
  */
 export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 33);
+  messageDesc(file_gatehouse_v1_admin, 37);
 
 /**
  * Response message for RotateSigningKey.
@@ -1127,7 +1334,7 @@ export type RotateSigningKeyResponse = Message<"gatehouse.v1.RotateSigningKeyRes
  * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
  */
 export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 34);
+  messageDesc(file_gatehouse_v1_admin, 38);
 
 /**
  * Request message for RevokeSigningKey.
@@ -1148,7 +1355,7 @@ export type RevokeSigningKeyRequest = Message<"gatehouse.v1.RevokeSigningKeyRequ
  * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
  */
 export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 35);
+  messageDesc(file_gatehouse_v1_admin, 39);
 
 /**
  * Response message for RevokeSigningKey.
@@ -1169,7 +1376,7 @@ export type RevokeSigningKeyResponse = Message<"gatehouse.v1.RevokeSigningKeyRes
  * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
  */
 export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 36);
+  messageDesc(file_gatehouse_v1_admin, 40);
 
 /**
  * A security event.
@@ -1196,12 +1403,13 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `auth.register`, `auth.sign_up_anonymous`, `auth.login`, `auth.login_failed`, `auth.logout`, `auth.refresh_reuse`,
    * `auth.profile_update`, `auth.password_change`, `auth.password_reset.request`, `auth.password_reset.complete`,
    * `auth.email_verification.request`, `auth.email_verified`, `auth.registration_reject`, `auth.email_change.request`,
-   * `auth.email_change.complete`, `auth.magic_link.request`, `session.revoke`, `session.evicted`,
+   * `auth.email_change.complete`, `auth.magic_link.request`, `auth.reauthentication.request`, `session.revoke`, `session.evicted`,
    * `identity.link`, `identity.unlink`, `api_key.create`, `api_key.revoke`, `user.create`,
    * `user.ban`, `user.unban`, `user.delete`, `user.merge`, `account.update`, `account.member_add`, `account.member_update`,
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
-   * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `user.remove_factors`, `project.revoke_sessions`,
+   * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.remove_factors`,
+   * `user.invite`, `user.generate_link`, `user.import`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
    * `device.cancel`, `device.redeem`, `device.conflict`, `factor.enroll`, `factor.verify`, `factor.verify_failed`,
    * `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`, `factor.generate_recovery_codes`,
@@ -1298,7 +1506,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 37);
+  messageDesc(file_gatehouse_v1_admin, 41);
 
 /**
  * Request message for ListAuditEvents.
@@ -1397,7 +1605,7 @@ export type ListAuditEventsRequest = Message<"gatehouse.v1.ListAuditEventsReques
  * Use `create(ListAuditEventsRequestSchema)` to create a new message.
  */
 export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 38);
+  messageDesc(file_gatehouse_v1_admin, 42);
 
 /**
  * Response message for ListAuditEvents.
@@ -1425,7 +1633,7 @@ export type ListAuditEventsResponse = Message<"gatehouse.v1.ListAuditEventsRespo
  * Use `create(ListAuditEventsResponseSchema)` to create a new message.
  */
 export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 39);
+  messageDesc(file_gatehouse_v1_admin, 43);
 
 /**
  * Request message for ListUserSessions.
@@ -1460,7 +1668,7 @@ export type ListUserSessionsRequest = Message<"gatehouse.v1.ListUserSessionsRequ
  * Use `create(ListUserSessionsRequestSchema)` to create a new message.
  */
 export const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 40);
+  messageDesc(file_gatehouse_v1_admin, 44);
 
 /**
  * Response message for ListUserSessions.
@@ -1488,7 +1696,7 @@ export type ListUserSessionsResponse = Message<"gatehouse.v1.ListUserSessionsRes
  * Use `create(ListUserSessionsResponseSchema)` to create a new message.
  */
 export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 41);
+  messageDesc(file_gatehouse_v1_admin, 45);
 
 /**
  * Request message for RevokeUserSession.
@@ -1516,7 +1724,7 @@ export type RevokeUserSessionRequest = Message<"gatehouse.v1.RevokeUserSessionRe
  * Use `create(RevokeUserSessionRequestSchema)` to create a new message.
  */
 export const RevokeUserSessionRequestSchema: GenMessage<RevokeUserSessionRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 42);
+  messageDesc(file_gatehouse_v1_admin, 46);
 
 /**
  * Response message for RevokeUserSession.
@@ -1531,7 +1739,7 @@ export type RevokeUserSessionResponse = Message<"gatehouse.v1.RevokeUserSessionR
  * Use `create(RevokeUserSessionResponseSchema)` to create a new message.
  */
 export const RevokeUserSessionResponseSchema: GenMessage<RevokeUserSessionResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 43);
+  messageDesc(file_gatehouse_v1_admin, 47);
 
 /**
  * Request message for ListUserFactors.
@@ -1552,7 +1760,7 @@ export type ListUserFactorsRequest = Message<"gatehouse.v1.ListUserFactorsReques
  * Use `create(ListUserFactorsRequestSchema)` to create a new message.
  */
 export const ListUserFactorsRequestSchema: GenMessage<ListUserFactorsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 44);
+  messageDesc(file_gatehouse_v1_admin, 48);
 
 /**
  * Response message for ListUserFactors.
@@ -1573,7 +1781,7 @@ export type ListUserFactorsResponse = Message<"gatehouse.v1.ListUserFactorsRespo
  * Use `create(ListUserFactorsResponseSchema)` to create a new message.
  */
 export const ListUserFactorsResponseSchema: GenMessage<ListUserFactorsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 45);
+  messageDesc(file_gatehouse_v1_admin, 49);
 
 /**
  * Request message for RemoveUserFactors.
@@ -1594,7 +1802,7 @@ export type RemoveUserFactorsRequest = Message<"gatehouse.v1.RemoveUserFactorsRe
  * Use `create(RemoveUserFactorsRequestSchema)` to create a new message.
  */
 export const RemoveUserFactorsRequestSchema: GenMessage<RemoveUserFactorsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 46);
+  messageDesc(file_gatehouse_v1_admin, 50);
 
 /**
  * Response message for RemoveUserFactors.
@@ -1609,7 +1817,7 @@ export type RemoveUserFactorsResponse = Message<"gatehouse.v1.RemoveUserFactorsR
  * Use `create(RemoveUserFactorsResponseSchema)` to create a new message.
  */
 export const RemoveUserFactorsResponseSchema: GenMessage<RemoveUserFactorsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 47);
+  messageDesc(file_gatehouse_v1_admin, 51);
 
 /**
  * Request message for ListAccounts.
@@ -1644,7 +1852,7 @@ export type AdminServiceListAccountsRequest = Message<"gatehouse.v1.AdminService
  * Use `create(AdminServiceListAccountsRequestSchema)` to create a new message.
  */
 export const AdminServiceListAccountsRequestSchema: GenMessage<AdminServiceListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 48);
+  messageDesc(file_gatehouse_v1_admin, 52);
 
 /**
  * Response message for ListAccounts.
@@ -1672,7 +1880,7 @@ export type AdminServiceListAccountsResponse = Message<"gatehouse.v1.AdminServic
  * Use `create(AdminServiceListAccountsResponseSchema)` to create a new message.
  */
 export const AdminServiceListAccountsResponseSchema: GenMessage<AdminServiceListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 49);
+  messageDesc(file_gatehouse_v1_admin, 53);
 
 /**
  * Request message for GetAccount.
@@ -1693,7 +1901,7 @@ export type AdminServiceGetAccountRequest = Message<"gatehouse.v1.AdminServiceGe
  * Use `create(AdminServiceGetAccountRequestSchema)` to create a new message.
  */
 export const AdminServiceGetAccountRequestSchema: GenMessage<AdminServiceGetAccountRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 50);
+  messageDesc(file_gatehouse_v1_admin, 54);
 
 /**
  * Response message for GetAccount.
@@ -1714,7 +1922,48 @@ export type AdminServiceGetAccountResponse = Message<"gatehouse.v1.AdminServiceG
  * Use `create(AdminServiceGetAccountResponseSchema)` to create a new message.
  */
 export const AdminServiceGetAccountResponseSchema: GenMessage<AdminServiceGetAccountResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_admin, 51);
+  messageDesc(file_gatehouse_v1_admin, 55);
+
+/**
+ * The mailbox that a generated link of a change of address proves.
+ *
+ * @generated from enum gatehouse.v1.ChangeSide
+ */
+export const ChangeSide = {
+  /**
+   * Unspecified. Treated as CHANGE_SIDE_NEW.
+   *
+   * @generated from enum value: CHANGE_SIDE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The new address.
+   *
+   * @generated from enum value: CHANGE_SIDE_NEW = 1;
+   */
+  NEW: 1,
+
+  /**
+   * The current address.
+   *
+   * @generated from enum value: CHANGE_SIDE_CURRENT = 2;
+   */
+  CURRENT: 2,
+} as const;
+
+/**
+ * The mailbox that a generated link of a change of address proves.
+ *
+ * @generated from enum gatehouse.v1.ChangeSide
+ */
+export type ChangeSide = (typeof ChangeSide)[keyof typeof ChangeSide] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.ChangeSide.
+ */
+export const ChangeSideSchema: GenEnum<ChangeSide> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_admin, 0);
 
 /**
  * The name of a setting in ProjectSettings.
@@ -1762,7 +2011,7 @@ export type SettingName = (typeof SettingName)[keyof typeof SettingName] | Unkno
  * Describes the enum gatehouse.v1.SettingName.
  */
 export const SettingNameSchema: GenEnum<SettingName> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 0);
+  enumDesc(file_gatehouse_v1_admin, 1);
 
 /**
  * What a signing key is used for.
@@ -1817,7 +2066,7 @@ export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeySt
  * Describes the enum gatehouse.v1.SigningKeyState.
  */
 export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 1);
+  enumDesc(file_gatehouse_v1_admin, 2);
 
 /**
  * Whether an audited action succeeded.
@@ -1858,7 +2107,7 @@ export type AuditResult = (typeof AuditResult)[keyof typeof AuditResult] | Unkno
  * Describes the enum gatehouse.v1.AuditResult.
  */
 export const AuditResultSchema: GenEnum<AuditResult> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 2);
+  enumDesc(file_gatehouse_v1_admin, 3);
 
 /**
  * The kind of caller of an audited action.
@@ -1906,7 +2155,7 @@ export type ActorKind = (typeof ActorKind)[keyof typeof ActorKind] | UnknownEnum
  * Describes the enum gatehouse.v1.ActorKind.
  */
 export const ActorKindSchema: GenEnum<ActorKind> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_admin, 3);
+  enumDesc(file_gatehouse_v1_admin, 4);
 
 /**
  * AdminService manages users and the installation. Every method requires the access token of an operator, or a service
@@ -2009,7 +2258,7 @@ export const AdminService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * Updates a user. Fields that are absent from the request stay unchanged. A password cannot be set for a user.
+   * Updates a user. Fields that are absent from the request stay unchanged. Only a backend sets a password for a user.
    *
    * The address of an operator, whether it is verified, and `must_change_password` are changed by that operator or by a
    * backend. A new address that an operator sets is not verified, and only its mailbox or a backend verifies it.
@@ -2020,6 +2269,8 @@ export const AdminService: GenService<{
    * - REGISTRATION_REQUIRED: The user is a guest, who gets an email address only by registering.
    * - CANNOT_DEMOTE_SELF: The calling operator would remove their own role.
    * - CALLER_NOT_ALLOWED: Only a backend may make this change, or the operator whom it concerns.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    *
    * @generated from rpc gatehouse.v1.AdminService.UpdateUser
@@ -2147,6 +2398,50 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof SendPasswordResetRequestSchema;
     output: typeof SendPasswordResetResponseSchema;
+  },
+  /**
+   * Invites a person: creates a user without a password and sends them a mail with a link that signs them in. An invited
+   * user who has not accepted yet is sent the mail again.
+   *
+   * Works also while registration is disabled.
+   *
+   * Errors:
+   * - MAIL_DISABLED: The service sends no mail.
+   * - EMAIL_ALREADY_REGISTERED: A user has verified this email address.
+   * - USER_BANNED: The user is banned.
+   * - MAIL_LIMIT_REACHED: The email address was sent enough such mails for now (with `RetryInfo`).
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
+   *
+   * @generated from rpc gatehouse.v1.AdminService.InviteUser
+   */
+  inviteUser: {
+    methodKind: "unary";
+    input: typeof InviteUserRequestSchema;
+    output: typeof InviteUserResponseSchema;
+  },
+  /**
+   * Returns a link that signs a user in, with the code that stands for it, and sends no mail: for backends that write
+   * their own. Older values of the same type are void.
+   *
+   * OTP_TYPE_SIGNUP, OTP_TYPE_INVITE and OTP_TYPE_MAGIC_LINK create an unknown user; a magic link is then a link of a
+   * registration.
+   *
+   * Errors:
+   * - USER_NOT_FOUND: There is no user with this email address.
+   * - EMAIL_ALREADY_REGISTERED: OTP_TYPE_SIGNUP or OTP_TYPE_INVITE, and a user has verified this email address. Or
+   *   another user has `new_email`.
+   * - USER_BANNED: The user is banned.
+   * - WEAK_PASSWORD: The password is too weak (metadata `reasons`, `min_length`).
+   * - INVALID_ARGUMENT: `type` is not one that can be requested, or `new_email` is missing. Or the metadata is too large
+   *   or too deep, or has a key that is not allowed.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AdminService.GenerateLink
+   */
+  generateLink: {
+    methodKind: "unary";
+    input: typeof GenerateLinkRequestSchema;
+    output: typeof GenerateLinkResponseSchema;
   },
   /**
    * Creates a session in which the calling operator impersonates a user.

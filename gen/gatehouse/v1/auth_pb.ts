@@ -21,7 +21,45 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/auth.proto.
  */
 export const file_gatehouse_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxItoBCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSFgoEbmFtZRgDIAEoCUIIukgFcgMYyAESJQoTYWNjb3VudF9pbnZpdGVfY29kZRgEIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBSABKAlCCLpIBXIDGIABEiEKCnJlcXVlc3RfaWQYBiABKAlCCLpIBXIDsAEBSACIAQFCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkipwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAASLHAQoOU2lnbkluUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkSFgoOdHJ1c3RlZF9kZXZpY2UYCyABKAgiTwoWU2lnblVwQW5vbnltb3VzUmVxdWVzdBI1CgRraW5kGAEgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIiiQEKF1NpZ25VcEFub255bW91c1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbiIOCgxHZXRNZVJlcXVlc3QiYAoNR2V0TWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKvAwoPVXBkYXRlTWVSZXF1ZXN0EhsKBG5hbWUYASABKAlCCLpIBXIDGMgBSACIAQESLAoFcGhvbmUYAiABKAlCGLpIFXITGCAyD15bMC05KygpIC4vLV0qJEgBiAEBEiAKCWpvYl90aXRsZRgDIAEoCUIIukgFcgMYyAFIAogBARIyCgh0aW1lem9uZRgEIAEoCUIbukgYchYYQDISXltBLVphLXowLTlfKy8tXSokSAOIAQESRAoGbG9jYWxlGAUgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JEgEiAEBEh4KBWVtYWlsGAYgASgJQgq6SAdyBRj+AWABSAWIAQESIgoQY3VycmVudF9wYXNzd29yZBgHIAEoCUIIukgFcgMogAgSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX3Bob25lQgwKCl9qb2JfdGl0bGVCCwoJX3RpbWV6b25lQgkKB19sb2NhbGVCCAoGX2VtYWlsIjQKEFVwZGF0ZU1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIhEKD0RlbGV0ZU1lUmVxdWVzdCISChBEZWxldGVNZVJlc3BvbnNlIp4BChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIgoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIIukgFcgMogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyI4ChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAEiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIyChdWZXJpZnlSZXNldFRva2VuUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiUQoYVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg0KBWVtYWlsGAIgASgJEhcKD2ZhY3Rvcl9yZXF1aXJlZBgDIAEoCCJPChRSZXNldFBhc3N3b3JkUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESHgoMbmV3X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACCIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UibQobU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAIivQEKHFNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkiIwohR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXF1ZXN0IjUKIkdldEVtYWlsVmVyaWZpY2F0aW9uU3RhdHVzUmVzcG9uc2USDwoHZW5hYmxlZBgBIAEoCCI8ChxTZW5kVmVyaWZpY2F0aW9uRW1haWxSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArYAQFyBRj+AWABIh8KHVNlbmRWZXJpZmljYXRpb25FbWFpbFJlc3BvbnNlIi0KElZlcmlmeUVtYWlsUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI0ChlSZWplY3RSZWdpc3RyYXRpb25SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpSZWplY3RSZWdpc3RyYXRpb25SZXNwb25zZSI0ChlDb25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASIcChpDb25maXJtRW1haWxDaGFuZ2VSZXNwb25zZSJsChdSZXF1ZXN0TWFnaWNMaW5rUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kIhoKGFJlcXVlc3RNYWdpY0xpbmtSZXNwb25zZSJ9CgpNYWlsZWRDb2RlEhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KBGNvZGUYAiABKAlCEbpIDnIMMgpeWzAtOV17Nn0kEjMKDGNsaWVudF9ub25jZRgDIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezIyLDY0fSQirgIKGlNpZ25JbldpdGhNYWdpY0xpbmtSZXF1ZXN0EiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAARIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAESJgoEY29kZRgDIAEoCzIYLmdhdGVob3VzZS52MS5NYWlsZWRDb2RlEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAjpwukhtGmsKHXNpZ25faW5fd2l0aF9tYWdpY19saW5rLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSLUAQobU2lnbkluV2l0aE1hZ2ljTGlua1Jlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhItCgdhY2NvdW50GAogASgLMhwuZ2F0ZWhvdXNlLnYxLkFjY291bnRTdW1tYXJ5EhYKDnRydXN0ZWRfZGV2aWNlGAsgASgIIhQKEkdldFNldHRpbmdzUmVxdWVzdCJ2ChFFeHRlcm5hbFByb3ZpZGVycxIOCgZnb29nbGUYASABKAgSDgoGZ2l0aHViGAIgASgIEg0KBWF6dXJlGAMgASgIEg4KBmdpdGxhYhgEIAEoCBIRCgliaXRidWNrZXQYBSABKAgSDwoHZGlzY29yZBgGIAEoCCLWAgoTR2V0U2V0dGluZ3NSZXNwb25zZRIxCghleHRlcm5hbBgBIAEoCzIfLmdhdGVob3VzZS52MS5FeHRlcm5hbFByb3ZpZGVycxIWCg5kaXNhYmxlX3NpZ251cBgCIAEoCBIaChJtYWlsZXJfYXV0b2NvbmZpcm0YAyABKAgSFAoMc21zX3Byb3ZpZGVyGAQgASgJEhMKC21mYV9lbmFibGVkGAUgASgIEh8KF2Fub255bW91c191c2Vyc19lbmFibGVkGAYgASgIEiIKGmVtYWlsX3ZlcmlmaWNhdGlvbl9lbmFibGVkGAcgASgIEhoKEm1hZ2ljX2xpbmtfZW5hYmxlZBgIIAEoCBIbChNwYXNzd29yZF9taW5fbGVuZ3RoGAkgASgFEi8KCXByb3ZpZGVycxgKIAMoCzIcLmdhdGVob3VzZS52MS5TaWduSW5Qcm92aWRlcipnCg5DdXJyZW50U2Vzc2lvbhIfChtDVVJSRU5UX1NFU1NJT05fVU5TUEVDSUZJRUQQABIaChZDVVJSRU5UX1NFU1NJT05fUk9UQVRFEAESGAoUQ1VSUkVOVF9TRVNTSU9OX0tFRVAQAjL0FQoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSWgoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiFYq1GBEIATgFWgkIChAyGDwg6AdgFBJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4SVAoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiEpACAYq1GAsIAhABGAFoAYABARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWgoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiD4q1GAsIAjIDCNgEOAp4ARJuCg5DaGFuZ2VQYXNzd29yZBIjLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIRirUYDQgCGAE4BUAFeAGAAQESdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSdwoUU2lnbkluV2l0aFJlc2V0VG9rZW4SKS5nYXRlaG91c2UudjEuU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgFEowBChpHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1cxIvLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QaMC5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZSILkAIBirUYBAgBOHgSfwoVU2VuZFZlcmlmaWNhdGlvbkVtYWlsEiouZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QaKy5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAOAAQESYQoLVmVyaWZ5RW1haWwSIC5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAqAAQEScQoSUmVqZWN0UmVnaXN0cmF0aW9uEicuZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QaKC5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiCIq1GAQIATgKEnMKEkNvbmZpcm1FbWFpbENoYW5nZRInLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlIgqKtRgGCAEgATgKEmsKEFJlcXVlc3RNYWdpY0xpbmsSJS5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QaJi5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIgiKtRgECAE4AxKAAQoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiFIq1GBAIATgKWggIBRAyGB4gPGAUElkKClN0YXJ0T0F1dGgSHy5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlcXVlc3QaIC5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgiKtRgECAE4HhJeCgtGaW5pc2hPQXV0aBIgLmdhdGVob3VzZS52MS5GaW5pc2hPQXV0aFJlcXVlc3QaIS5nYXRlaG91c2UudjEuRmluaXNoT0F1dGhSZXNwb25zZSIKirUYBggBOApgFBJwChFTaWduSW5XaXRoSWRUb2tlbhImLmdhdGVob3VzZS52MS5TaWduSW5XaXRoSWRUb2tlblJlcXVlc3QaJy5nYXRlaG91c2UudjEuU2lnbkluV2l0aElkVG9rZW5SZXNwb25zZSIKirUYBggBOApgFBJ1ChFTdGFydElkZW50aXR5TGluaxImLmdhdGVob3VzZS52MS5TdGFydElkZW50aXR5TGlua1JlcXVlc3QaJy5nYXRlaG91c2UudjEuU3RhcnRJZGVudGl0eUxpbmtSZXNwb25zZSIPirUYCwgCMgMI2AQ4HngBEmYKDExpbmtJZGVudGl0eRIhLmdhdGVob3VzZS52MS5MaW5rSWRlbnRpdHlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpbmtJZGVudGl0eVJlc3BvbnNlIg+KtRgLCAIyAwjYBDgeeAESaAoOTGlzdElkZW50aXRpZXMSIy5nYXRlaG91c2UudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkxpc3RJZGVudGl0aWVzUmVzcG9uc2UiC5ACAYq1GAQIAjh4EmwKDlVubGlua0lkZW50aXR5EiMuZ2F0ZWhvdXNlLnYxLlVubGlua0lkZW50aXR5UmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIg+KtRgLCAIyAwjYBDgeeAESXwoLR2V0U2V0dGluZ3MSIC5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLkdldFNldHRpbmdzUmVzcG9uc2UiC5ACAYq1GAQIATh4QmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_oauth, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvYXV0aC5wcm90bxIMZ2F0ZWhvdXNlLnYxIrIBCghTaXRlTGluaxIdCgtyZWRpcmVjdF90bxgBIAEoCUIIukgFcgMY0A8SOwoOY29kZV9jaGFsbGVuZ2UYAiABKAlCI7pIIHIeMhxeKFtBLVphLXowLTkuX34tXXs0MywxMjh9KT8kEkoKFWNvZGVfY2hhbGxlbmdlX21ldGhvZBgDIAEoDjIhLmdhdGVob3VzZS52MS5Db2RlQ2hhbGxlbmdlTWV0aG9kQgi6SAWCAQIQASKwAgoPUmVnaXN0ZXJSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEhYKBG5hbWUYAyABKAlCCLpIBXIDGMgBEiUKE2FjY291bnRfaW52aXRlX2NvZGUYBCABKAlCCLpIBXIDGIABEh0KC2ludml0ZV9jb2RlGAUgASgJQgi6SAVyAxiAARIhCgpyZXF1ZXN0X2lkGAYgASgJQgi6SAVyA7ABAUgAiAEBEi4KDXVzZXJfbWV0YWRhdGEYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKBGxpbmsYCCABKAsyFi5nYXRlaG91c2UudjEuU2l0ZUxpbmtCDQoLX3JlcXVlc3RfaWQisQEKEFJlZ2lzdGVyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEi0KB2FjY291bnQYCiABKAsyHC5nYXRlaG91c2UudjEuQWNjb3VudFN1bW1hcnkixwEKDVNpZ25JblJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFEAEY/gESHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEogAgSNQoEa2luZBgDIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEiYKFHRydXN0ZWRfZGV2aWNlX3Rva2VuGAQgASgJQgi6SAVyAyiAARIeChZyZXF1aXJlX3ZlcmlmaWVkX2VtYWlsGAUgASgIIscBCg5TaWduSW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeRIWCg50cnVzdGVkX2RldmljZRgLIAEoCCJ/ChZTaWduVXBBbm9ueW1vdXNSZXF1ZXN0EjUKBGtpbmQYASABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAhIuCg11c2VyX21ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKJAQoXU2lnblVwQW5vbnltb3VzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIiQKDEdldE1lUmVxdWVzdBIUCgxhcHBfbWV0YWRhdGEYASABKAgiYAoNR2V0TWVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKvAwoPVXBkYXRlTWVSZXF1ZXN0EhsKBG5hbWUYASABKAlCCLpIBXIDGMgBSACIAQESLAoFcGhvbmUYAiABKAlCGLpIFXITGCAyD15bMC05KygpIC4vLV0qJEgBiAEBEiAKCWpvYl90aXRsZRgDIAEoCUIIukgFcgMYyAFIAogBARIyCgh0aW1lem9uZRgEIAEoCUIbukgYchYYQDISXltBLVphLXowLTlfKy8tXSokSAOIAQESRAoGbG9jYWxlGAUgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JEgEiAEBEh4KBWVtYWlsGAYgASgJQgq6SAdyBRj+AWABSAWIAQESIgoQY3VycmVudF9wYXNzd29yZBgHIAEoCUIIukgFcgMogAgSLgoNdXNlcl9tZXRhZGF0YRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBwoFX25hbWVCCAoGX3Bob25lQgwKCl9qb2JfdGl0bGVCCwoJX3RpbWV6b25lQgkKB19sb2NhbGVCCAoGX2VtYWlsIjQKEFVwZGF0ZU1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyIhEKD0RlbGV0ZU1lUmVxdWVzdCISChBEZWxldGVNZVJlc3BvbnNlIp4BChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIgoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIIukgFcgMogAgSIAoMbmV3X3Bhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KD2N1cnJlbnRfc2Vzc2lvbhgDIAEoDjIcLmdhdGVob3VzZS52MS5DdXJyZW50U2Vzc2lvbkIIukgFggECEAEiYAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucyJeChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESJAoEbGluaxgCIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGluayIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjIKF1ZlcmlmeVJlc2V0VG9rZW5SZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAASJRChhWZXJpZnlSZXNldFRva2VuUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDQoFZW1haWwYAiABKAkSFwoPZmFjdG9yX3JlcXVpcmVkGAMgASgIIk8KFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhcKBXRva2VuGAEgASgJQgi6SAVyAxiAARIeCgxuZXdfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIIhcKFVJlc2V0UGFzc3dvcmRSZXNwb25zZSJtChtTaWduSW5XaXRoUmVzZXRUb2tlblJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEjUKBGtpbmQYAiABKA4yGS5nYXRlaG91c2UudjEuU2Vzc2lvbktpbmRCDLpICYIBBhgAGAEYAiK9AQocU2lnbkluV2l0aFJlc2V0VG9rZW5SZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSIjCiFHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QiNQoiR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZRIPCgdlbmFibGVkGAEgASgIImIKHFNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QSHAoFZW1haWwYASABKAlCDbpICtgBAXIFGP4BYAESJAoEbGluaxgCIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGluayIfCh1TZW5kVmVyaWZpY2F0aW9uRW1haWxSZXNwb25zZSItChJWZXJpZnlFbWFpbFJlcXVlc3QSFwoFdG9rZW4YASABKAlCCLpIBXIDGIABIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiNAoZUmVqZWN0UmVnaXN0cmF0aW9uUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiNAoZQ29uZmlybUVtYWlsQ2hhbmdlUmVxdWVzdBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgAEiHAoaQ29uZmlybUVtYWlsQ2hhbmdlUmVzcG9uc2Ui1wEKF1JlcXVlc3RNYWdpY0xpbmtSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQSJAoEbGluaxgDIAEoCzIWLmdhdGVob3VzZS52MS5TaXRlTGluaxITCgtjcmVhdGVfdXNlchgEIAEoCBIuCg11c2VyX21ldGFkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIaChhSZXF1ZXN0TWFnaWNMaW5rUmVzcG9uc2UifQoKTWFpbGVkQ29kZRIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIfCgRjb2RlGAIgASgJQhG6SA5yDDIKXlswLTldezZ9JBIzCgxjbGllbnRfbm9uY2UYAyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8tXXsyMiw2NH0kIq4CChpTaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBImChR0cnVzdGVkX2RldmljZV90b2tlbhgEIAEoCUIIukgFcgMogAESFwoFdG9rZW4YASABKAlCCLpIBXIDGIABEiYKBGNvZGUYAyABKAsyGC5nYXRlaG91c2UudjEuTWFpbGVkQ29kZRI1CgRraW5kGAIgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAI6cLpIbRprCh1zaWduX2luX3dpdGhfbWFnaWNfbGluay5wcm9vZhIlYSB0b2tlbiBhbmQgYSBjb2RlIGV4Y2x1ZGUgZWFjaCBvdGhlchojdGhpcy50b2tlbiA9PSAnJyB8fCAhaGFzKHRoaXMuY29kZSki1AEKG1NpZ25JbldpdGhNYWdpY0xpbmtSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeRIWCg50cnVzdGVkX2RldmljZRgLIAEoCCJBCgtFbWFpbGVkQ29kZRIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIXCgRjb2RlGAIgASgJQgm6SAZyBBABGEAinwIKEFZlcmlmeU90cFJlcXVlc3QSLwoEdHlwZRgBIAEoDjIVLmdhdGVob3VzZS52MS5PdHBUeXBlQgq6SAeCAQQQASAAEhcKBXRva2VuGAIgASgJQgi6SAVyAxiAARInCgRjb2RlGAMgASgLMhkuZ2F0ZWhvdXNlLnYxLkVtYWlsZWRDb2RlEhMKC29wZW5lZF9saW5rGAQgASgIEh4KDG5ld19wYXNzd29yZBgFIAEoCUIIukgFcgMogAg6Y7pIYBpeChB2ZXJpZnlfb3RwLnByb29mEiVhIHRva2VuIGFuZCBhIGNvZGUgZXhjbHVkZSBlYWNoIG90aGVyGiN0aGlzLnRva2VuID09ICcnIHx8ICFoYXModGhpcy5jb2RlKSK8AQoRVmVyaWZ5T3RwUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgCIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgDIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uEhUKDWV4Y2hhbmdlX2NvZGUYBCABKAkSIAoYbmVlZHNfb3RoZXJfY29uZmlybWF0aW9uGAUgASgIIlsKE0V4Y2hhbmdlQ29kZVJlcXVlc3QSIQoNZXhjaGFuZ2VfY29kZRgBIAEoCUIKukgHcgUQARiAARIhCg1jb2RlX3ZlcmlmaWVyGAIgASgJQgq6SAdyBRABGIACIoYBChRFeGNoYW5nZUNvZGVSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24i4gEKGFVwZGF0ZUNyZWRlbnRpYWxzUmVxdWVzdBIeCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgAUgAiAEBEh4KDG5ld19wYXNzd29yZBgCIAEoCUIIukgFcgMogAgSJgoVcmVhdXRoZW50aWNhdGlvbl9jb2RlGAMgASgJQge6SARyAhhAEi4KDXVzZXJfbWV0YWRhdGEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKBGxpbmsYBSABKAsyFi5nYXRlaG91c2UudjEuU2l0ZUxpbmtCCAoGX2VtYWlsIj0KGVVwZGF0ZUNyZWRlbnRpYWxzUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyImMKGFJlc2VuZEVtYWlsQ2hhbmdlUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUY/gFgARIsCgRsaW5rGAIgASgLMhYuZ2F0ZWhvdXNlLnYxLlNpdGVMaW5rQga6SAPIAQEiGwoZUmVzZW5kRW1haWxDaGFuZ2VSZXNwb25zZSIXChVSZWF1dGhlbnRpY2F0ZVJlcXVlc3QiGAoWUmVhdXRoZW50aWNhdGVSZXNwb25zZSIUChJHZXRTZXR0aW5nc1JlcXVlc3QidgoRRXh0ZXJuYWxQcm92aWRlcnMSDgoGZ29vZ2xlGAEgASgIEg4KBmdpdGh1YhgCIAEoCBINCgVhenVyZRgDIAEoCBIOCgZnaXRsYWIYBCABKAgSEQoJYml0YnVja2V0GAUgASgIEg8KB2Rpc2NvcmQYBiABKAgi1gIKE0dldFNldHRpbmdzUmVzcG9uc2USMQoIZXh0ZXJuYWwYASABKAsyHy5nYXRlaG91c2UudjEuRXh0ZXJuYWxQcm92aWRlcnMSFgoOZGlzYWJsZV9zaWdudXAYAiABKAgSGgoSbWFpbGVyX2F1dG9jb25maXJtGAMgASgIEhQKDHNtc19wcm92aWRlchgEIAEoCRITCgttZmFfZW5hYmxlZBgFIAEoCBIfChdhbm9ueW1vdXNfdXNlcnNfZW5hYmxlZBgGIAEoCBIiChplbWFpbF92ZXJpZmljYXRpb25fZW5hYmxlZBgHIAEoCBIaChJtYWdpY19saW5rX2VuYWJsZWQYCCABKAgSGwoTcGFzc3dvcmRfbWluX2xlbmd0aBgJIAEoBRIvCglwcm92aWRlcnMYCiADKAsyHC5nYXRlaG91c2UudjEuU2lnbkluUHJvdmlkZXIqfQoTQ29kZUNoYWxsZW5nZU1ldGhvZBIlCiFDT0RFX0NIQUxMRU5HRV9NRVRIT0RfVU5TUEVDSUZJRUQQABIeChpDT0RFX0NIQUxMRU5HRV9NRVRIT0RfUzI1NhABEh8KG0NPREVfQ0hBTExFTkdFX01FVEhPRF9QTEFJThACKmcKDkN1cnJlbnRTZXNzaW9uEh8KG0NVUlJFTlRfU0VTU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNVUlJFTlRfU0VTU0lPTl9ST1RBVEUQARIYChRDVVJSRU5UX1NFU1NJT05fS0VFUBACKqwBCgdPdHBUeXBlEhgKFE9UUF9UWVBFX1VOU1BFQ0lGSUVEEAASEwoPT1RQX1RZUEVfU0lHTlVQEAESEwoPT1RQX1RZUEVfSU5WSVRFEAISFwoTT1RQX1RZUEVfTUFHSUNfTElOSxADEhUKEU9UUF9UWVBFX1JFQ09WRVJZEAQSEgoOT1RQX1RZUEVfRU1BSUwQBRIZChVPVFBfVFlQRV9FTUFJTF9DSEFOR0UQBjL6GQoLQXV0aFNlcnZpY2USVQoIUmVnaXN0ZXISHS5nYXRlaG91c2UudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLlJlZ2lzdGVyUmVzcG9uc2UiCoq1GAYIASABOAMSWgoGU2lnbkluEhsuZ2F0ZWhvdXNlLnYxLlNpZ25JblJlcXVlc3QaHC5nYXRlaG91c2UudjEuU2lnbkluUmVzcG9uc2UiFYq1GBEIATgFWgkIChAyGDwg6AdgFBJoCg9TaWduVXBBbm9ueW1vdXMSJC5nYXRlaG91c2UudjEuU2lnblVwQW5vbnltb3VzUmVxdWVzdBolLmdhdGVob3VzZS52MS5TaWduVXBBbm9ueW1vdXNSZXNwb25zZSIIirUYBAgBOB4SVAoFR2V0TWUSGi5nYXRlaG91c2UudjEuR2V0TWVSZXF1ZXN0GhsuZ2F0ZWhvdXNlLnYxLkdldE1lUmVzcG9uc2UiEpACAYq1GAsIAhABGAFoAYABARJTCghVcGRhdGVNZRIdLmdhdGVob3VzZS52MS5VcGRhdGVNZVJlcXVlc3QaHi5nYXRlaG91c2UudjEuVXBkYXRlTWVSZXNwb25zZSIIirUYBAgCODwSWgoIRGVsZXRlTWUSHS5nYXRlaG91c2UudjEuRGVsZXRlTWVSZXF1ZXN0Gh4uZ2F0ZWhvdXNlLnYxLkRlbGV0ZU1lUmVzcG9uc2UiD4q1GAsIAjIDCNgEOAp4ARJuCg5DaGFuZ2VQYXNzd29yZBIjLmdhdGVob3VzZS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5nYXRlaG91c2UudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIRirUYDQgCGAE4BUAFeAGAAQESdwoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5nYXRlaG91c2UudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiCIq1GAQIATgDEmsKEFZlcmlmeVJlc2V0VG9rZW4SJS5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlcXVlc3QaJi5nYXRlaG91c2UudjEuVmVyaWZ5UmVzZXRUb2tlblJlc3BvbnNlIgiKtRgECAE4ChJiCg1SZXNldFBhc3N3b3JkEiIuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMuZ2F0ZWhvdXNlLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIIirUYBAgBOAUSdwoUU2lnbkluV2l0aFJlc2V0VG9rZW4SKS5nYXRlaG91c2UudjEuU2lnbkluV2l0aFJlc2V0VG9rZW5SZXF1ZXN0GiouZ2F0ZWhvdXNlLnYxLlNpZ25JbldpdGhSZXNldFRva2VuUmVzcG9uc2UiCIq1GAQIATgFEowBChpHZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1cxIvLmdhdGVob3VzZS52MS5HZXRFbWFpbFZlcmlmaWNhdGlvblN0YXR1c1JlcXVlc3QaMC5nYXRlaG91c2UudjEuR2V0RW1haWxWZXJpZmljYXRpb25TdGF0dXNSZXNwb25zZSILkAIBirUYBAgBOHgSfwoVU2VuZFZlcmlmaWNhdGlvbkVtYWlsEiouZ2F0ZWhvdXNlLnYxLlNlbmRWZXJpZmljYXRpb25FbWFpbFJlcXVlc3QaKy5nYXRlaG91c2UudjEuU2VuZFZlcmlmaWNhdGlvbkVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAOAAQESYQoLVmVyaWZ5RW1haWwSIC5nYXRlaG91c2UudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiEuZ2F0ZWhvdXNlLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiDYq1GAkIASABOAqAAQEScQoSUmVqZWN0UmVnaXN0cmF0aW9uEicuZ2F0ZWhvdXNlLnYxLlJlamVjdFJlZ2lzdHJhdGlvblJlcXVlc3QaKC5nYXRlaG91c2UudjEuUmVqZWN0UmVnaXN0cmF0aW9uUmVzcG9uc2UiCIq1GAQIATgKEnMKEkNvbmZpcm1FbWFpbENoYW5nZRInLmdhdGVob3VzZS52MS5Db25maXJtRW1haWxDaGFuZ2VSZXF1ZXN0GiguZ2F0ZWhvdXNlLnYxLkNvbmZpcm1FbWFpbENoYW5nZVJlc3BvbnNlIgqKtRgGCAEgATgKEmsKEFJlcXVlc3RNYWdpY0xpbmsSJS5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1JlcXVlc3QaJi5nYXRlaG91c2UudjEuUmVxdWVzdE1hZ2ljTGlua1Jlc3BvbnNlIgiKtRgECAE4AxKAAQoTU2lnbkluV2l0aE1hZ2ljTGluaxIoLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVxdWVzdBopLmdhdGVob3VzZS52MS5TaWduSW5XaXRoTWFnaWNMaW5rUmVzcG9uc2UiFIq1GBAIATgKWggIBRAyGB4gPGAUElkKClN0YXJ0T0F1dGgSHy5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlcXVlc3QaIC5nYXRlaG91c2UudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgiKtRgECAE4HhJeCgtGaW5pc2hPQXV0aBIgLmdhdGVob3VzZS52MS5GaW5pc2hPQXV0aFJlcXVlc3QaIS5nYXRlaG91c2UudjEuRmluaXNoT0F1dGhSZXNwb25zZSIKirUYBggBOApgFBJYCglWZXJpZnlPdHASHi5nYXRlaG91c2UudjEuVmVyaWZ5T3RwUmVxdWVzdBofLmdhdGVob3VzZS52MS5WZXJpZnlPdHBSZXNwb25zZSIKirUYBggBOApgFBJwChFTaWduSW5XaXRoSWRUb2tlbhImLmdhdGVob3VzZS52MS5TaWduSW5XaXRoSWRUb2tlblJlcXVlc3QaJy5nYXRlaG91c2UudjEuU2lnbkluV2l0aElkVG9rZW5SZXNwb25zZSIKirUYBggBOApgFBJ1ChFTdGFydElkZW50aXR5TGluaxImLmdhdGVob3VzZS52MS5TdGFydElkZW50aXR5TGlua1JlcXVlc3QaJy5nYXRlaG91c2UudjEuU3RhcnRJZGVudGl0eUxpbmtSZXNwb25zZSIPirUYCwgCMgMI2AQ4HngBEmYKDExpbmtJZGVudGl0eRIhLmdhdGVob3VzZS52MS5MaW5rSWRlbnRpdHlSZXF1ZXN0GiIuZ2F0ZWhvdXNlLnYxLkxpbmtJZGVudGl0eVJlc3BvbnNlIg+KtRgLCAIyAwjYBDgeeAESaAoOTGlzdElkZW50aXRpZXMSIy5nYXRlaG91c2UudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0GiQuZ2F0ZWhvdXNlLnYxLkxpc3RJZGVudGl0aWVzUmVzcG9uc2UiC5ACAYq1GAQIAjh4EmwKDlVubGlua0lkZW50aXR5EiMuZ2F0ZWhvdXNlLnYxLlVubGlua0lkZW50aXR5UmVxdWVzdBokLmdhdGVob3VzZS52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIg+KtRgLCAIyAwjYBDgeeAESXwoMRXhjaGFuZ2VDb2RlEiEuZ2F0ZWhvdXNlLnYxLkV4Y2hhbmdlQ29kZVJlcXVlc3QaIi5nYXRlaG91c2UudjEuRXhjaGFuZ2VDb2RlUmVzcG9uc2UiCIq1GAQIATgeEnAKEVVwZGF0ZUNyZWRlbnRpYWxzEiYuZ2F0ZWhvdXNlLnYxLlVwZGF0ZUNyZWRlbnRpYWxzUmVxdWVzdBonLmdhdGVob3VzZS52MS5VcGRhdGVDcmVkZW50aWFsc1Jlc3BvbnNlIgqKtRgGCAIQATgeEm4KEVJlc2VuZEVtYWlsQ2hhbmdlEiYuZ2F0ZWhvdXNlLnYxLlJlc2VuZEVtYWlsQ2hhbmdlUmVxdWVzdBonLmdhdGVob3VzZS52MS5SZXNlbmRFbWFpbENoYW5nZVJlc3BvbnNlIgiKtRgECAE4AxJnCg5SZWF1dGhlbnRpY2F0ZRIjLmdhdGVob3VzZS52MS5SZWF1dGhlbnRpY2F0ZVJlcXVlc3QaJC5nYXRlaG91c2UudjEuUmVhdXRoZW50aWNhdGVSZXNwb25zZSIKirUYBggCEAE4ChJfCgtHZXRTZXR0aW5ncxIgLmdhdGVob3VzZS52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIS5nYXRlaG91c2UudjEuR2V0U2V0dGluZ3NSZXNwb25zZSILkAIBirUYBAgBOHhCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_oauth, file_gatehouse_v1_policy, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_struct]);
+
+/**
+ * Has the link in a mail lead to `/auth/v1/verify`, which uses the one-time value and then leads the browser back to the
+ * site. The mail contains a six-digit code as well.
+ *
+ * @generated from message gatehouse.v1.SiteLink
+ */
+export type SiteLink = Message<"gatehouse.v1.SiteLink"> & {
+  /**
+   * Optional. Where the browser is led back to, at most 2,000 characters. A place that REDIRECT_URLS does not allow is
+   * replaced by SITE_URL.
+   *
+   * @generated from field: string redirect_to = 1;
+   */
+  redirectTo: string;
+
+  /**
+   * Optional. A code challenge (RFC 7636): 43 to 128 characters. With it, the browser receives a code for ExchangeCode
+   * instead of tokens.
+   *
+   * @generated from field: string code_challenge = 2;
+   */
+  codeChallenge: string;
+
+  /**
+   * Optional. Required with `code_challenge`.
+   *
+   * @generated from field: gatehouse.v1.CodeChallengeMethod code_challenge_method = 3;
+   */
+  codeChallengeMethod: CodeChallengeMethod;
+};
+
+/**
+ * Describes the message gatehouse.v1.SiteLink.
+ * Use `create(SiteLinkSchema)` to create a new message.
+ */
+export const SiteLinkSchema: GenMessage<SiteLink> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 0);
 
 /**
  * Request message for Register.
@@ -75,6 +113,20 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
    * @generated from field: optional string request_id = 6;
    */
   requestId?: string | undefined;
+
+  /**
+   * Optional. Metadata that the user provides, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 7;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. Where the link in the verification mail leads. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 8;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -82,7 +134,7 @@ export type RegisterRequest = Message<"gatehouse.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 0);
+  messageDesc(file_gatehouse_v1_auth, 1);
 
 /**
  * Response message for Register.
@@ -125,7 +177,7 @@ export type RegisterResponse = Message<"gatehouse.v1.RegisterResponse"> & {
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 1);
+  messageDesc(file_gatehouse_v1_auth, 2);
 
 /**
  * Request message for SignIn.
@@ -160,6 +212,14 @@ export type SignInRequest = Message<"gatehouse.v1.SignInRequest"> & {
    * @generated from field: string trusted_device_token = 4;
    */
   trustedDeviceToken: string;
+
+  /**
+   * Optional. Refuses a user whose email address is not verified, as REQUIRE_VERIFIED_EMAIL does. With
+   * AUTO_CONFIRM_EMAIL it has no effect. Default: false.
+   *
+   * @generated from field: bool require_verified_email = 5;
+   */
+  requireVerifiedEmail: boolean;
 };
 
 /**
@@ -167,7 +227,7 @@ export type SignInRequest = Message<"gatehouse.v1.SignInRequest"> & {
  * Use `create(SignInRequestSchema)` to create a new message.
  */
 export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 2);
+  messageDesc(file_gatehouse_v1_auth, 3);
 
 /**
  * Response message for SignIn.
@@ -217,7 +277,7 @@ export type SignInResponse = Message<"gatehouse.v1.SignInResponse"> & {
  * Use `create(SignInResponseSchema)` to create a new message.
  */
 export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 3);
+  messageDesc(file_gatehouse_v1_auth, 4);
 
 /**
  * Request message for SignUpAnonymous.
@@ -231,6 +291,13 @@ export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousReques
    * @generated from field: gatehouse.v1.SessionKind kind = 1;
    */
   kind: SessionKind;
+
+  /**
+   * Optional. Metadata that the user provides, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 2;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
@@ -238,7 +305,7 @@ export type SignUpAnonymousRequest = Message<"gatehouse.v1.SignUpAnonymousReques
  * Use `create(SignUpAnonymousRequestSchema)` to create a new message.
  */
 export const SignUpAnonymousRequestSchema: GenMessage<SignUpAnonymousRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 4);
+  messageDesc(file_gatehouse_v1_auth, 5);
 
 /**
  * Response message for SignUpAnonymous.
@@ -273,7 +340,7 @@ export type SignUpAnonymousResponse = Message<"gatehouse.v1.SignUpAnonymousRespo
  * Use `create(SignUpAnonymousResponseSchema)` to create a new message.
  */
 export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 5);
+  messageDesc(file_gatehouse_v1_auth, 6);
 
 /**
  * Request message for GetMe.
@@ -281,6 +348,12 @@ export const SignUpAnonymousResponseSchema: GenMessage<SignUpAnonymousResponse> 
  * @generated from message gatehouse.v1.GetMeRequest
  */
 export type GetMeRequest = Message<"gatehouse.v1.GetMeRequest"> & {
+  /**
+   * Optional. Whether the user in the response has `app_metadata`. Default: false.
+   *
+   * @generated from field: bool app_metadata = 1;
+   */
+  appMetadata: boolean;
 };
 
 /**
@@ -288,7 +361,7 @@ export type GetMeRequest = Message<"gatehouse.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 6);
+  messageDesc(file_gatehouse_v1_auth, 7);
 
 /**
  * Response message for GetMe.
@@ -316,7 +389,7 @@ export type GetMeResponse = Message<"gatehouse.v1.GetMeResponse"> & {
  * Use `create(GetMeResponseSchema)` to create a new message.
  */
 export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 7);
+  messageDesc(file_gatehouse_v1_auth, 8);
 
 /**
  * Request message for UpdateMe. A field that is absent stays unchanged.
@@ -387,7 +460,7 @@ export type UpdateMeRequest = Message<"gatehouse.v1.UpdateMeRequest"> & {
  * Use `create(UpdateMeRequestSchema)` to create a new message.
  */
 export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 8);
+  messageDesc(file_gatehouse_v1_auth, 9);
 
 /**
  * Response message for UpdateMe.
@@ -408,7 +481,7 @@ export type UpdateMeResponse = Message<"gatehouse.v1.UpdateMeResponse"> & {
  * Use `create(UpdateMeResponseSchema)` to create a new message.
  */
 export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 9);
+  messageDesc(file_gatehouse_v1_auth, 10);
 
 /**
  * Request message for DeleteMe.
@@ -423,7 +496,7 @@ export type DeleteMeRequest = Message<"gatehouse.v1.DeleteMeRequest"> & {
  * Use `create(DeleteMeRequestSchema)` to create a new message.
  */
 export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 10);
+  messageDesc(file_gatehouse_v1_auth, 11);
 
 /**
  * Response message for DeleteMe.
@@ -438,7 +511,7 @@ export type DeleteMeResponse = Message<"gatehouse.v1.DeleteMeResponse"> & {
  * Use `create(DeleteMeResponseSchema)` to create a new message.
  */
 export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 11);
+  messageDesc(file_gatehouse_v1_auth, 12);
 
 /**
  * Request message for ChangePassword.
@@ -474,7 +547,7 @@ export type ChangePasswordRequest = Message<"gatehouse.v1.ChangePasswordRequest"
  * Use `create(ChangePasswordRequestSchema)` to create a new message.
  */
 export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 12);
+  messageDesc(file_gatehouse_v1_auth, 13);
 
 /**
  * Response message for ChangePassword.
@@ -502,7 +575,7 @@ export type ChangePasswordResponse = Message<"gatehouse.v1.ChangePasswordRespons
  * Use `create(ChangePasswordResponseSchema)` to create a new message.
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 13);
+  messageDesc(file_gatehouse_v1_auth, 14);
 
 /**
  * Request message for RequestPasswordReset.
@@ -516,6 +589,13 @@ export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordR
    * @generated from field: string email = 1;
    */
   email: string;
+
+  /**
+   * Optional. Where the link leads. With it, users without a password get the mail too. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -523,7 +603,7 @@ export type RequestPasswordResetRequest = Message<"gatehouse.v1.RequestPasswordR
  * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
  */
 export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 14);
+  messageDesc(file_gatehouse_v1_auth, 15);
 
 /**
  * Response message for RequestPasswordReset. The same for every email address.
@@ -538,7 +618,7 @@ export type RequestPasswordResetResponse = Message<"gatehouse.v1.RequestPassword
  * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
  */
 export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 15);
+  messageDesc(file_gatehouse_v1_auth, 16);
 
 /**
  * Request message for VerifyResetToken.
@@ -559,7 +639,7 @@ export type VerifyResetTokenRequest = Message<"gatehouse.v1.VerifyResetTokenRequ
  * Use `create(VerifyResetTokenRequestSchema)` to create a new message.
  */
 export const VerifyResetTokenRequestSchema: GenMessage<VerifyResetTokenRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 16);
+  messageDesc(file_gatehouse_v1_auth, 17);
 
 /**
  * Response message for VerifyResetToken.
@@ -594,7 +674,7 @@ export type VerifyResetTokenResponse = Message<"gatehouse.v1.VerifyResetTokenRes
  * Use `create(VerifyResetTokenResponseSchema)` to create a new message.
  */
 export const VerifyResetTokenResponseSchema: GenMessage<VerifyResetTokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 17);
+  messageDesc(file_gatehouse_v1_auth, 18);
 
 /**
  * Request message for ResetPassword.
@@ -622,7 +702,7 @@ export type ResetPasswordRequest = Message<"gatehouse.v1.ResetPasswordRequest"> 
  * Use `create(ResetPasswordRequestSchema)` to create a new message.
  */
 export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 18);
+  messageDesc(file_gatehouse_v1_auth, 19);
 
 /**
  * Response message for ResetPassword.
@@ -637,7 +717,7 @@ export type ResetPasswordResponse = Message<"gatehouse.v1.ResetPasswordResponse"
  * Use `create(ResetPasswordResponseSchema)` to create a new message.
  */
 export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 19);
+  messageDesc(file_gatehouse_v1_auth, 20);
 
 /**
  * Request message for SignInWithResetToken.
@@ -665,7 +745,7 @@ export type SignInWithResetTokenRequest = Message<"gatehouse.v1.SignInWithResetT
  * Use `create(SignInWithResetTokenRequestSchema)` to create a new message.
  */
 export const SignInWithResetTokenRequestSchema: GenMessage<SignInWithResetTokenRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 20);
+  messageDesc(file_gatehouse_v1_auth, 21);
 
 /**
  * Response message for SignInWithResetToken.
@@ -707,7 +787,7 @@ export type SignInWithResetTokenResponse = Message<"gatehouse.v1.SignInWithReset
  * Use `create(SignInWithResetTokenResponseSchema)` to create a new message.
  */
 export const SignInWithResetTokenResponseSchema: GenMessage<SignInWithResetTokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 21);
+  messageDesc(file_gatehouse_v1_auth, 22);
 
 /**
  * Request message for GetEmailVerificationStatus.
@@ -722,7 +802,7 @@ export type GetEmailVerificationStatusRequest = Message<"gatehouse.v1.GetEmailVe
  * Use `create(GetEmailVerificationStatusRequestSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusRequestSchema: GenMessage<GetEmailVerificationStatusRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 22);
+  messageDesc(file_gatehouse_v1_auth, 23);
 
 /**
  * Response message for GetEmailVerificationStatus.
@@ -743,7 +823,7 @@ export type GetEmailVerificationStatusResponse = Message<"gatehouse.v1.GetEmailV
  * Use `create(GetEmailVerificationStatusResponseSchema)` to create a new message.
  */
 export const GetEmailVerificationStatusResponseSchema: GenMessage<GetEmailVerificationStatusResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 23);
+  messageDesc(file_gatehouse_v1_auth, 24);
 
 /**
  * Request message for SendVerificationEmail.
@@ -757,6 +837,13 @@ export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificatio
    * @generated from field: string email = 1;
    */
   email: string;
+
+  /**
+   * Optional. Where the link leads. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
 };
 
 /**
@@ -764,7 +851,7 @@ export type SendVerificationEmailRequest = Message<"gatehouse.v1.SendVerificatio
  * Use `create(SendVerificationEmailRequestSchema)` to create a new message.
  */
 export const SendVerificationEmailRequestSchema: GenMessage<SendVerificationEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 24);
+  messageDesc(file_gatehouse_v1_auth, 25);
 
 /**
  * Response message for SendVerificationEmail.
@@ -779,7 +866,7 @@ export type SendVerificationEmailResponse = Message<"gatehouse.v1.SendVerificati
  * Use `create(SendVerificationEmailResponseSchema)` to create a new message.
  */
 export const SendVerificationEmailResponseSchema: GenMessage<SendVerificationEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 25);
+  messageDesc(file_gatehouse_v1_auth, 26);
 
 /**
  * Request message for VerifyEmail.
@@ -800,7 +887,7 @@ export type VerifyEmailRequest = Message<"gatehouse.v1.VerifyEmailRequest"> & {
  * Use `create(VerifyEmailRequestSchema)` to create a new message.
  */
 export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 26);
+  messageDesc(file_gatehouse_v1_auth, 27);
 
 /**
  * Response message for VerifyEmail.
@@ -815,7 +902,7 @@ export type VerifyEmailResponse = Message<"gatehouse.v1.VerifyEmailResponse"> & 
  * Use `create(VerifyEmailResponseSchema)` to create a new message.
  */
 export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 27);
+  messageDesc(file_gatehouse_v1_auth, 28);
 
 /**
  * Request message for RejectRegistration.
@@ -836,7 +923,7 @@ export type RejectRegistrationRequest = Message<"gatehouse.v1.RejectRegistration
  * Use `create(RejectRegistrationRequestSchema)` to create a new message.
  */
 export const RejectRegistrationRequestSchema: GenMessage<RejectRegistrationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 28);
+  messageDesc(file_gatehouse_v1_auth, 29);
 
 /**
  * Response message for RejectRegistration.
@@ -851,7 +938,7 @@ export type RejectRegistrationResponse = Message<"gatehouse.v1.RejectRegistratio
  * Use `create(RejectRegistrationResponseSchema)` to create a new message.
  */
 export const RejectRegistrationResponseSchema: GenMessage<RejectRegistrationResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 29);
+  messageDesc(file_gatehouse_v1_auth, 30);
 
 /**
  * Request message for ConfirmEmailChange.
@@ -872,7 +959,7 @@ export type ConfirmEmailChangeRequest = Message<"gatehouse.v1.ConfirmEmailChange
  * Use `create(ConfirmEmailChangeRequestSchema)` to create a new message.
  */
 export const ConfirmEmailChangeRequestSchema: GenMessage<ConfirmEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 30);
+  messageDesc(file_gatehouse_v1_auth, 31);
 
 /**
  * Response message for ConfirmEmailChange.
@@ -887,7 +974,7 @@ export type ConfirmEmailChangeResponse = Message<"gatehouse.v1.ConfirmEmailChang
  * Use `create(ConfirmEmailChangeResponseSchema)` to create a new message.
  */
 export const ConfirmEmailChangeResponseSchema: GenMessage<ConfirmEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 31);
+  messageDesc(file_gatehouse_v1_auth, 32);
 
 /**
  * Request message for RequestMagicLink.
@@ -911,6 +998,30 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
    * @generated from field: string client_nonce = 2;
    */
   clientNonce: string;
+
+  /**
+   * Optional. Where the link leads. With it, the mail contains a code that VerifyOtp accepts, and `client_nonce` is
+   * ignored. Default: to the application.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 3;
+   */
+  link?: SiteLink | undefined;
+
+  /**
+   * Optional. Whether an unknown email address is registered, without a password. Such a user gets a verification mail
+   * or, with AUTO_CONFIRM_EMAIL, a sign-in link. Nobody is registered while registration is disabled or requires an
+   * invite code. Only with `link`. Default: false.
+   *
+   * @generated from field: bool create_user = 4;
+   */
+  createUser: boolean;
+
+  /**
+   * Optional. Metadata of the user whom the call registers, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 5;
+   */
+  userMetadata?: JsonObject | undefined;
 };
 
 /**
@@ -918,7 +1029,7 @@ export type RequestMagicLinkRequest = Message<"gatehouse.v1.RequestMagicLinkRequ
  * Use `create(RequestMagicLinkRequestSchema)` to create a new message.
  */
 export const RequestMagicLinkRequestSchema: GenMessage<RequestMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 32);
+  messageDesc(file_gatehouse_v1_auth, 33);
 
 /**
  * Response message for RequestMagicLink. The same for every email address.
@@ -933,7 +1044,7 @@ export type RequestMagicLinkResponse = Message<"gatehouse.v1.RequestMagicLinkRes
  * Use `create(RequestMagicLinkResponseSchema)` to create a new message.
  */
 export const RequestMagicLinkResponseSchema: GenMessage<RequestMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 33);
+  messageDesc(file_gatehouse_v1_auth, 34);
 
 /**
  * The code of a mail, with the nonce of the client that requested it.
@@ -968,7 +1079,7 @@ export type MailedCode = Message<"gatehouse.v1.MailedCode"> & {
  * Use `create(MailedCodeSchema)` to create a new message.
  */
 export const MailedCodeSchema: GenMessage<MailedCode> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 34);
+  messageDesc(file_gatehouse_v1_auth, 35);
 
 /**
  * Request message for SignInWithMagicLink.
@@ -1010,7 +1121,7 @@ export type SignInWithMagicLinkRequest = Message<"gatehouse.v1.SignInWithMagicLi
  * Use `create(SignInWithMagicLinkRequestSchema)` to create a new message.
  */
 export const SignInWithMagicLinkRequestSchema: GenMessage<SignInWithMagicLinkRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 35);
+  messageDesc(file_gatehouse_v1_auth, 36);
 
 /**
  * Response message for SignInWithMagicLink.
@@ -1060,7 +1171,340 @@ export type SignInWithMagicLinkResponse = Message<"gatehouse.v1.SignInWithMagicL
  * Use `create(SignInWithMagicLinkResponseSchema)` to create a new message.
  */
 export const SignInWithMagicLinkResponseSchema: GenMessage<SignInWithMagicLinkResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 36);
+  messageDesc(file_gatehouse_v1_auth, 37);
+
+/**
+ * The code of a mail.
+ *
+ * @generated from message gatehouse.v1.EmailedCode
+ */
+export type EmailedCode = Message<"gatehouse.v1.EmailedCode"> & {
+  /**
+   * Required. The email address that the mail was sent to, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Required. The code, at most 64 characters.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.EmailedCode.
+ * Use `create(EmailedCodeSchema)` to create a new message.
+ */
+export const EmailedCodeSchema: GenMessage<EmailedCode> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 38);
+
+/**
+ * Request message for VerifyOtp.
+ *
+ * @generated from message gatehouse.v1.VerifyOtpRequest
+ */
+export type VerifyOtpRequest = Message<"gatehouse.v1.VerifyOtpRequest"> & {
+  /**
+   * Required. What the value is for.
+   *
+   * @generated from field: gatehouse.v1.OtpType type = 1;
+   */
+  type: OtpType;
+
+  /**
+   * Optional. The one-time value, at most 128 characters. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * Optional. The code of the mail. Either `token` or `code` is required, not both.
+   *
+   * @generated from field: gatehouse.v1.EmailedCode code = 3;
+   */
+  code?: EmailedCode | undefined;
+
+  /**
+   * Optional. Whether a browser has opened the link: if the mail was requested with a code challenge, the response has
+   * `exchange_code` instead of tokens. Default: false.
+   *
+   * @generated from field: bool opened_link = 4;
+   */
+  openedLink: boolean;
+
+  /**
+   * Optional. The new password, at most 1024 bytes. Only with OTP_TYPE_RECOVERY. All older sessions are revoked then.
+   *
+   * @generated from field: string new_password = 5;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyOtpRequest.
+ * Use `create(VerifyOtpRequestSchema)` to create a new message.
+ */
+export const VerifyOtpRequestSchema: GenMessage<VerifyOtpRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 39);
+
+/**
+ * Response message for VerifyOtp.
+ *
+ * @generated from message gatehouse.v1.VerifyOtpResponse
+ */
+export type VerifyOtpResponse = Message<"gatehouse.v1.VerifyOtpResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The code for ExchangeCode. Then there are no tokens.
+   *
+   * @generated from field: string exchange_code = 4;
+   */
+  exchangeCode: string;
+
+  /**
+   * Whether the mail to the other address has to be confirmed as well. Then there are no tokens.
+   *
+   * @generated from field: bool needs_other_confirmation = 5;
+   */
+  needsOtherConfirmation: boolean;
+};
+
+/**
+ * Describes the message gatehouse.v1.VerifyOtpResponse.
+ * Use `create(VerifyOtpResponseSchema)` to create a new message.
+ */
+export const VerifyOtpResponseSchema: GenMessage<VerifyOtpResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 40);
+
+/**
+ * Request message for ExchangeCode.
+ *
+ * @generated from message gatehouse.v1.ExchangeCodeRequest
+ */
+export type ExchangeCodeRequest = Message<"gatehouse.v1.ExchangeCodeRequest"> & {
+  /**
+   * Required. The code, at most 128 characters.
+   *
+   * @generated from field: string exchange_code = 1;
+   */
+  exchangeCode: string;
+
+  /**
+   * Required. The code verifier, at most 256 characters.
+   *
+   * @generated from field: string code_verifier = 2;
+   */
+  codeVerifier: string;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExchangeCodeRequest.
+ * Use `create(ExchangeCodeRequestSchema)` to create a new message.
+ */
+export const ExchangeCodeRequestSchema: GenMessage<ExchangeCodeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 41);
+
+/**
+ * Response message for ExchangeCode.
+ *
+ * @generated from message gatehouse.v1.ExchangeCodeResponse
+ */
+export type ExchangeCodeResponse = Message<"gatehouse.v1.ExchangeCodeResponse"> & {
+  /**
+   * The user who signed in.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 2;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The new session.
+   *
+   * @generated from field: gatehouse.v1.Session session = 3;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ExchangeCodeResponse.
+ * Use `create(ExchangeCodeResponseSchema)` to create a new message.
+ */
+export const ExchangeCodeResponseSchema: GenMessage<ExchangeCodeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 42);
+
+/**
+ * Request message for UpdateCredentials. A field that is absent stays unchanged.
+ *
+ * @generated from message gatehouse.v1.UpdateCredentialsRequest
+ */
+export type UpdateCredentialsRequest = Message<"gatehouse.v1.UpdateCredentialsRequest"> & {
+  /**
+   * Optional. The new email address, at most 254 characters. Requires `link`.
+   *
+   * @generated from field: optional string email = 1;
+   */
+  email?: string | undefined;
+
+  /**
+   * Optional. The new password, at most 1024 bytes.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * Optional. The code that Reauthenticate has sent, at most 64 characters.
+   *
+   * @generated from field: string reauthentication_code = 3;
+   */
+  reauthenticationCode: string;
+
+  /**
+   * Optional. Metadata that the user provides, as in UpdateMe.
+   *
+   * @generated from field: google.protobuf.Struct user_metadata = 4;
+   */
+  userMetadata?: JsonObject | undefined;
+
+  /**
+   * Optional. Where the links in the mails lead.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 5;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateCredentialsRequest.
+ * Use `create(UpdateCredentialsRequestSchema)` to create a new message.
+ */
+export const UpdateCredentialsRequestSchema: GenMessage<UpdateCredentialsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 43);
+
+/**
+ * Response message for UpdateCredentials.
+ *
+ * @generated from message gatehouse.v1.UpdateCredentialsResponse
+ */
+export type UpdateCredentialsResponse = Message<"gatehouse.v1.UpdateCredentialsResponse"> & {
+  /**
+   * The updated user.
+   *
+   * @generated from field: gatehouse.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.UpdateCredentialsResponse.
+ * Use `create(UpdateCredentialsResponseSchema)` to create a new message.
+ */
+export const UpdateCredentialsResponseSchema: GenMessage<UpdateCredentialsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 44);
+
+/**
+ * Request message for ResendEmailChange.
+ *
+ * @generated from message gatehouse.v1.ResendEmailChangeRequest
+ */
+export type ResendEmailChangeRequest = Message<"gatehouse.v1.ResendEmailChangeRequest"> & {
+  /**
+   * Required. The current email address of the user, at most 254 characters.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Required. Where the links lead.
+   *
+   * @generated from field: gatehouse.v1.SiteLink link = 2;
+   */
+  link?: SiteLink | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.ResendEmailChangeRequest.
+ * Use `create(ResendEmailChangeRequestSchema)` to create a new message.
+ */
+export const ResendEmailChangeRequestSchema: GenMessage<ResendEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 45);
+
+/**
+ * Response message for ResendEmailChange. The same for every email address.
+ *
+ * @generated from message gatehouse.v1.ResendEmailChangeResponse
+ */
+export type ResendEmailChangeResponse = Message<"gatehouse.v1.ResendEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ResendEmailChangeResponse.
+ * Use `create(ResendEmailChangeResponseSchema)` to create a new message.
+ */
+export const ResendEmailChangeResponseSchema: GenMessage<ResendEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 46);
+
+/**
+ * Request message for Reauthenticate.
+ *
+ * @generated from message gatehouse.v1.ReauthenticateRequest
+ */
+export type ReauthenticateRequest = Message<"gatehouse.v1.ReauthenticateRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ReauthenticateRequest.
+ * Use `create(ReauthenticateRequestSchema)` to create a new message.
+ */
+export const ReauthenticateRequestSchema: GenMessage<ReauthenticateRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 47);
+
+/**
+ * Response message for Reauthenticate.
+ *
+ * @generated from message gatehouse.v1.ReauthenticateResponse
+ */
+export type ReauthenticateResponse = Message<"gatehouse.v1.ReauthenticateResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.v1.ReauthenticateResponse.
+ * Use `create(ReauthenticateResponseSchema)` to create a new message.
+ */
+export const ReauthenticateResponseSchema: GenMessage<ReauthenticateResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_auth, 48);
 
 /**
  * Request message for GetSettings.
@@ -1075,7 +1519,7 @@ export type GetSettingsRequest = Message<"gatehouse.v1.GetSettingsRequest"> & {
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 37);
+  messageDesc(file_gatehouse_v1_auth, 49);
 
 /**
  * The external identity providers of the service.
@@ -1131,7 +1575,7 @@ export type ExternalProviders = Message<"gatehouse.v1.ExternalProviders"> & {
  * Use `create(ExternalProvidersSchema)` to create a new message.
  */
 export const ExternalProvidersSchema: GenMessage<ExternalProviders> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 38);
+  messageDesc(file_gatehouse_v1_auth, 50);
 
 /**
  * Response message for GetSettings.
@@ -1215,7 +1659,48 @@ export type GetSettingsResponse = Message<"gatehouse.v1.GetSettingsResponse"> & 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_auth, 39);
+  messageDesc(file_gatehouse_v1_auth, 51);
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export const CodeChallengeMethod = {
+  /**
+   * Without a code challenge.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The SHA-256 hash of the verifier in base64url.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_S256 = 1;
+   */
+  S256: 1,
+
+  /**
+   * The verifier itself.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_PLAIN = 2;
+   */
+  PLAIN: 2,
+} as const;
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export type CodeChallengeMethod = (typeof CodeChallengeMethod)[keyof typeof CodeChallengeMethod] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.CodeChallengeMethod.
+ */
+export const CodeChallengeMethodSchema: GenEnum<CodeChallengeMethod> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 0);
 
 /**
  * What ChangePassword does with the session that makes the call.
@@ -1257,7 +1742,76 @@ export type CurrentSession = (typeof CurrentSession)[keyof typeof CurrentSession
  * Describes the enum gatehouse.v1.CurrentSession.
  */
 export const CurrentSessionSchema: GenEnum<CurrentSession> = /*@__PURE__*/
-  enumDesc(file_gatehouse_v1_auth, 0);
+  enumDesc(file_gatehouse_v1_auth, 1);
+
+/**
+ * What a one-time value of VerifyOtp is for.
+ *
+ * @generated from enum gatehouse.v1.OtpType
+ */
+export const OtpType = {
+  /**
+   * Unspecified. Refused.
+   *
+   * @generated from enum value: OTP_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The verification mail of a registration.
+   *
+   * @generated from enum value: OTP_TYPE_SIGNUP = 1;
+   */
+  SIGNUP: 1,
+
+  /**
+   * The mail of InviteUser.
+   *
+   * @generated from enum value: OTP_TYPE_INVITE = 2;
+   */
+  INVITE: 2,
+
+  /**
+   * The mail of RequestMagicLink.
+   *
+   * @generated from enum value: OTP_TYPE_MAGIC_LINK = 3;
+   */
+  MAGIC_LINK: 3,
+
+  /**
+   * The mail of RequestPasswordReset.
+   *
+   * @generated from enum value: OTP_TYPE_RECOVERY = 4;
+   */
+  RECOVERY: 4,
+
+  /**
+   * The mail of a registration or of RequestMagicLink.
+   *
+   * @generated from enum value: OTP_TYPE_EMAIL = 5;
+   */
+  EMAIL: 5,
+
+  /**
+   * The mails of a change of address.
+   *
+   * @generated from enum value: OTP_TYPE_EMAIL_CHANGE = 6;
+   */
+  EMAIL_CHANGE: 6,
+} as const;
+
+/**
+ * What a one-time value of VerifyOtp is for.
+ *
+ * @generated from enum gatehouse.v1.OtpType
+ */
+export type OtpType = (typeof OtpType)[keyof typeof OtpType] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.OtpType.
+ */
+export const OtpTypeSchema: GenEnum<OtpType> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_auth, 2);
 
 /**
  * AuthService registers users, signs them in, and manages their password, profile and email address.
@@ -1297,6 +1851,7 @@ export const AuthService: GenService<{
    * - INVALID_INVITE_CODE: `invite_code` does not exist.
    * - INVITE_CODE_USED: `invite_code` was used before.
    * - INVITE_CODE_EXPIRED: `invite_code` has expired.
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    * - REQUEST_ID_REUSED: `request_id` was sent with another request.
    * - USER_NOT_FOUND: The user whom this `request_id` registered was deleted since.
@@ -1347,6 +1902,10 @@ export const AuthService: GenService<{
    * Creates a guest and a session for them. A guest can register later and keep their user id.
    *
    * Works also while registration is disabled.
+   *
+   * Errors:
+   * - ANONYMOUS_SIGN_IN_DISABLED: Guests are not admitted.
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed.
    *
    * @generated from rpc gatehouse.v1.AuthService.SignUpAnonymous
    */
@@ -1590,6 +2149,10 @@ export const AuthService: GenService<{
    *
    * Depending on configuration: an email address receives at most one such mail within MAIL_GAP.
    *
+   * Errors:
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed. Or a code challenge comes
+   *   without its method.
+   *
    * @generated from rpc gatehouse.v1.AuthService.RequestMagicLink
    */
   requestMagicLink: {
@@ -1694,6 +2257,39 @@ export const AuthService: GenService<{
     output: typeof FinishOAuthResponseSchema;
   },
   /**
+   * Uses a one-time value from a mail with a `link`, or the six-digit code in the same mail, and creates a session at
+   * AAL1.
+   *
+   * The value verifies the email address that it was sent to. What SignInWithMagicLink removes from an unverified user is
+   * removed here too, unless the value is that of a registration or of a change of address. A value that was used before
+   * is refused, and so is one of another type.
+   *
+   * A change of address that needs the consent of both mailboxes has two values. The first one used returns only
+   * `needs_other_confirmation`.
+   *
+   * The code counts as SignInWithMagicLink counts codes.
+   *
+   * Depending on configuration: with RECOVERY_REQUIRES_PASSWORD a recovery requires `new_password`.
+   *
+   * Errors:
+   * - TOKEN_REQUIRED: The request has neither `token` nor `code`.
+   * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
+   * - PASSWORD_REQUIRED: `new_password` is empty. The value stays valid.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`). The value stays valid.
+   * - EMAIL_ALREADY_REGISTERED: Another user has taken the new email address in the meantime.
+   * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address, or too many wrong codes from
+   *   the network or in the project.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.VerifyOtp
+   */
+  verifyOtp: {
+    methodKind: "unary";
+    input: typeof VerifyOtpRequestSchema;
+    output: typeof VerifyOtpResponseSchema;
+  },
+  /**
    * Signs a user in with an ID token that the client received from a provider, as the sign-in of a mobile operating system
    * returns it, and creates a session at AAL1. The user who signs in is as in FinishOAuth.
    *
@@ -1787,6 +2383,84 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof UnlinkIdentityRequestSchema;
     output: typeof UnlinkIdentityResponseSchema;
+  },
+  /**
+   * Exchanges the code of VerifyOtp for a session (PKCE, RFC 7636). A code is valid once and for five minutes. A wrong
+   * verifier does not use it up.
+   *
+   * Errors:
+   * - EXCHANGE_CODE_INVALID: The code was not issued by this service, was used, or has expired (metadata `state`).
+   * - CODE_VERIFIER_MISMATCH: The verifier is not that of the code challenge.
+   * - USER_NOT_FOUND: The user was deleted while the call was in progress.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ExchangeCode
+   */
+  exchangeCode: {
+    methodKind: "unary";
+    input: typeof ExchangeCodeRequestSchema;
+    output: typeof ExchangeCodeResponseSchema;
+  },
+  /**
+   * Changes the caller's password, email address and metadata in one step, without the current password.
+   *
+   * A new password requires that the caller authenticated within 24 hours, or the code that Reauthenticate has sent. All
+   * other sessions of the caller are revoked; the session of the call keeps its tokens.
+   *
+   * A new email address is pending, as `User.pending_email`, until the value in the mail to it is used with VerifyOtp and,
+   * if the caller has a verified address, that in the mail to the old address too. A guest who sets an address becomes a
+   * registered user once the address is verified.
+   *
+   * Depending on configuration: with SECURE_PASSWORD_CHANGE off a new password requires neither. With AUTO_CONFIRM_EMAIL
+   * the address of a guest is verified at once. With HIDE_REGISTRATION an email address of another user stays pending,
+   * without an error.
+   *
+   * Errors:
+   * - REAUTHENTICATION_REQUIRED: The caller authenticated more than 24 hours ago (metadata `max_age_seconds`).
+   * - OTP_EXPIRED: `reauthentication_code` is wrong, used, expired, or was tried too often.
+   * - INSUFFICIENT_AAL: The caller has a second factor and did not use it in this session (metadata `required_aal`,
+   *   `current_aal`).
+   * - REGISTRATION_REQUIRED: The caller is a guest without an email address, and sets a password.
+   * - SAME_PASSWORD: `new_password` is the current one.
+   * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
+   * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
+   * - MAIL_LIMIT_REACHED: The address was sent enough such mails for now (with `RetryInfo`).
+   * - INVALID_ARGUMENT: The metadata is too large or too deep, or has a key that is not allowed. Or `email` comes without
+   *   `link`.
+   * - OVER_REQUEST_RATE_LIMIT: The password of the caller was changed too often.
+   * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.UpdateCredentials
+   */
+  updateCredentials: {
+    methodKind: "unary";
+    input: typeof UpdateCredentialsRequestSchema;
+    output: typeof UpdateCredentialsResponseSchema;
+  },
+  /**
+   * Sends the mails of the caller's pending change of address again: to the user who has the current address `email`, if
+   * a change is pending. The response and its timing are the same for every email address.
+   *
+   * @generated from rpc gatehouse.v1.AuthService.ResendEmailChange
+   */
+  resendEmailChange: {
+    methodKind: "unary";
+    input: typeof ResendEmailChangeRequestSchema;
+    output: typeof ResendEmailChangeResponseSchema;
+  },
+  /**
+   * Sends the caller a mail with a code for UpdateCredentials.
+   *
+   * Errors:
+   * - REGISTRATION_REQUIRED: The caller has no email address.
+   * - EMAIL_NOT_VERIFIED: The caller's email address is not verified.
+   * - MAIL_LIMIT_REACHED: The address was sent enough such mails for now (with `RetryInfo`).
+   *
+   * @generated from rpc gatehouse.v1.AuthService.Reauthenticate
+   */
+  reauthenticate: {
+    methodKind: "unary";
+    input: typeof ReauthenticateRequestSchema;
+    output: typeof ReauthenticateResponseSchema;
   },
   /**
    * Returns what a sign-in page needs to know, such as the available ways to sign in.

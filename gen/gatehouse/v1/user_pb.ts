@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIsEECgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgphY2NvdW50X2lkGBcgASgJEi8KDGFjY291bnRfcm9sZRgYIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZSpdCgpTeXN0ZW1Sb2xlEhsKF1NZU1RFTV9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUU1lTVEVNX1JPTEVfRU5HSU5FRVIQARIYChRTWVNURU1fUk9MRV9PUEVSQVRPUhACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_account, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIqkFCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgphY2NvdW50X2lkGBcgASgJEi8KDGFjY291bnRfcm9sZRgYIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZRI1ChFlbWFpbF92ZXJpZnlfdGltZRgZIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKl0KClN5c3RlbVJvbGUSGwoXU1lTVEVNX1JPTEVfVU5TUEVDSUZJRUQQABIYChRTWVNURU1fUk9MRV9FTkdJTkVFUhABEhgKFFNZU1RFTV9ST0xFX09QRVJBVE9SEAJCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_account, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A registered person or a guest. Never contains a password, a hash or a token.
@@ -129,8 +129,8 @@ export type User = Message<"gatehouse.v1.User"> & {
   role: SystemRole;
 
   /**
-   * Output only. Data that applications keep about the user. Set in responses of AdminService only; the access token
-   * contains it, too.
+   * Output only. Data that applications keep about the user. Set in responses of AdminService, and of GetMe if the
+   * request asks for it; the access token contains it, too.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 21;
    */
@@ -157,6 +157,20 @@ export type User = Message<"gatehouse.v1.User"> & {
    * @generated from field: gatehouse.v1.AccountRole account_role = 24;
    */
   accountRole: AccountRole;
+
+  /**
+   * Output only. When the user proved that they read mail sent to `email`. Absent unless `email_verified`.
+   *
+   * @generated from field: google.protobuf.Timestamp email_verify_time = 25;
+   */
+  emailVerifyTime?: Timestamp | undefined;
+
+  /**
+   * Output only. When the user was last changed.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 26;
+   */
+  updateTime?: Timestamp | undefined;
 };
 
 /**

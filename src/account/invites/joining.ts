@@ -40,6 +40,11 @@ export class Joining {
     this.#newDisplayCode = newDisplayCode;
   }
 
+  /** Whether nobody registers without a code. */
+  get requiresInviteCode(): boolean {
+    return this.#rules.requireInviteCode;
+  }
+
   /**
    * Takes the code. Call it before the user is created, so that a refused code is reported before a taken address. The
    * code is locked until the transaction ends, and a transaction that fails does not use it up.

@@ -39,6 +39,8 @@ import { Migration20261130500100_factors } from './Migration20261130500100_facto
 import { Migration20261130520100_webauthn_credentials } from './Migration20261130520100_webauthn_credentials.ts';
 import { Migration20261130530100_step_up } from './Migration20261130530100_step_up.ts';
 import { Migration20261130530200_trusted_devices } from './Migration20261130530200_trusted_devices.ts';
+import { Migration20261130600100_flow_of_one_time_values } from './Migration20261130600100_flow_of_one_time_values.ts';
+import { Migration20261130600200_codes_to_new_addresses } from './Migration20261130600200_codes_to_new_addresses.ts';
 import { Migration20261130610100_identities } from './Migration20261130610100_identities.ts';
 
 /** In the order they run. */
@@ -85,4 +87,6 @@ export const migrations = [
   { name: 'Migration20261130530100_step_up', class: Migration20261130530100_step_up },
   { name: 'Migration20261130530200_trusted_devices', class: Migration20261130530200_trusted_devices },
   { name: 'Migration20261130610100_identities', class: Migration20261130610100_identities },
+  { name: 'Migration20261130600100_flow_of_one_time_values', class: Migration20261130600100_flow_of_one_time_values },
+  { name: 'Migration20261130600200_codes_to_new_addresses', class: Migration20261130600200_codes_to_new_addresses },
 ];

@@ -3,7 +3,8 @@ import { createClient } from '@connectrpc/connect';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin } from '../../rpc/context.ts';
-import { contextValuesOf, type Gateway } from '../connect.ts';
+import { beginRequest } from '../begun-request.ts';
+import type { Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { readForm } from '../pages/form-post.ts';
 import { isRead } from '../server.ts';
@@ -74,18 +75,13 @@ async function answer(
   res: ServerResponse,
   options: OAuthOptions,
 ): Promise<void> {
-  const context = contextValuesOf(req, options.proxyHops);
-  const gone = new AbortController();
-  res.once('close', () => gone.abort());
-  // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
-  res.once('finish', () => req.resume());
-  const { requestId, address } = context.get(kOrigin);
-  res.setHeader('x-request-id', requestId);
+  const { context, gone } = beginRequest(req, res, options.proxyHops);
+  const { address } = context.get(kOrigin);
   res.setHeader('pragma', 'no-cache');
   try {
     requirePost(req);
     const form = onlyOnce(await readForm(req));
-    const transport = options.callOnBehalf(context, gone.signal);
+    const transport = options.callOnBehalf(context, gone);
     const [devices, sessions] = [createClient(DeviceService, transport), createClient(SessionService, transport)];
     const tokens = new BoundTokens(options.keys);
     const body = await endpoint({ req, address, form, devices, sessions, tokens, options });

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from '../../errors.ts';
+import { readBody } from '../begun-request.ts';
 import { largestRequest } from '../limits.ts';
 
 /**
@@ -20,12 +21,5 @@ export async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
   const [type] = (req.headers['content-type'] ?? '').toLowerCase().split(';', 1);
   if (type?.trim() !== 'application/x-www-form-urlencoded' || req.headers['content-encoding'] !== undefined)
     throw new Refusal('ENCODING_NOT_SUPPORTED');
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of req.iterator({ destroyOnReturn: false })) {
-    length += part.length;
-    if (length > largestRequest) throw new Refusal('REQUEST_TOO_LARGE');
-    parts.push(part);
-  }
-  return new URLSearchParams(Buffer.concat(parts).toString());
+  return new URLSearchParams((await readBody(req, largestRequest)).toString());
 }

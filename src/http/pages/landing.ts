@@ -5,7 +5,8 @@ import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin } from '../../rpc/context.ts';
-import { contextValuesOf, type Gateway } from '../connect.ts';
+import { beginRequest } from '../begun-request.ts';
+import type { Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { isRead, sendRefusal } from '../server.ts';
 import { BrowserSession, type PageKeys } from './browser-session.ts';
@@ -130,20 +131,15 @@ async function answer(
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
-  const context = contextValuesOf(req, options.proxyHops);
-  const gone = new AbortController();
-  res.once('close', () => gone.abort());
-  // The rest of a form that is too large is discarded. Unread, it would hide that the client has disconnected.
-  res.once('finish', () => req.resume());
+  const { context, gone } = beginRequest(req, res, options.proxyHops);
   const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
-  const clients = openClients(options.callOnBehalf(context, gone.signal));
+  const clients = openClients(options.callOnBehalf(context, gone));
   const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
   const now = options.now();
   const { userAgent } = context.get(kOrigin);
   const asked = { ...link, publicUrl, userAgent, now, site, words, language };
   const seen = { ...asked, passwordMinLength, requiresInviteCode };
   const view = await see(page, { ...seen, browser, ...clients }, req, origin);
-  res.setHeader('x-request-id', context.get(kOrigin).requestId);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });
 }

@@ -1,0 +1,54 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { Refusal } from '../errors.ts';
+import type { CodeChallenge } from '../one-time/flow.ts';
+import { consume, look } from '../one-time/token.ts';
+import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { lockUser } from '../user/user.ts';
+import type { AuthDeps } from './deps.ts';
+import { openSignIn, signInToMessage } from './open-sign-in.ts';
+
+type Methods = Pick<ServiceImpl<typeof AuthService>, 'exchangeCode'>;
+
+const kind = 'auth_code';
+
+export function exchangeCode(deps: AuthDeps): Methods {
+  const { now } = deps;
+  return {
+    async exchangeCode({ exchangeCode: raw, codeVerifier }, context) {
+      const at = now();
+      const value = { projectId: projectOf(context), raw };
+      const seen = await look(autocommit(context), kind, value, at);
+      if (!seen?.is_good) throw refused(seen?.state);
+      // Before the code is used: somebody who has only seen the code cannot use it up.
+      if (!isVerifier(seen.flow?.challenge, codeVerifier)) throw new Refusal('CODE_VERIFIER_MISMATCH');
+      const signedIn = await change(
+        context,
+        async (em) => {
+          const used = await consume(em, kind, value, at);
+          if (!used) throw refused('used');
+          const user = await lockUser(em, value.projectId, used.user_id);
+          return openSignIn(em, deps, { user, kind: 'web', method: used.flow?.method ?? 'otp' }, context, at);
+        },
+        { users: [seen.user_id] },
+      );
+      return signInToMessage(deps, signedIn, at);
+    },
+  };
+}
+
+/** Whether the challenge follows from the verifier (RFC 7636, section 4.6). */
+function isVerifier(challenge: CodeChallenge | undefined, verifier: string): boolean {
+  if (!challenge) return false;
+  const hash = createHash('sha256').update(verifier).digest('base64url');
+  const [expected, found] = [challenge.value, challenge.method === 'plain' ? verifier : hash].map((each) =>
+    createHash('sha256').update(each).digest(),
+  );
+  return timingSafeEqual(expected!, found!);
+}
+
+function refused(state: string | undefined): Refusal {
+  const event = { action: 'auth.login_failed', cause: 'exchange_code' } as const;
+  return new Refusal('EXCHANGE_CODE_INVALID', { ...(state && { metadata: { state } }), event });
+}

@@ -1,0 +1,68 @@
+import type { SiteLink as SiteLinkMessage } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { CodeChallengeMethod } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { Refusal } from '../errors.ts';
+import type { CodeChallenge } from '../one-time/flow.ts';
+import type { MailedKind } from '../one-time/secret.ts';
+import type { Redirects } from '../text/redirects.ts';
+
+/** What a link in a mail leads to, when it does not lead to the pages of the application. */
+export interface SiteLink {
+  readonly redirectTo: string;
+  readonly challenge: CodeChallenge | undefined;
+}
+
+/** The `type` of a link, as clients of Supabase Auth know it. */
+const types: Readonly<Record<MailedKind, string>> = {
+  email_verification: 'signup',
+  password_reset: 'recovery',
+  magic_link: 'magiclink',
+  email_change: 'email_change',
+  email_change_approval: 'email_change',
+  invite: 'invite',
+  reauthentication: 'reauthentication',
+};
+
+const pkcePrefix = 'pkce_';
+
+/** Links to /auth/v1/verify, which uses the one-time value and then leads the browser back to the site. */
+export class SiteLinks {
+  readonly #issuer: string;
+  readonly #redirects: Redirects;
+
+  constructor(issuer: string, redirects: Redirects) {
+    this.#issuer = issuer;
+    this.#redirects = redirects;
+  }
+
+  /** A place that is not allowed is replaced by the site. */
+  read(message: SiteLinkMessage | undefined): SiteLink | undefined {
+    if (!message) return undefined;
+    return { redirectTo: this.#redirects.choose(message.redirectTo), challenge: challengeOf(message) };
+  }
+
+  /** The value as it stands in a link. Its prefix shows that the browser has to exchange a code. */
+  tokenOf(raw: string, { challenge }: SiteLink): string {
+    return challenge ? pkcePrefix + raw : raw;
+  }
+
+  urlOf(kind: MailedKind, raw: string, link: SiteLink): string {
+    const { redirectTo } = link;
+    // Clients compare links with the place that they have sent, so it is encoded only where it has to be.
+    const place = /[&=#%+]/.test(redirectTo) ? encodeURIComponent(redirectTo) : redirectTo;
+    return `${this.#issuer}/verify?token=${this.tokenOf(raw, link)}&type=${types[kind]}&redirect_to=${place}`;
+  }
+}
+
+/** The value in a presented token, without the prefix. */
+export function valueInLink(token: string): string {
+  return token.startsWith(pkcePrefix) ? token.slice(pkcePrefix.length) : token;
+}
+
+function challengeOf({ codeChallenge, codeChallengeMethod }: SiteLinkMessage): CodeChallenge | undefined {
+  const isPlain = codeChallengeMethod === CodeChallengeMethod.PLAIN;
+  if (!codeChallenge !== (codeChallengeMethod === CodeChallengeMethod.UNSPECIFIED))
+    throw new Refusal('INVALID_ARGUMENT', {
+      fields: [{ field: 'link.code_challenge', description: 'must be given together with its method' }],
+    });
+  return codeChallenge ? { value: codeChallenge, method: isPlain ? 'plain' : 's256' } : undefined;
+}

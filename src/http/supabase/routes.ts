@@ -1,0 +1,117 @@
+import { health, settings } from './about.ts';
+import { listAuditEvents } from './admin-audit.ts';
+import { generateLink, invite } from './admin-links.ts';
+import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
+import type { Answer, Asked } from './asked.ts';
+import type { RouteName } from './error-table.ts';
+import { reauthenticate, recover, resend, sendMagicLink, sendOtp, sso } from './mails.ts';
+import { deleteUser, getUser, listSessions, signOut, updateUser } from './own-user.ts';
+import { signUp, signUpAnonymously } from './sign-up.ts';
+import { exchangeCode, refresh, signIn, unsupportedGrant, web3 } from './token.ts';
+import { openLink, verifyCode, verifyHash } from './verify.ts';
+
+/** A path and a method of /auth/v1. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Below /auth/v1. A part that begins with a colon is a parameter. */
+  readonly path: string;
+  /** For the table of errors. */
+  readonly name: RouteName;
+  /** The methods that it calls, as in LIMITS. */
+  readonly calls: readonly string[];
+  readonly serve: (asked: Asked) => Promise<Answer>;
+  /** Whether browsers and probes, which send no `apikey`, may call it. */
+  readonly isOpen?: true;
+  /** Whether the route is the one for a request, among those with the same path and method. */
+  readonly fits?: (asked: Pick<Asked, 'query' | 'body'>) => boolean;
+}
+
+const isGuest: Route['fits'] = ({ body }) => !body.text('email') && !body.text('phone');
+const isGrant =
+  (grant: string): Route['fits'] =>
+  ({ query, body }) =>
+    (query.get('grant_type') || body.text('grant_type')) === grant;
+
+const isHash: Route['fits'] = ({ body }) => body.text('token_hash') !== '' && body.text('token') === '';
+
+const getMe = 'AuthService.GetMe';
+
+/** The routes. Of those with the same path and method the first that fits serves the request. */
+export const routes: readonly Route[] = [
+  { method: 'GET', path: '/health', name: 'about', calls: [], serve: health, isOpen: true },
+  { method: 'GET', path: '/settings', name: 'about', calls: ['AuthService.GetSettings'], serve: settings },
+  {
+    ...{ method: 'POST', path: '/signup', name: 'sign up as a guest', serve: signUpAnonymously, fits: isGuest },
+    calls: ['AuthService.SignUpAnonymous', getMe],
+  },
+  {
+    ...{ method: 'POST', path: '/signup', name: 'sign up', serve: signUp },
+    calls: ['AuthService.Register', 'AuthService.GetSettings', 'AuthService.SendVerificationEmail', getMe],
+  },
+  {
+    ...{ method: 'POST', path: '/token', name: 'sign in', serve: signIn, fits: isGrant('password') },
+    calls: ['AuthService.SignIn', getMe],
+  },
+  {
+    ...{ method: 'POST', path: '/token', name: 'refresh', serve: refresh, fits: isGrant('refresh_token') },
+    calls: ['SessionService.Refresh', getMe],
+  },
+  {
+    ...{ method: 'POST', path: '/token', name: 'exchange a code', serve: exchangeCode, fits: isGrant('pkce') },
+    calls: ['AuthService.ExchangeCode', getMe],
+  },
+  { method: 'POST', path: '/token', name: 'about', calls: [], serve: web3, fits: isGrant('web3') },
+  { method: 'POST', path: '/token', name: 'about', calls: [], serve: unsupportedGrant },
+  { method: 'GET', path: '/user', name: 'user', calls: [getMe], serve: getUser },
+  {
+    ...{ method: 'PUT', path: '/user', name: 'user', serve: updateUser },
+    calls: ['AuthService.UpdateCredentials', getMe],
+  },
+  { method: 'DELETE', path: '/user', name: 'user', calls: ['AuthService.DeleteMe'], serve: deleteUser },
+  { method: 'POST', path: '/logout', name: 'sign out', calls: ['SessionService.SignOut'], serve: signOut },
+  {
+    ...{ method: 'GET', path: '/verify', name: 'verify a link', serve: openLink, isOpen: true },
+    calls: ['AuthService.VerifyOtp'],
+  },
+  {
+    ...{ method: 'POST', path: '/verify', name: 'verify a link', serve: verifyHash, fits: isHash },
+    calls: ['AuthService.VerifyOtp', getMe],
+  },
+  {
+    ...{ method: 'POST', path: '/verify', name: 'verify a code', serve: verifyCode },
+    calls: ['AuthService.VerifyOtp', getMe],
+  },
+  { method: 'POST', path: '/otp', name: 'send mail', calls: ['AuthService.RequestMagicLink'], serve: sendOtp },
+  {
+    ...{ method: 'POST', path: '/magiclink', name: 'send mail', serve: sendMagicLink },
+    calls: ['AuthService.RequestMagicLink'],
+  },
+  { method: 'POST', path: '/recover', name: 'send mail', calls: ['AuthService.RequestPasswordReset'], serve: recover },
+  {
+    ...{ method: 'POST', path: '/resend', name: 'send mail', serve: resend },
+    calls: ['AuthService.SendVerificationEmail', 'AuthService.ResendEmailChange'],
+  },
+  {
+    ...{ method: 'GET', path: '/reauthenticate', name: 'send mail', serve: reauthenticate },
+    calls: ['AuthService.Reauthenticate'],
+  },
+  { method: 'POST', path: '/sso', name: 'about', calls: [], serve: sso },
+  ...administration('POST', '/invite', invite, 'InviteUser'),
+  ...administration('GET', '/admin/users', listUsers, 'ListUsers'),
+  ...administration('POST', '/admin/users', createUser, 'CreateUser', 'BanUser'),
+  ...administration('GET', '/admin/users/:id', showUser, 'GetUser'),
+  ...administration('PUT', '/admin/users/:id', changeUser, 'UpdateUser', 'BanUser', 'UnbanUser', 'GetUser'),
+  ...administration('DELETE', '/admin/users/:id', removeUser, 'DeleteUser'),
+  ...administration('POST', '/admin/generate_link', generateLink, 'GenerateLink'),
+  ...administration('GET', '/admin/audit', listAuditEvents, 'ListAuditEvents'),
+  { method: 'GET', path: '/sessions', name: 'user', calls: ['SessionService.ListSessions'], serve: listSessions },
+];
+
+function administration(
+  method: Route['method'],
+  path: string,
+  serve: Route['serve'],
+  ...calls: readonly string[]
+): Route[] {
+  return [{ method, path, name: 'administer users', serve, calls: calls.map((each) => `AdminService.${each}`) }];
+}

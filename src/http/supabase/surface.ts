@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createClient } from '@connectrpc/connect';
+import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
+import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import { kOrigin, kSurface } from '../../rpc/context.ts';
+import type { Redirects } from '../../text/redirects.ts';
+import { beginRequest } from '../begun-request.ts';
+import type { Gateway } from '../connect.ts';
+import type { CorsOfPath } from '../cors.ts';
+import type { CallOnBehalf } from '../in-process.ts';
+import { ApiKeys } from './api-keys.ts';
+import type { Answer, Asked } from './asked.ts';
+import { type AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
+import { authErrorOf } from './errors.ts';
+import { JsonBody, readJson } from './json-body.ts';
+import { type Route, routes } from './routes.ts';
+
+export interface SurfaceOptions {
+  readonly callOnBehalf: CallOnBehalf;
+  readonly redirects: Redirects;
+  readonly now: () => Date;
+  readonly jwks: () => { readonly keys: readonly object[] };
+  /** The metadata of the authorization server (RFC 8414). */
+  readonly metadata: object;
+  /** SUPABASE_API_KEYS. */
+  readonly apiKeys: readonly string[];
+  readonly proxyHops: number;
+}
+
+/** Where the surface is mounted. It is the path of the issuer. */
+export const surfacePath = '/auth/v1';
+
+/** A page reads the codes of errors only if it may read the version of their shape. */
+export const corsOfSurface: CorsOfPath = {
+  path: surfacePath,
+  methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+  allowedHeaders: ['Accept', 'Apikey', 'X-Client-Info', 'X-JWT-AUD', 'X-Supabase-Api-Version', 'Redirect_to'],
+  exposedHeaders: ['X-Total-Count', 'Link', 'X-Supabase-Api-Version'],
+};
+
+/**
+ * The HTTP interface of Supabase Auth, for its published clients. It holds no rule about users and sessions, and calls the
+ * methods.
+ */
+export function supabaseSurface(options: SurfaceOptions): Gateway {
+  const keys = new ApiKeys(options.apiKeys);
+  return (req, res) => {
+    const [path = '', query = ''] = (req.url ?? '').split(/\?(.*)/s);
+    if (path !== surfacePath && !path.startsWith(`${surfacePath}/`)) return false;
+    const below = path.slice(surfacePath.length).replace(/\/$/, '');
+    const document = isRead(req) ? documents[below] : undefined;
+    if (document) {
+      res.setHeader('cache-control', 'public, max-age=300');
+      send(res, { body: document(options) });
+      return true;
+    }
+    // Only the connection can still fail.
+    respond(below, new URLSearchParams(query), req, res, { ...options, keys }).catch(() => res.destroy());
+    return true;
+  };
+}
+
+/** What verifiers of access tokens read. Discovery by the issuer finds the keys. */
+const documents: Readonly<Record<string, (options: SurfaceOptions) => object>> = {
+  '/.well-known/jwks.json': ({ jwks }) => ({ keys: jwks().keys.map((each) => ({ ...each, key_ops: ['verify'] })) }),
+  '/.well-known/oauth-authorization-server': ({ metadata }) => metadata,
+  '/.well-known/openid-configuration': ({ metadata }) => ({
+    ...metadata,
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+  }),
+};
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+interface Match {
+  readonly route: Route;
+  readonly path: Readonly<Record<string, string>>;
+}
+
+async function respond(
+  below: string,
+  query: URLSearchParams,
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: SurfaceOptions & { readonly keys: ApiKeys },
+): Promise<void> {
+  const { context, gone } = beginRequest(req, res, options.proxyHops);
+  context.set(kSurface, 'supabase');
+  const atPath = routes.flatMap((route): Match[] => {
+    const path = parametersOf(route.path, below);
+    return path ? [{ route, path }] : [];
+  });
+  const matches = atPath.filter(({ route }) => route.method === req.method);
+  const [first] = matches;
+  if (!first) return refuseRoute(res, [...new Set(atPath.map(({ route }) => route.method))]);
+  let { route } = first;
+  try {
+    options.keys.require(req, route);
+    const body = req.method === 'GET' ? new JsonBody({}) : await readJson(req);
+    const match = matches.find((each) => each.route.fits?.({ query, body }) ?? true) ?? first;
+    ({ route } = match);
+    const transport = options.callOnBehalf(context, gone);
+    const asked: Asked = {
+      ...{ headers: req.headers, path: match.path, query, body, redirects: options.redirects, now: options.now },
+      auth: createClient(AuthService, transport),
+      sessions: createClient(SessionService, transport),
+      admin: createClient(AdminService, transport),
+    };
+    send(res, await route.serve(asked));
+  } catch (thrown) {
+    sendError(res, authErrorOf(thrown, route.name), req, context.get(kOrigin).requestId);
+  }
+}
+
+/** The values of the parameters in a path. Undefined if the path is another one. */
+function parametersOf(pattern: string, path: string): Record<string, string> | undefined {
+  const [names, parts] = [pattern.split('/'), path.split('/')];
+  const isSame = names.every((name, n) => (name.startsWith(':') ? parts[n] : name === parts[n]));
+  if (names.length !== parts.length || !isSame) return undefined;
+  const parameters = names.flatMap((name, n) => (name.startsWith(':') ? [[name.slice(1), parts[n]!]] : []));
+  return Object.fromEntries(parameters);
+}
+
+function refuseRoute(res: ServerResponse, methods: readonly string[]): void {
+  if (methods.length > 0) res.setHeader('allow', methods.join(', '));
+  res.writeHead(methods.length > 0 ? 405 : 404, { 'content-type': 'text/plain; charset=utf-8' });
+  res.end(methods.length > 0 ? '405 method not allowed\n' : '404 page not found\n');
+}
+
+function send(res: ServerResponse, { body, status = body === undefined ? 204 : 200, headers = {} }: Answer): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  if (body === undefined) res.writeHead(status).end();
+  else res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function sendError(res: ServerResponse, error: AuthError, { headers }: IncomingMessage, requestId: string): void {
+  const isCoded = readsCodes([headers['x-supabase-api-version']].flat()[0]);
+  const { status, code } = error;
+  const version: Record<string, string> = isCoded ? { 'x-supabase-api-version': codedVersion } : {};
+  const body = bodyOf(error, isCoded, requestId);
+  send(res, { status, body, headers: { ...error.headers, ...version, 'x-sb-error-code': code } });
+}
