@@ -39,7 +39,6 @@ import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
-import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -199,28 +198,26 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
     ...{ relyingParty: config.relyingParty, appName: config.look.name },
     trustedDeviceDays: config.trustedDeviceDays,
-    registration: configuredSettings(config),
+    registration: config.registration,
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
   });
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
+  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits, issuer } = parts;
   const messages = new Messages(config.frontendUrl, config.look.name);
   const codes = new MailedCodes(keys);
-  const links = new SiteLinks(parts.issuer, new Redirects(config.redirects));
+  const links = new SiteLinks(issuer, new Redirects(config.redirects));
   const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const factorMail = new FactorMail(outbox, messages);
-  const mailBudget = new MailBudget(keys, config.mail);
-  const joining = new Joining(config.accounts);
+  const [mailBudget, joining] = [new MailBudget(keys, config.mail), new Joining(config.accounts)];
   const [paging, requestIds] = [new Paging(keys), new RequestIds(keys, now)];
-  const { usage, billingSecrets, frontendUrl, relyingParty } = config;
-  const settings = configuredSettings(config);
+  const { usage, billingSecrets, frontendUrl, relyingParty, registration } = config;
   const signingIn = {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
-    registration: registrationSettings(config),
+    registration,
     oauth: createOAuth(parts),
     usage,
   };
@@ -231,7 +228,7 @@ function createServices(parts: Parts) {
       AccountService,
       accountService({
         ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
-        registration: settings,
+        registration,
       }),
     ),
     serve(
@@ -242,7 +239,7 @@ function createServices(parts: Parts) {
         guestDisposition: config.anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE,
         watch: parts.watch,
         polls: new LoginPolls(parts.shared),
-        registration: settings,
+        registration,
         keyRules: config.apiKeys,
       }),
     ),
@@ -251,7 +248,7 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        ...settings,
+        registration,
       }),
     ),
   ];
@@ -288,15 +285,4 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
 function rotationRules({ config, limits }: Parts): RotationRules {
   const perMinute = limits.perSession(SessionService.method.refresh);
   return { reuseInterval: config.refreshReuseInterval, perMinute, heartbeat: config.heartbeat };
-}
-
-function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword } = config;
-  const rules = { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword };
-  return { ...configuredSettings(config), ...rules };
-}
-
-function configuredSettings(config: Config): ConfiguredSettings {
-  const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
-  return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

@@ -155,7 +155,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const [passwords] = await Promise.all([openPasswords(config, observation, log), ring.reload()]);
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
-  const decoys = config.hideRegistration
+  const decoys = config.registration.hideRegistration
     ? await DecoyHashes.open(new Autocommit(orm), defaultProjectId, now())
     : undefined;
   const leases = new Leases(orm, log);

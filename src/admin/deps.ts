@@ -16,8 +16,8 @@ import type { Passwords } from '../user/password.ts';
 
 export type AdminMethods = ServiceImpl<typeof AdminService>;
 
-/** What AdminService's methods work with. The settings are those of the configuration, which UpdateSettings overrides. */
-export interface AdminDeps extends ConfiguredSettings {
+/** What AdminService's methods work with. */
+export interface AdminDeps {
   readonly now: Clock;
   readonly requestIds: RequestIds;
   readonly paging: Paging;
@@ -29,6 +29,8 @@ export interface AdminDeps extends ConfiguredSettings {
   readonly userMail: UserMail;
   readonly factorMail: FactorMail;
   readonly mailBudget: MailBudget;
+  /** The settings of the configuration, which UpdateSettings overrides. */
+  readonly registration: ConfiguredSettings;
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
 }

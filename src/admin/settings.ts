@@ -17,7 +17,8 @@ const names = {
 } as const satisfies Record<number, keyof RuntimeSettings>;
 
 export function getSettings(deps: AdminDeps): AdminMethods['getSettings'] {
-  return async (_, context) => toResponse(deps, await readOverrides(autocommit(context), projectOf(context)));
+  return async (_, context) =>
+    toResponse(deps.registration, await readOverrides(autocommit(context), projectOf(context)));
 }
 
 export function updateSettings(deps: AdminDeps): AdminMethods['updateSettings'] {
@@ -31,7 +32,7 @@ export function updateSettings(deps: AdminDeps): AdminMethods['updateSettings'] 
       audit(em, context, { action: 'settings.update', entityId }, at);
       return writeSettings(em, projectOf(context), { set, reset: removed }, at);
     });
-    return toResponse(deps, overrides);
+    return toResponse(deps.registration, overrides);
   };
 }
 

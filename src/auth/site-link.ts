@@ -49,7 +49,9 @@ export class SiteLinks {
     const { redirectTo } = link;
     // Clients compare links with the place that they have sent, so it is encoded only where it has to be.
     const place = /[&=#%+]/.test(redirectTo) ? encodeURIComponent(redirectTo) : redirectTo;
-    return `${this.#issuer}/verify?token=${this.tokenOf(raw, link)}&type=${types[kind]}&redirect_to=${place}`;
+    // A mail program takes what ends a sentence for punctuation behind the link.
+    const end = place.replace(/[^A-Za-z0-9/]$/, (mark) => `%${mark.charCodeAt(0).toString(16)}`);
+    return `${this.#issuer}/verify?token=${this.tokenOf(raw, link)}&type=${types[kind]}&redirect_to=${end}`;
   }
 }
 

@@ -95,16 +95,11 @@ function arrange(values: Values) {
     /** Undefined: no device is trusted. */
     trustedDeviceDays: values.TRUSTED_DEVICE_DAYS,
     passwords: arrangePasswords(values, share),
-    signUp: values.SIGN_UP,
-    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
-    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
-    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
+    registration: arrangeRegistration(values),
     ...arrangeAccounts(values),
-    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     /** In days; undefined keeps all events. */
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
-    ...arrangeAddresses(values),
     ...arrangePages(values, publicUrl),
     maxInFlight: share(values.MAX_IN_FLIGHT),
     /** Of each process. 0 for any number. */
@@ -187,8 +182,13 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
   };
 }
 
-function arrangeAddresses(values: Values) {
+function arrangeRegistration(values: Values) {
   return {
+    signUp: values.SIGN_UP,
+    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
+    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
+    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
     emailVerification: values.EMAIL_VERIFICATION,
     requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
     hideRegistration: values.HIDE_REGISTRATION,

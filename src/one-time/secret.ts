@@ -30,14 +30,18 @@ export interface OneTimeKey {
 }
 
 /**
- * The id of the user and 208 random bits, in base64url behind `ghot_`. Only its hash is stored.
+ * The id of the user and 208 random bits (less 0.05), in base64url behind `ghot_`. Only its hash is stored.
  *
  * The id lets every statement about the value name the user whose row it is. It proves nothing: another user's id in front
  * of the random bits makes another value, which was never issued.
  */
 export function mintOneTimeValue(userId: string): string {
   const id = Buffer.from(userId.replaceAll('-', ''), 'hex');
-  return prefix + Buffer.concat([id, randomBytes(26)]).toString('base64url');
+  for (;;) {
+    const raw = prefix + Buffer.concat([id, randomBytes(26)]).toString('base64url');
+    // A mail program takes a dash or an underscore at the end of a link for punctuation of the text.
+    if (!/[-_]$/.test(raw)) return raw;
+  }
 }
 
 /**

@@ -28,6 +28,15 @@ describe('the confirmation of a sign-up', () => {
     expect((await client().signInWithPassword({ email, password })).error).toBeNull();
   });
 
+  test('has a link that no mail program cuts off, whatever the place ends with', async () => {
+    const { client, service } = await startSupabase({ env });
+    const emailRedirectTo = 'http://app.example.com/(welcome)';
+    await client().signUp({ email, password, options: { emailRedirectTo } });
+    expect((await lastMail(service, email)).link).toMatch(/\(welcome%29$/);
+    const { place } = await followLink(service, email);
+    expect(place.origin + place.pathname).toBe(emailRedirectTo);
+  });
+
   test('by the code opens a session, once', async () => {
     const { client, service } = await startSupabase({ env });
     await client().signUp({ email, password });

@@ -1,7 +1,7 @@
 import type { JsonValue } from '@bufbuild/protobuf';
 import { challengeId, factorId, valuesOfFactors } from './example-values-of-factors.ts';
 import { valuesOfProviders } from './example-values-of-providers.ts';
-import { passkeyValues } from './passkey-examples.ts';
+import { valuesOfPasskeys } from './passkey-examples.ts';
 
 export const ids = {
   user: '019ac5d0-7d3e-7b41-9c55-2f6a8e4d1b90',
@@ -101,11 +101,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'SignUpAnonymousResponse.session': session('anonymous', 'SESSION_KIND_NATIVE'),
   'SignInWithMagicLinkResponse.session': session('otp'),
   'FinishPasskeySignInResponse.session': { ...session('passkey'), aal: 'ASSURANCE_LEVEL_AAL2' },
-  ...passkeyValues,
-  'StartPasskeyRegistrationResponse.challenge_id': ids.challenge,
-  'StartPasskeyRegistrationResponse.expire_time': '2026-11-28T09:35:00Z',
-  'StartPasskeySignInResponse.expire_time': '2026-11-28T09:35:00Z',
-  'Passkey.id': ids.factor,
+  ...valuesOfPasskeys(ids),
   'Passkey.create_time': time,
   'Passkey.last_use_time': time,
   'VerifyOtpResponse.session': session('otp'),
