@@ -5,11 +5,12 @@ import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
 import type { EventDraft } from '../audit/draft.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
+import type { Autocommit } from '../database/autocommit.ts';
 import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, changeAlone, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { Session } from '../session/session.ts';
 import { heldSessions } from '../session/session-limit.ts';
@@ -41,17 +42,19 @@ export function signIn(deps: AuthDeps): Methods {
     const { session } = opened;
     // Before the transaction, since it parses the user agent and encrypts the mail.
     const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
-    const { summary, trustedDevice } = await change(context, async (em) => {
-      const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
-      const event = auditRow(context, draft, at);
-      const failures = passwordSignIns.failuresAt(origin(context).address);
-      const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
-      const { sessions, summary } = await recordSignIn(em, signIn, at);
-      if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
-      return { summary, trustedDevice: token !== '' && (await recognizeDevice(em, session, token, at)) };
-    });
+    const event = auditRow(context, { action: 'auth.login', userId: user.id, sessionId: session.id }, at);
+    const failures = passwordSignIns.failuresAt(origin(context).address);
+    const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
+    // A statement that commits by itself saves two round trips. Only the rest needs a transaction.
+    const { summary, trustedDevice } =
+      (token === '' ? await recordAlone(deps, signIn, context, at) : undefined) ??
+      (await change(context, async (em) => {
+        const { held, summary } = await recordSignIn(em, signIn, at);
+        if (held > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
+        return { summary, trustedDevice: token !== '' && (await recognizeDevice(em, session, token, at)) };
+      }));
     user.lastSignInAt = at;
-    const placed = { ...opened, account: summary?.account ?? null };
+    const placed = { ...opened, account: summary.account };
     const account = summaryToMessage(summary, usage, at);
     return { account, trustedDevice, ...signedInToMessage(opener, user, placed, at) };
   };
@@ -156,7 +159,7 @@ async function namingProviders({ options }: Refusal, userId: string, context: Ha
 interface Recorded {
   readonly wait: number | null;
   /** Sessions of the user that are not revoked, without the new one, counted up to a bound. */
-  readonly sessions: number;
+  readonly held: number;
   /** Null when the sign-in was refused. */
   readonly summary: AccountSummary | null;
 }
@@ -176,6 +179,8 @@ interface RecordValues {
   readonly session: string;
   readonly event: string;
   readonly mail: string | null;
+  /** Nothing is written for a user who has more sessions. Null for no bound. */
+  readonly mostSessions: number | null;
   readonly now: Date;
 }
 
@@ -184,11 +189,11 @@ const record = statement<Recorded, RecordValues>(
   'user_sign_in',
   `with wait as (
      select greatest(${secondsUntilRoom(':counterKeys::text[]', ':counterLimits::int[]')},
-       ${secondsUntilMinute(':addressKey::text', ':addressLimit::int')}) as seconds),
+       ${secondsUntilMinute(':addressKey::text', ':addressLimit::int')}) as seconds, ${heldSessions(':userId')} as held),
    signed_in as (
      update users u set last_sign_in_at = :now, password_hash = coalesce(:newHash, u.password_hash)
      where u.id = :userId and ${mayActAt('u')} and u.password_hash in (:checkedHash, :newHash)
-       and (select seconds from wait) is null
+       and (select seconds is null and held <= coalesce(:mostSessions::int, held) from wait)
      returning u.id, u.project_id
    ), cleared as (
      delete from durable_rate_limits r using signed_in where r.project_id = signed_in.project_id and r.key = any(:clearedKeys::text[])
@@ -199,7 +204,7 @@ const record = statement<Recorded, RecordValues>(
    ), notified as (
      ${enqueueNewDeviceMail('signed_in', { userId: ':userId', session: ':session', mail: ':mail' })}
    )
-   select wait.seconds as wait, ${heldSessions(':userId')} as sessions,
+   select wait.seconds as wait, wait.held,
      case when signed_in.id is not null then ${accountSummaryOf(':userId')} end as summary from wait left join signed_in on true`,
 );
 
@@ -218,14 +223,38 @@ interface SignIn extends Omit<Checked, 'isKnownNetwork'> {
 const uncountedSessions = 50;
 
 /**
+ * Records a sign-in without a transaction around the statement. Undefined if nothing was written: the sign-in was refused, or
+ * the user has so many sessions that some have to be revoked.
+ */
+async function recordAlone(
+  { opener }: Pick<AuthDeps, 'opener'>,
+  signIn: SignIn,
+  context: HandlerContext,
+  now: Date,
+): Promise<{ summary: AccountSummary; trustedDevice: boolean } | undefined> {
+  const mostSessions = opener.sessionsPerUser - uncountedSessions;
+  if (mostSessions < 0) return undefined;
+  const { summary } = await changeAlone(context, (on) => send(on, { ...signIn, mostSessions }, now));
+  return summary ? { summary, trustedDevice: false } : undefined;
+}
+
+/**
  * Updates the user's row and opens the session, if the user is still as they were checked: while the hash was computed
  * they may have been banned or deleted, or the password may have been changed. A parallel sign-in that rehashed the
  * password has stored the same hash. Locks the user's row until the transaction ends.
  */
 async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
-  const { user, checkedHash, newHash, counted, failures, session, event, mail } = signIn;
+  const { wait, held, summary } = await send(em, { ...signIn, mostSessions: null }, now);
+  // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
+  refuseFor(wait ?? 0, 'account');
+  if (!summary) throw await refusalMeanwhile(em, signIn);
+  return { held, summary };
+}
+
+async function send(on: EntityManager | Autocommit, signIn: SignIn & { mostSessions: number | null }, now: Date) {
+  const { user, checkedHash, newHash, counted, failures, session, event, mail, mostSessions } = signIn;
   const { keys: counterKeys, limits: counterLimits } = columnsOf(counted.counters);
-  const [row] = await record(em, {
+  const [row] = await record(on, {
     userId: user.id,
     projectId: user.projectId,
     checkedHash,
@@ -238,13 +267,10 @@ async function recordSignIn(em: EntityManager, signIn: SignIn, now: Date) {
     session: rowOf(session),
     event,
     mail,
+    mostSessions,
     now,
   });
-  const { wait, sessions, summary } = row!;
-  // Parallel attempts have used up the counters meanwhile: do not reveal that this password was right.
-  refuseFor(wait ?? 0, 'account');
-  if (!summary) throw await refusalMeanwhile(em, signIn);
-  return { sessions, summary };
+  return row!;
 }
 
 /**

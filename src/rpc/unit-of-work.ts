@@ -52,8 +52,10 @@ function openWork({ orm, now, lockFirst }: UnitOfWorkOptions, req: AnyRequest): 
   const { signal } = req;
   let reading: Work['reads'] | undefined;
   let hasChanged = false;
+  const autocommit = new Autocommit(orm, signal);
   return {
-    autocommit: new Autocommit(orm, signal),
+    autocommit,
+    changeAlone: (send) => send(autocommit),
     get reads() {
       reading ??= forkFor(orm, signal);
       return reading;

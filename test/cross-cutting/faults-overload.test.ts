@@ -86,6 +86,7 @@ test('PostgreSQL ends a transaction that stays open, and its locks are released'
       req.contextValues.set(kWork, {
         autocommit: work.autocommit,
         reads: work.reads,
+        changeAlone: work.changeAlone,
         change: (closure) =>
           work.change(async (em) => {
             await closure(em);

@@ -22,13 +22,15 @@ function intercept(method: string, wrap: (closure: Closure, em: EntityManager, a
     if (req.method.name !== method) return next(req);
     seen.calls++;
     const work = req.contextValues.get(kWork)!;
+    const change = <T>(closure: (em: EntityManager) => Promise<T>, locks?: Locks) =>
+      work.change((em) => wrap(closure, em, seen.managers.push(em)) as Promise<T>, locks);
     req.contextValues.set(kWork, {
       autocommit: work.autocommit,
       get reads() {
         return work.reads;
       },
-      change: <T>(closure: (em: EntityManager) => Promise<T>, locks?: Locks) =>
-        work.change((em) => wrap(closure, em, seen.managers.push(em)) as Promise<T>, locks),
+      change,
+      changeAlone: (send) => change(send),
     });
     return next(req);
   };

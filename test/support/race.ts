@@ -1,5 +1,5 @@
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
-import { kWork } from '../../src/rpc/context.ts';
+import { kWork, type Work } from '../../src/rpc/context.ts';
 
 /** The number of calls in a race: fewer with serializable transactions, where all but one are repeated. */
 export const crowd = process.env.ISOLATION ? 5 : 20;
@@ -138,21 +138,28 @@ function holdChanges(values: ContextValues, wait: () => Promise<void>): void {
       await wait();
       return work.change(closure, locks);
     },
+    async changeAlone(send) {
+      await wait();
+      return work.changeAlone(send);
+    },
   });
 }
 
+// A statement that commits by itself gets a transaction, in which it can wait.
 function holdCommits(values: ContextValues, wait: () => Promise<void>): void {
   const work = values.get(kWork)!;
+  const change: Work['change'] = (closure, locks) =>
+    work.change(async (em) => {
+      const result = await closure(em);
+      await wait();
+      return result;
+    }, locks);
   values.set(kWork, {
     autocommit: work.autocommit,
     get reads() {
       return work.reads;
     },
-    change: (closure, locks) =>
-      work.change(async (em) => {
-        const result = await closure(em);
-        await wait();
-        return result;
-      }, locks),
+    change,
+    changeAlone: (send) => change(send),
   });
 }
