@@ -15,8 +15,8 @@ import { adminService } from './admin/service.ts';
 import { KeyLookup } from './api-key/key-lookup.ts';
 import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
+import { callerReadersOf } from './auth/caller-readers.ts';
 import type { AuthDeps } from './auth/deps.ts';
-import { getMeCaller } from './auth/get-me.ts';
 import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
@@ -55,7 +55,6 @@ import { validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import { bearerTokenReader } from './session/bearer-token.ts';
 import { lockFirst } from './session/caller-lock.ts';
-import { getSessionCaller } from './session/get-session.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
@@ -255,10 +254,7 @@ function createServices(parts: Parts) {
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
   const { config, orm, now, log, tracing, access, sessions, apiKeys, limits, budgets, shared } = parts;
   const { serviceKeys } = config;
-  const callerReaders = new Map([
-    [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
-    [AuthService.method.getMe, getMeCaller(shared, now)],
-  ]);
+  const callerReaders = callerReadersOf(sessions, shared, now);
   // Outermost first: each interceptor sees what the ones below it throw.
   return [
     telemetry(log, counter),
