@@ -1,8 +1,10 @@
 import type { DescMethod } from '@bufbuild/protobuf';
+import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+import { ownAccounts } from '../account/list-accounts.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { ownDevices } from '../device/device-list.ts';
@@ -34,6 +36,7 @@ const ownPages: readonly (readonly [DescMethod, Pick<OwnPage<never>, 'callerRead
   [SessionService.method.listSessions, ownSessions],
   [DeviceService.method.listDevices, ownDevices],
   [DeviceService.method.listApiKeys, ownApiKeys],
+  [AccountService.method.listAccounts, ownAccounts],
 ];
 
 /** The methods that read their caller and their response in one statement, each with what reads both. */

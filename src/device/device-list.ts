@@ -39,6 +39,7 @@ const onPage = (row: string) => `${row}.user_id = :userId and (:after::uuid is n
 
 /** The devices of the caller. */
 export const ownDevices = ownPage<Device>('devices_list', {
+  key: 'id',
   columns: `shown.id, shown.credential, shown."loginKind", shown.state, shown.prefix, shown."clientName", shown."userAgent",
      shown.address, shown."createdAt", shown."expiresAt", shown."lastUsedAt"`,
   items: `(select key.id, 'api_key' as credential, key."loginKind", key.state, key.prefix, key."clientName",

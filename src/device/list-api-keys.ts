@@ -9,6 +9,7 @@ import type { DeviceDeps, DeviceMethods } from './deps.ts';
 
 /** The keys of the caller. */
 export const ownApiKeys = ownPage<ShownKey>('api_keys_list', {
+  key: 'id',
   columns: `shown.id, shown.name, shown.prefix, shown.scopes, shown."createdAt", shown."expiresAt", shown."lastUsedAt",
      shown."revokedAt", shown.state`,
   items: `select ${shownKeyColumns} from api_keys k where k.user_id = :userId and k.id in (

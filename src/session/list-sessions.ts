@@ -17,6 +17,7 @@ interface Page {
 
 // Hot: pages through the partial index on the user's live sessions. The epoch of their project is read once, not for each.
 export const ownSessions = ownPage<ShownSession>('sessions_list', {
+  key: 'id',
   columns: shownColumnsOf('shown'),
   items: `select ${shownColumns} from sessions s
      where s.user_id = :userId and ${isLive('s', ':now', 'caller.epoch')} and (:after::uuid is null or s.id < :after)

@@ -28,7 +28,9 @@ export interface OwnPage<Item> {
   readonly itemsOf: (context: HandlerContext, page: Page) => Item[];
 }
 
-interface List {
+interface List<Item> {
+  /** What the items are sorted by. */
+  readonly key: keyof Item & string;
   /** The columns of an item, of the table `shown`. */
   readonly columns: string;
   /** SQL that selects the items: of `:userId`, below `:after` if it is not null, `:limit` at most. */
@@ -36,14 +38,15 @@ interface List {
 }
 
 /** One statement for a method that lists what belongs to its caller, newest first, and that only sessions may call. */
-export function ownPage<Item extends { readonly id: string }>(name: string, { columns, items }: List): OwnPage<Item> {
+export function ownPage<Item extends object>(name: string, { key: sorted, columns, items }: List<Item>): OwnPage<Item> {
+  const order = `order by shown."${sorted}" desc`;
   const read = statement<Found<Item>, Values>(
     name,
-    `select case when row_number() over (order by shown.id desc) = 1 then to_jsonb(caller) end as caller, ${columns}
+    `select case when row_number() over (${order}) = 1 then to_jsonb(caller) end as caller, ${columns}
      from (select ${stateColumns}, ${currentEpoch('s.project_id')} as epoch
        from sessions s join users u on u.id = s.user_id where s.user_id = :userId and s.id = :sessionId) caller
      left join lateral (${items}) shown on true
-     order by shown.id desc`,
+     ${order}`,
   );
   const key = createContextKey<(Page & { readonly rows: Found<Item>[] }) | undefined>(undefined, { description: name });
   return {
@@ -59,7 +62,7 @@ export function ownPage<Item extends { readonly id: string }>(name: string, { co
     itemsOf: ({ values }, { after, limit }) => {
       const found = values.get(key);
       if (found?.after !== after || found?.limit !== limit) throw new Error(`${name} was not read for this page`);
-      return found!.rows.filter(({ id }) => id !== null) as unknown as Item[];
+      return found!.rows.filter((row) => row[sorted] !== null) as unknown as Item[];
     },
   };
 }

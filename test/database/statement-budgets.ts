@@ -51,7 +51,7 @@ export const most: Record<string, number> = {
   UnbanUser: 6,
   DeleteUser: 16,
   GetAccount: 2,
-  ListAccounts: 2,
+  ListAccounts: 1,
   UpdateAccount: 8,
   CreateAccountInvite: 10,
   'Register (account invite)': 10,
