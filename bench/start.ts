@@ -11,7 +11,7 @@ import { flags, settingsFor } from './stage.ts';
 /* npm run bench:start. What a start costs, and what a replica takes while it is idle. */
 const rounds = Number(process.argv[2] ?? 5);
 /** Milliseconds until an idle process has returned memory. */
-const idle = 8000;
+const idle = 14_000;
 
 interface Start {
   /** Seconds of CPU until it is ready. */

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 /** Milliseconds between two looks at how busy the process is. */
 const interval = 5000;
 /** The share of its time above which a process has calls to serve. */
-const busy = 0.05;
+const busy = 0.1;
 
 /**
  * Keeps the compiled code and returns memory to the system, once the process is idle after its start. V8 has given its
