@@ -66,6 +66,10 @@ function cpuTicks(pid: number, withEnded: boolean): number {
   }
 }
 
+export function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
 function childrenOf(parent: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -88,6 +92,12 @@ function childrenOf(parent: number): number[] {
 /** Resident memory in MB. */
 export function memoryOf(pid: number): number {
   const [, kb] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Math.round(Number(kb) / 1024);
+}
+
+/** The same, with each page divided by the number of processes that share it. */
+export function proportionalMemoryOf(pid: number): number {
+  const [, kb] = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];
   return Math.round(Number(kb) / 1024);
 }
 

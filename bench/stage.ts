@@ -55,14 +55,14 @@ export async function openStage(sessions: number, env: Record<string, string> = 
   };
 }
 
-// The flags of `npm start`.
-const flags = ['--max-semi-space-size=16'];
+/** The flags of `npm start`. */
+export const flags = ['--max-semi-space-size=16'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
   return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)".*"ready"/);
 }
 
-function settingsFor(url: string, env: Record<string, string>): Record<string, string> {
+export function settingsFor(url: string, env: Record<string, string>): Record<string, string> {
   return {
     NODE_ENV: 'production',
     BIND_ADDRESS: '127.0.0.1',

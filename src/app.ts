@@ -1,7 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor, ServiceImplSpec } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
@@ -16,8 +15,8 @@ import { adminService } from './admin/service.ts';
 import { KeyLookup } from './api-key/key-lookup.ts';
 import { KeyUses } from './api-key/key-uses.ts';
 import { serviceCertificateReader } from './api-key/service-certificate.ts';
+import { callerReadersOf } from './auth/caller-readers.ts';
 import type { AuthDeps } from './auth/deps.ts';
-import { getMeCaller } from './auth/get-me.ts';
 import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
 import { authService } from './auth/service.ts';
@@ -52,17 +51,16 @@ import { serve } from './rpc/services.ts';
 import { stepUpFactors } from './rpc/step-up-factors.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
 import { unitOfWork } from './rpc/unit-of-work.ts';
-import { prepareRules, validate } from './rpc/validate.ts';
+import { validate } from './rpc/validate.ts';
 import { AccessTokens } from './session/access-token.ts';
 import { bearerTokenReader } from './session/bearer-token.ts';
 import { lockFirst } from './session/caller-lock.ts';
-import { getSessionCaller } from './session/get-session.ts';
 import type { KeyRing } from './session/key-ring.ts';
 import type { RotationRules } from './session/refresh.ts';
 import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
-import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
+import type { Tracing } from './telemetry/traces/tracing.ts';
 import { Redirects } from './text/redirects.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
@@ -89,7 +87,7 @@ export interface Deps {
   readonly decoys: DecoyHashes | undefined;
   readonly outbox: Outbox;
   readonly log: Logger;
-  readonly tracer?: Tracer | undefined;
+  readonly tracing?: Tracing | undefined;
   /** Creates the counter for the calls of these methods. */
   readonly countCalls?: (methods: readonly DescMethod[]) => CallCounter;
 }
@@ -141,7 +139,6 @@ export function createApp(deps: Deps): App {
   const services = createServices(parts);
   const methods = services.flatMap(({ service }) => service.methods);
   requirePolicies(methods);
-  prepareRules(methods.map(({ input }) => input));
   limits.requireKnown(methods);
   return {
     services,
@@ -255,16 +252,13 @@ function createServices(parts: Parts) {
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
+  const { config, orm, now, log, tracing, access, sessions, apiKeys, limits, budgets, shared } = parts;
   const { serviceKeys, legacySecrets } = config;
-  const callerReaders = new Map([
-    [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
-    [AuthService.method.getMe, getMeCaller(shared, now)],
-  ]);
+  const callerReaders = callerReadersOf(sessions, shared, now);
   // Outermost first: each interceptor sees what the ones below it throw.
   return [
     telemetry(log, counter),
-    ...(tracer ? [traceCalls(tracer)] : []),
+    ...(tracing ? [tracing.calls] : []),
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
@@ -278,7 +272,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     enforcePolicy(now, config.factorRequirement),
     validate(),
     unitOfWork({ orm, now, lockFirst }),
-    ...(tracer ? [traceTransactions(tracer)] : []),
+    ...(tracing ? [tracing.transactions] : []),
   ];
 }
 

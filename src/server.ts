@@ -39,6 +39,8 @@ import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
 import { defaultProjectId } from './project/project.ts';
+import { describeBug } from './rpc/connect-error.ts';
+import { prepareContractRules } from './rpc/contract-rules.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
@@ -94,6 +96,7 @@ export async function startServer(deps: ServerDeps) {
   const jobs = runInBackground(work, log, (names) => metrics.countJobs(names));
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });
   health.set('ready');
+  prepareRules(app, log, stopping.signal);
   const grpcAddress = authority(host, grpcPort);
   const close = async () => {
     await Promise.all([post.close(), jobs.stop()]);
@@ -105,6 +108,12 @@ export async function startServer(deps: ServerDeps) {
     drain({ config, health, logins: app.logins, stopping, grpc, grpcAddress, http, admin, close, ...options });
   // `adminPort` is undefined when ADMIN_PORT is off, `certificates` without TLS.
   return { grpcPort, httpPort, adminPort, app, health, metrics, ring, certificates, stop };
+}
+
+/** Ready does not depend on it: a call that needs the rules before waits for them. */
+function prepareRules({ services }: App, log: Logger, signal: AbortSignal): void {
+  const requests = services.flatMap(({ service }) => service.methods.map(({ input }) => input));
+  prepareContractRules(requests, signal).catch((error) => log.error({ bug: describeBug(error) }, 'a bug'));
 }
 
 interface Listening {
@@ -150,7 +159,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   if (issuer !== config.issuer.value)
     log.warn({ issuer }, 'PUBLIC_URL is not set: access tokens have the issuer that the database has');
   const ring = new KeyRing(orm, keys);
-  const observation = new Observation(orm, now, tracer);
+  const tracing = tracer && (await import('./telemetry/traces/tracing.ts')).openTracing(tracer);
+  const observation = new Observation(orm, now, tracing);
   const { metrics } = observation;
   const [passwords] = await Promise.all([openPasswords(config, observation, log), ring.reload()]);
   const elapsed = clock && (() => clock().getTime());
@@ -174,7 +184,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
     decoys,
     outbox,
     log,
-    tracer,
+    tracing,
     countCalls,
   });
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);

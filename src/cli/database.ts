@@ -1,43 +1,59 @@
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Config } from '../config/config.ts';
-import { startEmbeddedPostgres } from '../database/embedded/postgres.ts';
-import { migrate } from '../database/migrate.ts';
-import { openOrm, requireDatabase } from '../database/orm.ts';
-import { explainStartFault } from './start-fault.ts';
+import type { EmbeddedPostgresOptions } from '../database/embedded/postgres.ts';
+import type { MigratedOptions } from './migrated.ts';
 
-export type Database = Awaited<ReturnType<typeof openDatabase>>;
+type Log = (line: string) => void;
 
 /** Opens the configured database, or the embedded one, with its migrations run. `report` receives their progress. */
-export async function openDatabase(config: Config, log: (line: string) => void, report: (line: string) => void = log) {
+export async function openDatabase(config: Config, log: Log, report: Log = log) {
+  const { openMigrated } = await import('./migrated.ts');
+  const opened: { orm?: MikroORM } = {};
+  const started = await startDatabase(config, log, async (url, options) => {
+    opened.orm = await openMigrated(url, options, { log, report });
+  });
+  return { ...started, orm: opened.orm! };
+}
+
+/** The same for a process that does not use the database itself. */
+export function prepareDatabase(config: Config, log: Log) {
+  return startDatabase(config, log, (url, options) => migrateInThread(url, options, log));
+}
+
+async function startDatabase(
+  config: Config,
+  log: Log,
+  prepare: (url: string, options: MigratedOptions) => Promise<void>,
+) {
   const { url, ...options } = config.database;
   // During a rolling restart there is one worker more.
   const maxConnections = Math.max(100, (config.workers + 1) * (options.poolSize + 1) + 10);
-  const embedded = url ? undefined : await startEmbeddedPostgres(path.join(config.dataDir), { log, maxConnections });
+  const embedded = url ? undefined : await startEmbedded(config, { log, maxConnections });
   const embeddedUrl = embedded?.url('postgres');
-  const orm = await openOrm(url ?? embeddedUrl!, options);
   const close = async (): Promise<void> => embedded?.stop();
   try {
-    await waitFor(() => requireDatabase(orm), log);
-    await migrate(orm, report);
-    return { orm, embeddedUrl, close };
+    await prepare(url ?? embeddedUrl!, { ...options, isConfigured: url !== undefined });
+    return { embeddedUrl, close };
   } catch (error) {
-    await orm.close(true);
     await close();
-    throw (url && explainStartFault(error)) || error;
+    throw error;
   }
 }
 
-// In a deployment the database often starts after the service.
-export async function waitFor(ask: () => Promise<void>, log: (line: string) => void): Promise<void> {
-  for (let tried = 1; ; tried++) {
-    try {
-      return await ask();
-    } catch (error) {
-      const fault = explainStartFault(error);
-      if (fault || tried >= 30) throw fault ?? error;
-      log(`waiting for the database (${tried} of 30): ${(error as { code?: string }).code ?? (error as Error).name}`);
-      await sleep(1000);
-    }
-  }
+async function startEmbedded({ dataDir }: Config, options: EmbeddedPostgresOptions) {
+  const { startEmbeddedPostgres } = await import('../database/embedded/postgres.ts');
+  return startEmbeddedPostgres(dataDir, options);
+}
+
+const file = new URL('./migration-thread.ts', import.meta.url);
+
+/** The ORM and its modules take more memory than a primary. That of a thread is free when it ends. */
+function migrateInThread(url: string, options: MigratedOptions, log: Log): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(file, { workerData: { url, options }, execArgv: [], name: 'migrations' });
+    worker.on('message', log);
+    worker.once('error', reject);
+    worker.once('exit', () => resolve());
+  });
 }

@@ -5,12 +5,11 @@ import { DeviceCredential, type DeviceSchema, DeviceStatus } from '../../gen/gat
 import { shownKeyColumns } from '../api-key/api-key.ts';
 import { revokeApiKeys } from '../api-key/revocation.ts';
 import { audit } from '../audit/event.ts';
-import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit, caller, change } from '../rpc/context.ts';
-import { type HeldState, requireLive, stateOfCaller } from '../session/caller-lock.ts';
+import { caller, change } from '../rpc/context.ts';
 import { deviceName } from '../session/device-name.ts';
+import { ownPage } from '../session/own-page.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { endOf } from '../session/session.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
@@ -30,20 +29,6 @@ interface Device {
   readonly lastUsedAt: Date | null;
 }
 
-interface Page {
-  readonly userId: string;
-  /** The caller's. */
-  readonly sessionId: string;
-  readonly tokenEpoch: number;
-  readonly now: Date;
-  /** The last device of the page before. */
-  readonly after: string | null;
-  readonly limit: number;
-}
-
-/** With the state of the caller's session. At least one row, without a device when the page is empty. */
-type Listed = { [Column in keyof Device]: Device[Column] | null } & { readonly callerState: HeldState };
-
 /** SQL: the API key `k` was created by a login of a device. */
 const isOfDevice = (k: string) => `${k}.login_kind is not null`;
 
@@ -52,12 +37,12 @@ const isDevice = (s: string) => `${s}.kind in ('cli', 'device')`;
 
 const onPage = (row: string) => `${row}.user_id = :userId and (:after::uuid is null or ${row}.id < :after)`;
 
-const list = statement<Listed, Page>(
-  'devices_list',
-  `select caller."callerState", d.id, d.credential, d."loginKind", d.state, d.prefix, d."clientName", d."userAgent",
-     d.address, d."createdAt", d."expiresAt", d."lastUsedAt"
-   from (select ${stateOfCaller} as "callerState") caller left join (
-     (select key.id, 'api_key' as credential, key."loginKind", key.state, key.prefix, key."clientName",
+/** The devices of the caller. */
+export const ownDevices = ownPage<Device>('devices_list', {
+  key: 'id',
+  columns: `shown.id, shown.credential, shown."loginKind", shown.state, shown.prefix, shown."clientName", shown."userAgent",
+     shown.address, shown."createdAt", shown."expiresAt", shown."lastUsedAt"`,
+  items: `(select key.id, 'api_key' as credential, key."loginKind", key.state, key.prefix, key."clientName",
         key."userAgent", key.address, key."createdAt", key."expiresAt", key."lastUsedAt"
       from (select ${shownKeyColumns}, k.login_kind as "loginKind", k.client_name as "clientName",
           k.user_agent as "userAgent", k.address
@@ -68,23 +53,14 @@ const list = statement<Listed, Page>(
         least(s.idle_expires_at, s.expires_at), case when s.generation > 0 then s.refreshed_at end
       from users u join sessions s on s.user_id = u.id
       where u.id = :userId and ${onPage('s')} and ${isDevice('s')} order by s.id desc limit :limit)
-   ) d on true
-   order by d.id desc limit :limit`,
-);
-
-async function readPage(on: Autocommit, page: Page): Promise<Device[]> {
-  const rows = await list(on, page);
-  requireLive(rows[0]!.callerState);
-  return rows.filter((row) => row.id !== null) as unknown as Device[];
-}
+     order by id desc limit :limit`,
+});
 
 /** The caller's devices, newest first. */
-export function listDevices({ now, paging }: DeviceDeps): DeviceMethods['listDevices'] {
+export function listDevices({ paging }: DeviceDeps): DeviceMethods['listDevices'] {
   return async (request, context) => {
-    const { userId, sessionId, tokenEpoch } = caller(context);
-    const own = { userId, sessionId, tokenEpoch, now: now() };
-    const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, ({ after, limit }) =>
-      readPage(autocommit(context), { ...own, after: after ?? null, limit }),
+    const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, async (page) =>
+      ownDevices.itemsOf(context, page),
     );
     return { devices: rows.map(toMessage), nextPageToken };
   };

@@ -1,6 +1,13 @@
-import { type ContextValues, createConnectRouter, type ServiceImplSpec, type Transport } from '@connectrpc/connect';
+import {
+  type ContextValues,
+  createConnectRouter,
+  createContextValues,
+  type ServiceImplSpec,
+  type Transport,
+} from '@connectrpc/connect';
 import type { UniversalClientRequest, UniversalHandler } from '@connectrpc/connect/protocol';
 import { createTransport } from '@connectrpc/connect/protocol-connect';
+import { kOrigin, kSystem } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
 import { mount } from '../rpc/services.ts';
 import type { GatewayOptions } from './connect.ts';
@@ -42,11 +49,13 @@ export function inProcess(services: readonly ServiceImplSpec[], options: Gateway
 async function handle(
   handlers: Handlers,
   { url, method, header, body }: UniversalClientRequest,
-  contextValues: ContextValues,
+  ofRequest: ContextValues,
   signal: AbortSignal,
 ) {
   const handler = handlers.get(new URL(url).pathname);
   if (!handler || !body) throw new Error(`no unary call of ours: ${method} ${url}`);
+  // Race: the calls of a page run in parallel. With values in common, one would use the caller and the signal of another.
+  const contextValues = createContextValues().set(kOrigin, ofRequest.get(kOrigin)).set(kSystem, ofRequest.get(kSystem));
   const response = await handler({ httpVersion: '1.1', url, method, header, body, signal, contextValues });
   const empty = async function* (): AsyncGenerator<Uint8Array> {};
   return {

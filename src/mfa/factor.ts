@@ -66,12 +66,15 @@ export interface FactorRow {
   readonly remainingCodes: number;
 }
 
+/** SQL: the unused recovery codes of the factor `f`, 0 for other factors. */
+export const remainingCodesOf = (f: string) => `case when ${f}.type = 'recovery_code' then (
+       select count(*) from recovery_codes c where c.user_id = ${f}.user_id and c.factor_id = ${f}.id and c.used_at is null)::int
+     else 0 end`;
+
 const columns = `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
      f.secret_sealed as "secretSealed", f.last_step as "lastStep", f.verified_at as "verifiedAt",
      f.created_at as "createdAt", f.last_used_at as "lastUsedAt",
-     case when f.type = 'recovery_code' then (
-       select count(*) from recovery_codes c where c.user_id = :userId and c.factor_id = f.id and c.used_at is null)::int
-     else 0 end as "remainingCodes"`;
+     ${remainingCodesOf('f')} as "remainingCodes"`;
 
 const readOne = statement<FactorRow, { userId: string; id: string }>(
   'factor_read',
@@ -99,7 +102,11 @@ export async function factorsOf(on: Autocommit | EntityManager, userId: string):
 }
 
 /** Whether a session can be raised with the factor. */
-export function isUsable({ verifiedAt, type, remainingCodes }: FactorRow): boolean {
+export function isUsable({
+  verifiedAt,
+  type,
+  remainingCodes,
+}: Pick<FactorRow, 'verifiedAt' | 'type' | 'remainingCodes'>): boolean {
   return verifiedAt !== null && (type !== 'recovery_code' || remainingCodes > 0);
 }
 
@@ -151,7 +158,8 @@ export async function recordVerified(
 }
 
 /** In a transaction the ORM's connection returns times as texts. */
-function withTimes(row: FactorRow): FactorRow {
+/** JSON, and the ORM's connection in a transaction, return times as texts. */
+export function withTimes<Row extends Pick<FactorRow, 'createdAt' | 'verifiedAt' | 'lastUsedAt'>>(row: Row): Row {
   const { verifiedAt, createdAt, lastUsedAt } = row;
   return {
     ...row,

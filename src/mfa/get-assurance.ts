@@ -1,22 +1,16 @@
-import { statement } from '../database/statement.ts';
-import { autocommit, caller } from '../rpc/context.ts';
+import { caller } from '../rpc/context.ts';
 import { levelToMessage, methodsToMessage } from '../session/message.ts';
-import type { AuthenticationMethod } from '../session/session.ts';
 import type { MfaMethods } from './deps.ts';
-import { readUsableFactors } from './usable-factors.ts';
+import { isUsable } from './factor.ts';
+import { usableToMessage } from './message.ts';
+import { factorsFor, ownFactors } from './own-factors.ts';
 
-const readMethods = statement<{ amr: AuthenticationMethod[] }, { userId: string; sessionId: string }>(
-  'session_methods',
-  'select s.amr from sessions s where s.user_id = :userId and s.id = :sessionId',
-);
-
-export const getAssurance: MfaMethods['getAssurance'] = async (_, context) => {
-  const { userId, sessionId, aal, hasFactor } = caller(context);
-  const [session] = await readMethods(autocommit(context), { userId, sessionId });
+export const getAssurance: MfaMethods['getAssurance'] = (_, context) => {
+  const { aal, hasFactor } = caller(context);
   return {
     currentAal: levelToMessage(aal),
     nextAal: levelToMessage(hasFactor ? 2 : aal),
-    amr: methodsToMessage(session?.amr ?? []),
-    factors: await readUsableFactors(autocommit(context), userId),
+    amr: methodsToMessage(ownFactors.of(context).amr),
+    factors: factorsFor(context).filter(isUsable).map(usableToMessage),
   };
 };

@@ -1,24 +1,35 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
-import { autocommit, caller, change } from '../rpc/context.ts';
+import { caller, change } from '../rpc/context.ts';
 import { deviceName } from '../session/device-name.ts';
-import { forgetDevices, trustedDevicesOf } from '../session/trusted-device.ts';
+import { ownRead } from '../session/own-read.ts';
+import { forgetDevices, type ShownDevice, trustedDevicesOf } from '../session/trusted-device.ts';
 import type { MfaDeps, MfaMethods } from './deps.ts';
+
+/** As JSON: the times are texts. */
+type DeviceJson = { readonly [Key in keyof ShownDevice]: string };
+
+/** The trusted devices of the caller. */
+export const ownTrustedDevices = ownRead<{ devices: DeviceJson[] }>(
+  'session_states_trusted_devices',
+  `${trustedDevicesOf('named.user_id')} as devices`,
+);
 
 export function trustedDevices({ now }: MfaDeps): Pick<MfaMethods, 'listTrustedDevices' | 'revokeTrustedDevice'> {
   return {
-    async listTrustedDevices(_, context) {
-      const devices = await trustedDevicesOf(autocommit(context), caller(context).userId, now());
+    listTrustedDevices(_, context) {
       return {
-        trustedDevices: devices.map(({ id, address, userAgent, createdAt, lastUsedAt, expiresAt }) => ({
-          id,
-          deviceName: deviceName(userAgent),
-          address,
-          createTime: timestampFromDate(createdAt),
-          lastUseTime: timestampFromDate(lastUsedAt),
-          expireTime: timestampFromDate(expiresAt),
-        })),
+        trustedDevices: ownTrustedDevices
+          .of(context)
+          .devices.map(({ id, address, userAgent, createdAt, lastUsedAt, expiresAt }) => ({
+            id,
+            deviceName: deviceName(userAgent),
+            address,
+            createTime: timestampFromDate(new Date(createdAt)),
+            lastUseTime: timestampFromDate(new Date(lastUsedAt)),
+            expireTime: timestampFromDate(new Date(expiresAt)),
+          })),
       };
     },
 

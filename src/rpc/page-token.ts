@@ -42,6 +42,11 @@ export class PageTokens {
   }
 }
 
+/** The position in a token that is not checked. */
+export function positionIn(pageToken: string): string {
+  return Buffer.from(pageToken, 'base64url').toString('utf8', macBytes);
+}
+
 function boundTo(context: HandlerContext, request: ListRequest, position: string): string {
   const { method } = context;
   const list = `${method.parent.typeName}/${method.name}`;

@@ -1,6 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MasterKeys } from '../crypto/master-keys.ts';
-import { type ListRequest, PageTokens } from './page-token.ts';
+import { type ListRequest, PageTokens, positionIn } from './page-token.ts';
 
 /** How many items a page has when the request does not say, and at most. */
 export interface PageSizes {
@@ -27,6 +27,18 @@ interface List<Key> {
 }
 
 const usualSizes: PageSizes = { usual: 20, most: 100 };
+
+const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * The page that `pageOf` will ask for, before the token is checked: what is read at a position of an invented token belongs
+ * to the caller as well, and is not returned.
+ */
+export function askedPage({ pageSize, pageToken }: ListRequest): Page {
+  const position = pageToken ? positionIn(pageToken) : '';
+  const limit = Math.min(Math.max(pageSize, 0) || usualSizes.usual, usualSizes.most) + 1;
+  return { after: isUuid.test(position) ? position : undefined, limit };
+}
 
 /** Reads which page a request of a list asks for, and writes the token of the next one. For the lists of all services. */
 export class Paging {

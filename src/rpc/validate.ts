@@ -1,14 +1,12 @@
-import { create, type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
+import { type DescField, type DescMessage, isMessage, type Message } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
-import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type FieldViolation, Refusal } from '../errors.ts';
 import { unseen } from '../text/invisible-characters.ts';
+import { openContractRules } from './contract-rules.ts';
 import { keepsPlainRules } from './plain-rules.ts';
 import { trimText } from './trim-text.ts';
 import { describeViolation } from './violation-text.ts';
-
-const validator = createValidator();
 
 /**
  * Checks the request against the rules in its proto, and every string in it for forbidden characters. Throws
@@ -18,29 +16,27 @@ export function validate(): Interceptor {
   return (next) => (req) => {
     if (req.stream) return next({ ...req, message: validated(req.method.input, req.message) });
     trimText(req.method.input, req.message);
-    check(req.method.input, req.message);
-    return next(req);
+    if (isPlainAndValid(req.method.input, req.message)) return next(req);
+    return check(req.method.input, req.message).then(() => next(req));
   };
 }
 
 async function* validated(schema: DescMessage, messages: AsyncIterable<Message>): AsyncGenerator<Message> {
   for await (const message of messages) {
     trimText(schema, message);
-    check(schema, message);
+    if (!isPlainAndValid(schema, message)) await check(schema, message);
     yield message;
   }
 }
 
-/** Compiles the rules of these requests, so that the first call does not wait tens of milliseconds for it. */
-export function prepareRules(requests: readonly DescMessage[]): void {
-  for (const each of requests) validator.validate(each, create(each));
+function isPlainAndValid(schema: DescMessage, message: Message): boolean {
+  return forbiddenTextIn(schema, message).length === 0 && keepsPlainRules(schema, message);
 }
 
-function check(schema: DescMessage, message: Message): void {
-  const fields: FieldViolation[] = [];
-  findForbiddenText(schema, message, '', fields);
+async function check(schema: DescMessage, message: Message): Promise<void> {
+  const fields = forbiddenTextIn(schema, message);
   if (fields.length === 0) {
-    if (keepsPlainRules(schema, message)) return;
+    const validator = await openContractRules();
     const result = validator.validate(schema, message);
     if (result.kind === 'valid') return;
     if (result.kind === 'error') throw result.error;
@@ -90,6 +86,12 @@ function fieldsWithText(schema: DescMessage): readonly Field[] {
   });
   fieldsOf.set(schema, fields);
   return fields;
+}
+
+function forbiddenTextIn(schema: DescMessage, message: Message): FieldViolation[] {
+  const found: FieldViolation[] = [];
+  findForbiddenText(schema, message, '', found);
+  return found;
 }
 
 // Reads the properties directly: protobuf's reflection costs as much as the rest of the check.

@@ -126,10 +126,6 @@ export function refusalOfEnd(ended: SessionEnd): Refusal {
   return new Refusal(reasons[ended]);
 }
 
-/** SQL: the state of the caller's session in the snapshot of the statement. Locks nothing. */
-export const stateOfCaller = `coalesce((select coalesce(${endOf('own', 'u')}, ${supersedes('own')}, 'live') from users u, sessions own
-     where u.id = :userId and own.user_id = :userId and own.id = :sessionId), 'revoked')`;
-
 const readUser = statement<UserRow & { ended: SessionEnd | null }, Omit<Locking, 'ids'>>(
   'caller_user',
   `select ${userColumnsOf('u')}, coalesce(${endOf('s', 'u')}, ${supersedes('s')}) as ended

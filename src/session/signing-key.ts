@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { calculateJwkThumbprint, type JWK } from 'jose';
+import type { JWK } from 'jose';
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 
 export type SigningKeyState = 'standby' | 'active' | 'retired' | 'revoked';

@@ -1,5 +1,4 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { Tracer } from '@opentelemetry/api';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { AuditTrail } from '../audit/trail.ts';
 import type { Certificates } from '../crypto/tls-certificates.ts';
@@ -15,8 +14,7 @@ import type { KeyRing } from '../session/key-ring.ts';
 import type { ConnectionGate } from '../throttle/connection-gate.ts';
 import type { AroundHash, Passwords } from '../user/password.ts';
 import { Metrics } from './metrics/metrics.ts';
-import { inSpan } from './traces/spans.ts';
-import { traceStatements } from './traces/statements.ts';
+import type { Tracing } from './traces/tracing.ts';
 
 interface Watched {
   readonly health: HealthState;
@@ -36,24 +34,24 @@ interface Watched {
 export class Observation {
   readonly metrics: Metrics;
   readonly #orm: MikroORM;
-  readonly #tracer: Tracer | undefined;
+  readonly #tracing: Tracing | undefined;
 
-  constructor(orm: MikroORM, now: Clock, tracer?: Tracer) {
+  constructor(orm: MikroORM, now: Clock, tracing?: Tracing) {
     this.#orm = orm;
-    this.#tracer = tracer;
+    this.#tracing = tracing;
     this.metrics = new Metrics(packageJson.version, now);
     timeWaits(poolOf(orm), (seconds) => this.metrics.resources.poolWaits.observe(seconds));
-    if (!tracer) return;
-    traceStatements(tracer, poolOf(orm));
+    if (!tracing) return;
+    tracing.statementsOf(poolOf(orm));
     // Only statements over the pool get spans.
     closeReadPipeline(orm);
   }
 
   /** For Passwords: times every hash, and traces the hashes of traced calls. */
   readonly aroundHash: AroundHash = (hash) => {
-    const tracer = this.#tracer;
+    const tracing = this.#tracing;
     const { timeHash } = this.metrics.resources;
-    return tracer ? inSpan(tracer, 'hash password', {}, () => timeHash(hash)) : timeHash(hash);
+    return tracing ? tracing.hash(() => timeHash(hash)) : timeHash(hash);
   };
 
   /** Adds the state of these to the metrics; it is read at every scrape. */

@@ -147,6 +147,13 @@ const ofUser = statement<IdentityRow, { userId: string }>(
   `select ${columns} from identities i where i.user_id = :userId order by i.id`,
 );
 
+/** SQL: the same as JSON, without what is not shown. */
+export const shownIdentitiesOf = (userId: string): string =>
+  `coalesce((select json_agg(json_build_object('id', i.id, 'provider', i.provider, 'subject', i.subject, 'email', i.email,
+       'emailVerified', i.email_verified, 'name', i.name, 'username', i.username, 'pictureUrl', i.picture_url,
+       'createdAt', i.created_at, 'lastSignInAt', i.last_sign_in_at) order by i.id)
+     from identities i where i.user_id = ${userId}), '[]')`;
+
 /** The identities of a user, the oldest first. */
 export function identitiesOf(on: EntityManager | Autocommit, userId: string): Promise<IdentityRow[]> {
   return ofUser(on, { userId });

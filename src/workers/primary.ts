@@ -4,7 +4,6 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { createAdminServer } from '../http/admin.ts';
 import { listenAdmin } from '../http/port-fault.ts';
-import { inboxFolderIn, openInbox } from '../mail/mail-service.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface PrimaryDeps {
@@ -24,9 +23,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const patience = { replaced, leaving: config.shutdownDelay + replaced };
   const env: Record<string, string> = embeddedUrl ? { DATABASE_URL: embeddedUrl } : {};
   const workers = new WorkerPool({ size: config.workers, env, patience, log });
-  const { mail, environment, dataDir } = config;
-  const isShown = mail.mode === 'capture' && environment === 'development';
-  const inbox = isShown ? openInbox(mail, inboxFolderIn(dataDir)) : undefined;
+  const inbox = await openDevelopmentInbox(config);
   const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox });
   const adminPort = await listenAdmin(admin, config);
   const ports = await workers.start();
@@ -37,6 +34,13 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
     admin.closeAllConnections();
   };
   return { ...ports, adminPort, stop };
+}
+
+/** Its module imports the ORM, which a primary does without. */
+async function openDevelopmentInbox({ mail, environment, dataDir }: Config) {
+  if (mail.mode !== 'capture' || environment !== 'development') return undefined;
+  const { inboxFolderIn, openInbox } = await import('../mail/mail-service.ts');
+  return openInbox(mail, inboxFolderIn(dataDir));
 }
 
 /** At a terminal the signal means that it was closed, so there it still ends the process. */

@@ -171,7 +171,7 @@ describe('only the named files', () => {
     [
       'print',
       /console[.[]|process\.std(out|err)/,
-      ['cli/commands.ts', 'cli/terminal.ts', 'main.ts', 'telemetry/console.ts'],
+      ['cli/serve.ts', 'cli/terminal.ts', 'main.ts', 'telemetry/console.ts'],
     ],
     ['write SQL with values in its text', /(execute|raw)\(\s*`[^`]*\$\{/, []],
     [

@@ -86,7 +86,8 @@ function namesInSource(): string[] {
   const folder = path.join(import.meta.dirname, '../../src');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   const texts = files.map((file) => readFileSync(path.join(folder, file), 'utf8'));
-  const named = (text: string) => [...text.matchAll(/statement<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!);
+  const named = (text: string) =>
+    [...text.matchAll(/(?:statement|ownRead|ownPage)<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!);
   const sweeps = (text: string) => [...text.matchAll(/\bdeleteFrom\('(\w+)'/g)].map(([, table]) => `sweep_${table}`);
   return texts.flatMap((text) => [...named(text), ...sweeps(text)]).sort();
 }

@@ -67,7 +67,7 @@ export const grantCosts: Readonly<Record<string, number>> = {
   ApproveDashboardCode: 7,
   'RedeemDashboardCode (polling)': 10,
   DenyDashboardCode: 7,
-  ListDevices: 2,
+  ListDevices: 1,
   RevokeDevice: 7,
   'RevokeDevice (session)': 7,
 };

@@ -38,7 +38,7 @@ export const oauthCosts: Record<string, number> = {
   StartIdentityLink: 3,
   'FinishOAuth (link)': 8,
   LinkIdentity: 8,
-  ListIdentities: 2,
+  ListIdentities: 1,
   UnlinkIdentity: 7,
   'SignInWithIdToken (first proof)': 26,
 };

@@ -38,7 +38,7 @@ export const passkeyCosts: Readonly<Record<string, number>> = {
   FinishPasskeyRegistration: 12,
   StartPasskeySignIn: 1,
   FinishPasskeySignIn: 12,
-  ListPasskeys: 3,
+  ListPasskeys: 1,
   RenamePasskey: 8,
   DeletePasskey: 9,
 };

@@ -73,7 +73,13 @@ export function launch(args: readonly string[] = [], env: Record<string, string>
 /** Starts the service, or another build of it, and waits until it is ready. */
 export async function serve(env: Record<string, string> = {}, file = main) {
   const launched = launch(['serve'], env, file);
-  const ready = (await launched.says('ready')) as { grpc: string; http: string; admin: string; database: string };
+  const ready = (await launched.says('ready')) as {
+    grpc: string;
+    http: string;
+    admin: string;
+    database: string;
+    time: string;
+  };
   const grpc = grpcTransport(ready.grpc);
   onTestFinished(grpc.close);
   const json = createConnectTransport({ baseUrl: ready.http, httpVersion: '1.1' });

@@ -2,8 +2,9 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
-import { autocommit, caller, change } from '../../rpc/context.ts';
-import { identitiesOf, removeIdentity } from '../../user/identity.ts';
+import { caller, change } from '../../rpc/context.ts';
+import { ownRead } from '../../session/own-read.ts';
+import { type IdentityRow, identitiesOf, removeIdentity, shownIdentitiesOf } from '../../user/identity.ts';
 import { lockUser } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
 import { isLockedPassword } from '../first-proof.ts';
@@ -11,11 +12,31 @@ import { identityToMessage } from './message.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'listIdentities' | 'unlinkIdentity'>;
 
+/** As JSON: the times are texts. */
+type IdentityJson = Omit<IdentityRow, 'projectId' | 'userId' | 'emailKey' | 'createdAt' | 'lastSignInAt'> & {
+  readonly createdAt: string;
+  readonly lastSignInAt: string | null;
+};
+
+/** The identities of the caller, the oldest first. */
+export const ownIdentities = ownRead<{ identities: IdentityJson[] }>(
+  'session_states_identities',
+  `${shownIdentitiesOf('named.user_id')} as identities`,
+);
+
+function withTimes({ createdAt, lastSignInAt, ...rest }: IdentityJson) {
+  return {
+    ...rest,
+    createdAt: new Date(createdAt),
+    lastSignInAt: lastSignInAt === null ? null : new Date(lastSignInAt),
+  };
+}
+
 export function identities({ now }: AuthDeps): Methods {
   return {
-    async listIdentities(_, context) {
-      const found = await identitiesOf(autocommit(context), caller(context).userId);
-      return { identities: found.map(identityToMessage) };
+    listIdentities(_, context) {
+      const { identities: found } = ownIdentities.of(context);
+      return { identities: found.map((each) => identityToMessage(withTimes(each))) };
     },
 
     async unlinkIdentity({ identityId }, context) {

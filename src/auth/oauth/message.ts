@@ -4,7 +4,9 @@ import type { IdentitySchema, SignInProviderSchema } from '../../../gen/gatehous
 import type { IdentityRow } from '../../user/identity.ts';
 import type { Provider } from './provider.ts';
 
-export function identityToMessage(identity: IdentityRow): MessageInitShape<typeof IdentitySchema> {
+export function identityToMessage(
+  identity: Omit<IdentityRow, 'projectId' | 'userId' | 'emailKey'>,
+): MessageInitShape<typeof IdentitySchema> {
   const { id, provider, subject, email, emailVerified, name, username, pictureUrl } = identity;
   const { createdAt, lastSignInAt } = identity;
   return {

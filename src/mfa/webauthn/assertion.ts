@@ -1,5 +1,5 @@
-import { verifyAuthenticationResponse } from '@simplewebauthn/server';
 import { readAuthenticatorData } from './authenticator-data.ts';
+import { openCeremonies } from './ceremonies.ts';
 import { checking, ensure } from './ceremony-fault.ts';
 import { checkClientData } from './client-data.ts';
 import { type RelyingParty, type Use, userHandleOf } from './relying-party.ts';
@@ -37,6 +37,7 @@ export async function verifyAssertion(
   const data = checking('encoding', () => readAuthenticatorData(authenticatorData, rpId));
   ensure(data.backupEligible === stored.backupEligible, 'backup_flags');
   const response = { clientDataJSON, authenticatorData: authenticatorData.toString('base64url'), signature };
+  const { verifyAuthenticationResponse } = await openCeremonies();
   const { verified } = await verifyAuthenticationResponse({
     response: { id, rawId: id, type: 'public-key', clientExtensionResults: {}, response },
     expectedChallenge: challenge.toString('base64url'),

@@ -1,6 +1,6 @@
-import { verifyRegistrationResponse } from '@simplewebauthn/server';
 import { readAuthenticatorData } from './authenticator-data.ts';
 import { readCbor } from './cbor.ts';
+import { openCeremonies } from './ceremonies.ts';
 import { CeremonyFault, checking, ensure } from './ceremony-fault.ts';
 import { checkClientData } from './client-data.ts';
 import { isOfferedKey } from './public-key.ts';
@@ -33,6 +33,7 @@ export async function verifyAttestation(
   ensure(attested.credentialId.toString('base64url') === id, 'credential');
   ensure(isOfferedKey(attested.key), 'public_key');
   const response = { clientDataJSON, attestationObject: withoutStatement(authData).toString('base64url') };
+  const { verifyRegistrationResponse } = await openCeremonies();
   const { registrationInfo: info } = await verifyRegistrationResponse({
     response: { id, rawId: id, type: 'public-key', clientExtensionResults: {}, response },
     expectedChallenge: challenge.toString('base64url'),

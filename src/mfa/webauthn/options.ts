@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { openCeremonies } from './ceremonies.ts';
 import { algorithms, type RelyingParty, type Use, userHandleOf } from './relying-party.ts';
 
 /** Milliseconds that a browser lets the user take: as long as the challenge lives. */
@@ -27,6 +28,7 @@ interface Creation {
 
 /** The argument of `navigator.credentials.create`, as JSON. */
 export function creationOptions(party: RelyingParty, { use, owner, challenge, exclude }: Creation): JsonObject {
+  expectResponse();
   const { id, email, name } = owner;
   const account = email ?? id;
   return {
@@ -53,6 +55,7 @@ interface Request {
 
 /** The argument of `navigator.credentials.get`, as JSON. The check of a passkey requires what its options require. */
 export function requestOptions(party: RelyingParty, { use, challenge, allow }: Request): JsonObject {
+  expectResponse();
   return {
     rpId: party.id,
     challenge: Buffer.from(challenge).toString('base64url'),
@@ -60,6 +63,11 @@ export function requestOptions(party: RelyingParty, { use, challenge, allow }: R
     allowCredentials: allow.map(describe),
     userVerification: use === 'passkey' ? 'required' : 'discouraged',
   };
+}
+
+/** Prepares what verifies the response. Whether it can be imported shows with the response. */
+function expectResponse(): void {
+  openCeremonies().catch(() => {});
 }
 
 function describe({ credentialId, transports }: NamedCredential): JsonObject {
