@@ -13,7 +13,7 @@ import { leaveSignalsToPrimary, reportFailure, respondToPings, serveForPrimary, 
 import { readHeads, verifyAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
 import { type Database, openDatabase, waitFor } from './database.ts';
-import { importFile, openImport } from './import.ts';
+import { importFrom, readOrder } from './import/import-command.ts';
 import { checkDrop, manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
@@ -36,8 +36,8 @@ export async function run(invocation: Invocation, loaded: LoadedConfig): Promise
     return withPatience(config, (orm, patient) => verifyAudit(orm, patient, heads, terminal));
   }
   if (group === 'import') {
-    const input = await openImport(args[0]!);
-    return withPatience(config, (orm, patient) => importFile(orm, patient, input, terminal));
+    const order = await readOrder(invocation);
+    return withPatience(config, (orm, patient) => importFrom(orm, patient, order, terminal));
   }
   if (command === 'installation drop') checkDrop(args);
   return withPatience(config, (orm, patient) => manageInstallation(orm, patient, invocation, terminal));
