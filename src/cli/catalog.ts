@@ -126,17 +126,12 @@ const commandTable = {
         default: 'none, JSON lines',
         value: 'SYSTEM',
       },
+      secrets: {
+        does: 'a file with BETTER_AUTH_SECRET, which encrypts second factors; or one of JSON lines with the password hashes and second factors that the support of Auth0 exports',
+        default: 'none, these are left out',
+        value: 'SECRETS',
+      },
       'dry-run': { does: 'changes nothing, and reports what would be imported', default: 'off' },
-      'better-auth-secret': {
-        does: 'a file with BETTER_AUTH_SECRET, with which Better Auth encrypts second factors',
-        default: 'none, they are left out',
-        value: 'SECRET-FILE',
-      },
-      'auth0-secrets': {
-        does: 'a file of JSON lines with password hashes and second factors, from the support of Auth0',
-        default: 'none, they are left out',
-        value: 'SECRETS-FILE',
-      },
     },
     example: 'import --from supabase users.sql',
     exits: { 1: 'the file could not be read, or lines were refused' },

@@ -34,9 +34,8 @@ export interface ImportOrder {
   /** The URL of the other system's database. */
   readonly url: string | undefined;
   readonly input: ImportInput | undefined;
-  /** The contents of the file that --better-auth-secret names. */
-  readonly secret: string | undefined;
-  readonly auth0Secrets: string | undefined;
+  /** The file of --secrets. */
+  readonly secrets: string | undefined;
   readonly isDryRun: boolean;
 }
 
@@ -53,15 +52,14 @@ export async function readOrder({ args, options }: Invocation): Promise<ImportOr
     const meant = findNearest(from, systems);
     throw new UsageError(`there is no system '${from}'${suggest(meant, `there are ${systems.join(', ')}`)}`);
   }
-  const [secretFile, auth0Secrets] = [one('better-auth-secret'), one('auth0-secrets')];
-  if (secretFile && from !== 'better-auth') throw new UsageError("'--better-auth-secret' needs --from better-auth");
-  if (auth0Secrets && from !== 'auth0') throw new UsageError("'--auth0-secrets' needs --from auth0");
+  const secrets = one('secrets');
+  if (secrets && from !== 'better-auth' && from !== 'auth0')
+    throw new UsageError("'--secrets' needs --from better-auth or --from auth0");
   const url = /^postgres(ql)?:\/\//.test(file) ? file : undefined;
   if (url && (!from || from === 'auth0'))
     throw new UsageError(`a database can be read with --from ${Object.keys(tableSystems).join(', --from ')}`);
-  const secret = secretFile && (await readFile(secretFile, 'utf8')).replace(/\r?\n$/, '');
   const input = url ? undefined : await openInput(file);
-  return { from, url, input, secret, auth0Secrets, isDryRun: options.has('dry-run') };
+  return { from, url, input, secrets, isDryRun: options.has('dry-run') };
 }
 
 /**
@@ -123,14 +121,15 @@ async function consume(
 
 async function* converted(from: string, order: ImportOrder): AsyncGenerator<Converted | Unreadable> {
   try {
-    if (from === 'auth0') yield* convertAuth0(order.input!.bytes(), order.auth0Secrets);
+    if (from === 'auth0') yield* convertAuth0(order.input!.bytes(), order.secrets);
     else yield* convertedTables(tableSystems[from as keyof typeof tableSystems], order);
   } catch (error) {
     throw new SourceFault((error as Error).message, { cause: error });
   }
 }
 
-async function* convertedTables(system: TableSystem, { url, input, secret }: ImportOrder) {
+async function* convertedTables(system: TableSystem, { url, input, secrets }: ImportOrder) {
+  const secret = secrets && (await readFile(secrets, 'utf8')).replace(/\r?\n$/, '');
   const source = url ? await databaseSource(url) : sourceOf(input!, system);
   try {
     yield* convertTables(source, system, { secret });

@@ -28,7 +28,7 @@ export const leftKinds = {
   'TOTP secret': { many: 'TOTP secrets', advice: reenroll },
   'encrypted TOTP secret': {
     many: 'encrypted TOTP secrets',
-    advice: `the key of the old system is needed to read it (--secret-file for Better Auth); without it ${reenroll}`,
+    advice: `the key of the old system is needed to read it (--secrets, for Better Auth); without it ${reenroll}`,
   },
   'unverified factor': {
     many: 'unverified factors',
