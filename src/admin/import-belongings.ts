@@ -89,16 +89,24 @@ const credential = z
 
 type Credential = z.output<typeof credential>;
 
-/** The fields of a line for what belongs to a user. The limits are those of the methods that add the same. */
+/** How many items a list may have: as many as the methods that add the same allow. */
+export const mostItems = {
+  identities: identitiesPerUser,
+  totp: 10,
+  security_keys: 10,
+  passkeys: 10,
+  recovery_codes: 100,
+};
+
+const recoveryCode = z.string().regex(/^[A-Za-z0-9 -]{6,64}$/, 'not 6 to 64 letters and digits');
+
+/** The fields of a line for what belongs to a user. */
 export const belongingFields = {
-  identities: z.array(identity).max(identitiesPerUser).nullish(),
-  totp: z.array(totp).max(10).nullish(),
-  security_keys: z.array(credential).max(10).nullish(),
-  passkeys: z.array(credential).max(10).nullish(),
-  recovery_codes: z
-    .array(z.string().regex(/^[A-Za-z0-9 -]{6,64}$/, 'not 6 to 64 letters and digits'))
-    .max(100)
-    .nullish(),
+  identities: z.array(identity).max(mostItems.identities).nullish(),
+  totp: z.array(totp).max(mostItems.totp).nullish(),
+  security_keys: z.array(credential).max(mostItems.security_keys).nullish(),
+  passkeys: z.array(credential).max(mostItems.passkeys).nullish(),
+  recovery_codes: z.array(recoveryCode).max(mostItems.recovery_codes).nullish(),
 };
 
 const belongings = z.object(belongingFields);
@@ -135,8 +143,7 @@ export function belongingsOf(
   read.security_keys?.forEach(store('webauthn'));
   const factorCount = factors.length;
   read.passkeys?.forEach(store('passkey'));
-  // Recovery codes stand in for another factor.
-  const typed = factorCount > 0 ? (read.recovery_codes ?? []) : [];
+  const typed = read.recovery_codes ?? [];
   const codes = typed.length > 0 ? importedCodes(keys, ownerOf(enroll('recovery_code', {}), user), typed, now) : [];
   const identities = (read.identities ?? []).map((each) => identityOf(user, each, now));
   return { identities, factors, credentials, codes, factorCount };

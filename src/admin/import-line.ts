@@ -8,7 +8,7 @@ import { trimMarks } from '../text/invisible-characters.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { mergeMetadata, noMetadata } from '../user/metadata.ts';
 import { forGood, User } from '../user/user.ts';
-import { belongingFields, belongingsOf, type ReadingContext, text, time } from './import-belongings.ts';
+import { belongingFields, belongingsOf, mostItems, type ReadingContext, text, time } from './import-belongings.ts';
 import type { ImportedUser } from './import-duplicates.ts';
 
 // Not copied: a copy would lack the keys that mergeMetadata refuses.
@@ -75,7 +75,7 @@ export function readImportRecord(
   record: Record<string, unknown>,
   reading: ReadingContext,
 ): { readonly imported: ImportedUser; readonly removed: readonly string[] } | { readonly why: string } {
-  const removed: string[] = [];
+  const removed = cutLists(record);
   for (;;) {
     try {
       return { imported: read(record, reading), removed };
@@ -86,6 +86,14 @@ export function readImportRecord(
       for (const each of withoutRepetition(error.faults)) removed.push(remove(record, each));
     }
   }
+}
+
+/** Cuts lists that are too long. Returns the reason for each item that is removed. */
+function cutLists(record: Record<string, unknown>): string[] {
+  return Object.entries(mostItems).flatMap(([field, most]) => {
+    const list = record[field];
+    return Array.isArray(list) ? list.splice(most).map(() => `${field}: more than ${most}`) : [];
+  });
 }
 
 function isEssential(field: PropertyKey): boolean {
@@ -116,6 +124,7 @@ function toUser(read: Line, reading: ReadingContext): ImportedUser {
   const { email, name, email_verified: emailVerified } = read;
   const hash = read.password_hash || null;
   requireKnownHash(hash);
+  requireFactorBesideCodes(read);
   const registration = {
     projectId,
     email,
@@ -155,6 +164,11 @@ function bannedUntilOf({ banned_until: text }: Line): Date | null {
 function requireKnownHash(hash: string | null): void {
   const taken = hash ? readImported(hash) : undefined;
   if (taken && 'why' in taken) throw new LineFault([{ path: ['password_hash'], why: `password_hash: ${taken.why}` }]);
+}
+
+function requireFactorBesideCodes({ recovery_codes: codes, totp, security_keys: keys }: Line): void {
+  if (!codes?.length || totp?.length || keys?.length) return;
+  throw new LineFault([{ path: ['recovery_codes'], why: 'recovery_codes: without another factor' }]);
 }
 
 function metadataOf({ app_metadata: app, user_metadata: own }: Line) {

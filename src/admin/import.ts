@@ -83,7 +83,11 @@ interface Imported {
   readonly refused: readonly RefusedUser[];
   /** Identities of created users that other users have. */
   readonly unlinked: readonly Identity[];
+  /** Credentials of created users that other users have, or that were named twice. */
+  readonly unregistered: readonly WebauthnCredential[];
 }
+
+const uniqueViolation = '23505';
 
 /**
  * Creates the users who do not exist yet, each as the owner of an account without a trial, in one statement with their
@@ -101,12 +105,17 @@ export async function importUsers(
     const created = imported.filter(({ user }) => users.has(user.id));
     const others = imported.filter(({ user }) => !users.has(user.id));
     const unlinked = created.flatMap((each) => each.identities).filter(({ id }) => !identities.has(id));
-    return { created, refused: await refuseStrangers(orm, others), unlinked };
+    return { created, refused: await refuseStrangers(orm, others), unlinked, unregistered: [] };
   } catch (error) {
     const fault = dataFaultOf(error);
     if (!fault) throw error;
     const why = `the database does not take it (SQLSTATE ${fault})`;
-    if (imported.length === 1) return { created: [], refused: [{ user: imported[0]!.user, why }], unlinked: [] };
+    const [only, ...more] = imported;
+    if (only && more.length === 0 && fault === uniqueViolation && only.credentials.length > 0) {
+      const without = await importUsers(orm, [withoutCredentials(only)], options, now);
+      return { ...without, unregistered: only.credentials };
+    }
+    if (more.length === 0) return { created: [], refused: [{ user: only!.user, why }], unlinked: [], unregistered: [] };
     const middle = Math.ceil(imported.length / 2);
     const first = await importUsers(orm, imported.slice(0, middle), options, now);
     const second = await importUsers(orm, imported.slice(middle), options, now);
@@ -114,8 +123,18 @@ export async function importUsers(
       created: [...first.created, ...second.created],
       refused: [...first.refused, ...second.refused],
       unlinked: [...first.unlinked, ...second.unlinked],
+      unregistered: [...first.unregistered, ...second.unregistered],
     };
   }
+}
+
+/** The user without passkeys and security keys, and without recovery codes if no other factor remains. */
+function withoutCredentials(imported: ImportedUser): ImportedUser {
+  const apps = imported.factors.filter(({ type }) => type === 'totp');
+  const codeFactors = imported.factors.filter(({ type }) => type === 'recovery_code' && apps.length > 0);
+  imported.user.factorCount = apps.length;
+  const codes = apps.length > 0 ? imported.codes : [];
+  return { ...imported, factors: [...apps, ...codeFactors], credentials: [], codes };
 }
 
 /** Returns the ids of the created users and of the linked identities. */

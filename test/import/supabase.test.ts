@@ -154,3 +154,44 @@ test('rows of INSERT are imported too, and statements in the texts of users are 
     { email: bob.email, name: 'Bob "B" Babbage', user_metadata: { name: 'Bob "B" Babbage' } },
   ]);
 });
+
+test('the database of Supabase Auth is read directly', async () => {
+  const { service, env } = await startWithGoogle();
+  const { query } = service.database;
+  await query('create schema auth');
+  await query(
+    `create table auth.users (id uuid primary key, email varchar(255), encrypted_password varchar(255),
+       email_confirmed_at timestamptz, raw_app_meta_data jsonb, raw_user_meta_data jsonb, created_at timestamptz,
+       phone text, banned_until timestamptz, is_sso_user boolean not null default false, deleted_at timestamptz,
+       is_anonymous boolean not null default false)`,
+  );
+  await query(
+    'create table auth.identities (provider_id text not null, user_id uuid not null, identity_data jsonb not null, provider text not null)',
+  );
+  await query(
+    `create table auth.webauthn_credentials (user_id uuid not null, credential_id bytea not null, public_key bytea not null,
+       sign_count bigint not null, transports jsonb not null, backup_eligible boolean not null, backed_up boolean not null)`,
+  );
+  await query(
+    `insert into auth.users (id, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data, created_at)
+     select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user-' || n || '@example.org', '', now(), '{}',
+       '{"full_name": "Ada Lovelace"}', '2024-01-15 12:30:00.123456+02' from generate_series(1, 2500) n`,
+  );
+  await query(
+    `insert into auth.identities select id::text, id, '{"email_verified": true}', 'google' from auth.users limit 1500`,
+  );
+  const laptop = new SoftwareAuthenticator();
+  const handle = Buffer.from('00000000-0000-4000-8000-000000000001');
+  const { id, public_key } = registerElsewhere(laptop, handle);
+  await query(
+    `insert into auth.webauthn_credentials values ('00000000-0000-4000-8000-000000000001', $1, $2, 0, '["usb"]', false, false)`,
+    [id, public_key],
+  );
+  const ended = await runImport(service, ['--from', 'supabase', service.database.url], env);
+  expect(ended.stdout).toBe(
+    '2500 users: 2500 users created, 0 already existed, 0 refused\nImported with them: 1500 identities, 1 passkey\n',
+  );
+  const { user } = await signInWithPasskey(service.clients('grpc'), laptop);
+  expect(user).toMatchObject({ email: 'user-1@example.org', name: 'Ada Lovelace', emailVerified: true });
+  await query('drop schema auth cascade');
+});

@@ -1,3 +1,4 @@
+import { readAddress } from '../../text/email-address.ts';
 import type { Left } from './system.ts';
 import { compact, flagOf, shownOf, textOf, timeOf } from './values.ts';
 
@@ -32,7 +33,7 @@ export function identityRecord(identity: ForeignIdentity): { record: Record<stri
   const picture = textOf(identity.picture);
   const record = compact({
     ...{ provider, subject },
-    email: textOf(identity.email),
+    email: readAddress(textOf(identity.email) ?? ''),
     email_verified: flagOf(identity.emailVerified) ?? false,
     name: shownOf(identity.name, 200),
     username: shownOf(identity.username, 200),

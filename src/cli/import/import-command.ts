@@ -79,7 +79,8 @@ export async function importFrom(orm: MikroORM, config: Config, order: ImportOrd
   const broken = await consume(run, order, noun, terminal);
   await run.send();
   terminal.print(run.summary(noun));
-  if (order.from) explain(run, report, config, terminal);
+  explain(run, report, config, terminal);
+  if (order.from && run.created === 0) terminal.print('Nothing was changed');
   if (broken) throw new Error(`${nameOf(order)} cannot be imported further: ${broken.message}`);
   if (run.refused > 0)
     throw new Error(
@@ -139,7 +140,7 @@ async function* convertedTables(system: TableSystem, { url, input, secrets }: Im
 }
 
 function sourceOf({ isFile, bytes }: ImportInput, { tables }: TableSystem): TableSource {
-  return isFile ? fileSource(bytes) : streamSource(bytes(), tables);
+  return isFile ? fileSource(bytes, tables) : streamSource(bytes(), tables);
 }
 
 function explain(run: ImportRun, report: Report, config: Config, terminal: Terminal): void {
@@ -149,5 +150,4 @@ function explain(run: ImportRun, report: Report, config: Config, terminal: Termi
   if (unknown) terminal.print(`OAUTH_PROVIDERS does not have: ${unknown}; nobody can sign in with it until it does`);
   if (run.left.text)
     terminal.print(`Not imported: ${run.left.text}; ${report.path} has the lines and what can be done`);
-  if (run.created === 0) terminal.print('Nothing was changed');
 }

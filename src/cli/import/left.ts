@@ -64,6 +64,10 @@ export const leftKinds = {
     many: 'identities of other users',
     advice: 'another user signs in with it already; unlink it there if that is wrong',
   },
+  'credential of another user': {
+    many: 'credentials of other users',
+    advice: `a passkey or security key of this user is registered twice; ${reenroll}`,
+  },
   'row without its user': {
     many: 'rows without their users',
     advice: 'export the tables together, so that both are of the same moment',

@@ -86,15 +86,11 @@ export class ImportRun {
     if (!isStray) this.#lines++;
     for (const each of left) this.#leave(line, user, each);
     if (!record) return;
-    // Of two lines with the same text, one is a repetition.
-    const text = JSON.stringify(record);
     const read = readImportRecord(record, this.#reading);
     if ('why' in read) return this.#refuse(line, read.why);
     for (const why of read.removed) this.#leave(line, user, { kind: kindOf(why), why });
-    const { recovery_codes: codes } = record;
-    if (Array.isArray(codes) && codes.length > 0 && read.imported.codes.length === 0)
-      this.#leave(line, user, { kind: 'recovery code set', why: 'without another factor' });
-    await this.#add(read.imported, text, line);
+    // What nests too deeply for JSON.stringify has been removed.
+    await this.#add(read.imported, JSON.stringify(record), line);
   }
 
   /** Creates the users who wait. */
@@ -104,11 +100,13 @@ export class ImportRun {
     if (waiting.length === 0) return;
     const { orm, now, plan, isDryRun } = this.#deps;
     const options = { context: commandLine('import'), plan, isDryRun };
-    const { created, refused, unlinked } = await importUsers(orm, waiting, options, now());
+    const { created, refused, unlinked, unregistered } = await importUsers(orm, waiting, options, now());
     for (const { user, why } of refused) this.#refuse(lineOf.get(user)!, why);
     const lineById = new Map([...lineOf].map(([{ id }, line]) => [id, line]));
     for (const { userId, provider } of unlinked)
       this.#leave(lineById.get(userId)!, userId, { kind: 'identity of another user', why: `of ${provider}` });
+    for (const { userId } of unregistered)
+      this.#leave(lineById.get(userId)!, userId, { kind: 'credential of another user' });
     for (const each of created) this.with.add(each);
     this.with.remove(unlinked);
     this.#created += created.length;

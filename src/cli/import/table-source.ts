@@ -14,8 +14,16 @@ export interface TableSource {
 const longestLine = 16 * 1_048_576;
 
 /** The rows of a dump, which is read once for each selection. */
-export function fileSource(open: () => AsyncIterable<Buffer>): TableSource {
-  return { rows: (tables) => dumpedRows(open(), tables), close: async () => {} };
+export function fileSource(open: () => AsyncIterable<Buffer>, all: readonly TableSpec[]): TableSource {
+  return { rows: (tables) => selected(dumpedRows(open(), all), tables), close: async () => {} };
+}
+
+async function* selected(
+  rows: AsyncIterable<TableRow | BadRow> | Iterable<TableRow | BadRow>,
+  tables: readonly TableSpec[],
+): AsyncGenerator<TableRow | BadRow> {
+  const keys = new Set(tables.map(({ key }) => key));
+  for await (const row of rows) if (keys.has(row.table)) yield row;
 }
 
 /** The rows of a stream. It can be read once only, so all of them are kept in memory. */
@@ -24,8 +32,7 @@ export function streamSource(bytes: AsyncIterable<Buffer>, all: readonly TableSp
   return {
     async *rows(tables) {
       kept ??= Array.fromAsync(dumpedRows(bytes, all));
-      const keys = new Set(tables.map(({ key }) => key));
-      for (const row of await kept) if (keys.has(row.table)) yield row;
+      yield* selected(await kept, tables);
     },
     close: async () => {},
   };
@@ -54,8 +61,13 @@ function projected(row: TableRow, { columns }: TableSpec): TableRow {
 
 /** The rows of a database, all of one moment. */
 export async function databaseSource(url: string): Promise<TableSource> {
-  const client = await new Connections(url, { statementTimeout: 0, connectTimeout: 10 }).open();
+  const connections = new Connections(url, { statementTimeout: 0, connectTimeout: 10 });
+  // Most poolers refuse settings in the startup message.
+  connections.settingsBy = 'role';
+  const client = await connections.open();
   await client.query('begin isolation level repeatable read read only');
+  await client.query('set local statement_timeout = 0');
+  await client.query('set local idle_in_transaction_session_timeout = 0');
   return {
     async *rows(tables) {
       for (const table of tables) yield* selectedRows(client, table);

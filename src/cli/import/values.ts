@@ -3,9 +3,9 @@ import { forGood } from '../../user/user.ts';
 
 type JsonMap = Readonly<Record<string, unknown>>;
 
-/** A text. Undefined when it is absent or empty. */
+/** A text. Undefined when it is absent or empty, and for numbers of which JSON has lost digits. */
 export function textOf(value: unknown): string | undefined {
-  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
