@@ -31,14 +31,20 @@ test('rows that are damaged are refused by line, and all others are imported', a
     [row(1, 'other@example.org'), 'id: an earlier line has it'],
     [row(7, bob.email, '{"full_name": "B\u202eob"}')],
   ];
+  const factors = `COPY auth.mfa_factors (user_id, secret) FROM stdin;\nx\n${end}`;
   const { dump } = written({
-    dump: Buffer.concat([header, ...rows.map(([each]) => each), end].map((each) => Buffer.from(each))),
+    dump: Buffer.concat([header, ...rows.map(([each]) => each), end, factors].map((each) => Buffer.from(each))),
   });
   const ended = await runImport(service, ['--from', 'supabase', dump!]);
-  expect(ended).toMatchObject({ code: 1, stdout: '10 users: 2 users created, 0 already existed, 8 refused\n' });
-  expect(ended.stderr).toContain(`8 users were refused; ${dump}.refused.jsonl has their numbers and reasons`);
+  expect(ended).toMatchObject({ code: 1, stdout: '10 users: 2 users created, 0 already existed, 9 refused\n' });
+  expect(ended.stderr).toContain(`9 users were refused; ${dump}.refused.jsonl has their numbers and reasons`);
   const expected = rows.flatMap(([, reason], index) => (reason ? [{ line: index + 2, reason }] : []));
-  expect(refusalsIn(`${dump}.refused.jsonl`).sort((a, b) => a.line - b.line)).toEqual(expected);
+  expected.push({ line: 14, reason: 'mfa_factors: 1 value for 2 columns' });
+  const entries = refusalsIn(`${dump}.refused.jsonl`).sort((a, b) => a.line - b.line);
+  expect(entries).toEqual(expected.map((each) => ({ ...each, advice: expect.stringMatching(/./) })));
+  expect(entries.map(({ advice }) => advice)).toContain(
+    'one address is one user here: merge both users in the old system, or change an address, and import again',
+  );
   const names = await service.database.query('select name from users order by email');
   expect(names).toEqual([{ name: '' }, { name: 'Bob' }]);
 });

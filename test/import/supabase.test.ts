@@ -41,7 +41,7 @@ async function startWithGoogle() {
 const summary = [
   '7 users: 3 users created, 0 already existed, 0 refused',
   'Imported with them: 1 identity, 1 TOTP factor, 1 security key, 1 passkey',
-  'Not imported: 1 phone identity, 1 SMS factor, 1 Microsoft identity, 1 unverified factor, 1 encrypted TOTP secret, 1 single sign-on user, 1 anonymous user, 1 deleted user, 1 user without an address, 1 row without its user',
+  'Not imported: 1 phone identity, 1 SMS factor, 1 Microsoft identity, 1 unverified factor, 1 role, 1 encrypted TOTP secret, 1 single sign-on user, 1 anonymous user, 1 deleted user, 1 user without an address, 1 row without its user',
 ];
 
 describe.each(wires)('over %s', (wire) => {
@@ -132,7 +132,7 @@ test('the report has the line, the user and what can be done for everything that
     ...{ line: 30, user: '99999999-9999-4999-8999-999999999999', left: 'row without its user', why: 'of identities' },
     advice: expect.any(String),
   });
-  expect(entries).toHaveLength(10);
+  expect(entries).toHaveLength(11);
   expect(readFileSync(report, 'utf8')).not.toContain('@');
   const [row] = await service.database.query(`select count(*)::int from users where email_key like '%dead%'`);
   expect(row).toEqual({ count: 0 });

@@ -22,7 +22,7 @@ export const betterAuth: TableSystem = {
     table(
       'users',
       'user',
-      'id name email emailVerified email_verified createdAt created_at banned banExpires ban_expires isAnonymous is_anonymous phoneNumber phone_number twoFactorEnabled two_factor_enabled role username',
+      'id name image email emailVerified email_verified createdAt created_at banned banExpires ban_expires isAnonymous is_anonymous phoneNumber phone_number twoFactorEnabled two_factor_enabled role username',
       false,
     ),
     table(
@@ -60,6 +60,7 @@ function convert({ line, values }: TableRow, related: Related, options: ConvertO
     banned_until: bannedUntil(values),
     phone: shownOf(of(values, 'phoneNumber'), 32),
     app_metadata: { better_auth_id: user },
+    user_metadata: compact({ image: textOf(values.image) }),
     identities: identities.records,
     totp: factors.flatMap((each) => each.totp ?? []),
     recovery_codes: factors.flatMap((each) => each.codes ?? []),

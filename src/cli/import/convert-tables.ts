@@ -15,7 +15,7 @@ export async function* convertTables(
   const byOwner: Rows = new Map();
   const shared: Rows = new Map();
   for await (const row of source.rows(others))
-    if ('why' in row) yield row;
+    if ('why' in row) yield { line: row.line, why: `${row.table}: ${row.why}`, isStray: true };
     else keep(row, others.find(({ key }) => key === row.table)!, byOwner, shared);
   let found = false;
   for await (const row of source.rows(users)) {

@@ -24,7 +24,7 @@ export function goCredential(credential: JsonMap): Record<string, unknown> | und
   });
 }
 
-/** Names of transports in a list, as such or as text. What is none is left out. */
+/** Names of transports in a list, as such or as text. Other texts are left out. */
 export function transportsOf(value: unknown): string[] | undefined {
   const list = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[\s,"[\]]+/) : [];
   const names = list.filter((each): each is string => typeof each === 'string' && /^[a-z-]{1,32}$/.test(each));

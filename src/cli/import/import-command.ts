@@ -73,14 +73,15 @@ export async function importFrom(orm: MikroORM, config: Config, order: ImportOrd
   // Otherwise no replica could read the secrets that are sealed here.
   await prepareInstallation(orm, keys, (em) => joinByCommand(em, keys), now());
   const report = new Report(order.input?.report ?? reportOfDatabase);
-  const deps: RunDeps = { orm, now, keys, plan: config.accounts.trialPlan, isDryRun: order.isDryRun };
+  const { from, isDryRun } = order;
+  const deps: RunDeps = { orm, now, keys, plan: config.accounts.trialPlan, isDryRun, isForeign: from !== undefined };
   const run = new ImportRun(deps, report);
-  const noun = order.from ? 'user' : 'line';
+  const noun = from ? 'user' : 'line';
   const broken = await consume(run, order, noun, terminal);
   await run.send();
   terminal.print(run.summary(noun));
   explain(run, report, config, terminal);
-  if (order.from && run.created === 0) terminal.print('Nothing was changed');
+  if (from && run.created === 0) terminal.print('Nothing was changed');
   if (broken) throw new Error(`${nameOf(order)} cannot be imported further: ${broken.message}`);
   if (run.refused > 0)
     throw new Error(

@@ -77,6 +77,10 @@ export const leftKinds = {
     many: 'roles of administrators',
     advice: 'make the user an operator with the command admin grant',
   },
+  role: {
+    many: 'roles',
+    advice: 'users have the role authenticated here: keep other roles in app_metadata, with AdminService/UpdateUser',
+  },
   'private metadata': {
     many: 'private metadata',
     advice: 'users can read all metadata here, so the application has to keep it elsewhere',

@@ -12,6 +12,7 @@ import { commandLine } from '../caller.ts';
 import type { Line } from '../lines.ts';
 import { BelongingCounts, LeftCounts } from './counts.ts';
 import { type LeftKind, leftKinds } from './left.ts';
+import { adviceFor } from './refusal-advice.ts';
 import type { Report } from './report.ts';
 import type { Converted, Left, Unreadable } from './system.ts';
 
@@ -25,6 +26,8 @@ export interface RunDeps {
   /** The plan stored for the accounts of the new users, without a subscription. */
   readonly plan: string;
   readonly isDryRun: boolean;
+  /** Whether the users are those of another system. */
+  readonly isForeign: boolean;
 }
 
 /** Imports users in batches, and counts. */
@@ -78,12 +81,9 @@ export class ImportRun {
   /** Takes a user of another system. */
   async takeConverted(converted: Converted | Unreadable): Promise<void> {
     const { line } = converted;
-    if ('why' in converted) {
-      this.#lines++;
-      return this.#refuse(line, converted.why);
-    }
-    const { user, record, left, isStray } = converted;
-    if (!isStray) this.#lines++;
+    if (!converted.isStray) this.#lines++;
+    if ('why' in converted) return this.#refuse(line, converted.why);
+    const { user, record, left } = converted;
     for (const each of left) this.#leave(line, user, each);
     if (!record) return;
     const read = readImportRecord(record, this.#reading);
@@ -139,7 +139,7 @@ export class ImportRun {
 
   #refuse(line: number, reason: string): void {
     this.refused++;
-    this.#report.write({ line, reason });
+    this.#report.write({ line, reason, ...(this.#deps.isForeign && { advice: adviceFor(reason) }) });
   }
 
   #leave(line: number, user: string, { kind, why, ...own }: Left): void {

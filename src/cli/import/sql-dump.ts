@@ -1,3 +1,4 @@
+import { counted } from '../../text/counted.ts';
 import type { Line } from '../lines.ts';
 import { SqlLexer, type Token, UnreadableDump } from './sql-lexer.ts';
 
@@ -158,7 +159,7 @@ class InsertRows {
     this.#row = undefined;
     const about = { table, line: this.#line };
     if (this.#length > mostRowCharacters) return { ...about, why: tooLong };
-    if (row.length !== columns.length) return { ...about, why: `${row.length} values for ${columns.length} columns` };
+    if (row.length !== columns.length) return { ...about, why: miscounted(row.length, columns.length) };
     const values = row.map(literalOf);
     const odd = columns.find((_, index) => values[index] === undefined);
     if (odd !== undefined) return { ...about, why: `${odd}: not a literal` };
@@ -205,10 +206,13 @@ function rowOf(table: string, line: number, columns: readonly string[], read: Li
   if ('why' in read) return { table, line, why: read.why };
   if (read.text.length > mostRowCharacters) return { table, line, why: tooLong };
   const fields = read.text.replace(/\r$/, '').split('\t');
-  if (fields.length !== columns.length)
-    return { table, line, why: `${fields.length} values for ${columns.length} columns` };
+  if (fields.length !== columns.length) return { table, line, why: miscounted(fields.length, columns.length) };
   const values = columns.map((column, index) => [column, fieldOf(fields[index]!)]);
   return { table, line, values: Object.fromEntries(values) };
+}
+
+function miscounted(values: number, columns: number): string {
+  return `${counted(values, 'value')} for ${counted(columns, 'column')}`;
 }
 
 const escaped: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };

@@ -17,7 +17,7 @@ export const supabase: TableSystem = {
   tables: [
     table(
       'users',
-      'id email encrypted_password email_confirmed_at raw_app_meta_data raw_user_meta_data created_at phone banned_until is_sso_user deleted_at is_anonymous is_super_admin',
+      'id role email encrypted_password email_confirmed_at raw_app_meta_data raw_user_meta_data created_at phone banned_until is_sso_user deleted_at is_anonymous is_super_admin',
     ),
     table('identities', 'id provider_id user_id identity_data provider created_at', 'user_id'),
     table('mfa_factors', 'user_id friendly_name factor_type status created_at secret web_authn_credential', 'user_id'),
@@ -69,8 +69,10 @@ function leftOut(values: Values): LeftKind | undefined {
 
 function leftFields(values: Values): Left[] {
   const { encrypted_password: password, is_super_admin: isSuperAdmin } = values;
+  const role = textOf(values.role) ?? 'authenticated';
   return [
     ...(isEncrypted(password) ? [{ kind: 'password hash', why: 'it is encrypted' } as const] : []),
+    ...(role !== 'authenticated' ? [{ kind: 'role' } as const] : []),
     ...(flagOf(isSuperAdmin) ? [{ kind: 'role of administrator' } as const] : []),
     ...unreadableJson(values, 'raw_app_meta_data'),
     ...unreadableJson(values, 'raw_user_meta_data'),

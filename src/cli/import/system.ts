@@ -36,6 +36,8 @@ export interface Converted {
 export interface Unreadable {
   readonly line: number;
   readonly why: string;
+  /** A row of something that belongs to a user. */
+  readonly isStray?: true;
 }
 
 /** The rows of other tables. */

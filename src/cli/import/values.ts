@@ -25,7 +25,7 @@ export function flagOf(value: unknown): boolean | undefined {
 
 const timestamp = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)\s*(Z|[+-]\d\d(?::?\d\d)?)?$/i;
 
-/** An RFC 3339 time of a timestamp, which is one of UTC if it names no offset. Undefined for what is none. */
+/** An RFC 3339 time of a timestamp, which is one of UTC if it names no offset. Undefined for other texts. */
 export function timeOf(value: unknown): string | undefined {
   if (value === 'infinity') return forGood.toISOString();
   if (typeof value === 'number' && Number.isSafeInteger(value)) return new Date(value).toJSON() ?? undefined;
