@@ -13,7 +13,6 @@ import { leaveSignalsToPrimary, reportFailure, respondToPings, serveForPrimary, 
 import { readHeads, verifyAudit } from './audit.ts';
 import { readyBanner } from './banner.ts';
 import { type Database, openDatabase, waitFor } from './database.ts';
-import { importFrom, readOrder } from './import/import-command.ts';
 import { checkDrop, manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
@@ -36,6 +35,8 @@ export async function run(invocation: Invocation, loaded: LoadedConfig): Promise
     return withPatience(config, (orm, patient) => verifyAudit(orm, patient, heads, terminal));
   }
   if (group === 'import') {
+    // The service does not need it.
+    const { importFrom, readOrder } = await import('./import/import-command.ts');
     const order = await readOrder(invocation);
     return withPatience(config, (orm, patient) => importFrom(orm, patient, order, terminal));
   }

@@ -134,7 +134,7 @@ test('the report has the line, the user and what can be done for everything that
   });
   expect(entries).toHaveLength(11);
   expect(readFileSync(report, 'utf8')).not.toContain('@');
-  const [row] = await service.database.query(`select count(*)::int from users where email_key like '%dead%'`);
+  const [row] = await service.database.query(`select count(*)::int from users where id::text like '%dead'`);
   expect(row).toEqual({ count: 0 });
 });
 

@@ -82,7 +82,7 @@ export async function importFrom(orm: MikroORM, config: Config, order: ImportOrd
   terminal.print(run.summary(noun));
   explain(run, report, config, terminal);
   if (from && run.created === 0) terminal.print('Nothing was changed');
-  if (broken) throw new Error(`${nameOf(order)} cannot be imported further: ${broken.message}`);
+  if (broken) throw new Error(`${nameOf(order)} cannot be read: ${broken.message}`);
   if (run.refused > 0)
     throw new Error(
       `${counted(run.refused, `${noun} was`, `${noun}s were`)} refused; ${report.path} has ${run.refused === 1 ? 'its number and reason' : 'their numbers and reasons'}`,
