@@ -15,7 +15,7 @@ SELECT pg_catalog.set_config('search_path', '', false);
 CREATE FUNCTION public.seed() RETURNS void
     LANGUAGE plpgsql
     AS $$
-BEGIN
+BEGIN PERFORM 1;
   INSERT INTO auth.users (id, email) VALUES ('00000000-0000-4000-8000-00000000dead', 'function@example.org');
 END;
 $$;
