@@ -3,9 +3,10 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { Autocommit } from '../database/autocommit.ts';
 import { anyOf, statement } from '../database/statement.ts';
 import type { User } from '../user/user.ts';
+import type { Belongings } from './import-belongings.ts';
 
 /** A user of a valid line. */
-export interface ImportedUser {
+export interface ImportedUser extends Belongings {
   readonly user: User;
   /** Whether the line contains the id. Otherwise the id is new. */
   readonly hasOwnId: boolean;

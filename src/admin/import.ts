@@ -1,66 +1,42 @@
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { z } from 'zod';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
-import { nobody } from '../auth/user-mail.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
+import { transact } from '../database/transaction.ts';
 import { uuidv7 } from '../database/uuid.ts';
-import { Refusal } from '../errors.ts';
-import { readAddress } from '../text/email-address.ts';
-import { trimMarks, unseen } from '../text/invisible-characters.ts';
-import { markImported, readImported } from '../user/imported-hash.ts';
-import { mergeMetadata, noMetadata } from '../user/metadata.ts';
+import { Factor } from '../mfa/factor.ts';
+import { RecoveryCode } from '../mfa/recovery-code.ts';
+import { WebauthnCredential } from '../mfa/webauthn/credential.ts';
+import { Identity } from '../user/identity.ts';
 import { User } from '../user/user.ts';
 import { type ImportedUser, type RefusedUser, refuseStrangers } from './import-duplicates.ts';
 
-const text = (most: number) =>
-  z
-    .string()
-    .max(most)
-    .regex(/^\P{Cc}*$/u, 'holds control characters')
-    .refine((value) => value.isWellFormed(), 'holds a lone surrogate')
-    .refine((value) => !unseen.test(value), 'holds characters that nobody sees');
-// Not copied: a copy would lack the keys that mergeMetadata refuses.
-const metadata = z.custom<JsonObject>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'not an object',
-);
-
-// Null means that the field is absent: exports write it for what they do not know.
-const line = z.strictObject({
-  // Other systems make ids whose version and variant no RFC defines.
-  id: z
-    .guid()
-    .refine((id) => id !== nobody, 'the nil UUID')
-    .nullish(),
-  email: z.string().transform(readAddress).pipe(z.string('Invalid email address')),
-  name: z.string().transform(trimMarks).pipe(text(200)).nullish(),
-  email_verified: z.boolean().nullish(),
-  password_hash: z.string().max(1024).nullish(),
-  created_at: z.iso.datetime({ offset: true }).nullish(),
-  phone: text(32).nullish(),
-  locale: text(35).nullish(),
-  timezone: text(64).nullish(),
-  app_metadata: metadata.nullish(),
-  user_metadata: metadata.nullish(),
-});
-
-/** Arrays of rows, as JSON: users, their audit events and their accounts. */
+/** Arrays of rows, as JSON: users, their audit events, their accounts and what belongs to them. */
 interface ImportedRows {
   readonly users: string;
   readonly events: string;
   readonly accounts: string;
+  readonly identities: string;
+  readonly factors: string;
+  readonly credentials: string;
+  readonly codes: string;
   readonly plan: string;
   readonly now: Date;
 }
 
-// A user whose address or id is taken is not created. Nothing of the user who has it changes.
-const insertUsers = statement<{ id: string }, ImportedRows>(
+/** A user who was created, or an identity that was linked to one. */
+interface InsertedRow {
+  readonly id: string;
+  readonly identity: string | null;
+}
+
+// A user whose address or id is taken is not created. Nothing of the user who has it changes. An identity that another user
+// has is not linked.
+const insertUsers = statement<InsertedRow & Record<string, unknown>, ImportedRows>(
   'users_import',
   `with created as (
      ${insertRows(User, ':users')} on conflict do nothing
@@ -79,36 +55,39 @@ const insertUsers = statement<{ id: string }, ImportedRows>(
      select id, project_id, :plan, 'canceled', :now, :now from opened
    ), noted as (
      ${insertRows(AuditEvent, ':events', 'created')} where added.user_id = created.id
+   ), linked as (
+     ${insertRows(Identity, ':identities', 'created')} where added.user_id = created.id
+     on conflict do nothing returning id, user_id
+   ), enrolled as (
+     ${insertRows(Factor, ':factors', 'created')} where added.user_id = created.id
+   ), registered as (
+     ${insertRows(WebauthnCredential, ':credentials', 'created')} where added.user_id = created.id
+   ), coded as (
+     ${insertRows(RecoveryCode, ':codes', 'created')} where added.user_id = created.id
    )
-   select id from created`,
+   select id, null::uuid as identity from created union all select user_id, id from linked`,
 );
 
 const tries = 3;
-const dayMs = 86_400_000;
-
-/** Reads a line of an import: JSON of one user. Returns why a line is invalid, in words without values. */
-export function readImportLine(json: string, projectId: string, now: Date): ImportedUser | { readonly why: string } {
-  try {
-    return toUser(line.parse(JSON.parse(json)), projectId, now);
-  } catch (error) {
-    if (error instanceof z.ZodError) return { why: error.issues.map(describeIssue).join('; ') };
-    if (error instanceof SyntaxError) return { why: 'not JSON' };
-    if (error instanceof Refusal)
-      return { why: error.options.fields!.map(({ field, description }) => `${field} ${description}`).join('; ') };
-    throw error;
-  }
-}
 
 interface ImportOptions {
   readonly context: Pick<HandlerContext, 'values'>;
   readonly plan: string;
+  /** Everything is rolled back. */
+  readonly isDryRun?: boolean;
 }
 
 /** The users who are neither created nor refused existed already. */
 interface Imported {
-  readonly created: number;
+  readonly created: readonly ImportedUser[];
   readonly refused: readonly RefusedUser[];
+  /** Identities of created users that other users have. */
+  readonly unlinked: readonly Identity[];
+  /** Credentials of created users that other users have, or that were named twice. */
+  readonly unregistered: readonly WebauthnCredential[];
 }
+
+const uniqueViolation = '23505';
 
 /**
  * Creates the users who do not exist yet, each as the owner of an account without a trial, in one statement with their
@@ -122,36 +101,69 @@ export async function importUsers(
   now: Date,
 ): Promise<Imported> {
   try {
-    const users = imported.map(({ user }) => user);
-    const created = await insertTogether(orm, users, options, now);
-    const others = imported.filter(({ user }) => !created.has(user.id));
-    return { created: created.size, refused: await refuseStrangers(orm, others) };
+    const { users, identities } = await insertTogether(orm, imported, options, now);
+    const created = imported.filter(({ user }) => users.has(user.id));
+    const others = imported.filter(({ user }) => !users.has(user.id));
+    const unlinked = created.flatMap((each) => each.identities).filter(({ id }) => !identities.has(id));
+    return { created, refused: await refuseStrangers(orm, others), unlinked, unregistered: [] };
   } catch (error) {
     const fault = dataFaultOf(error);
     if (!fault) throw error;
     const why = `the database does not take it (SQLSTATE ${fault})`;
-    if (imported.length === 1) return { created: 0, refused: [{ user: imported[0]!.user, why }] };
+    const [only, ...more] = imported;
+    if (only && more.length === 0 && fault === uniqueViolation && only.credentials.length > 0) {
+      const without = await importUsers(orm, [withoutCredentials(only)], options, now);
+      return { ...without, unregistered: only.credentials };
+    }
+    if (more.length === 0) return { created: [], refused: [{ user: only!.user, why }], unlinked: [], unregistered: [] };
     const middle = Math.ceil(imported.length / 2);
     const first = await importUsers(orm, imported.slice(0, middle), options, now);
     const second = await importUsers(orm, imported.slice(middle), options, now);
-    return { created: first.created + second.created, refused: [...first.refused, ...second.refused] };
+    return {
+      created: [...first.created, ...second.created],
+      refused: [...first.refused, ...second.refused],
+      unlinked: [...first.unlinked, ...second.unlinked],
+      unregistered: [...first.unregistered, ...second.unregistered],
+    };
   }
 }
 
-/** Returns the ids of the created users. */
+/** The user without passkeys and security keys, and without recovery codes if no other factor remains. */
+function withoutCredentials(imported: ImportedUser): ImportedUser {
+  const apps = imported.factors.filter(({ type }) => type === 'totp');
+  const codeFactors = imported.factors.filter(({ type }) => type === 'recovery_code' && apps.length > 0);
+  imported.user.factorCount = apps.length;
+  const codes = apps.length > 0 ? imported.codes : [];
+  return { ...imported, factors: [...apps, ...codeFactors], credentials: [], codes };
+}
+
+/** Returns the ids of the created users and of the linked identities. */
 async function insertTogether(
   orm: MikroORM,
-  users: readonly User[],
-  { context, plan }: ImportOptions,
+  imported: readonly ImportedUser[],
+  { context, plan, isDryRun = false }: ImportOptions,
   now: Date,
-): Promise<ReadonlySet<string>> {
-  const event = ({ id }: User) => auditRow(context as HandlerContext, { action: 'user.import', userId: id }, now);
-  const [rows, events] = [users.map(rowOf), users.map(event)].map((each) => `[${each.join(',')}]`);
+) {
+  const event = ({ user }: ImportedUser) =>
+    auditRow(context as HandlerContext, { action: 'user.import', userId: user.id }, now);
+  const rowsOf = (list: (each: ImportedUser) => readonly object[]) =>
+    `[${imported.flatMap(list).map(rowOf).join(',')}]`;
+  const rows = {
+    users: rowsOf(({ user }) => [user]),
+    events: `[${imported.map(event).join(',')}]`,
+    identities: rowsOf((each) => each.identities),
+    factors: rowsOf((each) => each.factors),
+    credentials: rowsOf((each) => each.credentials),
+    codes: rowsOf((each) => each.codes),
+  };
   for (let left = tries; ; left--) {
     try {
-      const accounts = JSON.stringify(users.map((each) => accountFor(each, now)));
-      const values = { users: rows!, events: events!, accounts, plan, now };
-      return new Set((await insertUsers(new Autocommit(orm), values)).map(({ id }) => id));
+      const accounts = JSON.stringify(imported.map(({ user }) => accountFor(user, now)));
+      const insert = isDryRun ? insertAndUndo : insertForGood;
+      const inserted = await insert(orm, { ...rows, accounts, plan, now });
+      const identities = inserted.map(({ identity }) => identity).filter((id) => id !== null);
+      const users = inserted.filter(({ identity }) => identity === null).map(({ id }) => id);
+      return { users: new Set(users), identities: new Set(identities) };
     } catch (error) {
       // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;
@@ -159,43 +171,30 @@ async function insertTogether(
   }
 }
 
+function insertForGood(orm: MikroORM, rows: ImportedRows): Promise<InsertedRow[]> {
+  return insertUsers(new Autocommit(orm), rows);
+}
+
+/** Rolls a transaction back with what it would have inserted. */
+class Undone extends Error {
+  readonly inserted: InsertedRow[];
+
+  constructor(inserted: InsertedRow[]) {
+    super('a dry run');
+    this.inserted = inserted;
+  }
+}
+
+async function insertAndUndo(orm: MikroORM, rows: ImportedRows): Promise<InsertedRow[]> {
+  const undo = async (inserting: Promise<InsertedRow[]>): Promise<never> => {
+    throw new Undone(await inserting);
+  };
+  return transact(orm, (em) => undo(insertUsers(em, rows))).catch((error: unknown) => {
+    if (error instanceof Undone) return error.inserted;
+    throw error;
+  });
+}
+
 function accountFor(user: User, now: Date): object {
   return { owner: user.id, membership: uuidv7(now), name: accountNameOf(user), code: randomDisplayCode() };
-}
-
-function toUser(read: z.output<typeof line>, projectId: string, now: Date): ImportedUser | { why: string } {
-  const createdAt = read.created_at ? new Date(read.created_at) : now;
-  // Months of usage are counted from this time, and a protobuf Timestamp ends with the year 9999.
-  if (!(createdAt.getTime() >= 0 && createdAt.getTime() <= now.getTime() + dayMs))
-    return { why: 'created_at: not between 1970 and now' };
-  const hash = read.password_hash || null;
-  const taken = hash ? readImported(hash) : undefined;
-  if (taken && 'why' in taken) return { why: `password_hash: ${taken.why}` };
-  const { email, name, email_verified: emailVerified } = read;
-  const registration = {
-    projectId,
-    email,
-    name: name ?? '',
-    emailVerified: emailVerified ?? false,
-    passwordHash: hash && markImported(hash),
-  };
-  const user = Object.assign(User.register(registration, now), {
-    ...(read.id && { id: read.id.toLowerCase() }),
-    currentAccountId: uuidv7(now),
-    createdAt,
-    phone: read.phone ?? '',
-    locale: read.locale ?? '',
-    timezone: read.timezone ?? '',
-    ...metadataOf(read),
-  });
-  return { user, hasOwnId: read.id != null };
-}
-
-function metadataOf({ app_metadata: app, user_metadata: own }: z.output<typeof line>) {
-  return mergeMetadata(noMetadata, { appMetadata: app ?? undefined, userMetadata: own ?? undefined });
-}
-
-// Zod's own sentences contain no value, but the names of unknown keys.
-function describeIssue({ path, message }: { path: PropertyKey[]; message: string }): string {
-  return path.length > 0 ? `${path.join('.')}: ${message}` : message;
 }

@@ -12,6 +12,7 @@ export interface Option {
   readonly default: string;
   /** The name of its value. Undefined for an option without one. */
   readonly value?: string;
+  readonly isRepeatable?: true;
 }
 
 /** One command: everything that its help, docs/commands.md and the parser know of it. */
@@ -103,18 +104,36 @@ const commandTable = {
         does: 'a head that an earlier check printed, which the chain must contain: SEQUENCE:HASH, or PROJECT=SEQUENCE:HASH for another project than default; can be repeated',
         default: 'none',
         value: 'HEAD',
+        isRepeatable: true,
       },
     },
     example: 'audit verify --head 5120:b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184',
     exits: { 1: 'the trail is not valid, or could not be checked' },
   },
   import: {
-    summary: 'creates users from a file of JSON lines',
-    does: 'Creates a user from each line, with the password hash of that line. Existing users are skipped. Refused lines are listed in FILE.refused.jsonl, or in import.refused.jsonl for a stream.',
+    summary: 'creates users from a file, or from another system',
+    does: 'Creates a user from each line of JSON, with the password hash of that line. With --from, reads the users of another system with their password hashes, identities and second factors. Existing users are skipped, so that the import can be run again. Refused lines, and what of other systems is left out, are listed in FILE.refused.jsonl, or in import.refused.jsonl for a stream or a database.',
     arguments: [
-      { name: 'FILE', does: 'a file of JSON lines, or - for stdin', asks: 'one file to import, or - for stdin' },
+      {
+        name: 'FILE',
+        does: 'a file, or - for stdin: JSON lines; with --from a dump of pg_dump, or the export of Auth0. With --from, also the URL of a PostgreSQL database',
+        asks: 'one file to import, or - for stdin',
+      },
     ],
-    example: 'import users.jsonl',
+    options: {
+      from: {
+        does: 'the system that the file or database belongs to: supabase, kratos, better-auth or auth0',
+        default: 'none, JSON lines',
+        value: 'SYSTEM',
+      },
+      secrets: {
+        does: 'a file with BETTER_AUTH_SECRET, which encrypts second factors; or one of JSON lines with the password hashes and second factors that the support of Auth0 exports',
+        default: 'none, these are left out',
+        value: 'SECRETS',
+      },
+      'dry-run': { does: 'changes nothing, and reports what would be imported', default: 'off' },
+    },
+    example: 'import --from supabase users.sql',
     exits: { 1: 'the file could not be read, or lines were refused' },
   },
   help: {

@@ -33,9 +33,9 @@ async function runPatiently(invocation: Invocation, config: Config): Promise<voi
     return withPatience(config, (orm, patient) => verifyAudit(orm, patient, heads, terminal));
   }
   if (group === 'import') {
-    const { importFile, openImport } = await import('./import.ts');
-    const input = await openImport(args[0]!);
-    return withPatience(config, (orm, patient) => importFile(orm, patient, input, terminal));
+    const { importFrom, readOrder } = await import('./import/import-command.ts');
+    const order = await readOrder(invocation);
+    return withPatience(config, (orm, patient) => importFrom(orm, patient, order, terminal));
   }
   const { checkDrop, manageInstallation } = await import('./installation.ts');
   if (command === 'installation drop') checkDrop(args);

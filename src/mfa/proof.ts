@@ -71,8 +71,8 @@ async function read(
   }
   if (type !== 'recovery_code') return undefined;
   const owned = { userId, factorId: id };
-  const isRight = await isRecoveryCode(autocommit(context), owned, proof.value);
-  return isRight ? { spend: (em, at) => spendRecoveryCode(em, owned, proof.value, at) } : undefined;
+  const isRight = await isRecoveryCode(autocommit(context), keys, owned, proof.value);
+  return isRight ? { spend: (em, at) => spendRecoveryCode(em, keys, owned, proof.value, at) } : undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import type { MasterKeys } from '../crypto/master-keys.ts';
 import { insertRows, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
@@ -51,16 +52,41 @@ function hashOf(userId: string, code: string): Buffer {
   return createHash('sha256').update(`gatehouse recovery code ${userId} ${code}`).digest();
 }
 
-const spend = statement<{ id: string }, { userId: string; factorId: string; hash: Buffer; now: Date }>(
+const importPurpose = 'imported recovery code';
+
+/** What the MAC of an imported code is computed of. Other systems have codes of other lengths and alphabets. */
+function described(userId: string, code: string): string {
+  return `${userId} ${code.toLowerCase().replace(/[\s-]/g, '')}`;
+}
+
+/**
+ * What a typed code may be stored as. Codes of other systems have as few as 40 random bits: with a plain hash, a copy of
+ * the database would reveal them. So they are stored as MACs.
+ */
+function hashesOf(keys: MasterKeys, userId: string, typed: string): Buffer[] {
+  const code = canonical(typed);
+  const own = code === undefined ? [] : [hashOf(userId, code)];
+  return [...own, ...keys.macs(importPurpose, described(userId, typed))];
+}
+
+interface Spent {
+  readonly userId: string;
+  readonly factorId: string;
+  readonly hashes: readonly Buffer[];
+  readonly now: Date;
+}
+
+const spend = statement<{ id: string }, Spent>(
   'recovery_code_spend',
   `update recovery_codes c set used_at = :now
-   where c.user_id = :userId and c.factor_id = :factorId and c.hash = :hash and c.used_at is null returning c.id`,
+   where c.user_id = :userId and c.factor_id = :factorId and c.hash = any(:hashes::bytea[]) and c.used_at is null
+   returning c.id`,
 );
 
-const look = statement<{ id: string }, { userId: string; factorId: string; hash: Buffer }>(
+const look = statement<{ id: string }, Omit<Spent, 'now'>>(
   'recovery_code_look',
   `select c.id from recovery_codes c
-   where c.user_id = :userId and c.factor_id = :factorId and c.hash = :hash and c.used_at is null`,
+   where c.user_id = :userId and c.factor_id = :factorId and c.hash = any(:hashes::bytea[]) and c.used_at is null`,
 );
 
 interface Owned {
@@ -71,21 +97,40 @@ interface Owned {
 type Reader = Parameters<typeof look>[0];
 
 /** Whether the code could be used now. Only `spendRecoveryCode` uses it. */
-export async function isRecoveryCode(on: Reader, { userId, factorId }: Owned, typed: string): Promise<boolean> {
-  const code = canonical(typed);
-  return code !== undefined && (await look(on, { userId, factorId, hash: hashOf(userId, code) })).length === 1;
+export async function isRecoveryCode(
+  on: Reader,
+  keys: MasterKeys,
+  { userId, factorId }: Owned,
+  typed: string,
+): Promise<boolean> {
+  return (await look(on, { userId, factorId, hashes: hashesOf(keys, userId, typed) })).length === 1;
 }
 
 /** Uses a code up. Of parallel calls with one code, one returns true. */
 export async function spendRecoveryCode(
   em: EntityManager,
+  keys: MasterKeys,
   { userId, factorId }: Owned,
   typed: string,
   now: Date,
 ): Promise<boolean> {
-  const code = canonical(typed);
-  if (code === undefined) return false;
-  return (await spend(em, { userId, factorId, hash: hashOf(userId, code), now })).length === 1;
+  return (await spend(em, { userId, factorId, hashes: hashesOf(keys, userId, typed), now })).length === 1;
+}
+
+interface Owner {
+  readonly id: string;
+  readonly projectId: string;
+  readonly userId: string;
+}
+
+/** The rows of codes that another system has created, for a factor of their own. */
+export function importedCodes(keys: MasterKeys, owner: Owner, codes: readonly string[], now: Date): RecoveryCode[] {
+  const texts = new Set(codes.map((code) => described(owner.userId, code)));
+  return [...texts].map((each) => rowFor(owner, keys.mac(importPurpose, each), now));
+}
+
+function rowFor({ id: factorId, projectId, userId }: Owner, hash: Buffer, now: Date): RecoveryCode {
+  return Object.assign(new RecoveryCode(), { id: uuidv7(now), projectId, userId, factorId, hash, createdAt: now });
 }
 
 const insertSet = statement<{ id: string }, { rows: string }>(
@@ -96,14 +141,10 @@ const insertSet = statement<{ id: string }, { rows: string }>(
 /** Stores a set of codes for a new factor. */
 export async function storeRecoveryCodes(
   em: EntityManager,
-  { id: factorId, projectId, userId }: { id: string; projectId: string; userId: string },
+  owner: Owner,
   codes: readonly string[],
   now: Date,
 ): Promise<void> {
-  const rows = codes.map((code) => {
-    const hash = hashOf(userId, canonical(code)!);
-    const row = { id: uuidv7(now), projectId, userId, factorId, hash, createdAt: now };
-    return rowOf(Object.assign(new RecoveryCode(), row));
-  });
+  const rows = codes.map((code) => rowOf(rowFor(owner, hashOf(owner.userId, canonical(code)!), now)));
   await insertSet(em, { rows: `[${rows.join(',')}]` });
 }

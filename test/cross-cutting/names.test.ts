@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { readImportLine } from '../../src/admin/import.ts';
+import { readImportLine } from '../../src/admin/import-line.ts';
+import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { ada, asService } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -33,8 +34,9 @@ test.each(wires)('over %s a mark within a name, and other invisible characters, 
 });
 
 test('an import trims the same marks', () => {
-  const nameOf = (name: string) =>
-    readImportLine(JSON.stringify({ email: ada.email, name }), defaultProjectId, new Date());
+  const keys = new MasterKeys([{ id: 'first', key: Buffer.alloc(32) }]);
+  const reading = { projectId: defaultProjectId, now: new Date(), keys };
+  const nameOf = (name: string) => readImportLine(JSON.stringify({ email: ada.email, name }), reading);
   for (const name of marked) expect(nameOf(name)).toMatchObject({ user: { name: hebrew } });
   expect(nameOf('a\u200fb')).toEqual({ why: 'name: holds characters that nobody sees' });
 });

@@ -47,7 +47,17 @@ async function failures(service: TestService, sampleOf: Samples, orm: MikroORM):
     for (let time = 0; time < 2; time++)
       await attempt(nameOf(method), async () => call(service, method, await sampleOf(nameOf(method))));
   await attempt('import', () =>
-    importUsers(orm, [{ user: newcomer(service.now()), hasOwnId: false }], importing, service.now()),
+    importUsers(
+      orm,
+      [
+        {
+          ...{ user: newcomer(service.now()), hasOwnId: false },
+          ...{ identities: [], factors: [], credentials: [], codes: [] },
+        },
+      ],
+      importing,
+      service.now(),
+    ),
   );
   await attempt('sweep', () => sweep(orm, service.now()));
   const { reason } = await refusalOf(service.clients('grpc').auth.signIn({ ...ada, password: 'a wrong password' }));

@@ -64,8 +64,9 @@ async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: Test
   const imported = { ...ada, email: 'imported@example.org', projectId: defaultProjectId, passwordHash: null };
   const user = Object.assign(User.register(imported, service.now()), { currentAccountId: uuidv7(service.now()) });
   // The second time the address is taken.
+  const line = { user, hasOwnId: false, identities: [], factors: [], credentials: [], codes: [] };
   for (let time = 0; time < 2; time++)
-    await importUsers(orm, [{ user, hasOwnId: false }], { context: commandLine('import'), plan: 'pro' }, service.now());
+    await importUsers(orm, [line], { context: commandLine('import'), plan: 'pro' }, service.now());
   await sealEvents(orm, keys, service.now());
   await service.database.query('set session_replication_role = replica');
   const event = (id: string, days: number) =>

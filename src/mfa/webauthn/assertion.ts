@@ -2,7 +2,7 @@ import { readAuthenticatorData } from './authenticator-data.ts';
 import { openCeremonies } from './ceremonies.ts';
 import { checking, ensure } from './ceremony-fault.ts';
 import { checkClientData } from './client-data.ts';
-import { type RelyingParty, type Use, userHandleOf } from './relying-party.ts';
+import { isHandleOf, type RelyingParty, type Use } from './relying-party.ts';
 import type { Assertion } from './response.ts';
 
 /** What is stored of the credential that has to sign. */
@@ -32,7 +32,7 @@ export async function verifyAssertion(
   { id, clientData, clientDataJSON, authenticatorData, signature, userHandle }: Assertion,
 ): Promise<Signed> {
   ensure(stored.credentialId.toString('base64url') === id, 'credential');
-  ensure(userHandle === undefined || userHandle === userHandleOf(stored.userId, stored.use), 'user_handle');
+  ensure(userHandle === undefined || isHandleOf(userHandle, stored.userId, stored.use), 'user_handle');
   checkClientData(clientData, { type: 'webauthn.get', challenge, origins });
   const data = checking('encoding', () => readAuthenticatorData(authenticatorData, rpId));
   ensure(data.backupEligible === stored.backupEligible, 'backup_flags');

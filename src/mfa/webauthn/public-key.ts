@@ -1,5 +1,5 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
-import type { Cbor } from './cbor.ts';
+import { type Cbor, readCbor } from './cbor.ts';
 import { algorithms } from './relying-party.ts';
 
 // Labels of COSE keys (RFC 9052, section 7, and RFC 9053).
@@ -18,6 +18,16 @@ export function isOfferedKey(key: Cbor): boolean {
     const { asymmetricKeyDetails: details } = createPublicKey({ key: jwk, format: 'jwk' });
     const bits = details?.modulusLength;
     return bits === undefined || (bits >= leastRsaBits && bits <= mostRsaBits);
+  } catch {
+    return false;
+  }
+}
+
+/** The same for the bytes of a key, as they are stored. */
+export function isOfferedKeyEncoded(bytes: Uint8Array): boolean {
+  try {
+    const [key, end] = readCbor(bytes);
+    return end === bytes.length && isOfferedKey(key);
   } catch {
     return false;
   }

@@ -26,9 +26,21 @@ export function userHandleOf(userId: string, use: Use): string {
   return (use === 'passkey' ? id : Buffer.concat([id, secondFactorMark])).toString('base64url');
 }
 
-/** The user whom a handle names. Undefined for what is no handle of ours. */
+/**
+ * Whether a handle names the user. Credentials that were imported have the handle of the system that created them: the bytes
+ * of the user's id, or its text.
+ */
+export function isHandleOf(handle: string, userId: string, use: Use): boolean {
+  const imported = [bytesOf(userId), Buffer.from(userId)].map((bytes) => bytes.toString('base64url'));
+  return handle === userHandleOf(userId, use) || imported.includes(handle);
+}
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The user whom a handle names. Undefined for what is no handle of ours, nor of an imported credential. */
 export function userOfHandle(handle: string | undefined): string | undefined {
   const bytes = Buffer.from(handle ?? '', 'base64url');
+  if (uuid.test(bytes.toString('latin1')) && bytes.toString('base64url') === handle) return bytes.toString('latin1');
   if (bytes.toString('base64url') !== handle || (bytes.length !== 16 && bytes.length !== 17)) return undefined;
   return bytes.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

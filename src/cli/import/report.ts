@@ -1,0 +1,21 @@
+import { openSync, writeSync } from 'node:fs';
+
+/** The file with what is to be known of single lines: JSON lines, each with the number of a line of the import. */
+export class Report {
+  readonly path: string;
+  #file: number | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get isWritten(): boolean {
+    return this.#file !== undefined;
+  }
+
+  write(entry: { readonly line: number } & Readonly<Record<string, string | number>>): void {
+    // The report contains no addresses. Still, only the owner may read it, as with the import itself.
+    this.#file ??= openSync(this.path, 'w', 0o600);
+    writeSync(this.#file, `${JSON.stringify(entry)}\n`);
+  }
+}
