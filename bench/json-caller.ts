@@ -6,32 +6,39 @@ import type { Answer } from './generator.ts';
  * beforehand, and responses that are not parsed.
  */
 export class JsonCaller {
-  readonly #socket: Socket;
+  readonly #address: URL;
   readonly #head: string;
+  #socket: Socket | undefined;
   #received: Buffer = Buffer.alloc(0);
   #waiting: PromiseWithResolvers<Answer> | undefined;
 
   constructor(address: string, path: string, bearer?: string) {
-    const { hostname, port } = new URL(`http://${address}`);
+    this.#address = new URL(`http://${address}`);
     const authorization = bearer && `authorization: Bearer ${bearer}`;
     const lines = [`host: ${address}`, 'content-type: application/json', 'accept: */*', 'user-agent: gatehouse-bench'];
     this.#head = [`POST ${path} HTTP/1.1`, ...lines, ...(authorization ? [authorization] : []), ''].join('\r\n');
-    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
-    this.#socket.on('data', (part: Buffer) => this.#read(part));
-    this.#socket.on('error', (error) => this.#waiting?.reject(error));
-    this.#socket.on('close', () => this.#waiting?.reject(new Error('the connection was closed')));
   }
 
   /** Calls with a message in JSON. */
   call(request: Buffer): Promise<Answer> {
     this.#waiting = Promise.withResolvers<Answer>();
+    // Servers close connections that are idle.
+    if (!this.#socket?.writable) this.#socket = this.#connect();
     this.#socket.write(`${this.#head}content-length: ${request.length}\r\n\r\n${request.toString('latin1')}`, 'latin1');
     return this.#waiting.promise;
   }
 
   close(): void {
     this.#waiting = undefined;
-    this.#socket.end();
+    this.#socket?.end();
+  }
+
+  #connect(): Socket {
+    const { hostname: host, port } = this.#address;
+    return connect({ host, port: Number(port), noDelay: true })
+      .on('data', (part: Buffer) => this.#read(part))
+      .on('error', (error) => this.#waiting?.reject(error))
+      .on('close', () => this.#waiting?.reject(new Error('the connection was closed')));
   }
 
   #read(part: Buffer): void {
@@ -43,6 +50,8 @@ export class JsonCaller {
     if (message.length < Number(/content-length: (\d+)/i.exec(head)?.[1])) return;
     this.#received = Buffer.alloc(0);
     const status = head.startsWith('HTTP/1.1 200') ? 0 : Number(head.slice(9, 12));
-    this.#waiting?.resolve({ status, message, reason: status === 0 ? '' : message.toString() });
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve({ status, message, reason: status === 0 ? '' : message.toString() });
   }
 }

@@ -50,9 +50,9 @@ export function unaryHandler(spec: UnarySpec, options: UnaryOptions): Handler {
       const reply = await respond(exchange, asked);
       sendReply(res, isLarge(reply) ? await compressReply(reply, codings(req, asked)) : reply);
     } catch (thrown) {
-      // Anything but a refusal is an error of the connection.
-      if (thrown instanceof Refusal) sendReply(res, refused(thrown));
-      else res.destroy();
+      // Anything but a refusal is a bug, or the client has disconnected and receives nothing.
+      if (res.headersSent) res.destroy();
+      else sendReply(res, refused(thrown instanceof Refusal ? thrown : new Refusal('INTERNAL')));
     }
   };
 }
