@@ -4,15 +4,19 @@ import { Refusal } from '../errors.ts';
 import { largestRequest } from './limits.ts';
 import { type Reply, sizeOf } from './reply.ts';
 
-/** Smaller bodies do not get smaller enough. */
+/** The size from which bodies are compressed. */
 const smallest = 1024;
 
-// The default of brotli, 11, takes a hundred times as long as gzip.
+const compressGzip = promisify<Uint8Array, Buffer>(gzip);
+const compressBrotli = promisify<Uint8Array, object, Buffer>(brotliCompress);
+const decompressGzip = promisify<Uint8Array, object, Buffer>(gunzip);
+
+// The default of brotli, 11, takes more than a hundred times as long as gzip.
 const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 
 const compressors = {
-  gzip: promisify<Buffer, Buffer>(gzip),
-  br: (body: Buffer) => promisify<Buffer, object, Buffer>(brotliCompress)(body, quality),
+  gzip: (body: Uint8Array) => compressGzip(body),
+  br: (body: Uint8Array) => compressBrotli(body, quality),
 };
 
 type Coding = keyof typeof compressors;
@@ -47,7 +51,7 @@ export function chooseCoding(accepts = ''): Coding | undefined {
 export async function unzip(bytes: Uint8Array, noun: string): Promise<Uint8Array> {
   if (bytes.byteLength === 0) return bytes;
   try {
-    return await promisify<Uint8Array, object, Buffer>(gunzip)(bytes, { maxOutputLength: largestRequest });
+    return await decompressGzip(bytes, { maxOutputLength: largestRequest });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
       throw new Refusal('REQUEST_TOO_LARGE', { cause });

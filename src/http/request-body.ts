@@ -36,7 +36,7 @@ function decodeBase64(text: string, noun: string): Uint8Array {
   }
 }
 
-// Iterating the request would be shorter, and costs each call 8 microseconds more.
+// To iterate over the request would be shorter, and slower.
 function readAll(req: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > largestRequest) {
