@@ -10,6 +10,7 @@ export class JsonCaller {
   readonly #head: string;
   #socket: Socket | undefined;
   #received: Buffer = Buffer.alloc(0);
+  #idle: Promise<void> = Promise.resolve();
   #waiting: PromiseWithResolvers<Answer> | undefined;
 
   constructor(address: string, path: string, bearer?: string) {
@@ -19,8 +20,14 @@ export class JsonCaller {
     this.#head = [`POST ${path} HTTP/1.1`, ...lines, ...(authorization ? [authorization] : []), ''].join('\r\n');
   }
 
-  /** Calls with a message in JSON. */
+  /** Calls with a message in JSON, after the calls that are under way. */
   call(request: Buffer): Promise<Answer> {
+    const answer = this.#idle.then(() => this.#send(request));
+    this.#idle = answer.then(ignore, ignore);
+    return answer;
+  }
+
+  #send(request: Buffer): Promise<Answer> {
     this.#waiting = Promise.withResolvers<Answer>();
     // Servers close connections that are idle.
     if (!this.#socket?.writable) this.#socket = this.#connect();
@@ -55,3 +62,5 @@ export class JsonCaller {
     waiting?.resolve({ status, message, reason: status === 0 ? '' : message.toString() });
   }
 }
+
+function ignore(): void {}
