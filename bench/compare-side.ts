@@ -9,7 +9,7 @@ const { saturate } = await import(path.resolve('bench/generator.ts'));
 const method = process.argv[2]!;
 const stage = await openStage(10_000);
 const scenario = [...scenarios, signIn(1), register(1)].find(({ name }: { name: string }) => name.startsWith(method));
-const prepared = await scenario.prepare(stage.grpc);
+const prepared = await scenario.prepare(stage.grpc, stage.http);
 console.log(JSON.stringify({ ready: true }));
 
 for await (const line of createInterface({ input: process.stdin })) {

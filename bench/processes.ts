@@ -5,8 +5,10 @@ import { createInterface } from 'node:readline';
 
 export interface Child {
   readonly pid: number;
-  /** What its ready line contained. */
+  /** What the first group matched in its ready line. */
   readonly ready: string;
+  /** What the second group matched there. */
+  readonly readyToo: string;
   stop(): Promise<void>;
 }
 
@@ -27,7 +29,7 @@ export function startChild(args: string[], env: Record<string, string>, isReady:
       // A line per call follows, and reading those would be charged to the generator.
       lines.close();
       child.stdout!.resume();
-      resolve({ pid: child.pid!, ready: match[1] ?? '', stop: () => stop(child) });
+      resolve({ pid: child.pid!, ready: match[1] ?? '', readyToo: match[2] ?? '', stop: () => stop(child) });
     });
   });
 }

@@ -5,6 +5,7 @@ import { draw } from './draw.ts';
 import { Caller, type Chain, type Load, offer, percentile, saturate } from './generator.ts';
 import { measureGrowth } from './growth.ts';
 import { measureImport } from './imports.ts';
+import { JsonCaller } from './json-caller.ts';
 import { polls, seedLogins } from './logins.ts';
 import { measureMails } from './mails.ts';
 import { readOptions } from './options.ts';
@@ -81,9 +82,11 @@ report();
 
 async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
   progress(scenario.name);
-  const prepared = await scenario.prepare(stage.grpc);
-  const echo = await startChild(['bench/echo-server.ts', `${prepared.answerBytes}`], {}, /^ready (\d+)/);
-  const echoChain = echoChainTo(`127.0.0.1:${echo.ready}`, prepared.request);
+  const prepared = await scenario.prepare(stage.grpc, stage.http);
+  const { answerBytes, request, isJson = false } = prepared;
+  const kind = isJson ? 'json' : 'grpc';
+  const echo = await startChild(['bench/echo-server.ts', `${answerBytes}`, kind], {}, /^ready (\d+)/);
+  const echoChain = echoChainTo(`127.0.0.1:${echo.ready}`, request, isJson ? scenario.slots : 0);
   const echoed: number[] = [];
   const measured: Measured[] = [];
   const statements: number[] = [];
@@ -100,7 +103,7 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
   prepared.close();
   echoChain.close();
   await echo.stop();
-  const row = compose(scenario.name, measured, 'bare echo', median(echoed));
+  const row = compose(scenario.name, measured, isJson ? 'bare node:http' : 'bare echo', median(echoed));
   const shares = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
   const latency = Object.fromEntries(shares.map((share) => [share * 100, percentile(calm.latencies, share)]));
   const withLatency = { ...row, latency };
@@ -139,13 +142,18 @@ async function measure(chain: Chain, slots: number, app = stage.app): Promise<Me
   };
 }
 
-function echoChainTo(address: string, request: Buffer): { chain: Chain; close(): void } {
-  const callers = Array.from({ length: 4 }, () => new Caller(address, '/bench.Echo/Echo'));
+/** Over gRPC, or in JSON with a connection per slot. */
+function echoChainTo(address: string, request: Buffer, slots: number): { chain: Chain; close(): void } {
+  const path = '/bench.Echo/Echo';
+  const callers =
+    slots > 0
+      ? Array.from({ length: slots }, () => new JsonCaller(address, path))
+      : Array.from({ length: 4 }, () => new Caller(address, path));
   const chain: Chain = async (slot) => void (await callers[slot % callers.length]!.call(request));
   return { chain, close: () => callers.forEach(hangUp) };
 }
 
-function hangUp(caller: Caller): void {
+function hangUp(caller: Caller | JsonCaller): void {
   caller.close();
 }
 

@@ -1,14 +1,25 @@
+import {
+  create,
+  type DescMethodUnary,
+  type Message,
+  type MessageInitShape,
+  toBinary,
+  toJsonString,
+} from '@bufbuild/protobuf';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
-import { fieldOf, pathOf, requestFrame } from './frames.ts';
+import { fieldOf, frame, pathOf, requestFrame } from './frames.ts';
 import { type Answer, Caller, type Chain } from './generator.ts';
+import { JsonCaller } from './json-caller.ts';
 import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
 
 export interface Prepared {
   readonly chain: Chain;
   readonly request: Buffer;
   readonly answerBytes: number;
+  /** Whether the calls are JSON over HTTP/1.1, and not gRPC. */
+  readonly isJson?: boolean;
   close(): void;
 }
 
@@ -16,8 +27,8 @@ export interface Scenario {
   readonly name: string;
   /** Calls in flight when the rate is measured. */
   readonly slots: number;
-  /** A chain per slot over the given connection, and the size of its response. */
-  prepare(address: string): Promise<Prepared>;
+  /** Calls of each slot at the given port for gRPC, or in JSON at the one for HTTP, and the size of a response. */
+  prepare(grpc: string, http?: string): Promise<Prepared>;
 }
 
 const connections = 4;
@@ -61,45 +72,47 @@ export const refreshAmong = (sessions: number): Scenario => ({
   },
 });
 
-const introspect = (staleness: number): Scenario => ({
-  name: staleness ? `Introspect, max_staleness ${staleness} s` : 'Introspect',
-  slots: 32,
-  async prepare(address) {
+/** The requests of a method, in turn. */
+interface Requests {
+  readonly method: DescMethodUnary;
+  readonly messages: readonly Message[];
+  readonly bearer: string | undefined;
+}
+
+function requestsOf<M extends DescMethodUnary>(
+  method: M,
+  messages: readonly MessageInitShape<M['input']>[],
+  bearer?: string,
+): Requests {
+  return { method, messages: messages.map((each) => create(method.input, each)), bearer };
+}
+
+type ReadRequests = (grpc: string) => Promise<Requests>;
+
+const { introspect, getSession, listSessions } = SessionService.method;
+
+const introspectWithin = (staleness: number): ReadRequests => {
+  return async (address) => {
     const tokens = await accessTokens(address, 200);
     const maxStaleness = staleness > 0 ? { seconds: BigInt(staleness), nanos: 0 } : undefined;
-    const requests = tokens.map((token) => requestFrame(SessionService.method.introspect, { token, maxStaleness }));
-    return constant(address, pathOf(SessionService.method.introspect), requests, () => serviceKey);
-  },
-});
-
-const getSession: Scenario = {
-  name: 'GetSession',
-  slots: 32,
-  async prepare(address) {
-    const [token] = await accessTokens(address, 1);
-    const request = requestFrame(SessionService.method.getSession, { sessionId: sessionId(1) });
-    return constant(address, pathOf(SessionService.method.getSession), [request], () => token!);
-  },
+    const messages = tokens.map((token) => ({ token, ...(maxStaleness && { maxStaleness }) }));
+    return requestsOf(introspect, messages, serviceKey);
+  };
 };
 
-const getMe: Scenario = {
-  name: 'GetMe',
-  slots: 32,
-  async prepare(address) {
-    const [token] = await accessTokens(address, 1);
-    const request = requestFrame(AuthService.method.getMe, {});
-    return constant(address, pathOf(AuthService.method.getMe), [request], () => token!);
-  },
+const getOwnSession: ReadRequests = async (address) => {
+  const [token] = await accessTokens(address, 1);
+  return requestsOf(getSession, [{ sessionId: sessionId(1) }], token);
 };
 
-const listSessions: Scenario = {
-  name: 'ListSessions',
-  slots: 32,
-  async prepare(address) {
-    const [token] = await accessTokens(address, 1);
-    const request = requestFrame(SessionService.method.listSessions, {});
-    return constant(address, pathOf(SessionService.method.listSessions), [request], () => token!);
-  },
+const getMe: ReadRequests = async (address) => {
+  const [token] = await accessTokens(address, 1);
+  return requestsOf(AuthService.method.getMe, [{}], token);
+};
+
+const listOwnSessions: ReadRequests = async (address) => {
+  const [token] = await accessTokens(address, 1);
+  return requestsOf(listSessions, [{}], token);
 };
 
 export const signIn = (hashes: number): Scenario => ({
@@ -109,7 +122,7 @@ export const signIn = (hashes: number): Scenario => ({
     const requests = Array.from({ length: 200 }, (_, n) =>
       requestFrame(AuthService.method.signIn, { email: emailOf(n + 100), password }),
     );
-    return constant(address, pathOf(AuthService.method.signIn), requests);
+    return inTurn(connect(address, pathOf(AuthService.method.signIn)), requests);
   },
 });
 
@@ -152,27 +165,56 @@ export const signUpAnonymous = (fromMany = false): Scenario => ({
 });
 
 /** A backend consumes one unit for each of many fingerprints in turn. */
-const consumeUsage: Scenario = {
-  name: 'ConsumeUsage',
-  slots: 32,
-  async prepare(address) {
-    const requests = Array.from({ length: 500 }, (_, n) =>
-      requestFrame(AccountService.method.consumeUsage, {
-        amount: 1,
-        subject: { case: 'fingerprint', value: `machine-${n}` },
-      }),
-    );
-    return constant(address, pathOf(AccountService.method.consumeUsage), requests, () => serviceKey);
-  },
+const consumeUsage: ReadRequests = async () => {
+  const fingerprints = Array.from({ length: 500 }, (_, n) => `machine-${n}`);
+  const messages = fingerprints.map((value) => ({ amount: 1, subject: { case: 'fingerprint' as const, value } }));
+  return requestsOf(AccountService.method.consumeUsage, messages, serviceKey);
 };
 
-export const scenarios = [refresh, introspect(0), introspect(1), getSession, getMe, listSessions, consumeUsage];
+export const scenarios = [
+  refresh,
+  overGrpc('Introspect', introspectWithin(0)),
+  overGrpc('Introspect, max_staleness 1 s', introspectWithin(1)),
+  overGrpc('GetSession', getOwnSession),
+  overGrpc('GetMe', getMe),
+  overGrpc('ListSessions', listOwnSessions),
+  overGrpc('ConsumeUsage', consumeUsage),
+  inJson('Introspect, JSON', introspectWithin(0)),
+  inJson('GetSession, JSON', getOwnSession),
+  inJson('GetMe, JSON', getMe),
+];
 
-async function constant(address: string, path: string, requests: readonly Buffer[], bearer?: () => string) {
-  const callers = connect(address, path, bearer?.());
+function overGrpc(name: string, read: ReadRequests): Scenario {
+  return {
+    name,
+    slots: 32,
+    async prepare(grpc) {
+      const { method, messages, bearer } = await read(grpc);
+      const frames = messages.map((each) => frame(toBinary(method.input, each)));
+      return inTurn(connect(grpc, pathOf(method), bearer), frames);
+    },
+  };
+}
+
+/** The twin of a scenario over gRPC. HTTP/1.1 has one call at a time on a connection, so each slot has one. */
+function inJson(name: string, read: ReadRequests): Scenario {
+  const slots = 32;
+  return {
+    name,
+    slots,
+    async prepare(grpc, http) {
+      const { method, messages, bearer } = await read(grpc);
+      const bodies = messages.map((each) => Buffer.from(toJsonString(method.input, each)));
+      const callers = Array.from({ length: slots }, () => new JsonCaller(http!, pathOf(method), bearer));
+      return { ...(await inTurn(callers, bodies)), isJson: true };
+    },
+  };
+}
+
+async function inTurn(callers: readonly (Caller | JsonCaller)[], requests: readonly Buffer[]): Promise<Prepared> {
   let turn = 0;
   const chain: Chain = async (slot) => {
-    expectOk(await callers[slot % connections]!.call(requests[turn++ % requests.length]!));
+    expectOk(await callers[slot % callers.length]!.call(requests[turn++ % requests.length]!));
   };
   const sample = expectOk(await callers[0]!.call(requests[0]!));
   return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
@@ -204,7 +246,7 @@ function connect(address: string, path: string, bearer?: string): Caller[] {
   return Array.from({ length: connections }, () => new Caller(address, path, bearer));
 }
 
-function close(caller: Caller): void {
+function close(caller: Caller | JsonCaller): void {
   caller.close();
 }
 

@@ -14,6 +14,7 @@ export const hashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 /** The service as it runs in production, on a real PostgreSQL with fsync on, both on this machine. */
 export interface Stage {
   readonly grpc: string;
+  readonly http: string;
   readonly app: Child;
   readonly database: pg.Client;
   /** Of the database. */
@@ -40,6 +41,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
   const postmaster = Number(readFileSync(path.join(dir, 'postgres/postmaster.pid'), 'utf8').split('\n', 1)[0]);
   return {
     grpc: app.ready,
+    http: app.readyToo,
     app,
     database,
     url,
@@ -59,7 +61,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
 export const flags = ['--max-semi-space-size=16'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
-  return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)".*"ready"/);
+  return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)","http":"http:\/\/([^"]+)".*"ready"/);
 }
 
 export function settingsFor(url: string, env: Record<string, string>): Record<string, string> {

@@ -1,6 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
 import {
-  ConnectError,
   createContextValues,
   type HandlerContext,
   type Interceptor,
@@ -16,18 +15,18 @@ import type {
   ServerDuplexStream,
   ServerUnaryCall,
 } from '@grpc/grpc-js';
-import { toConnectError, toRefusal } from '../rpc/connect-error.ts';
+import { openCallContext } from '../rpc/call-context.ts';
+import { connectErrorOf } from '../rpc/connect-error.ts';
 import { kCertificateNames, kOrigin } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
+import { OpenCalls } from '../rpc/open-calls.ts';
 import { readOrigin } from '../rpc/origin.ts';
 import { chainOf, type UnarySpec } from '../rpc/unary-chain.ts';
-import { openCallContext } from './call-context.ts';
 import { clientNames } from './client-certificate.ts';
 import { perConnection } from './connection.ts';
 import { statusFrom } from './library-faults.ts';
 import { decode, encode } from './message.ts';
 import { headersFrom, metadataFrom } from './metadata.ts';
-import { OpenCalls } from './open-calls.ts';
 
 export interface GrpcOptions {
   readonly interceptors: Interceptor[];
@@ -140,6 +139,9 @@ function contextOf(call: Call, { method, kind }: MethodImplSpec, serving: Servin
   const origin = readOrigin((name) => requestHeader.get(name), socketAddress(call), serving.proxyHops);
   const context = openCallContext({
     method,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    url: `http://gatehouse/${method.parent.typeName}/${method.name}`,
     requestHeader,
     timeoutMs: timeLeft(call, kind === 'unary' ? longestCall : undefined),
     openCalls: serving.openCalls,
@@ -160,8 +162,3 @@ const socketAddress = perConnection((call: Call): string => {
   const address = peer.slice(0, peer.lastIndexOf(':'));
   return address.startsWith('[') ? address.slice(1, -1) : address;
 });
-
-// The errors interceptor throws ConnectErrors only. Health and reflection run without interceptors.
-function connectErrorOf(thrown: unknown): ConnectError {
-  return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
-}

@@ -1,26 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '@bufbuild/protobuf';
-import {
-  type ContextValues,
-  createConnectRouter,
-  createContextValues,
-  type Interceptor,
-  type ServiceImplSpec,
-} from '@connectrpc/connect';
-import type { UniversalHandler } from '@connectrpc/connect/protocol';
-import {
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from '@connectrpc/connect-node';
-import { Refusal } from '../errors.ts';
+import { type ContextValues, createContextValues, type Interceptor, type ServiceImplSpec } from '@connectrpc/connect';
 import { kOrigin, kSystem } from '../rpc/context.ts';
-import { longestStream } from '../rpc/deadline.ts';
+import { OpenCalls } from '../rpc/open-calls.ts';
 import { readOrigin } from '../rpc/origin.ts';
-import { mount } from '../rpc/services.ts';
-import { markProgress, refusalBody, respond } from './connect-faults.ts';
-import { readLeniently } from './lenient-request.ts';
-import { largestRequest } from './limits.ts';
+import { streamHandlers } from './streams.ts';
+import { type Handler, unaryHandler } from './unary.ts';
 
 export interface GatewayOptions {
   readonly interceptors: Interceptor[];
@@ -37,51 +22,34 @@ export type Gateway = (req: IncomingMessage, res: ServerResponse) => boolean;
 
 /** Serves RPCs as JSON (and binary) by the Connect protocol. gRPC has its own port; gRPC-web is not supported. */
 export function connectGateway(services: readonly ServiceImplSpec[], options: GatewayOptions): Gateway {
-  const router = createConnectRouter({
-    grpc: false,
-    grpcWeb: false,
-    interceptors: [markProgress, ...options.interceptors],
-    readMaxBytes: largestRequest,
-    maxTimeoutMs: longestStream,
-    // Unknown names are looked for before. False, 0 and empty values are shown: a client without the proto cannot know them.
-    jsonOptions: {
-      ignoreUnknownFields: !options.refusesUnknownFields,
-      alwaysEmitImplicit: true,
-      ...(options.registry && { registry: options.registry }),
-    },
-    acceptCompression: [compressionGzip],
-    shutdownSignal: options.shutdownSignal,
-  });
-  mount(router, services);
-  const handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
+  const handlers = handlersOf(services, options);
   return (req, res) => {
-    const handler = handlers.get(req.url?.split('?', 1)[0] ?? '');
-    if (handler) void serve(handler, req, res, options);
-    return handler !== undefined;
+    const handle = handlers.get(req.url?.split('?', 1)[0] ?? '');
+    if (!handle) return false;
+    const values = contextValuesOf(req, options.proxyHops);
+    res.setHeader('x-request-id', values.get(kOrigin).requestId);
+    void handle({ req, res, values });
+    return true;
   };
 }
 
-async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse, options: GatewayOptions) {
-  const values = contextValuesOf(req, options.proxyHops);
-  try {
-    const request = universalRequestFromNodeRequest(req, res, undefined, values);
-    // The rest of a body that is too large is read and discarded. Unread, it would hide that the client disconnects.
-    const body = readLeniently(request.header, req, req.iterator({ destroyOnReturn: false }));
-    res.once('finish', () => req.resume());
-    const response = await respond(handler, { ...request, body }, options.refusesUnknownFields);
-    response.header?.set('x-request-id', values.get(kOrigin).requestId);
-    await universalResponseToNodeResponse(response, res);
-  } catch {
-    // The client disconnected while the request was read or the response written, or the Host header is invalid.
-    if (res.headersSent) return void res.destroy();
-    const malformed = new Refusal('MALFORMED_REQUEST', { detail: 'the Host header is not a host' });
-    res.writeHead(400, { 'content-type': 'application/json' }).end(refusalBody(malformed));
-  }
+function handlersOf(services: readonly ServiceImplSpec[], options: GatewayOptions): ReadonlyMap<string, Handler> {
+  const serving = { ...options, openCalls: new OpenCalls(options.shutdownSignal) };
+  const specs = services.flatMap(({ methods }) => Object.values(methods));
+  const streams = specs.filter(({ kind }) => kind !== 'unary');
+  const handlers = streamHandlers(streams, serving);
+  for (const spec of specs)
+    if (spec.kind === 'unary')
+      handlers.set(`/${spec.method.parent.typeName}/${spec.method.name}`, unaryHandler(spec, serving));
+  return handlers;
 }
 
 /** The context values of a request, for the interceptors: its origin and the protocol. */
 export function contextValuesOf(req: IncomingMessage, proxyHops: number): ContextValues {
-  const header = (name: string): string | null => [req.headers[name] ?? null].flat().join(',') || null;
+  const header = (name: string): string | null => {
+    const value = req.headers[name];
+    return (typeof value === 'string' ? value : value?.join(',')) || null;
+  };
   const origin = readOrigin(header, req.socket.remoteAddress ?? '', proxyHops);
   return createContextValues().set(kOrigin, origin).set(kSystem, 'connectrpc');
 }

@@ -1,17 +1,18 @@
+import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
 import {
   type ContextValues,
-  createConnectRouter,
   createContextValues,
   type ServiceImplSpec,
   type Transport,
+  type UnaryResponse,
 } from '@connectrpc/connect';
-import type { UniversalClientRequest, UniversalHandler } from '@connectrpc/connect/protocol';
-import { createTransport } from '@connectrpc/connect/protocol-connect';
-import { kOrigin, kSystem } from '../rpc/context.ts';
+import { openCallContext } from '../rpc/call-context.ts';
+import { connectErrorOf } from '../rpc/connect-error.ts';
+import { kOrigin, kSurface, kSystem } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
-import { mount } from '../rpc/services.ts';
+import { OpenCalls } from '../rpc/open-calls.ts';
+import { chainOf } from '../rpc/unary-chain.ts';
 import type { GatewayOptions } from './connect.ts';
-import { largestRequest } from './limits.ts';
 
 /**
  * Opens a transport for one request. Its calls have the origin of the request, and are cancelled when the client of the
@@ -19,49 +20,87 @@ import { largestRequest } from './limits.ts';
  */
 export type CallOnBehalf = (values: ContextValues, gone: AbortSignal) => Transport;
 
-type Handlers = ReadonlyMap<string, UniversalHandler>;
+type Chain = ReturnType<typeof chainOf>;
+
+interface Serving {
+  readonly chains: ReadonlyMap<DescMethod, Chain>;
+  readonly openCalls: OpenCalls;
+}
+
+/** What a transport receives of a call. */
+interface Asked {
+  readonly values: ContextValues;
+  readonly signals: readonly (AbortSignal | undefined)[];
+  readonly timeoutMs: number | undefined;
+  readonly header: ConstructorParameters<typeof Headers>[0];
+}
 
 /**
  * Calls the services of this process without a network, through the same interceptors: rate limits and the audit trail
  * see the address of the browser.
  */
 export function inProcess(services: readonly ServiceImplSpec[], options: GatewayOptions): CallOnBehalf {
-  const { interceptors, shutdownSignal } = options;
-  const router = createConnectRouter({ grpc: false, grpcWeb: false, interceptors, shutdownSignal });
-  mount(router, services);
-  const handlers: Handlers = new Map(router.handlers.map((each) => [each.requestPath, each]));
-  return (values, gone) =>
-    createTransport({
-      httpClient: (request) => handle(handlers, request, values, gone),
-      // Only the path after it is used.
-      baseUrl: 'http://gatehouse',
-      useBinaryFormat: true,
-      interceptors: [],
-      acceptCompression: [],
-      sendCompression: null,
-      compressMinBytes: largestRequest,
-      readMaxBytes: largestRequest,
-      writeMaxBytes: largestRequest,
-      defaultTimeoutMs: longestCall,
-    });
+  const specs = services.flatMap(({ methods }) => Object.values(methods));
+  const unary = specs.filter((spec) => spec.kind === 'unary');
+  const chains = new Map<DescMethod, Chain>(unary.map((spec) => [spec.method, chainOf(spec, options.interceptors)]));
+  const serving = { chains, openCalls: new OpenCalls(options.shutdownSignal) };
+  return (values, gone) => ({
+    async unary(method, signal, timeoutMs, header, input) {
+      const asked = { values, signals: [gone, signal], timeoutMs, header };
+      const message = create(method.input, input);
+      const response = await call(serving, method, message, asked);
+      return { ...response, stream: false, service: method.parent, method } as UnaryResponse<
+        typeof method.input,
+        typeof method.output
+      >;
+    },
+    async stream(method) {
+      throw new Error(`no unary call of ours: ${method.name}`);
+    },
+  });
 }
 
-async function handle(
-  handlers: Handlers,
-  { url, method, header, body }: UniversalClientRequest,
-  ofRequest: ContextValues,
-  signal: AbortSignal,
-) {
-  const handler = handlers.get(new URL(url).pathname);
-  if (!handler || !body) throw new Error(`no unary call of ours: ${method} ${url}`);
-  // Race: the calls of a page run in parallel. With values in common, one would use the caller and the signal of another.
-  const contextValues = createContextValues().set(kOrigin, ofRequest.get(kOrigin)).set(kSystem, ofRequest.get(kSystem));
-  const response = await handler({ httpVersion: '1.1', url, method, header, body, signal, contextValues });
-  const empty = async function* (): AsyncGenerator<Uint8Array> {};
-  return {
-    status: response.status,
-    header: new Headers(response.header),
-    body: response.body ?? empty(),
-    trailer: new Headers(response.trailer),
+async function call({ chains, openCalls }: Serving, method: DescMethod, message: Message, asked: Asked) {
+  const invoke = chains.get(method);
+  if (!invoke) throw new Error(`no unary call of ours: ${method.name}`);
+  const context = openCallContext({
+    method,
+    protocolName: 'connect',
+    requestMethod: 'POST',
+    url: `http://gatehouse/${method.parent.typeName}/${method.name}`,
+    requestHeader: new Headers(asked.header),
+    values: ownValues(asked.values),
+    timeoutMs: Math.min(asked.timeoutMs ?? longestCall, longestCall),
+    openCalls,
+  });
+  const stopListening = onceAborted(asked.signals, () => context.abort('CANCELED'));
+  try {
+    const response = await invoke(message, context);
+    return { message: response, header: context.responseHeader, trailer: context.responseTrailer };
+  } catch (thrown) {
+    throw connectErrorOf(thrown);
+  } finally {
+    stopListening();
+    context.close();
+  }
+}
+
+// Race: the calls of a page run in parallel. With values in common, one would use the caller and the signal of another.
+function ownValues(ofRequest: ContextValues): ContextValues {
+  const own = createContextValues();
+  return own
+    .set(kOrigin, ofRequest.get(kOrigin))
+    .set(kSystem, ofRequest.get(kSystem))
+    .set(kSurface, ofRequest.get(kSurface));
+}
+
+/** Returns the function that removes the listeners. */
+function onceAborted(signals: Asked['signals'], leave: () => void): () => void {
+  for (const each of signals) {
+    if (each?.aborted) leave();
+    each?.addEventListener('abort', leave, { once: true });
+  }
+  return () => {
+    for (const each of signals) each?.removeEventListener('abort', leave);
   };
 }

@@ -1,20 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 
-/**
- * Accepts two spellings that HTTP allows and Connect refuses: a quoted charset in the content type (RFC 9110, section
- * 8.3.1), and no body at all for an empty message.
- */
-export function readLeniently(header: Headers, req: IncomingMessage, body: AsyncIterable<Uint8Array>) {
-  const type = header.get('content-type');
-  if (!type || req.method !== 'POST') return body;
-  header.set('content-type', type.replace(/;\s*charset="utf-8"\s*$/i, '; charset=utf-8'));
-  const isEmpty =
-    header.get('content-length') === '0' || (!header.has('content-length') && !header.has('transfer-encoding'));
-  if (!isEmpty || !/^application\/json\b/i.test(type)) return body;
-  header.set('content-length', '2');
-  return emptyObject();
+/** The content type of a request, with a quoted charset (RFC 9110, section 8.3.1) as Connect spells it. */
+export function contentTypeOf({ headers }: IncomingMessage): string {
+  const type = headers['content-type'] ?? '';
+  return type.includes('"') ? type.replace(/;\s*charset="utf-8"\s*$/i, '; charset=utf-8') : type;
 }
 
-async function* emptyObject(): AsyncGenerator<Uint8Array> {
-  yield Buffer.from('{}');
+/** Whether a request has no body, which Connect does not read as an empty message in JSON. */
+export function hasNoBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return length === undefined ? headers['transfer-encoding'] === undefined : Number(length) === 0;
 }

@@ -48,6 +48,11 @@ async function* converting(messages: AsyncIterable<Message>, convert: (thrown: u
   }
 }
 
+/** The error for its client. The errors interceptor throws ConnectErrors only; health and reflection run without it. */
+export function connectErrorOf(thrown: unknown): ConnectError {
+  return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
+}
+
 /** The refusal for anything that was thrown. */
 export function toRefusal(thrown: unknown): Refusal {
   if (thrown instanceof Refusal) return thrown;

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
-import { OpenCalls } from '../../src/grpc/open-calls.ts';
+import { OpenCalls } from '../../src/rpc/open-calls.ts';
 
 function openThree() {
   const shutdown = new AbortController();

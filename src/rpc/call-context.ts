@@ -5,6 +5,9 @@ import type { OpenCalls } from './open-calls.ts';
 
 interface CallInit {
   readonly method: DescMethod;
+  readonly protocolName: string;
+  readonly requestMethod: string;
+  readonly url: string;
   readonly requestHeader: Headers;
   readonly values: ContextValues;
   /** Milliseconds until the deadline. */
@@ -14,7 +17,7 @@ interface CallInit {
 
 export interface CallContext extends HandlerContext {
   /**
-   * Aborts the signal of the call. Does nothing once the call is closed: grpc-js reports every end of a call as a
+   * Aborts the signal of the call. Does nothing once the call is closed: the servers report every end of a call as a
    * cancellation too.
    */
   abort(reason: Reason): void;
@@ -23,11 +26,12 @@ export interface CallContext extends HandlerContext {
 }
 
 /**
- * The context of one gRPC call, as Connect's implementations expect it, with one signal for deadline, cancellation and
+ * The context of one call, as Connect's implementations expect it, with one signal for deadline, cancellation and
  * shutdown. Connect's own context creates four signals per call and aborts one of them at every end, which costs more
  * than a look-up in the database.
  */
-export function openCallContext({ method, requestHeader, values, timeoutMs, openCalls }: CallInit): CallContext {
+export function openCallContext(init: CallInit): CallContext {
+  const { method, protocolName, requestMethod, url, requestHeader, values, timeoutMs, openCalls } = init;
   const controller = new AbortController();
   const endsAt = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
   let isOpen = true;
@@ -41,9 +45,9 @@ export function openCallContext({ method, requestHeader, values, timeoutMs, open
   return {
     method,
     service: method.parent,
-    protocolName: 'grpc',
-    requestMethod: 'POST',
-    url: `http://gatehouse/${method.parent.typeName}/${method.name}`,
+    protocolName,
+    requestMethod,
+    url,
     signal: controller.signal,
     timeoutMs: () => endsAt && endsAt - performance.now(),
     requestHeader,
