@@ -39,6 +39,7 @@ import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import type { ConfiguredSettings } from './project/settings.ts';
+import { claimPageAction, type PageAction } from './request-id/page-action.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -101,6 +102,8 @@ export interface App {
   /** The streams of this replica. */
   readonly logins: LoginWatch;
   readonly clientSecrets: ClientSecrets;
+  /** Returns true for one of all calls with the same action. */
+  readonly claimPageAction: (action: PageAction) => Promise<boolean>;
 }
 
 /** The parts that several services and interceptors share. */
@@ -148,6 +151,7 @@ export function createApp(deps: Deps): App {
     flushKeyUses: () => uses.flush(shared, now()),
     logins: watch,
     clientSecrets: new ClientSecrets(budgets, limits),
+    claimPageAction: (action) => claimPageAction(shared, action, now()),
   };
 }
 

@@ -224,13 +224,19 @@ function openSites(
 ): Gateway {
   const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
   const callOnBehalf = inProcess(app.services, transport);
-  const { clientSecrets } = app;
+  const { clientSecrets, claimPageAction: claimAction } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   if (!config.ownPages) return oauth;
   const { look, mail, passwords } = config;
   const { requireInviteCode: requiresInviteCode } = config.accounts;
-  const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength, requiresInviteCode };
-  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
+  const texts = {
+    look,
+    language: mail.locale,
+    passwordMinLength: passwords.minLength,
+    requiresInviteCode,
+    trustedDeviceDays,
+  };
+  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, claimAction, ...texts });
   return (req, res) => oauth(req, res) || pages(req, res);
 }
 

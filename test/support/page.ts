@@ -18,8 +18,8 @@ export interface Visitor {
 }
 
 /** Opens pages and sends their forms as a browser does. */
-export function visitor({ replicas }: TestService): Visitor {
-  const port = replicas[0]!.httpPort;
+export function visitor({ replicas }: TestService, replica = 0): Visitor {
+  const port = replicas[replica % replicas.length]!.httpPort;
   return {
     open: async (path, headers = {}, method = 'GET') => see(await send(port, { method, path, headers })),
     post: async (path, fields, headers = {}) =>
@@ -44,9 +44,13 @@ export interface TestBrowser extends Visitor {
   readonly at: string;
 }
 
-export function browserOf(service: TestService): TestBrowser {
-  const cookies = new Map<string, string>();
-  const visit = visitor(service);
+/** A browser without cookies, or a tab with those of another one. */
+export function browserOf(
+  service: TestService,
+  { replica = 0, cookies: given = new Map() }: { replica?: number; cookies?: ReadonlyMap<string, string> } = {},
+): TestBrowser {
+  const cookies = new Map(given);
+  const visit = visitor(service, replica);
   let at = '';
   const follow = async (
     path: string,

@@ -6,12 +6,12 @@ import { ceremonyForm, credentialOf } from './ceremony-form.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
 import { awaitsFactor, labelled, link, nextOf, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
 import { describePasskey } from './passkeys.ts';
-import { type Pending, readPending } from './pending-action.ts';
+import { type Pending, readPending, type SealedAction, takePending } from './pending-action.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { noticeView, type Page, type View, type Visit } from './visit.ts';
 
 /** What the user confirms: a sign-in, or an action. */
-type Occasion = Pending | 'sign-in';
+type Occasion = SealedAction | 'sign-in';
 
 /**
  * The page that asks for a second factor: after a sign-in, or before an action that needs it. Users without factors enter their
@@ -35,7 +35,9 @@ export function factorPrompt(find: (path: string) => Page | undefined): Page {
       } catch (thrown) {
         return promptView(visit, signedIn, occasion, readFailure(thrown));
       }
-      return occasion === 'sign-in' ? redirect(nextOf(visit)) : perform(visit, occasion, find(occasion.path)!);
+      if (occasion === 'sign-in') return redirect(nextOf(visit));
+      if (!(await takePending(visit, signedIn, occasion))) return outdatedView(visit);
+      return perform(visit, occasion, find(occasion.path)!);
     },
   };
 }

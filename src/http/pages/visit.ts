@@ -27,6 +27,12 @@ export interface Visit {
   readonly browser: BrowserSession;
   // The services, called with the origin of the browser's request.
   readonly auth: Client<typeof AuthService>;
+  /** Takes a confirmed action. Returns true for one of all calls with its id, on whichever replica. */
+  readonly claimAction: (action: {
+    readonly id: string;
+    readonly userId: string;
+    readonly expiresAt: Date;
+  }) => Promise<boolean>;
   readonly sessions: Client<typeof SessionService>;
   readonly devices: Client<typeof DeviceService>;
   readonly mfa: Client<typeof MfaService>;
