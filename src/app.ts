@@ -201,6 +201,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
     ...{ relyingParty: config.relyingParty, appName: config.look.name },
     trustedDeviceDays: config.trustedDeviceDays,
+    isProvider: (name) => config.oauthProviders.some((each) => each.name === name),
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
@@ -247,7 +248,7 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(MfaService, { ...passkeySignIn(signingIn), ...createMfa(parts, factorMail) }),
+    serve(MfaService, { ...passkeySignIn({ ...signingIn, factorMail }), ...createMfa(parts, factorMail) }),
     serve(
       AdminService,
       adminService({

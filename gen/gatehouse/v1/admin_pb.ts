@@ -2086,8 +2086,9 @@ export const AdminService: GenService<{
     output: typeof ListUserFactorsResponseSchema;
   },
   /**
-   * Removes all second factors of a user, who has lost them. The sessions of the user fall to AAL1, and the user is
-   * notified by mail. Make sure first that it is the user who asks.
+   * Removes all second factors of a user, who has lost them, and their passkeys: a lost device often has both, and a passkey
+   * reaches AAL2 by itself. The sessions of the user fall to AAL1, and the user is notified by mail. Make sure first that it
+   * is the user who asks, and that they can still sign in: with a password, a provider or a link in a mail.
    *
    * The factors of an operator are removed by a backend only. The method succeeds for a user without factors.
    *
