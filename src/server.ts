@@ -227,7 +227,7 @@ function openSites(
   const { clientSecrets, claimPageAction: claimAction } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   if (!config.ownPages) return oauth;
-  const { look, mail, passwords } = config;
+  const { look, mail, passwords, trustedDeviceDays } = config;
   const { requireInviteCode: requiresInviteCode } = config.accounts;
   const texts = {
     look,

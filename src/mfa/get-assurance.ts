@@ -11,12 +11,13 @@ const readMethods = statement<{ amr: AuthenticationMethod[] }, { userId: string;
 );
 
 export const getAssurance: MfaMethods['getAssurance'] = async (_, context) => {
-  const { userId, sessionId, aal, hasFactor } = caller(context);
+  const { userId, sessionId, aal, hasFactor, isOnTrustedDevice } = caller(context);
   const [session] = await readMethods(autocommit(context), { userId, sessionId });
   return {
     currentAal: levelToMessage(aal),
     nextAal: levelToMessage(hasFactor ? 2 : aal),
     amr: methodsToMessage(session?.amr ?? []),
+    trustedDevice: isOnTrustedDevice,
     factors: await readUsableFactors(autocommit(context), userId),
   };
 };

@@ -35,15 +35,17 @@ export function nextCode(service: TestService, secret: string): string {
 
 /** The form of a page that has this field. A page may have several forms. */
 export function formOf(text: string, field: string, value?: string): { path: string; fields: Record<string, string> } {
-  const forms = [...text.matchAll(/<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/gs)].map(([, path, inner]) => ({
-    path: path!,
-    fields: Object.fromEntries(
-      [...inner!.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
-        /\bname="([^"]*)"/.exec(tag)![1]!,
-        (/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? '').replaceAll('&amp;', '&'),
-      ]),
-    ),
-  }));
+  const forms = [...text.matchAll(/<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/gs)].map(
+    ([, path, inner]) => ({
+      path: path!,
+      fields: Object.fromEntries(
+        [...inner!.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
+          /\bname="([^"]*)"/.exec(tag)![1]!,
+          (/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? '').replaceAll('&amp;', '&'),
+        ]),
+      ),
+    }),
+  );
   const found = forms.find(({ fields }) => (value === undefined ? field in fields : fields[field] === value));
   if (!found) throw new Error(`no form with ${field} ${value ?? ''} in ${text}`);
   return found;

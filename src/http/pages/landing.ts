@@ -43,6 +43,8 @@ export interface LandingOptions {
   readonly language: Language;
   readonly passwordMinLength: number;
   readonly requiresInviteCode: boolean;
+  /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
+  readonly trustedDeviceDays: number | undefined;
   readonly proxyHops: number;
 }
 
