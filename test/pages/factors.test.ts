@@ -57,6 +57,17 @@ describe('an authenticator app', () => {
     expect(hrefOf((await browser.open('/devices')).text, 'Second factors')).toBe('/factors');
   });
 
+  test('keeps its key to itself once it was verified, also from a browser that has the cookie still', async () => {
+    const { service, browser, page } = await withoutFactor();
+    const shown = await submit(browser, page.text, ['do', 'enroll'], { name: 'phone' });
+    const [at, cookie] = [browser.at, browser.cookies.get('gatehouse-enrolment')!];
+    const code = codeOf(keyOf(shown), service.now());
+    await submit(browser, shown.text, ['code'], { code });
+    browser.cookies.set('gatehouse-enrolment', cookie);
+    expect((await browser.open(at)).heading).toBe('Second factors');
+    expect(browser.at).toBe('/factors');
+  });
+
   test('is removed, and nothing is left to ask for', async () => {
     const { browser, page } = await onFactors();
     expect(page.text).toContain('phone');

@@ -39,7 +39,7 @@ export function formOf(text: string, field: string, value?: string): { path: str
     ([, path, inner]) => ({
       path: path!,
       fields: Object.fromEntries(
-        [...inner!.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
+        [...inner!.matchAll(/<input\b(?![^>]*type="checkbox")[^>]*>/g)].map(([tag]) => [
           /\bname="([^"]*)"/.exec(tag)![1]!,
           (/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? '').replaceAll('&amp;', '&'),
         ]),

@@ -92,7 +92,8 @@ export async function linkTo(service: TestService, address: string = ada.email) 
 
 function see(answer: RawAnswer): SeenPage {
   const { text } = answer;
-  const inputs = [...text.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
+  // A box is sent when it is checked, and none is at first.
+  const inputs = [...text.matchAll(/<input\b(?![^>]*type="checkbox")[^>]*>/g)].map(([tag]) => [
     /\bname="([^"]*)"/.exec(tag)![1]!,
     readEntities(/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? ''),
   ]);
