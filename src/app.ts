@@ -39,7 +39,7 @@ import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
 import type { ConfiguredSettings } from './project/settings.ts';
-import { claimPageAction, type PageAction } from './request-id/page-action.ts';
+import { type ClaimPageAction, pageActions } from './request-id/page-action.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -102,8 +102,7 @@ export interface App {
   /** The streams of this replica. */
   readonly logins: LoginWatch;
   readonly clientSecrets: ClientSecrets;
-  /** Returns true for one of all calls with the same action. */
-  readonly claimPageAction: (action: PageAction) => Promise<boolean>;
+  readonly claimPageAction: ClaimPageAction;
 }
 
 /** The parts that several services and interceptors share. */
@@ -151,7 +150,7 @@ export function createApp(deps: Deps): App {
     flushKeyUses: () => uses.flush(shared, now()),
     logins: watch,
     clientSecrets: new ClientSecrets(budgets, limits),
-    claimPageAction: (action) => claimPageAction(shared, action, now()),
+    claimPageAction: pageActions(shared, now),
   };
 }
 
@@ -199,8 +198,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
-    ...{ relyingParty: config.relyingParty, appName: config.look.name },
-    trustedDeviceDays: config.trustedDeviceDays,
+    ...{ relyingParty: config.relyingParty, appName: config.look.name, trustedDeviceDays: config.trustedDeviceDays },
     isProvider: (name) => config.oauthProviders.some((each) => each.name === name),
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
