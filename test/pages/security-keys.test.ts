@@ -28,6 +28,7 @@ async function keysOf({ database }: TestService) {
 test('a security key is added with a name, and removed', async () => {
   const { service, browser, page } = await onFactors();
   const shown = await submit(browser, page.text, ['do', 'enroll-key'], { key_name: ' blue key ' });
+  const at = browser.at;
   expect(shown.heading).toBe('Add a security key');
   expect(optionsOf(shown.text), 'opening the page begins no challenge').toBeUndefined();
   expect(await service.database.query('select id from challenges')).toEqual([]);
@@ -38,6 +39,8 @@ test('a security key is added with a name, and removed', async () => {
   expect(done.text).toContain('blue key');
   expect(done.text).toContain('Security key · ');
   expect(await keysOf(service)).toEqual([{ friendly_name: 'blue key', verified: true }]);
+  await browser.open(at);
+  expect(browser.at, 'Back, to a key that was added').toBe('/factors');
   const removed = await submit(browser, done.text, ['do', 'remove']);
   expect(removed.text).toContain('You have no second factor.');
 });
