@@ -1204,8 +1204,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.import`, `user.remove_factors`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
    * `device.cancel`, `device.redeem`, `device.conflict`, `factor.enroll`, `factor.verify`, `factor.verify_failed`,
-   * `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`, `factor.generate_recovery_codes`,
-   * `passkey.register`, `passkey.rename`, `passkey.delete` and `installation.drop`.
+   * `factor.copy_suspected`, `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`,
+   * `factor.generate_recovery_codes`, `passkey.register`, `passkey.rename`, `passkey.delete` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
