@@ -38,6 +38,7 @@ import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
+import { type ClaimPageAction, pageActions } from './request-id/page-action.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -100,6 +101,7 @@ export interface App {
   /** The streams of this replica. */
   readonly logins: LoginWatch;
   readonly clientSecrets: ClientSecrets;
+  readonly claimPageAction: ClaimPageAction;
 }
 
 /** The parts that several services and interceptors share. */
@@ -146,6 +148,7 @@ export function createApp(deps: Deps): App {
     flushKeyUses: () => uses.flush(shared, now()),
     logins: watch,
     clientSecrets: new ClientSecrets(budgets, limits),
+    claimPageAction: pageActions(shared, now),
   };
 }
 
@@ -193,8 +196,8 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
-    ...{ relyingParty: config.relyingParty, appName: config.look.name },
-    trustedDeviceDays: config.trustedDeviceDays,
+    ...{ relyingParty: config.relyingParty, appName: config.look.name, trustedDeviceDays: config.trustedDeviceDays },
+    isProvider: (name) => config.oauthProviders.some((each) => each.name === name),
     registration: config.registration,
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
@@ -240,7 +243,7 @@ function createServices(parts: Parts) {
         keyRules: config.apiKeys,
       }),
     ),
-    serve(MfaService, { ...passkeySignIn(signingIn), ...createMfa(parts, factorMail) }),
+    serve(MfaService, { ...passkeySignIn({ ...signingIn, factorMail }), ...createMfa(parts, factorMail) }),
     serve(
       AdminService,
       adminService({

@@ -237,7 +237,7 @@ function openSites(
 ): Gateway {
   const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
   const callOnBehalf = inProcess(app.services, transport);
-  const { clientSecrets } = app;
+  const { clientSecrets, claimPageAction: claimAction } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
   const redirects = new Redirects(config.redirects);
   const metadata = metadataOf({ issuer, publicUrl });
@@ -248,10 +248,11 @@ function openSites(
   });
   const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
   if (!config.ownPages) return surfaces;
-  const { look, mail, passwords } = config;
+  const { look, mail, passwords, trustedDeviceDays } = config;
   const { requireInviteCode: requiresInviteCode } = config.accounts;
-  const texts = { look, language: mail.locale, passwordMinLength: passwords.minLength, requiresInviteCode };
-  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, ...texts });
+  const rules = { passwordMinLength: passwords.minLength, requiresInviteCode, trustedDeviceDays };
+  const texts = { look, language: mail.locale, ...rules };
+  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, claimAction, ...texts });
   return (req, res) => surfaces(req, res) || pages(req, res);
 }
 

@@ -80,6 +80,7 @@ export const entityOf = {
   'factor.enroll': 'factor',
   'factor.verify': 'factor',
   'factor.verify_failed': 'factor',
+  'factor.copy_suspected': 'factor',
   'factor.step_up': 'factor',
   'trusted_device.add': 'trusted_device',
   'trusted_device.revoke': 'trusted_device',

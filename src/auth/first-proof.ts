@@ -11,10 +11,6 @@ import { lockedPassword } from '../user/locked-password.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
-export function isLockedPassword(stored: string): boolean {
-  return stored === lockedPassword;
-}
-
 interface Proof {
   readonly user: User;
   /** The same transaction has written a new password. */

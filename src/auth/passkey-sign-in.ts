@@ -6,8 +6,10 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import { Refusal } from '../errors.ts';
 import { recordUsed } from '../mfa/challenge.ts';
 import { recordVerified } from '../mfa/factor.ts';
+import type { FactorMail } from '../mfa/factor-mail.ts';
 import { type Signed, verifyAssertion } from '../mfa/webauthn/assertion.ts';
 import { CeremonyFault, type Check } from '../mfa/webauthn/ceremony-fault.ts';
+import { reportCopiedKey } from '../mfa/webauthn/copied-key.ts';
 import { type CredentialRow, credentialOfFactor, findCredential, useCredential } from '../mfa/webauthn/credential.ts';
 import { type RelyingParty, userOfHandle } from '../mfa/webauthn/relying-party.ts';
 import { type Assertion, readAssertion } from '../mfa/webauthn/response.ts';
@@ -24,6 +26,7 @@ type Methods = Pick<ServiceImpl<typeof MfaService>, 'finishPasskeySignIn'>;
 export interface PasskeySignInDeps extends AuthDeps {
   readonly keys: MasterKeys;
   readonly relyingParty: RelyingParty;
+  readonly factorMail: FactorMail;
   readonly passkeySignIns: SignInBudget;
 }
 
@@ -40,7 +43,7 @@ export function passkeySignIn(deps: PasskeySignInDeps): Methods {
         const proof = await prove(deps, assertion, context);
         const at = now();
         const signedIn = await change(context, async (em) => {
-          const user = await spend(em, deps, proof, at);
+          const user = await spend(em, deps, proof, context, at);
           const { factorId } = proof.credential;
           return openSignIn(em, deps, { user, kind: kindOfClient(kind), method: 'passkey', factorId }, context, at);
         });
@@ -91,8 +94,9 @@ async function prove(
  */
 async function spend(
   em: EntityManager,
-  { registration }: PasskeySignInDeps,
+  deps: PasskeySignInDeps,
   { projectId, challenge, credential, signed }: Proof,
+  context: HandlerContext,
   now: Date,
 ): Promise<User> {
   const { userId, factorId } = credential;
@@ -104,11 +108,12 @@ async function spend(
   await recordUsed(em, { ...asked, id, challenge: bytes, expiresAt }, now);
   if (!(await useCredential(em, credential, signed))) {
     const present = await credentialOfFactor(em, userId, factorId);
-    throw present ? refusalFor('counter', userId) : unknown();
+    if (!present) throw unknown();
+    throw refusalFor('counter', userId, reportCopiedKey(deps, { projectId, userId, factorId }, context));
   }
   await recordVerified(em, { userId, id: factorId, step: null }, now);
   if (user.isBanned(now)) throw new Refusal('USER_BANNED', { event: failed('banned', userId) });
-  if (registration.requireVerifiedEmail && !user.emailVerifiedAt)
+  if (deps.registration.requireVerifiedEmail && !user.emailVerifiedAt)
     throw new Refusal('EMAIL_NOT_VERIFIED', { event: failed('email_not_verified', userId) });
   return user;
 }
@@ -121,8 +126,9 @@ function reading(read: () => Assertion): Assertion {
   }
 }
 
-function refusalFor(check: Check, userId?: string): Refusal {
-  return new Refusal('PASSKEY_VERIFICATION_FAILED', { metadata: { check }, event: failed(check, userId) });
+function refusalFor(check: Check, userId?: string, remember?: (em: EntityManager) => Promise<void>): Refusal {
+  const options = { metadata: { check }, event: failed(check, userId), ...(remember && { remember }) };
+  return new Refusal('PASSKEY_VERIFICATION_FAILED', options);
 }
 
 /** The same for a user and for a passkey that does not exist. */

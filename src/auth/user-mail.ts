@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Addressee, Messages } from '../mail/mail-messages.ts';
+import type { Addressee, LinkedIdentity, Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { Flow } from '../one-time/flow.ts';
@@ -106,6 +106,14 @@ export class UserMail {
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
     await this.#outbox.enqueue(em, this.#messages.passwordChanged(to, now), now);
+  }
+
+  async notifyIdentityLinked(em: EntityManager, to: Addressee, identity: LinkedIdentity, now: Date): Promise<void> {
+    await this.#outbox.enqueue(em, this.#messages.identityLinked(to, identity, now), now);
+  }
+
+  async notifyIdentityUnlinked(em: EntityManager, to: Addressee, identity: LinkedIdentity, now: Date): Promise<void> {
+    await this.#outbox.enqueue(em, this.#messages.identityUnlinked(to, identity, now), now);
   }
 
   async notifyEmailChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {

@@ -18,7 +18,12 @@ export type MailKind =
   | 'factor_failed'
   | 'invite'
   | 'reauthentication'
-  | 'email_change_approval';
+  | 'email_change_approval'
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'key_copied'
+  | 'identity_linked'
+  | 'identity_unlinked';
 
 /** A mail before it is rendered. */
 export interface Message {
@@ -74,6 +79,14 @@ interface SeenDevice {
   readonly address: string;
   /** As the client names itself. */
   readonly device: string;
+}
+
+/** An account with a provider that was linked or unlinked. */
+export interface LinkedIdentity {
+  /** The name of the provider, for people. */
+  readonly provider: string;
+  /** The user's name at the provider. May be empty. */
+  readonly name: string;
 }
 
 /** One method per mail. Links begin with the configured URL, never with anything of a request. */
@@ -159,6 +172,28 @@ export class Messages {
     return this.#plain('factor_failed', to, { ...seen, factor: asWords(factor) });
   }
 
+  passkeyAdded(to: Addressee, passkey: string, at: Date): Message {
+    return this.#plain('passkey_added', to, { factor: asWords(passkey), time: at.toISOString() });
+  }
+
+  passkeyRemoved(to: Addressee, passkey: string, at: Date): Message {
+    return this.#plain('passkey_removed', to, { factor: asWords(passkey), time: at.toISOString() });
+  }
+
+  keyCopied(to: Addressee, factor: string, { at, address, device }: SeenDevice): Message {
+    const seen = { time: at.toISOString(), address, device: asWords(device) || '-' };
+    return this.#plain('key_copied', to, { ...seen, factor: asWords(factor) });
+  }
+
+  /** Attack: users of a provider choose their names there, so the identity is reduced to plain words. */
+  identityLinked(to: Addressee, identity: LinkedIdentity, at: Date): Message {
+    return this.#plain('identity_linked', to, { ...inWords(identity), time: at.toISOString() });
+  }
+
+  identityUnlinked(to: Addressee, identity: LinkedIdentity, at: Date): Message {
+    return this.#plain('identity_unlinked', to, { ...inWords(identity), time: at.toISOString() });
+  }
+
   /** Attack: the mail may go to any address, so the names of the account and the inviter are reduced to plain words. */
   invitation(to: Addressee, { id, code, account, inviter, expiresAt }: Invitation): Message {
     const names = { account: asWords(account), inviter: asWords(inviter) };
@@ -197,6 +232,10 @@ export class Messages {
     const { projectId, email: recipient, name, locale } = to;
     return { kind, projectId, recipient, locale, variables: { site: this.#site, email: recipient, name, ...more } };
   }
+}
+
+function inWords({ provider, name }: LinkedIdentity): { provider: string; identity: string } {
+  return { provider: asWords(provider), identity: asWords(name) || '-' };
 }
 
 /** The longest name in a mail, in characters. */

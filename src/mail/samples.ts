@@ -21,6 +21,8 @@ export function sampleMails(templates: Templates, site: string, pages: string): 
     inviter: 'Bob',
     factor: 'My phone',
     remaining: '9',
+    provider: 'GitHub',
+    identity: 'ada-lovelace',
   };
   return templates.names().map(({ language, name }) => {
     const [kind, more] = variantOf(name);

@@ -46,6 +46,11 @@ export const placeholders: Readonly<Record<TextName, readonly string[]>> = {
   recovery_codes_created: withTime,
   recovery_code_used: [...withTime, 'address', 'device', 'remaining'],
   factor_failed: [...withTime, 'factor', 'address', 'device'],
+  passkey_added: [...withTime, 'factor'],
+  passkey_removed: [...withTime, 'factor'],
+  key_copied: [...withTime, 'factor', 'address', 'device'],
+  identity_linked: [...withTime, 'provider', 'identity'],
+  identity_unlinked: [...withTime, 'provider', 'identity'],
   account_invite: [...everywhere, 'link', 'time', 'account', 'inviter'],
 };
 

@@ -30,6 +30,8 @@ export interface MfaDeps {
   /** APP_NAME: the name in authenticator apps. */
   readonly appName: string;
   readonly relyingParty: RelyingParty;
+  /** Whether users can sign in with the provider of this name. */
+  readonly isProvider: (name: string) => boolean;
   /** Wrong codes, counted by factor. */
   readonly wrongFactorCodes: FailedAttempts;
   /** Challenges that one user may begin in a minute. */

@@ -52,6 +52,24 @@ export class FactorMail {
     await this.#send(em, user, (to) => this.#messages.recoveryCodeUsed(to, remaining, seenAt(origin, now)), now);
   }
 
+  async passkeyAdded(em: EntityManager, user: UserRow, passkey: NamedFactor, now: Date): Promise<void> {
+    await this.#send(em, user, (to) => this.#messages.passkeyAdded(to, nameOf(passkey), now), now);
+  }
+
+  async passkeyRemoved(em: EntityManager, user: UserRow, passkey: NamedFactor, now: Date): Promise<void> {
+    await this.#send(em, user, (to) => this.#messages.passkeyRemoved(to, nameOf(passkey), now), now);
+  }
+
+  /** The counter of a security key or passkey has not grown: a copy of its key may exist. */
+  async keyCopied(
+    em: EntityManager,
+    user: UserRow,
+    { factor, origin }: { factor: NamedFactor; origin: Origin },
+    now: Date,
+  ): Promise<void> {
+    await this.#send(em, user, (to) => this.#messages.keyCopied(to, nameOf(factor), seenAt(origin, now)), now);
+  }
+
   /** Codes of the factor are refused for now, since too many were wrong. */
   async failed(
     em: EntityManager,

@@ -6,11 +6,12 @@ import { usableToMessage } from './message.ts';
 import { factorsFor, ownFactors } from './own-factors.ts';
 
 export const getAssurance: MfaMethods['getAssurance'] = (_, context) => {
-  const { aal, hasFactor } = caller(context);
+  const { aal, hasFactor, isOnTrustedDevice } = caller(context);
   return {
     currentAal: levelToMessage(aal),
     nextAal: levelToMessage(hasFactor ? 2 : aal),
     amr: methodsToMessage(ownFactors.of(context).amr),
+    trustedDevice: isOnTrustedDevice,
     factors: factorsFor(context).filter(isUsable).map(usableToMessage),
   };
 };

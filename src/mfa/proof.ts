@@ -1,7 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { VerifyFactorRequest } from '../../gen/gatehouse/v1/mfa_pb.ts';
-import { Refusal } from '../errors.ts';
+import type { Refusal } from '../errors.ts';
 import { autocommit, origin } from '../rpc/context.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
 import { findUser, lockUser } from '../user/user.ts';
@@ -9,7 +9,10 @@ import { attemptChallenge, type ChallengeKey, closeChallenge } from './challenge
 import type { MfaDeps } from './deps.ts';
 import { type FactorRow, findFactor, recordVerified } from './factor.ts';
 import { isRecoveryCode, spendRecoveryCode } from './recovery-code.ts';
+import { refusedProof } from './refused-proof.ts';
 import { stepOfCode } from './totp.ts';
+import { reportCopiedKey } from './webauthn/copied-key.ts';
+import { credentialOfFactor } from './webauthn/credential.ts';
 import { judgeCredential } from './webauthn/credential-proof.ts';
 
 /** What a person or an authenticator has sent to prove a factor. */
@@ -50,7 +53,8 @@ export async function judgeProof(deps: MfaDeps, claim: Claim, context: HandlerCo
   if (proof) return { factor, challenge, proof };
   const { wait, isLast } = await wrongFactorCodes.countLast(autocommit(context), attempt, now());
   refuseFor(wait, 'account');
-  throw failed(factor.id, 'wrong_code', isLast ? (em) => notify(em, deps, factor, context) : undefined);
+  const remember = isLast ? (em: EntityManager) => notify(em, deps, factor, context) : undefined;
+  throw refusedProof(factor, { cause: 'wrong_code', ...(remember && { remember }) });
 }
 
 /** The proof if it is right, else undefined. */
@@ -81,16 +85,17 @@ async function read(
  */
 export async function spendProof(
   em: EntityManager,
-  { wrongFactorCodes, factorMail }: MfaDeps,
+  deps: MfaDeps,
   { factor, challenge, proof }: ProvedFactor,
   context: HandlerContext,
   now: Date,
 ): Promise<{ readonly wasVerified: boolean }> {
+  const { wrongFactorCodes, factorMail } = deps;
   const { id, userId, projectId } = factor;
   await closeChallenge(em, challenge, now);
   const isSpent = await proof.spend(em, now);
   const recorded = isSpent && (await recordVerified(em, { userId, id, step: proof.step ?? null }, now));
-  if (!recorded) throw failed(id, 'used_code');
+  if (!recorded) throw await unspent(em, deps, factor, context);
   await wrongFactorCodes.clear(em, projectId, id);
   if (factor.type === 'recovery_code') {
     const remaining = (await findFactor(em, userId, id))?.remainingCodes ?? 0;
@@ -111,9 +116,13 @@ async function notify(
   await factorMail.failed(em, user, { factor, origin: origin(context) }, now());
 }
 
-function failed(factorId: string, cause: string, remember?: (em: EntityManager) => Promise<void>): Refusal {
-  return new Refusal('MFA_VERIFICATION_FAILED', {
-    event: { action: 'factor.verify_failed', entityId: factorId, cause },
-    ...(remember && { remember }),
-  });
+/** Why a proof that was right could not be used up: its code was used, or the counter of its authenticator has not grown. */
+async function unspent(em: EntityManager, deps: MfaDeps, factor: FactorRow, context: HandlerContext): Promise<Refusal> {
+  const { id: factorId, userId, projectId, type } = factor;
+  const isDevice = type === 'webauthn' || type === 'passkey';
+  // Without a credential the factor was deleted meanwhile.
+  if (!isDevice || !(await credentialOfFactor(em, userId, factorId)))
+    return refusedProof(factor, { cause: 'used_code' });
+  const remember = reportCopiedKey(deps, { projectId, userId, factorId }, context);
+  return refusedProof(factor, { cause: 'counter', check: 'counter', remember });
 }

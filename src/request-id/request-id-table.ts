@@ -1,4 +1,5 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
+import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { projectColumn } from '../project/project.ts';
 
@@ -46,11 +47,11 @@ const claim = statement<object, RequestKey & Pick<RequestId, 'requestMac' | 'exp
 );
 
 /**
- * Takes the id for the transaction. False when another call has used it. While another transaction holds it, the statement
+ * Takes the id for the transaction, or at once with an Autocommit. False when another call has used it. While another transaction holds it, the statement
  * waits, and then takes it only if that transaction failed.
  */
 export async function claimRequest(
-  em: EntityManager,
+  em: EntityManager | Autocommit,
   row: RequestKey & Pick<RequestId, 'requestMac' | 'expiresAt'>,
   now: Date,
 ): Promise<boolean> {

@@ -124,6 +124,8 @@ test('every mail has a text in every language, and no placeholder remains in it'
     device: 'd',
     factor: 'f',
     remaining: '1',
+    provider: 'p',
+    identity: 'n',
   };
   const kinds = [
     'verification',
@@ -138,6 +140,11 @@ test('every mail has a text in every language, and no placeholder remains in it'
     'recovery_codes_created',
     'recovery_code_used',
     'factor_failed',
+    'passkey_added',
+    'passkey_removed',
+    'key_copied',
+    'identity_linked',
+    'identity_unlinked',
   ];
   for (const kind of [...kinds, 'password_changed', 'already_registered', 'account_invite', 'new_device'] as const)
     for (const locale of ['en', 'de']) {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { codeOf, enrollApp, useApp, verifyCode } from '../support/authenticator.ts';
 import { mailsTo } from '../support/inbox.ts';
+import { registerPasskey, signInWithPasskey, useSecurityKey } from '../support/passkeys.ts';
 import { ada, asService } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
+import { SoftwareAuthenticator } from '../support/software-authenticator.ts';
 import { bearer, start, type TestService, wires } from '../support/start.ts';
 
 const verifiedAda = { ...ada, emailVerified: true };
@@ -69,6 +71,31 @@ describe.each(wires)('over %s', (wire) => {
     for (const code of codes) expect(JSON.stringify(mails)).not.toContain(code);
   });
 
+  test('the owner is notified of a security key and a passkey that come and go', async () => {
+    const service = await start({ env });
+    const clients = service.clients(wire);
+    const { as } = await service.welcome(verifiedAda);
+    const device = new SoftwareAuthenticator();
+    const { passkey } = await registerPasskey(clients, as, device, { friendlyName: 'my <laptop>' });
+    const { factorId, tokens } = await useSecurityKey(clients, as, new SoftwareAuthenticator());
+    const raised = bearer(tokens!);
+    await clients.mfa.deletePasskey({ passkeyId: passkey!.id }, raised);
+    await clients.mfa.unenrollFactor({ factorId }, raised);
+    const mails = await notices(service);
+    expect(mails.map(({ subject }) => subject)).toEqual([
+      'A passkey was added',
+      'A second factor was added',
+      'A passkey was deleted',
+      'A second factor was removed',
+    ]);
+    expect(mails.map(({ text }) => /(Passkey|Factor): (.*)/.exec(text)![2])).toEqual([
+      'my <laptop>',
+      'key',
+      'my <laptop>',
+      'key',
+    ]);
+  });
+
   test('the owner is notified once of five wrong codes in a row', async () => {
     const service = await start({ env: { ...env, LIMITS: 'AuthService.SignIn=off' } });
     const clients = service.clients(wire);
@@ -92,21 +119,26 @@ describe.each(wires)('over %s', (wire) => {
     const { as, user } = await service.welcome(verifiedAda);
     const { tokens, session } = await useApp(clients, as, service.now());
     await clients.mfa.generateRecoveryCodes({}, bearer(tokens!));
+    const device = new SoftwareAuthenticator();
+    await registerPasskey(clients, bearer(tokens!), device);
     const operator = await service.operator();
     const listed = await clients.admin.listUserFactors({ userId: user.id }, operator.as);
     expect(listed.factors.map(({ friendlyName, remainingCodes }) => [friendlyName, remainingCodes])).toEqual([
       ['phone', 0],
       ['', 10],
+      ['', 0],
     ]);
     await clients.admin.removeUserFactors({ userId: user.id }, operator.as);
     await clients.admin.removeUserFactors({ userId: user.id }, operator.as);
     expect((await clients.admin.listUserFactors({ userId: user.id }, operator.as)).factors).toEqual([]);
+    expect((await refusalOf(signInWithPasskey(clients, device))).reason, 'passkeys go too').toBe('PASSKEY_UNKNOWN');
     const assurance = await clients.mfa.getAssurance({}, bearer(tokens!));
     expect(assurance).toMatchObject({ currentAal: 1, nextAal: 1, factors: [] });
     expect((await clients.sessions.getSession({ sessionId: session!.id }, as)).session).toMatchObject({ aal: 1 });
     expect((await notices(service)).map(({ subject }) => subject)).toEqual([
       'A second factor was added',
       'New recovery codes were created',
+      'A passkey was added',
       'Your second factors were removed',
     ]);
     const { events } = await clients.admin.listAuditEvents({ action: 'user.remove_factors' }, asService);

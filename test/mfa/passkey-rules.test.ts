@@ -37,6 +37,28 @@ describe.each(wires)('over %s', (wire) => {
     await clients.mfa.deletePasskey({ passkeyId: passkey!.id }, as);
   });
 
+  test('the last passkey may go when a provider signs its user in, if it is configured', async () => {
+    const OAUTH_PROVIDERS = JSON.stringify({
+      acme: { issuer: 'https://acme.example', client_id: 'a', client_secret: 'b' },
+    });
+    const service = await start({ env: { MAIL_MODE: 'off', OAUTH_PROVIDERS } });
+    const clients = service.clients(wire);
+    const { as, user } = await service.welcome(verifiedAda);
+    const { passkey } = await registerPasskey(clients, as, new SoftwareAuthenticator());
+    await service.database.query('update users set password_hash = null where id = $1', [user.id]);
+    const identify = (provider: string) =>
+      service.database.query(
+        `insert into identities (id, project_id, user_id, provider, subject, email_verified, name, username, picture_url, created_at)
+         select gen_random_uuid(), project_id, id, $2, 'ada', true, '', '', '', now() from users where id = $1`,
+        [user.id, provider],
+      );
+    const remove = () => clients.mfa.deletePasskey({ passkeyId: passkey!.id }, as);
+    await identify('former');
+    expect((await refusalOf(remove())).reason).toBe('LAST_FACTOR');
+    await identify('acme');
+    await remove();
+  });
+
   test('only the owner renames and deletes a passkey', async () => {
     const service = await start();
     const clients = service.clients(wire);
@@ -113,7 +135,7 @@ describe.each(wires)('over %s', (wire) => {
     await registerPasskey(clients, as, device);
     await service.database.query("update sessions set address = '192.0.2.1', user_agent = 'elsewhere'");
     const { session } = await signInWithPasskey(clients, device);
-    const mails = await service.database.query('select id from mail_outbox');
+    const mails = await service.database.query("select id from mail_outbox where kind = 'new_device'");
     expect(mails).toHaveLength(1);
     const events = await service.database.query(
       "select session_id from audit_events where action = 'auth.login' and user_id = $1 order by at desc limit 1",

@@ -117,6 +117,43 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
     await page.getByText('You have no second factor.').waitFor();
   });
 
+  test('after a factor was added, the first tab reloads at AAL2 and a second one goes on', async () => {
+    const service = await start();
+    const { user } = await service.welcome({ ...ada, emailVerified: true });
+    const page = await openBrowser(service, { viewport: phone });
+    await enterPassword(page, '/factors');
+    await heading(page, 'Second factors');
+    const second = await page.context().newPage();
+    await second.goto(`${site}/devices`);
+    await heading(second, 'Your devices');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await heading(page, 'Add an authenticator app');
+    const secret = (await page.locator('.key').innerText()).replaceAll(' ', '');
+    await page.locator('#code').fill(codeOf(secret, service.now()));
+    await page.keyboard.press('Enter');
+    await heading(page, 'Second factors');
+    await page.reload();
+    await heading(page, 'Second factors');
+    const levels = await service.database.query(
+      `select aal from sessions where user_id = $1 and kind = 'web' and revoked_at is null order by id desc limit 1`,
+      [user.id],
+    );
+    expect(levels).toEqual([{ aal: 2 }]);
+    const redirects: number[] = [];
+    for (const each of [page, second])
+      each.on('response', (response) => redirects.push(response.status() === 303 ? 1 : 0));
+    await second.getByRole('link', { name: 'Second factors' }).click();
+    await heading(second, 'Second factors');
+    await second.getByRole('button', { name: 'Create recovery codes' }).click();
+    await heading(second, 'Your recovery codes');
+    await second.goto(`${site}/devices`);
+    await heading(second, 'Your devices');
+    expect(
+      redirects.reduce((sum, each) => sum + each, 0),
+      'no page sends the second tab elsewhere',
+    ).toBe(0);
+  });
+
   test('recovery codes are copied by a button', async () => {
     const { service, secret } = await withFactor();
     const page = await openBrowser(service);
@@ -149,7 +186,7 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
     await enterPassword(page, '/factors');
     await heading(page, 'Bestätigen Sie, dass Sie es sind');
     expect(await focusOf(page)).toBe('input#code');
-    await check('prompt', 'h1', 'label', 'button >> nth=0', 'a >> nth=0', '.quiet');
+    await check('prompt', 'h1', 'label >> nth=0', '.option', 'button >> nth=0', 'a >> nth=0', '.quiet');
     await page.locator('#code').fill(nextCode(service, secret));
     await page.keyboard.press('Enter');
     await heading(page, 'Zweite Faktoren');

@@ -57,6 +57,17 @@ describe('an authenticator app', () => {
     expect(hrefOf((await browser.open('/devices')).text, 'Second factors')).toBe('/factors');
   });
 
+  test('keeps its key to itself once it was verified, also from a browser that has the cookie still', async () => {
+    const { service, browser, page } = await withoutFactor();
+    const shown = await submit(browser, page.text, ['do', 'enroll'], { name: 'phone' });
+    const [at, cookie] = [browser.at, browser.cookies.get('gatehouse-enrolment')!];
+    const code = codeOf(keyOf(shown), service.now());
+    await submit(browser, shown.text, ['code'], { code });
+    browser.cookies.set('gatehouse-enrolment', cookie);
+    expect((await browser.open(at)).heading).toBe('Second factors');
+    expect(browser.at).toBe('/factors');
+  });
+
   test('is removed, and nothing is left to ask for', async () => {
     const { browser, page } = await onFactors();
     expect(page.text).toContain('phone');
@@ -118,6 +129,7 @@ describe('an action with a stale session', () => {
     const prompt = await submit(browser, page.text, ['do', 'remove']);
     expect(prompt.heading).toBe(title);
     const at = browser.at;
+    expect(hrefOf(prompt.text, 'Cancel')).toBe('/factors');
     const recovery = hrefOf(prompt.text, 'recovery code');
     for (const address of [at, recovery, recovery, at]) {
       const shown = await browser.open(address);
@@ -191,6 +203,33 @@ describe('an action with a stale session', () => {
     expect(sessions).toHaveLength(2);
   });
 });
+
+test.each(['no token', 'a made-up token', 'the token of another page'])(
+  'a form with %s does nothing',
+  async (which) => {
+    const { service, browser, secret, page, factorId } = await onFactors();
+    const devices = await browser.open('/devices');
+    const other = /name="form_token" value="([^"]*)"/.exec(devices.text)![1]!;
+    const form_token = { 'no token': '', 'a made-up token': 'A'.repeat(43), 'the token of another page': other }[
+      which
+    ]!;
+    const before = await service.database.query('select id from factors order by id');
+    for (const what of ['remove', 'codes', 'enroll', 'enroll-key', 'passkey']) {
+      const { path, fields } = formOf(page.text, 'do', what);
+      const refused = await browser.post(path, { ...fields, form_token, name: 'tablet' });
+      expect(refused.status, what).toBe(403);
+    }
+    service.pass(601);
+    const prompt = await submit(browser, page.text, ['do', 'remove']);
+    const { path, fields } = formOf(prompt.text, 'code');
+    const refused = await browser.post(path, { ...fields, form_token, code: nextCode(service, secret) });
+    expect(refused).toMatchObject({ status: 403, heading: title });
+    expect(await service.database.query('select id from factors order by id')).toEqual(before);
+    expect(
+      await service.database.query('select id from challenges where factor_id = $1 and used_at is null', [factorId]),
+    ).toEqual([]);
+  },
+);
 
 test('guests register first, and users without a verified address verify it', async () => {
   const service = await start();

@@ -112,6 +112,32 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
     expect(await page.getByRole('alert').count()).toBe(0);
   });
 
+  test('a tab that was frozen for longer than its challenge lived signs in by autofill, after one silent new request', async () => {
+    const { service, page, session, touch } = await prepare();
+    await page.clock.install();
+    await enterPassword(page);
+    await addPasskey(page, touch, 'laptop');
+    await signOut(page);
+    const requests: string[] = [];
+    page.on('request', (request) => requests.push(`${request.method()} ${new URL(request.url()).pathname}`));
+    await session.send('Page.enable');
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+    const slept = 400;
+    service.pass(slept);
+    await page.clock.setSystemTime(Date.now() + slept * 1000);
+    // The virtual authenticator is touched for requests that begin from now on: not for the one of the expired challenge.
+    await touch(true);
+    await session.send('Page.setWebLifecycleState', { state: 'active' });
+    await page.clock.runFor(6000);
+    await page.getByRole('heading', { name: 'Your devices' }).waitFor();
+    expect(requests.slice(0, 2), 'new options, then the sign-in').toEqual(['GET /sign-in', 'POST /sign-in']);
+    expect(await page.getByRole('alert').count()).toBe(0);
+    const [row] = await service.database.query<{ count: number }>(
+      "select count(*)::int from challenges where purpose = 'passkey_sign_in'",
+    );
+    expect(row!.count, 'only the challenge that was used is stored').toBe(1);
+  });
+
   test('a passkey is a second factor at the prompt', async () => {
     const { service, as, page, touch } = await prepare();
     await enterPassword(page);

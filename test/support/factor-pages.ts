@@ -1,11 +1,11 @@
 import { codeOf, useApp } from './authenticator.ts';
 import { browserOf, type TestBrowser } from './page.ts';
 import { ada } from './people.ts';
-import { bearer, start, type TestService } from './start.ts';
+import { bearer, type StartOptions, start, type TestService } from './start.ts';
 
 /** Ada, who has an authenticator app and recovery codes, and a browser that is not signed in. */
-export async function withFactor(env: Record<string, string> = {}) {
-  const service = await start({ env });
+export async function withFactor(env: Record<string, string> = {}, options: StartOptions = {}) {
+  const service = await start({ ...options, env });
   const { as } = await service.welcome({ ...ada, emailVerified: true });
   const clients = service.clients('grpc');
   const app = await useApp(clients, as, service.now());
@@ -35,15 +35,17 @@ export function nextCode(service: TestService, secret: string): string {
 
 /** The form of a page that has this field. A page may have several forms. */
 export function formOf(text: string, field: string, value?: string): { path: string; fields: Record<string, string> } {
-  const forms = [...text.matchAll(/<form method="post" action="([^"]*)">(.*?)<\/form>/gs)].map(([, path, inner]) => ({
-    path: path!,
-    fields: Object.fromEntries(
-      [...inner!.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
-        /\bname="([^"]*)"/.exec(tag)![1]!,
-        (/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? '').replaceAll('&amp;', '&'),
-      ]),
-    ),
-  }));
+  const forms = [...text.matchAll(/<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/gs)].map(
+    ([, path, inner]) => ({
+      path: path!,
+      fields: Object.fromEntries(
+        [...inner!.matchAll(/<input\b(?![^>]*type="checkbox")[^>]*>/g)].map(([tag]) => [
+          /\bname="([^"]*)"/.exec(tag)![1]!,
+          (/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? '').replaceAll('&amp;', '&'),
+        ]),
+      ),
+    }),
+  );
   const found = forms.find(({ fields }) => (value === undefined ? field in fields : fields[field] === value));
   if (!found) throw new Error(`no form with ${field} ${value ?? ''} in ${text}`);
   return found;

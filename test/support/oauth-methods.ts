@@ -36,9 +36,9 @@ export const oauthCosts: Record<string, number> = {
   FinishOAuth: 16,
   SignInWithIdToken: 10,
   StartIdentityLink: 3,
-  'FinishOAuth (link)': 8,
-  LinkIdentity: 8,
+  'FinishOAuth (link)': 9,
+  LinkIdentity: 9,
   ListIdentities: 1,
-  UnlinkIdentity: 7,
-  'SignInWithIdToken (first proof)': 26,
+  UnlinkIdentity: 8,
+  'SignInWithIdToken (first proof)': 27,
 };

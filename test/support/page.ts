@@ -18,8 +18,8 @@ export interface Visitor {
 }
 
 /** Opens pages and sends their forms as a browser does. */
-export function visitor({ replicas }: TestService): Visitor {
-  const port = replicas[0]!.httpPort;
+export function visitor({ replicas }: TestService, replica = 0): Visitor {
+  const port = replicas[replica % replicas.length]!.httpPort;
   return {
     open: async (path, headers = {}, method = 'GET') => see(await send(port, { method, path, headers })),
     post: async (path, fields, headers = {}) =>
@@ -44,9 +44,13 @@ export interface TestBrowser extends Visitor {
   readonly at: string;
 }
 
-export function browserOf(service: TestService): TestBrowser {
-  const cookies = new Map<string, string>();
-  const visit = visitor(service);
+/** A browser without cookies, or a tab with those of another one. */
+export function browserOf(
+  service: TestService,
+  { replica = 0, cookies: given = new Map() }: { replica?: number; cookies?: ReadonlyMap<string, string> } = {},
+): TestBrowser {
+  const cookies = new Map(given);
+  const visit = visitor(service, replica);
   let at = '';
   const follow = async (
     path: string,
@@ -88,7 +92,8 @@ export async function linkTo(service: TestService, address: string = ada.email) 
 
 function see(answer: RawAnswer): SeenPage {
   const { text } = answer;
-  const inputs = [...text.matchAll(/<input\b[^>]*>/g)].map(([tag]) => [
+  // A box is sent when it is checked, and none is at first.
+  const inputs = [...text.matchAll(/<input\b(?![^>]*type="checkbox")[^>]*>/g)].map(([tag]) => [
     /\bname="([^"]*)"/.exec(tag)![1]!,
     readEntities(/\bvalue="([^"]*)"/.exec(tag)?.[1] ?? ''),
   ]);

@@ -40,5 +40,5 @@ export const passkeyCosts: Readonly<Record<string, number>> = {
   FinishPasskeySignIn: 12,
   ListPasskeys: 1,
   RenamePasskey: 8,
-  DeletePasskey: 9,
+  DeletePasskey: 10,
 };

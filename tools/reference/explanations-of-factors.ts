@@ -31,7 +31,7 @@ export const ofFactors = {
     action: 'Begin a new challenge.',
   },
   MFA_VERIFICATION_FAILED: {
-    when: 'The code is wrong or was used before, or the authenticator has signed something else.',
+    when: 'The code is wrong or was used before, or the response of the authenticator was not accepted. The message says which.',
     retry: 'no',
     action: 'Have the user wait for the next code, or try again with the authenticator.',
   },
@@ -79,7 +79,7 @@ export const ofFactors = {
       'Have the user set a PIN, a fingerprint or face recognition on the authenticator. Without one it can be a second factor.',
   },
   LAST_FACTOR: {
-    when: 'The user could not sign in any more: they have no other passkey, no password and no verified email address that receives mail.',
+    when: 'The user could not sign in any more: they have no other passkey, no password, no identity of a provider and no verified email address that receives mail.',
     retry: 'no',
     action: 'Have the user set a password or register another passkey first.',
   },

@@ -66,8 +66,8 @@ export const ofProviders = {
     action: 'Remove it from the list.',
   },
   LAST_SIGN_IN_METHOD: {
-    when: 'Without this identity the user could no longer sign in: they have no password and no other identity.',
+    when: 'Without this identity the user could no longer sign in: they have no password, no passkey and no other identity.',
     retry: 'no',
-    action: 'Have the user set a password or link another identity first.',
+    action: 'Have the user set a password, register a passkey or link another identity first.',
   },
 } as const satisfies Partial<Record<Reason, Explanation>>;

@@ -1412,8 +1412,8 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `user.invite`, `user.generate_link`, `user.import`, `project.revoke_sessions`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
    * `device.cancel`, `device.redeem`, `device.conflict`, `factor.enroll`, `factor.verify`, `factor.verify_failed`,
-   * `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`, `factor.generate_recovery_codes`,
-   * `passkey.register`, `passkey.rename`, `passkey.delete` and `installation.drop`.
+   * `factor.copy_suspected`, `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`,
+   * `factor.generate_recovery_codes`, `passkey.register`, `passkey.rename`, `passkey.delete` and `installation.drop`.
    *
    * @generated from field: string action = 3;
    */
@@ -2337,8 +2337,9 @@ export const AdminService: GenService<{
     output: typeof ListUserFactorsResponseSchema;
   },
   /**
-   * Removes all second factors of a user, who has lost them. The sessions of the user fall to AAL1, and the user is
-   * notified by mail. Make sure first that it is the user who asks.
+   * Removes all second factors of a user, who has lost them, and their passkeys: a lost device often has both, and a passkey
+   * reaches AAL2 by itself. The sessions of the user fall to AAL1, and the user is notified by mail. Make sure first that it
+   * is the user who asks, and that they can still sign in: with a password, a provider or a link in a mail.
    *
    * The factors of an operator are removed by a backend only. The method succeeds for a user without factors.
    *

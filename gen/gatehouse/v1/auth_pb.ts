@@ -2370,11 +2370,11 @@ export const AuthService: GenService<{
   },
   /**
    * Removes an identity of the caller, who can no longer sign in with it. The email address stays as it is, and so do the
-   * sessions.
+   * sessions. The user receives a mail.
    *
    * Errors:
    * - IDENTITY_NOT_FOUND: The identity does not exist, or another user has it.
-   * - LAST_SIGN_IN_METHOD: The caller has no password and no other identity.
+   * - LAST_SIGN_IN_METHOD: The caller has no password, no passkey and no other identity of a configured provider.
    * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
    *
    * @generated from rpc gatehouse.v1.AuthService.UnlinkIdentity

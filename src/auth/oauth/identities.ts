@@ -2,12 +2,14 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
+import { passkeysOf } from '../../mfa/passkeys/passkey-list.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { ownRead } from '../../session/own-read.ts';
 import { type IdentityRow, identitiesOf, removeIdentity, shownIdentitiesOf } from '../../user/identity.ts';
+import { hasPassword } from '../../user/locked-password.ts';
 import { lockUser } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
-import { isLockedPassword } from '../first-proof.ts';
+import { mailUnlinked } from './identity-mail.ts';
 import { identityToMessage } from './message.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'listIdentities' | 'unlinkIdentity'>;
@@ -32,7 +34,8 @@ function withTimes({ createdAt, lastSignInAt, ...rest }: IdentityJson) {
   };
 }
 
-export function identities({ now }: AuthDeps): Methods {
+export function identities(deps: AuthDeps): Methods {
+  const { now, oauth } = deps;
   return {
     listIdentities(_, context) {
       const { identities: found } = ownIdentities.of(context);
@@ -47,10 +50,13 @@ export function identities({ now }: AuthDeps): Methods {
         // Of two parallel calls the lock lets one count what the other has left.
         const user = await lockUser(em, projectId, userId);
         const held = await identitiesOf(em, userId);
-        if (!held.some((each) => each.id === id)) throw new Refusal('IDENTITY_NOT_FOUND');
-        const hasPassword = user.passwordHash != null && !isLockedPassword(user.passwordHash);
-        if (!hasPassword && held.length === 1) throw new Refusal('LAST_SIGN_IN_METHOD');
+        const identity = held.find((each) => each.id === id);
+        if (!identity) throw new Refusal('IDENTITY_NOT_FOUND');
+        const others = held.filter((each) => each !== identity && oauth.providers.has(each.provider));
+        const isLast = !hasPassword(user) && others.length === 0 && (await passkeysOf(em, userId)).length === 0;
+        if (isLast) throw new Refusal('LAST_SIGN_IN_METHOD');
         await removeIdentity(em, userId, id);
+        await mailUnlinked(em, deps, { user, identity }, at);
         audit(em, context, { action: 'identity.unlink', userId, entityId: id }, at);
       });
       return {};

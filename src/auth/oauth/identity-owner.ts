@@ -11,6 +11,7 @@ import { findByEmail, lockUsers, User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
 import { firstProof } from '../first-proof.ts';
 import { inSavepoint } from '../savepoint.ts';
+import { mailLinked } from './identity-mail.ts';
 import { identityConflict, type Linked } from './link.ts';
 
 /** A sign-in that a provider has proved. */
@@ -90,6 +91,7 @@ async function holderOfAddress(
   await firstProof(em, deps, { user }, context, now);
   const identity = await linkIdentity(em, user, proved, now);
   if (!identity) return undefined;
+  await mailLinked(em, deps, { user, identity }, now);
   audit(em, context, { action: 'identity.link', userId: user.id, entityId: identity.id }, now);
   return { user, identity, isNew: false };
 }

@@ -8,6 +8,7 @@ import { projectOf } from '../../rpc/context.ts';
 import { findIdentity, type IdentityRow, linkIdentity, noteSeen, type ProvedIdentity } from '../../user/identity.ts';
 import { lockUser, type User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
+import { mailLinked } from './identity-mail.ts';
 
 /** Another user has the identity, or an address that the provider has not verified. */
 export function identityConflict(conflict: 'identity' | 'email', userId?: string): Refusal {
@@ -56,6 +57,7 @@ export async function linkToCaller(
   if (known) return { user, identity: (await noteSeen(em, known, proved, now))! };
   const identity = await linkIdentity(em, user, proved, now);
   if (!identity) throw identityConflict('identity', userId);
+  await mailLinked(em, deps, { user, identity }, now);
   audit(em, context, { action: 'identity.link', userId, entityId: identity.id }, now);
   return { user, identity };
 }

@@ -11,6 +11,12 @@ export interface Seals {
 
 const purpose = 'oauth client';
 
+/** Those of the methods, so that a code of another client or tenant is as unknown as any other text. */
+const descriptions = {
+  'device code': 'Invalid device code',
+  'refresh token': 'the refresh token is not valid',
+} as const;
+
 /**
  * Binds device codes and refresh tokens to the client that received them (RFC 6749, section 5.2; RFC 8628, section 3.4):
  * they are sealed, so that their holder has nothing that a method or another client accepts. The methods know no clients.
@@ -29,7 +35,7 @@ export class BoundTokens {
   /** Throws invalid_grant for a token of another client, and for any other text. */
   open(use: TokenUse, clientId: string, bound: string): string {
     const token = this.openIfOwn(use, clientId, bound);
-    if (token === undefined) throw new OAuthError('invalid_grant', `the ${use} is not valid`);
+    if (token === undefined) throw new OAuthError('invalid_grant', descriptions[use]);
     return token;
   }
 

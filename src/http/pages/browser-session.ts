@@ -35,6 +35,8 @@ interface BrowserSessionDeps {
 
 // A browser may refuse a larger cookie (RFC 6265, section 6.1). Without the cookie, every visit refreshes the session.
 const largestAccessToken = 3500;
+/** The contract admits no longer token of a trusted device. */
+const shapeOfTrust = /^[\w-]{1,128}$/;
 
 /**
  * The session of a browser. Its tokens are in cookies that scripts cannot read. The access token is used as long as it is
@@ -212,6 +214,17 @@ export class BrowserSession {
 
   set wasOffered(was: boolean) {
     this.#deps.cookies.set('offered', was ? '1' : undefined);
+  }
+
+  /** The token of a device on which a user has verified a factor. Empty if this browser has none. */
+  get trustedDeviceToken(): string {
+    const token = this.#deps.cookies.get('trusted') ?? '';
+    // A call with another one would be refused, and with it every sign-in of this browser.
+    return shapeOfTrust.test(token) ? token : '';
+  }
+
+  set trustedDeviceToken(token: string) {
+    this.#deps.cookies.set('trusted', token);
   }
 
   async #boundTo(path: string): Promise<string> {

@@ -17,12 +17,14 @@ interface Ceremony {
   /** Whether the browser offers passkeys in the autofill of a field. */
   readonly hasAutofill?: boolean;
   readonly isHidden?: boolean;
+  /** The text for an authenticator that is registered already. Default: it has a passkey. */
+  readonly known?: string;
 }
 
 /** A form that a browser completes with the response of an authenticator. */
 export async function ceremonyForm(visit: Visit, ceremony: Ceremony): Promise<Html> {
   const { path, kind, options, expires, hidden, content, renew, hasAutofill, isHidden } = ceremony;
-  const { failed, known } = visit.words.passkeys;
+  const { failed, known } = { ...visit.words.passkeys, ...(ceremony.known !== undefined && { known: ceremony.known }) };
   const fields = { ...hidden, credential: '', form_token: await visit.browser.formToken(path) };
   const inputs = Object.entries(fields).map(
     ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">\n`,

@@ -4,7 +4,8 @@ export const ceremonyPath = '/passkeys.js';
 /**
  * The script for passkeys and security keys, a file of its own. A form with `data-ceremony` gets its field `credential` from the
  * authenticator: `get` signs, `create` registers. `data-options` has the options, and `data-expires` says until when they are
- * good. Later, new ones are fetched without a question to the user.
+ * good. Later, new ones are fetched without a question to the user. A form may have a field named `action`, which hides the
+ * property of that name.
  */
 export const ceremony = `
 const supported = typeof PublicKeyCredential === 'function' && 'parseRequestOptionsFromJSON' in PublicKeyCredential;
@@ -15,7 +16,7 @@ async function renew(form, isAsked) {
   const start = new URLSearchParams(new FormData(form));
   start.set('start', '1');
   const { renew: address } = form.dataset;
-  const response = await (address ? fetch(address) : fetch(form.action, { method: 'POST', body: start }));
+  const response = await (address ? fetch(address) : fetch(form.getAttribute('action'), { method: 'POST', body: start }));
   const page = new DOMParser().parseFromString(await response.text(), 'text/html');
   const fresh = [...page.forms].find((each) => each.dataset.ceremony === form.dataset.ceremony);
   if (!fresh) {

@@ -1,5 +1,5 @@
 /** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
-export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered' | 'provider';
+export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered' | 'provider' | 'trusted';
 
 /**
  * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS
@@ -19,7 +19,7 @@ export class Cookies {
     return this.#changed.has(name) ? this.#changed.get(name) : this.#received.get(this.#fullName(name));
   }
 
-  /** Undefined deletes the cookie. Any other lasts until the browser is closed, and the memory of an offer for a year. */
+  /** Undefined deletes the cookie. Any other lasts until the browser is closed, and the memory of an offer or of a trusted device for a year. */
   set(name: CookieName, value: string | undefined): void {
     this.#changed.set(name, value);
   }
@@ -29,7 +29,7 @@ export class Cookies {
     return [...this.#changed].map(([name, value]) =>
       value === undefined
         ? `${this.#fullName(name)}=; Max-Age=0; ${this.#attributesOf(name)}`
-        : `${this.#fullName(name)}=${value}; ${name === 'offered' ? 'Max-Age=31536000; ' : ''}${this.#attributesOf(name)}`,
+        : `${this.#fullName(name)}=${value}; ${isLasting(name) ? 'Max-Age=31536000; ' : ''}${this.#attributesOf(name)}`,
     );
   }
 
@@ -43,6 +43,11 @@ export class Cookies {
   #fullName(name: CookieName): string {
     return `${this.#isSecure ? '__Host-' : ''}gatehouse-${name}`;
   }
+}
+
+/** The trust in a device may end earlier: the service decides that. */
+function isLasting(name: CookieName): boolean {
+  return name === 'offered' || name === 'trusted';
 }
 
 /** Of several cookies with one name the first counts. */

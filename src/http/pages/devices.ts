@@ -6,6 +6,7 @@ import { describeForm, link, ownForm, redirect, requireOwnForm, wayTo } from './
 import { passkeyOffer } from './passkeys.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
+import { trustedDevicesPart } from './trusted-devices.ts';
 import type { Page, View, Visit } from './visit.ts';
 
 /** The page of a user's sessions and API keys, on which each of them can be revoked. */
@@ -28,11 +29,13 @@ export const devicesPage: Page = {
   },
 };
 
-function perform({ sessions, devices, values }: Visit, { as }: SignedIn): Promise<unknown> {
+function perform({ sessions, devices, mfa, values }: Visit, { as }: SignedIn): Promise<unknown> {
   const sessionId = values.get('session_id');
   const apiKeyId = values.get('api_key_id');
+  const trustedDeviceId = values.get('trusted_device_id');
   if (sessionId !== null) return sessions.revokeSession({ sessionId }, as);
   if (apiKeyId !== null) return devices.revokeApiKey({ apiKeyId }, as);
+  if (trustedDeviceId !== null) return mfa.revokeTrustedDevice({ trustedDeviceId }, as);
   return sessions.signOut({ scope: SignOutScope.OTHERS }, as);
 }
 
@@ -55,6 +58,7 @@ ${offer}
 <ul class="list">
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}
+${await trustedDevicesPart(visit, signedIn)}
 ${await keyList(visit, signedIn)}
 ${signedIn.user.isAnonymous ? undefined : link('/factors', factors)}
 ${link('/sign-out', signOut)}`,

@@ -40,6 +40,7 @@ export const factorEnglish: FactorWords = {
       remove: (name) => `Remove the factor “${name}”`,
       codes: 'Create new recovery codes. Earlier ones stop working.',
     },
+    deviceRefused: 'The security key or passkey was not accepted. Try again, or choose another way.',
     refused: {
       MFA_VERIFICATION_FAILED: 'This code is not correct, or it was used before. Enter a new one.',
       MFA_CHALLENGE_EXPIRED: 'That took too long. Please try again.',
@@ -134,6 +135,29 @@ export const factorEnglish: FactorWords = {
       FACTOR_LIMIT_REACHED: 'You have as many passkeys as possible. Remove one first.',
       LAST_FACTOR: 'This passkey is the only way to sign in to your account.',
     },
+  },
+  securityKeys: {
+    add: 'Add a security key',
+    text: 'A security key is a small device that you plug in or hold to the phone. Other browsers are signed out.',
+    name: 'Name of the key',
+    usualName: 'Security key',
+    button: 'Add the key',
+    touch: 'Plug the key in, press the button below, and touch the key when your browser asks for it.',
+    use: 'Use the key',
+    known: 'This key is a factor of your account already.',
+    addDeed: (name) => `Add the security key “${name}”`,
+    refused: {
+      MFA_VERIFICATION_FAILED: 'The key was not accepted. Try again.',
+      MFA_CHALLENGE_EXPIRED: 'That took too long. Please try again.',
+      FACTOR_NOT_FOUND: 'That took too long. Cancel, and add the key again.',
+      AUTHENTICATOR_ALREADY_REGISTERED: 'This key is a factor of your account already.',
+    },
+  },
+  trustedDevices: {
+    title: 'Trusted devices',
+    text: 'You are not asked for a second factor when you sign in on these devices.',
+    revoke: 'Do not trust',
+    trust: (days) => `Do not ask again on this device for ${days === 1 ? 'a day' : `${days} days`}`,
   },
   resetWithFactor: {
     text: 'Your account has a second factor. Confirm it, then choose the new password.',

@@ -40,6 +40,8 @@ export const factorGerman: FactorWords = {
       remove: (name) => `Den Faktor „${name}“ entfernen`,
       codes: 'Neue Ersatzcodes anlegen. Frühere gelten dann nicht mehr.',
     },
+    deviceRefused:
+      'Der Sicherheitsschlüssel oder Passkey wurde nicht angenommen. Versuchen Sie es noch einmal oder wählen Sie eine andere Möglichkeit.',
     refused: {
       MFA_VERIFICATION_FAILED: 'Dieser Code ist nicht richtig oder wurde schon verwendet. Geben Sie einen neuen ein.',
       MFA_CHALLENGE_EXPIRED: 'Das hat zu lange gedauert. Bitte versuchen Sie es noch einmal.',
@@ -138,6 +140,30 @@ export const factorGerman: FactorWords = {
       FACTOR_LIMIT_REACHED: 'Sie haben so viele Passkeys wie möglich. Entfernen Sie zuerst einen.',
       LAST_FACTOR: 'Dieser Passkey ist die einzige Möglichkeit, sich bei Ihrem Konto anzumelden.',
     },
+  },
+  securityKeys: {
+    add: 'Sicherheitsschlüssel hinzufügen',
+    text: 'Ein Sicherheitsschlüssel ist ein kleines Gerät, das Sie einstecken oder an das Telefon halten. Andere Browser werden abgemeldet.',
+    name: 'Name des Schlüssels',
+    usualName: 'Sicherheitsschlüssel',
+    button: 'Schlüssel hinzufügen',
+    touch:
+      'Stecken Sie den Schlüssel ein, drücken Sie den Knopf und berühren Sie den Schlüssel, wenn Ihr Browser darum bittet.',
+    use: 'Schlüssel verwenden',
+    known: 'Dieser Schlüssel ist schon ein Faktor Ihres Kontos.',
+    addDeed: (name) => `Den Sicherheitsschlüssel „${name}“ hinzufügen`,
+    refused: {
+      MFA_VERIFICATION_FAILED: 'Der Schlüssel wurde nicht angenommen. Versuchen Sie es noch einmal.',
+      MFA_CHALLENGE_EXPIRED: 'Das hat zu lange gedauert. Bitte versuchen Sie es noch einmal.',
+      FACTOR_NOT_FOUND: 'Das hat zu lange gedauert. Brechen Sie ab und fügen Sie den Schlüssel noch einmal hinzu.',
+      AUTHENTICATOR_ALREADY_REGISTERED: 'Dieser Schlüssel ist schon ein Faktor Ihres Kontos.',
+    },
+  },
+  trustedDevices: {
+    title: 'Vertraute Geräte',
+    text: 'Auf diesen Geräten werden Sie bei der Anmeldung nicht nach einem zweiten Faktor gefragt.',
+    revoke: 'Nicht mehr vertrauen',
+    trust: (days) => `Auf diesem Gerät ${days === 1 ? 'einen Tag' : `${days} Tage`} lang nicht mehr fragen`,
   },
   resetWithFactor: {
     text: 'Ihr Konto hat einen zweiten Faktor. Bestätigen Sie ihn, und wählen Sie dann das neue Passwort.',

@@ -6,12 +6,13 @@ import { ceremonyForm, credentialOf } from './ceremony-form.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
 import { awaitsFactor, labelled, link, nextOf, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
 import { describePasskey } from './passkeys.ts';
-import { type Pending, readPending } from './pending-action.ts';
+import { type Pending, readPending, type SealedAction, takePending } from './pending-action.ts';
 import { type Failure, readFailure } from './trouble.ts';
+import { isToBeTrusted, trustBox } from './trusted-devices.ts';
 import { noticeView, type Page, type View, type Visit } from './visit.ts';
 
 /** What the user confirms: a sign-in, or an action. */
-type Occasion = Pending | 'sign-in';
+type Occasion = SealedAction | 'sign-in';
 
 /**
  * The page that asks for a second factor: after a sign-in, or before an action that needs it. Users without factors enter their
@@ -35,7 +36,9 @@ export function factorPrompt(find: (path: string) => Page | undefined): Page {
       } catch (thrown) {
         return promptView(visit, signedIn, occasion, readFailure(thrown));
       }
-      return occasion === 'sign-in' ? redirect(nextOf(visit)) : perform(visit, occasion, find(occasion.path)!);
+      if (occasion === 'sign-in') return redirect(nextOf(visit));
+      if (!(await takePending(visit, signedIn, occasion))) return outdatedView(visit);
+      return perform(visit, occasion, find(occasion.path)!);
     },
   };
 }
@@ -77,8 +80,10 @@ async function prove(visit: Visit, { user, assurance, as }: SignedIn): Promise<v
   const proof = credential
     ? ({ case: 'credential', value: credential } as const)
     : ({ case: 'code', value: (values.get('code') ?? '').replace(/\s/g, '') } as const);
-  const { tokens } = await mfa.verifyFactor({ factorId, challengeId, proof }, as);
+  const trustDevice = isToBeTrusted(visit);
+  const { tokens, trustedDeviceToken } = await mfa.verifyFactor({ factorId, challengeId, proof, trustDevice }, as);
   browser.keep(tokens!);
+  if (trustedDeviceToken) browser.trustedDeviceToken = trustedDeviceToken;
 }
 
 /** Begins what an authenticator completes. The script of the page asks for it when the user has pressed the button. */
@@ -110,12 +115,13 @@ async function promptView(
       : html`<p>${confirming}<br><strong>${occasion.deed}</strong></p>`;
   const hidden = { ...carried, ...(chosen && { factor: chosen.id }) };
   const next = occasion === 'sign-in' ? nextOf(visit) : occasion.back;
+  const trust = occasion === 'sign-in' ? trustBox(visit) : undefined;
   return {
     status: failure?.status ?? 200,
     title,
     body: html`${failure && alertBox(describeProof(visit, failure))}
 ${why}
-${needsDevice(chosen) ? await deviceForm(visit, chosen, hidden, asked) : await ownForm(visit, '/factor', hidden, questionOf(visit, chosen, failure))}
+${needsDevice(chosen) ? await deviceForm(visit, chosen, { hidden, asked, trust }) : await ownForm(visit, '/factor', hidden, questionOf(visit, chosen, { failure, trust }))}
 ${otherWays(visit, signedIn, chosen, carried)}
 ${occasion === 'sign-in' ? undefined : link(occasion.back, cancel)}
 ${await otherUser(visit, next)}`,
@@ -138,11 +144,16 @@ function needsDevice(factor: UsableFactor | undefined): factor is UsableFactor {
   return factor?.type === FactorType.WEBAUTHN || factor?.type === FactorType.PASSKEY;
 }
 
+interface DeviceQuestion {
+  readonly hidden: Readonly<Record<string, string>>;
+  readonly asked: ChallengeFactorResponse | undefined;
+  readonly trust: Html | undefined;
+}
+
 async function deviceForm(
   visit: Visit,
   { type, friendlyName }: UsableFactor,
-  hidden: Readonly<Record<string, string>>,
-  asked?: ChallengeFactorResponse,
+  { hidden, asked, trust }: DeviceQuestion,
 ): Promise<Html> {
   const { factor, passkeys } = visit.words;
   const form = await ceremonyForm(visit, {
@@ -151,7 +162,7 @@ async function deviceForm(
     options: asked?.requestOptions,
     expires: asked?.expireTime,
     hidden: { ...hidden, challenge_id: asked?.challengeId ?? '' },
-    content: html`<button autofocus>${factor.button}</button>`,
+    content: html`${trust}<button autofocus>${factor.button}</button>`,
     isHidden: true,
   });
   return html`<p>${factor.ask[type]!(friendlyName)}</p>
@@ -159,7 +170,11 @@ ${form}
 <noscript><p class="hint">${passkeys.needsScript}</p></noscript>`;
 }
 
-function questionOf({ words }: Visit, factor: UsableFactor | undefined, failure: Failure | undefined): Html {
+function questionOf(
+  { words }: Visit,
+  factor: UsableFactor | undefined,
+  { failure, trust }: { failure: Failure | undefined; trust: Html | undefined },
+): Html {
   const { ask, askPassword, code, recoveryCode, password, button } = words.factor;
   const text = factor ? ask[factor.type]!(factor.friendlyName) : askPassword;
   const common = { hasFocus: true, isRefused: failure !== undefined };
@@ -176,7 +191,7 @@ function questionOf({ words }: Visit, factor: UsableFactor | undefined, failure:
           isNumeric: true,
         });
   return html`<p>${text}</p>
-${field}<button>${button}</button>`;
+${field}${trust}<button>${button}</button>`;
 }
 
 /** Links, so that a reload keeps the choice. */
@@ -202,6 +217,8 @@ function otherUser(visit: Visit, next: string): Promise<Html> {
 }
 
 function describeProof(visit: Visit, failure: Failure): string {
-  const { refused } = visit.words.factor;
+  const { refused, deviceRefused } = visit.words.factor;
+  // The response of an authenticator, not a code.
+  if (failure.reason === 'MFA_VERIFICATION_FAILED' && failure.metadata.check) return deviceRefused;
   return refused[failure.reason as keyof typeof refused] ?? describePasskey(visit, failure);
 }

@@ -27,6 +27,8 @@ export interface FactorWords {
       readonly remove: (name: string) => string;
       readonly codes: string;
     };
+    /** For the response of a security key or passkey. */
+    readonly deviceRefused: string;
     readonly refused: Readonly<
       Record<
         | 'MFA_VERIFICATION_FAILED'
@@ -126,6 +128,29 @@ export interface FactorWords {
         string
       >
     >;
+  };
+  readonly securityKeys: {
+    readonly add: string;
+    readonly text: string;
+    readonly name: string;
+    readonly usualName: string;
+    readonly button: string;
+    readonly touch: string;
+    readonly use: string;
+    readonly known: string;
+    readonly addDeed: (name: string) => string;
+    readonly refused: Readonly<
+      Record<
+        'MFA_VERIFICATION_FAILED' | 'MFA_CHALLENGE_EXPIRED' | 'FACTOR_NOT_FOUND' | 'AUTHENTICATOR_ALREADY_REGISTERED',
+        string
+      >
+    >;
+  };
+  readonly trustedDevices: {
+    readonly title: string;
+    readonly text: string;
+    readonly revoke: string;
+    readonly trust: (days: number) => string;
   };
   readonly resetWithFactor: { readonly text: string; readonly button: string };
   readonly newPassword: { readonly text: string; readonly done: string };

@@ -6,6 +6,7 @@ import { labelled, link, onTheWay, ownForm, redirect, requireOwnForm, wayTo } fr
 import { describePasskey, passkeysPart, registerPasskey } from './passkeys.ts';
 import { type Pending, proofFor } from './pending-action.ts';
 import { codesOf, codesPart, createCodes } from './recovery-codes.ts';
+import { addKeyPart, beginKey, finishKey, readKey } from './security-keys.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
 import { linkToVerification } from './verification.ts';
@@ -17,6 +18,7 @@ export const factorsPage: Page = {
     const signedIn = await visit.browser.signedIn();
     const way = wayOf(signedIn);
     if (way) return way;
+    if (visit.values.has('key')) return (await readKey(visit, signedIn!)) ?? redirect('/factors');
     if (!visit.values.has('enrolment')) return factorsView(visit, signedIn!);
     const enrolment = await readEnrolment(visit, signedIn!);
     return enrolment ? enrolmentView(visit, enrolment) : redirect('/factors');
@@ -50,6 +52,10 @@ async function perform(visit: Visit, signedIn: SignedIn): Promise<View> {
       return beginEnrolment(visit, signedIn);
     case 'verify':
       return finishEnrolment(visit, signedIn);
+    case 'enroll-key':
+      return beginKey(visit, signedIn);
+    case 'verify-key':
+      return finishKey(visit, signedIn);
     case 'codes':
       return createCodes(visit, signedIn);
     case 'passkey':
@@ -76,6 +82,10 @@ async function pendingOf({ values, words, mfa }: Visit, { as }: SignedIn): Promi
     case 'enroll': {
       const fields = { do: 'enroll', name: given('name') };
       return { ...action, fields, deed: deeds.enroll(fields.name) };
+    }
+    case 'enroll-key': {
+      const fields = { do: 'enroll-key', key_name: given('key_name') };
+      return { ...action, fields, deed: words.securityKeys.addDeed(fields.key_name) };
     }
     case 'passkey':
       return { ...action, fields: { do: 'passkey' }, deed: words.passkeys.addDeed };
@@ -121,6 +131,7 @@ ${visit.values.get('codes') === 'created' ? alertBox(words.factors.codesCreated)
 ${items.length === 0 ? html`<p><strong>${empty}</strong></p>` : html`<ul class="list">\n${joined(items)}</ul>`}
 ${verified.length === 0 ? undefined : await codesPart(visit, codesOf(factors))}
 ${await addPart(visit, verified.length === 0, failure)}
+${await addKeyPart(visit, failure)}
 ${await passkeysPart(visit, signedIn)}
 ${link('/devices', devices)}`,
     hasCeremony: true,
@@ -145,7 +156,7 @@ ${await ownForm(visit, '/factors', { do: 'remove', factor_id: factor.id }, butto
 async function addPart(visit: Visit, isFirst: boolean, failure: Failure | undefined): Promise<Html> {
   const { add, addText, name, usualName, addButton } = visit.words.factors;
   const value = visit.values.get('name') ?? (isFirst ? usualName : '');
-  const isRefused = failure?.reason === 'FACTOR_NAME_CONFLICT';
+  const isRefused = failure?.reason === 'FACTOR_NAME_CONFLICT' && visit.values.has('name');
   const content = html`${labelled({ name: 'name', label: name, type: 'text', autocomplete: 'off', value, isRefused })}
 <button>${addButton}</button>`;
   return html`<h2>${add}</h2>

@@ -36,6 +36,7 @@ export interface LandingOptions {
   readonly keys: PageKeys;
   readonly now: () => Date;
   readonly callOnBehalf: CallOnBehalf;
+  readonly claimAction: Visit['claimAction'];
   /** PUBLIC_URL. */
   readonly publicUrl: string;
   readonly look: Look;
@@ -43,6 +44,8 @@ export interface LandingOptions {
   readonly language: Language;
   readonly passwordMinLength: number;
   readonly requiresInviteCode: boolean;
+  /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
+  readonly trustedDeviceDays: number | undefined;
   readonly proxyHops: number;
 }
 
@@ -126,7 +129,7 @@ async function answer(
   res: ServerResponse,
   options: LandingOptions & { readonly style: PageStyle },
 ): Promise<void> {
-  const { look, style, passwordMinLength, requiresInviteCode, publicUrl } = options;
+  const { look, style, passwordMinLength, requiresInviteCode, publicUrl, trustedDeviceDays, claimAction } = options;
   const { origin } = new URL(publicUrl);
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
@@ -138,7 +141,7 @@ async function answer(
   const now = options.now();
   const { userAgent } = context.get(kOrigin);
   const asked = { ...link, publicUrl, userAgent, now, site, words, language };
-  const seen = { ...asked, passwordMinLength, requiresInviteCode };
+  const seen = { ...asked, passwordMinLength, requiresInviteCode, trustedDeviceDays, claimAction };
   const view = await see(page, { ...seen, browser, ...clients }, req, origin);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });

@@ -31,9 +31,10 @@ export function onTheWay(
   return `${page}?next=${encodeURIComponent(next)}`;
 }
 
-/** Whether the user has a second factor that this session has not seen. */
+/** Whether the user has a second factor that this session has not seen, on a device that they do not trust. */
 export function awaitsFactor({ assurance }: SignedIn): boolean {
-  return assurance.factors.length > 0 && assurance.currentAal < assurance.nextAal;
+  const { factors, currentAal, nextAal, trustedDevice } = assurance;
+  return factors.length > 0 && currentAal < nextAal && !trustedDevice;
 }
 
 /** Where a user has to go before this page: to the sign-in, to their factor or to a new password. Undefined for a user who is ready. */

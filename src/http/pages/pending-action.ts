@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { SignedIn } from './browser-session.ts';
 import { redirect } from './own-form.ts';
@@ -14,6 +15,13 @@ export interface Pending {
   readonly deed: string;
   /** The address of the page with the form. */
   readonly back: string;
+}
+
+/** A pending action as it is sealed into an address. */
+export interface SealedAction extends Pending {
+  readonly id: string;
+  /** In milliseconds since 1970. */
+  readonly until: number;
 }
 
 const lifetimeMs = 900_000;
@@ -34,7 +42,7 @@ export async function proofFor(
   // The form may be wrong as well. Its page then says so.
   const pending = await describe().catch(() => undefined);
   if (!pending) return undefined;
-  const value = { ...pending, until: visit.now.getTime() + lifetimeMs };
+  const value: SealedAction = { ...pending, id: randomUUID(), until: visit.now.getTime() + lifetimeMs };
   const action = await visit.browser.seal(stateOf(signedIn), value);
   return action.length > mostCharacters ? undefined : redirect(`/factor?action=${action}`);
 }
@@ -45,10 +53,18 @@ function canProve(reason: string, { assurance, user }: SignedIn): boolean {
 }
 
 /** The action of the address or form. Undefined for one of another session, one that was altered, performed or has expired. */
-export async function readPending({ browser, values, now }: Visit, signedIn: SignedIn): Promise<Pending | undefined> {
+export async function readPending(
+  { browser, values, now }: Visit,
+  signedIn: SignedIn,
+): Promise<SealedAction | undefined> {
   const opened = await browser.open(stateOf(signedIn), values.get('action') ?? '');
-  const pending = opened as (Pending & { readonly until: number }) | undefined;
+  const pending = opened as SealedAction | undefined;
   return pending && pending.until > now.getTime() ? pending : undefined;
+}
+
+/** Whether this request is the one that performs the action. Race: two requests with two valid proofs at the same moment. */
+export function takePending({ claimAction }: Visit, { user }: SignedIn, { id, until }: SealedAction): Promise<boolean> {
+  return claimAction({ id, userId: user.id, expiresAt: new Date(until) });
 }
 
 /**

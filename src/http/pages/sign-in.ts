@@ -38,7 +38,8 @@ export const signIn: Page = {
         return redirect(nextOf(visit));
       }
       const credentials = { email: values.get('email') ?? '', password: values.get('password') ?? '' };
-      const { tokens } = await auth.signIn({ ...credentials, kind: SessionKind.WEB });
+      const { trustedDeviceToken } = browser;
+      const { tokens } = await auth.signIn({ ...credentials, trustedDeviceToken, kind: SessionKind.WEB });
       await browser.signIn(tokens!);
       return wayTo(nextOf(visit), await browser.signedIn()) ?? redirect(nextOf(visit));
     } catch (thrown) {

@@ -53,7 +53,8 @@ legend + * { clear: both; }
 .providers { display: grid; gap: .75rem; margin: 1rem 0 0; }
 .provider { width: 100%; }
 .show { min-height: 2.25rem; padding: .25rem .75rem; margin: 0 0 1rem; font-weight: 400; }
-form + form, .way + form { margin: 1rem 0 0; }
+form + form, .way + form, noscript + form { margin: 1rem 0 0; }
+.option + button { margin-top: .5rem; }
 .qr { background: #fff; border-radius: .5rem; max-width: 15rem; margin: 0 auto 1rem; overflow: hidden; }
 .qr svg { display: block; width: 100%; }
 .key, .codes { font-family: ui-monospace, monospace; }

@@ -22,9 +22,17 @@ export interface Visit {
   readonly passwordMinLength: number;
   /** Whether a registration needs an invite code. */
   readonly requiresInviteCode: boolean;
+  /** How long a device can be trusted. Undefined: not at all. */
+  readonly trustedDeviceDays: number | undefined;
   readonly now: Date;
   readonly language: Language;
   readonly browser: BrowserSession;
+  /** Takes a confirmed action. Returns true for one of all calls with its id, on whichever replica. */
+  readonly claimAction: (action: {
+    readonly id: string;
+    readonly userId: string;
+    readonly expiresAt: Date;
+  }) => Promise<boolean>;
   // The services, called with the origin of the browser's request.
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;

@@ -35,6 +35,7 @@ export function finishPasskeyRegistration(deps: MfaDeps): MfaMethods['finishPass
       const passkeys = await requireRoom(em, userId, friendlyName);
       await insert(em, factor);
       await storeCredential(em, { factorId: id, projectId, userId }, created);
+      await deps.factorMail.passkeyAdded(em, user, factor, at);
       audit(em, context, { action: 'passkey.register', entityId: id }, at);
       return passkeys;
     });

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { Refusal } from '../../errors.ts';
 import type { FactorRow } from '../factor.ts';
+import { refusedProof } from '../refused-proof.ts';
 import { verifyAssertion } from './assertion.ts';
 import { verifyAttestation } from './attestation.ts';
 import { CeremonyFault } from './ceremony-fault.ts';
@@ -41,7 +42,6 @@ export async function judgeCredential(
     return { spend: (em) => useCredential(em, owner, signed) };
   } catch (error) {
     if (!(error instanceof CeremonyFault)) throw error;
-    const event = { action: 'factor.verify_failed', entityId: factorId, cause: error.check } as const;
-    throw new Refusal('MFA_VERIFICATION_FAILED', { metadata: { check: error.check }, event });
+    throw refusedProof(factor, { cause: error.check, check: error.check });
   }
 }

@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { AccountRole } from '../../../gen/gatehouse/v1/account_pb.ts';
 import { tokenFor } from '../../support/inbox.ts';
+import { registerPasskey } from '../../support/passkeys.ts';
 import { ada, asService, bob } from '../../support/people.ts';
 import { refusalOf } from '../../support/refusal.ts';
+import { SoftwareAuthenticator } from '../../support/software-authenticator.ts';
 import { bearer, type TestService, wires } from '../../support/start.ts';
 import { adaAtAcme, clientNonce, oauthClient, startWithProvider } from './oauth.ts';
 
@@ -129,6 +131,22 @@ describe.each(wires)('over %s', (wire) => {
       { action: 'identity.link', entity_id: other!.id },
       { action: 'identity.unlink', entity_id: acme!.id },
     ]);
+  });
+
+  test('with a passkey the last identity can go, and one of a provider that is not configured is no way to sign in', async () => {
+    const { service, provider } = await withOther();
+    const { signIn, auth } = oauthClient(service, provider, wire);
+    const { tokens, identity } = await signIn();
+    const as = bearer(tokens!);
+    await service.database.query(
+      `insert into identities (id, project_id, user_id, provider, subject, email_verified, name, username, picture_url, created_at)
+       select gen_random_uuid(), project_id, user_id, 'former', subject, true, '', '', '', created_at from identities`,
+    );
+    const unlink = () => auth.unlinkIdentity({ identityId: identity!.id }, as);
+    expect((await refusalOf(unlink())).reason).toBe('LAST_SIGN_IN_METHOD');
+    await registerPasskey(service.clients(wire), as, new SoftwareAuthenticator());
+    await unlink();
+    expect(await linksOf(service)).toEqual([`former ada-at-acme ${ada.email}`]);
   });
 
   test('with a password the last identity can go, and the address stays verified', async () => {
