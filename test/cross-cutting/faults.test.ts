@@ -183,7 +183,7 @@ describe('a connection that breaks', () => {
       const before = proxy.statements.length;
       await call();
       const statements = ofCalls(proxy.statements.slice(before));
-      expect(statements.length).toBeGreaterThan(2);
+      expect(statements.length).toBeGreaterThan(1);
       for (const [place, { text, name }] of statements.entries()) {
         // A read is repeated over another connection.
         const expected = name === 'user_by_email' ? 'answered' : 'DATABASE_UNAVAILABLE';
