@@ -291,8 +291,15 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword } = config;
-  const rules = { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword };
+  const { requireVerifiedEmail, identityLinking, anonymousSignIn } = config;
+  const { securePasswordChange, recoveryRequiresPassword } = config;
+  const rules = {
+    requireVerifiedEmail,
+    identityLinking,
+    anonymousSignIn,
+    securePasswordChange,
+    recoveryRequiresPassword,
+  };
   return { ...configuredSettings(config), ...rules };
 }
 

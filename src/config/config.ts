@@ -96,6 +96,7 @@ function arrange(values: Values) {
     trustedDeviceDays: values.TRUSTED_DEVICE_DAYS,
     passwords: arrangePasswords(values, share),
     signUp: values.SIGN_UP,
+    identityLinking: values.IDENTITY_LINKING,
     anonymousSignIn: values.ANONYMOUS_SIGN_IN,
     securePasswordChange: values.SECURE_PASSWORD_CHANGE,
     recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,

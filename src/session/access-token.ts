@@ -3,6 +3,7 @@ import { Refusal } from '../errors.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
+import { providersInMetadata as withProviders } from '../user/providers.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { AuthenticationMethod } from './session.ts';
@@ -46,6 +47,7 @@ export interface TokenSubject {
   /** Null for users in no account. */
   readonly account_id: string | null;
   readonly account_role: string | null;
+  readonly providers: readonly string[];
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
@@ -54,7 +56,7 @@ export interface TokenSubject {
 export const userSince = (u: string) => `extract(epoch from ${u}.created_at)::float8 as user_since`;
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.providers, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
      u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
 
@@ -193,9 +195,12 @@ export class AccessTokens {
 }
 
 /** Imported metadata may be larger than a token can carry. */
-function metadataClaims({ app_metadata, user_metadata }: TokenSubject) {
+function metadataClaims({ providers, app_metadata, user_metadata }: TokenSubject) {
   const fits = bytesOfMetadata({ appMetadata: app_metadata, userMetadata: user_metadata }) <= mostMetadataBytes;
-  return fits ? { app_metadata, user_metadata } : { app_metadata: {}, user_metadata: {} };
+  return {
+    app_metadata: withProviders(fits ? app_metadata : {}, providers),
+    user_metadata: fits ? user_metadata : {},
+  };
 }
 
 function headerFits(header: Readonly<Record<string, unknown>>): boolean {

@@ -17,6 +17,7 @@ export function userToMessage(user: ShownUser, now: Date): MessageInitShape<type
     locale: user.locale,
     pendingEmail: user.pendingEmail ?? '',
     role: systemRoleToMessage(user.systemRole),
+    providers: [...user.providers],
     createTime: timestampFromDate(user.createdAt),
     updateTime: timestampFromDate(user.updatedAt),
     ...(user.emailVerifiedAt && { emailVerifyTime: timestampFromDate(user.emailVerifiedAt) }),

@@ -4,6 +4,7 @@ import type { MasterKeys } from '../../crypto/master-keys.ts';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
+import type { CodeChallenge } from '../../one-time/flow.ts';
 import { projectColumn } from '../../project/project.ts';
 import type { SessionOfCaller } from '../../rpc/context.ts';
 
@@ -52,6 +53,8 @@ export interface Kept {
   readonly clientState: string;
   readonly accountInviteCode: string;
   readonly inviteCode: string;
+  /** Of the client, which exchanges a code for the session (PKCE). */
+  readonly challenge?: CodeChallenge | undefined;
 }
 
 export interface StateDraft {
