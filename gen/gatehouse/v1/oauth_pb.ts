@@ -319,7 +319,7 @@ export type FinishOAuthRequest = Message<"gatehouse.v1.FinishOAuthRequest"> & {
   code: string;
 
   /**
-   * Optional. The `client_nonce` of StartOAuth or StartIdentityLink. Absent for an unbound sign-in.
+   * Optional. The `client_nonce` of StartOAuth or StartIdentityLink. Ignored for an unbound sign-in.
    *
    * @generated from field: string client_nonce = 3;
    */
