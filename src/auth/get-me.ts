@@ -20,7 +20,8 @@ import {
 } from '../session/session-lookup.ts';
 import { identitiesToMessage } from '../user/identity-message.ts';
 import { ownUserToMessage } from '../user/message.ts';
-import { mayActAt, type ShownUser, shownUserColumns, type User } from '../user/user.ts';
+import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
+import { mayActAt, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe'>;

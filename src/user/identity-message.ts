@@ -3,7 +3,8 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type Identity, IdentitySchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { type IdentityRow, identitiesOf, identitiesOfAll } from './identity.ts';
-import { byEmail, type User } from './user.ts';
+import { byEmail } from './providers.ts';
+import type { User } from './user.ts';
 
 type Holder = Pick<User, 'id' | 'providers'>;
 

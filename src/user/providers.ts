@@ -1,5 +1,7 @@
 import type { User } from './user.ts';
-import { byEmail } from './user.ts';
+
+/** The provider of users who sign in with their address: with a password, or by mail. */
+export const byEmail = 'email';
 
 /** Supabase's name of a provider, which programs compare. */
 export function publishedName(provider: string): string {

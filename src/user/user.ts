@@ -7,12 +7,10 @@ import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
 import { trimAddress } from '../text/email-address.ts';
 import { emailKey, explainTakenAddress } from './email.ts';
+import { byEmail } from './providers.ts';
 import { userIndexes } from './user-indexes.ts';
 
 export type Metadata = Record<string, unknown>;
-
-/** The provider of users who sign in with their address: with a password, or by mail. */
-export const byEmail = 'email';
 
 const UserTable = defineEntity({
   name: 'User',
@@ -189,35 +187,6 @@ export const userColumns = userColumnsOf('u');
 
 /** SQL: the same columns under their own names. */
 export const storedUserColumns = columns.map(({ column }) => `u.${column}`).join(', ');
-
-/** The part of a user that is shown to them. */
-export type ShownUser = Pick<
-  User,
-  | 'id'
-  | 'email'
-  | 'emailVerifiedAt'
-  | 'name'
-  | 'isAnonymous'
-  | 'mustChangePassword'
-  | 'phone'
-  | 'jobTitle'
-  | 'timezone'
-  | 'locale'
-  | 'pendingEmail'
-  | 'systemRole'
-  | 'createdAt'
-  | 'updatedAt'
-  | 'lastSignInAt'
-  | 'bannedUntil'
-  | 'providers'
->;
-
-/** SQL: the columns of a ShownUser but the id, for statements that call the table `u`. */
-export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
-     u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
-     u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
-     u.updated_at as "updatedAt",
-     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil", u.providers`;
 
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
