@@ -90,7 +90,7 @@ const restrictedAudience = 'gatehouse:factor-required';
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
 
-/** Issues and verifies access tokens: JWTs signed with ES256, with the claims that Supabase's clients expect, and a `jti`. */
+/** Issues and verifies access tokens: JWTs signed with ES256, or RS256 by an imported key, with the claims that Supabase's clients expect, and a `jti`. */
 export class AccessTokens {
   readonly #ring: KeyRing;
   readonly #issuer: string;
@@ -109,7 +109,6 @@ export class AccessTokens {
   }
 
   issue(subject: TokenSubject, now: Date): { token: string; expiresAt: Date } {
-    const { id: kid, privateKey } = this.#ring.signer();
     const iat = Math.floor(now.getTime() / 1000);
     const exp = Math.min(iat + this.lifetime, Math.floor((subject.expires_by?.getTime() ?? Infinity) / 1000));
     const claims = {
@@ -135,7 +134,7 @@ export class AccessTokens {
       // RFC 8693, section 4.1.
       ...(subject.impersonator_id && { act: { sub: subject.impersonator_id } }),
     };
-    const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
+    const token = signJwt('JWT', claims, this.#ring.signer());
     return { token, expiresAt: new Date(exp * 1000) };
   }
 
@@ -178,7 +177,7 @@ export class AccessTokens {
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
     const kid = parsed?.header.kid;
-    // The algorithm is fixed and never taken from the header. Keys come from the ring: jku, x5u and jwk are ignored
+    // The algorithm is that of the key and never taken from the header. Keys come from the ring: jku, x5u and jwk are ignored
     // (RFC 8725, section 3).
     const fits = parsed && headerFits(parsed.header) && typeof kid === 'string';
     const key = fits ? await this.#ring.verifier(kid) : undefined;
@@ -204,7 +203,7 @@ function metadataClaims({ providers, app_metadata, user_metadata }: TokenSubject
 }
 
 function headerFits(header: Readonly<Record<string, unknown>>): boolean {
-  return header.alg === 'ES256' && header.typ === 'JWT' && !('crit' in header) && !('b64' in header);
+  return header.typ === 'JWT' && !('crit' in header) && !('b64' in header);
 }
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {

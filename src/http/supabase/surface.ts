@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient } from '@connectrpc/connect';
+import type { JWK } from 'jose';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
@@ -21,7 +22,7 @@ export interface SurfaceOptions {
   readonly callOnBehalf: CallOnBehalf;
   readonly redirects: Redirects;
   readonly now: () => Date;
-  readonly jwks: () => { readonly keys: readonly object[] };
+  readonly jwks: () => { readonly keys: readonly JWK[] };
   /** The metadata of the authorization server (RFC 8414). */
   readonly metadata: object;
   readonly issuer: string;
@@ -67,10 +68,10 @@ export function supabaseSurface(options: SurfaceOptions): Gateway {
 const documents: Readonly<Record<string, (options: SurfaceOptions) => object>> = {
   '/.well-known/jwks.json': ({ jwks }) => ({ keys: jwks().keys.map((each) => ({ ...each, key_ops: ['verify'] })) }),
   '/.well-known/oauth-authorization-server': ({ metadata }) => metadata,
-  '/.well-known/openid-configuration': ({ metadata }) => ({
+  '/.well-known/openid-configuration': ({ metadata, jwks }) => ({
     ...metadata,
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['ES256'],
+    id_token_signing_alg_values_supported: [...new Set(jwks().keys.map(({ alg }) => alg))],
   }),
 };
 
