@@ -33,6 +33,12 @@ export function valuesOfProviders({
     'FinishOAuthResponse.session': session,
     'FinishOAuthResponse.redirect_url': 'https://app.example.org/welcome',
     'FinishOAuthResponse.client_state': '',
+    'FinishOAuthResponse.exchange_code': '',
     'FinishOAuthResponse.provider_tokens': undefined,
+    'ExchangeCodeResponse.provider_tokens': undefined,
+    'LinkIdentityResponse.tokens': undefined,
+    'LinkIdentityResponse.session': undefined,
+    'User.providers': 'email',
+    'User.identities': undefined,
   };
 }

@@ -39,7 +39,7 @@ function identitiesOf(user: User): JsonObject[] {
     user_id: id,
     identity_data: { sub: id, email, email_verified: emailVerified, phone_verified: false },
     provider: byEmail,
-    ...(lastSignInTime && { last_sign_in_at: textOf(lastSignInTime) }),
+    last_sign_in_at: textOf(lastSignInTime ?? createTime!),
     created_at: textOf(createTime!),
     updated_at: textOf(updateTime!),
     email,
