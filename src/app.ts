@@ -20,6 +20,7 @@ import type { AuthDeps } from './auth/deps.ts';
 import { getMeCaller } from './auth/get-me.ts';
 import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
+import { configuredSettings, registrationSettings } from './auth/registration-settings.ts';
 import { authService } from './auth/service.ts';
 import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
@@ -39,7 +40,6 @@ import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
 import { defaultProjectId, selectProject } from './project/project.ts';
-import type { ConfiguredSettings } from './project/settings.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -251,7 +251,7 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        ...settings,
+        ...{ ...settings, oauthClients: config.oauthClients },
       }),
     ),
   ];
@@ -288,22 +288,4 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
 function rotationRules({ config, limits }: Parts): RotationRules {
   const perMinute = limits.perSession(SessionService.method.refresh);
   return { reuseInterval: config.refreshReuseInterval, perMinute, heartbeat: config.heartbeat };
-}
-
-function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { requireVerifiedEmail, identityLinking, anonymousSignIn } = config;
-  const { securePasswordChange, recoveryRequiresPassword } = config;
-  const rules = {
-    requireVerifiedEmail,
-    identityLinking,
-    anonymousSignIn,
-    securePasswordChange,
-    recoveryRequiresPassword,
-  };
-  return { ...configuredSettings(config), ...rules };
-}
-
-function configuredSettings(config: Config): ConfiguredSettings {
-  const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
-  return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

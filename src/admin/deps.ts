@@ -29,6 +29,8 @@ export interface AdminDeps extends ConfiguredSettings {
   readonly userMail: UserMail;
   readonly factorMail: FactorMail;
   readonly mailBudget: MailBudget;
+  /** OAUTH_CLIENTS. */
+  readonly oauthClients: readonly { readonly id: string; readonly digest?: Buffer | undefined }[];
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
 }

@@ -278,6 +278,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'InviteCode.expire_time': '2026-12-28T09:30:00Z',
   'InviteCode.use_time': undefined,
   'InviteCode.used_by': '',
+  'OAuthClient.id': 'tv-app',
   'SigningKey.id': texts.keyId,
   'SigningKey.state': 'SIGNING_KEY_STATE_ACTIVE',
   'SigningKey.algorithm': 'ES256',

@@ -1,6 +1,7 @@
 import { health, settings } from './about.ts';
 import { listAuditEvents } from './admin-audit.ts';
 import { generateLink, invite } from './admin-links.ts';
+import { listClients, refuseChange, showClient } from './admin-oauth-clients.ts';
 import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
 import type { Answer, Asked } from './asked.ts';
 import type { RouteName } from './error-table.ts';
@@ -131,6 +132,12 @@ export const routes: readonly Route[] = [
   ...administration('DELETE', '/admin/users/:id', removeUser, 'DeleteUser'),
   ...administration('POST', '/admin/generate_link', generateLink, 'GenerateLink'),
   ...administration('GET', '/admin/audit', listAuditEvents, 'ListAuditEvents'),
+  ...administration('GET', '/admin/oauth/clients', listClients, 'ListOAuthClients'),
+  ...administration('GET', '/admin/oauth/clients/:id', showClient, 'ListOAuthClients'),
+  ...administration('POST', '/admin/oauth/clients', refuseChange, 'ListOAuthClients'),
+  ...administration('PUT', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
+  ...administration('DELETE', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
+  ...administration('POST', '/admin/oauth/clients/:id/regenerate_secret', refuseChange, 'ListOAuthClients'),
   { method: 'GET', path: '/sessions', name: 'user', calls: ['SessionService.ListSessions'], serve: listSessions },
 ];
 
