@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
@@ -69,28 +69,22 @@ describe.each([
   });
 });
 
-test('a token whose header names another algorithm than its key is refused', async () => {
+test('a token whose header names another algorithm than its key is refused, although the key has signed it', async () => {
   const { service } = await startSupabase();
   const keys = keysOf(service);
   const imported = readImportedKey(JSON.stringify(jwkOf(ofRsa.privateKey)));
   await change(service, (em) => importKey(em, keys, imported, service.now()));
+  const { auth } = service.clients('json');
   const { tokens } = await service.welcome();
-  const [header, payload, signature] = tokens.accessToken.split('.');
-  const kids = service.replicas[0]!.ring.jwks().keys;
-  const ofOther = kids.find(({ alg }) => alg === 'RS256')!.kid;
-  const decoded = JSON.parse(Buffer.from(header!, 'base64url').toString());
-  for (const change of [
-    { alg: 'RS256' },
-    { alg: 'HS256' },
-    { alg: 'none' },
-    { kid: ofOther },
-    { alg: 'RS256', kid: ofOther },
-  ]) {
-    const altered = Buffer.from(JSON.stringify({ ...decoded, ...change })).toString('base64url');
-    const accessToken = [altered, payload, signature].join('.');
-    const { auth } = service.clients('json');
-    expect((await refusalOf(auth.getMe({}, bearer({ accessToken })))).reason).toBe('TOKEN_INVALID');
-  }
+  const [, payload] = tokens.accessToken.split('.');
+  const { kid } = service.replicas[0]!.ring.jwks().keys.find(({ alg }) => alg === 'RS256')!;
+  const signed = (alg: string) => {
+    const input = `${Buffer.from(JSON.stringify({ alg, typ: 'JWT', kid })).toString('base64url')}.${payload}`;
+    return { accessToken: `${input}.${sign('sha256', Buffer.from(input), ofRsa.privateKey).toString('base64url')}` };
+  };
+  for (const alg of ['ES256', 'RS512', 'HS256', 'none'])
+    expect((await refusalOf(auth.getMe({}, bearer(signed(alg))))).reason, alg).toBe('TOKEN_INVALID');
+  await auth.getMe({}, bearer(signed('RS256')));
 });
 
 test('the standby key that an imported one replaces is retired, and an id is imported once', async () => {
