@@ -25,15 +25,18 @@ export function readImportedKey(text: string): ImportedKey {
 }
 
 function parse(text: string): JsonWebKey[] {
-  let value: unknown;
+  const value = readJson(text);
+  const isSet = typeof value === 'object' && value !== null && !Array.isArray(value) && 'keys' in value;
+  const all: unknown[] = [isSet ? value.keys : value].flat();
+  return all.filter((each): each is JsonWebKey => typeof each === 'object' && each !== null);
+}
+
+function readJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new Error('it is not JSON');
   }
-  const { keys } = (value ?? {}) as { keys?: unknown };
-  const all: unknown[] = [keys ?? value].flat();
-  return all.filter((each): each is JsonWebKey => typeof each === 'object' && each !== null);
 }
 
 /** Keys with a secret of HMAC are no private keys. */
