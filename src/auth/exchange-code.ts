@@ -32,16 +32,11 @@ export function exchangeCode(deps: AuthDeps): Methods {
         return used;
       };
       if (link) {
-        const linking = { ...link, kind: 'web' } as const;
-        const locks = { onBehalfOf: link.session };
-        const linked = await change(
-          context,
-          async (em) => {
-            await use(em);
-            return linkAndSignIn(em, deps, linking, context, at);
-          },
-          locks,
-        );
+        const complete = async (em: EntityManager) => {
+          await use(em);
+          return linkAndSignIn(em, deps, { ...link, kind: 'web' }, context, at);
+        };
+        const linked = await change(context, complete, { onBehalfOf: link.session });
         return { ...linkToMessage(deps, linked, at), providerTokens };
       }
       const signIn = async (em: EntityManager) => {
