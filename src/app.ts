@@ -212,8 +212,7 @@ function createServices(parts: Parts) {
   const links = new SiteLinks(parts.issuer, new Redirects(config.redirects));
   const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const factorMail = new FactorMail(outbox, messages);
-  const mailBudget = new MailBudget(keys, config.mail);
-  const joining = new Joining(config.accounts);
+  const [mailBudget, joining] = [new MailBudget(keys, config.mail), new Joining(config.accounts)];
   const [paging, requestIds] = [new Paging(keys), new RequestIds(keys, now)];
   const { usage, billingSecrets, frontendUrl, relyingParty } = config;
   const settings = configuredSettings(config);

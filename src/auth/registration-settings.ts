@@ -1,9 +1,8 @@
-import type { Config } from '../config/config.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RegistrationSettings } from './deps.ts';
 
-/** The settings of registration in the configuration. */
-export function registrationSettings(config: Config): RegistrationSettings {
+/** The settings of registration, out of the configuration. */
+export function registrationSettings(config: RegistrationSettings): RegistrationSettings {
   const { requireVerifiedEmail, identityLinking, anonymousSignIn } = config;
   const { securePasswordChange, recoveryRequiresPassword } = config;
   const rules = { requireVerifiedEmail, identityLinking, anonymousSignIn };
@@ -11,7 +10,7 @@ export function registrationSettings(config: Config): RegistrationSettings {
 }
 
 /** The part of them that UpdateSettings overrides. */
-export function configuredSettings(config: Config): ConfiguredSettings {
+export function configuredSettings(config: ConfiguredSettings): ConfiguredSettings {
   const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
   return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

@@ -95,13 +95,8 @@ function arrange(values: Values) {
     /** Undefined: no device is trusted. */
     trustedDeviceDays: values.TRUSTED_DEVICE_DAYS,
     passwords: arrangePasswords(values, share),
-    signUp: values.SIGN_UP,
-    identityLinking: values.IDENTITY_LINKING,
-    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
-    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
-    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
+    ...arrangeRegistration(values),
     ...arrangeAccounts(values),
-    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
     /** In days; undefined keeps all events. */
     auditRetention: values.AUDIT_RETENTION,
     limits: values.LIMITS ?? {},
@@ -113,6 +108,17 @@ function arrange(values: Values) {
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
+  };
+}
+
+function arrangeRegistration(values: Values) {
+  return {
+    signUp: values.SIGN_UP,
+    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
+    identityLinking: values.IDENTITY_LINKING,
+    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
+    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
+    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
   };
 }
 

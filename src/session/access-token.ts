@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
+import { providersInMetadata as withProviders } from '../text/sign-in-providers.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
-import { providersInMetadata as withProviders } from '../user/providers.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { AuthenticationMethod } from './session.ts';

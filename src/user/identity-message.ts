@@ -2,8 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type Identity, IdentitySchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import type { Autocommit } from '../database/autocommit.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { type IdentityRow, identitiesOf, identitiesOfAll } from './identity.ts';
-import { byEmail } from './providers.ts';
 import type { User } from './user.ts';
 
 type Holder = Pick<User, 'id' | 'providers'>;

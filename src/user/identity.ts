@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { insertIfFree } from '../database/insert.ts';
@@ -166,14 +165,6 @@ const ofUsers = statement<IdentityRow, { ids: readonly string[] }>(
 /** The same for several users. */
 export function identitiesOfAll(on: Autocommit, ids: readonly string[]): Promise<IdentityRow[]> {
   return ofUsers(on, { ids });
-}
-
-/** What clients name the address of a user by, which has no row of its own: a UUID of version 8 (RFC 9562). */
-export function emailIdentityId(userId: string): string {
-  const bytes = createHash('sha256').update(`gatehouse identity email ${userId}`).digest().subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 const remove = statement<{ provider: string }, { userId: string; id: string }>(

@@ -6,8 +6,8 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
 import { trimAddress } from '../text/email-address.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { emailKey, explainTakenAddress } from './email.ts';
-import { byEmail } from './providers.ts';
 import { userIndexes } from './user-indexes.ts';
 
 export type Metadata = Record<string, unknown>;

@@ -23,8 +23,8 @@ test('these methods are public, and no others', () => {
   expect(open.map(nameOf).sort()).toEqual([
     'AccountService.ApplyBillingEvent',
     'AuthService.ConfirmEmailChange',
-    'AuthService.FinishOAuth',
     'AuthService.ExchangeCode',
+    'AuthService.FinishOAuth',
     'AuthService.GetEmailVerificationStatus',
     'AuthService.GetSettings',
     'AuthService.Register',

@@ -35,9 +35,13 @@ export function valuesOfProviders({
     'FinishOAuthResponse.client_state': '',
     'FinishOAuthResponse.exchange_code': '',
     'FinishOAuthResponse.provider_tokens': undefined,
+    'SignInWithIdTokenResponse.session': session,
+    'VerifyOtpResponse.exchange_code': undefined,
+    'ExchangeCodeResponse.session': session,
     'ExchangeCodeResponse.provider_tokens': undefined,
     'LinkIdentityResponse.tokens': undefined,
     'LinkIdentityResponse.session': undefined,
+    'OAuthClient.id': 'tv-app',
     'User.providers': 'email',
     'User.identities': undefined,
   };

@@ -1,6 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { audit } from '../../audit/event.ts';
+import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
 import { readSettings } from '../../project/settings.ts';
 import { origin, type SessionOfCaller } from '../../rpc/context.ts';
@@ -32,6 +33,16 @@ export async function requireRegistrable(em: EntityManager, deps: AuthDeps, { us
     throw identityConflict('email', user.id);
 }
 
+type Written = Pick<User, 'name' | 'emailVerifiedAt' | 'pendingEmail' | 'updatedAt' | 'lastSignInAt'>;
+
+// Before the session is renewed: its token contains what is written here.
+const establish = statement<{ id: string }, Written & { readonly userId: string; readonly providers: string }>(
+  'user_establish',
+  `update users set is_anonymous = false, name = :name, email_verified_at = :emailVerifiedAt, pending_email = :pendingEmail,
+     providers = :providers::jsonb, last_sign_in_at = :lastSignInAt, updated_at = :updatedAt
+   where id = :userId returning id`,
+);
+
 /**
  * Makes a guest a registered user, who keeps the id. The address is that of the identity: the user's if the provider has
  * verified it, else pending.
@@ -51,13 +62,14 @@ export async function registerGuest(
   const { email, emailVerified } = proved;
   const invitation = { projectId: user.projectId, email: email ?? '', accountInviteCode: '', inviteCode: '' };
   const admission = await joining.admit(em, invitation, now);
-  const name = user.name || proved.name || proved.username;
-  Object.assign(user, { isAnonymous: false, name, lastSignInAt: now, updatedAt: now });
-  if (email !== undefined && (emailVerified || autoConfirmEmail)) {
-    await giveAddress(em, user, email, now).catch(explainTaken(user.id));
-    user.emailVerifiedAt = now;
-  } else user.pendingEmail = email ?? null;
-  await em.flush();
+  const isProved = email !== undefined && (emailVerified || autoConfirmEmail);
+  if (isProved) await giveAddress(em, user, email, now).catch(explainTaken(user.id));
+  const written = {
+    ...{ name: user.name || proved.name || proved.username, emailVerifiedAt: isProved ? now : null },
+    ...{ pendingEmail: isProved ? null : (email ?? null), updatedAt: now, lastSignInAt: now },
+  };
+  await establish(em, { ...written, userId: user.id, providers: JSON.stringify(user.providers) });
+  Object.assign(user, { isAnonymous: false, ...written });
   await joining.join(em, user, admission, now);
   audit(em, context, { action: 'auth.register', userId: user.id }, now);
   await sendProof(em, deps, user, now);

@@ -1,4 +1,4 @@
-import { publishedName } from '../../user/providers.ts';
+import { publishedName } from '../../text/sign-in-providers.ts';
 import type { Answer, Asked } from './asked.ts';
 import { otherProviders } from './provider-names.ts';
 

@@ -1,4 +1,4 @@
-import { emailIdentityId } from '../../user/identity.ts';
+import { emailIdentityId } from '../../text/sign-in-providers.ts';
 import { type Answer, type Asked, uuidIn, withBearer } from './asked.ts';
 import { leadTo, startOf } from './providers.ts';
 

@@ -1,8 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Identity, User } from '../../../gen/gatehouse/v1/user_pb.ts';
-import { emailIdentityId } from '../../user/identity.ts';
-import { byEmail, providersInMetadata, publishedName } from '../../user/providers.ts';
+import { byEmail, emailIdentityId, providersInMetadata, publishedName } from '../../text/sign-in-providers.ts';
 
 /** A user as clients of Supabase Auth read one. `phone` is always a text: the service verifies no telephone numbers. */
 export function userJson(user: User): JsonObject {
