@@ -5,6 +5,7 @@ import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
 import { allAddresses } from './network.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
+import { arrangeRegistration } from './registration.ts';
 import { arrangeWebauthn } from './relying-party.ts';
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
@@ -108,17 +109,6 @@ function arrange(values: Values) {
     shutdownDelay: values.SHUTDOWN_DELAY ?? (production ? 5 : 0),
     shutdownGrace: values.SHUTDOWN_GRACE,
     clockOffset: values.CLOCK_OFFSET,
-  };
-}
-
-function arrangeRegistration(values: Values) {
-  return {
-    signUp: values.SIGN_UP,
-    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
-    identityLinking: values.IDENTITY_LINKING,
-    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
-    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
-    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
   };
 }
 
