@@ -1,6 +1,6 @@
 import type { Values } from './schema.ts';
 
-/** Who registers, and what users do with their credentials. */
+/** The settings of registration and of the credentials of users. */
 export function arrangeRegistration(values: Values) {
   return {
     signUp: values.SIGN_UP,
