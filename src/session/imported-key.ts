@@ -80,7 +80,7 @@ function requireOnePair(privateKey: KeyObject, { kty, crv, x, y, n, e }: JsonWeb
 
 function idOf({ kid }: JsonWebKey & { kid?: unknown }): string | undefined {
   if (kid === undefined) return undefined;
-  if (typeof kid !== 'string' || !/^[A-Za-z0-9._-]{1,43}$/.test(kid))
-    throw new Error('its kid does not have 1 to 43 letters, digits, dots, hyphens and underscores');
+  if (typeof kid !== 'string' || !/^([A-Za-z0-9_-]{43}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.test(kid))
+    throw new Error('its kid is neither a UUID nor a thumbprint; without one the key gets its thumbprint');
   return kid;
 }

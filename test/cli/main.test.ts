@@ -164,18 +164,19 @@ test('keys import puts a key on standby, from a file, and names a fault without 
   const env = { DATABASE_URL: database.url, MASTER_KEYS };
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = privateKey.export({ format: 'jwk' });
+  const kid = '5f3a1c1e-8f4b-4c59-9d43-0f6b8b1a2c3d';
   const file = path.join(newDataDir(), 'key.json');
   mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, JSON.stringify({ ...jwk, kid: 'from-elsewhere' }));
+  writeFileSync(file, JSON.stringify({ ...jwk, kid }));
   const { code, stdout } = await run(['keys', 'import', file], env);
-  expect([code, /^from-elsewhere +standby +ES256/m.test(stdout)]).toEqual([0, true]);
+  expect([code, new RegExp(`^${kid} +standby +ES256`, 'm').test(stdout)]).toEqual([0, true]);
   writeFileSync(file, JSON.stringify({ ...jwk, alg: 'RS256' }));
   const refused = await run(['keys', 'import', file], env);
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toBe(`${file} cannot be imported: a key for another algorithm than ES256\n`);
   expect(refused.stderr).not.toContain(jwk.d);
   const [event] = await database.query('select action, entity_id from audit_events order by id desc limit 1');
-  expect(event).toEqual({ action: 'key.import', entity_id: 'from-elsewhere' });
+  expect(event).toEqual({ action: 'key.import', entity_id: kid });
 });
 
 describe('an invalid configuration', () => {

@@ -23,6 +23,7 @@ export function identities(deps: AuthDeps): Methods {
     },
 
     async unlinkIdentity({ identityId, email }, context) {
+      requireOne(identityId, email);
       requireLinking(deps);
       const { projectId, userId } = caller(context);
       const at = now();
@@ -37,6 +38,12 @@ export function identities(deps: AuthDeps): Methods {
       return {};
     },
   };
+}
+
+function requireOne(identityId: string, email: boolean): void {
+  if ((identityId !== '') !== email) return;
+  const description = 'either identity_id or email is required, not both';
+  throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'identity_id', description }] });
 }
 
 /** A user without an identity keeps their password. Returns the id that stands for the address. */

@@ -60,6 +60,7 @@ describe.each(wires)('over %s', (wire) => {
 
   test.each([
     ['an address that another user has', {}, adaAtAcme, 'IDENTITY_CONFLICT'],
+    ['an unverified address that another user has', {}, unverified, 'IDENTITY_CONFLICT'],
     ['where nobody registers', { SIGN_UP: 'off' }, { ...adaAtAcme, email: 'new@example.org' }, 'SIGN_UP_DISABLED'],
     ['where a code is needed', { REQUIRE_INVITE_CODE: 'on' }, { sub: 'x' }, 'INVITE_CODE_REQUIRED'],
     [
