@@ -248,7 +248,7 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        registration,
+        ...{ registration, oauthClients: config.oauthClients },
       }),
     ),
   ];

@@ -82,6 +82,7 @@ const refusals = {
 
   // Sign-in with a provider
   ID_TOKEN_INVALID: [Code.Unauthenticated, 'the ID token is not valid'],
+  IDENTITY_LINKING_DISABLED: [Code.PermissionDenied, 'identities are not linked here'],
   OAUTH_PROVIDER_NOT_FOUND: [Code.NotFound, 'no such provider'],
   IDENTITY_NOT_FOUND: [Code.NotFound, 'no such identity'],
   OAUTH_STATE_INVALID: [Code.FailedPrecondition, 'the sign-in is unknown, used or expired'],

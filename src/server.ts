@@ -243,7 +243,7 @@ function openSites(
   const metadata = metadataOf({ issuer, publicUrl });
   const { publishableKeys: apiKeys } = config;
   const supabase = supabaseSurface({
-    ...{ callOnBehalf, redirects, now, metadata, apiKeys, proxyHops },
+    ...{ callOnBehalf, redirects, now, metadata, issuer, apiKeys, proxyHops },
     jwks: () => ring.jwks(),
   });
   const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);

@@ -31,6 +31,8 @@ export interface AdminDeps {
   readonly mailBudget: MailBudget;
   /** The settings of the configuration, which UpdateSettings overrides. */
   readonly registration: ConfiguredSettings;
+  /** OAUTH_CLIENTS. */
+  readonly oauthClients: readonly { readonly id: string; readonly digest?: Buffer | undefined }[];
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
 }

@@ -2,6 +2,7 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
 import { currentMembership, type RoleName, roleToMessage } from '../user/current-account.ts';
+import { identitiesToMessage } from '../user/identity-message.ts';
 import { type UserRow, userColumns, userOf } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managedUserToMessage } from './message.ts';
@@ -27,6 +28,7 @@ export function getUser({ now }: AdminDeps): AdminMethods['getUser'] {
     return {
       user: {
         ...managedUserToMessage(userOf(user), now()),
+        identities: await identitiesToMessage(autocommit(context), user),
         accountId: accountId ?? '',
         ...(accountRole && { accountRole: roleToMessage(accountRole) }),
       },

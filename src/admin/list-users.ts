@@ -4,6 +4,7 @@ import { Refusal } from '../errors.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
 import { lowerAscii } from '../text/email-address.ts';
 import { emailKey } from '../user/email.ts';
+import { identitiesByUser } from '../user/identity-message.ts';
 import { systemRoleOf } from '../user/message.ts';
 import { findByEmail, userOf } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
@@ -35,9 +36,13 @@ export function listUsers({ now, paging }: AdminDeps): AdminMethods['listUsers']
       ? await findWithEmail(autocommit(context), request, filter, page)
       : await findBehind(autocommit(context), request.skip, order, filter, page);
     const totalSize = request.count ? await countUsers(autocommit(context), page.projectId) : 0;
+    const identities = await identitiesByUser(autocommit(context), rows);
     return {
       totalSize: BigInt(totalSize),
-      users: rows.map((row) => managedUserToMessage(userOf(row), at)),
+      users: rows.map((row) => ({
+        ...managedUserToMessage(userOf(row), at),
+        identities: identities.get(row.id) ?? [],
+      })),
       nextPageToken: next ? tokenFor(JSON.stringify(next)) : '',
     };
   };

@@ -68,6 +68,7 @@ export const entityOf = {
   'user.remove_factors': 'user',
   'project.revoke_sessions': 'project',
   'settings.update': 'settings',
+  'key.import': 'signing_key',
   'key.rotate': 'signing_key',
   'key.revoke': 'signing_key',
   'device.start': 'login_attempt',

@@ -8,7 +8,9 @@ import type { Flow } from '../one-time/flow.ts';
 import { isNewestUsed } from '../one-time/new-address.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { emailKey, explainTakenAddress } from '../user/email.ts';
+import { addProvider } from '../user/providers.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -74,7 +76,7 @@ export async function confirmMailbox(
   const former = recipientOf(user);
   if (user.isAnonymous) await establish(em, deps, user, pending, at);
   else {
-    await moveTo(em, user, pending, at);
+    await giveAddress(em, user, pending, at);
     await firstProof(em, deps, { user }, context, at);
     user.emailVerifiedAt = at;
   }
@@ -91,8 +93,8 @@ const setAddress = statement<{ id: string }, { userId: string; email: string; em
    where id = :userId returning id`,
 );
 
-/** Of two users who confirm the same address at once, the unique index lets one have it. */
-async function moveTo(em: EntityManager, user: User, email: string, at: Date): Promise<void> {
+/** Of two users who prove the same address at once, the unique index lets one have it. */
+export async function giveAddress(em: EntityManager, user: User, email: string, at: Date): Promise<void> {
   const key = emailKey(email);
   await setAddress(em, { userId: user.id, email, emailKey: key, now: at }).catch(explainTakenAddress);
   Object.assign(user, { email, emailKey: key, pendingEmail: null, updatedAt: at });
@@ -106,8 +108,9 @@ export async function establish(
   email: string,
   at: Date,
 ): Promise<void> {
-  await moveTo(em, user, email, at);
+  await giveAddress(em, user, email, at);
   Object.assign(user, { isAnonymous: false, emailVerifiedAt: at });
+  addProvider(user, byEmail);
   await joining.open(em, user, at);
 }
 

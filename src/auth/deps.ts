@@ -48,6 +48,8 @@ export interface AuthDeps {
 /** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
 export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
+  /** Whether users link and unlink identities. */
+  readonly identityLinking: boolean;
   /** Whether SignUpAnonymous is available. */
   readonly anonymousSignIn: boolean;
   /** Whether a new password without the current one needs a recent sign-in or a code. */

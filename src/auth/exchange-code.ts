@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../errors.ts';
 import type { CodeChallenge } from '../one-time/flow.ts';
@@ -7,6 +8,7 @@ import { consume, look } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
+import { linkAndSignIn, linkToMessage } from './oauth/identity-sign-in.ts';
 import { openSignIn, signInToMessage } from './open-sign-in.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'exchangeCode'>;
@@ -14,7 +16,7 @@ type Methods = Pick<ServiceImpl<typeof AuthService>, 'exchangeCode'>;
 const kind = 'auth_code';
 
 export function exchangeCode(deps: AuthDeps): Methods {
-  const { now } = deps;
+  const { now, oauth } = deps;
   return {
     async exchangeCode({ exchangeCode: raw, codeVerifier }, context) {
       const at = now();
@@ -23,17 +25,27 @@ export function exchangeCode(deps: AuthDeps): Methods {
       if (!seen?.is_good) throw refused(seen?.state);
       // Before the code is used: somebody who has only seen the code cannot use it up.
       if (!isVerifier(seen.flow?.challenge, codeVerifier)) throw new Refusal('CODE_VERIFIER_MISMATCH');
-      const signedIn = await change(
-        context,
-        async (em) => {
-          const used = await consume(em, kind, value, at);
-          if (!used) throw refused('used');
-          const user = await lockUser(em, value.projectId, used.user_id);
-          return openSignIn(em, deps, { user, kind: 'web', method: used.flow?.method ?? 'otp' }, context, at);
-        },
-        { users: [seen.user_id] },
-      );
-      return signInToMessage(deps, signedIn, at);
+      const { link, providerTokens } = oauth.exchanges.open(seen.user_id, seen.flow?.sealed);
+      const use = async (em: EntityManager) => {
+        const used = await consume(em, kind, value, at);
+        if (!used) throw refused('used');
+        return used;
+      };
+      if (link) {
+        const complete = async (em: EntityManager) => {
+          await use(em);
+          return linkAndSignIn(em, deps, { ...link, kind: 'web' }, context, at);
+        };
+        const linked = await change(context, complete, { onBehalfOf: link.session });
+        return { ...linkToMessage(deps, linked, at), providerTokens };
+      }
+      const signIn = async (em: EntityManager) => {
+        const used = await use(em);
+        const user = await lockUser(em, value.projectId, used.user_id);
+        return openSignIn(em, deps, { user, kind: 'web', method: used.flow?.method ?? 'otp' }, context, at);
+      };
+      const signedIn = await change(context, signIn, { users: [seen.user_id] });
+      return { ...signInToMessage(deps, signedIn, at), providerTokens };
     },
   };
 }

@@ -1,6 +1,7 @@
-import type { JsonObject } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { createContextKey, type ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
 import type { Autocommit } from '../database/autocommit.ts';
@@ -17,8 +18,10 @@ import {
   type SessionState,
   stateColumns,
 } from '../session/session-lookup.ts';
+import { identitiesToMessage } from '../user/identity-message.ts';
 import { ownUserToMessage } from '../user/message.ts';
-import { mayActAt, type ShownUser, shownUserColumns, type User } from '../user/user.ts';
+import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
+import { mayActAt, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe'>;
@@ -63,14 +66,17 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
 
 export function getMe({ now, usage }: AuthDeps): Methods {
   return {
-    async getMe({ appMetadata: isAsked }, context) {
+    async getMe({ appMetadata: isAsked, identities: asksIdentities }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
       const me = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
       if (!me) throw new Refusal('USER_NOT_FOUND');
       const user = ownUserToMessage({ ...me, id }, at);
       const account = summaryToMessage(me.summary, usage, at);
-      return { user: isAsked ? { ...user, appMetadata: me.appMetadata as JsonObject } : user, account };
+      const shown: MessageInitShape<typeof UserSchema> = { ...user };
+      if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
+      if (asksIdentities) shown.identities = await identitiesToMessage(autocommit(context), { ...me, id });
+      return { user: shown, account };
     },
   };
 }

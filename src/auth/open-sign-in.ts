@@ -44,7 +44,7 @@ export async function openSignIn(
   user.lastSignInAt = now;
   const opened = opener.draft({ user, ...proof, origin: origin(context) }, now);
   await opener.makeRoom(em, context, opened.session, now);
-  const mail = userMail.draftNewDevice(recipientOf(user), opened.session, now);
+  const mail = user.email ? userMail.draftNewDevice(recipientOf(user), opened.session, now) : null;
   await openAndNotify(em, opened.session, mail);
   audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
   const trustedDevice = token !== '' && (await recognizeDevice(em, opened.session, token, now));

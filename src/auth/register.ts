@@ -132,11 +132,11 @@ type Upgrade = Pick<
   'projectId' | 'email' | 'emailKey' | 'emailVerifiedAt' | 'name' | 'passwordHash' | 'updatedAt'
 >;
 
-const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata: string }>(
+const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata: string; providers: string }>(
   'user_upgrade',
   `update users u set is_anonymous = false, email = :email, email_key = :emailKey, email_verified_at = :emailVerifiedAt,
      name = :name, password_hash = :passwordHash, user_metadata = u.user_metadata || :metadata::jsonb,
-     updated_at = :updatedAt
+     providers = :providers::jsonb, updated_at = :updatedAt
    where u.id = :guestId and u.project_id = :projectId and u.is_anonymous and ${mayActAt('u', ':updatedAt')}
    returning u.id`,
 );
@@ -146,13 +146,11 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata:
  * TOKEN_SUPERSEDED at the lock of the caller. Throws TRY_AGAIN if the user is no guest any more with a token that is good.
  */
 async function upgradeGuest(em: EntityManager, guestId: string, draft: Registration, now: Date): Promise<User> {
-  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt, userMetadata } = User.register(
-    draft,
-    now,
-  );
+  const { projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt, userMetadata, providers } =
+    User.register(draft, now);
   const values = { guestId, projectId, email, emailKey, emailVerifiedAt, name, passwordHash, updatedAt };
-  const metadata = JSON.stringify(userMetadata);
-  const upgraded = await upgrade(em, { ...values, metadata }).catch(explainTakenAddress);
+  const json = { metadata: JSON.stringify(userMetadata), providers: JSON.stringify(providers) };
+  const upgraded = await upgrade(em, { ...values, ...json }).catch(explainTakenAddress);
   if (upgraded.length === 0) throw new Refusal('TRY_AGAIN');
   return findUser(em, projectId, guestId);
 }

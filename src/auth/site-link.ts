@@ -1,5 +1,5 @@
 import type { SiteLink as SiteLinkMessage } from '../../gen/gatehouse/v1/auth_pb.ts';
-import { CodeChallengeMethod } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { CodeChallengeMethod } from '../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../errors.ts';
 import type { CodeChallenge } from '../one-time/flow.ts';
 import type { MailedKind } from '../one-time/secret.ts';
@@ -60,7 +60,11 @@ export function valueInLink(token: string): string {
   return token.startsWith(pkcePrefix) ? token.slice(pkcePrefix.length) : token;
 }
 
-function challengeOf({ codeChallenge, codeChallengeMethod }: SiteLinkMessage): CodeChallenge | undefined {
+/** Of a message that names both parts or none. */
+export function challengeOf({
+  codeChallenge,
+  codeChallengeMethod,
+}: Pick<SiteLinkMessage, 'codeChallenge' | 'codeChallengeMethod'>): CodeChallenge | undefined {
   const isPlain = codeChallengeMethod === CodeChallengeMethod.PLAIN;
   if (!codeChallenge !== (codeChallengeMethod === CodeChallengeMethod.UNSPECIFIED))
     throw new Refusal('INVALID_ARGUMENT', {

@@ -5,13 +5,14 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import type { Flow } from '../one-time/flow.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
-import { type Consumed, consume, issue, lookAt } from '../one-time/token.ts';
+import { type Consumed, consume, lookAt } from '../one-time/token.ts';
 import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { lockUser, type User } from '../user/user.ts';
 import { confirmMailbox } from './approved-email-change.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
+import { handOutCode } from './hand-out-code.ts';
 import { type CodeKind, type FoundValue, redeemCode } from './magic-link-code.ts';
 import { openSignIn, type SignedIn, signInToMessage } from './open-sign-in.ts';
 import { completeReset, requireNoFactor } from './password-reset.ts';
@@ -72,7 +73,7 @@ async function verify(deps: AuthDeps, request: VerifyOtpRequest, context: Handle
     const isDone = await prove(em, deps, { user, used, kind, newHash }, context, at);
     if (!isDone) return 'needs other confirmation';
     const challenge = request.openedLink ? used.flow?.challenge : undefined;
-    if (challenge) return handOutCode(em, user, { challenge, method: methodsOf[kind] }, at);
+    if (challenge) return { exchangeCode: await handOutCode(em, user, { challenge, method: methodsOf[kind] }, at) };
     const method = kind === 'password_reset' ? 'recovery' : 'otp';
     return openSignIn(em, deps, { user, kind: 'web', method }, context, at);
   };
@@ -154,14 +155,6 @@ async function prove(
   } else await firstProof(em, deps, { user, keepsProfile: flow.isOfNewUser ?? false }, context, at);
   return true;
 }
-
-async function handOutCode(em: EntityManager, user: User, flow: Flow, at: Date) {
-  const about = { projectId: user.projectId, userId: user.id, kind: 'auth_code', target: '' } as const;
-  const { raw } = await issue(em, { ...about, flow, lifetime: exchangeSeconds, isHandedOut: true }, at);
-  return { exchangeCode: raw };
-}
-
-const exchangeSeconds = 300;
 
 function expired(): Refusal {
   return new Refusal('OTP_EXPIRED', { event: { action: 'auth.login_failed', cause: 'one_time_value' } });

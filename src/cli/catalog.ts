@@ -47,6 +47,14 @@ const commandTable = {
     does: 'Prints id, state, algorithm and age of the keys that sign access tokens. This is the default of keys.',
     example: 'keys list',
   },
+  'keys import': {
+    summary: 'puts a key of another system on standby',
+    does: 'Reads a private JWK, of RSA with 2048 to 4096 bits or on the curve P-256, puts it on standby and lists the keys. The next rotation has it sign access tokens. A set of keys with one private key is read too, such as that of a project of Supabase. The standby key that it replaces is retired.',
+    arguments: [
+      { name: 'FILE', does: 'the file with the key, or - for standard input', asks: 'the file with the key' },
+    ],
+    example: 'keys import signing-key.json',
+  },
   'keys rotate': {
     summary: 'makes the standby key the active one',
     does: 'Makes the standby signing key active, creates the next standby key and lists the keys. Fails while the standby key is younger than five minutes: verifiers may not have read it yet.',

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { audit } from '../audit/event.ts';
@@ -6,29 +8,47 @@ import { MasterKeys } from '../crypto/master-keys.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
 import { joinByCommand } from '../project/installation.ts';
-import { listKeys, prepareInstallation, revokeKey, rotateKeys } from '../session/key-ring.ts';
+import { type ImportedKey, readImportedKey } from '../session/imported-key.ts';
+import { importKey, listKeys, prepareInstallation, revokeKey, rotateKeys } from '../session/key-ring.ts';
 import { shellCommand } from '../text/program.ts';
 import { commandLine } from './caller.ts';
 import type { Invocation } from './parse.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `keys list`, `keys rotate [--force]` and `keys revoke KEY-ID`: the keys that sign access tokens. */
+/** `keys list`, `keys import FILE`, `keys rotate [--force]` and `keys revoke KEY-ID`: the keys that sign access tokens. */
 export async function manageKeys(
   orm: MikroORM,
   config: Config,
-  { command, args: [id = ''], options }: Invocation,
+  { command, args: [argument = ''], options }: Invocation,
   terminal: Terminal,
 ): Promise<void> {
+  const imported = command === 'keys import' ? await readKeyFile(argument) : undefined;
   const keys = new MasterKeys(config.masterKeys);
   const { now } = await openClock(orm, config.clockOffset);
   await prepareInstallation(orm, keys, (em) => joinByCommand(em, keys), now());
-  if (command === 'keys rotate') await rotate(orm, keys, options.has('force'), now());
-  else if (command === 'keys revoke' && !(await revoke(orm, keys, id, now())))
-    throw new Error(`there is no key ${id}; name the key to revoke: ${shellCommand('keys list')} shows them`);
+  if (imported) await importOne(orm, keys, imported, now());
+  else if (command === 'keys rotate') await rotate(orm, keys, options.has('force'), now());
+  else if (command === 'keys revoke' && !(await revoke(orm, keys, argument, now())))
+    throw new Error(`there is no key ${argument}; name the key to revoke: ${shellCommand('keys list')} shows them`);
   for (const each of await listKeys(orm.em.fork()))
     terminal.print(
       `${each.id}  ${each.state.padEnd(7)}  ${each.algorithm}  since ${each.stateChangedAt.toISOString()}`,
     );
+}
+
+async function readKeyFile(file: string): Promise<ImportedKey> {
+  try {
+    return readImportedKey(file === '-' ? await text(process.stdin) : await readFile(file, 'utf8'));
+  } catch (thrown) {
+    throw new Error(`${file} cannot be imported: ${(thrown as Error).message}`);
+  }
+}
+
+function importOne(orm: MikroORM, keys: MasterKeys, imported: ImportedKey, now: Date): Promise<void> {
+  return transact(orm, async (em) => {
+    const { id } = await importKey(em, keys, imported, now);
+    audit(em, commandLine('keys import') as HandlerContext, { action: 'key.import', entityId: id }, now);
+  });
 }
 
 function rotate(orm: MikroORM, keys: MasterKeys, force: boolean, now: Date): Promise<void> {

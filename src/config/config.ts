@@ -5,6 +5,7 @@ import { ConfigFaults, type Fault } from './config-faults.ts';
 import { readDevelopmentSecrets } from './development-secrets.ts';
 import { allAddresses } from './network.ts';
 import { type Environment, exampleOf, type Reading, readSetting } from './read-settings.ts';
+import { arrangeRegistration } from './registration.ts';
 import { arrangeWebauthn } from './relying-party.ts';
 import type { Complaint } from './rule.ts';
 import { findComplaints } from './rules.ts';
@@ -179,19 +180,6 @@ function arrangePasswords(values: Values, share: (all: number) => number) {
     cost: values.PASSWORD_HASH_COST,
     hashConcurrency,
     hashQueue: values.HASH_QUEUE === undefined ? 32 * hashConcurrency : Math.ceil(values.HASH_QUEUE / values.WORKERS),
-  };
-}
-
-function arrangeRegistration(values: Values) {
-  return {
-    signUp: values.SIGN_UP,
-    autoConfirmEmail: values.AUTO_CONFIRM_EMAIL,
-    anonymousSignIn: values.ANONYMOUS_SIGN_IN,
-    securePasswordChange: values.SECURE_PASSWORD_CHANGE,
-    recoveryRequiresPassword: values.RECOVERY_REQUIRES_PASSWORD,
-    emailVerification: values.EMAIL_VERIFICATION,
-    requireVerifiedEmail: values.REQUIRE_VERIFIED_EMAIL,
-    hideRegistration: values.HIDE_REGISTRATION,
   };
 }
 

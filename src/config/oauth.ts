@@ -20,6 +20,12 @@ export const oauth = {
       '{\\"google\\":{\\"client_id\\":\\"1234.apps.googleusercontent.com\\",\\"client_secret\\":\\"GOCSPX-example\\"}}',
     secret: true,
   },
+  IDENTITY_LINKING: {
+    sentence: 'Whether users link the identities of providers to their user, and unlink them.',
+    reads: onOff,
+    default: 'on',
+    example: 'off',
+  },
   OAUTH_PRIVATE_ADDRESSES: {
     sentence:
       'Whether the servers of OAUTH_PROVIDERS may have addresses that are not public, such as 10.0.0.7. Outside production they may then be reached without TLS too.',

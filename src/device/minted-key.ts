@@ -7,7 +7,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { autocommit, origin } from '../rpc/context.ts';
 import { userToMessage } from '../user/message.ts';
-import { type ShownUser, shownUserColumns } from '../user/user.ts';
+import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
 import { deriveSecret, type Possession } from './codes.ts';
 import type { DeviceDeps } from './deps.ts';
 import { type DeviceKind, deviceNames } from './device-names.ts';

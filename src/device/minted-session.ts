@@ -7,7 +7,7 @@ import { sessionToMessage } from '../session/message.ts';
 import { hashSessionSecret } from '../session/refresh-token.ts';
 import { endOf, type ShownSession, shownColumns } from '../session/session.ts';
 import { userToMessage } from '../user/message.ts';
-import { type ShownUser, shownUserColumns } from '../user/user.ts';
+import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
 import { deriveSecret, type Possession } from './codes.ts';
 import type { DeviceDeps } from './deps.ts';
 import { signedInToMessage } from './message.ts';

@@ -55,7 +55,6 @@ export function stepUp(deps: MfaDeps): Pick<MfaMethods, 'beginStepUp' | 'finishS
  * sections 3.11 and 3.12).
  */
 function signProof({ ring, issuer }: MfaDeps, { factor, challenge }: ProvedFactor, about: StepUpAction, now: Date) {
-  const { id: kid, privateKey } = ring.signer();
   const iat = Math.floor(now.getTime() / 1000);
   const exp = iat + lifetime;
   const claims = {
@@ -72,6 +71,6 @@ function signProof({ ring, issuer }: MfaDeps, { factor, challenge }: ProvedFacto
     amr: [{ method: factor.type, timestamp: iat }],
     acr: 'aal2',
   };
-  const stepUpProof = signJwt({ alg: 'ES256', typ: 'step-up+jwt', kid }, claims, privateKey);
+  const stepUpProof = signJwt('step-up+jwt', claims, ring.signer());
   return { stepUpProof, expireTime: timestampFromDate(new Date(exp * 1000)) };
 }

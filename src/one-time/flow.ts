@@ -8,6 +8,8 @@ export interface Flow {
   readonly method?: string | undefined;
   /** The user was created with the value, by an invitation. */
   readonly isOfNewUser?: boolean | undefined;
+  /** What the exchange of a code needs besides, encrypted. */
+  readonly sealed?: string | undefined;
 }
 
 /** A code challenge of PKCE (RFC 7636). */

@@ -116,7 +116,9 @@ function requireScope(scopes: readonly string[], { parent, name }: DescMethod): 
 function admitUser(rules: Policy, caller: UserCaller, now: Date): void {
   if (caller.isGuest && !rules.admitsGuests) throw new Refusal('GUEST_NOT_ALLOWED');
   requireOwnPassword(rules, caller);
-  requireAssurance(caller, needsOf(rules), now);
+  const needs = needsOf(rules);
+  // A guest has nothing to authenticate with again.
+  requireAssurance(caller, caller.isGuest ? { ...needs, maxAge: undefined } : needs, now);
 }
 
 function needsOf({ access, minAssurance, aal2IfEnrolled, maxAuthenticationAge }: Policy): AssuranceNeeds {

@@ -93,7 +93,7 @@ async function readClaims(
       issuer,
       audience,
       typ: 'step-up+jwt',
-      algorithms: ['ES256'],
+      algorithms: ['ES256', 'RS256'],
       requiredClaims: ['sub', 'jti', 'exp', 'iat', 'action', 'payload_hash'],
       clockTolerance: leewaySeconds,
       currentDate: now,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
+import { providersInMetadata as withProviders } from '../text/sign-in-providers.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
 import { parseJwt, signatureIsGood, signJwt } from './jwt.ts';
@@ -46,6 +47,7 @@ export interface TokenSubject {
   /** Null for users in no account. */
   readonly account_id: string | null;
   readonly account_role: string | null;
+  readonly providers: readonly string[];
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly user_metadata: Readonly<Record<string, unknown>>;
 }
@@ -54,7 +56,7 @@ export interface TokenSubject {
 export const userSince = (u: string) => `extract(epoch from ${u}.created_at)::float8 as user_since`;
 
 /** The columns of a TokenSubject, of the session `s` and its user `u`. */
-export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.app_metadata, u.user_metadata,
+export const subjectColumns = `s.id, s.user_id, s.kind, s.aal, u.factor_count, ${userSince('u')}, s.trusted_device_id, s.token_epoch, s.amr, u.email, u.email_verified_at is not null as email_verified, u.role, u.is_anonymous, u.providers, u.app_metadata, u.user_metadata,
      u.must_change_password, u.system_role, s.impersonator_id, case when s.impersonator_id is not null then s.expires_at end as expires_by,
      u.current_account_id as account_id, ${currentRoleOf('u')} as account_role`;
 
@@ -88,7 +90,7 @@ const restrictedAudience = 'gatehouse:factor-required';
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
 
-/** Issues and verifies access tokens: JWTs signed with ES256, with the claims that Supabase's clients expect, and a `jti`. */
+/** Issues and verifies access tokens: JWTs signed with ES256, or RS256 by an imported key, with the claims that Supabase's clients expect, and a `jti`. */
 export class AccessTokens {
   readonly #ring: KeyRing;
   readonly #issuer: string;
@@ -107,7 +109,6 @@ export class AccessTokens {
   }
 
   issue(subject: TokenSubject, now: Date): { token: string; expiresAt: Date } {
-    const { id: kid, privateKey } = this.#ring.signer();
     const iat = Math.floor(now.getTime() / 1000);
     const exp = Math.min(iat + this.lifetime, Math.floor((subject.expires_by?.getTime() ?? Infinity) / 1000));
     const claims = {
@@ -133,7 +134,7 @@ export class AccessTokens {
       // RFC 8693, section 4.1.
       ...(subject.impersonator_id && { act: { sub: subject.impersonator_id } }),
     };
-    const token = signJwt({ alg: 'ES256', typ: 'JWT', kid }, claims, privateKey);
+    const token = signJwt('JWT', claims, this.#ring.signer());
     return { token, expiresAt: new Date(exp * 1000) };
   }
 
@@ -176,7 +177,7 @@ export class AccessTokens {
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
     const kid = parsed?.header.kid;
-    // The algorithm is fixed and never taken from the header. Keys come from the ring: jku, x5u and jwk are ignored
+    // The algorithm is that of the key and never taken from the header. Keys come from the ring: jku, x5u and jwk are ignored
     // (RFC 8725, section 3).
     const fits = parsed && headerFits(parsed.header) && typeof kid === 'string';
     const key = fits ? await this.#ring.verifier(kid) : undefined;
@@ -193,13 +194,16 @@ export class AccessTokens {
 }
 
 /** Imported metadata may be larger than a token can carry. */
-function metadataClaims({ app_metadata, user_metadata }: TokenSubject) {
+function metadataClaims({ providers, app_metadata, user_metadata }: TokenSubject) {
   const fits = bytesOfMetadata({ appMetadata: app_metadata, userMetadata: user_metadata }) <= mostMetadataBytes;
-  return fits ? { app_metadata, user_metadata } : { app_metadata: {}, user_metadata: {} };
+  return {
+    app_metadata: withProviders(fits ? app_metadata : {}, providers),
+    user_metadata: fits ? user_metadata : {},
+  };
 }
 
 function headerFits(header: Readonly<Record<string, unknown>>): boolean {
-  return header.alg === 'ES256' && header.typ === 'JWT' && !('crit' in header) && !('b64' in header);
+  return header.typ === 'JWT' && !('crit' in header) && !('b64' in header);
 }
 
 function readClaims(payload: Readonly<Record<string, unknown>>, issuer: string): AccessClaims {

@@ -4,15 +4,31 @@ import { type KeyObject, sign, verify } from 'node:crypto';
 const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const halfOrder = order / 2n;
 
+/** ES256 for keys that the service has created. An imported key may be one of RSA. */
+export type SigningAlgorithm = 'ES256' | 'RS256';
+
+export interface JwtSigner {
+  /** The `kid`. */
+  readonly id: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly privateKey: KeyObject;
+}
+
+export interface JwtVerifier {
+  readonly algorithm: SigningAlgorithm;
+  readonly publicKey: KeyObject;
+}
+
 /**
- * Signs a JWT with ES256 (RFC 7515, RFC 7518 section 3.4).
+ * Signs a JWT with ES256 or RS256 (RFC 7515, RFC 7518 sections 3.3 and 3.4).
  *
  * Not with a library because it is a hot path: node:crypto with a key object costs half of WebCrypto. A test verifies
  * the tokens with jose.
  */
-export function signJwt(header: object, payload: object, key: KeyObject): string {
-  const input = `${encode(header)}.${encode(payload)}`;
-  return `${input}.${signatureOf(sign('sha256', Buffer.from(input), key)).toString('base64url')}`;
+export function signJwt(typ: string, payload: object, { id: kid, algorithm: alg, privateKey }: JwtSigner): string {
+  const input = `${encode({ alg, typ, kid })}.${encode(payload)}`;
+  const signed = sign('sha256', Buffer.from(input), privateKey);
+  return `${input}.${(alg === 'ES256' ? signatureOf(signed) : signed).toString('base64url')}`;
 }
 
 export interface ParsedJwt {
@@ -32,10 +48,16 @@ export function parseJwt(token: string): ParsedJwt | undefined {
 }
 
 /**
- * Verifies an ES256 signature. Refuses any s above half the order: with (r, s) also (r, n - s) verifies, and a list of
+ * Verifies a signature by the algorithm of the key, which the header has to name too: a key never serves two algorithms
+ * (RFC 8725, section 3.1). Of ES256 it refuses any s above half the order: with (r, s) also (r, n - s) verifies, and a list of
  * tokens would miss the second spelling.
  */
-export function signatureIsGood({ input, signature }: ParsedJwt, key: KeyObject): boolean {
+export function signatureIsGood(
+  { header, input, signature }: ParsedJwt,
+  { algorithm, publicKey: key }: JwtVerifier,
+): boolean {
+  if (header.alg !== algorithm) return false;
+  if (algorithm === 'RS256') return verify('sha256', Buffer.from(input), key, signature);
   if (signature.length !== 64 || sOf(signature) > halfOrder) return false;
   return verify('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }, signature);
 }

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
 import { type MasterKeys, sealedUnder } from '../crypto/master-keys.ts';
@@ -6,12 +5,9 @@ import { insert } from '../database/insert.ts';
 import { lockWork } from '../database/lease.ts';
 import { lockInstallation, transact } from '../database/transaction.ts';
 import { Refusal } from '../errors.ts';
+import type { ImportedKey } from './imported-key.ts';
+import type { JwtSigner, JwtVerifier } from './jwt.ts';
 import { SigningKey, type SigningKeyState } from './signing-key.ts';
-
-export interface Signer {
-  readonly id: string;
-  readonly privateKey: KeyObject;
-}
 
 /** Milliseconds between two reads of the keys for tokens with an unknown key. A change is read within a second or two. */
 export const keyRefreshInterval = 5_000;
@@ -23,8 +19,8 @@ export const jwksCacheTime = 300_000;
 export class KeyRing {
   readonly #orm: MikroORM;
   readonly #keys: MasterKeys;
-  #signer: Signer | undefined;
-  #verifiers: ReadonlyMap<string, KeyObject> = new Map();
+  #signer: JwtSigner | undefined;
+  #verifiers: ReadonlyMap<string, JwtVerifier> = new Map();
   #jwks: readonly JWK[] = [];
   #states: readonly { state: SigningKeyState; since: Date }[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
@@ -35,7 +31,7 @@ export class KeyRing {
     this.#keys = keys;
   }
 
-  signer(): Signer {
+  signer(): JwtSigner {
     if (!this.#signer) throw new Error('no active signing key has been read');
     return this.#signer;
   }
@@ -54,7 +50,7 @@ export class KeyRing {
    * The public key of a `kid`. An unknown `kid` reads the database, at most once per refresh interval: anyone can send
    * made-up ids.
    */
-  async verifier(kid: string): Promise<KeyObject | undefined> {
+  async verifier(kid: string): Promise<JwtVerifier | undefined> {
     if (!this.#verifiers.has(kid) && performance.now() - this.#readAt > keyRefreshInterval) await this.reload();
     return this.#verifiers.get(kid);
   }
@@ -74,8 +70,8 @@ export class KeyRing {
       .find(SigningKey, { state: { $ne: 'revoked' } }, { orderBy: { createdAt: 1 } });
     const active = all.find((each) => each.state === 'active');
     if (active && active.id !== this.#signer?.id)
-      this.#signer = { id: active.id, privateKey: active.privateKey(this.#keys) };
-    this.#verifiers = new Map(all.map((each) => [each.id, this.#verifiers.get(each.id) ?? each.publicKey()]));
+      this.#signer = { id: active.id, algorithm: active.algorithm, privateKey: active.privateKey(this.#keys) };
+    this.#verifiers = new Map(all.map((each) => [each.id, this.#verifiers.get(each.id) ?? each.verifier()]));
     this.#jwks = all.map((each) => each.toJwk());
     this.#states = all.map(({ state, stateChangedAt }) => ({ state, since: stateChangedAt }));
   }
@@ -123,6 +119,24 @@ export async function rotateKeys(
   await setState(em, { state: 'standby' }, 'active', now);
   await insert(em, await SigningKey.create(keys, 'standby', now));
   return standby;
+}
+
+/**
+ * Puts a key of another system on standby, in place of the key that has waited there and signed nothing. A rotation activates
+ * it. Throws an error whose message is a sentence for people if a key has its id.
+ */
+export async function importKey(
+  em: EntityManager,
+  keys: MasterKeys,
+  imported: ImportedKey,
+  now: Date,
+): Promise<SigningKey> {
+  await lockWork(em, 'signing keys');
+  const key = await SigningKey.import(keys, imported, now);
+  if (await em.findOne(SigningKey, { id: key.id })) throw new Error(`there is a key ${key.id} already`);
+  await setState(em, { state: 'standby' }, 'retired', now);
+  await insert(em, key);
+  return key;
 }
 
 /** Invalidates every token that a key signed. An active or standby key is replaced. False when no key has this id. */

@@ -131,6 +131,7 @@ export class SessionOpener {
       must_change_password: user.mustChangePassword,
       account_id: account?.id ?? null,
       account_role: account?.role ?? null,
+      providers: user.providers,
       app_metadata: user.appMetadata,
       user_metadata: user.userMetadata,
     };

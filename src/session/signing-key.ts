@@ -4,6 +4,8 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import type { JWK } from 'jose';
 import { calculateJwkThumbprint } from 'jose/jwk/thumbprint';
 import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { ImportedKey } from './imported-key.ts';
+import type { JwtVerifier, SigningAlgorithm } from './jwt.ts';
 
 export type SigningKeyState = 'standby' | 'active' | 'retired' | 'revoked';
 
@@ -13,7 +15,7 @@ const SigningKeyTable = defineEntity({
   properties: {
     id: p.string().length(43).primary(),
     state: p.string().length(8).$type<SigningKeyState>(),
-    algorithm: p.string().length(16),
+    algorithm: p.string().length(16).$type<SigningAlgorithm>(),
     publicJwk: p.json<JWK>(),
     privateSealed: p.blob().hidden(),
     createdAt: p.datetime(3),
@@ -30,21 +32,36 @@ const SigningKeyTable = defineEntity({
 });
 
 /**
- * A key that signs access tokens. Its id, the `kid` of the tokens, is the RFC 7638 thumbprint of its public key.
+ * A key that signs access tokens. Its id, the `kid` of the tokens, is the RFC 7638 thumbprint of its public key, or the one that
+ * an imported key had.
  *
  * standby: published, so that verifiers know it before its first use. active: signs. retired: signs no longer, its
  * tokens still verify. revoked: its tokens are rejected.
  */
 export class SigningKey extends SigningKeyTable.class {
   static async create(keys: MasterKeys, state: SigningKeyState, now: Date): Promise<SigningKey> {
-    const pair = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
-    const publicJwk = pair.publicKey.export({ format: 'jwk' }) as JWK;
-    const id = await calculateJwkThumbprint(publicJwk);
-    const secret = pair.privateKey.export({ format: 'der', type: 'pkcs8' });
+    const { privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+    return SigningKey.#of(keys, { id: undefined, algorithm: 'ES256', privateKey }, state, now);
+  }
+
+  /** A standby key that another system has created. It keeps its id, which the JWKS of that system has published. */
+  static async import(keys: MasterKeys, imported: ImportedKey, now: Date): Promise<SigningKey> {
+    return SigningKey.#of(keys, imported, 'standby', now);
+  }
+
+  static async #of(
+    keys: MasterKeys,
+    { id: given, algorithm, privateKey }: ImportedKey,
+    state: SigningKeyState,
+    now: Date,
+  ): Promise<SigningKey> {
+    const publicJwk = createPublicKey(privateKey).export({ format: 'jwk' }) as JWK;
+    const id = given ?? (await calculateJwkThumbprint(publicJwk));
+    const secret = privateKey.export({ format: 'der', type: 'pkcs8' });
     return Object.assign(new SigningKey(), {
       id,
       state,
-      algorithm: 'ES256',
+      algorithm,
       publicJwk,
       privateSealed: keys.seal('signing key', id, secret),
       createdAt: now,
@@ -57,8 +74,9 @@ export class SigningKey extends SigningKeyTable.class {
     this.stateChangedAt = now;
   }
 
-  publicKey(): KeyObject {
-    return createPublicKey({ key: this.publicJwk as JsonWebKey, format: 'jwk' });
+  verifier(): JwtVerifier {
+    const { algorithm, publicJwk } = this;
+    return { algorithm, publicKey: createPublicKey({ key: publicJwk as JsonWebKey, format: 'jwk' }) };
   }
 
   privateKey(keys: MasterKeys): KeyObject {
@@ -68,8 +86,9 @@ export class SigningKey extends SigningKeyTable.class {
 
   /** The entry of the JWKS (RFC 7517). */
   toJwk(): JWK {
-    const { kty, crv, x, y } = this.publicJwk;
-    return { kty, crv, x, y, kid: this.id, use: 'sig', alg: this.algorithm } as JWK;
+    const { kty, crv, x, y, n, e } = this.publicJwk;
+    const key = kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y };
+    return { ...key, kid: this.id, use: 'sig', alg: this.algorithm } as JWK;
   }
 }
 SigningKeyTable.setClass(SigningKey);

@@ -1,11 +1,13 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { insertIfFree } from '../database/insert.ts';
-import { statement } from '../database/statement.ts';
+import { anyOf, statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { projectColumn } from '../project/project.ts';
 import { emailKey } from './email.ts';
+import { addProvider, keepProviders } from './providers.ts';
+import type { User } from './user.ts';
 
 const IdentityTable = defineEntity({
   name: 'Identity',
@@ -130,16 +132,19 @@ const countOf = statement<{ count: number }, { userId: string }>(
  */
 export async function linkIdentity(
   em: EntityManager,
-  { id: userId, projectId }: { id: string; projectId: string },
+  user: Pick<User, 'id' | 'projectId' | 'providers'>,
   proved: ProvedIdentity,
   now: Date,
 ): Promise<IdentityRow | undefined> {
+  const { id: userId, projectId } = user;
   const [held] = await countOf(em, { userId });
   if (held!.count >= identitiesPerUser) throw new Refusal('IDENTITY_LIMIT_REACHED');
   const { provider, subject } = proved;
   const about = { id: uuidv7(now), projectId, userId, provider, subject, createdAt: now, lastSignInAt: now };
   const identity = Object.assign(new Identity(), about, shownOf(proved));
-  return (await insertIfFree(em, identity)) ? identity : undefined;
+  if (!(await insertIfFree(em, identity))) return undefined;
+  addProvider(user, provider);
+  return identity;
 }
 
 const ofUser = statement<IdentityRow, { userId: string }>(
@@ -159,14 +164,34 @@ export function identitiesOf(on: EntityManager | Autocommit, userId: string): Pr
   return ofUser(on, { userId });
 }
 
+const ofUsers = statement<IdentityRow, { ids: readonly string[] }>(
+  'identities_of_users',
+  `select ${columns} from identities i where i.user_id = ${anyOf(':ids')} order by i.id`,
+);
+
+/** The same for several users. */
+export function identitiesOfAll(on: Autocommit, ids: readonly string[]): Promise<IdentityRow[]> {
+  return ofUsers(on, { ids });
+}
+
 const remove = statement<{ provider: string }, { userId: string; id: string }>(
   'identity_remove',
   'delete from identities where user_id = :userId and id = :id returning provider',
 );
 
-/** Returns whether the user had the identity. */
-export async function removeIdentity(em: EntityManager, userId: string, id: string): Promise<boolean> {
-  return (await remove(em, { userId, id })).length === 1;
+/** Removes one of the identities that the user holds. The caller holds the lock on the user's row. */
+export async function removeIdentity(
+  em: EntityManager,
+  user: Pick<User, 'id' | 'providers'>,
+  held: readonly IdentityRow[],
+  id: string,
+): Promise<void> {
+  await remove(em, { userId: user.id, id });
+  const left = held.filter((each) => each.id !== id);
+  keepProviders(
+    user,
+    left.map(({ provider }) => provider),
+  );
 }
 
 const removeAll = statement<object, { userId: string }>(
@@ -187,9 +212,15 @@ const removeUnproven = statement<object, { userId: string; emailKey: string }>(
 /** Removes the identities whose provider has not verified the address that was proved now. */
 export async function removeUnprovenIdentities(
   em: EntityManager,
-  { id: userId, emailKey: key }: { id: string; emailKey?: string | null },
+  user: Pick<User, 'id' | 'emailKey' | 'providers'>,
 ): Promise<void> {
-  await removeUnproven(em, { userId, emailKey: key ?? '' });
+  const removed = await removeUnproven(em, { userId: user.id, emailKey: user.emailKey ?? '' });
+  if (removed.length === 0) return;
+  const left = await identitiesOf(em, user.id);
+  keepProviders(
+    user,
+    left.map(({ provider }) => provider),
+  );
 }
 
 /** The refusal of a password for a user who has none. Its metadata names the providers that the user signs in with. */

@@ -1,7 +1,8 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { SystemRole, type UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
-import { isBannedAt, type ShownUser, type User } from './user.ts';
+import type { ShownUser } from './shown-user.ts';
+import { isBannedAt, type User } from './user.ts';
 
 export function userToMessage(user: ShownUser, now: Date): MessageInitShape<typeof UserSchema> {
   return {
@@ -17,6 +18,7 @@ export function userToMessage(user: ShownUser, now: Date): MessageInitShape<type
     locale: user.locale,
     pendingEmail: user.pendingEmail ?? '',
     role: systemRoleToMessage(user.systemRole),
+    providers: [...user.providers],
     createTime: timestampFromDate(user.createdAt),
     updateTime: timestampFromDate(user.updatedAt),
     ...(user.emailVerifiedAt && { emailVerifyTime: timestampFromDate(user.emailVerifiedAt) }),

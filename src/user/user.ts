@@ -6,6 +6,7 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { Project } from '../project/project.ts';
 import { trimAddress } from '../text/email-address.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { emailKey, explainTakenAddress } from './email.ts';
 import { userIndexes } from './user-indexes.ts';
 
@@ -37,6 +38,8 @@ const UserTable = defineEntity({
     appMetadata: p.json<Metadata>(),
     userMetadata: p.json<Metadata>(),
     bannedUntil: p.datetime(3).nullable(),
+    /** What the user signs in with, in the order in which it was added. A replica of the version before does not write it. */
+    providers: p.json<string[]>().default(['email']),
     /** Verified second factors. No look-up of a call asks the table of factors. */
     factorCount: p.smallint().default(0),
     lastSignInAt: p.datetime(3).nullable(),
@@ -78,6 +81,7 @@ export class User extends UserTable.class {
     user.systemRole = 'engineer';
     user.appMetadata = {};
     user.userMetadata = {};
+    user.providers = [];
     user.createdAt = now;
     user.updatedAt = now;
     user.factorCount = 0;
@@ -87,6 +91,7 @@ export class User extends UserTable.class {
   static register(registration: Registration, now: Date): User {
     const user = User.guest(registration.projectId, now);
     user.isAnonymous = false;
+    user.providers = [byEmail];
     user.email = trimAddress(registration.email);
     user.emailKey = emailKey(registration.email);
     user.emailVerifiedAt = registration.emailVerified ? now : null;
@@ -129,6 +134,7 @@ export class User extends UserTable.class {
     this.pendingEmail = null;
     this.currentAccountId = null;
     this.appMetadata = {};
+    this.providers = [];
     this.clearProfile();
     this.updatedAt = now;
     this.deletedAt = now;
@@ -165,7 +171,7 @@ export const forGood = new Date('9999-12-31T23:59:59Z');
 
 const storedProperties = `id projectId email emailKey emailVerifiedAt establishedAt passwordHash mustChangePassword name isAnonymous
   phone jobTitle timezone locale pendingEmail role systemRole currentAccountId appMetadata userMetadata
-  bannedUntil factorCount lastSignInAt createdAt updatedAt deletedAt`;
+  providers bannedUntil factorCount lastSignInAt createdAt updatedAt deletedAt`;
 
 /** SQL: the columns of a User by their properties. */
 const columns = storedProperties
@@ -182,38 +188,10 @@ export const userColumns = userColumnsOf('u');
 /** SQL: the same columns under their own names. */
 export const storedUserColumns = columns.map(({ column }) => `u.${column}`).join(', ');
 
-/** The part of a user that is shown to them. */
-export type ShownUser = Pick<
-  User,
-  | 'id'
-  | 'email'
-  | 'emailVerifiedAt'
-  | 'name'
-  | 'isAnonymous'
-  | 'mustChangePassword'
-  | 'phone'
-  | 'jobTitle'
-  | 'timezone'
-  | 'locale'
-  | 'pendingEmail'
-  | 'systemRole'
-  | 'createdAt'
-  | 'updatedAt'
-  | 'lastSignInAt'
-  | 'bannedUntil'
->;
-
-/** SQL: the columns of a ShownUser but the id, for statements that call the table `u`. */
-export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
-     u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
-     u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
-     u.updated_at as "updatedAt",
-     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil"`;
-
 /** A user's columns, without the methods. */
 export type UserRow = Omit<User, 'moveTo' | 'isBanned' | 'ban' | 'delete' | 'clearProfile'>;
 
-const byEmail = statement<UserRow, { projectId: string; key: string }>(
+const findByKey = statement<UserRow, { projectId: string; key: string }>(
   'user_by_email',
   `select ${userColumns} from users u where u.project_id = :projectId and u.email_key = :key and u.deleted_at is null`,
 );
@@ -224,7 +202,7 @@ export async function findByEmail(
   projectId: string,
   email: string,
 ): Promise<UserRow | undefined> {
-  const [row] = await byEmail(on, { projectId, key: emailKey(email) });
+  const [row] = await findByKey(on, { projectId, key: emailKey(email) });
   return row;
 }
 

@@ -86,6 +86,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AdminService.ImpersonateUser': 'user.impersonate',
   'AdminService.GetSettings': null,
   'AdminService.UpdateSettings': 'settings.update',
+  'AdminService.ListOAuthClients': null,
   'AdminService.ListSigningKeys': null,
   'AdminService.RotateSigningKey': 'key.rotate',
   'AdminService.RevokeSigningKey': 'key.revoke',

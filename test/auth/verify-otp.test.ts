@@ -1,7 +1,8 @@
 // @serializable
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { CodeChallengeMethod, OtpType } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { OtpType } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { CodeChallengeMethod } from '../../gen/gatehouse/v1/oauth_pb.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { Barrier, crowd, together } from '../support/race.ts';

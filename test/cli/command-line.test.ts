@@ -33,7 +33,7 @@ describe('a command line', () => {
     ['rotate', "there is no command 'rotate'; did you mean 'keys rotate'?"],
     ['constructor', "there is no command 'constructor'; there are "],
     ['keys rotat', "there is no 'keys rotat'; did you mean 'keys rotate'?"],
-    ['keys xyz --help', "there is no 'keys xyz'; there are 'keys list', 'keys rotate', 'keys revoke'"],
+    ['keys xyz --help', "there is no 'keys xyz'; there are 'keys list', 'keys import', 'keys rotate', 'keys revoke'"],
     ['help kyes', "there is no command 'kyes'; did you mean 'keys'?"],
     ['audit', 'name a command of audit: npm start -- audit verify'],
     ['--verbose', "there is no option '--verbose'; see npm start -- --help"],

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
@@ -157,6 +157,26 @@ describe('the command line', () => {
       [standby!]: 'active',
     });
   });
+});
+
+test('keys import puts a key on standby, from a file, and names a fault without the key', async () => {
+  const database = await createDatabase();
+  const env = { DATABASE_URL: database.url, MASTER_KEYS };
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = privateKey.export({ format: 'jwk' });
+  const kid = '5f3a1c1e-8f4b-4c59-9d43-0f6b8b1a2c3d';
+  const file = path.join(newDataDir(), 'key.json');
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, JSON.stringify({ ...jwk, kid }));
+  const { code, stdout } = await run(['keys', 'import', file], env);
+  expect([code, new RegExp(`^${kid} +standby +ES256`, 'm').test(stdout)]).toEqual([0, true]);
+  writeFileSync(file, JSON.stringify({ ...jwk, alg: 'RS256' }));
+  const refused = await run(['keys', 'import', file], env);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toBe(`${file} cannot be imported: a key for another algorithm than ES256\n`);
+  expect(refused.stderr).not.toContain(jwk.d);
+  const [event] = await database.query('select action, entity_id from audit_events order by id desc limit 1');
+  expect(event).toEqual({ action: 'key.import', entity_id: kid });
 });
 
 describe('an invalid configuration', () => {

@@ -73,6 +73,7 @@ test('these methods can be called with GET, and their requests have no secret fi
     'AdminService.GetUser',
     'AdminService.ListAccounts',
     'AdminService.ListInviteCodes',
+    'AdminService.ListOAuthClients',
     'AdminService.ListSigningKeys',
     'AdminService.ListUserFactors',
     'AdminService.ListUserSessions',

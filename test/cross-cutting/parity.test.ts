@@ -180,6 +180,7 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
     'AdminService.GetSettings': [[{}, as.headers]],
     'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
+    'AdminService.ListOAuthClients': [[{}, as.headers]],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
     'AdminService.RevokeSigningKey': [[{ signingKeyId: 'x'.repeat(43) }, asService.headers]],

@@ -114,6 +114,7 @@ export const most: Record<string, number> = {
   RevokeUserSessions: 7,
   'GetSettings (admin)': 1,
   UpdateSettings: 4,
+  ListOAuthClients: 0,
   ListSigningKeys: 1,
   RevokeSigningKey: 13,
   RotateSigningKey: 13,

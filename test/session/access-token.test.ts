@@ -27,7 +27,7 @@ test('an access token has the claims that Supabase clients expect, and a unique 
     email: ada.email,
     email_verified: false,
     phone: '',
-    app_metadata: {},
+    app_metadata: { provider: 'email', providers: ['email'] },
     user_metadata: {},
     role: 'authenticated',
     aal: 'aal1',
@@ -42,6 +42,7 @@ test('an access token has the claims that Supabase clients expect, and a unique 
   expect(partsOf(guest.accessToken).claims).toMatchObject({
     email: '',
     is_anonymous: true,
+    app_metadata: {},
     amr: [{ method: 'anonymous' }],
   });
   const more = await Promise.all(Array.from({ length: 20 }, () => service.signIn()));

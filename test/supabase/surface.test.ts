@@ -45,6 +45,7 @@ test('client faults are 4xx, and outages 5xx', () => {
     'DEADLINE_EXCEEDED',
     'CANCELED',
     'INTERNAL',
+    'OAUTH_PROVIDER_UNAVAILABLE',
   ]);
   for (const { name, calls } of routes)
     for (const reason of calls.flatMap((each) => [...reasonsOf(each)]))

@@ -116,6 +116,7 @@ export async function callEveryMethod(
   );
   await step('GetSettings (admin)', () => admin.getSettings({}, asService));
   await step('UpdateSettings', () => admin.updateSettings({ settings: { signUp: true } }, asService));
+  await step('ListOAuthClients', () => admin.listOAuthClients({}, asService));
   const { keys } = await step('ListSigningKeys', () => admin.listSigningKeys({}, asService));
   const { id: signingKeyId } = keys.find(({ state }) => state === SigningKeyState.STANDBY)!;
   await step('RevokeSigningKey', () => admin.revokeSigningKey({ signingKeyId }, asService));

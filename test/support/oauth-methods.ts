@@ -24,6 +24,10 @@ export async function callOAuthMethods(service: TestService, wire: Wire, step: R
   const { identity } = await step('LinkIdentity', () => auth.linkIdentity({ provider: 'acme', idToken: third }, as));
   await step('ListIdentities', () => auth.listIdentities({}, as));
   await step('UnlinkIdentity', () => auth.unlinkIdentity({ identityId: identity!.id }, as));
+  const guest = await auth.signUpAnonymous({});
+  const guests = await provider.idToken({ sub: 'olga-4', email: 'olga-4@example.org', email_verified: true });
+  const asGuest = bearer(guest.tokens!);
+  await step('LinkIdentity (guest)', () => auth.linkIdentity({ provider: 'acme', idToken: guests }, asGuest));
   const oscar = { sub: 'oscar', email: 'oscar@example.org', email_verified: true };
   await admin.createUser({ email: oscar.email }, asService);
   const proving = await provider.idToken(oscar);
@@ -39,6 +43,7 @@ export const oauthCosts: Record<string, number> = {
   'FinishOAuth (link)': 9,
   LinkIdentity: 9,
   ListIdentities: 1,
-  UnlinkIdentity: 8,
+  UnlinkIdentity: 10,
+  'LinkIdentity (guest)': 21,
   'SignInWithIdToken (first proof)': 27,
 };

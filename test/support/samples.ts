@@ -158,6 +158,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     'AdminService.ImpersonateUser': () => ({ userId: managed!.id }),
     'AdminService.GetSettings': () => ({}),
     'AdminService.UpdateSettings': () => ({ settings: { signUp: true }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] }),
+    'AdminService.ListOAuthClients': () => ({}),
     'AdminService.ListSigningKeys': () => ({}),
     'AdminService.RotateSigningKey': async () => {
       await service.database.query(`update signing_keys set state_changed_at = state_changed_at - interval '1 hour'`);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { CodeChallengeMethod, OtpType } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { OtpType } from '../../gen/gatehouse/v1/auth_pb.ts';
+import { CodeChallengeMethod } from '../../gen/gatehouse/v1/oauth_pb.ts';
 import { lastMail, tokenFor } from './inbox.ts';
 import type { Run } from './methods.ts';
 import { asService } from './people.ts';
@@ -37,7 +38,7 @@ export const siteCosts: Record<string, number> = {
   GenerateLink: 6,
   'GenerateLink (email)': 8,
   'UpdateUser (password)': 10,
-  'ListUsers (count)': 3,
+  'ListUsers (count)': 4,
 };
 
 async function codeFor(service: TestService, address: string): Promise<string> {

@@ -33,6 +33,16 @@ export function valuesOfProviders({
     'FinishOAuthResponse.session': session,
     'FinishOAuthResponse.redirect_url': 'https://app.example.org/welcome',
     'FinishOAuthResponse.client_state': '',
+    'FinishOAuthResponse.exchange_code': '',
     'FinishOAuthResponse.provider_tokens': undefined,
+    'SignInWithIdTokenResponse.session': session,
+    'VerifyOtpResponse.exchange_code': undefined,
+    'ExchangeCodeResponse.session': session,
+    'ExchangeCodeResponse.provider_tokens': undefined,
+    'LinkIdentityResponse.tokens': undefined,
+    'LinkIdentityResponse.session': undefined,
+    'OAuthClient.id': 'tv-app',
+    'User.providers': 'email',
+    'User.identities': undefined,
   };
 }

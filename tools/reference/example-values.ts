@@ -106,8 +106,6 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'Passkey.last_use_time': time,
   'VerifyOtpResponse.session': session('otp'),
   'ListUsersResponse.total_size': undefined,
-  'VerifyOtpResponse.exchange_code': undefined,
-  'ExchangeCodeResponse.session': session('magiclink'),
   'GenerateLinkResponse.action_link': `https://auth.example.com/auth/v1/verify?token=${texts.linkToken}&type=recovery&redirect_to=${texts.site}`,
   'GenerateLinkResponse.token': texts.linkToken,
   'GenerateLinkResponse.code': '482916',
@@ -203,7 +201,6 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'GetSettingsResponse.password_min_length': 8,
 
   ...valuesOfProviders({ identity: ids.identity, state: texts.oauthState, session: session('oauth') }),
-  'SignInWithIdTokenResponse.session': session('oauth'),
 
   'Account.id': ids.account,
   'Account.name': "Ada's Account",

@@ -46,7 +46,7 @@ export const ofProviders = {
       'Start the sign-in again. If every sign-in fails, compare the client ids in OAUTH_PROVIDERS and the clock of the server.',
   },
   IDENTITY_CONFLICT: {
-    when: 'Another user has the identity. Or another user has its email address, and the provider has not verified the address.',
+    when: 'Another user has the identity. Or another user has its email address, and the provider has not verified the address or a guest links it.',
     retry: 'no',
     action: 'Have the user sign in as they did before, and then link the identity.',
     metadata: {
@@ -60,13 +60,18 @@ export const ofProviders = {
     retry: 'no',
     action: 'Have the user unlink an identity.',
   },
+  IDENTITY_LINKING_DISABLED: {
+    when: 'Users do not link identities here (IDENTITY_LINKING).',
+    retry: 'no',
+    action: 'Do not offer it.',
+  },
   IDENTITY_NOT_FOUND: {
     when: 'There is no identity with this id, or another user has it.',
     retry: 'no',
     action: 'Remove it from the list.',
   },
   LAST_SIGN_IN_METHOD: {
-    when: 'Without this identity the user could no longer sign in: they have no password, no passkey and no other identity.',
+    when: 'Without it the user could no longer sign in: they have no passkey, no other identity, and neither a password nor a verified address with which they registered.',
     retry: 'no',
     action: 'Have the user set a password, register a passkey or link another identity first.',
   },

@@ -163,6 +163,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AdminService.ImpersonateUser': { userId: user },
   'AdminService.GetSettings': {},
   'AdminService.UpdateSettings': { settings: { signUp: false }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] },
+  'AdminService.ListOAuthClients': {},
   'AdminService.ListSigningKeys': {},
   'AdminService.RotateSigningKey': {},
   'AdminService.RevokeSigningKey': { signingKeyId: texts.keyId },

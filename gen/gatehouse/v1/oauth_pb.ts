@@ -2,24 +2,24 @@
 // @generated from file gatehouse/v1/oauth.proto (package gatehouse.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { AccountSummary } from "./account_pb.ts";
 import { file_gatehouse_v1_account } from "./account_pb.ts";
 import type { Session, SessionKind, Tokens } from "./session_pb.ts";
 import { file_gatehouse_v1_session } from "./session_pb.ts";
-import type { User } from "./user_pb.ts";
+import type { Identity, User } from "./user_pb.ts";
 import { file_gatehouse_v1_user } from "./user_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/v1/oauth.proto.
  */
 export const file_gatehouse_v1_oauth: GenFile = /*@__PURE__*/
-  fileDesc("ChhnYXRlaG91c2UvdjEvb2F1dGgucHJvdG8SDGdhdGVob3VzZS52MSL4AQoOT0F1dGhQYXJhbWV0ZXISzAEKBG5hbWUYASABKAlCvQG6SLkBcrYBMg5eW2Etel9dezEsNjR9JFoJY2xpZW50X2lkWg1jbGllbnRfc2VjcmV0WgxyZWRpcmVjdF91cmlaDXJlc3BvbnNlX3R5cGVaDXJlc3BvbnNlX21vZGVaBXNjb3BlWgVzdGF0ZVoFbm9uY2VaDmNvZGVfY2hhbGxlbmdlWhVjb2RlX2NoYWxsZW5nZV9tZXRob2RaB3JlcXVlc3RaC3JlcXVlc3RfdXJpWgxyZWdpc3RyYXRpb24SFwoFdmFsdWUYAiABKAlCCLpIBXIDGIAEIpoEChFTdGFydE9BdXRoUmVxdWVzdBIwCghwcm92aWRlchgBIAEoCUIeukgbchkyF15bYS16XVthLXowLTlfLV17MCwzMX0kEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQSDwoHdW5ib3VuZBgDIAEoCBIeCgxyZWRpcmVjdF91cmwYBCABKAlCCLpIBXIDGNAPEh4KDGNhbGxiYWNrX3VybBgFIAEoCUIIukgFcgMY0A8SMgoGc2NvcGVzGAYgAygJQiK6SB+SARwQFCIYchYyFF5bISMtXFtcXS1+XXsxLDEyOH0kEjoKCnBhcmFtZXRlcnMYByADKAsyHC5nYXRlaG91c2UudjEuT0F1dGhQYXJhbWV0ZXJCCLpIBZIBAhAUEiUKE2FjY291bnRfaW52aXRlX2NvZGUYCCABKAlCCLpIBXIDGIABEh0KC2ludml0ZV9jb2RlGAkgASgJQgi6SAVyAxiAARIeCgxjbGllbnRfc3RhdGUYCiABKAlCCLpIBXIDGNAPOnS6SHEabwoTc3RhcnRfb2F1dGguYmluZGluZxItY2xpZW50X25vbmNlIG9yIHVuYm91bmQgaXMgcmVxdWlyZWQsIG5vdCBib3RoGikodGhpcy5jbGllbnRfbm9uY2UgIT0gJycpICE9IHRoaXMudW5ib3VuZCJgChJTdGFydE9BdXRoUmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuMDChhTdGFydElkZW50aXR5TGlua1JlcXVlc3QSMAoIcHJvdmlkZXIYASABKAlCHrpIG3IZMhdeW2Etel1bYS16MC05Xy1dezAsMzF9JBI2CgxjbGllbnRfbm9uY2UYAiABKAlCILpIHXIbMhleKFtBLVphLXowLTlfLV17MjIsNjR9KT8kEg8KB3VuYm91bmQYAyABKAgSHgoMcmVkaXJlY3RfdXJsGAQgASgJQgi6SAVyAxjQDxIeCgxjYWxsYmFja191cmwYBSABKAlCCLpIBXIDGNAPEjIKBnNjb3BlcxgGIAMoCUIiukgfkgEcEBQiGHIWMhReWyEjLVxbXF0tfl17MSwxMjh9JBI6CgpwYXJhbWV0ZXJzGAcgAygLMhwuZ2F0ZWhvdXNlLnYxLk9BdXRoUGFyYW1ldGVyQgi6SAWSAQIQFBIeCgxjbGllbnRfc3RhdGUYCCABKAlCCLpIBXIDGNAPOny6SHkadwobc3RhcnRfaWRlbnRpdHlfbGluay5iaW5kaW5nEi1jbGllbnRfbm9uY2Ugb3IgdW5ib3VuZCBpcyByZXF1aXJlZCwgbm90IGJvdGgaKSh0aGlzLmNsaWVudF9ub25jZSAhPSAnJykgIT0gdGhpcy51bmJvdW5kImcKGVN0YXJ0SWRlbnRpdHlMaW5rUmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8CChJGaW5pc2hPQXV0aFJlcXVlc3QSGQoFc3RhdGUYASABKAlCCrpIB3IFEAEYgAISFgoEY29kZRgCIAEoCUIIukgFcgMYgCASNgoMY2xpZW50X25vbmNlGAMgASgJQiC6SB1yGzIZXihbQS1aYS16MC05Xy1dezIyLDY0fSk/JBIVCgNpc3MYBCABKAlCCLpIBXIDGNAPEhcKBWVycm9yGAUgASgJQgi6SAVyAxiAAhIWCgR1c2VyGAYgASgJQgi6SAVyAxiAIBI1CgRraW5kGAcgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAISHgoWcmV0dXJuX3Byb3ZpZGVyX3Rva2VucxgIIAEoCBIPCgdzaWduX2luGAkgASgIIj0KDlByb3ZpZGVyVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJItcCChNGaW5pc2hPQXV0aFJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIoCghpZGVudGl0eRgEIAEoCzIWLmdhdGVob3VzZS52MS5JZGVudGl0eRIUCgx1c2VyX2NyZWF0ZWQYBSABKAgSFAoMcmVkaXJlY3RfdXJsGAYgASgJEhQKDGNsaWVudF9zdGF0ZRgHIAEoCRI1Cg9wcm92aWRlcl90b2tlbnMYCCABKAsyHC5nYXRlaG91c2UudjEuUHJvdmlkZXJUb2tlbnMSLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKBAgoYU2lnbkluV2l0aElkVG9rZW5SZXF1ZXN0EjAKCHByb3ZpZGVyGAEgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDMxfSQSHQoIaWRfdG9rZW4YAiABKAlCC7pICHIGEAEogIABEhcKBW5vbmNlGAMgASgJQgi6SAVyAxiABBI1CgRraW5kGAQgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAISJQoTYWNjb3VudF9pbnZpdGVfY29kZRgFIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBiABKAlCCLpIBXIDGIABIvoBChlTaWduSW5XaXRoSWRUb2tlblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIoCghpZGVudGl0eRgEIAEoCzIWLmdhdGVob3VzZS52MS5JZGVudGl0eRIUCgx1c2VyX2NyZWF0ZWQYBSABKAgSLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSJ/ChNMaW5rSWRlbnRpdHlSZXF1ZXN0EjAKCHByb3ZpZGVyGAEgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDMxfSQSHQoIaWRfdG9rZW4YAiABKAlCC7pICHIGEAEogIABEhcKBW5vbmNlGAMgASgJQgi6SAVyAxiABCJAChRMaW5rSWRlbnRpdHlSZXNwb25zZRIoCghpZGVudGl0eRgBIAEoCzIWLmdhdGVob3VzZS52MS5JZGVudGl0eSL9AQoISWRlbnRpdHkSCgoCaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDwoHc3ViamVjdBgDIAEoCRINCgVlbWFpbBgEIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgFIAEoCBIMCgRuYW1lGAYgASgJEhAKCHVzZXJuYW1lGAcgASgJEhMKC3BpY3R1cmVfdXJsGAggASgJEi8KC2NyZWF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0IkQKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USKgoKaWRlbnRpdGllcxgBIAMoCzIWLmdhdGVob3VzZS52MS5JZGVudGl0eSI2ChVVbmxpbmtJZGVudGl0eVJlcXVlc3QSHQoLaWRlbnRpdHlfaWQYASABKAlCCLpIBXIDsAEBIhgKFlVubGlua0lkZW50aXR5UmVzcG9uc2UiRQoOU2lnbkluUHJvdmlkZXISDAoEbmFtZRgBIAEoCRINCgVsYWJlbBgCIAEoCRIWCg5wb3N0c19jYWxsYmFjaxgDIAEoCEJjChBjb20uZ2F0ZWhvdXNlLnYxUAFaPmdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9nZW4vZ28vZ2F0ZWhvdXNlL3YxO2dhdGVob3VzZXYxqgIMR2F0ZWhvdXNlLlYxYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("ChhnYXRlaG91c2UvdjEvb2F1dGgucHJvdG8SDGdhdGVob3VzZS52MSL4AQoOT0F1dGhQYXJhbWV0ZXISzAEKBG5hbWUYASABKAlCvQG6SLkBcrYBMg5eW2Etel9dezEsNjR9JFoJY2xpZW50X2lkWg1jbGllbnRfc2VjcmV0WgxyZWRpcmVjdF91cmlaDXJlc3BvbnNlX3R5cGVaDXJlc3BvbnNlX21vZGVaBXNjb3BlWgVzdGF0ZVoFbm9uY2VaDmNvZGVfY2hhbGxlbmdlWhVjb2RlX2NoYWxsZW5nZV9tZXRob2RaB3JlcXVlc3RaC3JlcXVlc3RfdXJpWgxyZWdpc3RyYXRpb24SFwoFdmFsdWUYAiABKAlCCLpIBXIDGIAEIsEGChFTdGFydE9BdXRoUmVxdWVzdBIwCghwcm92aWRlchgBIAEoCUIeukgbchkyF15bYS16XVthLXowLTlfLV17MCwzMX0kEjYKDGNsaWVudF9ub25jZRgCIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQSDwoHdW5ib3VuZBgDIAEoCBIeCgxyZWRpcmVjdF91cmwYBCABKAlCCLpIBXIDGNAPEh4KDGNhbGxiYWNrX3VybBgFIAEoCUIIukgFcgMY0A8SMgoGc2NvcGVzGAYgAygJQiK6SB+SARwQFCIYchYyFF5bISMtXFtcXS1+XXsxLDEyOH0kEjoKCnBhcmFtZXRlcnMYByADKAsyHC5nYXRlaG91c2UudjEuT0F1dGhQYXJhbWV0ZXJCCLpIBZIBAhAUEiUKE2FjY291bnRfaW52aXRlX2NvZGUYCCABKAlCCLpIBXIDGIABEh0KC2ludml0ZV9jb2RlGAkgASgJQgi6SAVyAxiAARIeCgxjbGllbnRfc3RhdGUYCiABKAlCCLpIBXIDGNAPEjsKDmNvZGVfY2hhbGxlbmdlGAsgASgJQiO6SCByHjIcXihbQS1aYS16MC05Ll9+LV17NDMsMTI4fSk/JBJKChVjb2RlX2NoYWxsZW5nZV9tZXRob2QYDCABKA4yIS5nYXRlaG91c2UudjEuQ29kZUNoYWxsZW5nZU1ldGhvZEIIukgFggECEAE6kQK6SI0CGm8KE3N0YXJ0X29hdXRoLmJpbmRpbmcSLWNsaWVudF9ub25jZSBvciB1bmJvdW5kIGlzIHJlcXVpcmVkLCBub3QgYm90aBopKHRoaXMuY2xpZW50X25vbmNlICE9ICcnKSAhPSB0aGlzLnVuYm91bmQamQEKFXN0YXJ0X29hdXRoLmNoYWxsZW5nZRI+Y29kZV9jaGFsbGVuZ2UgYW5kIGNvZGVfY2hhbGxlbmdlX21ldGhvZCBhcmUgcmVxdWlyZWQgdG9nZXRoZXIaQCh0aGlzLmNvZGVfY2hhbGxlbmdlICE9ICcnKSA9PSAodGhpcy5jb2RlX2NoYWxsZW5nZV9tZXRob2QgIT0gMCkiYAoSU3RhcnRPQXV0aFJlc3BvbnNlEhkKEWF1dGhvcml6YXRpb25fdXJsGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKSBgoYU3RhcnRJZGVudGl0eUxpbmtSZXF1ZXN0EjAKCHByb3ZpZGVyGAEgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDMxfSQSNgoMY2xpZW50X25vbmNlGAIgASgJQiC6SB1yGzIZXihbQS1aYS16MC05Xy1dezIyLDY0fSk/JBIPCgd1bmJvdW5kGAMgASgIEh4KDHJlZGlyZWN0X3VybBgEIAEoCUIIukgFcgMY0A8SHgoMY2FsbGJhY2tfdXJsGAUgASgJQgi6SAVyAxjQDxIyCgZzY29wZXMYBiADKAlCIrpIH5IBHBAUIhhyFjIUXlshIy1cW1xdLX5dezEsMTI4fSQSOgoKcGFyYW1ldGVycxgHIAMoCzIcLmdhdGVob3VzZS52MS5PQXV0aFBhcmFtZXRlckIIukgFkgECEBQSHgoMY2xpZW50X3N0YXRlGAggASgJQgi6SAVyAxjQDxI7Cg5jb2RlX2NoYWxsZW5nZRgJIAEoCUIjukggch4yHF4oW0EtWmEtejAtOS5ffi1dezQzLDEyOH0pPyQSSgoVY29kZV9jaGFsbGVuZ2VfbWV0aG9kGAogASgOMiEuZ2F0ZWhvdXNlLnYxLkNvZGVDaGFsbGVuZ2VNZXRob2RCCLpIBYIBAhABOqECukidAhp3ChtzdGFydF9pZGVudGl0eV9saW5rLmJpbmRpbmcSLWNsaWVudF9ub25jZSBvciB1bmJvdW5kIGlzIHJlcXVpcmVkLCBub3QgYm90aBopKHRoaXMuY2xpZW50X25vbmNlICE9ICcnKSAhPSB0aGlzLnVuYm91bmQaoQEKHXN0YXJ0X2lkZW50aXR5X2xpbmsuY2hhbGxlbmdlEj5jb2RlX2NoYWxsZW5nZSBhbmQgY29kZV9jaGFsbGVuZ2VfbWV0aG9kIGFyZSByZXF1aXJlZCB0b2dldGhlchpAKHRoaXMuY29kZV9jaGFsbGVuZ2UgIT0gJycpID09ICh0aGlzLmNvZGVfY2hhbGxlbmdlX21ldGhvZCAhPSAwKSJnChlTdGFydElkZW50aXR5TGlua1Jlc3BvbnNlEhkKEWF1dGhvcml6YXRpb25fdXJsGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKvAgoSRmluaXNoT0F1dGhSZXF1ZXN0EhkKBXN0YXRlGAEgASgJQgq6SAdyBRABGIACEhYKBGNvZGUYAiABKAlCCLpIBXIDGIAgEjYKDGNsaWVudF9ub25jZRgDIAEoCUIgukgdchsyGV4oW0EtWmEtejAtOV8tXXsyMiw2NH0pPyQSFQoDaXNzGAQgASgJQgi6SAVyAxjQDxIXCgVlcnJvchgFIAEoCUIIukgFcgMYgAISFgoEdXNlchgGIAEoCUIIukgFcgMYgCASNQoEa2luZBgHIAEoDjIZLmdhdGVob3VzZS52MS5TZXNzaW9uS2luZEIMukgJggEGGAAYARgCEh4KFnJldHVybl9wcm92aWRlcl90b2tlbnMYCCABKAgSDwoHc2lnbl9pbhgJIAEoCCI9Cg5Qcm92aWRlclRva2VucxIUCgxhY2Nlc3NfdG9rZW4YASABKAkSFQoNcmVmcmVzaF90b2tlbhgCIAEoCSLuAgoTRmluaXNoT0F1dGhSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuZ2F0ZWhvdXNlLnYxLlVzZXISJAoGdG9rZW5zGAIgASgLMhQuZ2F0ZWhvdXNlLnYxLlRva2VucxImCgdzZXNzaW9uGAMgASgLMhUuZ2F0ZWhvdXNlLnYxLlNlc3Npb24SKAoIaWRlbnRpdHkYBCABKAsyFi5nYXRlaG91c2UudjEuSWRlbnRpdHkSFAoMdXNlcl9jcmVhdGVkGAUgASgIEhUKDWV4Y2hhbmdlX2NvZGUYCSABKAkSFAoMcmVkaXJlY3RfdXJsGAYgASgJEhQKDGNsaWVudF9zdGF0ZRgHIAEoCRI1Cg9wcm92aWRlcl90b2tlbnMYCCABKAsyHC5nYXRlaG91c2UudjEuUHJvdmlkZXJUb2tlbnMSLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKBAgoYU2lnbkluV2l0aElkVG9rZW5SZXF1ZXN0EjAKCHByb3ZpZGVyGAEgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDMxfSQSHQoIaWRfdG9rZW4YAiABKAlCC7pICHIGEAEogIABEhcKBW5vbmNlGAMgASgJQgi6SAVyAxiABBI1CgRraW5kGAQgASgOMhkuZ2F0ZWhvdXNlLnYxLlNlc3Npb25LaW5kQgy6SAmCAQYYABgBGAISJQoTYWNjb3VudF9pbnZpdGVfY29kZRgFIAEoCUIIukgFcgMYgAESHQoLaW52aXRlX2NvZGUYBiABKAlCCLpIBXIDGIABIvoBChlTaWduSW5XaXRoSWRUb2tlblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5nYXRlaG91c2UudjEuVXNlchIkCgZ0b2tlbnMYAiABKAsyFC5nYXRlaG91c2UudjEuVG9rZW5zEiYKB3Nlc3Npb24YAyABKAsyFS5nYXRlaG91c2UudjEuU2Vzc2lvbhIoCghpZGVudGl0eRgEIAEoCzIWLmdhdGVob3VzZS52MS5JZGVudGl0eRIUCgx1c2VyX2NyZWF0ZWQYBSABKAgSLQoHYWNjb3VudBgKIAEoCzIcLmdhdGVob3VzZS52MS5BY2NvdW50U3VtbWFyeSKQAQoTTGlua0lkZW50aXR5UmVxdWVzdBIwCghwcm92aWRlchgBIAEoCUIeukgbchkyF15bYS16XVthLXowLTlfLV17MCwzMX0kEh0KCGlkX3Rva2VuGAIgASgJQgu6SAhyBhABKICAARIXCgVub25jZRgDIAEoCUIIukgFcgMYgAQSDwoHc2lnbl9pbhgEIAEoCCKwAQoUTGlua0lkZW50aXR5UmVzcG9uc2USKAoIaWRlbnRpdHkYASABKAsyFi5nYXRlaG91c2UudjEuSWRlbnRpdHkSIAoEdXNlchgCIAEoCzISLmdhdGVob3VzZS52MS5Vc2VyEiQKBnRva2VucxgDIAEoCzIULmdhdGVob3VzZS52MS5Ub2tlbnMSJgoHc2Vzc2lvbhgEIAEoCzIVLmdhdGVob3VzZS52MS5TZXNzaW9uIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCJEChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEioKCmlkZW50aXRpZXMYASADKAsyFi5nYXRlaG91c2UudjEuSWRlbnRpdHkiSAoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EiAKC2lkZW50aXR5X2lkGAEgASgJQgu6SAjYAQFyA7ABARINCgVlbWFpbBgCIAEoCCIYChZVbmxpbmtJZGVudGl0eVJlc3BvbnNlIkUKDlNpZ25JblByb3ZpZGVyEgwKBG5hbWUYASABKAkSDQoFbGFiZWwYAiABKAkSFgoOcG9zdHNfY2FsbGJhY2sYAyABKAgqfQoTQ29kZUNoYWxsZW5nZU1ldGhvZBIlCiFDT0RFX0NIQUxMRU5HRV9NRVRIT0RfVU5TUEVDSUZJRUQQABIeChpDT0RFX0NIQUxMRU5HRV9NRVRIT0RfUzI1NhABEh8KG0NPREVfQ0hBTExFTkdFX01FVEhPRF9QTEFJThACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_v1_account, file_gatehouse_v1_session, file_gatehouse_v1_user, file_google_protobuf_timestamp]);
 
 /**
  * A parameter for the provider, such as `login_hint`, `prompt` or `hd`.
@@ -131,6 +131,21 @@ export type StartOAuthRequest = Message<"gatehouse.v1.StartOAuthRequest"> & {
    * @generated from field: string client_state = 10;
    */
   clientState: string;
+
+  /**
+   * Optional. A code challenge (RFC 7636): 43 to 128 characters. With it, FinishOAuth returns a code for ExchangeCode instead of
+   * tokens.
+   *
+   * @generated from field: string code_challenge = 11;
+   */
+  codeChallenge: string;
+
+  /**
+   * Optional. Required with `code_challenge`.
+   *
+   * @generated from field: gatehouse.v1.CodeChallengeMethod code_challenge_method = 12;
+   */
+  codeChallengeMethod: CodeChallengeMethod;
 };
 
 /**
@@ -230,6 +245,22 @@ export type StartIdentityLinkRequest = Message<"gatehouse.v1.StartIdentityLinkRe
    * @generated from field: string client_state = 8;
    */
   clientState: string;
+
+  /**
+   * Optional. A code challenge (RFC 7636): 43 to 128 characters. With it, FinishOAuth returns a code for ExchangeCode instead of
+   * tokens, and ExchangeCode
+   * links the identity.
+   *
+   * @generated from field: string code_challenge = 9;
+   */
+  codeChallenge: string;
+
+  /**
+   * Optional. Required with `code_challenge`.
+   *
+   * @generated from field: gatehouse.v1.CodeChallengeMethod code_challenge_method = 10;
+   */
+  codeChallengeMethod: CodeChallengeMethod;
 };
 
 /**
@@ -288,7 +319,7 @@ export type FinishOAuthRequest = Message<"gatehouse.v1.FinishOAuthRequest"> & {
   code: string;
 
   /**
-   * Optional. The `client_nonce` of StartOAuth or StartIdentityLink. Absent for an unbound sign-in.
+   * Optional. The `client_nonce` of StartOAuth or StartIdentityLink. Ignored for an unbound sign-in.
    *
    * @generated from field: string client_nonce = 3;
    */
@@ -323,7 +354,8 @@ export type FinishOAuthRequest = Message<"gatehouse.v1.FinishOAuthRequest"> & {
   kind: SessionKind;
 
   /**
-   * Optional. Whether the response contains the tokens of the provider. The service does not keep them.
+   * Optional. Whether the response contains the tokens of the provider. The service does not keep them, except with a
+   * `code_challenge`, encrypted and for five minutes.
    *
    * @generated from field: bool return_provider_tokens = 8;
    */
@@ -387,15 +419,16 @@ export type FinishOAuthResponse = Message<"gatehouse.v1.FinishOAuthResponse"> & 
   user?: User | undefined;
 
   /**
-   * The tokens of the new session. Absent if no session was created: after StartIdentityLink without `sign_in`, and where
-   * the email address has to be verified first.
+   * The tokens of the new session. Absent if no session was created: after StartIdentityLink without `sign_in`, with a
+   * `code_challenge`, and where the email address has to be verified first. After a guest has linked an identity, those of
+   * their session, whose earlier tokens are superseded.
    *
    * @generated from field: gatehouse.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The new session. Absent if no session was created.
+   * The session of `tokens`.
    *
    * @generated from field: gatehouse.v1.Session session = 3;
    */
@@ -416,6 +449,13 @@ export type FinishOAuthResponse = Message<"gatehouse.v1.FinishOAuthResponse"> & 
   userCreated: boolean;
 
   /**
+   * The code for ExchangeCode, if the start had a `code_challenge`. Then there are no tokens.
+   *
+   * @generated from field: string exchange_code = 9;
+   */
+  exchangeCode: string;
+
+  /**
    * The `redirect_url` of StartOAuth or StartIdentityLink, as browsers read it. Empty if there was none.
    *
    * @generated from field: string redirect_url = 6;
@@ -430,7 +470,7 @@ export type FinishOAuthResponse = Message<"gatehouse.v1.FinishOAuthResponse"> & 
   clientState: string;
 
   /**
-   * The tokens of the provider, if they were requested.
+   * The tokens of the provider, if they were requested. With a `code_challenge`, ExchangeCode returns them.
    *
    * @generated from field: gatehouse.v1.ProviderTokens provider_tokens = 8;
    */
@@ -590,6 +630,13 @@ export type LinkIdentityRequest = Message<"gatehouse.v1.LinkIdentityRequest"> & 
    * @generated from field: string nonce = 3;
    */
   nonce: string;
+
+  /**
+   * Optional. Whether a session is created too.
+   *
+   * @generated from field: bool sign_in = 4;
+   */
+  signIn: boolean;
 };
 
 /**
@@ -611,6 +658,27 @@ export type LinkIdentityResponse = Message<"gatehouse.v1.LinkIdentityResponse"> 
    * @generated from field: gatehouse.v1.Identity identity = 1;
    */
   identity?: Identity | undefined;
+
+  /**
+   * The user.
+   *
+   * @generated from field: gatehouse.v1.User user = 2;
+   */
+  user?: User | undefined;
+
+  /**
+   * The tokens of the new session, with `sign_in`. For a guest, those of their session, whose earlier tokens are superseded.
+   *
+   * @generated from field: gatehouse.v1.Tokens tokens = 3;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The session of `tokens`.
+   *
+   * @generated from field: gatehouse.v1.Session session = 4;
+   */
+  session?: Session | undefined;
 };
 
 /**
@@ -619,90 +687,6 @@ export type LinkIdentityResponse = Message<"gatehouse.v1.LinkIdentityResponse"> 
  */
 export const LinkIdentityResponseSchema: GenMessage<LinkIdentityResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_oauth, 11);
-
-/**
- * A user of a provider, with whom a user of the service signs in.
- *
- * @generated from message gatehouse.v1.Identity
- */
-export type Identity = Message<"gatehouse.v1.Identity"> & {
-  /**
-   * The id of the identity.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * The name of the provider.
-   *
-   * @generated from field: string provider = 2;
-   */
-  provider: string;
-
-  /**
-   * The id of the user at the provider. It never changes, and another user of the provider never has it.
-   *
-   * @generated from field: string subject = 3;
-   */
-  subject: string;
-
-  /**
-   * The email address at the provider, when the user last signed in with it. May differ from `User.email`.
-   *
-   * @generated from field: string email = 4;
-   */
-  email: string;
-
-  /**
-   * Whether the provider has verified `email`.
-   *
-   * @generated from field: bool email_verified = 5;
-   */
-  emailVerified: boolean;
-
-  /**
-   * The name at the provider.
-   *
-   * @generated from field: string name = 6;
-   */
-  name: string;
-
-  /**
-   * The user name at the provider.
-   *
-   * @generated from field: string username = 7;
-   */
-  username: string;
-
-  /**
-   * The picture at the provider.
-   *
-   * @generated from field: string picture_url = 8;
-   */
-  pictureUrl: string;
-
-  /**
-   * When the identity was linked to the user.
-   *
-   * @generated from field: google.protobuf.Timestamp create_time = 9;
-   */
-  createTime?: Timestamp | undefined;
-
-  /**
-   * When the user last signed in with it.
-   *
-   * @generated from field: google.protobuf.Timestamp last_sign_in_time = 10;
-   */
-  lastSignInTime?: Timestamp | undefined;
-};
-
-/**
- * Describes the message gatehouse.v1.Identity.
- * Use `create(IdentitySchema)` to create a new message.
- */
-export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 12);
 
 /**
  * Request message for ListIdentities.
@@ -717,7 +701,7 @@ export type ListIdentitiesRequest = Message<"gatehouse.v1.ListIdentitiesRequest"
  * Use `create(ListIdentitiesRequestSchema)` to create a new message.
  */
 export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 13);
+  messageDesc(file_gatehouse_v1_oauth, 12);
 
 /**
  * Response message for ListIdentities.
@@ -738,7 +722,7 @@ export type ListIdentitiesResponse = Message<"gatehouse.v1.ListIdentitiesRespons
  * Use `create(ListIdentitiesResponseSchema)` to create a new message.
  */
 export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 14);
+  messageDesc(file_gatehouse_v1_oauth, 13);
 
 /**
  * Request message for UnlinkIdentity.
@@ -747,11 +731,18 @@ export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = 
  */
 export type UnlinkIdentityRequest = Message<"gatehouse.v1.UnlinkIdentityRequest"> & {
   /**
-   * Required. The id of the identity, a UUID.
+   * Optional. The id of the identity, a UUID. Either `identity_id` or `email` is required, not both.
    *
    * @generated from field: string identity_id = 1;
    */
   identityId: string;
+
+  /**
+   * Optional. Removes `email` from the providers of the caller, and their password. The address stays.
+   *
+   * @generated from field: bool email = 2;
+   */
+  email: boolean;
 };
 
 /**
@@ -759,7 +750,7 @@ export type UnlinkIdentityRequest = Message<"gatehouse.v1.UnlinkIdentityRequest"
  * Use `create(UnlinkIdentityRequestSchema)` to create a new message.
  */
 export const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 15);
+  messageDesc(file_gatehouse_v1_oauth, 14);
 
 /**
  * Response message for UnlinkIdentity.
@@ -774,7 +765,7 @@ export type UnlinkIdentityResponse = Message<"gatehouse.v1.UnlinkIdentityRespons
  * Use `create(UnlinkIdentityResponseSchema)` to create a new message.
  */
 export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 16);
+  messageDesc(file_gatehouse_v1_oauth, 15);
 
 /**
  * A provider that users can sign in with.
@@ -810,5 +801,46 @@ export type SignInProvider = Message<"gatehouse.v1.SignInProvider"> & {
  * Use `create(SignInProviderSchema)` to create a new message.
  */
 export const SignInProviderSchema: GenMessage<SignInProvider> = /*@__PURE__*/
-  messageDesc(file_gatehouse_v1_oauth, 17);
+  messageDesc(file_gatehouse_v1_oauth, 16);
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export const CodeChallengeMethod = {
+  /**
+   * Without a code challenge.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The SHA-256 hash of the verifier in base64url.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_S256 = 1;
+   */
+  S256: 1,
+
+  /**
+   * The verifier itself.
+   *
+   * @generated from enum value: CODE_CHALLENGE_METHOD_PLAIN = 2;
+   */
+  PLAIN: 2,
+} as const;
+
+/**
+ * How a code challenge follows from its verifier (RFC 7636, section 4.2).
+ *
+ * @generated from enum gatehouse.v1.CodeChallengeMethod
+ */
+export type CodeChallengeMethod = (typeof CodeChallengeMethod)[keyof typeof CodeChallengeMethod] | UnknownEnum;
+
+/**
+ * Describes the enum gatehouse.v1.CodeChallengeMethod.
+ */
+export const CodeChallengeMethodSchema: GenEnum<CodeChallengeMethod> = /*@__PURE__*/
+  enumDesc(file_gatehouse_v1_oauth, 0);
 

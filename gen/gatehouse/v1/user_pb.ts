@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gatehouse/v1/user.proto.
  */
 export const file_gatehouse_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIqkFCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgphY2NvdW50X2lkGBcgASgJEi8KDGFjY291bnRfcm9sZRgYIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZRI1ChFlbWFpbF92ZXJpZnlfdGltZRgZIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKl0KClN5c3RlbVJvbGUSGwoXU1lTVEVNX1JPTEVfVU5TUEVDSUZJRUQQABIYChRTWVNURU1fUk9MRV9FTkdJTkVFUhABEhgKFFNZU1RFTV9ST0xFX09QRVJBVE9SEAJCYwoQY29tLmdhdGVob3VzZS52MVABWj5naXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvZ2VuL2dvL2dhdGVob3VzZS92MTtnYXRlaG91c2V2MaoCDEdhdGVob3VzZS5WMWIGcHJvdG8z", [file_gatehouse_v1_account, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChdnYXRlaG91c2UvdjEvdXNlci5wcm90bxIMZ2F0ZWhvdXNlLnYxIugFCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEgwKBG5hbWUYBCABKAkSFAoMaXNfYW5vbnltb3VzGAUgASgIEhwKFG11c3RfY2hhbmdlX3Bhc3N3b3JkGAYgASgIEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFsYXN0X3NpZ25faW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRYmFubmVkX3VudGlsX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBob25lGAogASgJEhEKCWpvYl90aXRsZRgLIAEoCRIQCgh0aW1lem9uZRgMIAEoCRIOCgZsb2NhbGUYDSABKAkSFQoNcGVuZGluZ19lbWFpbBgOIAEoCRImCgRyb2xlGBQgASgOMhguZ2F0ZWhvdXNlLnYxLlN5c3RlbVJvbGUSLQoMYXBwX21ldGFkYXRhGBUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg11c2VyX21ldGFkYXRhGBYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgphY2NvdW50X2lkGBcgASgJEi8KDGFjY291bnRfcm9sZRgYIAEoDjIZLmdhdGVob3VzZS52MS5BY2NvdW50Um9sZRI1ChFlbWFpbF92ZXJpZnlfdGltZRgZIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXByb3ZpZGVycxgbIAMoCRIqCgppZGVudGl0aWVzGBwgAygLMhYuZ2F0ZWhvdXNlLnYxLklkZW50aXR5Iv0BCghJZGVudGl0eRIKCgJpZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIPCgdzdWJqZWN0GAMgASgJEg0KBWVtYWlsGAQgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAUgASgIEgwKBG5hbWUYBiABKAkSEAoIdXNlcm5hbWUYByABKAkSEwoLcGljdHVyZV91cmwYCCABKAkSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWxhc3Rfc2lnbl9pbl90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpdCgpTeXN0ZW1Sb2xlEhsKF1NZU1RFTV9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUU1lTVEVNX1JPTEVfRU5HSU5FRVIQARIYChRTWVNURU1fUk9MRV9PUEVSQVRPUhACQmMKEGNvbS5nYXRlaG91c2UudjFQAVo+Z2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL2dlbi9nby9nYXRlaG91c2UvdjE7Z2F0ZWhvdXNldjGqAgxHYXRlaG91c2UuVjFiBnByb3RvMw", [file_gatehouse_v1_account, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A registered person or a guest. Never contains a password, a hash or a token.
@@ -171,6 +171,22 @@ export type User = Message<"gatehouse.v1.User"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 26;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Output only. What the user signs in with, in the order in which it was added: `email` for the address, with a password or by
+   * mail, and the names of providers. The access token contains it in `app_metadata`, as `provider` and `providers`. Empty for guests.
+   *
+   * @generated from field: repeated string providers = 27;
+   */
+  providers: string[];
+
+  /**
+   * Output only. The identities of the user at providers, the oldest first. Set in responses of GetUser and ListUsers, and of GetMe
+   * if the request asks for them.
+   *
+   * @generated from field: repeated gatehouse.v1.Identity identities = 28;
+   */
+  identities: Identity[];
 };
 
 /**
@@ -179,6 +195,90 @@ export type User = Message<"gatehouse.v1.User"> & {
  */
 export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_gatehouse_v1_user, 0);
+
+/**
+ * A user of a provider, with whom a user of the service signs in.
+ *
+ * @generated from message gatehouse.v1.Identity
+ */
+export type Identity = Message<"gatehouse.v1.Identity"> & {
+  /**
+   * The id of the identity.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name of the provider.
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * The id of the user at the provider. It never changes, and another user of the provider never has it.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * The email address at the provider, when the user last signed in with it. May differ from `User.email`.
+   *
+   * @generated from field: string email = 4;
+   */
+  email: string;
+
+  /**
+   * Whether the provider has verified `email`.
+   *
+   * @generated from field: bool email_verified = 5;
+   */
+  emailVerified: boolean;
+
+  /**
+   * The name at the provider.
+   *
+   * @generated from field: string name = 6;
+   */
+  name: string;
+
+  /**
+   * The user name at the provider.
+   *
+   * @generated from field: string username = 7;
+   */
+  username: string;
+
+  /**
+   * The picture at the provider.
+   *
+   * @generated from field: string picture_url = 8;
+   */
+  pictureUrl: string;
+
+  /**
+   * When the identity was linked to the user.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 9;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the user last signed in with it.
+   *
+   * @generated from field: google.protobuf.Timestamp last_sign_in_time = 10;
+   */
+  lastSignInTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gatehouse.v1.Identity.
+ * Use `create(IdentitySchema)` to create a new message.
+ */
+export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
+  messageDesc(file_gatehouse_v1_user, 1);
 
 /**
  * What a user may do in the whole installation. Unlike AccountRole, it does not depend on an account.

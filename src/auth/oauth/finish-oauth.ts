@@ -1,14 +1,21 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { FinishOAuthRequest } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { autocommit, origin, projectOf } from '../../rpc/context.ts';
+import { autocommit, change, origin, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
+import type { ProvedIdentity } from '../../user/identity.ts';
+import { userToMessage } from '../../user/message.ts';
+import { lockUser } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
-import { linkByIdentity, signInByIdentity, subjectOf } from './identity-sign-in.ts';
+import { handOutCode } from '../hand-out-code.ts';
+import { linkAndSignIn, linkToMessage, signInByIdentity, subjectOf } from './identity-sign-in.ts';
+import { requireLinkable } from './link.ts';
 import type { Kept, UsedState } from './oauth-state.ts';
 import { nameOfAppleUser } from './profile.ts';
 import type { Provider, Redeemed } from './provider.ts';
+import type { KeptForExchange } from './sealed-exchange.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'finishOAuth'>;
 
@@ -37,26 +44,56 @@ async function finish(deps: AuthDeps, request: FinishOAuthRequest, used: UsedSta
   const provider = oauth.providers.get(used.provider);
   const redeemed = await redeem(provider, request, used, context.signal);
   const { accessToken, refreshToken } = redeemed;
-  const signedIn = await oauth.finishes.run(origin(context).address, subjectOf(context, redeemed.identity), () =>
-    apply(deps, request, { used, redeemed }, context),
-  );
-  return request.returnProviderTokens ? { ...signedIn, providerTokens: { accessToken, refreshToken } } : signedIn;
+  const providerTokens = request.returnProviderTokens ? { accessToken, refreshToken } : undefined;
+  const proved = { ...redeemed.identity, name: redeemed.identity.name || nameOfAppleUser(request.user) };
+  const about = { request, used, proved, providerTokens };
+  return oauth.finishes.run(origin(context).address, subjectOf(context, proved), async () => {
+    const finished = await (used.linking ? link(deps, about, used.linking, context) : signIn(deps, about, context));
+    return used.kept.challenge ? finished : { ...finished, providerTokens };
+  });
 }
 
-function apply(
+interface Arrived {
+  readonly request: FinishOAuthRequest;
+  readonly used: UsedState;
+  readonly proved: ProvedIdentity;
+  readonly providerTokens: KeptForExchange['providerTokens'];
+}
+
+function signIn(deps: AuthDeps, { request, used, proved, providerTokens }: Arrived, context: HandlerContext) {
+  const { accountInviteCode, inviteCode, challenge } = used.kept;
+  const kind = kindOfClient(request.kind);
+  const exchange = challenge && { challenge, kept: { providerTokens } };
+  return signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, { kind, exchange }, context);
+}
+
+/**
+ * Links the identity or, for a client that brings a challenge, checks that it could be linked: the exchange links it. Attack:
+ * somebody sends the start of their link to another person. The browser of that person has no verifier.
+ */
+async function link(
   deps: AuthDeps,
-  request: FinishOAuthRequest,
-  { used, redeemed }: { used: UsedState; redeemed: Redeemed },
+  { request, used, proved, providerTokens }: Arrived,
+  session: SessionOfCaller,
   context: HandlerContext,
 ) {
-  const kind = kindOfClient(request.kind);
-  const { linking, kept } = used;
-  const { accountInviteCode, inviteCode } = kept;
-  const proved = { ...redeemed.identity, name: redeemed.identity.name || nameOfAppleUser(request.user) };
-  if (!linking) return signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, kind, context);
-  const { userId } = linking;
-  const opening = request.signIn ? kind : undefined;
-  return linkByIdentity(deps, { proved, onBehalfOf: linking, userId, kind: opening }, context);
+  const at = deps.now();
+  const { challenge } = used.kept;
+  const locks = { onBehalfOf: session };
+  if (!challenge) {
+    const kind = request.signIn ? kindOfClient(request.kind) : undefined;
+    const linking = { proved, session, kind };
+    const linked = await change(context, (em) => linkAndSignIn(em, deps, linking, context, at), locks);
+    return linkToMessage(deps, linked, at);
+  }
+  const sealed = deps.oauth.exchanges.seal(session.userId, { providerTokens, link: { session, proved } });
+  const handOut = async (em: EntityManager) => {
+    const user = await lockUser(em, projectOf(context), session.userId);
+    await requireLinkable(em, deps, { user, proved });
+    const exchangeCode = await handOutCode(em, user, { challenge, method: 'oauth', sealed }, at);
+    return { user: userToMessage(user, at), exchangeCode };
+  };
+  return change(context, handOut, locks);
 }
 
 const denials = new Set(['access_denied', 'user_cancelled_authorize', 'user_cancelled_login', 'consent_required']);

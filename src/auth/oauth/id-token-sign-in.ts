@@ -1,11 +1,12 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { caller, origin } from '../../rpc/context.ts';
+import { caller, change, origin } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import type { AuthDeps } from '../deps.ts';
-import { linkByIdentity, signInByIdentity, subjectOf } from './identity-sign-in.ts';
+import { linkAndSignIn, linkToMessage, signInByIdentity, subjectOf } from './identity-sign-in.ts';
+import { requireLinking } from './link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signInWithIdToken' | 'linkIdentity'>;
 
@@ -27,15 +28,23 @@ export function idTokenSignIn(deps: AuthDeps): Methods {
       const proved = await read(request, context);
       const { accountInviteCode, inviteCode } = request;
       return oauth.idTokenSignIns.run(origin(context).address, subjectOf(context, proved), () =>
-        signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, kindOfClient(request.kind), context),
+        signInByIdentity(
+          deps,
+          { proved, accountInviteCode, inviteCode },
+          { kind: kindOfClient(request.kind) },
+          context,
+        ),
       );
     },
 
     async linkIdentity(request, context) {
+      requireLinking(deps);
       const proved = await read(request, context);
-      const { userId } = caller(context);
-      const { identity } = await linkByIdentity(deps, { proved, userId }, context);
-      return { identity };
+      const { userId, sessionId, tokenEpoch } = caller(context);
+      const session = { userId, sessionId, tokenEpoch };
+      const linking = { proved, session, kind: request.signIn ? ('web' as const) : undefined };
+      const at = deps.now();
+      return linkToMessage(deps, await change(context, (em) => linkAndSignIn(em, deps, linking, context, at)), at);
     },
   };
 }

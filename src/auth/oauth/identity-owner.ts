@@ -11,8 +11,10 @@ import { findByEmail, lockUsers, User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
 import { firstProof } from '../first-proof.ts';
 import { inSavepoint } from '../savepoint.ts';
+import { needsAddress } from './address-proof.ts';
+import { identityConflict } from './identity-conflict.ts';
 import { mailLinked } from './identity-mail.ts';
-import { identityConflict, type Linked } from './link.ts';
+import type { Linked } from './link.ts';
 
 /** A sign-in that a provider has proved. */
 export interface IdentitySignIn {
@@ -123,16 +125,12 @@ async function newcomer(
   return { user, identity, isNew: true };
 }
 
-/** Whether nobody signs in without a verified address. */
-export function needsAddress({ registration }: Pick<AuthDeps, 'registration'>): boolean {
-  return registration.requireVerifiedEmail || registration.hideRegistration;
-}
-
 /** An address that is not verified is pending: the user does not keep its owner from registering. */
 function draft(projectId: string, proved: ProvedIdentity, isVerified: boolean, now: Date): User {
   const { email, name, username } = proved;
   const user = Object.assign(User.guest(projectId, now), {
     isAnonymous: false,
+    providers: [proved.provider],
     name: name || username,
     lastSignInAt: now,
   });

@@ -4,20 +4,23 @@ import { summaryToMessage } from '../../account/message.ts';
 import { type AccountSummary, readAccountSummary } from '../../account/usage/account-summary.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
+import type { CodeChallenge } from '../../one-time/flow.ts';
 import { change, origin, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import type { Opened } from '../../session/session-opener.ts';
-import { emailKey } from '../../user/email.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
+import { identityToMessage } from '../../user/identity-message.ts';
 import { userToMessage } from '../../user/message.ts';
 import type { User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
-import { signedInToMessage } from '../message.ts';
+import { handOutCode } from '../hand-out-code.ts';
+import { renewedToMessage, signedInToMessage } from '../message.ts';
 import { openAndNotify } from '../new-device.ts';
 import { padResponseTime } from '../response-padding.ts';
 import { recipientOf } from '../user-mail.ts';
-import { findOwner, type IdentitySignIn, needsAddress, type Owner } from './identity-owner.ts';
+import { needsAddress, sendProof } from './address-proof.ts';
+import { findOwner, type IdentitySignIn, type Owner } from './identity-owner.ts';
 import { type Linked, linkToCaller } from './link.ts';
-import { identityToMessage } from './message.ts';
+import type { KeptForExchange } from './sealed-exchange.ts';
 
 type Kind = 'web' | 'native';
 
@@ -25,13 +28,27 @@ interface SignedIn {
   readonly owner: Owner;
   /** Absent where the address has to be verified first. */
   readonly session?: { readonly opened: Opened; readonly summary: AccountSummary };
+  /** In place of a session, for a client that brings a challenge. */
+  readonly exchangeCode?: string;
+}
+
+/** What a sign-in is for. */
+export interface Purpose {
+  readonly kind: Kind;
+  /** The client exchanges a code for the session (PKCE). */
+  readonly exchange?: { readonly challenge: CodeChallenge; readonly kept: KeptForExchange } | undefined;
 }
 
 /**
  * Signs in the user of an identity, in one transaction, as every other sign-in does. Without a verified address where one is
  * needed, no session is opened, and a mail is sent.
  */
-export async function signInByIdentity(deps: AuthDeps, signIn: IdentitySignIn, kind: Kind, context: HandlerContext) {
+export async function signInByIdentity(
+  deps: AuthDeps,
+  signIn: IdentitySignIn,
+  { kind, exchange }: Purpose,
+  context: HandlerContext,
+) {
   const { registration, now } = deps;
   const at = now();
   const run = () =>
@@ -39,32 +56,19 @@ export async function signInByIdentity(deps: AuthDeps, signIn: IdentitySignIn, k
       const owner = await findOwner(em, deps, signIn, context, at);
       if (owner.isNew || !owner.user.emailVerifiedAt) await sendProof(em, deps, owner.user, at);
       if (!owner.user.emailVerifiedAt && needsAddress(deps)) return { owner };
+      if (exchange) return { owner, exchangeCode: await handOut(em, deps, owner.user, exchange, at) };
       return { owner, session: await openSession(em, deps, owner.user, kind, context, at) };
     });
   // Otherwise the response would reveal whether somebody has registered the address.
   const hides = registration.hideRegistration && !signIn.proved.emailVerified;
   if (!hides) return toMessage(deps, await run(), at);
   const signedIn = await padResponseTime(run).catch(ignoreTakenAddress);
-  return signedIn?.session ? toMessage(deps, signedIn, at) : {};
+  return signedIn?.session || signedIn?.exchangeCode ? toMessage(deps, signedIn, at) : {};
 }
 
 function ignoreTakenAddress(thrown: unknown): undefined {
   const isTaken = thrown instanceof Refusal && thrown.options.metadata?.conflict === 'email';
   if (!isTaken) throw thrown;
-}
-
-/**
- * Sends the link that verifies the address of a user who has none that is verified. The hourly budget applies, since signing in
- * again sends it again.
- */
-async function sendProof(em: EntityManager, { userMail, mailBudget }: AuthDeps, user: User, now: Date): Promise<void> {
-  const { projectId, pendingEmail, email, emailVerifiedAt } = user;
-  const address = pendingEmail ?? email;
-  if (emailVerifiedAt || !address) return;
-  const mail = { projectId, kind: 'registration', target: emailKey(address) };
-  if (!(await mailBudget.takeOfHour(em, mail, now))) return;
-  const kind = pendingEmail ? 'email_change' : 'email_verification';
-  await userMail.send(em, { kind, to: { ...recipientOf(user), email: address } }, now);
 }
 
 async function openSession(
@@ -84,38 +88,68 @@ async function openSession(
   return { opened, summary: await readAccountSummary(em, user.projectId, user.id) };
 }
 
-function toMessage({ opener, usage }: AuthDeps, { owner, session }: SignedIn, now: Date) {
+function handOut(
+  em: EntityManager,
+  { oauth }: AuthDeps,
+  user: User,
+  { challenge, kept }: NonNullable<Purpose['exchange']>,
+  now: Date,
+): Promise<string> {
+  return handOutCode(em, user, { challenge, method: 'oauth', sealed: oauth.exchanges.seal(user.id, kept) }, now);
+}
+
+function toMessage(deps: AuthDeps, { owner, session, exchangeCode }: SignedIn, now: Date) {
   const { user, identity, isNew } = owner;
-  const shared = { identity: identityToMessage(identity), userCreated: isNew };
-  if (!session) return { user: userToMessage(user, now), ...shared };
-  const { opened, summary } = session;
+  const shared = { identity: identityToMessage(identity), userCreated: isNew, user: userToMessage(user, now) };
+  if (exchangeCode) return { ...shared, exchangeCode };
+  return session ? { ...shared, ...sessionToMessage(deps, user, session, now) } : shared;
+}
+
+function sessionToMessage(
+  { opener, usage }: AuthDeps,
+  user: User,
+  { opened, summary }: NonNullable<SignedIn['session']>,
+  now: Date,
+) {
   const placed = { ...opened, account: summary.account };
-  return { ...shared, ...signedInToMessage(opener, user, placed, now), account: summaryToMessage(summary, usage, now) };
+  return { ...signedInToMessage(opener, user, placed, now), account: summaryToMessage(summary, usage, now) };
 }
 
 interface Linking {
   readonly proved: ProvedIdentity;
-  /** The session that has started the link. Undefined for the caller's. */
-  readonly onBehalfOf?: SessionOfCaller;
-  /** The user of that session. */
-  readonly userId: string;
-  /** Opens a session too. */
+  /** The session that links. */
+  readonly session: SessionOfCaller;
+  /** Opens another session too. A guest, whose session goes on with new tokens, gets none. */
   readonly kind?: Kind | undefined;
 }
 
-/** Links an identity to a user who is signed in. Throws the refusal of a session that is no longer live. */
-export async function linkByIdentity(
+/** What a link has led to. */
+export type LinkedIn = Linked & { readonly session?: SignedIn['session']; readonly summary?: AccountSummary };
+
+/** Links an identity to a user who is signed in, in a transaction that has checked their session. */
+export async function linkAndSignIn(
+  em: EntityManager,
   deps: AuthDeps,
-  { proved, onBehalfOf, userId, kind }: Linking,
+  { proved, session, kind }: Linking,
   context: HandlerContext,
-) {
-  const at = deps.now();
-  const link = async (em: EntityManager): Promise<Linked & Pick<SignedIn, 'session'>> => {
-    const linked = await linkToCaller(em, deps, { userId, proved }, context, at);
-    return kind ? { ...linked, session: await openSession(em, deps, linked.user, kind, context, at) } : linked;
+  now: Date,
+): Promise<LinkedIn> {
+  const linked = await linkToCaller(em, deps, { session, proved }, context, now);
+  const { user, renewed } = linked;
+  if (renewed) return { ...linked, summary: await readAccountSummary(em, user.projectId, user.id) };
+  return kind ? { ...linked, session: await openSession(em, deps, user, kind, context, now) } : linked;
+}
+
+export function linkToMessage(deps: AuthDeps, { session, renewed, summary, ...linked }: LinkedIn, now: Date) {
+  const { opener, usage } = deps;
+  const owner = { ...linked, isNew: false };
+  if (!renewed) return toMessage(deps, { owner, ...(session && { session }) }, now);
+  const account = summaryToMessage(summary!, usage, now);
+  return {
+    ...toMessage(deps, { owner }, now),
+    account,
+    ...renewedToMessage(opener, linked.user.projectId, renewed, now),
   };
-  const { session, ...linked } = await change(context, link, onBehalfOf ? { onBehalfOf } : {});
-  return toMessage(deps, { owner: { ...linked, isNew: false }, ...(session && { session }) }, at);
 }
 
 /** The name under which sign-ins with one identity are counted. */

@@ -4,6 +4,7 @@ import type { MasterKeys } from '../../crypto/master-keys.ts';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
+import type { CodeChallenge } from '../../one-time/flow.ts';
 import { projectColumn } from '../../project/project.ts';
 import type { SessionOfCaller } from '../../rpc/context.ts';
 
@@ -52,6 +53,8 @@ export interface Kept {
   readonly clientState: string;
   readonly accountInviteCode: string;
   readonly inviteCode: string;
+  /** Of the client, which exchanges a code for the session (PKCE). */
+  readonly challenge?: CodeChallenge | undefined;
 }
 
 export interface StateDraft {
@@ -95,11 +98,11 @@ const store = statement<object, NewState>(
 
 type StateRow = Pick<OAuthState, 'id' | 'provider' | 'sealed' | 'userId' | 'sessionId' | 'tokenEpoch'>;
 
-// Of any number of calls with one state, one gets it. Another client does not use it up.
+// Of any number of calls with one state, one gets it. Another client does not use it up. An unbound one is any client's.
 const use = statement<StateRow, { projectId: string; hash: Buffer; clientHash: Buffer | null; now: Date }>(
   'oauth_state_use',
   `update oauth_states s set used_at = :now
-   where s.project_id = :projectId and s.hash = :hash and s.client_hash is not distinct from :clientHash::bytea
+   where s.project_id = :projectId and s.hash = :hash and (s.client_hash is null or s.client_hash = :clientHash::bytea)
      and s.used_at is null and s.expires_at > :now
    returning s.id, s.provider, s.sealed, s.user_id as "userId", s.session_id as "sessionId", s.token_epoch as "tokenEpoch"`,
 );

@@ -3,6 +3,7 @@ import { type RedirectRules, Redirects } from '../../text/redirects.ts';
 import type { OAuthDeps } from './deps.ts';
 import { OAuthStates } from './oauth-state.ts';
 import { Providers, type ProvidersDeps } from './providers.ts';
+import { SealedExchanges } from './sealed-exchange.ts';
 
 interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTokenSignIns'> {
   readonly keys: MasterKeys;
@@ -19,6 +20,7 @@ export function openOAuth(options: OAuthOptions): OAuthDeps {
   return {
     providers: new Providers(deps),
     states: new OAuthStates(keys),
+    exchanges: new SealedExchanges(keys),
     redirects: new Redirects(redirects),
     callbackUrls: [`${frontendUrl}/oauth/callback`, `${publicUrl}/auth/v1/callback`],
     finishes,

@@ -7,8 +7,9 @@ import { Refusal } from '../../errors.ts';
 import { autocommit, caller, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import { readCallingUser } from '../../session/caller-lock.ts';
 import type { AuthDeps } from '../deps.ts';
+import { challengeOf } from '../site-link.ts';
 import type { OAuthDeps } from './deps.ts';
-import { requireVerifiedUser } from './link.ts';
+import { requireLinking, requireVerifiedUser } from './link.ts';
 import type { Kept } from './oauth-state.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'startOAuth' | 'startIdentityLink'>;
@@ -27,8 +28,9 @@ export function startOAuth(deps: AuthDeps): Methods {
     },
 
     async startIdentityLink(request, context) {
+      requireLinking(deps);
       const user = await readCallingUser(context, deps.now());
-      await requireVerifiedUser(deps, autocommit(context), user);
+      if (!user.isAnonymous) await requireVerifiedUser(deps, autocommit(context), user);
       const { userId, sessionId, tokenEpoch } = caller(context);
       const codes = { accountInviteCode: '', inviteCode: '' };
       return start(request, codes, { userId, sessionId, tokenEpoch }, context);
@@ -54,7 +56,7 @@ async function begin(
   // Before anything is stored: the provider may not respond. The state is not known yet, and takes the place of this one.
   const asking = { state: '', nonce, codeChallenge, callbackUrl, scopes, parameters };
   const url = await provider.authorizationUrl(asking, context.signal);
-  const kept = { verifier, nonce, callbackUrl, redirectUrl, clientState, ...codes };
+  const kept = { verifier, nonce, callbackUrl, redirectUrl, clientState, ...codes, challenge: challengeOf(request) };
   const draft = { projectId: projectOf(context), provider: provider.name, clientNonce, kept, linking };
   const { state, expiresAt } = await oauth.states.open(autocommit(context), draft, now());
   url.searchParams.set('state', state);

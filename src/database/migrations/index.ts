@@ -42,6 +42,7 @@ import { Migration20261130530200_trusted_devices } from './Migration202611305302
 import { Migration20261130600100_flow_of_one_time_values } from './Migration20261130600100_flow_of_one_time_values.ts';
 import { Migration20261130600200_codes_to_new_addresses } from './Migration20261130600200_codes_to_new_addresses.ts';
 import { Migration20261130610100_identities } from './Migration20261130610100_identities.ts';
+import { Migration20261130620100_providers_of_user } from './Migration20261130620100_providers_of_user.ts';
 
 /** In the order they run. */
 export const migrations = [
@@ -89,4 +90,5 @@ export const migrations = [
   { name: 'Migration20261130610100_identities', class: Migration20261130610100_identities },
   { name: 'Migration20261130600100_flow_of_one_time_values', class: Migration20261130600100_flow_of_one_time_values },
   { name: 'Migration20261130600200_codes_to_new_addresses', class: Migration20261130600200_codes_to_new_addresses },
+  { name: 'Migration20261130620100_providers_of_user', class: Migration20261130620100_providers_of_user },
 ];

@@ -1,5 +1,18 @@
-/** The cookies of these pages. Nothing else reads a cookie: the methods take credentials from the Authorization header only. */
-export type CookieName = 'session' | 'access' | 'browser' | 'next' | 'enrolment' | 'offered' | 'provider' | 'trusted';
+/**
+ * The cookies of these pages, and the two of /auth/v1 that bind a sign-in with a provider to its browser. Nothing else reads a
+ * cookie: the methods take credentials from the Authorization header only.
+ */
+export type CookieName =
+  | 'session'
+  | 'access'
+  | 'browser'
+  | 'next'
+  | 'enrolment'
+  | 'offered'
+  | 'provider'
+  | 'trusted'
+  | 'flow'
+  | 'posted-flow';
 
 /**
  * The cookies of one request, and those that its response sets. With the prefix `__Host-` a browser accepts them over TLS
@@ -36,7 +49,7 @@ export class Cookies {
   // A provider that returns by a POST does so from its own site, which sends no cookie that is Lax. A browser accepts None
   // over TLS only.
   #attributesOf(name: CookieName): string {
-    const isForPosts = name === 'provider';
+    const isForPosts = name === 'provider' || name === 'posted-flow';
     return `Path=/; HttpOnly; SameSite=${isForPosts ? 'None' : 'Lax'}${isForPosts || this.#isSecure ? '; Secure' : ''}`;
   }
 

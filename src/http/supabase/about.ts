@@ -1,13 +1,11 @@
+import { publishedName } from '../../text/sign-in-providers.ts';
 import type { Answer, Asked } from './asked.ts';
+import { otherProviders } from './provider-names.ts';
 
 /** GET /health. */
 export async function health(): Promise<Answer> {
   return { body: { name: 'GoTrue', version: 'gatehouse', description: 'Gatehouse, compatible with Supabase Auth' } };
 }
-
-/** The providers that clients look for, whether or not the service has them. */
-const otherProviders =
-  'apple facebook snapchat figma fly keycloak kakao linkedin linkedin_oidc notion spotify slack slack_oidc workos twitch twitter phone zoom';
 
 /** GET /settings. */
 export async function settings({ auth }: Asked): Promise<Answer> {
@@ -16,7 +14,8 @@ export async function settings({ auth }: Asked): Promise<Answer> {
   return {
     body: {
       external: {
-        ...Object.fromEntries(otherProviders.split(' ').map((each) => [each, false])),
+        ...Object.fromEntries(otherProviders.map((each) => [each, false])),
+        ...Object.fromEntries(current.providers.map(({ name }) => [publishedName(name), true])),
         ...{ google, github, azure, gitlab, bitbucket, discord },
         anonymous_users: current.anonymousUsersEnabled,
         email: true,

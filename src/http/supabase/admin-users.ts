@@ -1,17 +1,14 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
-import { type Answer, type Asked, withBearer } from './asked.ts';
-import { AuthError, invalid } from './auth-error.ts';
+import { type Answer, type Asked, uuidIn, withBearer } from './asked.ts';
+import { invalid } from './auth-error.ts';
 import { banOf } from './ban-duration.ts';
 import { pageOf, pagingHeaders } from './page-numbers.ts';
 import { phoneIsOff } from './phone.ts';
 import { userJson } from './user-json.ts';
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-function userIdOf({ path: { id = '' } }: Asked): string {
-  if (!uuid.test(id)) throw new AuthError(404, 'validation_failed', 'user_id must be an UUID');
-  return id;
+function userIdOf(asked: Asked): string {
+  return uuidIn(asked, 'id', 'user_id');
 }
 
 /** The most that ListUsers returns at once. */

@@ -2,9 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
-import { type AuthService, CodeChallengeMethod, type SiteLinkSchema } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { AuthService, SiteLinkSchema } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { CodeChallengeMethod } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { Redirects } from '../../text/redirects.ts';
+import type { Cookies } from '../pages/cookies.ts';
 import { AuthError, invalid } from './auth-error.ts';
 import type { JsonBody } from './json-body.ts';
 
@@ -19,6 +21,10 @@ export interface Asked {
   readonly sessions: Client<typeof SessionService>;
   readonly admin: Client<typeof AdminService>;
   readonly redirects: Redirects;
+  /** PUBLIC_URL with the path of the surface. */
+  readonly issuer: string;
+  /** Those that bind a sign-in with a provider to its browser. No route takes a credential from a cookie. */
+  readonly cookies: Cookies;
   readonly now: () => Date;
 }
 
@@ -59,16 +65,30 @@ const challengeMethods: Readonly<Record<string, CodeChallengeMethod>> = {
   plain: CodeChallengeMethod.PLAIN,
 };
 
-/** Where a link in a mail leads, and what the browser that requested it exchanges (PKCE). */
-export function siteLinkOf(asked: Asked): MessageInitShape<typeof SiteLinkSchema> {
-  const { body } = asked;
-  const redirectTo = redirectOf(asked);
-  const [codeChallenge, name] = [body.text('code_challenge'), body.text('code_challenge_method').toLowerCase()];
-  if (!codeChallenge && !name) return { redirectTo };
+/** The code challenge of a browser that exchanges a code for the session (PKCE). Empty for another browser. */
+export function challengeOf(
+  textOf: (name: 'code_challenge' | 'code_challenge_method') => string,
+): Pick<MessageInitShape<typeof SiteLinkSchema>, 'codeChallenge' | 'codeChallengeMethod'> {
+  const [codeChallenge, name] = [textOf('code_challenge'), textOf('code_challenge_method').toLowerCase()];
+  if (!codeChallenge && !name) return {};
   if (!codeChallenge || !name) throw invalid('PKCE flow requires code_challenge_method and code_challenge');
   const codeChallengeMethod = Object.hasOwn(challengeMethods, name) ? challengeMethods[name] : undefined;
   if (codeChallengeMethod === undefined) throw invalid('code_challenge_method must be s256 or plain');
   if (!/^[A-Za-z0-9._~-]{43,128}$/.test(codeChallenge))
     throw invalid('code_challenge must have 43 to 128 letters, digits, dots, hyphens, underscores and tildes');
-  return { redirectTo, codeChallenge, codeChallengeMethod };
+  return { codeChallenge, codeChallengeMethod };
+}
+
+/** Where a link in a mail leads, and what the browser that requested it exchanges (PKCE). */
+export function siteLinkOf(asked: Asked): MessageInitShape<typeof SiteLinkSchema> {
+  return { redirectTo: redirectOf(asked), ...challengeOf((name) => asked.body.text(name)) };
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** A parameter in the path. Throws validation_failed unless it is a UUID. */
+export function uuidIn({ path }: Pick<Asked, 'path'>, name: string, shown: string): string {
+  const { [name]: id = '' } = path;
+  if (!uuid.test(id)) throw new AuthError(404, 'validation_failed', `${shown} must be an UUID`);
+  return id;
 }

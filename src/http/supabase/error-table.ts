@@ -29,7 +29,11 @@ export type RouteName =
   | 'send mail'
   | 'user'
   | 'sign out'
-  | 'administer users';
+  | 'administer users'
+  | 'start with a provider'
+  | 'finish with a provider'
+  | 'sign in by ID token'
+  | 'identities';
 
 const noToken = (why: string): Row => [403, 'bad_jwt', `invalid JWT: unable to parse or verify signature, ${why}`];
 const tokenFaults: Readonly<Record<string, Row>> = {
@@ -96,12 +100,41 @@ const rowsOfVerify: Rows = {
   EMAIL_ALREADY_REGISTERED: emailExists,
 };
 
+const signUpIsOff: Row = [422, 'signup_disabled', 'Signups not allowed for this instance'];
+const unsupported: Row = [400, 'validation_failed', 'Unsupported provider: provider is not enabled'];
+
+const rowsOfProviders: Rows = {
+  OAUTH_PROVIDER_NOT_FOUND: unsupported,
+  OAUTH_PROVIDER_UNAVAILABLE: outage,
+  OAUTH_PROVIDER_ERROR: [400, 'bad_oauth_callback', 'The provider has refused the sign-in'],
+  OAUTH_STATE_INVALID: [400, 'bad_oauth_state', 'OAuth state is invalid or has expired'],
+  ID_TOKEN_INVALID: [400, 'bad_oauth_callback', 'Bad ID token'],
+  ACCESS_DENIED: [403, 'access_denied', 'The user has denied the sign-in at the provider'],
+  REDIRECT_NOT_ALLOWED: [400, 'validation_failed'],
+};
+
+const rowsOfLinking: Rows = {
+  IDENTITY_CONFLICT: ({ metadata }) =>
+    metadata.conflict === 'email'
+      ? [422, 'provider_email_needs_verification', 'Another user has the email address of the identity']
+      : [422, 'identity_already_exists', 'Identity is already linked to another user'],
+  IDENTITY_NOT_FOUND: [422, 'identity_not_found', "Identity doesn't exist"],
+  IDENTITY_LIMIT_REACHED: [422, 'validation_failed'],
+  IDENTITY_LINKING_DISABLED: [404, 'manual_linking_disabled', 'Manual linking is disabled'],
+  LAST_SIGN_IN_METHOD: [422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking'],
+  EMAIL_NOT_VERIFIED: [422, 'email_not_confirmed', 'Email not confirmed'],
+  SIGN_UP_DISABLED: signUpIsOff,
+  INVITE_CODE_REQUIRED: signUpIsOff,
+  ...ofNoField('INVALID_INVITE_CODE', 'INVITE_CODE_USED', 'INVITE_CODE_EXPIRED', 'INVALID_ACCOUNT_INVITE_CODE'),
+  ...ofNoField('ACCOUNT_INVITE_CODE_USED', 'ACCOUNT_INVITE_CODE_EXPIRED', 'INVITE_EMAIL_MISMATCH'),
+};
+
 /** The errors that mean something of their own on a route. */
 export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
   'sign up': {
-    SIGN_UP_DISABLED: [422, 'signup_disabled', 'Signups not allowed for this instance'],
+    SIGN_UP_DISABLED: signUpIsOff,
     EMAIL_ALREADY_REGISTERED: [422, 'user_already_exists', 'User already registered'],
-    INVITE_CODE_REQUIRED: [422, 'signup_disabled', 'Signups not allowed for this instance'],
+    INVITE_CODE_REQUIRED: signUpIsOff,
     EMAIL_VERIFICATION_DISABLED: [400, 'email_provider_disabled', 'Email signups are disabled'],
     ...ofNoField('EMAIL_ALREADY_VERIFIED', 'REQUEST_ID_REUSED', 'INVALID_INVITE_CODE', 'INVITE_CODE_USED'),
     ...ofNoField('INVITE_CODE_EXPIRED', 'INVALID_ACCOUNT_INVITE_CODE', 'ACCOUNT_INVITE_CODE_USED'),
@@ -131,6 +164,7 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
       metadata.state === 'expired'
         ? [422, 'flow_state_expired', 'invalid flow state, flow state has expired']
         : [404, 'flow_state_not_found', 'invalid flow state, no valid flow state found'],
+    ...rowsOfLinking,
     CODE_VERIFIER_MISMATCH: [400, 'bad_code_verifier', 'code challenge does not match previously saved code verifier'],
   },
   'verify a code': { ...rowsOfVerify, OTP_EXPIRED: [403, 'otp_expired', 'Token has expired or is invalid'] },
@@ -164,6 +198,14 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     ],
     CANNOT_DEMOTE_SELF: [422, 'unexpected_failure'],
   },
+  'start with a provider': rowsOfProviders,
+  'finish with a provider': {
+    ...rowsOfProviders,
+    ...rowsOfLinking,
+    INVALID_ARGUMENT: [400, 'bad_oauth_callback', 'The parameters of the provider are not valid'],
+  },
+  'sign in by ID token': { ...rowsOfProviders, ...rowsOfLinking },
+  identities: { ...rowsOfProviders, ...rowsOfLinking },
   'administer users': {
     USER_NOT_FOUND: [404, 'user_not_found', 'User not found'],
     EMAIL_ALREADY_REGISTERED: emailExists,

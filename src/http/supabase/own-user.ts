@@ -4,11 +4,12 @@ import { type Session, SessionKind, SignOutScope } from '../../../gen/gatehouse/
 import { type Answer, type Asked, siteLinkOf, withBearer } from './asked.ts';
 import { AuthError, invalid } from './auth-error.ts';
 import { phoneIsOff } from './phone.ts';
+import { wholeUser } from './session-json.ts';
 import { textOf, userJson } from './user-json.ts';
 
 /** GET /user. */
 export async function getUser({ auth, ...asked }: Asked): Promise<Answer> {
-  const { user } = await auth.getMe({ appMetadata: true }, withBearer(asked));
+  const { user } = await auth.getMe(wholeUser, withBearer(asked));
   return { body: userJson(user!) };
 }
 

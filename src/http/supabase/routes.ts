@@ -1,11 +1,15 @@
 import { health, settings } from './about.ts';
 import { listAuditEvents } from './admin-audit.ts';
 import { generateLink, invite } from './admin-links.ts';
+import { listClients, refuseChange, showClient } from './admin-oauth-clients.ts';
 import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
 import type { Answer, Asked } from './asked.ts';
 import type { RouteName } from './error-table.ts';
+import { signInWithIdToken } from './id-token.ts';
+import { authorizeLink, unlink } from './identities.ts';
 import { reauthenticate, recover, resend, sendMagicLink, sendOtp, sso } from './mails.ts';
 import { deleteUser, getUser, listSessions, signOut, updateUser } from './own-user.ts';
+import { authorize, finish, finishPosted } from './providers.ts';
 import { signUp, signUpAnonymously } from './sign-up.ts';
 import { exchangeCode, refresh, signIn, unsupportedGrant, web3 } from './token.ts';
 import { openLink, verifyCode, verifyHash } from './verify.ts';
@@ -60,6 +64,30 @@ export const routes: readonly Route[] = [
     ...{ method: 'POST', path: '/token', name: 'exchange a code', serve: exchangeCode, fits: isGrant('pkce') },
     calls: ['AuthService.ExchangeCode', getMe],
   },
+  {
+    ...{ method: 'POST', path: '/token', name: 'sign in by ID token', serve: signInWithIdToken },
+    ...{ calls: ['AuthService.SignInWithIdToken', 'AuthService.LinkIdentity', getMe], fits: isGrant('id_token') },
+  },
+  {
+    ...{ method: 'GET', path: '/authorize', name: 'start with a provider', serve: authorize, isOpen: true },
+    calls: ['AuthService.StartOAuth', 'AuthService.GetSettings'],
+  },
+  {
+    ...{ method: 'GET', path: '/callback', name: 'finish with a provider', serve: finish, isOpen: true },
+    calls: ['AuthService.FinishOAuth'],
+  },
+  {
+    ...{ method: 'POST', path: '/callback', name: 'finish with a provider', serve: finishPosted, isOpen: true },
+    calls: ['AuthService.FinishOAuth'],
+  },
+  {
+    ...{ method: 'GET', path: '/user/identities/authorize', name: 'identities', serve: authorizeLink },
+    calls: ['AuthService.StartIdentityLink'],
+  },
+  {
+    ...{ method: 'DELETE', path: '/user/identities/:id', name: 'identities', serve: unlink },
+    calls: [getMe, 'AuthService.UnlinkIdentity'],
+  },
   { method: 'POST', path: '/token', name: 'about', calls: [], serve: web3, fits: isGrant('web3') },
   { method: 'POST', path: '/token', name: 'about', calls: [], serve: unsupportedGrant },
   { method: 'GET', path: '/user', name: 'user', calls: [getMe], serve: getUser },
@@ -104,6 +132,12 @@ export const routes: readonly Route[] = [
   ...administration('DELETE', '/admin/users/:id', removeUser, 'DeleteUser'),
   ...administration('POST', '/admin/generate_link', generateLink, 'GenerateLink'),
   ...administration('GET', '/admin/audit', listAuditEvents, 'ListAuditEvents'),
+  ...administration('GET', '/admin/oauth/clients', listClients, 'ListOAuthClients'),
+  ...administration('GET', '/admin/oauth/clients/:id', showClient, 'ListOAuthClients'),
+  ...administration('POST', '/admin/oauth/clients', refuseChange, 'ListOAuthClients'),
+  ...administration('PUT', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
+  ...administration('DELETE', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
+  ...administration('POST', '/admin/oauth/clients/:id/regenerate_secret', refuseChange, 'ListOAuthClients'),
   { method: 'GET', path: '/sessions', name: 'user', calls: ['SessionService.ListSessions'], serve: listSessions },
 ];
 

@@ -1,12 +1,27 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { ProviderTokens } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import type { Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { type Answer, type Asked, withToken } from './asked.ts';
 import { userJson } from './user-json.ts';
 
 /** The response that signs a client in. */
-export async function sessionAnswer({ auth }: Pick<Asked, 'auth'>, tokens: Tokens): Promise<Answer> {
-  const { user } = await auth.getMe({ appMetadata: true }, withToken(tokens.accessToken));
-  return { body: { ...tokensJson(tokens), user: userJson(user!) } };
+export async function sessionAnswer(
+  { auth }: Pick<Asked, 'auth'>,
+  tokens: Tokens,
+  providerTokens?: ProviderTokens,
+): Promise<Answer> {
+  const { user } = await auth.getMe(wholeUser, withToken(tokens.accessToken));
+  return { body: { ...tokensJson(tokens), ...providerTokensJson(providerTokens), user: userJson(user!) } };
+}
+
+/** The parts of a user that GetMe returns on request. */
+export const wholeUser = { appMetadata: true, identities: true };
+
+/** The tokens of the provider that the user has just signed in with. */
+export function providerTokensJson(tokens: ProviderTokens | undefined): JsonObject {
+  if (!tokens) return {};
+  const { accessToken, refreshToken } = tokens;
+  return { provider_token: accessToken, ...(refreshToken && { provider_refresh_token: refreshToken }) };
 }
 
 /** The members about the session itself. */

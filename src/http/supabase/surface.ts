@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient } from '@connectrpc/connect';
+import type { JWK } from 'jose';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
@@ -9,6 +10,7 @@ import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
 import type { CorsOfPath } from '../cors.ts';
 import type { CallOnBehalf } from '../in-process.ts';
+import { Cookies } from '../pages/cookies.ts';
 import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
 import { type AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
@@ -20,9 +22,10 @@ export interface SurfaceOptions {
   readonly callOnBehalf: CallOnBehalf;
   readonly redirects: Redirects;
   readonly now: () => Date;
-  readonly jwks: () => { readonly keys: readonly object[] };
+  readonly jwks: () => { readonly keys: readonly JWK[] };
   /** The metadata of the authorization server (RFC 8414). */
   readonly metadata: object;
+  readonly issuer: string;
   /** SUPABASE_API_KEYS. */
   readonly apiKeys: readonly string[];
   readonly proxyHops: number;
@@ -65,10 +68,10 @@ export function supabaseSurface(options: SurfaceOptions): Gateway {
 const documents: Readonly<Record<string, (options: SurfaceOptions) => object>> = {
   '/.well-known/jwks.json': ({ jwks }) => ({ keys: jwks().keys.map((each) => ({ ...each, key_ops: ['verify'] })) }),
   '/.well-known/oauth-authorization-server': ({ metadata }) => metadata,
-  '/.well-known/openid-configuration': ({ metadata }) => ({
+  '/.well-known/openid-configuration': ({ metadata, jwks }) => ({
     ...metadata,
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['ES256'],
+    id_token_signing_alg_values_supported: [...new Set(jwks().keys.map(({ alg }) => alg))],
   }),
 };
 
@@ -104,13 +107,18 @@ async function respond(
     const match = matches.find((each) => each.route.fits?.({ query, body }) ?? true) ?? first;
     ({ route } = match);
     const transport = options.callOnBehalf(context, gone);
+    const { redirects, now, issuer } = options;
+    const cookies = new Cookies(req.headers.cookie, issuer.startsWith('https:'));
     const asked: Asked = {
-      ...{ headers: req.headers, path: match.path, query, body, redirects: options.redirects, now: options.now },
+      ...{ headers: req.headers, path: match.path, query, body, redirects, now, issuer, cookies },
       auth: createClient(AuthService, transport),
       sessions: createClient(SessionService, transport),
       admin: createClient(AdminService, transport),
     };
-    send(res, await route.serve(asked));
+    const answer = await route.serve(asked);
+    const changes = cookies.changes();
+    if (changes.length > 0) res.setHeader('set-cookie', changes);
+    send(res, answer);
   } catch (thrown) {
     sendError(res, authErrorOf(thrown, route.name), req, context.get(kOrigin).requestId);
   }
@@ -140,7 +148,7 @@ function send(res: ServerResponse, { body, status = body === undefined ? 204 : 2
 function sendError(res: ServerResponse, error: AuthError, { headers }: IncomingMessage, requestId: string): void {
   const isCoded = readsCodes([headers['x-supabase-api-version']].flat()[0]);
   const { status, code } = error;
-  const version: Record<string, string> = isCoded ? { 'x-supabase-api-version': codedVersion } : {};
+  const version: Record<string, string> = isCoded && !error.oauthCode ? { 'x-supabase-api-version': codedVersion } : {};
   const body = bodyOf(error, isCoded, requestId);
   send(res, { status, body, headers: { ...error.headers, ...version, 'x-sb-error-code': code } });
 }

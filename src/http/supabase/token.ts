@@ -27,8 +27,8 @@ export async function exchangeCode(asked: Asked): Promise<Answer> {
   const { auth, body } = asked;
   const [code, codeVerifier] = [body.text('auth_code'), body.text('code_verifier')];
   if (!code || !codeVerifier) throw invalid('invalid request: both auth code and code verifier should be non-empty');
-  const { tokens } = await auth.exchangeCode({ exchangeCode: code, codeVerifier });
-  return sessionAnswer(asked, tokens!);
+  const { tokens, providerTokens } = await auth.exchangeCode({ exchangeCode: code, codeVerifier });
+  return sessionAnswer(asked, tokens!, providerTokens);
 }
 
 export async function unsupportedGrant(): Promise<Answer> {

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
-import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
+import type { Identity, User } from '../../../gen/gatehouse/v1/user_pb.ts';
+import { byEmail, emailIdentityId, providersInMetadata, publishedName } from '../../text/sign-in-providers.ts';
 
 /** A user as clients of Supabase Auth read one. `phone` is always a text: the service verifies no telephone numbers. */
 export function userJson(user: User): JsonObject {
@@ -18,7 +18,7 @@ export function userJson(user: User): JsonObject {
     ...(user.lastSignInTime && { last_sign_in_at: textOf(user.lastSignInTime) }),
     ...(user.pendingEmail && { new_email: user.pendingEmail }),
     ...(user.bannedUntilTime && { banned_until: textOf(user.bannedUntilTime) }),
-    app_metadata: user.isAnonymous ? (user.appMetadata ?? {}) : { ...providers, ...user.appMetadata },
+    app_metadata: providersInMetadata(user.appMetadata ?? {}, user.providers) as JsonObject,
     user_metadata: user.userMetadata ?? {},
     identities: identitiesOf(user),
     created_at: textOf(user.createTime!),
@@ -27,33 +27,46 @@ export function userJson(user: User): JsonObject {
   };
 }
 
-const providers = { provider: 'email', providers: ['email'] };
-
-/** The ways in which a user can be recognized. An address is one. */
+/** The ways in which a user can be recognized. Their address is one, unless they registered with a provider. */
 function identitiesOf(user: User): JsonObject[] {
-  if (!user.email) return [];
+  const linked = user.identities.map((each) => identityJson(user.id, each));
+  if (!user.email || !user.providers.includes(byEmail)) return linked;
   const { id, email, emailVerified, createTime, updateTime, lastSignInTime } = user;
-  return [
-    {
-      identity_id: identityId(id, 'email'),
-      id,
-      user_id: id,
-      identity_data: { sub: id, email, email_verified: emailVerified, phone_verified: false },
-      provider: 'email',
-      ...(lastSignInTime && { last_sign_in_at: textOf(lastSignInTime) }),
-      created_at: textOf(createTime!),
-      updated_at: textOf(updateTime!),
-      email,
-    },
-  ];
+  const address = {
+    identity_id: emailIdentityId(id),
+    id,
+    user_id: id,
+    identity_data: { sub: id, email, email_verified: emailVerified, phone_verified: false },
+    provider: byEmail,
+    last_sign_in_at: textOf(lastSignInTime ?? createTime!),
+    created_at: textOf(createTime!),
+    updated_at: textOf(updateTime!),
+    email,
+  };
+  const order = (each: JsonObject) => user.providers.map(publishedName).indexOf(each.provider as string);
+  return [address, ...linked].sort((one, other) => order(one) - order(other));
 }
 
-/** An id that stays the same, for an identity that has no row of its own (a UUID of version 8, RFC 9562). */
-function identityId(userId: string, provider: string): string {
-  const bytes = createHash('sha256').update(`gatehouse identity ${provider} ${userId}`).digest().subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+function identityJson(userId: string, identity: Identity): JsonObject {
+  const { id, provider, subject, email, emailVerified, name, username, pictureUrl } = identity;
+  const updated = identity.lastSignInTime ?? identity.createTime!;
+  return {
+    identity_id: id,
+    id: subject,
+    user_id: userId,
+    identity_data: {
+      ...{ sub: subject, provider_id: subject, email_verified: emailVerified, phone_verified: false },
+      ...(email && { email }),
+      ...(name && { name, full_name: name }),
+      ...(username && { preferred_username: username, user_name: username }),
+      ...(pictureUrl && { picture: pictureUrl, avatar_url: pictureUrl }),
+    },
+    provider: publishedName(provider),
+    last_sign_in_at: textOf(updated),
+    created_at: textOf(identity.createTime!),
+    updated_at: textOf(updated),
+    ...(email && { email }),
+  };
 }
 
 /** A time in RFC 3339. */

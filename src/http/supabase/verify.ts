@@ -4,6 +4,7 @@ import { type Answer, type Asked, redirectOf } from './asked.ts';
 import { AuthError, invalid } from './auth-error.ts';
 import { authErrorOf } from './errors.ts';
 import { requirePhone } from './phone.ts';
+import { formOf, oauthErrors } from './redirect-form.ts';
 import { sessionAnswer, tokensJson } from './session-json.ts';
 
 const types: Readonly<Record<string, OtpType>> = {
@@ -80,19 +81,4 @@ export async function openLink(asked: Asked): Promise<Answer> {
     place.hash = formOf({ ...about, sb: '' });
   }
   return { status: 303, headers: { location: place.href } };
-}
-
-/** The errors of OAuth for redirects (RFC 6749, section 4.1.2.1), by status. */
-const oauthErrors: Readonly<Record<number, string>> = {
-  400: 'invalid_request',
-  401: 'unauthorized_client',
-  403: 'access_denied',
-  500: 'server_error',
-  503: 'temporarily_unavailable',
-};
-
-function formOf(values: Readonly<Record<string, unknown>>): string {
-  return new URLSearchParams(
-    Object.entries(values).map(([name, value]): [string, string] => [name, `${value}`]),
-  ).toString();
 }

@@ -184,8 +184,6 @@ describe.each(wires)('over %s', (wire) => {
     const { sessions } = service.clients(wire);
     const request = { provider: 'acme', clientNonce };
     expect((await refusalOf(auth.startIdentityLink(request))).reason).toBe('AUTHENTICATION_REQUIRED');
-    const { as: asGuest } = await service.guest();
-    expect((await refusalOf(auth.startIdentityLink(request, asGuest))).reason).toBe('GUEST_NOT_ALLOWED');
     const unverified = await service.welcome(bob);
     expect((await refusalOf(auth.startIdentityLink(request, unverified.as))).reason).toBe('EMAIL_NOT_VERIFIED');
     const { as, tokens } = await service.welcome({ ...ada, emailVerified: true });
