@@ -7,6 +7,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { readOwnFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
 import {
@@ -63,14 +64,15 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
 
 export function getMe({ now, usage }: AuthDeps): Methods {
   return {
-    async getMe({ appMetadata: isAsked }, context) {
+    async getMe({ appMetadata: isAsked, factors: areAsked }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
       const me = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
       if (!me) throw new Refusal('USER_NOT_FOUND');
       const user = ownUserToMessage({ ...me, id }, at);
       const account = summaryToMessage(me.summary, usage, at);
-      return { user: isAsked ? { ...user, appMetadata: me.appMetadata as JsonObject } : user, account };
+      const shown = { user: isAsked ? { ...user, appMetadata: me.appMetadata as JsonObject } : user, account };
+      return areAsked && !apiKey ? { ...shown, factors: await readOwnFactors(autocommit(context), id) } : shown;
     },
   };
 }

@@ -68,8 +68,12 @@ async function callRecoveryMethods(service: TestService, wire: Wire, step: Run):
   const { auth, admin } = service.clients(wire);
   const greta = { email: 'greta@example.org', password: 'greta has a long one' };
   const { as, user } = await service.welcome({ ...greta, emailVerified: true });
-  await useApp(service.clients(wire), as, service.now());
-  await step('ListUserFactors', () => admin.listUserFactors({ userId: user.id }, asService));
+  const used = await useApp(service.clients(wire), as, service.now());
+  const userId = user.id;
+  const { factors } = await step('ListUserFactors', () => admin.listUserFactors({ userId }, asService));
+  const named = { userId, factorId: factors[0]!.id, friendlyName: 'old phone' };
+  await step('RenameUserFactor', () => admin.renameUserFactor(named, asService));
+  await step('GetMe (factors)', () => auth.getMe({ factors: true }, bearer(used.tokens!)));
   await step('RemoveUserFactors', () => admin.removeUserFactors({ userId: user.id }, asService));
   await auth.requestPasswordReset({ email: greta.email });
   const token = await tokenFor(service, greta.email);
@@ -96,6 +100,8 @@ export const factorCosts: Readonly<Record<string, number>> = {
   RevokeTrustedDevice: 6,
   FinishStepUp: 12,
   ListUserFactors: 2,
+  RenameUserFactor: 6,
+  'GetMe (factors)': 2,
   RemoveUserFactors: 9,
   SignInWithResetToken: 11,
   'ChangePassword (recovery)': 15,

@@ -29,6 +29,9 @@ export const ofFactors = {
     when: 'The challenge is unknown, used or older than five minutes, has admitted five codes, or belongs to another factor or session.',
     retry: 'no',
     action: 'Begin a new challenge.',
+    metadata: {
+      state: 'Of a challenge that is stored: `unknown`, `expired` (or attempted too often) or `used`.',
+    },
   },
   MFA_VERIFICATION_FAILED: {
     when: 'The code is wrong or was used before, or the authenticator has signed something else.',

@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { type AuthService, CodeChallengeMethod, type SiteLinkSchema } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { Redirects } from '../../text/redirects.ts';
 import { AuthError, invalid } from './auth-error.ts';
@@ -17,6 +18,7 @@ export interface Asked {
   readonly body: JsonBody;
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly mfa: Client<typeof MfaService>;
   readonly admin: Client<typeof AdminService>;
   readonly redirects: Redirects;
   readonly now: () => Date;

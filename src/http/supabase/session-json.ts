@@ -1,12 +1,13 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { type Answer, type Asked, withToken } from './asked.ts';
-import { userJson } from './user-json.ts';
+import { userWithFactors } from './factor-json.ts';
 
 /** The response that signs a client in. */
 export async function sessionAnswer({ auth }: Pick<Asked, 'auth'>, tokens: Tokens): Promise<Answer> {
-  const { user } = await auth.getMe({ appMetadata: true }, withToken(tokens.accessToken));
-  return { body: { ...tokensJson(tokens), user: userJson(user!) } };
+  const bearer = withToken(tokens.accessToken);
+  const { user, factors } = await auth.getMe({ appMetadata: true, factors: true }, bearer);
+  return { body: { ...tokensJson(tokens), user: userWithFactors(user!, factors) } };
 }
 
 /** The members about the session itself. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient } from '@connectrpc/connect';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin, kSurface } from '../../rpc/context.ts';
 import type { Redirects } from '../../text/redirects.ts';
@@ -108,6 +109,7 @@ async function respond(
       ...{ headers: req.headers, path: match.path, query, body, redirects: options.redirects, now: options.now },
       auth: createClient(AuthService, transport),
       sessions: createClient(SessionService, transport),
+      mfa: createClient(MfaService, transport),
       admin: createClient(AdminService, transport),
     };
     send(res, await route.serve(asked));
