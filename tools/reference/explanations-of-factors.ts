@@ -11,7 +11,7 @@ export const ofFactors = {
     metadata: { required_aal: 'The required level: `aal2`.', current_aal: 'The level of the session: `aal1`.' },
   },
   FACTOR_NOT_FOUND: {
-    when: 'The caller has no factor with this id. The factor of another user is the same as none.',
+    when: 'The caller, or the user whom a backend names, has no factor with this id. The factor of another user is the same as none.',
     retry: 'no',
     action: 'List the factors again.',
   },
