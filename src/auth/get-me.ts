@@ -7,7 +7,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { readOwnFactors } from '../mfa/list-factors.ts';
+import { listedFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
 import {
@@ -62,7 +62,7 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
   };
 }
 
-export function getMe({ now, usage }: AuthDeps): Methods {
+export function getMe({ now, usage, readFactors }: AuthDeps): Methods {
   return {
     async getMe({ appMetadata: isAsked, factors: areAsked }, context) {
       const { userId: id, apiKey } = caller(context);
@@ -72,7 +72,9 @@ export function getMe({ now, usage }: AuthDeps): Methods {
       const user = ownUserToMessage({ ...me, id }, at);
       const account = summaryToMessage(me.summary, usage, at);
       const shown = { user: isAsked ? { ...user, appMetadata: me.appMetadata as JsonObject } : user, account };
-      return areAsked && !apiKey ? { ...shown, factors: await readOwnFactors(autocommit(context), id) } : shown;
+      return areAsked && !apiKey
+        ? { ...shown, factors: listedFactors(await readFactors(autocommit(context), id)) }
+        : shown;
     },
   };
 }

@@ -1,5 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
+import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { projectColumn } from '../project/project.ts';
@@ -70,7 +71,7 @@ const columns = `f.id, f.project_id as "projectId", f.user_id as "userId", f.typ
      f.secret_sealed as "secretSealed", f.last_step as "lastStep", f.verified_at as "verifiedAt",
      f.created_at as "createdAt", f.last_used_at as "lastUsedAt",
      case when f.type = 'recovery_code' then (
-       select count(*) from recovery_codes c where c.user_id = :userId and c.factor_id = f.id and c.used_at is null)::int
+       select count(*) from recovery_codes c where c.user_id = f.user_id and c.factor_id = f.id and c.used_at is null)::int
      else 0 end as "remainingCodes"`;
 
 const readOne = statement<FactorRow, { userId: string; id: string }>(
@@ -81,6 +82,11 @@ const readOne = statement<FactorRow, { userId: string; id: string }>(
 const readAll = statement<FactorRow, { userId: string }>(
   'factors_of_user',
   `select ${columns} from factors f where f.user_id = :userId order by f.id`,
+);
+
+const readMany = statement<FactorRow, { userIds: readonly string[] }>(
+  'factors_of_users',
+  `select ${columns} from factors f where f.user_id = any(:userIds::uuid[]) order by f.id`,
 );
 
 /** A factor of the user, in whatever state. */
@@ -96,6 +102,20 @@ export async function findFactor(
 /** All factors and passkeys of a user, oldest first. There are few. */
 export async function factorsOf(on: Autocommit | EntityManager, userId: string): Promise<FactorRow[]> {
   return (await readAll(on, { userId })).map(withTimes);
+}
+
+export type FactorsReader = (autocommit: Autocommit, userId: string) => Promise<readonly FactorRow[]>;
+
+/** Reads the factors and passkeys of users. Concurrent calls share one statement. */
+export function readFactorsTogether(shared: Autocommit): FactorsReader {
+  const coalescer = new Coalescer<{ userId: string }, readonly FactorRow[]>(async (all) => {
+    const userIds = [...new Set(all.map(({ userId }) => userId))];
+    const found = await unlessInConflict(() => readMany(shared, { userIds }));
+    if (!found) return new Map();
+    const rows = Map.groupBy(found.map(withTimes), ({ userId }) => userId);
+    return new Map(all.map((asked) => [asked, rows.get(asked.userId) ?? []]));
+  });
+  return (autocommit, userId) => coalescer.take({ userId }, () => factorsOf(autocommit, userId));
 }
 
 /** Whether a session can be raised with the factor. */

@@ -172,24 +172,30 @@ describe('mfa.verify', () => {
     expect(await verify(used)).toEqual([422, 'mfa_ip_address_mismatch']);
   });
 
-  test('admits five codes of a challenge, and five wrong ones of a factor in a row', async () => {
+  test('admits five codes of a challenge, and no sixth one that is right', async () => {
     const { auth, service } = await started();
     const { factorId, secret } = await enrollTotp(auth);
     const challengeId = (await auth.mfa.challenge({ factorId })).data!.id;
-    const errors: (string | undefined)[] = [];
-    for (let n = 0; n < 5; n++) {
-      const code = wrongCodeOf(secret, service.now());
-      errors.push((await auth.mfa.verify({ factorId, challengeId, code })).error!.code);
-    }
-    expect(new Set(errors)).toEqual(new Set(['mfa_verification_failed']));
-    const code = codeOf(secret, service.now());
-    const sixth = await auth.mfa.verify({ factorId, challengeId, code });
-    expect(shown(sixth.error).slice(0, 2)).toEqual([429, 'over_request_rate_limit']);
-    service.pass(3600);
-    await auth.refreshSession();
-    const later = codeOf(secret, service.now());
-    const dead = await auth.mfa.verify({ factorId, challengeId, code: later });
-    expect(shown(dead.error).slice(0, 2)).toEqual([422, 'mfa_challenge_expired']);
+    const verify = async (code: string) =>
+      shown((await auth.mfa.verify({ factorId, challengeId, code })).error).slice(0, 2);
+    for (let n = 0; n < 5; n++)
+      expect(await verify(wrongCodeOf(secret, service.now()))).toEqual([422, 'mfa_verification_failed']);
+    expect(await verify(codeOf(secret, service.now()))).toEqual([422, 'mfa_challenge_expired']);
+  });
+
+  test('refuses codes of a factor for a while after five wrong ones, and a sixteenth challenge in a minute', async () => {
+    const { auth, service } = await started({ LIMITS: '' });
+    const { factorId, secret } = await enrollTotp(auth);
+    const verify = async (code: string) => {
+      const { error } = await auth.mfa.challengeAndVerify({ factorId, code });
+      return shown(error).slice(0, 2);
+    };
+    for (let n = 0; n < 5; n++)
+      expect(await verify(wrongCodeOf(secret, service.now()))).toEqual([422, 'mfa_verification_failed']);
+    const limited = [429, 'over_request_rate_limit', 'Request rate limit reached'];
+    expect(await verify(codeOf(secret, service.now()))).toEqual(limited.slice(0, 2));
+    for (let n = 6; n < 15; n++) expect((await auth.mfa.challenge({ factorId })).error).toBeNull();
+    expect(shown((await auth.mfa.challenge({ factorId })).error)).toEqual(limited);
   });
 });
 

@@ -65,9 +65,9 @@ describe('passkey registration', () => {
 
   test('refuses a challenge that is unknown, used, expired or of another user, and a wrong response', async () => {
     const { auth, service, client } = await started();
-    const device = new SoftwareAuthenticator();
     const begin = async (deviation = {}) => {
       const { data } = await auth.passkey.startRegistration();
+      const device = new SoftwareAuthenticator();
       const credential = device.create(data!.options as unknown as JsonObject, deviation) as unknown as Credential;
       return { challengeId: data!.challenge_id, credential };
     };
@@ -199,7 +199,7 @@ describe('a passkey', () => {
   });
 
   test('that is the only way to sign in stays', async () => {
-    const { service, client } = await startSupabase({ env: { ...confirmed, MAIL: 'off' } });
+    const { service, client } = await startSupabase({ env: { ...confirmed, MAIL_MODE: 'off' } });
     const { admin } = service.clients('json');
     await admin.createUser({ email, password, emailVerified: true }, asService);
     const auth = client();

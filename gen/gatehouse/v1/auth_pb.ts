@@ -2292,6 +2292,8 @@ export const AuthService: GenService<{
    * - OTP_EXPIRED: The token or the code is wrong, used, expired, replaced by a newer one, or was tried too often.
    * - PASSWORD_REQUIRED: `new_password` is empty. The value stays valid.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`). The value stays valid.
+   * - INSUFFICIENT_AAL: The user has a second factor, and `new_password` is set (metadata `required_aal`, `current_aal`).
+   *   The value stays valid: use it without `new_password`, verify the factor in that session, and set the password.
    * - EMAIL_ALREADY_REGISTERED: Another user has taken the new email address in the meantime.
    * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts or sign-ins from the client address, or too many wrong codes from
    *   the network or in the project.
