@@ -44,7 +44,7 @@ export function removeUserFactors(deps: AdminDeps): AdminMethods['removeUserFact
       if (user.systemRole === 'operator' && anyCaller(context).kind !== 'service')
         throw new Refusal('CALLER_NOT_ALLOWED');
       const factors = await factorsOf(em, user.id);
-      if (factorId) return [await removeOne(em, deps, { user, factors, factorId }, context, at)];
+      if (factorId !== undefined) return [await removeOne(em, deps, { user, factors, factorId }, context, at)];
       if (!(await removeAllFactors(em, user))) return [];
       await deps.factorMail.allRemoved(em, user, at);
       audit(em, context, { action: 'user.remove_factors', userId: user.id }, at);

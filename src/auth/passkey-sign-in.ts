@@ -53,8 +53,8 @@ export function passkeySignIn(deps: PasskeySignInDeps): Methods {
 /** What a client sends. */
 interface Claim {
   readonly assertion: Assertion;
-  /** Empty if the client does not name the challenge. */
-  readonly challengeId: string;
+  /** Undefined if the client does not name the challenge. */
+  readonly challengeId: string | undefined;
 }
 
 /** A response that a passkey has signed. */
@@ -76,7 +76,7 @@ async function prove(
 ): Promise<Proof> {
   const projectId = projectOf(context);
   const challenge = readSignInChallenge(keys, projectId, assertion.clientData.challenge, now());
-  const isNamed = challengeId === '' || challengeId.toLowerCase() === challenge?.id;
+  const isNamed = challengeId === undefined || challengeId.toLowerCase() === challenge?.id;
   if (!challenge || !isNamed) throw new Refusal('MFA_CHALLENGE_EXPIRED', { event: failed('challenge') });
   const userId = userOfHandle(assertion.userHandle);
   if (!userId) throw refusalFor('user_handle');

@@ -297,6 +297,4 @@ function sendGrpc(service: TestService): Send {
   };
 }
 
-function encode(method: DescMethodUnary, request: JsonObject): Uint8Array {
-  return toBinary(method.input, fromJson(method.input, request));
-}
+const encode = ({ input }: DescMethodUnary, request: JsonObject) => toBinary(input, fromJson(input, request));

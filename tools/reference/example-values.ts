@@ -102,7 +102,6 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'SignInWithMagicLinkResponse.session': session('otp'),
   'FinishPasskeySignInResponse.session': { ...session('passkey'), aal: 'ASSURANCE_LEVEL_AAL2' },
   ...passkeyValues,
-  'StartPasskeySignInResponse.challenge_id': '4f3a1c2e-9b7d-4e60-8a51-0c2d7e9f6b34',
   'StartPasskeyRegistrationResponse.challenge_id': ids.challenge,
   'StartPasskeyRegistrationResponse.expire_time': '2026-11-28T09:35:00Z',
   'StartPasskeySignInResponse.expire_time': '2026-11-28T09:35:00Z',

@@ -32,6 +32,7 @@ export const signingCredential: JsonObject = {
 
 /** Example values of the fields about passkeys. */
 export const passkeyValues: Readonly<Record<string, JsonValue>> = {
+  'StartPasskeySignInResponse.challenge_id': '4f3a1c2e-9b7d-4e60-8a51-0c2d7e9f6b34',
   'StartPasskeyRegistrationResponse.creation_options': {
     rp: { id: 'example.com', name: 'Example' },
     user: { id: userHandle, name: 'ada@example.org', displayName: 'Ada' },

@@ -25,7 +25,8 @@ export async function startSignIn({ mfa }: Asked): Promise<Answer> {
 
 /** POST /passkeys/authentication/verify. */
 export async function finishSignIn(asked: Asked): Promise<Answer> {
-  const { tokens } = await asked.mfa.finishPasskeySignIn(responseOf(asked.body));
+  const { challengeId, ...response } = responseOf(asked.body);
+  const { tokens } = await asked.mfa.finishPasskeySignIn({ ...response, ...(challengeId && { challengeId }) });
   return sessionAnswer(asked, tokens!);
 }
 
