@@ -67,26 +67,29 @@ export interface FactorRow {
   readonly remainingCodes: number;
 }
 
-const columns = `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
+/** SQL: the columns of the factors `f` of the users that a parameter names. */
+function columnsOf(users: string): string {
+  return `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
      f.secret_sealed as "secretSealed", f.last_step as "lastStep", f.verified_at as "verifiedAt",
      f.created_at as "createdAt", f.last_used_at as "lastUsedAt",
      case when f.type = 'recovery_code' then (
-       select count(*) from recovery_codes c where c.user_id = f.user_id and c.factor_id = f.id and c.used_at is null)::int
+       select count(*) from recovery_codes c where c.user_id = ${users} and c.factor_id = f.id and c.used_at is null)::int
      else 0 end as "remainingCodes"`;
+}
 
 const readOne = statement<FactorRow, { userId: string; id: string }>(
   'factor_read',
-  `select ${columns} from factors f where f.user_id = :userId and f.id = :id`,
+  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId and f.id = :id`,
 );
 
 const readAll = statement<FactorRow, { userId: string }>(
   'factors_of_user',
-  `select ${columns} from factors f where f.user_id = :userId order by f.id`,
+  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId order by f.id`,
 );
 
 const readMany = statement<FactorRow, { userIds: readonly string[] }>(
   'factors_of_users',
-  `select ${columns} from factors f where f.user_id = any(:userIds::uuid[]) order by f.id`,
+  `select ${columnsOf('any(:userIds::uuid[])')} from factors f where f.user_id = any(:userIds::uuid[]) order by f.id`,
 );
 
 /** A factor of the user, in whatever state. */
