@@ -32,6 +32,7 @@ import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
+import { readFactorsTogether } from './mfa/factor.ts';
 import { FactorMail } from './mfa/factor-mail.ts';
 import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
@@ -218,8 +219,7 @@ function createServices(parts: Parts) {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
     registration,
-    oauth: createOAuth(parts),
-    usage,
+    ...{ oauth: createOAuth(parts), readFactors: readFactorsTogether(parts.shared), usage },
   };
   return [
     serve(AuthService, authService(signingIn)),

@@ -16,7 +16,7 @@ import { sendPasswordReset } from './send-password-reset.ts';
 import { getSettings, updateSettings } from './settings.ts';
 import { listSigningKeys, revokeSigningKey, rotateSigningKey } from './signing-keys.ts';
 import { updateUser } from './update-user.ts';
-import { listUserFactors, removeUserFactors } from './user-factors.ts';
+import { listUserFactors, removeUserFactors, renameUserFactor } from './user-factors.ts';
 import { listUserSessions, revokeUserSession } from './user-sessions.ts';
 
 export function adminService(deps: AdminDeps): AdminMethods {
@@ -32,6 +32,7 @@ export function adminService(deps: AdminDeps): AdminMethods {
     listUserSessions: listUserSessions(deps),
     revokeUserSession: revokeUserSession(deps),
     listUserFactors,
+    renameUserFactor: renameUserFactor(deps),
     removeUserFactors: removeUserFactors(deps),
     listAccounts: listAccounts(deps),
     getAccount,

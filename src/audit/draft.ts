@@ -86,6 +86,7 @@ export const entityOf = {
   'trusted_device.add': 'trusted_device',
   'trusted_device.revoke': 'trusted_device',
   'factor.unenroll': 'factor',
+  'factor.rename': 'factor',
   'factor.generate_recovery_codes': 'factor',
   'passkey.register': 'factor',
   'passkey.rename': 'factor',

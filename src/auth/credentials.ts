@@ -100,10 +100,10 @@ async function checkChange(
   user: User,
   context: HandlerContext,
 ): Promise<Change> {
+  const isNewAddress = request.email !== undefined && emailKey(request.email) !== user.emailKey;
+  // Before the new address is looked up, and counted as a mail.
+  if (request.newPassword || isNewAddress) requireLevel(caller(context), { secondFactor: 'if enrolled' });
   const email = request.email === undefined ? undefined : await checkAddress(deps, request, user, context);
-  if (!request.newPassword && !email)
-    return { email, newHash: undefined, proof: undefined, checkedHash: user.passwordHash };
-  requireLevel(caller(context), { secondFactor: 'if enrolled' });
   if (!request.newPassword) return { email, newHash: undefined, proof: undefined, checkedHash: user.passwordHash };
   if (!user.email && !email) throw new Refusal('REGISTRATION_REQUIRED');
   const proof = await proveRecency(deps, request, user, context);

@@ -1,6 +1,7 @@
 import type { Joining } from '../account/invites/joining.ts';
 import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
+import type { FactorsReader } from '../mfa/factor.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
@@ -41,6 +42,8 @@ export interface AuthDeps {
   readonly mailSignIns: SignInBudget;
   readonly registration: RegistrationSettings;
   readonly oauth: OAuthDeps;
+  /** The factors of the callers of GetMe. */
+  readonly readFactors: FactorsReader;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;
 }

@@ -8,6 +8,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { listedFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
 import {
@@ -64,9 +65,9 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
   };
 }
 
-export function getMe({ now, usage }: AuthDeps): Methods {
+export function getMe({ now, usage, readFactors }: AuthDeps): Methods {
   return {
-    async getMe({ appMetadata: isAsked, identities: asksIdentities }, context) {
+    async getMe({ appMetadata: isAsked, identities: asksIdentities, factors: asksFactors }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
       const me = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
@@ -76,7 +77,8 @@ export function getMe({ now, usage }: AuthDeps): Methods {
       const shown: MessageInitShape<typeof UserSchema> = { ...user };
       if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
       if (asksIdentities) shown.identities = await identitiesToMessage(autocommit(context), { ...me, id });
-      return { user: shown, account };
+      const factors = asksFactors && !apiKey ? listedFactors(await readFactors(autocommit(context), id)) : [];
+      return { user: shown, account, factors };
     },
   };
 }

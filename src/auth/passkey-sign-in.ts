@@ -37,10 +37,10 @@ export interface PasskeySignInDeps extends AuthDeps {
 export function passkeySignIn(deps: PasskeySignInDeps): Methods {
   const { now, passkeySignIns } = deps;
   return {
-    async finishPasskeySignIn({ credential, kind }, context) {
+    async finishPasskeySignIn({ credential, challengeId, kind }, context) {
       const assertion = reading(() => readAssertion(credential!));
       return passkeySignIns.run(origin(context).address, assertion.userHandle ?? '', async () => {
-        const proof = await prove(deps, assertion, context);
+        const proof = await prove(deps, { assertion, challengeId }, context);
         const at = now();
         const signedIn = await change(context, async (em) => {
           const user = await spend(em, deps, proof, context, at);
@@ -51,6 +51,13 @@ export function passkeySignIn(deps: PasskeySignInDeps): Methods {
       });
     },
   };
+}
+
+/** What a client sends. */
+interface Claim {
+  readonly assertion: Assertion;
+  /** Undefined if the client does not name the challenge. */
+  readonly challengeId: string | undefined;
 }
 
 /** A response that a passkey has signed. */
@@ -67,12 +74,13 @@ interface Proof {
  */
 async function prove(
   { keys, relyingParty, now }: PasskeySignInDeps,
-  assertion: Assertion,
+  { assertion, challengeId }: Claim,
   context: HandlerContext,
 ): Promise<Proof> {
   const projectId = projectOf(context);
   const challenge = readSignInChallenge(keys, projectId, assertion.clientData.challenge, now());
-  if (!challenge) throw new Refusal('MFA_CHALLENGE_EXPIRED', { event: failed('challenge') });
+  const isNamed = challengeId === undefined || challengeId.toLowerCase() === challenge?.id;
+  if (!challenge || !isNamed) throw new Refusal('MFA_CHALLENGE_EXPIRED', { event: failed('challenge') });
   const userId = userOfHandle(assertion.userHandle);
   if (!userId) throw refusalFor('user_handle');
   const credentialId = Buffer.from(assertion.id, 'base64url');

@@ -77,15 +77,18 @@ export async function recordUsed(
   now: Date,
 ): Promise<void> {
   const row = Object.assign(new Challenge(), used, { attempts: 1, createdAt: now, usedAt: now });
-  if (!(await insertIfFree(em, row))) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  if (!(await insertIfFree(em, row))) throw expired('used');
 }
 
 /** Names a challenge, and where it has to have been asked. */
 export type ChallengeKey = Omit<Asked, 'projectId' | 'about'> & { readonly id: string };
 
+/** SQL: the key names the challenge `c`. */
+const isNamed = `c.id = :id and c.user_id = :userId and c.session_id = :sessionId and c.factor_id = :factorId
+     and c.purpose = :purpose`;
+
 /** SQL: the challenge `c` is open. */
-const isOpen = `c.id = :id and c.user_id = :userId and c.session_id = :sessionId and c.factor_id = :factorId
-     and c.purpose = :purpose and c.used_at is null and c.expires_at > :now`;
+const isOpen = `${isNamed} and c.used_at is null and c.expires_at > :now`;
 
 const countAttempt = statement<{ challenge: Buffer }, ChallengeKey & { now: Date }>(
   'challenge_attempt',
@@ -97,20 +100,36 @@ const close = statement<{ id: string }, ChallengeKey & { now: Date }>(
   `update challenges c set used_at = :now where ${isOpen} returning c.id`,
 );
 
+const readUse = statement<{ isUsed: boolean }, ChallengeKey>(
+  'challenge_use',
+  `select c.used_at is not null as "isUsed" from challenges c where ${isNamed}`,
+);
+
+/** The refusal of a challenge that is not open. */
+async function notOpen(on: Autocommit | EntityManager, key: ChallengeKey): Promise<Refusal> {
+  const [row] = await readUse(on, key);
+  if (!row) return expired('unknown');
+  return expired(row.isUsed ? 'used' : 'expired');
+}
+
+function expired(state: 'unknown' | 'expired' | 'used'): Refusal {
+  return new Refusal('MFA_CHALLENGE_EXPIRED', { metadata: { state } });
+}
+
 /**
  * Counts an attempt before its proof is judged, so that parallel attempts get no more verdicts than are admitted. Returns the
  * bytes to be signed. Throws MFA_CHALLENGE_EXPIRED.
  */
 export async function attemptChallenge(autocommit: Autocommit, key: ChallengeKey, now: Date): Promise<Buffer> {
   const [row] = await countAttempt(autocommit, { ...key, now });
-  if (!row) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  if (!row) throw await notOpen(autocommit, key);
   return row.challenge;
 }
 
 /** Uses the challenge up. Of parallel calls one passes. Throws MFA_CHALLENGE_EXPIRED. */
 export async function closeChallenge(em: EntityManager, key: ChallengeKey, now: Date): Promise<void> {
   const closed = await close(em, { ...key, now });
-  if (closed.length === 0) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  if (closed.length === 0) throw await notOpen(em, key);
 }
 
 const look = statement<{ factorId: string; about: StepUpAction }, { id: string; userId: string; sessionId: string }>(
@@ -122,6 +141,6 @@ const look = statement<{ factorId: string; about: StepUpAction }, { id: string; 
 /** The action that a challenge is about, and its factor. Throws MFA_CHALLENGE_EXPIRED for the challenge of another session. */
 export async function readStepUp(autocommit: Autocommit, key: { id: string; userId: string; sessionId: string }) {
   const [row] = await look(autocommit, key);
-  if (!row) throw new Refusal('MFA_CHALLENGE_EXPIRED');
+  if (!row) throw expired('unknown');
   return row;
 }

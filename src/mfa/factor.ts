@@ -1,5 +1,6 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
+import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { projectColumn } from '../project/project.ts';
@@ -66,24 +67,34 @@ export interface FactorRow {
   readonly remainingCodes: number;
 }
 
-/** SQL: the unused recovery codes of the factor `f`, 0 for other factors. */
-export const remainingCodesOf = (f: string) => `case when ${f}.type = 'recovery_code' then (
-       select count(*) from recovery_codes c where c.user_id = ${f}.user_id and c.factor_id = ${f}.id and c.used_at is null)::int
+/**
+ * SQL: the unused recovery codes of the factor `f`, 0 for other factors. `users` names their users, where a parameter does.
+ */
+export const remainingCodesOf = (f: string, users = `${f}.user_id`) => `case when ${f}.type = 'recovery_code' then (
+       select count(*) from recovery_codes c where c.user_id = ${users} and c.factor_id = ${f}.id and c.used_at is null)::int
      else 0 end`;
 
-const columns = `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
+/** SQL: the columns of the factors `f` of the users that a parameter names. */
+function columnsOf(users: string): string {
+  return `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
      f.secret_sealed as "secretSealed", f.last_step as "lastStep", f.verified_at as "verifiedAt",
      f.created_at as "createdAt", f.last_used_at as "lastUsedAt",
-     ${remainingCodesOf('f')} as "remainingCodes"`;
+     ${remainingCodesOf('f', users)} as "remainingCodes"`;
+}
 
 const readOne = statement<FactorRow, { userId: string; id: string }>(
   'factor_read',
-  `select ${columns} from factors f where f.user_id = :userId and f.id = :id`,
+  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId and f.id = :id`,
 );
 
 const readAll = statement<FactorRow, { userId: string }>(
   'factors_of_user',
-  `select ${columns} from factors f where f.user_id = :userId order by f.id`,
+  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId order by f.id`,
+);
+
+const readMany = statement<FactorRow, { userIds: readonly string[] }>(
+  'factors_of_users',
+  `select ${columnsOf('any(:userIds::uuid[])')} from factors f where f.user_id = any(:userIds::uuid[]) order by f.id`,
 );
 
 /** A factor of the user, in whatever state. */
@@ -99,6 +110,20 @@ export async function findFactor(
 /** All factors and passkeys of a user, oldest first. There are few. */
 export async function factorsOf(on: Autocommit | EntityManager, userId: string): Promise<FactorRow[]> {
   return (await readAll(on, { userId })).map(withTimes);
+}
+
+export type FactorsReader = (autocommit: Autocommit, userId: string) => Promise<readonly FactorRow[]>;
+
+/** Reads the factors and passkeys of users. Concurrent calls share one statement. */
+export function readFactorsTogether(shared: Autocommit): FactorsReader {
+  const coalescer = new Coalescer<{ userId: string }, readonly FactorRow[]>(async (all) => {
+    const userIds = [...new Set(all.map(({ userId }) => userId))];
+    const found = await unlessInConflict(() => readMany(shared, { userIds }));
+    if (!found) return new Map();
+    const rows = Map.groupBy(found.map(withTimes), ({ userId }) => userId);
+    return new Map(all.map((asked) => [asked, rows.get(asked.userId) ?? []]));
+  });
+  return (autocommit, userId) => coalescer.take({ userId }, () => factorsOf(autocommit, userId));
 }
 
 /** Whether a session can be raised with the factor. */

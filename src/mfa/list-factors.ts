@@ -1,9 +1,12 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { FactorSchema } from '../../gen/gatehouse/v1/factor_pb.ts';
 import type { MfaMethods } from './deps.ts';
 import { factorToMessage } from './message.ts';
-import { factorsFor } from './own-factors.ts';
+import { factorsFor, type ShownFactor } from './own-factors.ts';
 
-/** The caller's factors. Their passkeys are listed by ListPasskeys. */
-export const listFactors: MfaMethods['listFactors'] = (_, context) => {
-  const factors = factorsFor(context).filter(({ type }) => type !== 'passkey');
-  return { factors: factors.map(factorToMessage) };
-};
+export const listFactors: MfaMethods['listFactors'] = (_, context) => ({ factors: listedFactors(factorsFor(context)) });
+
+/** The factors as their user lists them. Passkeys are listed by ListPasskeys. */
+export function listedFactors(factors: readonly ShownFactor[]): MessageInitShape<typeof FactorSchema>[] {
+  return factors.filter(({ type }) => type !== 'passkey').map(factorToMessage);
+}

@@ -98,6 +98,7 @@ const eventOf: Record<string, Action | readonly Action[] | null> = {
   'AdminService.ListUserSessions': null,
   'AdminService.RevokeUserSession': 'session.revoke',
   'AdminService.ListUserFactors': null,
+  'AdminService.RenameUserFactor': 'factor.rename',
   'AdminService.RemoveUserFactors': 'user.remove_factors',
   'AuthService.SignInWithResetToken': 'auth.login',
   'MfaService.EnrollFactor': 'factor.enroll',

@@ -211,6 +211,9 @@ test('a field that is null counts as absent: refused where it is required, accep
     'DeviceService.StartFingerprintLogin fingerprint_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.ListUserFactors user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AdminService.RemoveUserFactors user_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RenameUserFactor factor_id': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RenameUserFactor friendly_name': 'InvalidArgument INVALID_ARGUMENT',
+    'AdminService.RenameUserFactor user_id': 'InvalidArgument INVALID_ARGUMENT',
     'AuthService.SignInWithResetToken token': 'InvalidArgument TOKEN_REQUIRED',
     'MfaService.ChallengeFactor factor_id': 'InvalidArgument INVALID_ARGUMENT',
     'MfaService.BeginStepUp action': 'InvalidArgument INVALID_ARGUMENT',
@@ -294,6 +297,4 @@ function sendGrpc(service: TestService): Send {
   };
 }
 
-function encode(method: DescMethodUnary, request: JsonObject): Uint8Array {
-  return toBinary(method.input, fromJson(method.input, request));
-}
+const encode = ({ input }: DescMethodUnary, request: JsonObject) => toBinary(input, fromJson(input, request));

@@ -159,8 +159,14 @@ test('every refusal has the same code, reason, message and details over gRPC and
     ],
     'AdminService.RevokeUserSession': [[{ userId: user.id, sessionId: nobody }, asService.headers]],
     'AdminService.ListUserFactors': [[{ userId: nobody }, asService.headers]],
+    'AdminService.RenameUserFactor': [
+      [{ userId: nobody, factorId: nobody, friendlyName: 'x' }, asService.headers],
+      [{ userId: user.id, factorId: nobody, friendlyName: 'x' }, asService.headers],
+      [{ userId: user.id, factorId: nobody }, asService.headers],
+    ],
     'AdminService.RemoveUserFactors': [
       [{ userId: nobody }, asService.headers],
+      [{ userId: user.id, factorId: nobody }, asService.headers],
       [{ userId: user.id }, as.headers],
     ],
     'AdminService.ListAccounts': [

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { installedBrowser } from '../pages/browser.ts';
 import { ada } from '../support/people.ts';
 import { start } from '../support/start.ts';
+import { plugIn } from '../support/virtual-authenticator.ts';
 
 if (!installedBrowser) console.warn('NOT TRIED: passkeys in a browser, because there is no Chromium on this machine');
 
@@ -60,23 +61,6 @@ async function openSite() {
   const tab = await browser.newPage();
   await tab.goto(origin);
   return { service, tab };
-}
-
-/** Gives the page an authenticator, the only one that it reaches. Returns a function that takes it away. */
-async function plugIn(tab: Page, hasUserVerification: boolean) {
-  const session = await tab.context().newCDPSession(tab);
-  await session.send('WebAuthn.enable');
-  const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', {
-    options: {
-      protocol: 'ctap2',
-      transport: 'internal',
-      hasResidentKey: true,
-      hasUserVerification,
-      isUserVerified: hasUserVerification,
-      automaticPresenceSimulation: true,
-    },
-  });
-  return () => session.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId });
 }
 
 const run = (tab: Page, call: string) => tab.evaluate(call) as Promise<unknown>;

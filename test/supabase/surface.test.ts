@@ -145,6 +145,7 @@ describe('a client without a library', () => {
       mailer_autoconfirm: true,
       sms_provider: '',
       saml_enabled: false,
+      passkeys_enabled: true,
     });
     expect(settings.external).toMatchObject({
       email: true,

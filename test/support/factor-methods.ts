@@ -45,6 +45,8 @@ export async function callFactorMethods(service: TestService, wire: Wire, step: 
   const recovery = { factorId: ofCodes!.id, challengeId, proof };
   const recovered = await step('VerifyFactor (recovery code)', () => mfa.verifyFactor(recovery, again));
   await refusalOf(verifyCode({ mfa }, bearer(recovered.tokens!), factorId, '12345'));
+  // A challenge of another session.
+  await refusalOf(mfa.verifyFactor(first, bearer(recovered.tokens!)));
   await step('UnenrollFactor', () => mfa.unenrollFactor({ factorId }, bearer(recovered.tokens!)));
   await callRecoveryMethods(service, wire, step);
 }
@@ -68,8 +70,14 @@ async function callRecoveryMethods(service: TestService, wire: Wire, step: Run):
   const { auth, admin } = service.clients(wire);
   const greta = { email: 'greta@example.org', password: 'greta has a long one' };
   const { as, user } = await service.welcome({ ...greta, emailVerified: true });
-  await useApp(service.clients(wire), as, service.now());
-  await step('ListUserFactors', () => admin.listUserFactors({ userId: user.id }, asService));
+  const used = await useApp(service.clients(wire), as, service.now());
+  const userId = user.id;
+  const { factors } = await step('ListUserFactors', () => admin.listUserFactors({ userId }, asService));
+  const named = { userId, factorId: factors[0]!.id, friendlyName: 'old phone' };
+  await step('RenameUserFactor', () => admin.renameUserFactor(named, asService));
+  const readFactors = () => auth.getMe({ factors: true }, bearer(used.tokens!));
+  await step('GetMe (factors)', readFactors);
+  await Promise.all(Array.from({ length: 8 }, readFactors));
   await step('RemoveUserFactors', () => admin.removeUserFactors({ userId: user.id }, asService));
   await auth.requestPasswordReset({ email: greta.email });
   const token = await tokenFor(service, greta.email);
@@ -96,7 +104,9 @@ export const factorCosts: Readonly<Record<string, number>> = {
   RevokeTrustedDevice: 6,
   FinishStepUp: 12,
   ListUserFactors: 2,
-  RemoveUserFactors: 9,
+  RenameUserFactor: 6,
+  'GetMe (factors)': 2,
+  RemoveUserFactors: 10,
   SignInWithResetToken: 11,
   'ChangePassword (recovery)': 15,
 };

@@ -83,7 +83,16 @@ export function factorSamples(service: TestService, newcomer: () => Person) {
     }),
     sample('GenerateRecoveryCodes', async () => ({ as: (await raised()).as, request: {} })),
   ]);
-  return { requests, headersOf: (name: string) => owners[name], ownerOfFactor: async () => (await raised()).user };
+  const enrolled = async () => {
+    const { user, factorId } = await raised();
+    return { userId: user.id, factorId };
+  };
+  return {
+    requests,
+    headersOf: (name: string) => owners[name],
+    ownerOfFactor: async () => (await raised()).user,
+    enrolled,
+  };
 }
 
 /** Requests that the methods of MfaService refuse. */

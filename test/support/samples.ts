@@ -151,6 +151,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
       return { userId: other.id, sessionId: session.id };
     },
     'AdminService.ListUserFactors': async () => ({ userId: (await factors.ownerOfFactor()).id }),
+    'AdminService.RenameUserFactor': async () => ({ ...(await factors.enrolled()), friendlyName: 'old phone' }),
     'AdminService.RemoveUserFactors': async () => ({ userId: (await factors.ownerOfFactor()).id }),
     'AdminService.ListAccounts': () => ({ userId: managed!.id, pageSize: 1 }),
     'AdminService.GetAccount': async () => ({ accountId: (await service.welcome(newcomer())).account.id }),

@@ -76,7 +76,7 @@ export function surfaceOf(service: TestService, replica = 0) {
 
 /** What a caller of the library sees of an error. */
 export function shown(
-  error: AuthError | null,
+  error: (Partial<Pick<AuthError, 'status' | 'code'>> & Pick<AuthError, 'message'>) | null,
 ): [status: number | undefined, code: string | undefined, message: string] {
   if (!error) throw new Error('there was no error');
   return [error.status, error.code, error.message];

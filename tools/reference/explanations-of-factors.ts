@@ -11,7 +11,7 @@ export const ofFactors = {
     metadata: { required_aal: 'The required level: `aal2`.', current_aal: 'The level of the session: `aal1`.' },
   },
   FACTOR_NOT_FOUND: {
-    when: 'The caller has no factor with this id. The factor of another user is the same as none.',
+    when: 'The caller, or the user whom a backend names, has no factor with this id. The factor of another user is the same as none.',
     retry: 'no',
     action: 'List the factors again.',
   },
@@ -29,6 +29,9 @@ export const ofFactors = {
     when: 'The challenge is unknown, used or older than five minutes, has admitted five codes, or belongs to another factor or session.',
     retry: 'no',
     action: 'Begin a new challenge.',
+    metadata: {
+      state: 'Of a challenge that is stored: `unknown`, `expired` (or attempted too often) or `used`.',
+    },
   },
   MFA_VERIFICATION_FAILED: {
     when: 'The code is wrong or was used before, or the response of the authenticator was not accepted. The message says which.',

@@ -34,6 +34,7 @@ export const signingCredential: JsonObject = {
 export const valuesOfPasskeys = (ids: { readonly challenge: string; readonly factor: string }) =>
   ({
     'StartPasskeyRegistrationResponse.challenge_id': ids.challenge,
+    'StartPasskeySignInResponse.challenge_id': ids.challenge,
     'StartPasskeyRegistrationResponse.expire_time': '2026-11-28T09:35:00Z',
     'StartPasskeySignInResponse.expire_time': '2026-11-28T09:35:00Z',
     'Passkey.id': ids.factor,

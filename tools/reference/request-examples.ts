@@ -154,6 +154,7 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AdminService.ListUserSessions': { userId: user, pageSize: 50 },
   'AdminService.RevokeUserSession': { userId: user, sessionId: session },
   'AdminService.ListUserFactors': { userId: ids.user },
+  'AdminService.RenameUserFactor': { userId: ids.user, factorId: ids.factor, friendlyName: 'Old phone' },
   'AdminService.RemoveUserFactors': { userId: ids.user },
   'AdminService.ListAccounts': { userId: user, pageSize: 50 },
   'AdminService.GetAccount': { accountId: account },

@@ -27,7 +27,7 @@ export async function settings({ auth }: Asked): Promise<Answer> {
       mfa_enabled: current.mfaEnabled,
       saml_enabled: false,
       saml_private_key_next_configured: false,
-      passkeys_enabled: false,
+      passkeys_enabled: true,
     },
   };
 }

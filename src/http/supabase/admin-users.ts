@@ -1,14 +1,17 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { User } from '../../../gen/gatehouse/v1/user_pb.ts';
-import { type Answer, type Asked, uuidIn, withBearer } from './asked.ts';
+import { type Answer, type Asked, withBearer } from './asked.ts';
 import { invalid } from './auth-error.ts';
 import { banOf } from './ban-duration.ts';
+import { isSecondFactor, userWithFactors } from './factor-json.ts';
 import { pageOf, pagingHeaders } from './page-numbers.ts';
+import { pathId } from './path-id.ts';
 import { phoneIsOff } from './phone.ts';
 import { userJson } from './user-json.ts';
 
-function userIdOf(asked: Asked): string {
-  return uuidIn(asked, 'id', 'user_id');
+/** The user in the path. */
+export function userIdOf(asked: Asked): string {
+  return pathId(asked, 'id', 'user_id');
 }
 
 /** The most that ListUsers returns at once. */
@@ -40,8 +43,10 @@ export async function listUsers(asked: Asked): Promise<Answer> {
 /** GET /admin/users/{id}. */
 export async function showUser(asked: Asked): Promise<Answer> {
   const bearer = withBearer(asked);
-  const { user } = await asked.admin.getUser({ userId: userIdOf(asked) }, bearer);
-  return { body: userJson(user!) };
+  const userId = userIdOf(asked);
+  const { user } = await asked.admin.getUser({ userId }, bearer);
+  const { factors } = await asked.admin.listUserFactors({ userId }, bearer);
+  return { body: userWithFactors(user!, factors.filter(isSecondFactor)) };
 }
 
 /** POST /admin/users. */

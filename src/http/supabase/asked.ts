@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { CallOptions, Client } from '@connectrpc/connect';
 import type { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import type { AuthService, SiteLinkSchema } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import type { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { CodeChallengeMethod } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import type { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { Redirects } from '../../text/redirects.ts';
@@ -19,6 +20,7 @@ export interface Asked {
   readonly body: JsonBody;
   readonly auth: Client<typeof AuthService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly mfa: Client<typeof MfaService>;
   readonly admin: Client<typeof AdminService>;
   readonly redirects: Redirects;
   /** PUBLIC_URL with the path of the surface. */
@@ -82,13 +84,4 @@ export function challengeOf(
 /** Where a link in a mail leads, and what the browser that requested it exchanges (PKCE). */
 export function siteLinkOf(asked: Asked): MessageInitShape<typeof SiteLinkSchema> {
   return { redirectTo: redirectOf(asked), ...challengeOf((name) => asked.body.text(name)) };
-}
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** A parameter in the path. Throws validation_failed unless it is a UUID. */
-export function uuidIn({ path }: Pick<Asked, 'path'>, name: string, shown: string): string {
-  const { [name]: id = '' } = path;
-  if (!uuid.test(id)) throw new AuthError(404, 'validation_failed', `${shown} must be an UUID`);
-  return id;
 }

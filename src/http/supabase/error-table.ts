@@ -1,20 +1,5 @@
-import type { Reason } from '../../errors.ts';
-
-/** What a text about an error may say. */
-export interface Facts {
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly fields: readonly { readonly field: string; readonly description: string }[];
-  /** Seconds until the call may be repeated. */
-  readonly wait: string | undefined;
-}
-
-/** Status, code and text of an error. Without a text it is the sentence of the reason. */
-export type Row = readonly [status: number, code: string, text?: string | ((facts: Facts) => string)];
-
-/** A row that depends on the metadata of the error. */
-export type AnyRow = Row | ((facts: Facts) => Row);
-
-type Rows = Readonly<Partial<Record<Reason, AnyRow>>>;
+import { type Facts, invalidRequest, ofNoField, type Row, type Rows } from './error-row.ts';
+import { nameTaken, rowsOfFactors, rowsOfPasskeys } from './factor-errors.ts';
 
 /** What a route does, as far as errors depend on it. */
 export type RouteName =
@@ -29,6 +14,9 @@ export type RouteName =
   | 'send mail'
   | 'user'
   | 'sign out'
+  | 'sessions'
+  | keyof typeof rowsOfFactors
+  | keyof typeof rowsOfPasskeys
   | 'administer users'
   | 'start with a provider'
   | 'finish with a provider'
@@ -50,6 +38,11 @@ const mailLimit: Row = [
   ({ wait }) => `For security purposes, you can only request this after ${wait} seconds.`,
 ];
 const emailExists: Row = [422, 'email_exists', 'A user with this email address has already been registered'];
+const lowLevel: Row = [
+  401,
+  'insufficient_aal',
+  'AAL2 session is required to update email or password when MFA is enabled.',
+];
 const weakPassword: Row = [422, 'weak_password', describeWeakness];
 
 /**
@@ -76,7 +69,7 @@ export const rowsOfEveryRoute: Rows = {
   REAUTHENTICATION_REQUIRED: [400, 'reauthentication_needed', 'Authenticate again first'],
   PROJECT_MISMATCH: [403, 'bad_jwt'],
   PROJECT_NOT_FOUND: [404, 'project_not_found'],
-  INVALID_ARGUMENT: [400, 'validation_failed', describeFields],
+  INVALID_ARGUMENT: invalidRequest,
   PAGE_TOKEN_INVALID: [400, 'validation_failed'],
   MALFORMED_REQUEST: [400, 'bad_json', 'Could not parse request body as JSON: it is not valid'],
   ENCODING_NOT_SUPPORTED: [400, 'bad_json', 'Could not parse request body as JSON: its encoding is not supported'],
@@ -191,11 +184,8 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     ],
     EMAIL_ALREADY_REGISTERED: emailExists,
     REAUTHENTICATION_REQUIRED: [400, 'reauthentication_needed', 'Password update requires reauthentication'],
-    INSUFFICIENT_AAL: [
-      401,
-      'insufficient_aal',
-      'AAL2 session is required to update email or password when MFA is enabled.',
-    ],
+    INSUFFICIENT_AAL: lowLevel,
+    FACTOR_REQUIRED: lowLevel,
     CANNOT_DEMOTE_SELF: [422, 'unexpected_failure'],
   },
   'start with a provider': rowsOfProviders,
@@ -214,27 +204,17 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     HASH_NOT_SUPPORTED: [400, 'validation_failed'],
     ...ofNoField('REQUEST_ID_REUSED'),
     CANNOT_REMOVE_SELF: [422, 'unexpected_failure'],
+    FACTOR_NOT_FOUND: [404, 'mfa_factor_not_found', 'Factor not found'],
+    FACTOR_NAME_CONFLICT: nameTaken,
     CANNOT_DEMOTE_SELF: [422, 'unexpected_failure'],
     REGISTRATION_REQUIRED: [422, 'validation_failed'],
   },
+  ...rowsOfFactors,
+  ...rowsOfPasskeys,
 };
-
-/** Reasons about fields that the route does not send. */
-function ofNoField(...reasons: readonly Reason[]): Rows {
-  return Object.fromEntries(reasons.map((each) => [each, [400, 'validation_failed']]));
-}
 
 function refused(code: string, text: string): Row {
   return [400, code, `Invalid Refresh Token: ${text}`];
-}
-
-function describeFields({ fields }: Facts): string {
-  const [first] = fields;
-  if (!first) return 'The request is not valid';
-  if (first.field === 'email' || first.field === 'code.email')
-    return 'Unable to validate email address: invalid format';
-  if (first.field === 'refresh_token') return 'Refresh token is not valid';
-  return `${first.field}: ${first.description}`;
 }
 
 function describeWeakness({ metadata: { reasons = '', min_length } }: Facts): string {

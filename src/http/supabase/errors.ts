@@ -3,7 +3,8 @@ import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error
 import type { Reason } from '../../errors.ts';
 import { toConnectError, toRefusal } from '../../rpc/connect-error.ts';
 import { AuthError } from './auth-error.ts';
-import { type AnyRow, type Facts, type RouteName, type Row, rowsOfEveryRoute, rowsOfRoutes } from './error-table.ts';
+import type { AnyRow, Facts, Row } from './error-row.ts';
+import { type RouteName, rowsOfEveryRoute, rowsOfRoutes } from './error-table.ts';
 
 /** The row for a reason that a method refused the call of a route with. Undefined if the table has none. */
 export function rowOf(route: RouteName, reason: Reason): AnyRow | undefined {

@@ -1,5 +1,6 @@
 import { emailIdentityId } from '../../text/sign-in-providers.ts';
-import { type Answer, type Asked, uuidIn, withBearer } from './asked.ts';
+import { type Answer, type Asked, withBearer } from './asked.ts';
+import { pathId } from './path-id.ts';
 import { leadTo, startOf } from './providers.ts';
 
 /** GET /user/identities/authorize. The page that calls cannot keep a cookie: only PKCE binds the link to its browser. */
@@ -13,7 +14,7 @@ export async function authorizeLink(asked: Asked): Promise<Answer> {
 export async function unlink(asked: Asked): Promise<Answer> {
   const { auth } = asked;
   const bearer = withBearer(asked);
-  const identityId = uuidIn(asked, 'id', 'identity_id').toLowerCase();
+  const identityId = pathId(asked, 'id', 'identity_id').toLowerCase();
   const { user } = await auth.getMe({}, bearer);
   const isAddress = identityId === emailIdentityId(user!.id);
   await auth.unlinkIdentity(isAddress ? { email: true } : { identityId }, bearer);

@@ -29,6 +29,12 @@ export class JsonBody {
     return this.#member<JsonObject | undefined>(name, undefined, isObject);
   }
 
+  /** An object whose members are read. */
+  member(name: string): JsonBody | undefined {
+    const members = this.object(name);
+    return members && new JsonBody(members);
+  }
+
   #member<T>(name: string, otherwise: T, isOfType: (value: JsonValue) => boolean): T {
     const value = this.#members[name] ?? null;
     if (value === null) return otherwise;

@@ -3,14 +3,15 @@ import { AssuranceLevel } from '../../../gen/gatehouse/v1/policy_pb.ts';
 import { type Session, SessionKind, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { type Answer, type Asked, siteLinkOf, withBearer } from './asked.ts';
 import { AuthError, invalid } from './auth-error.ts';
+import { userWithFactors } from './factor-json.ts';
 import { phoneIsOff } from './phone.ts';
 import { wholeUser } from './session-json.ts';
-import { textOf, userJson } from './user-json.ts';
+import { textOf } from './user-json.ts';
 
 /** GET /user. */
 export async function getUser({ auth, ...asked }: Asked): Promise<Answer> {
-  const { user } = await auth.getMe(wholeUser, withBearer(asked));
-  return { body: userJson(user!) };
+  const { user, factors } = await auth.getMe(wholeUser, withBearer(asked));
+  return { body: userWithFactors(user!, factors) };
 }
 
 /** PUT /user. */

@@ -1,14 +1,25 @@
 import { health, settings } from './about.ts';
 import { listAuditEvents } from './admin-audit.ts';
+import { listFactors, listUserPasskeys, removeFactor, removePasskey, renameFactor } from './admin-factors.ts';
 import { generateLink, invite } from './admin-links.ts';
 import { listClients, refuseChange, showClient } from './admin-oauth-clients.ts';
 import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
 import type { Answer, Asked } from './asked.ts';
 import type { RouteName } from './error-table.ts';
+import { challengeFactor, enrollFactor, unenrollFactor, verifyFactor } from './factors.ts';
 import { signInWithIdToken } from './id-token.ts';
 import { authorizeLink, unlink } from './identities.ts';
 import { reauthenticate, recover, resend, sendMagicLink, sendOtp, sso } from './mails.ts';
 import { deleteUser, getUser, listSessions, signOut, updateUser } from './own-user.ts';
+import {
+  deletePasskey,
+  finishRegistration,
+  finishSignIn,
+  listPasskeys,
+  renamePasskey,
+  startRegistration,
+  startSignIn,
+} from './passkeys.ts';
 import { authorize, finish, finishPosted } from './providers.ts';
 import { signUp, signUpAnonymously } from './sign-up.ts';
 import { exchangeCode, refresh, signIn, unsupportedGrant, web3 } from './token.ts';
@@ -39,6 +50,8 @@ const isGrant =
 const isHash: Route['fits'] = ({ body }) => body.text('token_hash') !== '' && body.text('token') === '';
 
 const getMe = 'AuthService.GetMe';
+const shown = ['GetUser', 'ListUserFactors'];
+const removal = ['ListUserFactors', 'RemoveUserFactors'];
 
 /** The routes. Of those with the same path and method the first that fits serves the request. */
 export const routes: readonly Route[] = [
@@ -127,8 +140,8 @@ export const routes: readonly Route[] = [
   ...administration('POST', '/invite', invite, 'InviteUser'),
   ...administration('GET', '/admin/users', listUsers, 'ListUsers'),
   ...administration('POST', '/admin/users', createUser, 'CreateUser', 'BanUser'),
-  ...administration('GET', '/admin/users/:id', showUser, 'GetUser'),
-  ...administration('PUT', '/admin/users/:id', changeUser, 'UpdateUser', 'BanUser', 'UnbanUser', 'GetUser'),
+  ...administration('GET', '/admin/users/:id', showUser, ...shown),
+  ...administration('PUT', '/admin/users/:id', changeUser, 'UpdateUser', 'BanUser', 'UnbanUser', ...shown),
   ...administration('DELETE', '/admin/users/:id', removeUser, 'DeleteUser'),
   ...administration('POST', '/admin/generate_link', generateLink, 'GenerateLink'),
   ...administration('GET', '/admin/audit', listAuditEvents, 'ListAuditEvents'),
@@ -138,7 +151,35 @@ export const routes: readonly Route[] = [
   ...administration('PUT', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
   ...administration('DELETE', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
   ...administration('POST', '/admin/oauth/clients/:id/regenerate_secret', refuseChange, 'ListOAuthClients'),
-  { method: 'GET', path: '/sessions', name: 'user', calls: ['SessionService.ListSessions'], serve: listSessions },
+  ...mfa('enrol a factor', 'POST', '/factors', enrollFactor, 'EnrollFactor'),
+  ...mfa('challenge a factor', 'POST', '/factors/:id/challenge', challengeFactor, 'ChallengeFactor'),
+  {
+    ...{ method: 'POST', path: '/factors/:id/verify', name: 'verify a factor', serve: verifyFactor },
+    calls: ['MfaService.VerifyFactor', getMe],
+  },
+  ...mfa('unenrol a factor', 'DELETE', '/factors/:id', unenrollFactor, 'UnenrollFactor'),
+  ...mfa('register a passkey', 'POST', '/passkeys/registration/options', startRegistration, 'StartPasskeyRegistration'),
+  ...mfa(
+    'register a passkey',
+    'POST',
+    '/passkeys/registration/verify',
+    finishRegistration,
+    'FinishPasskeyRegistration',
+  ),
+  ...mfa('sign in with a passkey', 'POST', '/passkeys/authentication/options', startSignIn, 'StartPasskeySignIn'),
+  {
+    ...{ method: 'POST', path: '/passkeys/authentication/verify', name: 'sign in with a passkey', serve: finishSignIn },
+    calls: ['MfaService.FinishPasskeySignIn', getMe],
+  },
+  ...mfa('manage a passkey', 'GET', '/passkeys', listPasskeys, 'ListPasskeys'),
+  ...mfa('manage a passkey', 'PATCH', '/passkeys/:id', renamePasskey, 'RenamePasskey'),
+  ...mfa('manage a passkey', 'DELETE', '/passkeys/:id', deletePasskey, 'DeletePasskey'),
+  ...administration('GET', '/admin/users/:id/factors', listFactors, 'ListUserFactors'),
+  ...administration('PUT', '/admin/users/:id/factors/:factor_id', renameFactor, 'ListUserFactors', 'RenameUserFactor'),
+  ...administration('DELETE', '/admin/users/:id/factors/:factor_id', removeFactor, ...removal),
+  ...administration('GET', '/admin/users/:id/passkeys', listUserPasskeys, 'ListUserFactors'),
+  ...administration('DELETE', '/admin/users/:id/passkeys/:passkey_id', removePasskey, ...removal),
+  { method: 'GET', path: '/sessions', name: 'sessions', calls: ['SessionService.ListSessions'], serve: listSessions },
 ];
 
 function administration(
@@ -148,4 +189,9 @@ function administration(
   ...calls: readonly string[]
 ): Route[] {
   return [{ method, path, name: 'administer users', serve, calls: calls.map((each) => `AdminService.${each}`) }];
+}
+
+/** A route that calls one method of MfaService. */
+function mfa(name: RouteName, method: Route['method'], path: string, serve: Route['serve'], call: string): Route[] {
+  return [{ method, path, name, serve, calls: [`MfaService.${call}`] }];
 }

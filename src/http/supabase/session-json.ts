@@ -2,7 +2,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { ProviderTokens } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import type { Tokens } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { type Answer, type Asked, withToken } from './asked.ts';
-import { userJson } from './user-json.ts';
+import { userWithFactors } from './factor-json.ts';
 
 /** The response that signs a client in. */
 export async function sessionAnswer(
@@ -10,12 +10,13 @@ export async function sessionAnswer(
   tokens: Tokens,
   providerTokens?: ProviderTokens,
 ): Promise<Answer> {
-  const { user } = await auth.getMe(wholeUser, withToken(tokens.accessToken));
-  return { body: { ...tokensJson(tokens), ...providerTokensJson(providerTokens), user: userJson(user!) } };
+  const { user, factors } = await auth.getMe(wholeUser, withToken(tokens.accessToken));
+  const shown = userWithFactors(user!, factors);
+  return { body: { ...tokensJson(tokens), ...providerTokensJson(providerTokens), user: shown } };
 }
 
 /** The parts of a user that GetMe returns on request. */
-export const wholeUser = { appMetadata: true, identities: true };
+export const wholeUser = { appMetadata: true, identities: true, factors: true };
 
 /** The tokens of the provider that the user has just signed in with. */
 export function providerTokensJson(tokens: ProviderTokens | undefined): JsonObject {

@@ -3,6 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import type { JWK } from 'jose';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
+import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { kOrigin, kSurface } from '../../rpc/context.ts';
 import type { Redirects } from '../../text/redirects.ts';
@@ -113,6 +114,7 @@ async function respond(
       ...{ headers: req.headers, path: match.path, query, body, redirects, now, issuer, cookies },
       auth: createClient(AuthService, transport),
       sessions: createClient(SessionService, transport),
+      mfa: createClient(MfaService, transport),
       admin: createClient(AdminService, transport),
     };
     const answer = await route.serve(asked);

@@ -6,10 +6,11 @@ import { mintSignInChallenge } from '../webauthn/sign-in-challenge.ts';
 
 export function startPasskeySignIn({ now, keys, relyingParty }: MfaDeps): MfaMethods['startPasskeySignIn'] {
   return async (_, context) => {
-    const { bytes, expiresAt } = mintSignInChallenge(keys, projectOf(context), now());
+    const { id, bytes, expiresAt } = mintSignInChallenge(keys, projectOf(context), now());
     return {
       requestOptions: requestOptions(relyingParty, { use: 'passkey', challenge: bytes, allow: [] }),
       expireTime: timestampFromDate(expiresAt),
+      challengeId: id,
     };
   };
 }

@@ -1,0 +1,154 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { decodeJwt } from 'jose';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { rolldown } from 'rolldown';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { installedBrowser } from '../pages/browser.ts';
+import { codeOf } from '../support/authenticator.ts';
+import { ada } from '../support/people.ts';
+import { confirmed, publishableKey, startSupabase } from '../support/supabase.ts';
+import { plugIn } from '../support/virtual-authenticator.ts';
+
+if (!installedBrowser) console.warn('NOT TRIED: auth-js in a browser, because there is no Chromium on this machine');
+
+const { email, password } = ada;
+
+/** The published library for a page, as the global `authJs`. */
+async function bundle(): Promise<string> {
+  const bundle = await rolldown({ input: '@supabase/auth-js', cwd: process.cwd(), platform: 'browser' });
+  const { output } = await bundle.generate({ format: 'iife', name: 'authJs' });
+  await bundle.close();
+  return output[0].code;
+}
+
+/** A page of the application with a client of the library, in a browser of its own. */
+async function openSite() {
+  const script = await bundle();
+  let setUp = '';
+  const site = createServer((req, res) => {
+    const isScript = req.url === '/auth.js';
+    res.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    res.end(isScript ? script : `<!doctype html><title>app</title><script src="/auth.js"></script>${setUp}`);
+  });
+  site.listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  onTestFinished(() => void site.close());
+  const origin = `http://localhost:${(site.address() as AddressInfo).port}`;
+  const webauthn = { WEBAUTHN_RP_ID: 'localhost', WEBAUTHN_ORIGINS: origin };
+  const supabase = await startSupabase({ env: { ...confirmed, ...webauthn, CORS_ORIGINS: origin } });
+  const headers = { apikey: publishableKey, Authorization: `Bearer ${publishableKey}` };
+  const options = { url: supabase.url, headers, autoRefreshToken: false };
+  setUp = `<script>const auth = new authJs.GoTrueClient(${JSON.stringify(options)});</script>`;
+  const browser = await chromium.launch({ executablePath: installedBrowser!, args: ['--no-sandbox'] });
+  onTestFinished(() => browser.close());
+  const context = await browser.newContext();
+  return { ...supabase, context, tab: await openTab(context, origin), another: () => openTab(context, origin) };
+}
+
+async function openTab(context: BrowserContext, origin: string): Promise<Page> {
+  const tab = await context.newPage();
+  await tab.goto(origin);
+  return tab;
+}
+
+/** What a call of the library returns in a page, without an error. */
+async function call(tab: Page, expression: string) {
+  // biome-ignore lint/suspicious/noExplicitAny: the tests compare what is there
+  const { data, error } = (await tab.evaluate(`(async () => ${plain(expression)})()`)) as { data: any; error: any };
+  expect(error, expression).toBeNull();
+  return data;
+}
+
+/** An error's properties are not enumerable, so a page cannot pass it on. */
+const plain = (expression: string) =>
+  `{ const { data, error } = await ${expression}; return { data, error: error && { code: error.code, message: error.message } }; }`;
+
+const credentials = JSON.stringify({ email, password });
+const aalOf = async (tab: Page) =>
+  decodeJwt((await call(tab, 'auth.getSession()')).session.access_token) as { aal: string; session_id: string };
+
+describe.runIf(installedBrowser)('auth-js in Chromium', { timeout: 120_000 }, () => {
+  test('signs up, enrols an app whose image it shows, and steps up in all tabs', async () => {
+    const { service, tab, another } = await openSite();
+    await call(tab, `auth.signUp(${credentials})`);
+    await call(tab, 'auth.signOut()');
+    await call(tab, `auth.signInWithPassword(${credentials})`);
+    const { id, totp } = await call(tab, `auth.mfa.enroll({ factorType: 'totp', friendlyName: 'phone' })`);
+    const width = await tab.evaluate(
+      `(async () => { const image = new Image(); image.src = ${JSON.stringify(totp.qr_code)}; await image.decode(); return image.naturalWidth; })()`,
+    );
+    expect(width).toBeGreaterThan(0);
+    const verification = JSON.stringify({ factorId: id, code: codeOf(totp.secret, service.now()) });
+    await call(tab, `auth.mfa.challengeAndVerify(${verification})`);
+    const level = { currentLevel: 'aal2', nextLevel: 'aal2' };
+    expect(await call(tab, 'auth.mfa.getAuthenticatorAssuranceLevel()')).toMatchObject(level);
+    const second = await another();
+    expect(await call(second, 'auth.mfa.getAuthenticatorAssuranceLevel()')).toMatchObject(level);
+    const refused = await tab.evaluate(`(async () => ${plain(`auth.mfa.challengeAndVerify(${verification})`)})()`);
+    expect(refused).toMatchObject({ error: { code: 'mfa_verification_failed' } });
+  });
+
+  test('refreshes in two tabs at once, and both stay signed in', async () => {
+    const { tab, another } = await openSite();
+    await call(tab, `auth.signUp(${credentials})`);
+    const { session_id } = await aalOf(tab);
+    const second = await another();
+    // The library of the slower tab discards its tokens, and uses what the other has stored.
+    const outcomes = `(async () => { const { error } = await auth.refreshSession(); return error?.name ?? 'refreshed'; })()`;
+    for (let time = 0; time < 3; time++) {
+      const both = await Promise.all([tab, second].map((each) => each.evaluate(outcomes)));
+      expect(both).toContain('refreshed');
+      expect(['refreshed', 'AuthRefreshDiscardedError']).toEqual(expect.arrayContaining(both));
+    }
+    for (const each of [tab, second]) {
+      expect((await aalOf(each)).session_id).toBe(session_id);
+      expect((await call(each, 'auth.getUser()')).user.email).toBe(email);
+      await call(each, 'auth.refreshSession()');
+    }
+  });
+
+  test('verifies a token without a request once it has the keys', async () => {
+    const { tab, context } = await openSite();
+    await call(tab, `auth.signUp(${credentials})`);
+    await call(tab, 'auth.getClaims()');
+    const requests: string[] = [];
+    tab.on('request', (request) => void requests.push(request.url()));
+    await context.setOffline(true);
+    const { claims, header } = await call(tab, 'auth.getClaims()');
+    expect(claims).toMatchObject({ email, aal: 'aal1', role: 'authenticated', is_anonymous: false });
+    expect(header.alg).toBe('ES256');
+    expect(requests).toEqual([]);
+  });
+
+  test('registers a passkey and signs in with it', async () => {
+    const { tab } = await openSite();
+    const signedUp = await call(tab, `auth.signUp(${credentials})`);
+    await plugIn(tab, true);
+    const { id } = await call(tab, 'auth.registerPasskey()');
+    expect(await call(tab, 'auth.passkey.list()')).toMatchObject([{ id }]);
+    await call(tab, 'auth.signOut()');
+    const signedIn = await call(tab, 'auth.signInWithPasskey()');
+    expect(signedIn.user.id).toBe(signedUp.user.id);
+    expect((await aalOf(tab)).aal).toBe('aal2');
+  });
+
+  test.each([true, false])(
+    'registers a security key and authenticates with it, with a PIN or without: %s',
+    async (hasPin) => {
+      const { tab } = await openSite();
+      await call(tab, `auth.signUp(${credentials})`);
+      // The library asks for an authenticator that can be unplugged.
+      await plugIn(tab, hasPin, 'usb');
+      await call(tab, `auth.mfa.webauthn.register({ friendlyName: 'key' })`);
+      expect((await aalOf(tab)).aal).toBe('aal2');
+      await call(tab, 'auth.signOut()');
+      await call(tab, `auth.signInWithPassword(${credentials})`);
+      expect((await aalOf(tab)).aal).toBe('aal1');
+      const { webauthn } = await call(tab, 'auth.mfa.listFactors()');
+      await call(tab, `auth.mfa.webauthn.authenticate({ factorId: '${webauthn[0].id}' })`);
+      expect((await aalOf(tab)).aal).toBe('aal2');
+    },
+  );
+});
