@@ -5,6 +5,7 @@ import { uuidv7 } from '../database/uuid.ts';
 import { Refusal } from '../errors.ts';
 import { readAddress } from '../text/email-address.ts';
 import { trimMarks } from '../text/invisible-characters.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { markImported, readImported } from '../user/imported-hash.ts';
 import { mergeMetadata, noMetadata } from '../user/metadata.ts';
 import { forGood, User } from '../user/user.ts';
@@ -144,7 +145,14 @@ function toUser(read: Line, reading: ReadingContext): ImportedUser {
   });
   const { factorCount, ...belongings } = belongingsOf(user, read, reading);
   user.factorCount = factorCount;
+  user.providers = providersOf(user, belongings.identities);
   return { user, hasOwnId: read.id != null, ...belongings };
+}
+
+/** What a user signs in with: their address where they have a password or nothing else, and the providers. */
+function providersOf({ passwordHash }: User, identities: readonly { readonly provider: string }[]): string[] {
+  const names = new Set(identities.map(({ provider }) => provider));
+  return [...(passwordHash || names.size === 0 ? [byEmail] : []), ...names];
 }
 
 const dayMs = 86_400_000;

@@ -88,7 +88,8 @@ describe.each(wires)('over %s', (wire) => {
 
     const claims = { sub: '108451117823764382771', email: bob.email, email_verified: true };
     const byGoogle = await auth.signInWithIdToken({ provider: 'google', idToken: await provider.idToken(claims) });
-    expect(byGoogle).toMatchObject({ userCreated: false, user: { id: bobId, name: 'Bob Babbage' } });
+    const providers = ['google'];
+    expect(byGoogle).toMatchObject({ userCreated: false, user: { id: bobId, name: 'Bob Babbage', providers } });
     const banned = auth.signIn({ email: 'carol@example.org', password: importedPassword });
     expect((await refusalOf(banned)).reason).toBe('USER_BANNED');
   });
