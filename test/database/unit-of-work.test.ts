@@ -24,14 +24,11 @@ function intercept(method: string, wrap: (closure: Closure, em: EntityManager, a
     const work = req.contextValues.get(kWork)!;
     const change = <T>(closure: (em: EntityManager) => Promise<T>, locks?: Locks) =>
       work.change((em) => wrap(closure, em, seen.managers.push(em)) as Promise<T>, locks);
-    req.contextValues.set(kWork, {
-      autocommit: work.autocommit,
-      get reads() {
-        return work.reads;
-      },
-      change,
-      changeAlone: (send) => change(send),
-    });
+    const changeAlone: typeof work.changeAlone = (send) => change(send);
+    req.contextValues.set(
+      kWork,
+      Object.create(work, { change: { value: change }, changeAlone: { value: changeAlone } }),
+    );
     return next(req);
   };
   return { seen, inner: [interceptor] };
