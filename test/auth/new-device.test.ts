@@ -165,7 +165,7 @@ test.skipIf(process.env.ISOLATION)(
       await call();
       return ofCalls(proxy.statements.slice(before)).map(({ name, text }) => name || text);
     };
-    const costs = ['sign_in_look_up', 'begin', 'user_sign_in', 'commit'];
+    const costs = ['sign_in_look_up', 'user_sign_in'];
     expect(await namesDuring(() => signIn(home, firefox))).toEqual(costs);
     expect(await namesDuring(() => signIn(away, safari))).toEqual(costs);
     expect(await notices()).toHaveLength(1);
