@@ -24,6 +24,8 @@ import { authService } from './auth/service.ts';
 import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
+import { configuredSettings, readProjectSetting } from './config/project-settings.ts';
+import { scopesFault } from './config/scopes.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
@@ -38,8 +40,8 @@ import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
-import { defaultProjectId, selectProject } from './project/project.ts';
-import type { ConfiguredSettings } from './project/settings.ts';
+import { defaultProjectId } from './project/project.ts';
+import type { Projects } from './project/projects.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
@@ -49,6 +51,7 @@ import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, requirePolicies, scopesOfKeys } from './rpc/policy.ts';
 import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
+import { selectProject } from './rpc/select-project.ts';
 import { serve } from './rpc/services.ts';
 import { stepUpFactors } from './rpc/step-up-factors.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
@@ -64,7 +67,6 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
-import { Redirects } from './text/redirects.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
@@ -84,6 +86,7 @@ export interface Deps {
   /** A monotonic clock in milliseconds, of the process when not given. */
   readonly elapsed?: (() => number) | undefined;
   readonly keys: MasterKeys;
+  readonly projects: Projects;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
   /** Undefined unless responses hide which addresses are registered. */
@@ -182,7 +185,7 @@ function createOAuth(parts: Parts): AuthDeps['oauth'] {
   const { config, keys, now, log } = parts;
   const { finishOAuth, signInWithIdToken } = AuthService.method;
   return openOAuth({
-    ...{ settings: config.oauthProviders, redirects: config.redirects, publicUrl: config.publicUrl, keys, now },
+    ...{ settings: config.oauthProviders, projects: parts.projects, publicUrl: config.publicUrl, keys, now },
     frontendUrl: config.frontendUrl,
     outbound: new Outbound(config.outbound),
     allowsPlainText: config.outbound.allowsPlainText,
@@ -197,7 +200,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
-    ...{ relyingParty: config.relyingParty, appName: config.look.name },
+    ...{ relyingParty: config.relyingParty, projects: parts.projects },
     trustedDeviceDays: config.trustedDeviceDays,
     registration: configuredSettings(config),
     wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
@@ -206,23 +209,20 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits } = parts;
-  const messages = new Messages(config.frontendUrl, config.look.name);
-  const codes = new MailedCodes(keys);
-  const links = new SiteLinks(parts.issuer, new Redirects(config.redirects));
+  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits, projects } = parts;
+  const messages = new Messages(projects, config.publicUrl);
+  const [codes, links] = [new MailedCodes(keys), new SiteLinks(parts.issuer, projects)];
   const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const factorMail = new FactorMail(outbox, messages);
   const mailBudget = new MailBudget(keys, config.mail);
   const joining = new Joining(config.accounts);
   const [paging, requestIds] = [new Paging(keys), new RequestIds(keys, now)];
-  const { usage, billingSecrets, frontendUrl, relyingParty } = config;
+  const { usage, billingSecrets, relyingParty } = config;
   const settings = configuredSettings(config);
   const signingIn = {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
-    registration: registrationSettings(config),
-    oauth: createOAuth(parts),
-    usage,
+    ...{ registration: registrationSettings(config), projects, oauth: createOAuth(parts), usage },
   };
   return [
     serve(AuthService, authService(signingIn)),
@@ -230,14 +230,14 @@ function createServices(parts: Parts) {
     serve(
       AccountService,
       accountService({
-        ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
+        ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, projects },
         registration: settings,
       }),
     ),
     serve(
       DeviceService,
       deviceService({
-        ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
+        ...{ now, requestIds, paging, outbox, messages, keys, opener, projects, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
         guestDisposition: config.anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE,
         watch: parts.watch,
@@ -251,14 +251,15 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        ...settings,
+        ...{ ...settings, projects, serviceKeys: config.serviceKeys, readSetting: readProjectSetting, scopesFault },
       }),
     ),
   ];
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracer, access, sessions, apiKeys, limits, budgets, shared } = parts;
+  const { config, orm, now, log, tracer, sessions, limits, budgets, shared, projects } = parts;
+  const findProject = (name: string | undefined) => projects.idOf(name);
   const { serviceKeys, legacySecrets } = config;
   const callerReaders = new Map([
     [SessionService.method.getSession as DescMethod, getSessionCaller(sessions)],
@@ -271,11 +272,12 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
+    selectProject(findProject),
     rateLimit(budgets, (key, byContract, surface) => limits.limitOf(key, byContract, surface)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, legacySecrets, callerReaders }),
+      readBearer: bearerTokenReader({ ...parts, serviceKeys, legacySecrets, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
-      selectProject,
+      findProject,
     }),
     stepUpFactors(({ userId }) => readUsableFactors(shared, userId)),
     enforcePolicy(now, config.factorRequirement),
@@ -291,12 +293,7 @@ function rotationRules({ config, limits }: Parts): RotationRules {
 }
 
 function registrationSettings(config: Config): AuthDeps['registration'] {
-  const { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword } = config;
-  const rules = { requireVerifiedEmail, anonymousSignIn, securePasswordChange, recoveryRequiresPassword };
+  const { requireVerifiedEmail, securePasswordChange, recoveryRequiresPassword } = config;
+  const rules = { requireVerifiedEmail, securePasswordChange, recoveryRequiresPassword };
   return { ...configuredSettings(config), ...rules };
-}
-
-function configuredSettings(config: Config): ConfiguredSettings {
-  const { signUp, autoConfirmEmail, emailVerification, hideRegistration } = config;
-  return { signUp, autoConfirmEmail, emailVerification, hideRegistration };
 }

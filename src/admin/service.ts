@@ -10,6 +10,7 @@ import { impersonateUser } from './impersonation.ts';
 import { createInviteCode, listInviteCodes } from './invite-codes.ts';
 import { inviteUser } from './invite-user.ts';
 import { listUsers } from './list-users.ts';
+import { projects } from './projects.ts';
 import { revokeUserSessions } from './revoke-user-sessions.ts';
 import { sendPasswordReset } from './send-password-reset.ts';
 import { getSettings, updateSettings } from './settings.ts';
@@ -42,6 +43,7 @@ export function adminService(deps: AdminDeps): AdminMethods {
     listInviteCodes: listInviteCodes(deps),
     getSettings: getSettings(deps),
     updateSettings: updateSettings(deps),
+    ...projects(deps),
     listSigningKeys,
     rotateSigningKey: rotateSigningKey(deps),
     revokeSigningKey: revokeSigningKey(deps),

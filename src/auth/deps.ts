@@ -2,6 +2,7 @@ import type { Joining } from '../account/invites/joining.ts';
 import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
 import type { MailedCodes } from '../one-time/code.ts';
+import type { Projects } from '../project/projects.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
@@ -40,6 +41,7 @@ export interface AuthDeps {
   readonly passwordSignIns: SignInBudget;
   readonly mailSignIns: SignInBudget;
   readonly registration: RegistrationSettings;
+  readonly projects: Projects;
   readonly oauth: OAuthDeps;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;
@@ -48,8 +50,6 @@ export interface AuthDeps {
 /** The configured settings of registration. Some can be overridden at run time (project/settings.ts). */
 export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
-  /** Whether SignUpAnonymous is available. */
-  readonly anonymousSignIn: boolean;
   /** Whether a new password without the current one needs a recent sign-in or a code. */
   readonly securePasswordChange: boolean;
   /** Whether VerifyOtp recovers an account only together with a new password. */

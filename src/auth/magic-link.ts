@@ -37,7 +37,7 @@ export function magicLink(deps: AuthDeps): Methods {
   return {
     async requestMagicLink({ email, clientNonce, createUser, userMetadata, link: message }, context) {
       const action = 'auth.magic_link.request';
-      const link = deps.userMail.links.read(message);
+      const link = deps.userMail.links.read(message, projectOf(context));
       const metadata = changeMetadata(noMetadata, { userMetadata });
       const request = { kind: 'magic_link', email, action, clientNonce, link, isFor: () => true } as const;
       if (createUser && link) await signUpByMail(deps, { email, link, metadata, request }, context);

@@ -110,7 +110,7 @@ async function hashOf(
     throw new Refusal('PASSWORD_REQUIRED');
   }
   requireNoFactor(seen.factor_count);
-  return passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
+  return passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context);
 }
 
 /** Uses the first of the values that can be used. Values of mails without a link to the site are refused. */

@@ -28,6 +28,24 @@ export interface Command {
 
 const email: Argument = { name: 'EMAIL', does: 'the address of the user', asks: 'one user by their address' };
 
+const project: Argument = {
+  name: 'PROJECT',
+  does: 'the slug or the id of the project',
+  asks: 'one project by its slug',
+};
+
+const settingOption: Option = {
+  does: 'a setting as in the configuration, such as PASSWORD_MIN_LENGTH=12; can be repeated',
+  default: 'none',
+  value: 'NAME=VALUE',
+};
+
+const keyOption: Option = {
+  does: 'a service key to add, as in SERVICE_KEYS: NAME:SHA256 or NAME:SHA256:SCOPE+SCOPE; can be repeated',
+  default: 'none',
+  value: 'KEY',
+};
+
 const commandTable = {
   serve: {
     summary: 'runs the service (default)',
@@ -107,6 +125,35 @@ const commandTable = {
     },
     example: 'audit verify --head 5120:b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184',
     exits: { 1: 'the trail is not valid, or could not be checked' },
+  },
+  'projects list': {
+    summary: 'lists the projects',
+    does: 'Prints slug, id and publishable key of the projects. This is the default of projects.',
+    example: 'projects list',
+  },
+  'projects show': {
+    summary: 'shows the settings and service keys of a project',
+    does: 'Prints the settings that a project has of its own, and the names of its service keys.',
+    arguments: [project],
+    example: 'projects show engines',
+  },
+  'projects create': {
+    summary: 'creates a project',
+    does: 'Creates a project and shows it. The slug never changes.',
+    arguments: [{ name: 'SLUG', does: 'a name for the project', asks: 'a slug for the project' }],
+    options: { set: settingOption, key: keyOption },
+    example: 'projects create engines --set SITE_URL=https://engines.example.org',
+  },
+  'projects update': {
+    summary: 'changes the settings and service keys of a project',
+    does: 'Changes a project and shows it. Running replicas read the change within about a second.',
+    arguments: [project],
+    options: {
+      ...{ set: settingOption, key: keyOption },
+      reset: { does: 'a setting to reset to its configured value; can be repeated', default: 'none', value: 'NAME' },
+      'remove-key': { does: 'the name of a service key to remove; can be repeated', default: 'none', value: 'NAME' },
+    },
+    example: 'projects update engines --set SIGN_UP=off --reset SITE_URL',
   },
   import: {
     summary: 'creates users from a file of JSON lines',

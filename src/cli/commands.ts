@@ -18,6 +18,7 @@ import { checkDrop, manageInstallation } from './installation.ts';
 import { manageKeys } from './keys.ts';
 import { manageOperators } from './operators.ts';
 import type { Invocation } from './parse.ts';
+import { manageProjects } from './projects.ts';
 import { stopOnSignals } from './signals.ts';
 import { explainStartFault } from './start-fault.ts';
 import { terminal } from './terminal.ts';
@@ -31,6 +32,7 @@ export async function run(invocation: Invocation, loaded: LoadedConfig): Promise
   if (group === 'migrate') return migrateDatabase(config, options.has('create'));
   if (group === 'keys') return withDatabase(config, (orm) => manageKeys(orm, config, invocation, terminal));
   if (group === 'admin') return withDatabase(config, (orm) => manageOperators(orm, config, invocation, terminal));
+  if (group === 'projects') return withDatabase(config, (orm) => manageProjects(orm, config, invocation, terminal));
   if (group === 'audit') {
     const heads = readHeads(options.get('head'));
     return withPatience(config, (orm, patient) => verifyAudit(orm, patient, heads, terminal));

@@ -107,6 +107,14 @@ export class ConfiguredLimits {
   }
 }
 
+/** The keys of the limits that a project may have of its own: of calls per client address, and of failed attempts. */
+export function projectLimitKeys(methods: readonly DescMethod[]): ReadonlySet<string> {
+  return new Set([
+    ...methods.flatMap((each) => [limitKey(each), `${limitKey(each)}:supabase`]),
+    ...methods.flatMap(failureKeys),
+  ]);
+}
+
 /** The key of a method in LIMITS: `AuthService.SignIn`. */
 export function limitKey(method: DescMethod): string {
   return `${method.parent.name}.${method.name}`;

@@ -180,6 +180,21 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.ImpersonateUser': [[{ userId: user.id }, asService.headers]],
     'AdminService.GetSettings': [[{}, as.headers]],
     'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
+    'AdminService.CreateProject': [
+      [{ slug: 'default' }, asService.headers],
+      [{ slug: 'b', settings: { siteUrl: 'nowhere', passwordMinLength: 10 } }, asService.headers],
+      [{ slug: 'Not a slug', settings: { passwordMinLength: 5 } }, asService.headers],
+      [{ slug: 'b' }, as.headers],
+    ],
+    'AdminService.GetProject': [
+      [{ project: 'unknown' }, asService.headers],
+      [{}, asService.headers],
+    ],
+    'AdminService.ListProjects': [[{ pageToken: 'x' }, asService.headers]],
+    'AdminService.UpdateProject': [
+      [{ project: 'unknown' }, asService.headers],
+      [{ project: 'default', settings: { limits: 'AuthService.SignIn=1' } }, asService.headers],
+    ],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
     'AdminService.RevokeSigningKey': [[{ signingKeyId: 'x'.repeat(43) }, asService.headers]],

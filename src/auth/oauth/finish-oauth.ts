@@ -34,7 +34,7 @@ export function finishOAuth(deps: AuthDeps): Methods {
 
 async function finish(deps: AuthDeps, request: FinishOAuthRequest, used: UsedState, context: HandlerContext) {
   const { oauth } = deps;
-  const provider = oauth.providers.get(used.provider);
+  const provider = oauth.providers.get(used.provider, projectOf(context));
   const redeemed = await redeem(provider, request, used, context.signal);
   const { accessToken, refreshToken } = redeemed;
   const signedIn = await oauth.finishes.run(origin(context).address, subjectOf(context, redeemed.identity), () =>

@@ -1,12 +1,10 @@
 import type { MasterKeys } from '../../crypto/master-keys.ts';
-import { type RedirectRules, Redirects } from '../../text/redirects.ts';
 import type { OAuthDeps } from './deps.ts';
 import { OAuthStates } from './oauth-state.ts';
 import { Providers, type ProvidersDeps } from './providers.ts';
 
 interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTokenSignIns'> {
   readonly keys: MasterKeys;
-  readonly redirects: RedirectRules;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
   /** FRONTEND_URL or, without it, PUBLIC_URL. */
@@ -15,11 +13,11 @@ interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTo
 
 /** The parts of sign-ins with a provider. */
 export function openOAuth(options: OAuthOptions): OAuthDeps {
-  const { keys, redirects, publicUrl, frontendUrl, finishes, idTokenSignIns, ...deps } = options;
+  const { keys, publicUrl, frontendUrl, finishes, idTokenSignIns, ...deps } = options;
   return {
     providers: new Providers(deps),
     states: new OAuthStates(keys),
-    redirects: new Redirects(redirects),
+    projects: options.projects,
     callbackUrls: [`${frontendUrl}/oauth/callback`, `${publicUrl}/auth/v1/callback`],
     finishes,
     idTokenSignIns,
