@@ -50,7 +50,7 @@ import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, requirePolicies, scopesOfKeys } from './rpc/policy.ts';
-import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
+import { rateLimit } from './rpc/rate-limit.ts';
 import { selectProject } from './rpc/select-project.ts';
 import { serve } from './rpc/services.ts';
 import { stepUpFactors } from './rpc/step-up-factors.ts';
@@ -67,6 +67,7 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import { traceCalls, traceTransactions } from './telemetry/traces/calls.ts';
+import { addressBudget } from './throttle/address-budget.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
@@ -130,14 +131,14 @@ export function createApp(deps: Deps): App {
     accountClaims: config.tokenClaims,
     factorRequirement: config.factorRequirement,
   });
-  const limits = new ConfiguredLimits(config.limits);
+  const limits = new ConfiguredLimits(config.limits, (id) => deps.projects.of(id).settings.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
   const uses = new KeyUses();
   const apiKeys = new KeyLookup({ shared, now, environment: config.apiKeys.environment, uses });
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
-  const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
+  const budgets = CallBudgets.inDatabase({ autocommit: shared, now, elapsed });
   const watch = new LoginWatch(shared, now, (thrown) =>
     deps.log.warn({ fault: describeBug(thrown) }, 'the changes of logins could not be read'),
   );
@@ -161,11 +162,12 @@ const keyScopes = scopesOfKeys([AuthService, SessionService, AccountService, Dev
 /** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
   const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
-  const { consecutive } = limits.failuresOf(signIn);
+  const failuresOf = (method: DescMethod) => (projectId: string) => limits.of(projectId).failuresOf(method);
+  const ownFailures = (id: string) => ({ consecutive: limits.of(id).failuresOf(signIn).consecutive });
   return {
-    passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
-    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
-    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
+    passwordFailures: new FailedAttempts('password', keys, budgets, failuresOf(signIn)),
+    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, ownFailures),
+    wrongCodes: new FailedAttempts('code', keys, budgets, failuresOf(signInWithMagicLink)),
     passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
     passwordSignIns: signInBudget({ keys, budgets, limits }, signIn),
     mailSignIns: signInBudget({ keys, budgets, limits }, signInWithMagicLink),
@@ -174,9 +176,9 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function signInBudget({ keys, budgets, limits }: Pick<Parts, 'keys' | 'budgets' | 'limits'>, method: DescMethod) {
-  return new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
-    failures: limits.perAddress(method),
-    successes: limits.successes(method),
+  return new SignInBudget(budgets, keys, (client) => {
+    const [own, budget] = [limits.of(client.projectId), addressBudget(limitKey(method), client)];
+    return { budget, failures: own.perAddress(method), successes: own.successes(method) };
   });
 }
 
@@ -187,8 +189,7 @@ function createOAuth(parts: Parts): AuthDeps['oauth'] {
   return openOAuth({
     ...{ settings: config.oauthProviders, projects: parts.projects, publicUrl: config.publicUrl, keys, now },
     frontendUrl: config.frontendUrl,
-    outbound: new Outbound(config.outbound),
-    allowsPlainText: config.outbound.allowsPlainText,
+    ...{ outbound: new Outbound(config.outbound), allowsPlainText: config.outbound.allowsPlainText },
     onFault: (fault) => log.warn(fault, 'a provider does not respond as it should'),
     finishes: signInBudget(parts, finishOAuth),
     idTokenSignIns: signInBudget(parts, signInWithIdToken),
@@ -203,7 +204,7 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
     ...{ relyingParty: config.relyingParty, projects: parts.projects },
     trustedDeviceDays: config.trustedDeviceDays,
     registration: configuredSettings(config),
-    wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
+    wrongFactorCodes: new FailedAttempts('factor', keys, budgets, (id) => limits.of(id).failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
   });
 }
@@ -273,7 +274,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     deadline(),
     admission(config.maxInFlight),
     selectProject(findProject),
-    rateLimit(budgets, (key, byContract, surface) => limits.limitOf(key, byContract, surface)),
+    rateLimit(budgets, (projectId) => limits.of(projectId)),
     authenticate({
       readBearer: bearerTokenReader({ ...parts, serviceKeys, legacySecrets, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),

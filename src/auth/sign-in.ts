@@ -9,7 +9,7 @@ import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, clientOf, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { Session } from '../session/session.ts';
 import { heldSessions } from '../session/session-limit.ts';
@@ -44,7 +44,7 @@ export function signIn(deps: AuthDeps): Methods {
     const { summary, trustedDevice } = await change(context, async (em) => {
       const draft = { action: 'auth.login', userId: user.id, sessionId: session.id } as const;
       const event = auditRow(context, draft, at);
-      const failures = passwordSignIns.failuresAt(origin(context).address);
+      const failures = passwordSignIns.failuresAt(clientOf(context));
       const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
       const { sessions, summary } = await recordSignIn(em, signIn, at);
       if (sessions > opener.sessionsPerUser - uncountedSessions) await opener.makeRoom(em, context, session, at);
@@ -57,7 +57,7 @@ export function signIn(deps: AuthDeps): Methods {
   };
   return {
     signIn: (request, context) =>
-      passwordSignIns.run(origin(context).address, emailKey(request.email), async () => open(request, context)),
+      passwordSignIns.run(clientOf(context), emailKey(request.email), async () => open(request, context)),
   };
 }
 

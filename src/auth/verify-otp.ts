@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Flow } from '../one-time/flow.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
 import { type Consumed, consume, issue, lookAt } from '../one-time/token.ts';
-import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, clientOf, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { lockUser, type User } from '../user/user.ts';
 import { confirmMailbox } from './approved-email-change.ts';
@@ -51,7 +51,7 @@ export function verifyOtp(deps: AuthDeps): Methods {
       const { token, code } = request;
       if (!token && !code) throw new Refusal('TOKEN_REQUIRED');
       const named = code ? emailKey(code.email) : valueInLink(token);
-      const verified = await mailSignIns.run(origin(context).address, named, () => verify(deps, request, context));
+      const verified = await mailSignIns.run(clientOf(context), named, () => verify(deps, request, context));
       if (verified === 'needs other confirmation') return { needsOtherConfirmation: true };
       if ('exchangeCode' in verified) return verified;
       return signInToMessage(deps, verified, now());

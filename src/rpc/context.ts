@@ -113,6 +113,11 @@ export function projectOf({ values }: Pick<HandlerContext, 'values'>): string {
   return values.get(kProject);
 }
 
+/** The address of the client and the project of the call: what budgets of calls are counted by. */
+export function clientOf(context: HandlerContext): { readonly address: string; readonly projectId: string } {
+  return { address: origin(context).address, projectId: projectOf(context) };
+}
+
 /** The user who calls. Throws AUTHENTICATION_REQUIRED without a bearer token, and the refusal of an invalid one. */
 export function caller(context: HandlerContext): UserCaller {
   return callerIfAny(context) ?? refuse(new Refusal('AUTHENTICATION_REQUIRED'));

@@ -2,7 +2,7 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { FinishOAuthRequest } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { autocommit, origin, projectOf } from '../../rpc/context.ts';
+import { autocommit, clientOf, projectOf } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { AuthDeps } from '../deps.ts';
 import { linkByIdentity, signInByIdentity, subjectOf } from './identity-sign-in.ts';
@@ -37,7 +37,7 @@ async function finish(deps: AuthDeps, request: FinishOAuthRequest, used: UsedSta
   const provider = oauth.providers.get(used.provider, projectOf(context));
   const redeemed = await redeem(provider, request, used, context.signal);
   const { accessToken, refreshToken } = redeemed;
-  const signedIn = await oauth.finishes.run(origin(context).address, subjectOf(context, redeemed.identity), () =>
+  const signedIn = await oauth.finishes.run(clientOf(context), subjectOf(context, redeemed.identity), () =>
     apply(deps, request, { used, redeemed }, context),
   );
   return request.returnProviderTokens ? { ...signedIn, providerTokens: { accessToken, refreshToken } } : signedIn;

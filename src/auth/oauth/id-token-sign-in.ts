@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { caller, origin, projectOf } from '../../rpc/context.ts';
+import { caller, clientOf, projectOf } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import type { AuthDeps } from '../deps.ts';
@@ -26,7 +26,7 @@ export function idTokenSignIn(deps: AuthDeps): Methods {
     async signInWithIdToken(request, context) {
       const proved = await read(request, context);
       const { accountInviteCode, inviteCode } = request;
-      return oauth.idTokenSignIns.run(origin(context).address, subjectOf(context, proved), () =>
+      return oauth.idTokenSignIns.run(clientOf(context), subjectOf(context, proved), () =>
         signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, kindOfClient(request.kind), context),
       );
     },
