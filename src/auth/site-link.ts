@@ -53,8 +53,8 @@ export class SiteLinks {
     // Clients compare links with the place that they have sent, so it is encoded only where it has to be.
     const place = /[&=#%+]/.test(redirectTo) ? encodeURIComponent(redirectTo) : redirectTo;
     // The browser that opens the link sends no header.
-    const project = apiKey === null ? '' : `apikey=${apiKey}&`;
-    return `${this.#issuer}/verify?${project}token=${this.tokenOf(raw, link)}&type=${types[kind]}&redirect_to=${place}`;
+    const key = apiKey === null ? '' : `&apikey=${apiKey}`;
+    return `${this.#issuer}/verify?token=${this.tokenOf(raw, link)}&type=${types[kind]}${key}&redirect_to=${place}`;
   }
 }
 
