@@ -52,8 +52,8 @@ interface Asked {
   readonly reset?: readonly Setting[];
 }
 
-/** The settings to set, as they would stand in the configuration, which has the rules for them. */
-export type SettingTexts = readonly (readonly [SettingName, string])[];
+/** The settings to set, as they would stand in the configuration, which has the rules for them. A list may be in parts. */
+export type SettingTexts = readonly (readonly [SettingName, string | readonly string[]])[];
 
 interface Concerned {
   readonly caller: Caller;
@@ -82,7 +82,8 @@ export function checkSettings(
   const fields: { field: string; description: string }[] = [];
   const set: Record<string, unknown> = {};
   for (const [name, text] of texts) {
-    const read = readSetting(settingVariables[name], text);
+    const hasComma = typeof text !== 'string' && text.some((each) => each.includes(','));
+    const read = hasComma ? { fault: 'a value with a comma' } : readSetting(settingVariables[name], `${text}`);
     if ('fault' in read) fields.push({ field: `settings.${fieldOf(name)}`, description: read.fault });
     else set[name] = read.value;
   }
@@ -113,11 +114,11 @@ function fieldOf(name: SettingName): string {
 }
 
 function textsOf(settings: ProjectSettings | undefined): SettingTexts {
-  return settingNames.flatMap((name): [SettingName, string][] => {
+  return settingNames.flatMap((name): SettingTexts => {
     const value = settings?.[name];
     if (value === undefined) return [];
     if (typeof value === 'boolean') return [[name, value ? 'on' : 'off']];
-    return [[name, typeof value === 'object' ? value.values.join(',') : `${value}`]];
+    return [[name, typeof value === 'object' ? value.values : `${value}`]];
   });
 }
 
