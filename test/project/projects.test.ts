@@ -1,5 +1,6 @@
 // @serializable
 import { randomUUID } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { expect, test } from 'vitest';
 import { SettingName } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { ada, asService, bob } from '../support/people.ts';
@@ -241,4 +242,18 @@ test.each(wires)('over %s the password of a project has its own minimum length',
   expect(refusal.metadata).toMatchObject({ min_length: '20' });
   expect((await auth.getSettings({}, b)).passwordMinLength).toBe(20);
   await auth.register(short);
+});
+
+test.each(wires)('over %s access tokens name every project but the default one', async (wire) => {
+  const service = await start();
+  const { admin, auth, sessions } = service.clients(wire);
+  const { project, asB } = await createB(service, wire);
+  await admin.createUser(ada, asB);
+  const { tokens } = await auth.signIn(ada, b);
+  const { tokens: refreshed } = await sessions.refresh({ refreshToken: tokens!.refreshToken }, b);
+  for (const each of [tokens!, refreshed!]) expect(decodeJwt(each.accessToken).project_id).toBe(project.id);
+  expect((await sessions.introspect({ token: refreshed!.accessToken }, asB)).active).toBe(true);
+  expect((await sessions.introspect({ token: refreshed!.accessToken }, asService)).active).toBe(false);
+  const { tokens: inDefault } = await service.welcome();
+  expect(decodeJwt(inDefault.accessToken)).not.toHaveProperty('project_id');
 });
