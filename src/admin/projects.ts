@@ -14,6 +14,7 @@ import { overrideAll, writeSettings } from '../project/settings.ts';
 import { anyCaller, autocommit, type Caller, change } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
+import { managerOfInstallation } from './manager-of-installation.ts';
 import { changeKeys, type KeyChange, readKeys } from './project-keys.ts';
 import { readSettingsOf, type SettingsChange, settingsToMessage } from './project-settings.ts';
 
@@ -68,8 +69,7 @@ function createProject(deps: AdminDeps): Methods['createProject'] {
   const { now, requestIds } = deps;
   return async (request, context) => {
     const { slug, serviceKeys } = request;
-    const caller = anyCaller(context);
-    if (caller.projectId !== defaultProjectId) throw new Refusal('CALLER_NOT_ALLOWED');
+    const caller = managerOfInstallation(context);
     const at = now();
     const project = newProject(slug, at);
     const changes = readSettingsOf(deps, request, { caller, projectId: project.id });

@@ -5,7 +5,7 @@ import { Access } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { providerEnv } from '../support/identity-provider.ts';
-import { reasonOf } from '../support/refusal.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { prepareSamples } from '../support/samples.ts';
 import { bearer, start, type TestService, type Wire, wires } from '../support/start.ts';
 import { createTenant, defaultTenant, idsOfDefault } from '../support/tenants.ts';
@@ -41,9 +41,53 @@ const readsBearer = (method: DescMethodUnary) => {
   return access !== Access.PUBLIC || optionalBearer;
 };
 
-/** These succeed with the values of another project: they create rows of their own, or answer alike for all values. */
-const neutral: Readonly<Record<string, 'creates' | 'the same for every address' | 'of the project itself'>> = {
+/** These succeed with the values of another project, and the rows of that project stay as they are. */
+const neutral: Readonly<Record<string, 'creates' | 'answers alike for every value' | 'concerns the caller'>> = {
   'AuthService.Register': 'creates',
+  'AuthService.SignUpAnonymous': 'creates',
+  'AuthService.SignInWithIdToken': 'creates',
+  'AuthService.StartOAuth': 'creates',
+  'AdminService.CreateUser': 'creates',
+  'AdminService.InviteUser': 'creates',
+  'AdminService.CreateInviteCode': 'creates',
+  'AdminService.GenerateLink': 'creates',
+  'DeviceService.RequestDeviceCode': 'creates',
+  'DeviceService.StartFingerprintLogin': 'creates',
+  'MfaService.StartPasskeySignIn': 'creates',
+  'AuthService.RequestMagicLink': 'answers alike for every value',
+  'AuthService.RequestPasswordReset': 'answers alike for every value',
+  'AuthService.SendVerificationEmail': 'answers alike for every value',
+  'AuthService.ResendEmailChange': 'answers alike for every value',
+  'AuthService.VerifyResetToken': 'answers alike for every value',
+  'AuthService.GetEmailVerificationStatus': 'answers alike for every value',
+  'AuthService.GetSettings': 'answers alike for every value',
+  'SessionService.SignOut': 'answers alike for every value',
+  'SessionService.Introspect': 'answers alike for every value',
+  'DeviceService.CancelLogin': 'answers alike for every value',
+  'DeviceService.SignOutFingerprint': 'answers alike for every value',
+  'AccountService.ConsumeUsage': 'concerns the caller',
+  'AccountService.GetReferral': 'concerns the caller',
+  'AccountService.GetUsage': 'concerns the caller',
+  'AdminService.GetSettings': 'concerns the caller',
+  'AdminService.UpdateSettings': 'concerns the caller',
+  'AdminService.ListProjects': 'concerns the caller',
+  'AdminService.ListUsers': 'concerns the caller',
+  'AdminService.ListAuditEvents': 'concerns the caller',
+  'AuthService.DeleteMe': 'concerns the caller',
+  'AuthService.GetMe': 'concerns the caller',
+  'AuthService.LinkIdentity': 'concerns the caller',
+  'AuthService.ListIdentities': 'concerns the caller',
+  'AuthService.Reauthenticate': 'concerns the caller',
+  'AuthService.StartIdentityLink': 'concerns the caller',
+  'AuthService.UpdateCredentials': 'concerns the caller',
+  'DeviceService.CreateApiKey': 'concerns the caller',
+  'DeviceService.CreateDashboardCode': 'concerns the caller',
+  'MfaService.EnrollFactor': 'concerns the caller',
+  'MfaService.GetAssurance': 'concerns the caller',
+  'MfaService.ListFactors': 'concerns the caller',
+  'MfaService.ListPasskeys': 'concerns the caller',
+  'MfaService.ListTrustedDevices': 'concerns the caller',
+  'MfaService.StartPasskeyRegistration': 'concerns the caller',
 };
 
 describe.each(wires)('over %s', (wire) => {
@@ -77,7 +121,8 @@ describe.each(wires)('over %s', (wire) => {
     const sampleOf = await prepareSamples(service);
     const b = await createTenant(service, 'b');
     const { admin, auth } = service.clients('json');
-    const seen: Record<string, string> = {};
+    const succeeded = new Set<string>();
+    const reasons: Record<string, string> = {};
     const leaks: object[] = [];
     let count = 0;
     /** Somebody of the project b, with the address of the request if it has one. */
@@ -93,15 +138,14 @@ describe.each(wires)('over %s', (wire) => {
       const { access } = policyOf(method)!;
       if (typeof request.email === 'string' && !/Register|CreateUser|InviteUser/.test(name))
         await insider(request.email);
-      const callers: Record<string, string>[] =
-        access === Access.PUBLIC
-          ? [{ 'gatehouse-project': 'b' }]
-          : access === Access.USER
-            ? [await insider(), b.asBackend.headers]
-            : [b.asBackend.headers];
+      const { admitsServices } = policyOf(method)!;
+      const ofBackend = access !== Access.USER || admitsServices ? [b.asBackend.headers] : [];
+      const ofUser = access === Access.USER ? [await insider()] : [];
+      const callers = access === Access.PUBLIC ? [b.named.headers] : [...ofUser, ...ofBackend];
       for (const headers of callers) {
         const { reason, response } = await callFromOutside(service, wire, method, { request, headers });
-        seen[name] = seen[name] === 'OK' ? 'OK' : (reason ?? 'OK');
+        if (reason === undefined) succeeded.add(name);
+        else reasons[name] = reason;
         const text = JSON.stringify(response ?? {});
         const ids = await idsOfDefault(service.database);
         const shown = (text.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? []).filter((each) => ids.has(each));
@@ -109,6 +153,19 @@ describe.each(wires)('over %s', (wire) => {
       }
     }
     expect(leaks).toEqual([]);
-    expect(seen).toEqual(neutral);
+    expect([...succeeded].sort(), JSON.stringify(reasons)).toEqual(Object.keys(neutral).sort());
   }, 300_000);
+});
+
+test('the stream of a login is not opened by its secret in another project', async () => {
+  const service = await start();
+  const b = await createTenant(service, 'b');
+  const { devices } = service.clients('grpc');
+  const { deviceCode } = await devices.requestDeviceCode({});
+  const first = async (options?: object) => {
+    for await (const { state } of devices.awaitLogin({ pollingSecret: deviceCode }, options)) return state;
+    return undefined;
+  };
+  expect(await first()).toBeDefined();
+  expect((await refusalOf(first(b.named))).reason).toBe('INVALID_DEVICE_CODE');
 });

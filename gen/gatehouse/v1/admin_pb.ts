@@ -3044,6 +3044,9 @@ export const AdminService: GenService<{
   /**
    * Lists the keys that sign access tokens, oldest first.
    *
+   * Errors:
+   * - CALLER_NOT_ALLOWED: The caller belongs to another project than the default one.
+   *
    * @generated from rpc gatehouse.v1.AdminService.ListSigningKeys
    */
   listSigningKeys: {
@@ -3056,6 +3059,7 @@ export const AdminService: GenService<{
    * until they expire.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The caller belongs to another project than the default one.
    * - KEY_TOO_YOUNG: Verifiers may have cached a key set without the standby key (with `RetryInfo`).
    *
    * @generated from rpc gatehouse.v1.AdminService.RotateSigningKey
@@ -3070,6 +3074,7 @@ export const AdminService: GenService<{
    * standby key is replaced.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The caller belongs to another project than the default one.
    * - SIGNING_KEY_NOT_FOUND: There is no signing key with this id.
    *
    * @generated from rpc gatehouse.v1.AdminService.RevokeSigningKey
