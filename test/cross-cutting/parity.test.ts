@@ -255,6 +255,8 @@ function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
     .replace(/ghot_[\w-]{56}/g, '<one-time value>')
+    .replace(/ghpub_[\w-]{32}/g, '<publishable key>')
+    .replace(/"slug":"sample-\d+"/g, '"slug":"<slug>"')
     .replace(/"code":"\d{6}"/g, '"code":"<code>"')
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')

@@ -167,5 +167,5 @@ test('the stream of a login is not opened by its secret in another project', asy
     return undefined;
   };
   expect(await first()).toBeDefined();
-  expect((await refusalOf(first(b.named))).reason).toBe('INVALID_DEVICE_CODE');
+  expect((await refusalOf(first(b.named))).reason).toBe('INVALID_POLLING_CODE');
 });
