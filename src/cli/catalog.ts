@@ -34,6 +34,12 @@ const project: Argument = {
   asks: 'one project by its slug',
 };
 
+const inProject: Option = {
+  does: 'the project of the user, by its slug or id',
+  default: 'default',
+  value: 'PROJECT',
+};
+
 const settingOption: Option = {
   does: 'a setting as in the configuration, such as PASSWORD_MIN_LENGTH=12; can be repeated',
   default: 'none',
@@ -104,13 +110,14 @@ const commandTable = {
     summary: 'makes a user an operator',
     does: 'Makes a user an operator and lists the operators. The user must have verified the address, because anybody can register it.',
     arguments: [email],
-    options: { unverified: { does: 'accepts an address that is not verified', default: 'off' } },
+    options: { project: inProject, unverified: { does: 'accepts an address that is not verified', default: 'off' } },
     example: 'admin grant ada@example.org',
   },
   'admin revoke': {
     summary: 'takes the role of operator from a user',
     does: 'Takes the role of operator from a user and lists the operators.',
     arguments: [email],
+    options: { project: inProject },
     example: 'admin revoke ada@example.org',
   },
   'audit verify': {

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import { testEnv } from '../support/people.ts';
+import { ada, asService, testEnv } from '../support/people.ts';
 import { run } from '../support/process.ts';
 import { newServiceKey } from '../support/project-methods.ts';
+import { refusalOf } from '../support/refusal.ts';
 import { start } from '../support/start.ts';
+import { createTenant } from '../support/tenants.ts';
 
 test('projects are created, changed, shown and listed, and a running replica reads the change', async () => {
   const service = await start();
@@ -31,14 +33,29 @@ test('projects are created, changed, shown and listed, and a running replica rea
       .split('\n')
       .map((line) => line.split(' ')[0]),
   ).toEqual(['default', 'engines']);
-  const { events } = await admin.listAuditEvents({ pageSize: 2 }, { headers: { ...bearer } });
+  const { events } = await admin.listAuditEvents({ pageSize: 2 }, asService);
   expect(events.map(({ action, actorId }) => [action, actorId])).toEqual([
     ['project.update', 'command line'],
     ['project.create', 'command line'],
   ]);
 });
 
-const bearer = { authorization: 'Bearer ghs_a-key-that-only-tests-have' };
+test('a user of a project becomes an operator there', async () => {
+  const service = await start();
+  const b = await createTenant(service, 'b');
+  const { admin, auth } = service.clients('json');
+  for (const as of [asService, b.asBackend]) await admin.createUser({ ...ada, emailVerified: true }, as);
+  const env = { DATABASE_URL: service.database.url, MASTER_KEYS: testEnv.MASTER_KEYS };
+  expect((await run(['admin', 'grant', ada.email, '--project', 'b'], env)).code).toBe(0);
+  const { tokens } = await auth.signIn(ada, b.named);
+  const { users } = await admin.listUsers({}, { headers: { authorization: `Bearer ${tokens!.accessToken}` } });
+  expect(users).toHaveLength(1);
+  const { as } = await service.signIn();
+  expect((await refusalOf(admin.listUsers({}, as))).reason).toBe('CALLER_NOT_ALLOWED');
+  const { events } = await admin.listAuditEvents({ action: 'user.grant_operator' }, b.asBackend);
+  expect(events).toHaveLength(1);
+  expect((await run(['admin', 'grant', ada.email, '--project', 'c'], env)).stderr).toContain('there is no project c');
+});
 
 test('a wrong command about projects is refused with a sentence', async () => {
   const service = await start();

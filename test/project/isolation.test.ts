@@ -4,6 +4,7 @@ import { SystemRole } from '../../gen/gatehouse/v1/user_pb.ts';
 import { lastMail, mailsTo } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
+import { startSink } from '../support/smtp-sink.ts';
 import { start, wires } from '../support/start.ts';
 import { createTenant } from '../support/tenants.ts';
 
@@ -125,4 +126,17 @@ test('the own settings of a project change by its operators, and its keys do not
   expect(project!.settings!.appName).toBe('Engines');
   const removing = admin.updateProject({ project: 'b', removeServiceKeys: ['tenant-b'] }, as);
   expect((await refusalOf(removing)).reason).toBe('CALLER_NOT_ALLOWED');
+});
+
+test('the sender of mails of a project has its name', async () => {
+  const sink = await startSink();
+  const service = await start({ env: { ...env, ...sink.env } });
+  const b = await createTenant(service, 'b', look);
+  const { auth } = service.clients('json');
+  await auth.register(ada, b.named);
+  await auth.register(bob);
+  await expect.poll(() => sink.mails.length, { timeout: 10_000 }).toBe(2);
+  const nameOf = (to: string) => sink.mails.find((mail) => mail.to.includes(to))!.parsed.from!.name;
+  expect(nameOf(ada.email)).toBe('Engines & Co');
+  expect(nameOf(bob.email)).not.toBe('Engines & Co');
 });
