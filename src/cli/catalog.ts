@@ -151,14 +151,23 @@ const commandTable = {
     options: { set: settingOption, key: keyOption },
     example: 'projects create engines --set SITE_URL=https://engines.example.org',
   },
-  'projects update': {
-    summary: 'changes the settings and service keys of a project',
-    does: 'Changes a project and shows it. Running replicas read the change within about a second.',
+  'projects keys': {
+    summary: 'adds and removes service keys of a project',
+    does: 'Changes the service keys of a project and shows it. Running replicas read the change within about a second.',
     arguments: [project],
     options: {
-      ...{ set: settingOption, key: keyOption },
+      key: keyOption,
+      remove: { does: 'the name of a service key to remove; can be repeated', default: 'none', value: 'NAME' },
+    },
+    example: 'projects keys engines --remove backend',
+  },
+  'projects update': {
+    summary: 'changes the settings of a project',
+    does: 'Changes the settings of a project and shows it. Running replicas read the change within about a second.',
+    arguments: [project],
+    options: {
+      set: settingOption,
       reset: { does: 'a setting to reset to its configured value; can be repeated', default: 'none', value: 'NAME' },
-      'remove-key': { does: 'the name of a service key to remove; can be repeated', default: 'none', value: 'NAME' },
     },
     example: 'projects update engines --set SIGN_UP=off --reset SITE_URL',
   },

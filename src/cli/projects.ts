@@ -16,7 +16,7 @@ import { commandLine } from './caller.ts';
 import type { Invocation } from './parse.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `projects list`, `show`, `create` and `update`: the projects, with their settings and service keys. */
+/** `projects list`, `show`, `create`, `update` and `keys`: the projects, with their settings and service keys. */
 export async function manageProjects(
   orm: MikroORM,
   config: Config,
@@ -31,7 +31,7 @@ export async function manageProjects(
   }
   if (command !== 'projects show') {
     const { now } = await openClock(orm, config.clockOffset);
-    await save(orm, config, projects, { isNew: command === 'projects create', name, options, now: now() });
+    await save(orm, config, projects, { command, name, options, now: now() });
     await projects.refresh();
   }
   const found = await projects.find(name);
@@ -40,15 +40,16 @@ export async function manageProjects(
 }
 
 interface Saving {
-  readonly isNew: boolean;
+  readonly command: Invocation['command'];
   readonly name: string;
   readonly options: Invocation['options'];
   readonly now: Date;
 }
 
-async function save(orm: MikroORM, config: Config, projects: Projects, { isNew, name, options, now }: Saving) {
+async function save(orm: MikroORM, config: Config, projects: Projects, { command, name, options, now }: Saving) {
   const deps = { projects, readSetting: readProjectSetting, scopesFault, serviceKeys: config.serviceKeys };
-  const context = commandLine(`projects ${isNew ? 'create' : 'update'}`);
+  const isNew = command === 'projects create';
+  const context = commandLine(command);
   const caller = anyCaller(context);
   try {
     if (isNew && !slugForm.test(name))
@@ -61,7 +62,7 @@ async function save(orm: MikroORM, config: Config, projects: Projects, { isNew, 
     };
     const changes = checkSettings(deps, asked, { caller, projectId });
     const add = (options.get('key') ?? []).map(readKey);
-    const keys = readKeys(deps, { add, remove: options.get('remove-key') ?? [] }, { caller, field: 'key', now });
+    const keys = readKeys(deps, { add, remove: options.get('remove') ?? [] }, { caller, field: 'key', now });
     const change = { projectId, ...(project && { project }), changes, keys };
     await transact(orm, (em) => saveProject(em, deps, context, change, now));
   } catch (thrown) {

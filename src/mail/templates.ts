@@ -65,7 +65,7 @@ export class Templates {
   #layOut(
     template: Template,
     language: string,
-    { site: name, accent, logo }: Readonly<Record<string, string>>,
+    { sender: name, accent, logo }: Readonly<Record<string, string>>,
     escaped: Readonly<Record<string, string>>,
   ): string {
     const { subject, text } = template;

@@ -23,7 +23,8 @@ test('projects are created, changed, shown and listed, and a running replica rea
   expect((await admin.listUsers({}, as)).users).toEqual([]);
   const named = { headers: { 'gatehouse-project': 'engines' } };
   expect((await auth.getSettings({}, named)).disableSignup).toBe(true);
-  const updated = await projects('update', 'engines', '--reset', 'LIMITS', '--remove-key', 'backend');
+  expect((await projects('keys', 'engines', '--remove', 'backend')).code).toBe(0);
+  const updated = await projects('update', 'engines', '--reset', 'LIMITS');
   expect(updated.stdout.trimEnd().split('\n')).toEqual([head, '  SIGN_UP=off', '  APP_NAME=Engines']);
   expect((await projects('show', 'engines')).stdout).toBe(updated.stdout);
   const listed = await projects('list');
@@ -33,8 +34,9 @@ test('projects are created, changed, shown and listed, and a running replica rea
       .split('\n')
       .map((line) => line.split(' ')[0]),
   ).toEqual(['default', 'engines']);
-  const { events } = await admin.listAuditEvents({ pageSize: 2 }, asService);
+  const { events } = await admin.listAuditEvents({ pageSize: 3 }, asService);
   expect(events.map(({ action, actorId }) => [action, actorId])).toEqual([
+    ['project.update', 'command line'],
     ['project.update', 'command line'],
     ['project.create', 'command line'],
   ]);
