@@ -1203,7 +1203,7 @@ export const ProjectSettingsSchema: GenMessage<ProjectSettings> = /*@__PURE__*/
  */
 export type TextList = Message<"gatehouse.v1.TextList"> & {
   /**
-   * The texts, at most 100 of at most 2000 characters.
+   * Optional. The texts, at most 100 of at most 2000 characters.
    *
    * @generated from field: repeated string values = 1;
    */
@@ -1881,7 +1881,7 @@ export type AuditEvent = Message<"gatehouse.v1.AuditEvent"> & {
    * `account.member_remove`, `account.invite`, `account.invite_revoke`, `account.join`, `account.subscription`,
    * `referral.redeem`, `invite_code.create`, `user.update`, `user.grant_operator`, `user.revoke_operator`,
    * `user.impersonate`, `user.revoke_sessions`, `user.send_password_reset`, `user.remove_factors`,
-   * `user.invite`, `user.generate_link`, `user.import`, `project.revoke_sessions`,
+   * `user.invite`, `user.generate_link`, `user.import`, `project.revoke_sessions`, `project.create`, `project.update`,
    * `settings.update`, `key.rotate`, `key.revoke`, `device.start`, `device.claim`, `device.approve`, `device.deny`,
    * `device.cancel`, `device.redeem`, `device.conflict`, `factor.enroll`, `factor.verify`, `factor.verify_failed`,
    * `factor.step_up`, `trusted_device.add`, `trusted_device.revoke`, `factor.unenroll`, `factor.generate_recovery_codes`,
