@@ -12,6 +12,8 @@ export interface Option {
   readonly default: string;
   /** The name of its value. Undefined for an option without one. */
   readonly value?: string;
+  /** The option has one value. Others can be repeated. */
+  readonly isSingle?: true;
 }
 
 /** One command: everything that its help, docs/commands.md and the parser know of it. */
@@ -38,6 +40,7 @@ const inProject: Option = {
   does: 'the project of the user, by its slug or id',
   default: 'default',
   value: 'PROJECT',
+  isSingle: true,
 };
 
 const settingOption: Option = {
