@@ -23,6 +23,8 @@ import { authService } from './auth/service.ts';
 import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
+import { readProjectSetting } from './config/project-settings.ts';
+import { scopesFault } from './config/scopes.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
@@ -38,7 +40,8 @@ import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
 import { MailedCodes } from './one-time/code.ts';
 import { Outbound } from './outbound/outbound.ts';
-import { defaultProjectId, selectProject } from './project/project.ts';
+import { defaultProjectId } from './project/project.ts';
+import type { Projects } from './project/projects.ts';
 import { type ClaimPageAction, pageActions } from './request-id/page-action.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
@@ -48,7 +51,8 @@ import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
 import { Paging } from './rpc/paging.ts';
 import { enforcePolicy, requirePolicies, scopesOfKeys } from './rpc/policy.ts';
-import { addressBudget, rateLimit } from './rpc/rate-limit.ts';
+import { rateLimit } from './rpc/rate-limit.ts';
+import { selectProject } from './rpc/select-project.ts';
 import { serve } from './rpc/services.ts';
 import { stepUpFactors } from './rpc/step-up-factors.ts';
 import { type CallCounter, telemetry } from './rpc/telemetry.ts';
@@ -63,7 +67,7 @@ import { sessionService } from './session/service.ts';
 import { SessionLookup } from './session/session-lookup.ts';
 import { SessionOpener } from './session/session-opener.ts';
 import type { Tracing } from './telemetry/traces/tracing.ts';
-import { Redirects } from './text/redirects.ts';
+import { addressBudget } from './throttle/address-budget.ts';
 import { CallBudgets } from './throttle/call-budget.ts';
 import { ClientSecrets } from './throttle/client-secrets.ts';
 import { ConfiguredLimits, limitKey } from './throttle/configured-limits.ts';
@@ -83,6 +87,7 @@ export interface Deps {
   /** A monotonic clock in milliseconds, of the process when not given. */
   readonly elapsed?: (() => number) | undefined;
   readonly keys: MasterKeys;
+  readonly projects: Projects;
   readonly ring: KeyRing;
   readonly passwords: Passwords;
   /** Undefined unless responses hide which addresses are registered. */
@@ -127,14 +132,14 @@ export function createApp(deps: Deps): App {
     accountClaims: config.tokenClaims,
     factorRequirement: config.factorRequirement,
   });
-  const limits = new ConfiguredLimits(config.limits);
+  const limits = new ConfiguredLimits(config.limits, (id) => deps.projects.of(id).settings.limits);
   const shared = new Autocommit(orm);
   const sessions = new SessionLookup(shared, now);
   const uses = new KeyUses();
   const apiKeys = new KeyLookup({ shared, now, environment: config.apiKeys.environment, uses });
   const opener = new SessionOpener(keys, access, config.sessions);
   const { elapsed } = deps;
-  const budgets = CallBudgets.inDatabase({ autocommit: shared, projectId: defaultProjectId, now, elapsed });
+  const budgets = CallBudgets.inDatabase({ autocommit: shared, now, elapsed });
   const watch = new LoginWatch(shared, now, (thrown) =>
     deps.log.warn({ fault: describeBug(thrown) }, 'the changes of logins could not be read'),
   );
@@ -158,11 +163,12 @@ const keyScopes = scopesOfKeys([AuthService, SessionService, AccountService, Dev
 /** The limits of sign-ins, and of failed attempts at passwords and codes. */
 function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: ConfiguredLimits) {
   const { signIn, signInWithMagicLink, changePassword } = AuthService.method;
-  const { consecutive } = limits.failuresOf(signIn);
+  const failuresOf = (method: DescMethod) => (projectId: string) => limits.of(projectId).failuresOf(method);
+  const ownFailures = (id: string) => ({ consecutive: limits.of(id).failuresOf(signIn).consecutive });
   return {
-    passwordFailures: new FailedAttempts('password', keys, budgets, limits.failuresOf(signIn)),
-    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, { consecutive }),
-    wrongCodes: new FailedAttempts('code', keys, budgets, limits.failuresOf(signInWithMagicLink)),
+    passwordFailures: new FailedAttempts('password', keys, budgets, failuresOf(signIn)),
+    ownPasswordFailures: new FailedAttempts('own password', keys, budgets, ownFailures),
+    wrongCodes: new FailedAttempts('code', keys, budgets, failuresOf(signInWithMagicLink)),
     passwordChecks: new UserBudget('password checks', budgets, limits.perSession(changePassword)),
     passwordSignIns: signInBudget({ keys, budgets, limits }, signIn),
     mailSignIns: signInBudget({ keys, budgets, limits }, signInWithMagicLink),
@@ -171,9 +177,9 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 }
 
 function signInBudget({ keys, budgets, limits }: Pick<Parts, 'keys' | 'budgets' | 'limits'>, method: DescMethod) {
-  return new SignInBudget(budgets, keys, (address) => addressBudget(limitKey(method), address), {
-    failures: limits.perAddress(method),
-    successes: limits.successes(method),
+  return new SignInBudget(budgets, keys, (client) => {
+    const [own, budget] = [limits.of(client.projectId), addressBudget(limitKey(method), client)];
+    return { budget, failures: own.perAddress(method), successes: own.successes(method) };
   });
 }
 
@@ -182,10 +188,9 @@ function createOAuth(parts: Parts): AuthDeps['oauth'] {
   const { config, keys, now, log } = parts;
   const { finishOAuth, signInWithIdToken } = AuthService.method;
   return openOAuth({
-    ...{ settings: config.oauthProviders, redirects: config.redirects, publicUrl: config.publicUrl, keys, now },
+    ...{ settings: config.oauthProviders, projects: parts.projects, publicUrl: config.publicUrl, keys, now },
     frontendUrl: config.frontendUrl,
-    outbound: new Outbound(config.outbound),
-    allowsPlainText: config.outbound.allowsPlainText,
+    ...{ outbound: new Outbound(config.outbound), allowsPlainText: config.outbound.allowsPlainText },
     onFault: (fault) => log.warn(fault, 'a provider does not respond as it should'),
     finishes: signInBudget(parts, finishOAuth),
     idTokenSignIns: signInBudget(parts, signInWithIdToken),
@@ -197,29 +202,27 @@ function createMfa(parts: Parts, factorMail: FactorMail) {
   const { verifyFactor, challengeFactor } = MfaService.method;
   return mfaService({
     ...{ now, keys, ring, issuer, opener, outbox, factorMail },
-    ...{ relyingParty: config.relyingParty, appName: config.look.name, trustedDeviceDays: config.trustedDeviceDays },
-    isProvider: (name) => config.oauthProviders.some((each) => each.name === name),
+    ...{ relyingParty: config.relyingParty, projects: parts.projects, trustedDeviceDays: config.trustedDeviceDays },
+    isProvider: (name, id) => parts.projects.of(id).settings.providers.includes(name),
     registration: config.registration,
-    wrongFactorCodes: new FailedAttempts('factor', keys, budgets, limits.failuresOf(verifyFactor)),
+    wrongFactorCodes: new FailedAttempts('factor', keys, budgets, (id) => limits.of(id).failuresOf(verifyFactor)),
     challengeBudget: new UserBudget('challenges', budgets, limits.perSession(challengeFactor)),
   });
 }
 
 function createServices(parts: Parts) {
-  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits, issuer } = parts;
-  const messages = new Messages(config.frontendUrl, config.look.name);
-  const codes = new MailedCodes(keys);
-  const links = new SiteLinks(issuer, new Redirects(config.redirects));
+  const { config, now, keys, ring, passwords, decoys, outbox, opener, budgets, limits, projects } = parts;
+  const messages = new Messages(projects, config.publicUrl);
+  const [codes, links] = [new MailedCodes(keys), new SiteLinks(parts.issuer, projects)];
   const userMail = new UserMail(outbox, messages, codes, { links, lifetimes: config.mail.lifetimes });
   const factorMail = new FactorMail(outbox, messages);
   const [mailBudget, joining] = [new MailBudget(keys, config.mail), new Joining(config.accounts)];
   const [paging, requestIds] = [new Paging(keys), new RequestIds(keys, now)];
-  const { usage, billingSecrets, frontendUrl, relyingParty, registration } = config;
+  const { usage, billingSecrets, relyingParty, registration } = config;
   const signingIn = {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
-    registration,
-    ...{ oauth: createOAuth(parts), readFactors: readFactorsTogether(parts.shared), usage },
+    ...{ registration, projects, oauth: createOAuth(parts), readFactors: readFactorsTogether(parts.shared), usage },
   };
   return [
     serve(AuthService, authService(signingIn)),
@@ -227,14 +230,14 @@ function createServices(parts: Parts) {
     serve(
       AccountService,
       accountService({
-        ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, frontendUrl },
+        ...{ now, requestIds, keys, paging, joining, outbox, messages, mailBudget, usage, billingSecrets, projects },
         registration,
       }),
     ),
     serve(
       DeviceService,
       deviceService({
-        ...{ now, requestIds, paging, outbox, messages, keys, opener, frontendUrl, keyScopes },
+        ...{ now, requestIds, paging, outbox, messages, keys, opener, projects, keyScopes },
         unknownCodes: new UnknownCodes(budgets, limits),
         guestDisposition: config.anonymousMergeDefault === 'keep' ? GuestDisposition.KEEP : GuestDisposition.MERGE,
         watch: parts.watch,
@@ -248,14 +251,16 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        ...{ registration, oauthClients: config.oauthClients },
+        ...{ registration, projects, serviceKeys: config.serviceKeys, oauthClients: config.oauthClients },
+        ...{ readSetting: readProjectSetting, scopesFault },
       }),
     ),
   ];
 }
 
 function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] {
-  const { config, orm, now, log, tracing, access, sessions, apiKeys, limits, budgets, shared } = parts;
+  const { config, orm, now, log, tracing, sessions, limits, budgets, shared, projects } = parts;
+  const findProject = (name: string | undefined) => projects.idOf(name);
   const { serviceKeys, legacySecrets } = config;
   const callerReaders = callerReadersOf(sessions, shared, now);
   // Outermost first: each interceptor sees what the ones below it throw.
@@ -265,11 +270,12 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
     errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
-    rateLimit(budgets, (key, byContract, surface) => limits.limitOf(key, byContract, surface)),
+    selectProject(findProject),
+    rateLimit(budgets, (projectId) => limits.of(projectId)),
     authenticate({
-      readBearer: bearerTokenReader({ orm, now, access, sessions, apiKeys, serviceKeys, legacySecrets, callerReaders }),
+      readBearer: bearerTokenReader({ ...parts, serviceKeys, legacySecrets, callerReaders }),
       readCertificate: serviceCertificateReader(config.serviceCertificates, defaultProjectId),
-      selectProject,
+      findProject,
     }),
     stepUpFactors(({ userId }) => readUsableFactors(shared, userId)),
     enforcePolicy(now, config.factorRequirement),

@@ -102,6 +102,8 @@ const refusals = {
   REFERRAL_CODE_NOT_FOUND: [Code.NotFound, 'no such referral code'],
   ALREADY_A_MEMBER: [Code.AlreadyExists, 'already a member of this account'],
   ALREADY_INVITED: [Code.AlreadyExists, 'this address is invited already'],
+  PROJECT_EXISTS: [Code.AlreadyExists, 'another project has this slug'],
+  SERVICE_KEY_EXISTS: [Code.AlreadyExists, 'the service key or its name is in use already'],
   INVITE_CODE_EXISTS: [Code.AlreadyExists, 'there is such an invite code already'],
   REFERRAL_ALREADY_REDEEMED: [Code.AlreadyExists, 'a referral code was redeemed already'],
   MUTUAL_REFERRAL: [Code.AlreadyExists, 'the owner of the code was referred by you'],

@@ -9,6 +9,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { type App, createApp } from './app.ts';
 import { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config/config.ts';
+import { projectDefaults } from './config/project-settings.ts';
 import { keyChecksOf, MasterKeys } from './crypto/master-keys.ts';
 import { Certificates } from './crypto/tls-certificates.ts';
 import { Autocommit } from './database/autocommit.ts';
@@ -39,12 +40,12 @@ import { runInBackground } from './jobs/scheduler.ts';
 import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
 import { defaultProjectId } from './project/project.ts';
+import { Projects } from './project/projects.ts';
 import { describeBug } from './rpc/connect-error.ts';
 import { prepareContractRules } from './rpc/contract-rules.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
 import { authority } from './text/authority.ts';
-import { Redirects } from './text/redirects.ts';
 import { ConnectionGate, type ConnectionRules, mostConnections } from './throttle/connection-gate.ts';
 import { DecoyHashes } from './user/decoy-hashes.ts';
 import { type HashFault, Passwords } from './user/password.ts';
@@ -162,7 +163,9 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   const tracing = tracer && (await import('./telemetry/traces/tracing.ts')).openTracing(tracer);
   const observation = new Observation(orm, now, tracing);
   const { metrics } = observation;
-  const [passwords] = await Promise.all([openPasswords(config, observation, log), ring.reload()]);
+  const projects = new Projects(new Autocommit(orm), projectDefaults(config));
+  const hashing = openPasswords(config, projects, observation, log);
+  const [passwords] = await Promise.all([hashing, ring.reload(), projects.refresh()]);
   const elapsed = clock && (() => clock().getTime());
   const countCalls: Parameters<typeof createApp>[0]['countCalls'] = (methods) => metrics.countCalls(methods);
   const decoys = config.registration.hideRegistration
@@ -173,19 +176,7 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
   const app = createApp({
-    config,
-    issuer,
-    orm,
-    now,
-    elapsed,
-    keys,
-    ring,
-    passwords,
-    decoys,
-    outbox,
-    log,
-    tracing,
-    countCalls,
+    ...{ config, issuer, orm, now, elapsed, keys, projects, ring, passwords, decoys, outbox, log, tracing, countCalls },
   });
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
@@ -193,19 +184,26 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
       ...{ health, connections, database, logins: app.logins },
       ...{ passwords, ring, certificates, trail, leases, clockError },
     });
-  return { app, issuer, keys, ring, metrics, observe, now, adjust, certificates, post, trail, decoys, leases };
+  const parts = { app, issuer, keys, ring, metrics, observe, now, adjust, certificates };
+  return { ...parts, post, trail, decoys, leases, projects };
 }
 
 function termsOf({ passwords, issuer }: Config): Terms {
   return { peppers: keyChecksOf(passwords.peppers), issuer };
 }
 
-function openPasswords({ passwords }: Config, { aroundHash, metrics }: Observation, log: Logger): Promise<Passwords> {
+function openPasswords(
+  { passwords }: Config,
+  projects: Projects,
+  { aroundHash, metrics }: Observation,
+  log: Logger,
+): Promise<Passwords> {
+  const minLengthOf = (projectId: string) => projects.of(projectId).settings.passwordMinLength;
   const onUnreadable = (fault: HashFault) => {
     metrics.resources.countUnreadable(fault.kind);
     log.error(fault, 'a stored password hash cannot be read');
   };
-  return Passwords.open(passwords, { around: aroundHash, onUnreadable });
+  return Passwords.open(passwords, minLengthOf, { around: aroundHash, onUnreadable });
 }
 
 function chooseClock({ config, orm, log, clock }: Pick<ServerDeps, 'config' | 'orm' | 'log' | 'clock'>) {
@@ -229,9 +227,11 @@ function openMail(
   return openMailService({ settings: config.mail, keys, autocommit, now, onFault, isMeasuring, inboxFolder });
 }
 
+type SiteParts = Pick<Awaited<ReturnType<typeof assemble>>, 'app' | 'keys' | 'ring' | 'now' | 'issuer' | 'projects'>;
+
 /** The endpoints of OAuth and, where no application has its own, the pages. Both call the methods. */
 function openSites(
-  { app, keys, ring, now, issuer }: Readonly<{ app: App; keys: MasterKeys; ring: KeyRing; now: Clock; issuer: string }>,
+  { app, keys, ring, now, issuer, projects }: SiteParts,
   config: Config,
   transport: GatewayOptions,
 ): Gateway {
@@ -239,19 +239,17 @@ function openSites(
   const callOnBehalf = inProcess(app.services, transport);
   const { clientSecrets, claimPageAction: claimAction } = app;
   const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
-  const redirects = new Redirects(config.redirects);
   const metadata = metadataOf({ issuer, publicUrl });
   const { publishableKeys: apiKeys } = config;
   const supabase = supabaseSurface({
-    ...{ callOnBehalf, redirects, now, metadata, issuer, apiKeys, proxyHops },
+    ...{ callOnBehalf, projects, now, metadata, issuer, apiKeys, proxyHops },
     jwks: () => ring.jwks(),
   });
   const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
   if (!config.ownPages) return surfaces;
-  const { look, mail, passwords, trustedDeviceDays } = config;
+  const { mail, trustedDeviceDays } = config;
   const { requireInviteCode: requiresInviteCode } = config.accounts;
-  const rules = { passwordMinLength: passwords.minLength, requiresInviteCode, trustedDeviceDays };
-  const texts = { look, language: mail.locale, ...rules };
+  const texts = { projects, language: mail.locale, requiresInviteCode, trustedDeviceDays };
   const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, claimAction, ...texts });
   return (req, res) => surfaces(req, res) || pages(req, res);
 }

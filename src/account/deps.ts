@@ -4,6 +4,7 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
+import type { Projects } from '../project/projects.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
@@ -30,6 +31,5 @@ export interface AccountDeps {
   readonly usage: Quotas | undefined;
   /** BILLING_WEBHOOK_SECRETS. */
   readonly billingSecrets: readonly Uint8Array[];
-  /** FRONTEND_URL. Referral links lead there. */
-  readonly frontendUrl: string;
+  readonly projects: Projects;
 }

@@ -45,7 +45,7 @@ async function registrationOf(
   context: HandlerContext,
 ): Promise<Registration> {
   const { email, password, passwordHash: importedHash, name, emailVerified, mustChangePassword } = request;
-  const hashed = password ? await passwords.hashNew(password, [email, name], context.signal) : null;
+  const hashed = password ? await passwords.hashNew(password, [email, name], context) : null;
   const passwordHash = importedHash ? passwords.takeOver(importedHash) : hashed;
   // Nobody but a backend vouches for an address, and an operator does not know the password of anybody for long.
   const isService = anyCaller(context).kind === 'service';

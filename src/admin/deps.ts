@@ -2,11 +2,13 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/gatehouse/v1/admin_pb.ts';
 import type { Joining } from '../account/invites/joining.ts';
 import type { Quotas } from '../account/usage/quota.ts';
+import type { ServiceKey } from '../api-key/service-key.ts';
 import type { UserMail } from '../auth/user-mail.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { FactorMail } from '../mfa/factor-mail.ts';
-import type { ConfiguredSettings } from '../project/settings.ts';
+import type { Projects } from '../project/projects.ts';
+import type { ConfiguredSettings, SettingVariable } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
 import type { KeyRing } from '../session/key-ring.ts';
@@ -33,6 +35,16 @@ export interface AdminDeps {
   readonly registration: ConfiguredSettings;
   /** OAUTH_CLIENTS. */
   readonly oauthClients: readonly { readonly id: string; readonly digest?: Buffer | undefined }[];
+  readonly projects: Projects;
+  /** SERVICE_KEYS. */
+  readonly serviceKeys: readonly ServiceKey[];
+  /** Reads a setting from its text, by the rules of the configuration. */
+  readonly readSetting: (
+    variable: SettingVariable,
+    text: string,
+  ) => { readonly value: unknown } | { readonly fault: string };
+  /** What is wrong with the scopes of a service key. */
+  readonly scopesFault: (scopes: readonly string[]) => string | undefined;
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
 }

@@ -20,12 +20,12 @@ export function generateLink(deps: AdminDeps): AdminMethods['generateLink'] {
     const { email, password, userMetadata } = request;
     const projectId = projectOf(context);
     const metadata = changeMetadata(noMetadata, { userMetadata });
-    const link = userMail.links.read(request.link)!;
+    const link = userMail.links.read(request.link, projectId)!;
     const known = await findByEmail(autocommit(context), projectId, email);
     const type = typeFor(request, known);
     await requireNewAddress(request, projectId, context);
     const hashes = type === OtpType.SIGNUP && !known && password !== '';
-    const passwordHash = hashes ? await passwords.hashNew(password, [email], context.signal) : null;
+    const passwordHash = hashes ? await passwords.hashNew(password, [email], context) : null;
     const at = now();
     const draft = { projectId, email, passwordHash, ...metadata };
     const { user, issued } = await change(

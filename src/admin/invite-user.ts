@@ -16,7 +16,7 @@ export function inviteUser(deps: AdminDeps): AdminMethods['inviteUser'] {
     const metadata = changeMetadata(noMetadata, { userMetadata });
     const at = now();
     const projectId = projectOf(context);
-    const link = userMail.links.read(message)!;
+    const link = userMail.links.read(message, projectId)!;
     const known = await findByEmail(autocommit(context), projectId, email);
     const user = await change(
       context,

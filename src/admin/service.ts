@@ -11,6 +11,7 @@ import { createInviteCode, listInviteCodes } from './invite-codes.ts';
 import { inviteUser } from './invite-user.ts';
 import { listUsers } from './list-users.ts';
 import { listOAuthClients } from './oauth-clients.ts';
+import { projects } from './projects.ts';
 import { revokeUserSessions } from './revoke-user-sessions.ts';
 import { sendPasswordReset } from './send-password-reset.ts';
 import { getSettings, updateSettings } from './settings.ts';
@@ -45,6 +46,7 @@ export function adminService(deps: AdminDeps): AdminMethods {
     getSettings: getSettings(deps),
     updateSettings: updateSettings(deps),
     listOAuthClients: listOAuthClients(deps),
+    ...projects(deps),
     listSigningKeys,
     rotateSigningKey: rotateSigningKey(deps),
     revokeSigningKey: revokeSigningKey(deps),

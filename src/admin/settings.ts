@@ -1,50 +1,29 @@
-import { SettingName } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
-import {
-  type ConfiguredSettings,
-  override,
-  type RuntimeSettings,
-  readOverrides,
-  writeSettings,
-} from '../project/settings.ts';
-import { autocommit, change, projectOf } from '../rpc/context.ts';
+import { type Overrides, overrideAll, readOverrides, writeSettings } from '../project/settings.ts';
+import { anyCaller, autocommit, change, projectOf } from '../rpc/context.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
-
-const names = {
-  [SettingName.SIGN_UP]: 'signUp',
-  [SettingName.AUTO_CONFIRM_EMAIL]: 'autoConfirmEmail',
-  [SettingName.EMAIL_VERIFICATION]: 'emailVerification',
-} as const satisfies Record<number, keyof RuntimeSettings>;
+import { changedNames, readSettingsOf, settingsToMessage } from './project-settings.ts';
 
 export function getSettings(deps: AdminDeps): AdminMethods['getSettings'] {
-  return async (_, context) =>
-    toResponse(deps.registration, await readOverrides(autocommit(context), projectOf(context)));
+  return async (_, context) => toResponse(deps, await readOverrides(autocommit(context), projectOf(context)));
 }
 
 export function updateSettings(deps: AdminDeps): AdminMethods['updateSettings'] {
-  return async ({ settings, reset }, context) => {
-    const at = deps.now();
-    const sent = Object.values(names).map((name) => [name, settings?.[name]] as const);
-    const set: Partial<RuntimeSettings> = Object.fromEntries(sent.filter(([, value]) => value !== undefined));
+  const { now, projects } = deps;
+  return async (request, context) => {
+    const at = now();
+    const projectId = projectOf(context);
+    const changes = readSettingsOf(deps, request, { caller: anyCaller(context), projectId });
     const overrides = await change(context, async (em) => {
-      const removed = reset.map((each) => names[each as keyof typeof names]);
-      const entityId = changedNames([...Object.keys(set), ...removed]);
-      audit(em, context, { action: 'settings.update', entityId }, at);
-      return writeSettings(em, projectOf(context), { set, reset: removed }, at);
+      audit(em, context, { action: 'settings.update', entityId: changedNames(changes) }, at);
+      return writeSettings(em, projectId, changes, at);
     });
-    return toResponse(deps.registration, overrides);
+    await projects.noticeChange();
+    return toResponse(deps, overrides);
   };
 }
 
-/** The changed settings as the API names them: `sign_up,auto_confirm_email`. */
-function changedNames(changed: readonly string[]): string {
-  const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return Object.values(names)
-    .filter((name) => changed.includes(name))
-    .map(snakeCase)
-    .join(',');
-}
-
-function toResponse(configured: ConfiguredSettings, overrides: Partial<RuntimeSettings>) {
-  return { settings: override(configured, overrides), overrides };
+function toResponse({ projects }: AdminDeps, overrides: Overrides) {
+  const settings = overrideAll(projects.configured, overrides);
+  return { settings: settingsToMessage(settings), overrides: settingsToMessage(overrides) };
 }

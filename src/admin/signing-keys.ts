@@ -9,10 +9,12 @@ import { change, reads } from '../rpc/context.ts';
 import { listKeys, revokeKey, rotateKeys } from '../session/key-ring.ts';
 import type { SigningKey, SigningKeyState } from '../session/signing-key.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
+import { managerOfInstallation } from './manager-of-installation.ts';
 
-export const listSigningKeys: AdminMethods['listSigningKeys'] = async (_, context) => ({
-  keys: (await listKeys(reads(context))).map(toMessage),
-});
+export const listSigningKeys: AdminMethods['listSigningKeys'] = async (_, context) => {
+  managerOfInstallation(context);
+  return { keys: (await listKeys(reads(context))).map(toMessage) };
+};
 
 export function rotateSigningKey(deps: AdminDeps): AdminMethods['rotateSigningKey'] {
   return (_, context) =>
@@ -39,6 +41,7 @@ async function changeKeys(
   /** Returns the id of the key that the event names. */
   work: (em: EntityManager, now: Date) => Promise<string>,
 ) {
+  managerOfInstallation(context);
   const at = now();
   const keys = await change(context, async (em) => {
     audit(em, context, { action, entityId: await work(em, at) }, at);

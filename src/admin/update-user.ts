@@ -56,7 +56,7 @@ async function hashOf(
 ): Promise<string | undefined> {
   if (!password) return undefined;
   if (anyCaller(context).kind !== 'service') throw new Refusal('CALLER_NOT_ALLOWED');
-  return passwords.hashNew(password, [], context.signal);
+  return passwords.hashNew(password, [], context);
 }
 
 async function replacePassword(

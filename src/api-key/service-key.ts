@@ -1,5 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Refusal } from '../errors.ts';
+import { defaultProjectId } from '../project/project.ts';
+import type { Projects } from '../project/projects.ts';
 import type { ServiceCaller } from '../rpc/context.ts';
 
 export interface ServiceKey {
@@ -11,21 +13,22 @@ export interface ServiceKey {
 }
 
 /**
- * Identifies internal backends by their keys, whose digests SERVICE_KEYS lists. Throws TOKEN_INVALID for other keys.
+ * Identifies internal backends by their keys. Those of SERVICE_KEYS belong to the default project. Other projects have keys of
+ * their own. Throws TOKEN_INVALID for an unknown key.
  */
-export function serviceKeyReader(keys: readonly ServiceKey[]) {
+export function serviceKeyReader(keys: readonly ServiceKey[], projects: Projects) {
   // The keys that were verified before: a backend makes thousands of calls a second with the same key.
   const known = new Map<string, ServiceKey>();
-  return (bearer: string, projectId: string): ServiceCaller => {
-    const key = known.get(bearer) ?? find(bearer, keys);
-    known.set(bearer, key);
-    return { kind: 'service', projectId, name: key.name, scopes: key.scopes };
+  return async (bearer: string): Promise<ServiceCaller> => {
+    const digest = known.has(bearer) ? undefined : createHash('sha256').update(bearer).digest();
+    const key = known.get(bearer) ?? keys.find((each) => timingSafeEqual(each.digest, digest!));
+    if (key) {
+      known.set(bearer, key);
+      return { kind: 'service', projectId: defaultProjectId, name: key.name, scopes: key.scopes };
+    }
+    const found = await projects.findServiceKey(digest!.toString('hex'));
+    if (!found) throw new Refusal('TOKEN_INVALID');
+    const { name, scopes } = found.key;
+    return { kind: 'service', projectId: found.projectId, name, scopes };
   };
-}
-
-function find(bearer: string, keys: readonly ServiceKey[]): ServiceKey {
-  const digest = createHash('sha256').update(bearer).digest();
-  const found = keys.find((each) => timingSafeEqual(each.digest, digest));
-  if (!found) throw new Refusal('TOKEN_INVALID');
-  return found;
 }

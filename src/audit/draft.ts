@@ -67,6 +67,8 @@ export const entityOf = {
   'user.import': 'user',
   'user.remove_factors': 'user',
   'project.revoke_sessions': 'project',
+  'project.create': 'project',
+  'project.update': 'project',
   'settings.update': 'settings',
   'key.import': 'signing_key',
   'key.rotate': 'signing_key',
@@ -102,7 +104,7 @@ export type ActionOn<Type extends EntityType> = {
 }[Action];
 
 /** Events have columns for these, or the call has. */
-type Known = 'user' | 'session' | 'project';
+type Known = 'user' | 'session';
 
 interface Described {
   /** The user concerned. By default the caller. */
@@ -114,10 +116,12 @@ interface Described {
 
 /**
  * The part of an event that a domain supplies. The caller, the address and the time come from the call. The id of the entity
- * is that of the user, the session or the project; every other entity is named.
+ * is that of the user or the session. An event about a project without an id is about the project of the call. Every other
+ * entity is named.
  */
 export type EventDraft = Described &
   (
     | { readonly action: ActionOn<Known>; readonly entityId?: never }
-    | { readonly action: ActionOn<Exclude<EntityType, Known>>; readonly entityId: string }
+    | { readonly action: ActionOn<'project'>; readonly entityId?: string }
+    | { readonly action: ActionOn<Exclude<EntityType, Known | 'project'>>; readonly entityId: string }
   );

@@ -117,7 +117,7 @@ export async function establish(
 export function emailChangeMails(deps: AuthDeps): Methods {
   return {
     async resendEmailChange({ email, link: message }, context) {
-      const link = deps.userMail.links.read(message)!;
+      const link = deps.userMail.links.read(message, projectOf(context))!;
       await padResponseTime(() => resend(deps, email, link, context));
       return {};
     },

@@ -139,7 +139,7 @@ async function hashOf(
   await passwordChecks.count(user.id);
   if (user.passwordHash && (await passwords.matches(user.passwordHash, password, context.signal)))
     throw new Refusal('SAME_PASSWORD');
-  return passwords.hashNew(password, [user.email ?? '', user.name], context.signal);
+  return passwords.hashNew(password, [user.email ?? '', user.name], context);
 }
 
 /** Undefined for the current address. */
@@ -149,7 +149,7 @@ async function checkAddress(
   user: User,
   context: HandlerContext,
 ): Promise<Change['email']> {
-  const link = userMail.links.read(message);
+  const link = userMail.links.read(message, user.projectId);
   if (!link)
     throw new Refusal('INVALID_ARGUMENT', { fields: [{ field: 'link', description: 'is required with an email' }] });
   const target = emailKey(email);

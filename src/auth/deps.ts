@@ -3,6 +3,7 @@ import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
 import type { FactorsReader } from '../mfa/factor.ts';
 import type { MailedCodes } from '../one-time/code.ts';
+import type { Projects } from '../project/projects.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
@@ -41,6 +42,7 @@ export interface AuthDeps {
   readonly passwordSignIns: SignInBudget;
   readonly mailSignIns: SignInBudget;
   readonly registration: RegistrationSettings;
+  readonly projects: Projects;
   readonly oauth: OAuthDeps;
   /** The factors of the callers of GetMe. */
   readonly readFactors: FactorsReader;
@@ -53,8 +55,6 @@ export interface RegistrationSettings extends ConfiguredSettings {
   readonly requireVerifiedEmail: boolean;
   /** Whether users link and unlink identities. */
   readonly identityLinking: boolean;
-  /** Whether SignUpAnonymous is available. */
-  readonly anonymousSignIn: boolean;
   /** Whether a new password without the current one needs a recent sign-in or a code. */
   readonly securePasswordChange: boolean;
   /** Whether VerifyOtp recovers an account only together with a new password. */

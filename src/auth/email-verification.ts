@@ -34,7 +34,7 @@ export function emailVerification(deps: AuthDeps): Methods {
       const email = request.email || (await ownAddress(context));
       const isFor = ({ emailVerifiedAt }: { emailVerifiedAt?: Date | null | undefined }) => !emailVerifiedAt;
       const action = 'auth.email_verification.request';
-      const link = deps.userMail.links.read(request.link);
+      const link = deps.userMail.links.read(request.link, projectOf(context));
       await sendLink(deps, { kind: 'email_verification', email, action, isFor, link }, context);
       return {};
     },

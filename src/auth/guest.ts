@@ -12,10 +12,11 @@ import { signedInToMessage } from './message.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signUpAnonymous'>;
 
-export function guest({ now, opener, registration }: AuthDeps): Methods {
+export function guest({ now, opener, projects }: AuthDeps): Methods {
   return {
     async signUpAnonymous({ kind, userMetadata }, context) {
-      if (!registration.anonymousSignIn) throw new Refusal('ANONYMOUS_SIGN_IN_DISABLED');
+      const { anonymousSignIn } = projects.of(projectOf(context)).settings;
+      if (!anonymousSignIn) throw new Refusal('ANONYMOUS_SIGN_IN_DISABLED');
       const at = now();
       const user = User.guest(projectOf(context), at);
       Object.assign(user, changeMetadata(noMetadata, { userMetadata }));

@@ -3,7 +3,7 @@ import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../errors.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
 import { consume } from '../one-time/token.ts';
-import { change, origin, projectOf } from '../rpc/context.ts';
+import { change, clientOf, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { emailKey } from '../user/email.ts';
 import { changeMetadata, noMetadata } from '../user/metadata.ts';
@@ -37,7 +37,7 @@ export function magicLink(deps: AuthDeps): Methods {
   return {
     async requestMagicLink({ email, clientNonce, createUser, userMetadata, link: message }, context) {
       const action = 'auth.magic_link.request';
-      const link = deps.userMail.links.read(message);
+      const link = deps.userMail.links.read(message, projectOf(context));
       const metadata = changeMetadata(noMetadata, { userMetadata });
       const request = { kind: 'magic_link', email, action, clientNonce, link, isFor: () => true } as const;
       if (createUser && link) await signUpByMail(deps, { email, link, metadata, request }, context);
@@ -49,7 +49,7 @@ export function magicLink(deps: AuthDeps): Methods {
       const { token, code } = request;
       if (!token && !code) throw new Refusal('TOKEN_REQUIRED');
       const named = code ? emailKey(code.email) : readOneTimeValue(projectOf(context), 'magic_link', token)?.userId;
-      return mailSignIns.run(origin(context).address, named ?? '', async () => open(request, context));
+      return mailSignIns.run(clientOf(context), named ?? '', async () => open(request, context));
     },
   };
 }

@@ -14,7 +14,7 @@ import { type CredentialRow, credentialOfFactor, findCredential, useCredential }
 import { type RelyingParty, userOfHandle } from '../mfa/webauthn/relying-party.ts';
 import { type Assertion, readAssertion } from '../mfa/webauthn/response.ts';
 import { readSignInChallenge, type SignInChallenge } from '../mfa/webauthn/sign-in-challenge.ts';
-import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, clientOf, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import { lockUsers, type User } from '../user/user.ts';
@@ -39,7 +39,7 @@ export function passkeySignIn(deps: PasskeySignInDeps): Methods {
   return {
     async finishPasskeySignIn({ credential, challengeId, kind }, context) {
       const assertion = reading(() => readAssertion(credential!));
-      return passkeySignIns.run(origin(context).address, assertion.userHandle ?? '', async () => {
+      return passkeySignIns.run(clientOf(context), assertion.userHandle ?? '', async () => {
         const proof = await prove(deps, { assertion, challengeId }, context);
         const at = now();
         const signedIn = await change(context, async (em) => {

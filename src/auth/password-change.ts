@@ -37,7 +37,7 @@ export function passwordChange(deps: AuthDeps): Methods {
       const { projectId, userId, sessionId } = caller(context);
       const user = await readCallingUser(context, now());
       const checkedHash = await requireOldPassword(deps, user, { currentPassword, newPassword }, context);
-      const newHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context.signal);
+      const newHash = await passwords.hashNew(newPassword, [user.email ?? '', user.name], context);
       const at = now();
       const renewed = await change(context, async (em) => {
         const [changed] = await setPassword(em, { userId, checkedHash, newHash, now: at });

@@ -41,7 +41,7 @@ export function passwordReset(deps: AuthDeps): Methods {
   const { now, passwords, userMail } = deps;
   return {
     async requestPasswordReset({ email, link: message }, context) {
-      const link = userMail.links.read(message);
+      const link = userMail.links.read(message, projectOf(context));
       const isFor = ({ passwordHash }: { passwordHash?: string | null | undefined }) =>
         link !== undefined || passwordHash != null;
       const action = 'auth.password_reset.request';
@@ -66,7 +66,7 @@ export function passwordReset(deps: AuthDeps): Methods {
       if (!seen?.is_good) throw refusedToken(seen?.user_id, seen?.state);
       requireNoFactor(seen.factor_count);
       if (!newPassword) throw new Refusal('PASSWORD_REQUIRED');
-      const newHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
+      const newHash = await passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context);
       const at = now();
       await change(context, async (em) => {
         const used = await consume(em, 'password_reset', value, at);

@@ -60,8 +60,8 @@ async function registerNew(
   const caller = callerIfAny(context);
   // Refused before the hash is computed.
   const metadata = changeMetadata(noMetadata, { userMetadata });
-  const passwordHash = await passwords.hashNew(password, [email, name], context.signal);
-  const link = deps.userMail.links.read(message);
+  const passwordHash = await passwords.hashNew(password, [email, name], context);
+  const link = deps.userMail.links.read(message, projectId);
   const draft = { projectId, email, name, passwordHash, ...metadata };
   const invitation = { projectId, email, accountInviteCode, inviteCode };
   if (registration.hideRegistration) {

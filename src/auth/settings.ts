@@ -4,36 +4,40 @@ import { readSettings } from '../project/settings.ts';
 import { autocommit, projectOf } from '../rpc/context.ts';
 import type { AuthDeps } from './deps.ts';
 import { providerToMessage } from './oauth/message.ts';
-import type { Providers } from './oauth/providers.ts';
+import type { Provider } from './oauth/provider.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getSettings'>;
 
-export function settings({ passwords, registration, oauth }: AuthDeps): Methods {
+export function settings({ projects, registration, oauth }: AuthDeps): Methods {
   return {
     async getSettings(_, context) {
-      const current = await readSettings(autocommit(context), projectOf(context), registration);
+      const projectId = projectOf(context);
+      const current = await readSettings(autocommit(context), projectId, registration);
+      const { anonymousSignIn, passwordMinLength } = projects.of(projectId).settings;
+      const providers = oauth.providers.of(projectId);
       return {
-        external: externalOf(oauth.providers),
-        providers: oauth.providers.all.map(providerToMessage),
+        external: externalOf(providers),
+        providers: providers.map(providerToMessage),
         disableSignup: !current.signUp,
         mailerAutoconfirm: current.autoConfirmEmail,
         mfaEnabled: true,
-        anonymousUsersEnabled: registration.anonymousSignIn,
+        anonymousUsersEnabled: anonymousSignIn,
         emailVerificationEnabled: current.emailVerification,
         magicLinkEnabled: true,
-        passwordMinLength: passwords.minLength,
+        passwordMinLength,
       };
     },
   };
 }
 
-function externalOf(providers: Providers) {
+function externalOf(providers: readonly Provider[]) {
+  const names = new Set(providers.map(({ name }) => name));
   return {
-    google: providers.has('google'),
-    github: providers.has('github'),
-    azure: providers.has('microsoft'),
-    gitlab: providers.has('gitlab'),
-    bitbucket: providers.has('bitbucket'),
-    discord: providers.has('discord'),
+    google: names.has('google'),
+    github: names.has('github'),
+    azure: names.has('microsoft'),
+    gitlab: names.has('gitlab'),
+    bitbucket: names.has('bitbucket'),
+    discord: names.has('discord'),
   };
 }

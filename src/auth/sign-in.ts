@@ -10,7 +10,7 @@ import { insertRow, rowOf } from '../database/insert.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { readSettings } from '../project/settings.ts';
-import { autocommit, change, changeAlone, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, changeAlone, clientOf, origin, projectOf } from '../rpc/context.ts';
 import { kindOfClient } from '../session/message.ts';
 import { Session } from '../session/session.ts';
 import { heldSessions } from '../session/session-limit.ts';
@@ -43,7 +43,7 @@ export function signIn(deps: AuthDeps): Methods {
     // Before the transaction, since it parses the user agent and encrypts the mail.
     const mail = isKnownNetwork ? null : userMail.draftNewDevice(recipientOf(user), session, at);
     const event = auditRow(context, { action: 'auth.login', userId: user.id, sessionId: session.id }, at);
-    const failures = passwordSignIns.failuresAt(origin(context).address);
+    const failures = passwordSignIns.failuresAt(clientOf(context));
     const signIn = { user, checkedHash, newHash, counted, failures, session, event, mail };
     // A statement that commits by itself saves two round trips. Only the rest needs a transaction.
     const { summary, trustedDevice } =
@@ -60,7 +60,7 @@ export function signIn(deps: AuthDeps): Methods {
   };
   return {
     signIn: (request, context) =>
-      passwordSignIns.run(origin(context).address, emailKey(request.email), async () => open(request, context)),
+      passwordSignIns.run(clientOf(context), emailKey(request.email), async () => open(request, context)),
   };
 }
 

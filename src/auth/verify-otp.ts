@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Flow } from '../one-time/flow.ts';
 import { readOneTimeValue } from '../one-time/secret.ts';
 import { type Consumed, consume, lookAt } from '../one-time/token.ts';
-import { autocommit, change, origin, projectOf } from '../rpc/context.ts';
+import { autocommit, change, clientOf, projectOf } from '../rpc/context.ts';
 import { emailKey } from '../user/email.ts';
 import { lockUser, type User } from '../user/user.ts';
 import { confirmMailbox } from './approved-email-change.ts';
@@ -52,7 +52,7 @@ export function verifyOtp(deps: AuthDeps): Methods {
       const { token, code } = request;
       if (!token && !code) throw new Refusal('TOKEN_REQUIRED');
       const named = code ? emailKey(code.email) : valueInLink(token);
-      const verified = await mailSignIns.run(origin(context).address, named, () => verify(deps, request, context));
+      const verified = await mailSignIns.run(clientOf(context), named, () => verify(deps, request, context));
       if (verified === 'needs other confirmation') return { needsOtherConfirmation: true };
       if ('exchangeCode' in verified) return verified;
       return signInToMessage(deps, verified, now());
@@ -111,7 +111,7 @@ async function hashOf(
     throw new Refusal('PASSWORD_REQUIRED');
   }
   requireNoFactor(seen.factor_count);
-  return passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context.signal);
+  return passwords.hashNew(newPassword, [seen.email ?? '', seen.name], context);
 }
 
 /** Uses the first of the values that can be used. Values of mails without a link to the site are refused. */

@@ -3,10 +3,10 @@ import { defaultProjectId } from '../project/project.ts';
 import { kCaller, kOrigin, kProject } from '../rpc/context.ts';
 
 /** The caller in the audit trail for actions of a command: the service does not know the person. */
-export function commandLine(command: string) {
+export function commandLine(command: string, projectId = defaultProjectId) {
   const values = createContextValues()
-    .set(kProject, defaultProjectId)
-    .set(kCaller, { kind: 'service', projectId: defaultProjectId, name: 'command line' })
+    .set(kProject, projectId)
+    .set(kCaller, { kind: 'service', projectId, name: 'command line' })
     .set(kOrigin, { requestId: '', address: '', userAgent: `gatehouse ${command}` });
   return { values };
 }

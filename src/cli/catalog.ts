@@ -12,7 +12,8 @@ export interface Option {
   readonly default: string;
   /** The name of its value. Undefined for an option without one. */
   readonly value?: string;
-  readonly isRepeatable?: true;
+  /** The option has one value. Others can be repeated. */
+  readonly isSingle?: true;
 }
 
 /** One command: everything that its help, docs/commands.md and the parser know of it. */
@@ -28,6 +29,31 @@ export interface Command {
 }
 
 const email: Argument = { name: 'EMAIL', does: 'the address of the user', asks: 'one user by their address' };
+
+const project: Argument = {
+  name: 'PROJECT',
+  does: 'the slug or the id of the project',
+  asks: 'one project by its slug',
+};
+
+const inProject: Option = {
+  does: 'the project of the user, by its slug or id',
+  default: 'default',
+  value: 'PROJECT',
+  isSingle: true,
+};
+
+const settingOption: Option = {
+  does: 'a setting as in the configuration, such as PASSWORD_MIN_LENGTH=12; can be repeated',
+  default: 'none',
+  value: 'NAME=VALUE',
+};
+
+const keyOption: Option = {
+  does: 'a service key to add, as in SERVICE_KEYS: NAME:SHA256 or NAME:SHA256:SCOPE+SCOPE; can be repeated',
+  default: 'none',
+  value: 'KEY',
+};
 
 const commandTable = {
   serve: {
@@ -95,13 +121,14 @@ const commandTable = {
     summary: 'makes a user an operator',
     does: 'Makes a user an operator and lists the operators. The user must have verified the address, because anybody can register it.',
     arguments: [email],
-    options: { unverified: { does: 'accepts an address that is not verified', default: 'off' } },
+    options: { project: inProject, unverified: { does: 'accepts an address that is not verified', default: 'off' } },
     example: 'admin grant ada@example.org',
   },
   'admin revoke': {
     summary: 'takes the role of operator from a user',
     does: 'Takes the role of operator from a user and lists the operators.',
     arguments: [email],
+    options: { project: inProject },
     example: 'admin revoke ada@example.org',
   },
   'audit verify': {
@@ -112,11 +139,48 @@ const commandTable = {
         does: 'a head that an earlier check printed, which the chain must contain: SEQUENCE:HASH, or PROJECT=SEQUENCE:HASH for another project than default; can be repeated',
         default: 'none',
         value: 'HEAD',
-        isRepeatable: true,
       },
     },
     example: 'audit verify --head 5120:b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184',
     exits: { 1: 'the trail is not valid, or could not be checked' },
+  },
+  'projects list': {
+    summary: 'lists the projects',
+    does: 'Prints slug, id and publishable key of the projects. This is the default of projects.',
+    example: 'projects list',
+  },
+  'projects show': {
+    summary: 'shows the settings and service keys of a project',
+    does: 'Prints the settings that a project has of its own, and the names of its service keys.',
+    arguments: [project],
+    example: 'projects show engines',
+  },
+  'projects create': {
+    summary: 'creates a project',
+    does: 'Creates a project and shows it. The slug never changes.',
+    arguments: [{ name: 'SLUG', does: 'a name for the project', asks: 'a slug for the project' }],
+    options: { set: settingOption, key: keyOption },
+    example: 'projects create engines --set SITE_URL=https://engines.example.org',
+  },
+  'projects keys': {
+    summary: 'adds and removes service keys of a project',
+    does: 'Changes the service keys of a project and shows it. Running replicas read the change within about a second.',
+    arguments: [project],
+    options: {
+      key: keyOption,
+      remove: { does: 'the name of a service key to remove; can be repeated', default: 'none', value: 'NAME' },
+    },
+    example: 'projects keys engines --remove backend',
+  },
+  'projects update': {
+    summary: 'changes the settings of a project',
+    does: 'Changes the settings of a project and shows it. Running replicas read the change within about a second.',
+    arguments: [project],
+    options: {
+      set: settingOption,
+      reset: { does: 'a setting to reset to its configured value; can be repeated', default: 'none', value: 'NAME' },
+    },
+    example: 'projects update engines --set SIGN_UP=off --reset SITE_URL',
   },
   import: {
     summary: 'creates users from a file, or from another system',
@@ -133,11 +197,13 @@ const commandTable = {
         does: 'the system that the file or database belongs to: supabase, kratos, better-auth or auth0',
         default: 'none, JSON lines',
         value: 'SYSTEM',
+        isSingle: true,
       },
       secrets: {
         does: 'a file with BETTER_AUTH_SECRET, which encrypts second factors; or one of JSON lines with the password hashes and second factors that the support of Auth0 exports',
         default: 'none, these are left out',
         value: 'SECRETS',
+        isSingle: true,
       },
       'dry-run': { does: 'changes nothing, and reports what would be imported', default: 'off' },
     },

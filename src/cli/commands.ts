@@ -20,6 +20,10 @@ export async function run(invocation: Invocation, loaded: LoadedConfig): Promise
     const { manageOperators } = await import('./operators.ts');
     return withDatabase(config, (orm) => manageOperators(orm, config, invocation, terminal));
   }
+  if (group === 'projects') {
+    const { manageProjects } = await import('./projects.ts');
+    return withDatabase(config, (orm) => manageProjects(orm, config, invocation, terminal));
+  }
   return runPatiently(invocation, config);
 }
 

@@ -62,8 +62,8 @@ function describe(name: CommandName): string {
 /** A command with its options and arguments. */
 export function synopsis(name: CommandName): string {
   const { arguments: args = [], options = {} }: Command = commands[name];
-  const shown = Object.entries(options).map(
-    ([option, { value, isRepeatable }]) => `[--${option}${value ? ` ${value}` : ''}]${isRepeatable ? '...' : ''}`,
+  const shown = Object.entries(options).map(([option, { value, isSingle }]) =>
+    value ? `[--${option} ${value}]${isSingle ? '' : '...'}` : `[--${option}]`,
   );
   return [name, ...args.map((each) => (each.optional ? `[${each.name}]` : each.name)), ...shown].join(' ');
 }

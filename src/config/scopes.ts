@@ -21,6 +21,12 @@ export const scopes = z.string().transform((text, context) => {
   return names;
 });
 
+/** What is wrong with scopes. Undefined if nothing is. */
+export function scopesFault(names: readonly string[]): string | undefined {
+  const { error } = scopes.safeParse(names.join('+'));
+  return error?.issues.map(({ message }) => message).join('; ');
+}
+
 // A scope may be a part of a secret that was pasted in the wrong place. So the message holds only names of the contract.
 function suggest(written: string): string {
   // As gRPC and Connect write it: gatehouse.v1.SessionService/Introspect.

@@ -20,7 +20,7 @@ const loginCodePrefix = 'ghlc_';
 
 /** The side of the program: it starts a login and polls; the page that it opens checks the code. */
 export function cliLogin(deps: DeviceDeps): Methods {
-  const { now, keys, frontendUrl } = deps;
+  const { now, keys, projects } = deps;
   return {
     async startCliLogin({ lifetime, anonRefreshToken, clientName }, context) {
       const at = now();
@@ -34,6 +34,7 @@ export function cliLogin(deps: DeviceDeps): Methods {
       } as const;
       const started = await change(context, (em) => startAttempt(em, keys, context, draft, at));
       const { attempt, code, pollingSecret } = started;
+      const { frontendUrl } = projects.of(projectOf(context)).settings;
       return {
         pollingCode: pollingSecret,
         loginCode: code,

@@ -13,13 +13,11 @@ export type DeviceMethods = ServiceImpl<typeof DeviceService>;
 
 /** What DeviceService's methods work with. */
 export interface DeviceDeps
-  extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'messages' | 'registration'> {
+  extends Pick<AccountDeps, 'now' | 'requestIds' | 'paging' | 'outbox' | 'messages' | 'registration' | 'projects'> {
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
   /** ANONYMOUS_MERGE_DEFAULT: for a request that leaves it open what happens to a guest. */
   readonly guestDisposition: GuestDisposition;
-  /** FRONTEND_URL. The pages of logins are there. */
-  readonly frontendUrl: string;
   readonly unknownCodes: UnknownCodes;
   readonly keyRules: KeyRules;
   /** The scopes that an API key may have: the methods that admit API keys, and their services. */

@@ -17,7 +17,7 @@ type Methods = Pick<DeviceMethods, 'startFingerprintLogin' | 'pollFingerprintLog
 
 /** The side of the program: it starts a login and polls. */
 export function fingerprintLogin(deps: DeviceDeps): Methods {
-  const { now, keys, frontendUrl } = deps;
+  const { now, keys, projects } = deps;
   return {
     async startFingerprintLogin({ fingerprintId, referralCode, clientName }, context) {
       const projectId = projectOf(context);
@@ -31,6 +31,7 @@ export function fingerprintLogin(deps: DeviceDeps): Methods {
       const started = await change(context, (em) => startAttempt(em, keys, context, draft, now()));
       const { attempt, code, pollingSecret } = started;
       const query = new URLSearchParams({ auth_code: code, ...(referralCode && { referral_code: referralCode }) });
+      const { frontendUrl } = projects.of(projectId).settings;
       return {
         loginUrl: `${frontendUrl}/login?${query}`,
         pollingCode: pollingSecret,

@@ -1,7 +1,7 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { DeviceCredential, type RequestDeviceCodeRequest } from '../../gen/gatehouse/v1/device_grant_pb.ts';
 import { type FieldViolation, Refusal } from '../errors.ts';
-import { change } from '../rpc/context.ts';
+import { change, projectOf } from '../rpc/context.ts';
 import type { Attempt } from './attempt-table.ts';
 import { mintCode, userCodes } from './codes.ts';
 import type { DeviceDeps, DeviceMethods } from './deps.ts';
@@ -22,7 +22,7 @@ export function wishOf({ about }: Pick<Attempt, 'about'>): DeviceWish {
 }
 
 export function requestDeviceCode(deps: DeviceDeps): DeviceMethods['requestDeviceCode'] {
-  const { now, keys, frontendUrl } = deps;
+  const { now, keys, projects } = deps;
   return async (request, context) => {
     const { credential, scopes } = admit(deps, request);
     const draft = {
@@ -32,7 +32,7 @@ export function requestDeviceCode(deps: DeviceDeps): DeviceMethods['requestDevic
       about: { credential, scopes },
     } as const;
     const started = await change(context, (em) => startAttempt(em, keys, context, draft, now()));
-    const page = `${frontendUrl}/device`;
+    const page = `${projects.of(projectOf(context)).settings.frontendUrl}/device`;
     return {
       deviceCode: started.pollingSecret,
       userCode: started.code,

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ContextValues } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
-import { kOrigin } from '../rpc/context.ts';
+import { kOrigin, kProjectName } from '../rpc/context.ts';
 import { contextValuesOf } from './connect.ts';
 
 /** A request that calls methods in the process. */
@@ -14,6 +14,7 @@ interface BegunRequest {
 /** Creates the context of the calls that serve a request, and puts its id into the response. */
 export function beginRequest(req: IncomingMessage, res: ServerResponse, proxyHops: number): BegunRequest {
   const context = contextValuesOf(req, proxyHops);
+  context.set(kProjectName, [req.headers['gatehouse-project']].flat()[0]);
   const gone = new AbortController();
   res.once('close', () => gone.abort());
   // The rest of a body that is too large is discarded. Unread, it would hide that the client has disconnected.

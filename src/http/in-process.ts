@@ -8,7 +8,7 @@ import {
 } from '@connectrpc/connect';
 import { openCallContext } from '../rpc/call-context.ts';
 import { connectErrorOf } from '../rpc/connect-error.ts';
-import { kOrigin, kSurface, kSystem } from '../rpc/context.ts';
+import { kOrigin, kProjectName, kSurface, kSystem } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
 import { OpenCalls } from '../rpc/open-calls.ts';
 import { chainOf } from '../rpc/unary-chain.ts';
@@ -91,6 +91,7 @@ function ownValues(ofRequest: ContextValues): ContextValues {
   return own
     .set(kOrigin, ofRequest.get(kOrigin))
     .set(kSystem, ofRequest.get(kSystem))
+    .set(kProjectName, ofRequest.get(kProjectName))
     .set(kSurface, ofRequest.get(kSurface));
 }
 

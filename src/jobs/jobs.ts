@@ -8,6 +8,7 @@ import type { DatabaseHealth } from '../database/health.ts';
 import type { HealthState } from '../grpc/health.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import { beat } from '../project/heartbeat.ts';
+import type { Projects } from '../project/projects.ts';
 import { type KeyRing, keyRefreshInterval } from '../session/key-ring.ts';
 import { type DecoyHashes, lookInterval } from '../user/decoy-hashes.ts';
 import { sweep } from './janitor.ts';
@@ -23,6 +24,7 @@ export interface JobDeps {
   readonly health: HealthState;
   readonly database: DatabaseHealth;
   readonly ring: KeyRing;
+  readonly projects: Projects;
   readonly certificates: Certificates | undefined;
   readonly decoys: DecoyHashes | undefined;
   readonly post: MailService;
@@ -44,6 +46,7 @@ export function backgroundJobs(deps: JobDeps): Job[] {
     { name: 'leases', every: minute, nudged, run: () => keepLeases(poll, leases) },
     ...(config.heartbeat ? [heartbeat(poll, deps)] : []),
     signingKeys(poll, deps.ring),
+    changedProjects(poll, deps.projects),
     // Nudged by this process's own mails, and by the poll.
     { name: 'mail', every: 10 * minute, run: async () => post.dispatcher?.run(), nudged: () => post.nudged() },
     {
@@ -111,6 +114,14 @@ function signingKeys(poll: Poll, ring: KeyRing): Job {
     known = current;
   };
   return { name: 'signing keys', every: keyRefreshInterval, nudged: () => poll.announced(), run };
+}
+
+/** Reads the projects that have changed. */
+function changedProjects(poll: Poll, projects: Projects): Job {
+  return {
+    ...{ name: 'projects', every: minute, nudged: () => poll.announced(), run: () => projects.refresh() },
+    isWanted: () => poll.last.polled.projectsRevision > projects.revision,
+  };
 }
 
 /** The longest life of the session of a guest, in days. */

@@ -4,6 +4,7 @@ import { Autocommit } from '../database/autocommit.ts';
 import { compile } from '../database/statement.ts';
 import { hasDueMail, hasQueuedMail } from '../mail/claim.ts';
 import { isBeatDue } from '../project/heartbeat.ts';
+import { projectsRevision } from '../project/projects.ts';
 import { signingKeyStates } from '../session/signing-key.ts';
 import { type LeaseState, leaseStates } from './leases.ts';
 
@@ -16,6 +17,8 @@ export interface Polled {
   readonly isUnsealed: boolean;
   /** The ids and states of the signing keys. Equal as long as no key changes. */
   readonly signingKeys: string;
+  /** The number of changes of projects. */
+  readonly projectsRevision: number;
   readonly leases: readonly LeaseState[];
 }
 
@@ -28,7 +31,7 @@ interface Result {
 }
 
 const essentials = `current_setting('transaction_read_only') = 'on' as "isReadOnly", ${isBeatDue} as "isBeatDue",
-     ${signingKeyStates} as "signingKeys", ${leaseStates} as leases`;
+     ${signingKeyStates} as "signingKeys", ${projectsRevision} as "projectsRevision", ${leaseStates} as leases`;
 
 const ofEverything = compile(
   `select ${essentials}, ${hasDueMail} as "isMailDue", ${hasQueuedMail} as "isMailQueued", ${isUnsealed} as "isUnsealed"`,

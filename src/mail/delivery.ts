@@ -5,6 +5,8 @@ export interface OutgoingMail {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
+  /** The name of the sender, if it is not the configured one. */
+  readonly senderName?: string;
   readonly createdAt: Date;
 }
 

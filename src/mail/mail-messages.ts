@@ -1,3 +1,5 @@
+import type { Projects } from '../project/projects.ts';
+
 /** The kinds of mail. Each has a text of its name in every language. */
 export type MailKind =
   | 'verification'
@@ -89,20 +91,20 @@ export interface LinkedIdentity {
   readonly name: string;
 }
 
-/** One method per mail. Links begin with the configured URL, never with anything of a request. */
+/** One method per mail. Links begin with the URL in the settings of the project, never with anything of a request. */
 export class Messages {
-  readonly #frontendUrl: string;
-  readonly #site: string;
+  readonly #projects: Projects;
+  readonly #publicUrl: string;
 
-  /** `site` is the name of the application. */
-  constructor(frontendUrl: string, site: string) {
-    this.#frontendUrl = frontendUrl;
-    this.#site = site;
+  /** `publicUrl` is the address of the pages of this service. */
+  constructor(projects: Projects, publicUrl: string) {
+    this.#projects = projects;
+    this.#publicUrl = publicUrl;
   }
 
   verification(to: Addressee, value: MailedValue): Message {
     const message = this.#withLink('verification', 'verify-email', to, value);
-    const reject_link = this.#linkTo('reject-registration', value.rejection ?? '');
+    const reject_link = this.#linkTo('reject-registration', to.projectId, value.rejection ?? '');
     return { ...message, variables: { ...message.variables, reject_link } };
   }
 
@@ -197,12 +199,12 @@ export class Messages {
   /** Attack: the mail may go to any address, so the names of the account and the inviter are reduced to plain words. */
   invitation(to: Addressee, { id, code, account, inviter, expiresAt }: Invitation): Message {
     const names = { account: asWords(account), inviter: asWords(inviter) };
-    const more = { ...names, link: this.invitationLink(code), time: expiresAt.toISOString() };
+    const more = { ...names, link: this.invitationLink(to.projectId, code), time: expiresAt.toISOString() };
     return { ...this.#plain('account_invite', to, more), tokenId: id };
   }
 
-  invitationLink(code: string): string {
-    return `${this.#frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
+  invitationLink(projectId: string, code: string): string {
+    return `${this.#projects.of(projectId).settings.frontendUrl}/invite?account_invite_code=${encodeURIComponent(code)}`;
   }
 
   /** Sent to the current address. */
@@ -220,17 +222,33 @@ export class Messages {
   }
 
   #withLink(kind: MailKind, page: string, to: Addressee, value: MailedValue): Message {
-    const { id, userId, raw, code, lifetime, link = this.#linkTo(page, raw) } = value;
+    const { id, userId, raw, code, lifetime, link = this.#linkTo(page, to.projectId, raw) } = value;
     return { ...this.#plain(kind, to, { link, lifetime: `${lifetime}`, ...(code && { code }) }), tokenId: id, userId };
   }
 
-  #linkTo(page: string, raw: string): string {
-    return `${this.#frontendUrl}/${page}?token=${encodeURIComponent(raw)}`;
+  #linkTo(page: string, projectId: string, raw: string): string {
+    const { isDefault, slug, settings } = this.#projects.of(projectId);
+    // The application of a project knows its project. The pages of this service read it from the link.
+    const project = isDefault || settings.frontendUrl !== this.#publicUrl ? '' : `&project=${slug}`;
+    return `${settings.frontendUrl}/${page}?token=${encodeURIComponent(raw)}${project}`;
+  }
+
+  /** The name of the application, and what of its look differs from the configuration. */
+  #lookOf(projectId: string) {
+    const { configured } = this.#projects;
+    const { appName: site, accentColor: accent, logoUrl: logo } = this.#projects.of(projectId).settings;
+    const look = {
+      ...(site !== configured.appName && { sender: site }),
+      ...(accent !== configured.accentColor && { accent }),
+      ...(logo !== undefined && logo !== configured.logoUrl && { logo }),
+    };
+    return { site, look };
   }
 
   #plain(kind: MailKind, to: Addressee, more: Record<string, string> = {}): Message {
     const { projectId, email: recipient, name, locale } = to;
-    return { kind, projectId, recipient, locale, variables: { site: this.#site, email: recipient, name, ...more } };
+    const { look, site } = this.#lookOf(projectId);
+    return { kind, projectId, recipient, locale, variables: { site, email: recipient, name, ...look, ...more } };
   }
 }
 

@@ -5,6 +5,8 @@ import type { MailKind } from './mail-messages.ts';
 import { readTemplates, type Template, type TextName, textsWithCode } from './template-files.ts';
 
 export interface RenderedMail {
+  /** The name of the sender, if it is not the configured one. */
+  readonly senderName?: string;
   readonly subject: string;
   readonly text: string;
   readonly html: string;
@@ -55,21 +57,33 @@ export class Templates {
       // Attack: a line break in a value would begin a header.
       subject: fill(subject, values).replace(/\p{Cc}+/gu, ' '),
       text: fill(text, values),
-      html: html ? fill(html, escaped) : this.#layOut(template, language, escaped),
+      html: html ? fill(html, escaped) : this.#layOut(template, language, values, escaped),
+      ...(variables.sender && { senderName: variables.sender }),
     };
   }
 
-  #layOut(template: Template, language: string, escaped: Readonly<Record<string, string>>): string {
+  #layOut(
+    template: Template,
+    language: string,
+    { sender: name, accent, logo }: Readonly<Record<string, string>>,
+    escaped: Readonly<Record<string, string>>,
+  ): string {
     const { subject, text } = template;
+    // A project may have a look of its own.
+    const look = {
+      name: name ?? this.#look.name,
+      accent: accent ?? this.#look.accent,
+      logoUrl: logo ?? this.#look.logoUrl,
+    };
     const pieces = text.trim().split(/\r?\n\r?\n+/);
     const first = fill(escapeHtml(pieces[0]!), escaped);
     const parts = {
       language,
       subject: fill(subject, escaped),
       preheader: escaped.code ? `${escaped.code} – ${first}` : first,
-      body: pieces.map((each) => pieceOf(each, template, escaped, this.#look)).join('\n'),
+      body: pieces.map((each) => pieceOf(each, template, escaped, look)).join('\n'),
     };
-    return layOutMail(parts, this.#look);
+    return layOutMail(parts, look);
   }
 }
 

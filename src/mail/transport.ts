@@ -124,11 +124,14 @@ class SmtpDelivery implements Delivery {
   }
 }
 
-function compose({ id, recipient, subject, text, html, createdAt }: OutgoingMail, from: Sender): Promise<Buffer> {
+function compose(
+  { id, recipient, subject, text, html, createdAt, senderName }: OutgoingMail,
+  from: Sender,
+): Promise<Buffer> {
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
   const composer = new MailComposer({
     // A copy, because nodemailer modifies it.
-    from: { ...from },
+    from: { ...from, ...(senderName && { name: senderName }) },
     to: { name: '', address: recipient },
     // The same for every attempt, so that mail programs show a mail once that was accepted twice.
     messageId: `<${id}@${domain}>`,

@@ -3,6 +3,7 @@ import type { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { Outbox } from '../mail/outbox.ts';
+import type { Projects } from '../project/projects.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
 import type { KeyRing } from '../session/key-ring.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
@@ -27,11 +28,10 @@ export interface MfaDeps {
   readonly registration: ConfiguredSettings;
   /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
   readonly trustedDeviceDays: number | undefined;
-  /** APP_NAME: the name in authenticator apps. */
-  readonly appName: string;
+  readonly projects: Projects;
   readonly relyingParty: RelyingParty;
   /** Whether users can sign in with the provider of this name. */
-  readonly isProvider: (name: string) => boolean;
+  readonly isProvider: (name: string, projectId: string) => boolean;
   /** Wrong codes, counted by factor. */
   readonly wrongFactorCodes: FailedAttempts;
   /** Challenges that one user may begin in a minute. */

@@ -17,7 +17,7 @@ const mostFactors = 10;
 const unverifiedMs = 300_000;
 
 export function enrollFactor(deps: MfaDeps): MfaMethods['enrollFactor'] {
-  const { now, keys, appName } = deps;
+  const { now, keys, projects } = deps;
   return async ({ type, friendlyName, issuer }, context) => {
     const { projectId, userId } = caller(context);
     const at = now();
@@ -34,6 +34,7 @@ export function enrollFactor(deps: MfaDeps): MfaMethods['enrollFactor'] {
       audit(em, context, { action: 'factor.enroll', entityId: id }, at);
       return { factor: enrolled, account: user.email ?? userId };
     });
+    const { appName } = projects.of(projectId).settings;
     const totp = secret && shownSecret(secret, { issuer: issuer || appName, account });
     return { factor: factorToMessage(factor), ...(totp && { totp }) };
   };

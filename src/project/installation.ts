@@ -16,6 +16,8 @@ const InstallationTable = defineEntity({
     droppedKeys: p.json<readonly string[]>().default('[]'),
     /** The issuer of the access tokens. Null before the first start. */
     issuer: p.text().nullable(),
+    /** Raised by every change of a project, in its transaction: changes have the order of their revisions. */
+    projectsRevision: p.integer().default(0),
   },
 });
 

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { defineEntity, p } from '@mikro-orm/postgresql';
-import { Refusal } from '../errors.ts';
+import { uuidv7 } from '../database/uuid.ts';
+import { publishablePrefix } from '../text/publishable-key.ts';
 
 const ProjectTable = defineEntity({
   name: 'Project',
@@ -10,11 +12,18 @@ const ProjectTable = defineEntity({
     createdAt: p.datetime(3),
     /** Raised to revoke every session and API key: one with another epoch is revoked. */
     sessionEpoch: p.integer().default(0),
+    /** Names the project in the `apikey` of /auth/v1. It is public. Null for the default project. */
+    publishableKey: p.string().length(63).nullable().unique(),
   },
 });
 
 /** The tenant. Every other table has its id. An installation starts with one project, `default`. */
-export class Project extends ProjectTable.class {}
+export class Project extends ProjectTable.class {
+  static create(slug: string, now: Date): Project {
+    const publishableKey = publishablePrefix + randomBytes(24).toString('base64url');
+    return Object.assign(new Project(), { id: uuidv7(now), slug, createdAt: now, sessionEpoch: 0, publishableKey });
+  }
+}
 ProjectTable.setClass(Project);
 
 /** SQL: the epoch of a project at this moment. A session or an API key of another epoch is revoked. */
@@ -33,9 +42,3 @@ export function projectColumn() {
 
 /** Created by the first migration, the same in every installation. */
 export const defaultProjectId = '00000000-0000-7000-8000-000000000001';
-
-/** The project that a `gatehouse-project` header names, by slug or id; the default project without a header. */
-export function selectProject(header: string | null): string {
-  if (header === null || header === 'default' || header === defaultProjectId) return defaultProjectId;
-  throw new Refusal('PROJECT_NOT_FOUND');
-}

@@ -1,8 +1,9 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Access, type Policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { Refusal } from '../errors.ts';
-import { type Caller, kCaller, kCertificateNames, kProject } from './context.ts';
+import { type Caller, kCaller, kCertificateNames, kProject, kProjectName } from './context.ts';
 import { policyOf } from './policy.ts';
+import type { FindProject } from './select-project.ts';
 
 /** Reads the caller that a bearer token identifies. Throws a Refusal for an invalid token. */
 export type ReadBearer = (bearer: string, req: AnyRequest) => Promise<Caller>;
@@ -12,34 +13,34 @@ type AnyRequest = Parameters<ReturnType<Interceptor>>[0];
 /** Returns the backend that a verified client certificate with these names identifies. */
 export type ReadCertificate = (names: readonly string[]) => Caller | undefined;
 
-/** Returns the project that the `gatehouse-project` header names, or the default project without a header. */
-export type SelectProject = (header: string | null) => string;
-
 export interface AuthenticateOptions {
   readonly readBearer: ReadBearer;
   readonly readCertificate: ReadCertificate;
-  readonly selectProject: SelectProject;
+  readonly findProject: FindProject;
 }
 
 /**
  * Reads the caller from the Authorization header or, without that header, from the client certificate. The project of
- * the call is the caller's. A `gatehouse-project` header that names another project is refused.
+ * the call is the caller's. A call that names another project is refused.
  *
  * The refusal of an invalid bearer token takes the place of the caller. The policy throws it, or the method when it
  * asks for its caller. The certificate is not read instead.
  */
-export function authenticate({ readBearer, readCertificate, selectProject }: AuthenticateOptions): Interceptor {
+export function authenticate({ readBearer, readCertificate, findProject }: AuthenticateOptions): Interceptor {
   return (next) => async (req) => {
     const rules = policyOf(req.method);
-    const header = req.header.get('gatehouse-project');
-    const named = selectProject(header);
-    req.contextValues.set(kProject, named);
     if (rules && (rules.access !== Access.PUBLIC || rules.optionalBearer)) {
       const caller =
         (await readCaller(req, readBearer)) ??
         (admitsBackends(rules) ? readCertificate(req.contextValues.get(kCertificateNames)) : undefined);
       req.contextValues.set(kCaller, caller);
-      if (caller && !(caller instanceof Refusal)) req.contextValues.set(kProject, settle(caller, header && named));
+      if (caller && !(caller instanceof Refusal)) {
+        const { contextValues } = req;
+        const isNamed = contextValues.get(kProjectName) !== undefined;
+        if (isNamed && contextValues.get(kProject) !== caller.projectId) throw new Refusal('PROJECT_MISMATCH');
+        // So that this process knows the settings of the project.
+        contextValues.set(kProject, await findProject(caller.projectId));
+      }
     }
     return next(req);
   };
@@ -62,9 +63,4 @@ async function readCaller(req: AnyRequest, readBearer: ReadBearer) {
     if (thrown instanceof Refusal) return thrown;
     throw thrown;
   }
-}
-
-function settle(caller: Caller, named: string | null): string {
-  if (named && named !== caller.projectId) throw new Refusal('PROJECT_MISMATCH');
-  return caller.projectId;
 }

@@ -93,6 +93,8 @@ export const kCertificateNames = createContextKey<readonly string[]>([], {
   description: "names in the client's certificate, once verified",
 });
 export const kCaller = createContextKey<Caller | Refusal | undefined>(undefined, { description: 'caller' });
+/** The project that the call names by its slug, its id or its publishable key. */
+export const kProjectName = createContextKey<string | undefined>(undefined, { description: 'named project' });
 export const kProject = createContextKey('', { description: 'project id' });
 /** The protocol a call came by, as OpenTelemetry names it. */
 export const kSystem = createContextKey<'grpc' | 'connectrpc'>('grpc', { description: 'rpc system' });
@@ -109,8 +111,13 @@ export function origin({ values }: HandlerContext): Origin {
 }
 
 /** The project the call belongs to: the token's, or the one named by the `gatehouse-project` header. */
-export function projectOf({ values }: HandlerContext): string {
+export function projectOf({ values }: Pick<HandlerContext, 'values'>): string {
   return values.get(kProject);
+}
+
+/** The address of the client and the project of the call: what budgets of calls are counted by. */
+export function clientOf(context: HandlerContext): { readonly address: string; readonly projectId: string } {
+  return { address: origin(context).address, projectId: projectOf(context) };
 }
 
 /** The user who calls. Throws AUTHENTICATION_REQUIRED without a bearer token, and the refusal of an invalid one. */
@@ -127,7 +134,7 @@ export function callerIfAny({ values }: HandlerContext): UserCaller | undefined 
 }
 
 /** The caller of a method whose policy admits users and backends. */
-export function anyCaller({ values }: HandlerContext): Caller {
+export function anyCaller({ values }: Pick<HandlerContext, 'values'>): Caller {
   const found = values.get(kCaller);
   if (!found || found instanceof Refusal) throw found ?? new Refusal('AUTHENTICATION_REQUIRED');
   return found;

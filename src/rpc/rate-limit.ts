@@ -1,10 +1,10 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
-import { networkOf } from '../throttle/client-network.ts';
+import { addressBudget } from '../throttle/address-budget.ts';
 import { limitKey } from '../throttle/configured-limits.ts';
 import { requireNoWait } from '../throttle/wait.ts';
-import { kOrigin, kSurface } from './context.ts';
+import { kOrigin, kProject, kSurface } from './context.ts';
 import { policyOf } from './policy.ts';
 
 /** Budgets of calls per key and minute. */
@@ -15,28 +15,44 @@ export interface Budgets {
   peek(key: string, perMinute: number): Promise<number>;
 }
 
-/** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
-export type LimitOf = (key: string, byContract: number, surface: string | undefined) => number | undefined;
+/** The limits of a project. */
+interface Limits {
+  /** The calls per minute of a method: the number in LIMITS, or else in the contract. Undefined for no limit. */
+  limitOf(key: string, byContract: number, surface: string | undefined): number | undefined;
+}
+
+/** Returns the same object for projects with the same limits. */
+export type LimitsOf = (projectId: string) => Limits;
 
 /** How many times as many calls as may fail an address may make. */
 const ceiling = 20;
 
-/** Limits the calls per minute of each network address to a method. IPv6 addresses are counted by their /64. */
-export function rateLimit(budgets: Budgets, limitOf: LimitOf): Interceptor {
-  const known = { native: new Map<DescMethod, MethodLimit>(), supabase: new Map<DescMethod, MethodLimit>() };
+/**
+ * Limits the calls per minute of each network address to a method, in each project that calls name. A call that names none
+ * counts in the default project, since its credential is read later.
+ */
+export function rateLimit(budgets: Budgets, limitsOf: LimitsOf): Interceptor {
+  const known = new WeakMap<Limits, KnownLimits>();
   return (next) => async (req) => {
     const surface = req.contextValues.get(kSurface);
-    const limits = known[surface ?? 'native'];
-    const found = limits.get(req.method) ?? readLimit(req.method, limitOf, surface);
-    limits.set(req.method, found);
+    const projectId = req.contextValues.get(kProject);
+    const limits = limitsOf(projectId);
+    const read = known.get(limits) ?? { native: new Map(), supabase: new Map() };
+    known.set(limits, read);
+    const found = read[surface ?? 'native'].get(req.method) ?? readLimit(req.method, limits, surface);
+    read[surface ?? 'native'].set(req.method, found);
     const { key, limit, hasSuccesses } = found;
     if (limit === undefined) return next(req);
-    const budget = addressBudget(key, req.contextValues.get(kOrigin).address);
+    const { address } = req.contextValues.get(kOrigin);
+    const { name: budget } = addressBudget(key, { address, projectId });
     if (hasSuccesses) return limitFailures(budgets, budget, limit, () => next(req));
     requireNoWait(await budgets.take(budget, limit));
     return next(req);
   };
 }
+
+/** The limits of methods that were read before. */
+type KnownLimits = Readonly<Record<'native' | 'supabase', Map<DescMethod, MethodLimit>>>;
 
 interface MethodLimit {
   /** Names the method and the surface that it was called through. */
@@ -46,20 +62,14 @@ interface MethodLimit {
   readonly hasSuccesses: boolean;
 }
 
-// The contract and LIMITS do not change while the process runs.
-function readLimit(method: DescMethod, limitOf: LimitOf, surface: string | undefined): MethodLimit {
+function readLimit(method: DescMethod, limits: Limits, surface: string | undefined): MethodLimit {
   const key = limitKey(method);
   const rules = policyOf(method);
   return {
     key: surface ? `${surface} ${key}` : key,
-    limit: limitOf(key, rules?.perMinute ?? 0, surface),
+    limit: limits.limitOf(key, rules?.perMinute ?? 0, surface),
     hasSuccesses: (rules?.successesPerAccountPerMinute ?? 0) > 0,
   };
-}
-
-/** The key of the budget of a client's address. `method` is a key of LIMITS. */
-export function addressBudget(method: string, address: string): string {
-  return `${method} ${networkOf(address)}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
+import { defaultProjectId } from '../project/project.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
 import { providersInMetadata as withProviders } from '../text/sign-in-providers.ts';
 import { currentRoleOf } from '../user/current-account.ts';
@@ -108,7 +109,7 @@ export class AccessTokens {
     this.lifetime = options.lifetime;
   }
 
-  issue(subject: TokenSubject, now: Date): { token: string; expiresAt: Date } {
+  issue(subject: TokenSubject, projectId: string, now: Date): { token: string; expiresAt: Date } {
     const iat = Math.floor(now.getTime() / 1000);
     const exp = Math.min(iat + this.lifetime, Math.floor((subject.expires_by?.getTime() ?? Infinity) / 1000));
     const claims = {
@@ -129,6 +130,8 @@ export class AccessTokens {
       token_epoch: subject.token_epoch,
       is_anonymous: subject.is_anonymous,
       ...this.#accountOf(subject),
+      // For verifiers that do not ask this service: the issuer and the keys are those of all projects.
+      ...(projectId !== defaultProjectId && { project_id: projectId }),
       // For other services. This service reads the role from the database on every call.
       ...(subject.system_role === 'operator' && { gatehouse_role: 'operator' }),
       // RFC 8693, section 4.1.

@@ -6,7 +6,7 @@ import type { KeyLookup } from '../api-key/key-lookup.ts';
 import { type ServiceKey, serviceKeyReader } from '../api-key/service-key.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
-import { defaultProjectId } from '../project/project.ts';
+import type { Projects } from '../project/projects.ts';
 import { type Caller, kSurface, type UserCaller } from '../rpc/context.ts';
 import type { AccessClaims, AccessTokens } from './access-token.ts';
 import { legacyTokenReader } from './legacy-token.ts';
@@ -22,6 +22,7 @@ export interface BearerTokenDeps {
   readonly sessions: SessionLookup;
   readonly apiKeys: KeyLookup;
   readonly serviceKeys: readonly ServiceKey[];
+  readonly projects: Projects;
   /** SUPABASE_JWT_SECRETS. */
   readonly legacySecrets: readonly string[];
   readonly callerReaders: ReadonlyMap<DescMethod, CallerReader>;
@@ -41,11 +42,11 @@ interface Call {
  */
 export function bearerTokenReader(deps: BearerTokenDeps) {
   const { orm, now, access, sessions, apiKeys, serviceKeys, callerReaders } = deps;
-  const readServiceKey = serviceKeyReader(serviceKeys);
+  const readServiceKey = serviceKeyReader(serviceKeys, deps.projects);
   const readLegacyToken = legacyTokenReader(deps.legacySecrets);
   return async (bearer: string, call: Call): Promise<Caller> => {
     const kind = kindOfCredential(bearer);
-    if (kind === 'service key') return readServiceKey(bearer, defaultProjectId);
+    if (kind === 'service key') return readServiceKey(bearer);
     const isLegacyRead = kind === 'access token' && call.contextValues.get(kSurface) === 'supabase';
     const legacy = isLegacyRead ? readLegacyToken(bearer, now()) : undefined;
     if (legacy) return legacy;

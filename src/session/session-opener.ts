@@ -140,7 +140,7 @@ export class SessionOpener {
 
   /** A new access token for the session, and the refresh token. */
   tokensFor(subject: TokenSubject, projectId: string, refreshToken: RefreshToken, now: Date): TokensInit {
-    const { token, expiresAt } = this.#access.issue(subject, now);
+    const { token, expiresAt } = this.#access.issue(subject, projectId, now);
     return {
       accessToken: token,
       refreshToken: mintRefreshToken(this.#keys, projectId, refreshToken),

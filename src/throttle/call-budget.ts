@@ -1,5 +1,6 @@
 import type { Autocommit } from '../database/autocommit.ts';
 import { faultOf } from '../database/sqlstate.ts';
+import { rowOfBudget } from './address-budget.ts';
 import { countHits, type Window, waitFor } from './rate-limit-table.ts';
 
 /** Counts hits of a key in the window that all replicas share. */
@@ -50,9 +51,11 @@ export class CallBudgets {
   }
 
   /** Budgets that are counted in the table rate_limits. */
-  static inDatabase({ autocommit, projectId, now, elapsed }: CountedIn): CallBudgets {
-    const count: Count = (key, hits) => countHits(autocommit, { projectId, key, hits }, now());
-    return new CallBudgets(count, elapsed, (key, limit) => waitFor(autocommit, { projectId, key, limit }, now()));
+  static inDatabase({ autocommit, now, elapsed }: CountedIn): CallBudgets {
+    const count: Count = (name, hits) => countHits(autocommit, { ...rowOfBudget(name), hits }, now());
+    return new CallBudgets(count, elapsed, (name, limit) =>
+      waitFor(autocommit, { ...rowOfBudget(name), limit }, now()),
+    );
   }
 
   /** Takes one call. Returns 0 when the call may pass, and else the seconds until the budget has calls again. */
@@ -140,7 +143,6 @@ export class CallBudgets {
 
 interface CountedIn {
   readonly autocommit: Autocommit;
-  readonly projectId: string;
   readonly now: () => Date;
   /** Monotonic milliseconds; those of the process by default. */
   readonly elapsed: (() => number) | undefined;

@@ -4,6 +4,10 @@ import { policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 /** The key in LIMITS of the wrong secrets of OAuth clients. Their endpoints are no methods of the contract. */
 export const clientSecretKey = 'OAuth.ClientSecret';
 
+type Limits = Readonly<Record<string, LimitSetting>>;
+
+const none: Limits = {};
+
 /** A number per minute or of failures. `off` removes a limit of the contract. */
 export type LimitSetting = number | 'off';
 
@@ -35,10 +39,23 @@ const surfaceLimits: Readonly<Record<string, number>> = {
  * keys that LIMITS does not name.
  */
 export class ConfiguredLimits {
-  readonly #settings: Readonly<Record<string, LimitSetting>>;
+  readonly #settings: Limits;
+  readonly #ownOf: (projectId: string) => Limits;
+  readonly #ofProjects = new WeakMap<Limits, ConfiguredLimits>();
 
-  constructor(settings: Readonly<Record<string, LimitSetting>>) {
+  /** `ownOf` returns the limits that a project has of its own, the same object as long as they do not change. */
+  constructor(settings: Limits, ownOf: (projectId: string) => Limits = () => none) {
     this.#settings = settings;
+    this.#ownOf = ownOf;
+  }
+
+  /** Those of a project. */
+  of(projectId: string): ConfiguredLimits {
+    const own = this.#ownOf(projectId);
+    if (Object.keys(own).length === 0) return this;
+    const limits = this.#ofProjects.get(own) ?? new ConfiguredLimits({ ...this.#settings, ...own });
+    this.#ofProjects.set(own, limits);
+    return limits;
   }
 
   /**
@@ -105,6 +122,14 @@ export class ConfiguredLimits {
     if (unknown.length > 0)
       throw new Error(`LIMITS names no limit of this service: ${unknown.join(', ')} (known: ${known.join(', ')})`);
   }
+}
+
+/** The keys of the limits that a project may have of its own: of calls per client address, and of failed attempts. */
+export function projectLimitKeys(methods: readonly DescMethod[]): ReadonlySet<string> {
+  return new Set([
+    ...methods.flatMap((each) => [limitKey(each), `${limitKey(each)}:supabase`]),
+    ...methods.flatMap(failureKeys),
+  ]);
 }
 
 /** The key of a method in LIMITS: `AuthService.SignIn`. */

@@ -95,20 +95,27 @@ export class FailedAttempts {
   readonly #kind: AttemptKind;
   readonly #keys: MasterKeys;
   readonly #budgets: CallBudgets;
-  readonly #limits: FailureLimits;
+  readonly #limitsOf: (projectId: string) => FailureLimits;
 
-  constructor(kind: AttemptKind, keys: MasterKeys, budgets: CallBudgets, limits: FailureLimits) {
+  /** `limitsOf` returns the limits of a project. */
+  constructor(
+    kind: AttemptKind,
+    keys: MasterKeys,
+    budgets: CallBudgets,
+    limitsOf: (projectId: string) => FailureLimits,
+  ) {
     this.#kind = kind;
     this.#keys = keys;
     this.#budgets = budgets;
-    this.#limits = limits;
+    this.#limitsOf = limitsOf;
   }
 
   /** An attempt from a client's address. The subject is an e-mail address as emailKey spells it, or a user's id. */
   attempt(projectId: string, subject: string, address: string): Attempt {
     const network = isIP(address) ? networkOf(address) : null;
     const { recent, streak, streakOnKnownNetworks } = this.#namesOf(subject);
-    const { perNetwork, perProject } = this.#limits;
+    const limits = this.#limitsOf(projectId);
+    const { perNetwork, perProject } = limits;
     const failures = `${this.#kind} failures ${projectId}`;
     const recentHere = `${recent} ${network}`;
     const shared = [
@@ -118,8 +125,8 @@ export class FailedAttempts {
     return {
       projectId,
       network,
-      unknownNetwork: this.#counterSet({ recent, streak, cleared: [recent, streak, streakOnKnownNetworks] }),
-      knownNetwork: this.#counterSet({
+      unknownNetwork: counterSet(limits, { recent, streak, cleared: [recent, streak, streakOnKnownNetworks] }),
+      knownNetwork: counterSet(limits, {
         recent: recentHere,
         streak: streakOnKnownNetworks,
         cleared: [recentHere, streak, streakOnKnownNetworks],
@@ -189,21 +196,23 @@ export class FailedAttempts {
     await deleteCounters(em, { projectId, keys: this.keysOf(subject) });
   }
 
-  #counterSet({ recent, streak, cleared }: { recent: string; streak: string; cleared: string[] }): CounterSet {
-    const { perAccount, consecutive } = this.#limits;
-    const counters = [
-      { key: recent, limit: perAccount, seconds: quarterHour },
-      { key: streak, limit: consecutive, seconds: thirtyDays },
-    ].flatMap(({ limit, ...rest }) => (limit === undefined ? [] : [{ ...rest, limit }]));
-    return { counters, clearedKeys: counters.length > 0 ? cleared : [] };
-  }
-
   /** The keys of an address's counters: of the last quarter of an hour, and of failures in a row by kind of network. */
   #namesOf(subject: string) {
     const hash = this.#keys.mac('failed attempts', subject).toString('base64url');
     const streak = `${this.#kind} streak ${hash}`;
     return { recent: `${this.#kind} recent ${hash}`, streak, streakOnKnownNetworks: `${streak} known` };
   }
+}
+
+function counterSet(
+  { perAccount, consecutive }: FailureLimits,
+  { recent, streak, cleared }: { recent: string; streak: string; cleared: string[] },
+): CounterSet {
+  const counters = [
+    { key: recent, limit: perAccount, seconds: quarterHour },
+    { key: streak, limit: consecutive, seconds: thirtyDays },
+  ].flatMap(({ limit, ...rest }) => (limit === undefined ? [] : [{ ...rest, limit }]));
+  return { counters, clearedKeys: counters.length > 0 ? cleared : [] };
 }
 
 /** Counters as arrays, as statements take them. */

@@ -1,4 +1,5 @@
 import type { MasterKeys } from '../crypto/master-keys.ts';
+import type { AddressBudget, Client } from './address-budget.ts';
 import type { CallBudgets } from './call-budget.ts';
 import { requireNoWait } from './wait.ts';
 
@@ -9,8 +10,8 @@ export interface SignInLimits {
   readonly successes: number | undefined;
 }
 
-/** Names the budget of a client's address. */
-type NameBudget = (address: string) => string;
+/** The budget of a client's address, and the limits of the project. */
+type RulesFor = (client: Client) => SignInLimits & { readonly budget: AddressBudget };
 
 /**
  * Limits how often one account is signed in from one client address. An office behind one address shares the budget of
@@ -19,14 +20,12 @@ type NameBudget = (address: string) => string;
 export class SignInBudget {
   readonly #budgets: CallBudgets;
   readonly #keys: MasterKeys;
-  readonly #nameOf: NameBudget;
-  readonly #limits: SignInLimits;
+  readonly #rulesFor: RulesFor;
 
-  constructor(budgets: CallBudgets, keys: MasterKeys, nameOf: NameBudget, limits: SignInLimits) {
+  constructor(budgets: CallBudgets, keys: MasterKeys, rulesFor: RulesFor) {
     this.#budgets = budgets;
     this.#keys = keys;
-    this.#nameOf = nameOf;
-    this.#limits = limits;
+    this.#rulesFor = rulesFor;
   }
 
   /**
@@ -34,10 +33,10 @@ export class SignInBudget {
    * too often from this address. One that fails is not counted. The subject is what the client names: an address, which
    * need not be registered, or the id in a token.
    */
-  async run<T>(address: string, subject: string, signIn: () => Promise<T>): Promise<T> {
-    const { successes } = this.#limits;
+  async run<T>(client: Client, subject: string, signIn: () => Promise<T>): Promise<T> {
+    const { successes, budget } = this.#rulesFor(client);
     if (successes === undefined) return signIn();
-    const key = `${this.#nameOf(address)} ${this.#keys.mac('sign-in budget', subject).toString('base64url')}`;
+    const key = `${budget.name} ${this.#keys.mac('sign-in budget', subject).toString('base64url')}`;
     requireNoWait(await this.#budgets.take(key, successes));
     try {
       return await signIn();
@@ -48,8 +47,8 @@ export class SignInBudget {
   }
 
   /** The counter of failures of a client's address, which must have room when a session is opened. */
-  failuresAt(address: string): { readonly key: string; readonly limit: number } | undefined {
-    const { failures: limit } = this.#limits;
-    return limit === undefined ? undefined : { key: this.#nameOf(address), limit };
+  failuresAt(client: Client): { readonly key: string; readonly limit: number } | undefined {
+    const { failures: limit, budget } = this.#rulesFor(client);
+    return limit === undefined ? undefined : { key: budget.key, limit };
   }
 }

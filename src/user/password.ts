@@ -1,4 +1,6 @@
+import type { HandlerContext } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
+import { projectOf } from '../rpc/context.ts';
 import { HashGate } from './hash-gate.ts';
 import { markImported, matchesImported, readImported, readMarked } from './imported-hash.ts';
 import {
@@ -16,8 +18,6 @@ import {
 import { weaknessesOf } from './password-strength.ts';
 
 export interface PasswordRules {
-  /** The least number of code points of a new password. */
-  readonly minLength: number;
   readonly cost: HashCost;
   /** The first one is part of new hashes. */
   readonly peppers: readonly Pepper[];
@@ -27,7 +27,15 @@ export interface PasswordRules {
   readonly hashQueue: number;
 }
 
+interface PasswordOptions {
+  readonly rules: PasswordRules;
+  readonly minLengthOf: MinLengthOf;
+}
+
 export type { HashFault } from './password-hash.ts';
+
+/** The least number of code points of a new password in a project. */
+export type MinLengthOf = (projectId: string) => number;
 
 /** Wraps each hash while it runs, for example to time or trace it. */
 export type AroundHash = <T>(hash: () => Promise<T>) => Promise<T>;
@@ -52,20 +60,22 @@ export class Passwords {
   readonly #gate: HashGate;
   readonly #decoy: string;
   readonly #observer: HashObserver;
+  readonly #minLengthOf: MinLengthOf;
 
-  private constructor(rules: PasswordRules, derive: Derive, decoy: string, observer: HashObserver) {
+  private constructor({ rules, minLengthOf }: PasswordOptions, derive: Derive, decoy: string, observer: HashObserver) {
     this.#rules = rules;
+    this.#minLengthOf = minLengthOf;
     this.#derive = derive;
     this.#gate = new HashGate(rules.hashConcurrency, rules.hashQueue);
     this.#decoy = decoy;
     this.#observer = observer;
   }
 
-  static async open(rules: PasswordRules, observer = unobserved): Promise<Passwords> {
+  static async open(rules: PasswordRules, minLengthOf: MinLengthOf, observer = unobserved): Promise<Passwords> {
     const derive = await fastestDerive();
     const [pepper] = rules.peppers;
     const decoy = await hashWith(derive, bytesOf('no user has this password'), rules.cost, { pepper });
-    return new Passwords(rules, derive, decoy, observer);
+    return new Passwords({ rules, minLengthOf }, derive, decoy, observer);
   }
 
   /** How many hashes run, how many calls wait, and how many may wait. */
@@ -73,24 +83,24 @@ export class Passwords {
     return this.#gate.load;
   }
 
-  /** The least number of code points of a new password. */
-  get minLength(): number {
-    return this.#rules.minLength;
-  }
-
   /** Throws OVER_CAPACITY when a password could not be checked now. */
   requireRoom(): void {
     this.#gate.requireRoom();
   }
 
-  /** Hashes a new password. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
-  async hashNew(password: string, context: readonly string[], signal: AbortSignal): Promise<string> {
-    const reasons = await weaknessesOf(password, this.#rules.minLength, context);
+  /** Hashes a new password of the call's project. `personal` are words that it must not consist of. Throws WEAK_PASSWORD with all the reasons, or OVER_CAPACITY. */
+  async hashNew(
+    password: string,
+    personal: readonly string[],
+    context: Pick<HandlerContext, 'values' | 'signal'>,
+  ): Promise<string> {
+    const minLength = this.#minLengthOf(projectOf(context));
+    const reasons = await weaknessesOf(password, minLength, personal);
     if (reasons.length > 0)
       throw new Refusal('WEAK_PASSWORD', {
-        metadata: { reasons: reasons.join(','), min_length: `${this.#rules.minLength}` },
+        metadata: { reasons: reasons.join(','), min_length: `${minLength}` },
       });
-    return this.hash(password, signal);
+    return this.hash(password, context.signal);
   }
 
   hash(password: string, signal: AbortSignal): Promise<string> {

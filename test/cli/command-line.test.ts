@@ -46,7 +46,10 @@ describe('a command line', () => {
     ['serve now', "'serve' takes no argument, not even 'now'; see npm start -- serve --help"],
     ['keys revoke', 'name the key to revoke: npm start -- keys revoke KEY-ID'],
     ['keys revoke a b', 'name the key to revoke: npm start -- keys revoke KEY-ID'],
-    ['admin grant', 'name one user by their address: npm start -- admin grant EMAIL [--unverified]'],
+    [
+      'admin grant',
+      'name one user by their address: npm start -- admin grant EMAIL [--project PROJECT] [--unverified]',
+    ],
     ['admin revoke a@b.c d@e.f', 'name one user by their address: npm start -- admin revoke EMAIL'],
     ['import', 'name one file to import, or - for stdin: npm start -- import FILE'],
     ['import a.jsonl b.jsonl', 'name one file to import, or - for stdin: npm start -- import FILE'],

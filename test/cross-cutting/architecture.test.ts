@@ -65,7 +65,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text', 'database/sqlstate.ts'],
   rpc: [
     ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
-    ...['throttle/client-network.ts', 'throttle/configured-limits.ts', 'throttle/wait.ts'],
+    ...['throttle/address-budget.ts', 'throttle/client-network.ts', 'throttle/configured-limits.ts'],
+    'throttle/wait.ts',
     ...databaseFiles('autocommit', 'clock', 'fault', 'sqlstate', 'transaction'),
   ],
   telemetry: ['errors.ts', 'rpc'],

@@ -187,6 +187,21 @@ test('every refusal has the same code, reason, message and details over gRPC and
     'AdminService.GetSettings': [[{}, as.headers]],
     'AdminService.UpdateSettings': [[{ reset: [99] }, asService.headers]],
     'AdminService.ListOAuthClients': [[{}, as.headers]],
+    'AdminService.CreateProject': [
+      [{ slug: 'default' }, asService.headers],
+      [{ slug: 'b', settings: { siteUrl: 'nowhere', passwordMinLength: 10 } }, asService.headers],
+      [{ slug: 'Not a slug', settings: { passwordMinLength: 5 } }, asService.headers],
+      [{ slug: 'b' }, as.headers],
+    ],
+    'AdminService.GetProject': [
+      [{ project: 'unknown' }, asService.headers],
+      [{}, asService.headers],
+    ],
+    'AdminService.ListProjects': [[{ pageToken: 'x' }, asService.headers]],
+    'AdminService.UpdateProject': [
+      [{ project: 'unknown' }, asService.headers],
+      [{ project: 'default', settings: { limits: 'AuthService.SignIn=1' } }, asService.headers],
+    ],
     'AdminService.ListSigningKeys': [[{}, as.headers]],
     'AdminService.RotateSigningKey': [[{}, as.headers]],
     'AdminService.RevokeSigningKey': [[{ signingKeyId: 'x'.repeat(43) }, asService.headers]],
@@ -247,6 +262,8 @@ function anonymous(answer: JsonValue): JsonValue {
   const text = JSON.stringify(answer)
     .replace(/"(userAgent|deviceName)":"[^"]*"/g, '"$1":"<agent>"')
     .replace(/ghot_[\w-]{56}/g, '<one-time value>')
+    .replace(/ghpub_[\w-]{32}/g, '<publishable key>')
+    .replace(/"slug":"sample-\d+"/g, '"slug":"<slug>"')
     .replace(/"code":"\d{6}"/g, '"code":"<code>"')
     .replace(/eyJ[\w-]+\.[\w-]+\.[\w-]{86}/g, '<access token>')
     .replace(/"keys":\[.*?\]/g, '"keys":"<keys>"')

@@ -51,6 +51,7 @@ const classes: Readonly<Record<string, readonly [code: Code, reasons: string]>> 
   'what the request creates is there already': [
     Code.AlreadyExists,
     `EMAIL_ALREADY_REGISTERED ALREADY_A_MEMBER ALREADY_INVITED INVITE_CODE_EXISTS REFERRAL_ALREADY_REDEEMED
+     PROJECT_EXISTS SERVICE_KEY_EXISTS
      MUTUAL_REFERRAL ALREADY_CONNECTED FACTOR_NAME_CONFLICT AUTHENTICATOR_ALREADY_REGISTERED IDENTITY_CONFLICT`,
   ],
   'a limit is reached': [

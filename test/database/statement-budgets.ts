@@ -3,6 +3,7 @@ import { factorCosts } from '../support/factor-methods.ts';
 import { grantCosts } from '../support/grant-methods.ts';
 import { oauthCosts } from '../support/oauth-methods.ts';
 import { passkeyCosts } from '../support/passkey-methods.ts';
+import { projectCosts } from '../support/project-methods.ts';
 import { siteCosts } from '../support/site-methods.ts';
 
 /** The most statements of each method, begin and commit of a transaction included. */
@@ -113,7 +114,7 @@ export const most: Record<string, number> = {
   RevokeUserSession: 5,
   RevokeUserSessions: 7,
   'GetSettings (admin)': 1,
-  UpdateSettings: 4,
+  UpdateSettings: 5,
   ListOAuthClients: 0,
   ListSigningKeys: 1,
   RevokeSigningKey: 13,
@@ -127,4 +128,5 @@ export const most: Record<string, number> = {
   ...passkeyCosts,
   ...oauthCosts,
   ...siteCosts,
+  ...projectCosts,
 };

@@ -10,6 +10,7 @@ import { callKeyMethods } from './key-methods.ts';
 import { callOAuthMethods } from './oauth-methods.ts';
 import { callPasskeyMethods } from './passkey-methods.ts';
 import { ada, asService, bob, grace } from './people.ts';
+import { callProjectMethods } from './project-methods.ts';
 import type { SentStatement } from './proxy.ts';
 import { callSiteMethods } from './site-methods.ts';
 import type { TestService, Wire } from './start.ts';
@@ -136,6 +137,7 @@ export async function callEveryMethod(
   await callPasskeyMethods(service, wire, step);
   await callOAuthMethods(service, wire, step);
   await callSiteMethods(service, wire, step);
+  await callProjectMethods(service, wire, step);
   const everybody = { case: 'everybody', value: true } as const;
   await step('RevokeUserSessions (all)', () => admin.revokeUserSessions({ whose: everybody }, asService));
 }

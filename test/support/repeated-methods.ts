@@ -26,6 +26,7 @@ export async function repeatMethods(
   const inviting = { ...asMember, email: 'peggy@example.org' };
   await twice('CreateAccountInvite', () => accounts.createAccountInvite(inviting, asService));
   await twice('CreateInviteCode', () => admin.createInviteCode({ requestId }, asService));
+  await twice('CreateProject', () => admin.createProject({ slug: 'repeated', requestId }, asService));
   await accounts.consumeUsage({ amount: 1 }, as);
   await twice('ConsumeUsage', () => accounts.consumeUsage({ amount: 1, requestId }, as));
   await twice('CreateApiKey', () => devices.createApiKey({ name: 'a program', requestId }, as));

@@ -10,6 +10,7 @@ import { rejectionLinkFor, tokenFor } from './inbox.ts';
 import { oauthSamples } from './oauth-samples.ts';
 import { passkeySamples } from './passkey-samples.ts';
 import { ada, asService, bob } from './people.ts';
+import { projectSamples } from './project-methods.ts';
 import { siteSamples } from './site-methods.ts';
 import type { TestService } from './start.ts';
 
@@ -178,6 +179,7 @@ export async function prepareSamples(service: TestService): Promise<Samples> {
     ...passkeys.requests,
     ...providers.requests,
     ...site.requests,
+    ...projectSamples(service),
   };
   const unknown = methods.map(nameOf).filter((each) => !requests[each]);
   if (unknown.length > 0) throw new Error(`no sample of ${unknown.join(', ')}`);

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { SettingNameSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { ada, asService, testEnv } from '../support/people.ts';
 import { type RawRequest, send } from '../support/raw-http.ts';
@@ -13,9 +14,7 @@ const listSessions = '/gatehouse.v1.SessionService/ListSessions';
 const kinds = ['UNSPECIFIED', 'WEB', 'NATIVE', 'CLI', 'DEVICE', 'SERVICE']
   .map((each) => `SESSION_KIND_${each}`)
   .join(', ');
-const settingNames = ['UNSPECIFIED', 'SIGN_UP', 'AUTO_CONFIRM_EMAIL', 'EMAIL_VERIFICATION']
-  .map((each) => `SETTING_NAME_${each}`)
-  .join(', ');
+const settingNames = SettingNameSchema.values.map(({ name }) => name).join(', ');
 const ignoring = { JSON_UNKNOWN_FIELDS: 'ignore' };
 const secret = 'kestrel-4711';
 

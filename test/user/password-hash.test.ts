@@ -1,3 +1,4 @@
+import { createContextValues } from '@connectrpc/connect';
 import argon2 from 'argon2';
 import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
@@ -103,7 +104,7 @@ test('a hash is outdated when the cost or the pepper has changed', async () => {
 });
 
 describe('passwords', () => {
-  const open = () => Passwords.open({ minLength: 8, cost: cheap, peppers: [], hashConcurrency: 1, hashQueue: 10 });
+  const open = () => Passwords.open({ cost: cheap, peppers: [], hashConcurrency: 1, hashQueue: 10 }, () => 8);
 
   test('match in any Unicode form, and not with any other difference', async () => {
     const passwords = await open();
@@ -139,7 +140,9 @@ describe('passwords', () => {
 
   test('that are too weak are refused with all reasons', async () => {
     const passwords = await open();
-    const refusal = await passwords.hashNew('qwerty', [], never).catch((error: unknown) => error);
+    const refusal = await passwords
+      .hashNew('qwerty', [], { values: createContextValues(), signal: never })
+      .catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(Refusal);
     expect(refusal).toMatchObject({
       reason: 'WEAK_PASSWORD',

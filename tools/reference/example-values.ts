@@ -1,5 +1,6 @@
 import type { JsonValue } from '@bufbuild/protobuf';
 import { challengeId, factorId, valuesOfFactors } from './example-values-of-factors.ts';
+import { valuesOfProjects } from './example-values-of-projects.ts';
 import { valuesOfProviders } from './example-values-of-providers.ts';
 import { valuesOfPasskeys } from './passkey-examples.ts';
 
@@ -274,9 +275,7 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'SigningKey.id': texts.keyId,
   'SigningKey.state': 'SIGNING_KEY_STATE_ACTIVE',
   'SigningKey.algorithm': 'ES256',
-  'ProjectSettings.auto_confirm_email': false,
-  'ProjectSettings.email_verification': true,
-  'ProjectSettings.sign_up': true,
+  ...valuesOfProjects,
   'AuditEvent.id': ids.event,
   'AuditEvent.action': 'auth.login',
   'AuditEvent.entity_type': 'user',

@@ -88,6 +88,16 @@ export const ofAccounts = {
     retry: 'no',
     action: 'Ask for another code.',
   },
+  PROJECT_EXISTS: {
+    when: 'There is already a project with this slug.',
+    retry: 'no',
+    action: 'Choose another slug.',
+  },
+  SERVICE_KEY_EXISTS: {
+    when: 'The service key or its name is already in use. A key belongs to one project only.',
+    retry: 'no',
+    action: 'Create a new key, or remove the old one in the same call.',
+  },
   INVITE_CODE_EXISTS: {
     when: 'There is already an invite code with this text.',
     retry: 'no',

@@ -165,6 +165,17 @@ export const requestExamples: Readonly<Record<string, JsonObject>> = {
   'AdminService.GetSettings': {},
   'AdminService.UpdateSettings': { settings: { signUp: false }, reset: ['SETTING_NAME_AUTO_CONFIRM_EMAIL'] },
   'AdminService.ListOAuthClients': {},
+  'AdminService.CreateProject': {
+    slug: 'engines',
+    settings: { siteUrl: 'https://engines.example.org', appName: 'Engines', passwordMinLength: 12 },
+  },
+  'AdminService.GetProject': { project: 'default' },
+  'AdminService.ListProjects': { pageSize: 50 },
+  'AdminService.UpdateProject': {
+    project: 'default',
+    settings: { appName: 'Engines' },
+    reset: ['SETTING_NAME_SITE_URL'],
+  },
   'AdminService.ListSigningKeys': {},
   'AdminService.RotateSigningKey': {},
   'AdminService.RevokeSigningKey': { signingKeyId: texts.keyId },

@@ -47,7 +47,7 @@ export function createAccountInvite(deps: AccountDeps): AccountMethods['createAc
         return { invite, code: codeKeyId === null ? undefined : repeatableCode(keys, inviteId, codeKeyId), mailed };
       },
     });
-    const shown = code && { accountInviteCode: code, link: messages.invitationLink(code) };
+    const shown = code && { accountInviteCode: code, link: messages.invitationLink(projectId, code) };
     return { invite: inviteToMessage(invite), ...shown, mailed };
   };
 }

@@ -6,7 +6,7 @@ import type { AccountDeps, AccountMethods } from '../deps.ts';
 import { requireUsage } from './quota.ts';
 import { referralLimit } from './referral.ts';
 
-export function getReferral({ now, usage, frontendUrl }: AccountDeps): AccountMethods['getReferral'] {
+export function getReferral({ now, usage, projects }: AccountDeps): AccountMethods['getReferral'] {
   return async (_, context) => {
     requireUsage(usage);
     const { projectId, userId, sessionId, tokenEpoch } = caller(context);
@@ -14,6 +14,7 @@ export function getReferral({ now, usage, frontendUrl }: AccountDeps): AccountMe
     const [row] = await codeAndCount(autocommit(context), values);
     requireLive(row!.state);
     const { code, count } = row!;
+    const { frontendUrl } = projects.of(projectId).settings;
     const link = `${frontendUrl}/?referral_code=${encodeURIComponent(code)}`;
     return { code, count, limit: referralLimit, link };
   };

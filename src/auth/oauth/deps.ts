@@ -1,4 +1,4 @@
-import type { Redirects } from '../../text/redirects.ts';
+import type { Projects } from '../../project/projects.ts';
 import type { SignInBudget } from '../../throttle/sign-in-budget.ts';
 import type { OAuthStates } from './oauth-state.ts';
 import type { Providers } from './providers.ts';
@@ -9,8 +9,8 @@ export interface OAuthDeps {
   readonly providers: Providers;
   readonly states: OAuthStates;
   readonly exchanges: SealedExchanges;
-  /** The places that a sign-in may lead back to. */
-  readonly redirects: Pick<Redirects, 'allow'>;
+  /** With the places that a sign-in may lead back to. */
+  readonly projects: Projects;
   /** The callbacks of this service. The first one is the default. */
   readonly callbackUrls: readonly string[];
   readonly finishes: SignInBudget;

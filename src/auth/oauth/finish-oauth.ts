@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { FinishOAuthRequest } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { autocommit, change, origin, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
+import { autocommit, change, clientOf, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import { userToMessage } from '../../user/message.ts';
@@ -41,13 +41,13 @@ export function finishOAuth(deps: AuthDeps): Methods {
 
 async function finish(deps: AuthDeps, request: FinishOAuthRequest, used: UsedState, context: HandlerContext) {
   const { oauth } = deps;
-  const provider = oauth.providers.get(used.provider);
+  const provider = oauth.providers.get(used.provider, projectOf(context));
   const redeemed = await redeem(provider, request, used, context.signal);
   const { accessToken, refreshToken } = redeemed;
   const providerTokens = request.returnProviderTokens ? { accessToken, refreshToken } : undefined;
   const proved = { ...redeemed.identity, name: redeemed.identity.name || nameOfAppleUser(request.user) };
   const about = { request, used, proved, providerTokens };
-  return oauth.finishes.run(origin(context).address, subjectOf(context, proved), async () => {
+  return oauth.finishes.run(clientOf(context), subjectOf(context, proved), async () => {
     const finished = await (used.linking ? link(deps, about, used.linking, context) : signIn(deps, about, context));
     return used.kept.challenge ? finished : { ...finished, providerTokens };
   });

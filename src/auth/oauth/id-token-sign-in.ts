@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../../errors.ts';
-import { caller, change, origin } from '../../rpc/context.ts';
+import { caller, change, clientOf, projectOf } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import type { AuthDeps } from '../deps.ts';
@@ -18,16 +18,16 @@ interface Brought {
 
 export function idTokenSignIn(deps: AuthDeps): Methods {
   const { oauth } = deps;
-  const read = ({ provider, idToken, nonce }: Brought, { signal }: HandlerContext): Promise<ProvedIdentity> => {
-    const found = oauth.providers.get(provider);
+  const read = ({ provider, idToken, nonce }: Brought, context: HandlerContext): Promise<ProvedIdentity> => {
+    const found = oauth.providers.get(provider, projectOf(context));
     if (!found.readIdToken) throw new Refusal('OAUTH_PROVIDER_NOT_FOUND');
-    return found.readIdToken(idToken, nonce, signal);
+    return found.readIdToken(idToken, nonce, context.signal);
   };
   return {
     async signInWithIdToken(request, context) {
       const proved = await read(request, context);
       const { accountInviteCode, inviteCode } = request;
-      return oauth.idTokenSignIns.run(origin(context).address, subjectOf(context, proved), () =>
+      return oauth.idTokenSignIns.run(clientOf(context), subjectOf(context, proved), () =>
         signInByIdentity(
           deps,
           { proved, accountInviteCode, inviteCode },

@@ -81,7 +81,7 @@ interface Ways {
 async function restOf(em: EntityManager, { oauth }: AuthDeps, { id: userId }: User, id: string): Promise<Ways> {
   const held = await identitiesOf(em, userId);
   const identity = held.find((each) => each.id === id);
-  const others = held.filter((each) => each !== identity && oauth.providers.has(each.provider));
+  const others = held.filter((each) => each !== identity && oauth.providers.has(each.provider, each.projectId));
   return { held, identity, hasAnother: others.length > 0 || (await passkeysOf(em, userId)).length > 0 };
 }
 

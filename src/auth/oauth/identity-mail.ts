@@ -15,7 +15,8 @@ export async function mailLinked(
   { user, identity }: { user: UserRow; identity: NamedIdentity },
   now: Date,
 ): Promise<void> {
-  if (user.email) await deps.userMail.notifyIdentityLinked(em, recipientOf(user), named(deps, identity), now);
+  if (user.email)
+    await deps.userMail.notifyIdentityLinked(em, recipientOf(user), named(deps, user.projectId, identity), now);
 }
 
 /** The same for one that was unlinked. */
@@ -25,11 +26,16 @@ export async function mailUnlinked(
   { user, identity }: { user: UserRow; identity: NamedIdentity },
   now: Date,
 ): Promise<void> {
-  if (user.email) await deps.userMail.notifyIdentityUnlinked(em, recipientOf(user), named(deps, identity), now);
+  if (user.email)
+    await deps.userMail.notifyIdentityUnlinked(em, recipientOf(user), named(deps, user.projectId, identity), now);
 }
 
 // A provider may have left the configuration since.
-function named({ oauth: { providers } }: MailDeps, { provider, username, name, email }: NamedIdentity): LinkedIdentity {
-  const label = providers.has(provider) ? providers.get(provider).label : provider;
+function named(
+  { oauth: { providers } }: MailDeps,
+  projectId: string,
+  { provider, username, name, email }: NamedIdentity,
+): LinkedIdentity {
+  const label = providers.has(provider, projectId) ? providers.get(provider, projectId).label : provider;
   return { provider: label, name: username || name || email || '' };
 }

@@ -5,7 +5,7 @@ import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { uuidv7 } from '../../database/uuid.ts';
 import type { CodeChallenge } from '../../one-time/flow.ts';
-import { projectColumn } from '../../project/project.ts';
+import { defaultProjectId, projectColumn } from '../../project/project.ts';
 import type { SessionOfCaller } from '../../rpc/context.ts';
 
 const OAuthStateTable = defineEntity({
@@ -117,7 +117,9 @@ export class OAuthStates {
 
   /** Returns the only copy of the state. */
   async open(on: Autocommit, { projectId, provider, clientNonce, kept, linking }: StateDraft, now: Date) {
-    const state = prefix + randomBytes(32).toString('base64url');
+    // The callback of a provider has no header that names the project.
+    const suffix = projectId === defaultProjectId ? '' : `.${projectId}`;
+    const state = prefix + randomBytes(32).toString('base64url') + suffix;
     const id = uuidv7(now);
     const expiresAt = new Date(now.getTime() + lifetime);
     await store(on, {

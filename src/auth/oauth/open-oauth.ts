@@ -1,5 +1,4 @@
 import type { MasterKeys } from '../../crypto/master-keys.ts';
-import { type RedirectRules, Redirects } from '../../text/redirects.ts';
 import type { OAuthDeps } from './deps.ts';
 import { OAuthStates } from './oauth-state.ts';
 import { Providers, type ProvidersDeps } from './providers.ts';
@@ -7,7 +6,6 @@ import { SealedExchanges } from './sealed-exchange.ts';
 
 interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTokenSignIns'> {
   readonly keys: MasterKeys;
-  readonly redirects: RedirectRules;
   /** PUBLIC_URL. */
   readonly publicUrl: string;
   /** FRONTEND_URL or, without it, PUBLIC_URL. */
@@ -16,12 +14,12 @@ interface OAuthOptions extends ProvidersDeps, Pick<OAuthDeps, 'finishes' | 'idTo
 
 /** The parts of sign-ins with a provider. */
 export function openOAuth(options: OAuthOptions): OAuthDeps {
-  const { keys, redirects, publicUrl, frontendUrl, finishes, idTokenSignIns, ...deps } = options;
+  const { keys, publicUrl, frontendUrl, finishes, idTokenSignIns, ...deps } = options;
   return {
     providers: new Providers(deps),
     states: new OAuthStates(keys),
     exchanges: new SealedExchanges(keys),
-    redirects: new Redirects(redirects),
+    projects: options.projects,
     callbackUrls: [`${frontendUrl}/oauth/callback`, `${publicUrl}/auth/v1/callback`],
     finishes,
     idTokenSignIns,

@@ -4,6 +4,7 @@ import { calculatePKCECodeChallenge, generateRandomCodeVerifier, generateRandomN
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { StartIdentityLinkRequest, StartOAuthRequest } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../../errors.ts';
+import type { KnownProject } from '../../project/projects.ts';
 import { autocommit, caller, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import { readCallingUser } from '../../session/caller-lock.ts';
 import type { AuthDeps } from '../deps.ts';
@@ -47,9 +48,10 @@ async function begin(
   context: HandlerContext,
 ) {
   const { clientNonce, clientState, scopes, parameters } = request;
-  const provider = oauth.providers.get(request.provider);
-  const redirectUrl = request.redirectUrl === '' ? '' : requireAllowed(oauth, 'redirect_url', request.redirectUrl);
-  const callbackUrl = callbackUrlOf(oauth, request.callbackUrl);
+  const project = oauth.projects.of(projectOf(context));
+  const provider = oauth.providers.get(request.provider, project.id);
+  const redirectUrl = request.redirectUrl === '' ? '' : requireAllowed(project, 'redirect_url', request.redirectUrl);
+  const callbackUrl = callbackUrlOf(oauth, project, request.callbackUrl);
   const verifier = generateRandomCodeVerifier();
   const nonce = generateRandomNonce();
   const codeChallenge = await calculatePKCECodeChallenge(verifier);
@@ -57,19 +59,20 @@ async function begin(
   const asking = { state: '', nonce, codeChallenge, callbackUrl, scopes, parameters };
   const url = await provider.authorizationUrl(asking, context.signal);
   const kept = { verifier, nonce, callbackUrl, redirectUrl, clientState, ...codes, challenge: challengeOf(request) };
-  const draft = { projectId: projectOf(context), provider: provider.name, clientNonce, kept, linking };
+  const draft = { projectId: project.id, provider: provider.name, clientNonce, kept, linking };
   const { state, expiresAt } = await oauth.states.open(autocommit(context), draft, now());
   url.searchParams.set('state', state);
   return { authorizationUrl: url.href, expireTime: timestampFromDate(expiresAt) };
 }
 
-function callbackUrlOf(oauth: OAuthDeps, wanted: string): string {
-  if (wanted === '') return oauth.callbackUrls[0]!;
-  return oauth.callbackUrls.includes(wanted) ? wanted : requireAllowed(oauth, 'callback_url', wanted);
+function callbackUrlOf({ callbackUrls: [, ...others] }: OAuthDeps, project: KnownProject, wanted: string): string {
+  const ofPages = `${project.settings.frontendUrl}/oauth/callback`;
+  if (wanted === '') return ofPages;
+  return [ofPages, ...others].includes(wanted) ? wanted : requireAllowed(project, 'callback_url', wanted);
 }
 
 /** Attack: a place that somebody else chooses would receive the code of the provider, or the tokens. */
-function requireAllowed({ redirects }: OAuthDeps, field: string, url: string): string {
+function requireAllowed({ redirects }: KnownProject, field: string, url: string): string {
   const allowed = redirects.allow(url);
   if (allowed === undefined) throw new Refusal('REDIRECT_NOT_ALLOWED', { metadata: { field } });
   return allowed;

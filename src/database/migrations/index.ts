@@ -27,6 +27,7 @@ import { Migration20261130090200_durable_rate_limits } from './Migration20261130
 import { Migration20261130100100_request_ids } from './Migration20261130100100_request_ids.ts';
 import { Migration20261130110100_mail_window } from './Migration20261130110100_mail_window.ts';
 import { Migration20261130120100_audit_seal_version } from './Migration20261130120100_audit_seal_version.ts';
+import { Migration20261130150500_projects } from './Migration20261130150500_projects.ts';
 import { Migration20261130310100_mails_of_domain } from './Migration20261130310100_mails_of_domain.ts';
 import { Migration20261130310200_leases } from './Migration20261130310200_leases.ts';
 import { Migration20261130410100_login_attempts } from './Migration20261130410100_login_attempts.ts';
@@ -75,6 +76,7 @@ export const migrations = [
   { name: 'Migration20261130100100_request_ids', class: Migration20261130100100_request_ids },
   { name: 'Migration20261130110100_mail_window', class: Migration20261130110100_mail_window },
   { name: 'Migration20261130120100_audit_seal_version', class: Migration20261130120100_audit_seal_version },
+  { name: 'Migration20261130150500_projects', class: Migration20261130150500_projects },
   { name: 'Migration20261130310100_mails_of_domain', class: Migration20261130310100_mails_of_domain },
   { name: 'Migration20261130310200_leases', class: Migration20261130310200_leases },
   { name: 'Migration20261130410100_login_attempts', class: Migration20261130410100_login_attempts },

@@ -4,7 +4,7 @@ import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { kOrigin } from '../../rpc/context.ts';
+import { kOrigin, kProjectName } from '../../rpc/context.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
@@ -39,15 +39,33 @@ export interface LandingOptions {
   readonly claimAction: Visit['claimAction'];
   /** PUBLIC_URL. */
   readonly publicUrl: string;
-  readonly look: Look;
+  readonly projects: ShownProjects;
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
-  readonly passwordMinLength: number;
   readonly requiresInviteCode: boolean;
   /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
   readonly trustedDeviceDays: number | undefined;
   readonly proxyHops: number;
 }
+
+/** The projects, as far as the pages show them. */
+interface ShownProjects {
+  /** Undefined for an unknown name. */
+  find(name: string): Promise<ShownProject | undefined>;
+}
+
+interface ShownProject {
+  readonly settings: {
+    readonly appName: string;
+    readonly appUrl: string | undefined;
+    readonly logoUrl: string | undefined;
+    readonly accentColor: string;
+    readonly passwordMinLength: number;
+  };
+}
+
+/** The pages that serve all projects: links in mail name theirs. People sign in at the other pages in the default project. */
+const pagesOfProjects = new Set(['/verify-email', '/reject-registration', '/confirm-email-change', '/reset-password']);
 
 const pages: ReadonlyMap<string, Page> = new Map([
   ['/verify-email', verifyEmail],
@@ -89,7 +107,6 @@ const referral = forTheApplication('referral');
  * call the services.
  */
 export function landingPages(options: LandingOptions): Gateway {
-  const style = openStyle(options.look, new URL(options.publicUrl).origin);
   return (req, res) => {
     const [path, query] = split(req.url ?? '');
     if (path === ceremonyPath && isRead(req)) {
@@ -103,7 +120,7 @@ export function landingPages(options: LandingOptions): Gateway {
     const methods = methodsOf(page);
     if (!methods.includes(req.method ?? '')) sendRefusal(res.setHeader('allow', methods.join(', ')), 405);
     // Only the connection can still fail.
-    else answer(link, req, res, { ...options, style }).catch(() => res.destroy());
+    else answer(link, req, res, options).catch(() => res.destroy());
     return true;
   };
 }
@@ -127,25 +144,41 @@ async function answer(
   { page, ...link }: Link,
   req: IncomingMessage,
   res: ServerResponse,
-  options: LandingOptions & { readonly style: PageStyle },
+  options: LandingOptions,
 ): Promise<void> {
-  const { look, style, passwordMinLength, requiresInviteCode, publicUrl, trustedDeviceDays, claimAction } = options;
+  const { requiresInviteCode, publicUrl, trustedDeviceDays, claimAction } = options;
   const { origin } = new URL(publicUrl);
+  const name = pagesOfProjects.has(link.path) ? link.values.get('project') : null;
+  const { look, style, passwordMinLength } = await showProject(options, name);
   const site = look.name;
   const language = chooseLanguage(req.headers['accept-language'] ?? '', options.language);
   const words = wordsOf(language);
   const { context, gone } = beginRequest(req, res, options.proxyHops);
+  if (name !== null) context.set(kProjectName, name);
   const cookies = new Cookies(req.headers.cookie, origin.startsWith('https:'));
   const clients = openClients(options.callOnBehalf(context, gone));
   const browser = new BrowserSession({ keys: options.keys, cookies, ...clients });
   const now = options.now();
   const { userAgent } = context.get(kOrigin);
-  const asked = { ...link, publicUrl, userAgent, now, site, words, language };
+  const path = name === null ? link.path : `${link.path}?${new URLSearchParams({ project: name })}`;
+  const asked = { ...link, path, publicUrl, userAgent, now, site, words, language };
   const seen = { ...asked, passwordMinLength, requiresInviteCode, trustedDeviceDays, claimAction };
   const view = await see(page, { ...seen, browser, ...clients }, req, origin);
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });
 }
+
+/** How the pages look in a project. That of an unknown name does not matter: the calls are refused. */
+async function showProject({ projects, publicUrl }: LandingOptions, name: string | null) {
+  const project = (name === null ? undefined : await projects.find(name)) ?? (await projects.find('default'))!;
+  const { appName, appUrl, logoUrl, accentColor: accent, passwordMinLength } = project.settings;
+  const look = { name: appName, appUrl, logoUrl, accent };
+  const style = styles.get(project) ?? openStyle(look, new URL(publicUrl).origin);
+  styles.set(project, style);
+  return { look, style, passwordMinLength };
+}
+
+const styles = new WeakMap<ShownProject, PageStyle>();
 
 function openClients(transport: Transport) {
   return {

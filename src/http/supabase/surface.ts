@@ -5,7 +5,9 @@ import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
-import { kOrigin, kSurface } from '../../rpc/context.ts';
+import { Refusal } from '../../errors.ts';
+import { kOrigin, kProjectName, kSurface } from '../../rpc/context.ts';
+import { publishablePrefix } from '../../text/publishable-key.ts';
 import type { Redirects } from '../../text/redirects.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
@@ -14,14 +16,15 @@ import type { CallOnBehalf } from '../in-process.ts';
 import { Cookies } from '../pages/cookies.ts';
 import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
-import { type AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
+import { AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
 import { authErrorOf } from './errors.ts';
 import { JsonBody, readJson } from './json-body.ts';
+import { namedProject } from './named-project.ts';
 import { type Route, routes } from './routes.ts';
 
 export interface SurfaceOptions {
   readonly callOnBehalf: CallOnBehalf;
-  readonly redirects: Redirects;
+  readonly projects: Projects;
   readonly now: () => Date;
   readonly jwks: () => { readonly keys: readonly JWK[] };
   /** The metadata of the authorization server (RFC 8414). */
@@ -30,6 +33,12 @@ export interface SurfaceOptions {
   /** SUPABASE_API_KEYS. */
   readonly apiKeys: readonly string[];
   readonly proxyHops: number;
+}
+
+/** The projects, as far as the surface needs them. */
+interface Projects {
+  /** Throws PROJECT_NOT_FOUND. */
+  named(name: string): Promise<{ readonly redirects: Redirects; readonly publishableKey: string | null }>;
 }
 
 /** Where the surface is mounted. It is the path of the issuer. */
@@ -103,15 +112,18 @@ async function respond(
   if (!first) return refuseRoute(res, [...new Set(atPath.map(({ route }) => route.method))]);
   let { route } = first;
   try {
-    options.keys.require(req, route);
+    const name = context.get(kProjectName) ?? namedProject(req, query);
+    const project = await options.projects.named(name ?? 'default').catch(explainKey(name));
+    context.set(kProjectName, name);
+    if (project.publishableKey === null) options.keys.require(req, route);
     const body = req.method === 'GET' ? new JsonBody({}) : await readJson(req);
     const match = matches.find((each) => each.route.fits?.({ query, body }) ?? true) ?? first;
     ({ route } = match);
     const transport = options.callOnBehalf(context, gone);
-    const { redirects, now, issuer } = options;
+    const { now, issuer } = options;
     const cookies = new Cookies(req.headers.cookie, issuer.startsWith('https:'));
     const asked: Asked = {
-      ...{ headers: req.headers, path: match.path, query, body, redirects, now, issuer, cookies },
+      ...{ headers: req.headers, path: match.path, query, body, redirects: project.redirects, now, issuer, cookies },
       auth: createClient(AuthService, transport),
       sessions: createClient(SessionService, transport),
       mfa: createClient(MfaService, transport),
@@ -124,6 +136,14 @@ async function respond(
   } catch (thrown) {
     sendError(res, authErrorOf(thrown, route.name), req, context.get(kOrigin).requestId);
   }
+}
+
+/** An unknown key of a project is refused like any other wrong key. */
+function explainKey(name: string | undefined): (thrown: unknown) => never {
+  return (thrown) => {
+    const isKey = name?.startsWith(publishablePrefix) && thrown instanceof Refusal;
+    throw isKey ? new AuthError(401, 'no_authorization', 'Invalid API key') : thrown;
+  };
 }
 
 /** The values of the parameters in a path. Undefined if the path is another one. */

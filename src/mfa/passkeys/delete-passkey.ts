@@ -37,5 +37,5 @@ export function deletePasskey(deps: MfaDeps): MfaMethods['deletePasskey'] {
 /** Whether the user can sign in without a passkey: with a password, by mail to a verified address or with a provider. */
 async function canSignInWithout(em: EntityManager, { outbox, isProvider }: MfaDeps, user: User): Promise<boolean> {
   if (hasPassword(user) || (user.emailVerifiedAt != null && !outbox.isOff)) return true;
-  return (await identitiesOf(em, user.id)).some(({ provider }) => isProvider(provider));
+  return (await identitiesOf(em, user.id)).some(({ provider }) => isProvider(provider, user.projectId));
 }

@@ -1,0 +1,2 @@
+/** Shows that a key names a project. */
+export const publishablePrefix = 'ghpub_';
