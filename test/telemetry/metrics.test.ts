@@ -31,7 +31,8 @@ describe.each(wires)('over %s', (wire) => {
       made.set(name, (made.get(name) ?? 0) + 1);
       return answer;
     };
-    const service = await start({ env: await providerEnv(), inner: [count] });
+    const env = { ...(await providerEnv()), AUTO_CONFIRM_EMAIL: 'on' };
+    const service = await start({ env, inner: [count] });
     await callEveryMethod(service, wire);
     await refusalOf(service.clients(wire).sessions.refresh({ refreshToken: 'nonsense' }));
     await refusalOf(service.clients(wire).auth.signIn({ ...ada, password: '' }));
@@ -188,7 +189,7 @@ test('repeated transactions are counted by operation', async () => {
   const { errors } = await together(() => auth.signIn(ada), 5);
   expect(errors).toEqual([]);
   const retries = (await scrape(service.replicas[0]!)).by('operation', 'gatehouse_transaction_retries_total');
-  expect(retries.SignIn).toBeGreaterThan(0);
+  expect(retries.user_sign_in).toBeGreaterThan(0);
 });
 
 test('signing keys are shown by state, with the age of the oldest in each', async () => {
