@@ -1,11 +1,5 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { AccountService } from '../../gen/gatehouse/v1/account_pb.ts';
-import {
-  AdminService,
-  type ProjectSettings,
-  type ProjectSettingsSchema,
-  SettingName as Setting,
-} from '../../gen/gatehouse/v1/admin_pb.ts';
+import { AdminService, type ProjectSettings, SettingName as Setting } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
@@ -120,25 +114,6 @@ function textsOf(settings: ProjectSettings | undefined): SettingTexts {
     if (typeof value === 'boolean') return [[name, value ? 'on' : 'off']];
     return [[name, typeof value === 'object' ? value.values : `${value}`]];
   });
-}
-
-/** Settings as the API shows them. */
-export function settingsToMessage({
-  redirectUrls,
-  providers,
-  limits,
-  ...plain
-}: Overrides): MessageInitShape<typeof ProjectSettingsSchema> {
-  return {
-    ...plain,
-    ...(redirectUrls && { redirectUrls: { values: [...redirectUrls] } }),
-    ...(providers && { providers: { values: [...providers] } }),
-    ...(limits && {
-      limits: Object.entries(limits)
-        .map((each) => each.join('='))
-        .join(','),
-    }),
-  };
 }
 
 // As long as the column of the event.

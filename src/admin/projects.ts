@@ -1,8 +1,5 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { ProjectSchema } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { audit } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { faultOf } from '../database/sqlstate.ts';
@@ -10,13 +7,14 @@ import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { defaultProjectId, Project } from '../project/project.ts';
 import { type ProjectRow, projectColumns } from '../project/projects.ts';
-import { overrideAll, writeSettings } from '../project/settings.ts';
+import { writeSettings } from '../project/settings.ts';
 import { anyCaller, autocommit, type Caller, change } from '../rpc/context.ts';
 import type { Page } from '../rpc/paging.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { managerOfInstallation } from './manager-of-installation.ts';
 import { changeKeys, type KeyChange, readKeys } from './project-keys.ts';
-import { readSettingsOf, type SettingsChange, settingsToMessage } from './project-settings.ts';
+import { projectToMessage } from './project-message.ts';
+import { readSettingsOf, type SettingsChange } from './project-settings.ts';
 
 type Methods = Pick<AdminMethods, 'createProject' | 'getProject' | 'listProjects' | 'updateProject'>;
 
@@ -48,7 +46,7 @@ export function projects(deps: AdminDeps): Methods {
       const { rows, nextPageToken } = await deps.paging.pageOf(context, request, { key: 'id' }, (page) =>
         readProjects(autocommit(context), { only, ...page }),
       );
-      return { projects: rows.map((row) => toMessage(deps, row)), nextPageToken };
+      return { projects: rows.map((row) => projectToMessage(deps, row)), nextPageToken };
     },
 
     async updateProject(request, context) {
@@ -140,20 +138,5 @@ function requireOwn({ projectId }: Caller, id: string): void {
 
 async function show(deps: AdminDeps, context: HandlerContext, id: string) {
   const [row] = await readProject(autocommit(context), { id });
-  return toMessage(deps, row!);
-}
-
-function toMessage(
-  { projects }: AdminDeps,
-  { id, slug, publishableKey, createdAt, settings, serviceKeys }: ProjectRow,
-): MessageInitShape<typeof ProjectSchema> {
-  return {
-    ...{ id, slug, publishableKey: publishableKey ?? '' },
-    settings: settingsToMessage(overrideAll(projects.configured, settings)),
-    overrides: settingsToMessage(settings),
-    serviceKeys: serviceKeys.map(({ name, scopes = [], createdAt }) => ({
-      ...{ name, scopes: [...scopes], createTime: timestampFromDate(new Date(createdAt)) },
-    })),
-    createTime: timestampFromDate(createdAt),
-  };
+  return projectToMessage(deps, row!);
 }

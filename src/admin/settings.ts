@@ -2,7 +2,8 @@ import { audit } from '../audit/event.ts';
 import { type Overrides, overrideAll, readOverrides, writeSettings } from '../project/settings.ts';
 import { anyCaller, autocommit, change, projectOf } from '../rpc/context.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
-import { changedNames, readSettingsOf, settingsToMessage } from './project-settings.ts';
+import { settingsToMessage } from './project-message.ts';
+import { changedNames, readSettingsOf } from './project-settings.ts';
 
 export function getSettings(deps: AdminDeps): AdminMethods['getSettings'] {
   return async (_, context) => toResponse(deps, await readOverrides(autocommit(context), projectOf(context)));

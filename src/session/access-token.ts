@@ -197,10 +197,10 @@ export class AccessTokens {
 }
 
 /** Imported metadata may be larger than a token can carry. */
-function metadataClaims({ providers, app_metadata, user_metadata }: TokenSubject) {
+function metadataClaims({ is_anonymous, providers, app_metadata, user_metadata }: TokenSubject) {
   const fits = bytesOfMetadata({ appMetadata: app_metadata, userMetadata: user_metadata }) <= mostMetadataBytes;
   return {
-    app_metadata: withProviders(fits ? app_metadata : {}, providers),
+    app_metadata: withProviders(fits ? app_metadata : {}, is_anonymous ? [] : providers),
     user_metadata: fits ? user_metadata : {},
   };
 }

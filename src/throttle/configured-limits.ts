@@ -1,5 +1,6 @@
 import { type DescMethod, getOption } from '@bufbuild/protobuf';
 import { policy } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { surfaceLimits } from './surface-limits.ts';
 
 /** The key in LIMITS of the wrong secrets of OAuth clients. Their endpoints are no methods of the contract. */
 export const clientSecretKey = 'OAuth.ClientSecret';
@@ -18,20 +19,6 @@ export interface FailureLimits {
   readonly perNetwork?: number | undefined;
   readonly perProject?: number | undefined;
 }
-
-/**
- * Calls per minute and client address through /auth/v1, where they differ from the contract: the servers of a web site call
- * it for all of their visitors.
- */
-const surfaceLimits: Readonly<Record<string, number>> = {
-  'AuthService.Register': 30,
-  'AuthService.SignIn': 30,
-  'AuthService.VerifyOtp': 30,
-  'AuthService.RequestMagicLink': 30,
-  'AuthService.RequestPasswordReset': 30,
-  'AuthService.SendVerificationEmail': 30,
-  'AuthService.ResendEmailChange': 30,
-};
 
 /**
  * The limits in force: the contract's numbers, overridden by LIMITS. Keys are `Service.Method`, with `:session` for the

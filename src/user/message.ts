@@ -18,7 +18,8 @@ export function userToMessage(user: ShownUser, now: Date): MessageInitShape<type
     locale: user.locale,
     pendingEmail: user.pendingEmail ?? '',
     role: systemRoleToMessage(user.systemRole),
-    providers: [...user.providers],
+    // The row of a guest from before there were providers has the default of the column.
+    providers: user.isAnonymous ? [] : [...user.providers],
     createTime: timestampFromDate(user.createdAt),
     updateTime: timestampFromDate(user.updatedAt),
     ...(user.emailVerifiedAt && { emailVerifyTime: timestampFromDate(user.emailVerifiedAt) }),

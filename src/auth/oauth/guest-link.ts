@@ -7,6 +7,7 @@ import { readSettings } from '../../project/settings.ts';
 import { origin, type SessionOfCaller } from '../../rpc/context.ts';
 import { revokeSessions } from '../../session/revocation.ts';
 import { type Renewed, renewSession } from '../../session/secret-renewal.ts';
+import { byEmail } from '../../text/sign-in-providers.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import { findByEmail, type User } from '../../user/user.ts';
 import { giveAddress } from '../approved-email-change.ts';
@@ -68,8 +69,9 @@ export async function registerGuest(
     ...{ name: user.name || proved.name || proved.username, emailVerifiedAt: isProved ? now : null },
     ...{ pendingEmail: isProved ? null : (email ?? null), updatedAt: now, lastSignInAt: now },
   };
-  await establish(em, { ...written, userId: user.id, providers: JSON.stringify(user.providers) });
-  Object.assign(user, { isAnonymous: false, ...written });
+  const providers = user.providers.filter((each) => each !== byEmail);
+  await establish(em, { ...written, userId: user.id, providers: JSON.stringify(providers) });
+  Object.assign(user, { isAnonymous: false, ...written, providers });
   await joining.join(em, user, admission, now);
   audit(em, context, { action: 'auth.register', userId: user.id }, now);
   await sendProof(em, deps, user, now);

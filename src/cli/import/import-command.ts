@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Config } from '../../config/config.ts';
 import { MasterKeys } from '../../crypto/master-keys.ts';
@@ -11,22 +10,13 @@ import { findNearest, suggest } from '../nearest.ts';
 import type { Invocation } from '../parse.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
-import { convertAuth0 } from './auth0.ts';
-import { betterAuth } from './better-auth.ts';
-import { convertTables } from './convert-tables.ts';
+import { converted, SourceFault, systems, tableSystems } from './converted.ts';
 import { type ImportInput, openInput } from './input.ts';
-import { kratos } from './kratos.ts';
 import { Report } from './report.ts';
 import { ImportRun, type RunDeps } from './run.ts';
-import { supabase } from './supabase.ts';
-import type { Converted, TableSystem, Unreadable } from './system.ts';
-import { databaseSource, fileSource, streamSource, type TableSource } from './table-source.ts';
 
 const longest = 65_536;
 const reportOfDatabase = 'import.refused.jsonl';
-
-const tableSystems = { supabase, kratos, 'better-auth': betterAuth };
-const systems = [...Object.keys(tableSystems), 'auth0'];
 
 /** What `import` was called with. */
 export interface ImportOrder {
@@ -93,9 +83,6 @@ function nameOf({ input }: ImportOrder): string {
   return input?.name ?? 'the database';
 }
 
-/** A source that cannot be read, or no further. */
-class SourceFault extends Error {}
-
 /** Gives the run what is imported. Returns why the source could not be read to its end. */
 async function consume(
   run: ImportRun,
@@ -119,29 +106,6 @@ async function consume(
     if (error instanceof SourceFault) return error;
     throw error;
   }
-}
-
-async function* converted(from: string, order: ImportOrder): AsyncGenerator<Converted | Unreadable> {
-  try {
-    if (from === 'auth0') yield* convertAuth0(order.input!.bytes(), order.secrets);
-    else yield* convertedTables(tableSystems[from as keyof typeof tableSystems], order);
-  } catch (error) {
-    throw new SourceFault((error as Error).message, { cause: error });
-  }
-}
-
-async function* convertedTables(system: TableSystem, { url, input, secrets }: ImportOrder) {
-  const secret = secrets && (await readFile(secrets, 'utf8')).replace(/\r?\n$/, '');
-  const source = url ? await databaseSource(url) : sourceOf(input!, system);
-  try {
-    yield* convertTables(source, system, { secret });
-  } finally {
-    await source.close();
-  }
-}
-
-function sourceOf({ isFile, bytes }: ImportInput, { tables }: TableSystem): TableSource {
-  return isFile ? fileSource(bytes, tables) : streamSource(bytes(), tables);
 }
 
 function explain(run: ImportRun, report: Report, config: Config, terminal: Terminal): void {
