@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
 import { kWork, type Locks } from '../../src/rpc/context.ts';
 import { providerEnv } from '../support/identity-provider.ts';
-import { callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
+import { beforeReturn, callEveryMethod, keepTrailUnsealed, ofCalls } from '../support/methods.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
@@ -45,7 +45,7 @@ describe('a call', () => {
     await callEveryMethod(service, 'grpc', async ({ name, call }) => {
       const before = proxy.statements.length;
       await call();
-      const sent = ofCalls(proxy.statements.slice(before)).map(({ text }) => text);
+      const sent = beforeReturn(proxy.statements.slice(before));
       const ends = sent.filter((text) => /^(begin|commit|rollback)$/.test(text)).join(' ');
       // Under serializable isolation a transaction may conflict with a job and run again.
       const once = process.env.ISOLATION ? /^((begin (commit|rollback) )*begin commit)?$/ : /^(begin commit)?$/;

@@ -194,3 +194,9 @@ async function callMailed(
 function bearerOf({ tokens }: { tokens?: { accessToken: string } | undefined }) {
   return { headers: { authorization: `Bearer ${tokens!.accessToken}` } };
 }
+
+/** The texts of the statements of calls, without those that read a changed project after the commit. */
+export function beforeReturn(statements: readonly SentStatement[]): string[] {
+  const own = ofCalls(statements).filter(({ name }) => !/^projects?_(changed|shown)$/.test(name));
+  return own.map(({ text }) => text);
+}
