@@ -14,6 +14,7 @@ import { type Reason, Refusal } from '../../src/errors.ts';
 import { policyOf } from '../../src/rpc/policy.ts';
 import { methods, nameOf } from '../support/contract.ts';
 import { type Credential, credentialsOf } from '../support/credentials.ts';
+import { allMailsSent } from '../support/inbox.ts';
 import { bob } from '../support/people.ts';
 import { reasonOf } from '../support/refusal.ts';
 import { start, type TestService, type Wire, wires } from '../support/start.ts';
@@ -158,6 +159,7 @@ describe.each(wires)('over %s', (wire) => {
   test('each method admits exactly the callers of its policy', async () => {
     const service = await start({ skipChecks: ['orphans'] });
     const credentials = await credentialsOf(service);
+    await allMailsSent(service);
     const before = await service.database.checksums();
     const deviations: object[] = [];
     for (const method of methods)
@@ -193,6 +195,7 @@ describe.each(wires)('over %s', (wire) => {
     const optional = methods.filter((each) => policyOf(each)!.optionalBearer);
     expect(Object.keys(requests)).toEqual(optional.map(nameOf));
     const wrong = (await credentialsOf(service)).filter((each) => each.header && (each.fault || each.isService));
+    await allMailsSent(service);
     const before = await service.database.checksums();
     const deviations: object[] = [];
     for (const method of optional)

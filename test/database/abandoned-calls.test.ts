@@ -5,7 +5,7 @@ import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobu
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { methods, nameOf, pathOf } from '../support/contract.ts';
 import { providerEnv } from '../support/identity-provider.ts';
-import { mailsTo } from '../support/inbox.ts';
+import { allMailsSent } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
 import { crowd } from '../support/race.ts';
 import { frame, RawGrpc } from '../support/raw-grpc.ts';
@@ -34,7 +34,8 @@ describe.each(wires)('over %s', (wire) => {
   test('no method writes after the deadline that passed while it waited for a connection', async () => {
     const service = await start({ env: { ...(await providerEnv()), ...poolOfTwo } });
     const sampleOf = await prepareSamples(service);
-    const samples = await Promise.all(writing.map(async (each) => [each, await sampleOf(nameOf(each))] as const));
+    const samples: (readonly [DescMethodUnary, Sample])[] = [];
+    for (const each of writing) samples.push([each, await sampleOf(nameOf(each))]);
     await allMailsSent(service);
     const before = await service.database.checksums();
     const release = await occupyPool(service);
@@ -128,12 +129,6 @@ async function occupyPool(service: TestService): Promise<() => Promise<void>> {
 /** Calls that wait for a connection of the pool. */
 async function waiting({ replicas }: TestService): Promise<number | undefined> {
   return (await scrape(replicas[0]!)).value('gatehouse_database_pool_waiting');
-}
-
-async function allMailsSent(service: TestService): Promise<void> {
-  const queued = `select id from mail_outbox where state = 'queued'`;
-  await mailsTo(service, ada.email);
-  await expect.poll(async () => (await service.database.query(queued)).length, { timeout: 5000 }).toBe(0);
 }
 
 /** Calls without a client that watches the deadline. Returns the reason of the refusal. */

@@ -72,7 +72,7 @@ async function keepTrail(orm: Awaited<ReturnType<typeof openOrm>>, service: Test
   const event = (id: string, days: number) =>
     service.database.query(
       `insert into audit_events (id, project_id, at, action, result, actor_kind, address, user_agent, request_id)
-       select $1, id, now() + $2 * interval '1 day', 'auth.login', 'SUCCESS', 'anyone', '', '', '' from projects`,
+       select $1, id, now() + $2 * interval '1 day', 'auth.login', 'SUCCESS', 'anyone', '', '', '' from projects where slug = 'default'`,
       [id, days],
     );
   await event('01900000-0000-7000-8000-000000000001', 0);

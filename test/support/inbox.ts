@@ -12,7 +12,7 @@ export interface ReadMail extends KeptMail {
 
 /** All mails to an address that have left so far, the oldest first. Waits until nothing is in the queue. */
 export async function mailsTo(service: TestService, address: string): Promise<ReadMail[]> {
-  await emptied(service);
+  await allMailsSent(service);
   const inboxes = await Promise.all(service.replicas.map(({ adminPort }) => readInbox(adminPort!)));
   const mails = inboxes.flat().toSorted((a, b) => (a.id < b.id ? -1 : 1));
   for (const { token } of mails) service.ledger.keepSecret(token);
@@ -44,7 +44,8 @@ export async function rejectionLinkFor(
   return { link, token };
 }
 
-async function emptied({ database }: TestService): Promise<void> {
+/** Waits until every queued mail has left: sending changes its row. */
+export async function allMailsSent({ database }: TestService): Promise<void> {
   const since = Date.now();
   for (;;) {
     const [row] = await database.query<{ queued: number }>(
