@@ -61,6 +61,7 @@ const neutral: Readonly<Record<string, 'creates' | 'answers alike for every valu
   'AuthService.VerifyResetToken': 'answers alike for every value',
   'AuthService.GetEmailVerificationStatus': 'answers alike for every value',
   'AuthService.GetSettings': 'answers alike for every value',
+  'AdminService.ListOAuthClients': 'answers alike for every value',
   'SessionService.SignOut': 'answers alike for every value',
   'SessionService.Introspect': 'answers alike for every value',
   'DeviceService.CancelLogin': 'answers alike for every value',

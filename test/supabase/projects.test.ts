@@ -99,6 +99,7 @@ const open = new Set([
   'POST /magiclink',
   'POST /recover',
   'POST /resend',
+  'POST /passkeys/authentication/options',
 ]);
 
 test('no route takes a credential or a value of another project', async () => {
