@@ -44,7 +44,7 @@ export function ownPage<Item extends object>(name: string, { key: sorted, column
     name,
     `select case when row_number() over (${order}) = 1 then to_jsonb(caller) end as caller, ${columns}
      from (select ${stateColumns}, ${currentEpoch('s.project_id')} as epoch
-       from sessions s join users u on u.id = s.user_id where s.user_id = :userId and s.id = :sessionId) caller
+       from sessions s join users u on u.id = :userId where s.user_id = :userId and s.id = :sessionId) caller
      left join lateral (${items}) shown on true
      ${order}`,
   );
