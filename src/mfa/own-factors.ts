@@ -12,7 +12,7 @@ export const ownFactors = ownRead<{ factors: ShownFactor[] }>(
   'session_states_factors',
   `coalesce((select json_agg(json_build_object('id', f.id, 'type', f.type, 'friendlyName', f.friendly_name,
        'verifiedAt', f.verified_at, 'createdAt', f.created_at, 'lastUsedAt', f.last_used_at,
-       'remainingCodes', ${remainingCodesOf('f')}) order by f.id)
+       'remainingCodes', ${remainingCodesOf('f', 'named.user_id')}) order by f.id)
      from factors f where f.user_id = named.user_id), '[]') as factors`,
 );
 
