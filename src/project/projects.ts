@@ -24,7 +24,7 @@ export interface ProjectRow {
 
 /** SQL: the columns of a ProjectRow, for `projects p left join project_settings s`. */
 export const projectColumns = `p.id, p.slug, p.publishable_key as "publishableKey", p.created_at as "createdAt",
-     coalesce(s.settings, '{}') as settings, coalesce(s.service_keys, '[]') as "serviceKeys", coalesce(s.revision, 0) as revision`;
+     coalesce(s.settings, jsonb_build_object()) as settings, coalesce(s.service_keys, jsonb_build_array()) as "serviceKeys", coalesce(s.revision, 0) as revision`;
 
 /** SQL: the number of changes of projects so far. */
 export const projectsRevision = '(select projects_revision from installation where id = 1)';

@@ -31,6 +31,7 @@ test('the hot statements are planned once, for any number of sessions in tables 
       expect((await auth.getMe({}, as)).user).toMatchObject({ id: guest.user.id });
       expect(await sessions.introspect({ token: tokens.accessToken }, asService)).toMatchObject({ sessionId: id });
       expect((await sessions.listSessions({}, as)).sessions).toMatchObject([{ id }]);
+      await auth.updateCredentials({ userMetadata: { round } }, as);
       const refreshed = await sessions.refresh({ refreshToken: tokens.refreshToken });
       return { ...guest, as, tokens: refreshed.tokens! };
     });

@@ -3,7 +3,8 @@ import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { onceInThisProcess, publishedKeys, StepUpFault, verifyStepUp } from '../../src/sdk/verify.ts';
 
-const noon = new Date('2026-11-30T12:00:00Z');
+// Used proofs are forgotten by the clock of the process, once they have expired.
+const noon = new Date(Math.floor(Date.now() / 1000) * 1000);
 const seconds = noon.getTime() / 1000;
 const { privateKey, publicKey } = await generateKeyPair('ES256');
 const keys = createLocalJWKSet({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] });

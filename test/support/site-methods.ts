@@ -110,13 +110,13 @@ export function siteSamples(service: TestService, newcomer: () => Person) {
     'AuthService.VerifyOtp': async () => {
       const { email } = newcomer();
       await auth.requestMagicLink({ email, link: siteLink, createUser: true });
-      return { type: 'OTP_TYPE_SIGNUP', token: await tokenFor(service, email) };
+      return { type: 'OTP_TYPE_EMAIL', token: await tokenFor(service, email) };
     },
     'AuthService.ExchangeCode': async () => {
       const { email } = newcomer();
       await auth.requestMagicLink({ email, link: { ...siteLink, ...challenge }, createUser: true });
       const token = (await tokenFor(service, email)).replace('pkce_', '');
-      const { exchangeCode } = await auth.verifyOtp({ type: OtpType.SIGNUP, token, openedLink: true });
+      const { exchangeCode } = await auth.verifyOtp({ type: OtpType.EMAIL, token, openedLink: true });
       service.ledger.keepSecret(exchangeCode);
       return { exchangeCode, codeVerifier: verifier };
     },
