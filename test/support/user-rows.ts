@@ -29,7 +29,9 @@ export async function preparedStatements(): Promise<(readonly [name: string, tex
   const files = readSources('src/**/*.ts').filter(({ text }) => /\bstatement</.test(text));
   for (const { path } of files) await import(/* @vite-ignore */ `/${path}`);
   const { definedStatements } = await import('../../src/database/statement.ts');
-  return [...definedStatements].map(([text, name]) => [name, text] as const);
+  // Test files that ran before in the same process have defined statements too.
+  const own = [...definedStatements].filter(([, name]) => !name.startsWith('test_'));
+  return own.map(([text, name]) => [name, text] as const);
 }
 
 /** The tables of user rows that a statement reads or changes without comparing the user's column with a parameter. */
