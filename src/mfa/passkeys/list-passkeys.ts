@@ -15,7 +15,7 @@ export const ownPasskeys = ownRead<{ passkeys: PasskeyJson[] }>(
   `coalesce((select json_agg(json_build_object('id', f.id, 'friendlyName', f.friendly_name, 'createdAt', f.created_at,
        'lastUsedAt', f.last_used_at, 'credentialId', encode(c.credential_id, 'hex'), 'backupEligible', c.backup_eligible,
        'backedUp', c.backed_up, 'transports', c.transports, 'aaguid', c.aaguid) order by f.id)
-     from factors f join webauthn_credentials c on c.user_id = f.user_id and c.factor_id = f.id
+     from factors f join webauthn_credentials c on c.user_id = named.user_id and c.factor_id = f.id
      where f.user_id = named.user_id and f.type = 'passkey'), '[]') as passkeys`,
 );
 
