@@ -108,12 +108,15 @@ export class UserMail {
     await this.#outbox.enqueue(em, this.#messages.passwordChanged(to, now), now);
   }
 
-  async notifyIdentityLinked(em: EntityManager, to: Addressee, identity: LinkedIdentity, now: Date): Promise<void> {
-    await this.#outbox.enqueue(em, this.#messages.identityLinked(to, identity, now), now);
-  }
-
-  async notifyIdentityUnlinked(em: EntityManager, to: Addressee, identity: LinkedIdentity, now: Date): Promise<void> {
-    await this.#outbox.enqueue(em, this.#messages.identityUnlinked(to, identity, now), now);
+  async notifyIdentity(
+    em: EntityManager,
+    to: Addressee,
+    identity: LinkedIdentity,
+    change: 'linked' | 'unlinked',
+    now: Date,
+  ): Promise<void> {
+    const draft = change === 'linked' ? 'identityLinked' : 'identityUnlinked';
+    await this.#outbox.enqueue(em, this.#messages[draft](to, identity, now), now);
   }
 
   async notifyEmailChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {

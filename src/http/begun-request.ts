@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ContextValues } from '@connectrpc/connect';
-import { Refusal } from '../errors.ts';
 import { kOrigin, kProjectName } from '../rpc/context.ts';
 import { contextValuesOf } from './connect.ts';
 
@@ -21,16 +20,4 @@ export function beginRequest(req: IncomingMessage, res: ServerResponse, proxyHop
   res.once('finish', () => req.resume());
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
   return { context, gone: gone.signal };
-}
-
-/** Reads a body of limited size. Throws REQUEST_TOO_LARGE. */
-export async function readBody(req: IncomingMessage, largest: number): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of req.iterator({ destroyOnReturn: false })) {
-    length += part.length;
-    if (length > largest) throw new Refusal('REQUEST_TOO_LARGE');
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }

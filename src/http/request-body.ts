@@ -12,11 +12,11 @@ export interface Sent {
   readonly noun: string;
 }
 
-/** Reads the body of a POST. Undefined if there is none. Throws REQUEST_TOO_LARGE. */
+/** Reads the body of a POST. Undefined for a request without a body. Throws REQUEST_TOO_LARGE. */
 export async function readSentBody(req: IncomingMessage, isGzip: boolean): Promise<Sent | undefined> {
   if (hasNoBody(req)) return undefined;
   const noun = 'the body';
-  const body = await readAll(req);
+  const body = await readBody(req, largestRequest);
   return { bytes: isGzip ? await unzip(body, noun) : body, noun };
 }
 
@@ -37,9 +37,10 @@ function decodeBase64(text: string, noun: string): Uint8Array {
 }
 
 // To iterate over the request would be shorter, and slower.
-function readAll(req: IncomingMessage): Promise<Buffer> {
+/** Reads a body of limited size. Throws REQUEST_TOO_LARGE. */
+export function readBody(req: IncomingMessage, largest: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (Number(req.headers['content-length'] ?? 0) > largestRequest) {
+    if (Number(req.headers['content-length'] ?? 0) > largest) {
       reject(new Refusal('REQUEST_TOO_LARGE'));
       return;
     }
@@ -47,7 +48,7 @@ function readAll(req: IncomingMessage): Promise<Buffer> {
     let length = 0;
     req.on('data', (part: Buffer) => {
       length += part.length;
-      if (length > largestRequest) reject(new Refusal('REQUEST_TOO_LARGE'));
+      if (length > largest) reject(new Refusal('REQUEST_TOO_LARGE'));
       else parts.push(part);
     });
     req.once('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));

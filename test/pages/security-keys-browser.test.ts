@@ -105,6 +105,14 @@ async function addKey(page: Page, words: typeof english, name: string) {
   await page.getByRole('button', { name: `${words.remove}${name}` }).waitFor();
 }
 
+async function signInAgain(page: Page, words: typeof english): Promise<void> {
+  await page.goto(`${site}/sign-out`);
+  await tabTo(page, words.signOut);
+  await page.keyboard.press('Enter');
+  await page.locator('#email').waitFor();
+  await enterPassword(page, '/sign-in?next=%2Fdevices');
+}
+
 describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
   test.each([english, german])(
     'a security key is added, trusts the device and is removed, by keyboard alone: $locale',
@@ -114,11 +122,7 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
       await addKey(page, words, 'blue key');
       await shoot(page, `security-keys-${words.locale}`);
       expect(await overflowOf(page)).toBe(0);
-      await page.goto(`${site}/sign-out`);
-      await tabTo(page, words.signOut);
-      await page.keyboard.press('Enter');
-      await page.locator('#email').waitFor();
-      await enterPassword(page, '/sign-in?next=%2Fdevices');
+      await signInAgain(page, words);
       await heading(page, words.prompt);
       await page.getByLabel(words.trust).waitFor();
       await shoot(page, `trust-${words.locale}`);
@@ -130,11 +134,7 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
       await page.getByRole('heading', { name: words.trusted }).waitFor();
       await shoot(page, `trusted-devices-${words.locale}`);
       expect(await overflowOf(page)).toBe(0);
-      await page.goto(`${site}/sign-out`);
-      await tabTo(page, words.signOut);
-      await page.keyboard.press('Enter');
-      await page.locator('#email').waitFor();
-      await enterPassword(page, '/sign-in?next=%2Fdevices');
+      await signInAgain(page, words);
       await heading(page, words.devices);
       await tabTo(page, words.revoke);
       await page.keyboard.press('Enter');

@@ -116,6 +116,15 @@ describe.each(wires)('over %s', (wire) => {
   });
 });
 
+test('a user with fewer sessions than the limit keeps them all, and the one beyond it takes the place of the oldest', async () => {
+  const limit = 51;
+  const service = await start({ env: { SESSIONS_PER_USER: `${limit}`, LIMITS: '*=off' } });
+  await service.welcome();
+  await service.database.query('delete from sessions');
+  const all = await signInTimes(service, limit + 2);
+  expect(await heldBy(service)).toEqual(idsOf(all.slice(2)));
+});
+
 test('while sessions are refreshed beside many sign-ins, the newest refresh is kept and the limit holds', async () => {
   const service = await start({ replicas: 2, env: { SESSIONS_PER_USER: '4' } });
   await service.clients('json').admin.createUser(ada, asService);

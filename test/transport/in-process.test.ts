@@ -9,7 +9,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/g
 import { Refusal } from '../../src/errors.ts';
 import { inProcess } from '../../src/http/in-process.ts';
 import { errors } from '../../src/rpc/connect-error.ts';
-import { kOrigin, kSurface, kSystem } from '../../src/rpc/context.ts';
+import { kOrigin, kProject, kSurface, kSystem } from '../../src/rpc/context.ts';
 import { deadline } from '../../src/rpc/deadline.ts';
 import { readOrigin } from '../../src/rpc/origin.ts';
 import { serve } from '../../src/rpc/services.ts';
@@ -59,6 +59,25 @@ test.each([
   ends[which].abort(new Refusal('SHUTTING_DOWN'));
   expect(await calls).toEqual([code, code, code]);
   expect(getEventListeners(ends.gone.signal, 'abort')).toEqual([]);
+});
+
+test('the parallel calls of one request share no values', async () => {
+  const arrived = Promise.withResolvers<void>();
+  const seen: string[][] = [];
+  const { client, contexts } = open({
+    check: async ({ service }, { values }) => {
+      values.set(kProject, service);
+      if (contexts.length === 2) arrived.resolve();
+      await arrived.promise;
+      seen.push([service, values.get(kProject)]);
+      return {};
+    },
+  });
+  await Promise.all(['a', 'b'].map((service) => client.check({ service })));
+  expect(seen.sort()).toEqual([
+    ['a', 'a'],
+    ['b', 'b'],
+  ]);
 });
 
 test('the parallel calls of one page end independently, and have their own callers', async () => {

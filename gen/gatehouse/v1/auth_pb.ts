@@ -2203,8 +2203,8 @@ export const AuthService: GenService<{
    * - Otherwise a new user, who joins or opens an account as in Register. If the provider has not verified the email
    *   address, it is the `pending_email` of the user until the link in a mail is confirmed with ConfirmEmailChange.
    *
-   * The email address of a user who exists is never changed. After StartIdentityLink, the identity is linked to the user
-   * who started it.
+   * The email address of a user who exists is never changed. After StartIdentityLink, the identity is linked to the caller
+   * of StartIdentityLink.
    *
    * Depending on configuration: with REQUIRE_VERIFIED_EMAIL or HIDE_REGISTRATION, a user whose email address is not
    * verified gets a mail and no session. With HIDE_REGISTRATION the response is then the same for an address that

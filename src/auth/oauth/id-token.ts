@@ -100,8 +100,8 @@ export function exactNonce(sent: string): Expected['isNonce'] {
 }
 
 /**
- * Of a token that the client brings, either the token has a nonce and the client knows it, or there is none. Apple's and
- * Google's kits put the SHA-256 hash of the client's value into the token.
+ * For a token that the client brings. A nonce in the token must be the one that the client sends, and without one in the
+ * token the client must send none. Apple's and Google's kits put the SHA-256 hash of the client's value into the token.
  */
 export function nonceOfClient(known: string): Expected['isNonce'] {
   const hash = createHash('sha256').update(known).digest('hex');

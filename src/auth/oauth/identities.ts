@@ -12,7 +12,7 @@ import { identityToMessage } from '../../user/identity-message.ts';
 import { hasPassword } from '../../user/locked-password.ts';
 import { lockUser, type User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
-import { mailUnlinked } from './identity-mail.ts';
+import { mailIdentity } from './identity-mail.ts';
 import { requireLinking } from './link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'listIdentities' | 'unlinkIdentity'>;
@@ -56,7 +56,7 @@ export function identities(deps: AuthDeps): Methods {
         const rest = await restOf(em, deps, user, identityId.toLowerCase());
         const identity = email ? unlinkAddress(user, rest) : await unlink(em, user, rest);
         user.updatedAt = at;
-        await mailUnlinked(em, deps, { user, identity }, at);
+        await mailIdentity(em, deps, { user, identity, change: 'unlinked' }, at);
         audit(em, context, { action: 'identity.unlink', userId, entityId: identity.id }, at);
       });
       return {};

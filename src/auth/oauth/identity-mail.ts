@@ -8,26 +8,15 @@ import { recipientOf } from '../user-mail.ts';
 type MailDeps = Pick<AuthDeps, 'userMail' | 'oauth'>;
 type NamedIdentity = Pick<Identity, 'provider' | 'username' | 'name' | 'email'>;
 
-/** Notifies a user that an identity was linked. A user without an address receives nothing. */
-export async function mailLinked(
+/** Notifies a user that an identity was linked or unlinked. A user without an address receives nothing. */
+export async function mailIdentity(
   em: EntityManager,
   deps: MailDeps,
-  { user, identity }: { user: UserRow; identity: NamedIdentity },
+  { user, identity, change }: { user: UserRow; identity: NamedIdentity; change: 'linked' | 'unlinked' },
   now: Date,
 ): Promise<void> {
-  if (user.email)
-    await deps.userMail.notifyIdentityLinked(em, recipientOf(user), named(deps, user.projectId, identity), now);
-}
-
-/** The same for one that was unlinked. */
-export async function mailUnlinked(
-  em: EntityManager,
-  deps: MailDeps,
-  { user, identity }: { user: UserRow; identity: NamedIdentity },
-  now: Date,
-): Promise<void> {
-  if (user.email)
-    await deps.userMail.notifyIdentityUnlinked(em, recipientOf(user), named(deps, user.projectId, identity), now);
+  if (!user.email) return;
+  await deps.userMail.notifyIdentity(em, recipientOf(user), named(deps, user.projectId, identity), change, now);
 }
 
 // A provider may have left the configuration since.

@@ -13,7 +13,7 @@ import { firstProof } from '../first-proof.ts';
 import { inSavepoint } from '../savepoint.ts';
 import { needsAddress } from './address-proof.ts';
 import { identityConflict } from './identity-conflict.ts';
-import { mailLinked } from './identity-mail.ts';
+import { mailIdentity } from './identity-mail.ts';
 import type { Linked } from './link.ts';
 
 /** A sign-in that a provider has proved. */
@@ -93,7 +93,7 @@ async function holderOfAddress(
   await firstProof(em, deps, { user }, context, now);
   const identity = await linkIdentity(em, user, proved, now);
   if (!identity) return undefined;
-  await mailLinked(em, deps, { user, identity }, now);
+  await mailIdentity(em, deps, { user, identity, change: 'linked' }, now);
   audit(em, context, { action: 'identity.link', userId: user.id, entityId: identity.id }, now);
   return { user, identity, isNew: false };
 }

@@ -11,7 +11,7 @@ import { lockUser, type User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
 import { registerGuest, requireRegistrable } from './guest-link.ts';
 import { identityConflict } from './identity-conflict.ts';
-import { mailLinked } from './identity-mail.ts';
+import { mailIdentity } from './identity-mail.ts';
 
 /** Throws IDENTITY_LINKING_DISABLED. */
 export function requireLinking({ registration }: Pick<AuthDeps, 'registration'>): void {
@@ -76,7 +76,7 @@ export async function linkToCaller(
   const identity = await linkIdentity(em, user, proved, now);
   if (!identity) throw identityConflict('identity', userId);
   const renewed = user.isAnonymous && (await registerGuest(em, deps, { user, proved, session }, context, now));
-  await mailLinked(em, deps, { user, identity }, now);
+  await mailIdentity(em, deps, { user, identity, change: 'linked' }, now);
   audit(em, context, { action: 'identity.link', userId, entityId: identity.id }, now);
   return { user, identity, ...(renewed && { renewed }) };
 }

@@ -21,7 +21,7 @@ export interface TokenEndpoint {
 export interface TokenResponse {
   readonly accessToken: string;
   readonly refreshToken: string;
-  /** Empty if there is none. */
+  /** Empty for a provider without OpenID Connect. */
   readonly idToken: string;
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from '../../errors.ts';
-import { readBody } from '../begun-request.ts';
 import { largestRequest } from '../limits.ts';
+import { readBody } from '../request-body.ts';
 
 /**
  * Throws CALLER_NOT_ALLOWED unless one of these pages sent the form.

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { readBody } from '../begun-request.ts';
+import { readBody } from '../request-body.ts';
 import { type AuthError, invalid } from './auth-error.ts';
 
 const largestBody = 1024 * 1024;
