@@ -4,8 +4,6 @@ import { findKeyFault } from '../crypto/pem.ts';
 /** The providers whose names stand for settings of their own. Every other name is that of an OpenID provider. */
 export const knownProviders = ['google', 'github', 'microsoft', 'gitlab', 'bitbucket', 'discord', 'apple'] as const;
 
-export type KnownProvider = (typeof knownProviders)[number];
-
 /** They do not speak OpenID Connect. */
 const withoutIssuer: readonly string[] = ['github', 'bitbucket', 'discord'];
 

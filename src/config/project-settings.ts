@@ -25,8 +25,6 @@ const parsers = {
 
 export type ProjectSetting = keyof typeof parsers;
 
-export const projectSettings = Object.keys(parsers) as ProjectSetting[];
-
 const lists: ReadonlySet<ProjectSetting> = new Set(['REDIRECT_URLS', 'OAUTH_PROVIDERS', 'LIMITS']);
 
 /** The value of a setting, or what is wrong with its text. An empty text is an empty list, where the setting is a list. */
