@@ -8,6 +8,7 @@ import { Refusal } from '../errors.ts';
 import type { MailedKind } from '../one-time/secret.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { trimAddress } from '../text/email-address.ts';
+import { emailKey } from '../user/email.ts';
 import { changeMetadata, noMetadata } from '../user/metadata.ts';
 import { findByEmail, lockUser, type User, type UserRow } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
@@ -32,8 +33,8 @@ export function generateLink(deps: AdminDeps): AdminMethods['generateLink'] {
       context,
       async (em) => {
         const user = await subjectOf(em, deps, { type, known, draft }, at);
-        const { kind, to, needsApproval } = valueFor(request, user, type);
-        const flow = { needsApproval, isOfNewUser: !known };
+        const { kind, to, ...ofChange } = valueFor(request, user, type);
+        const flow = { ...ofChange, isOfNewUser: !known };
         const issued = await userMail.handOut(em, { kind, to, link, flow }, at);
         audit(em, context, { action: 'user.generate_link', userId: user.id }, at);
         return { user, issued };
@@ -89,7 +90,7 @@ function valueFor({ newEmail, changeSide }: GenerateLinkRequest, user: User, typ
   const to = recipientOf(user);
   if (type !== OtpType.EMAIL_CHANGE) return { kind: kinds[type]!, to, needsApproval: false };
   user.pendingEmail = trimAddress(newEmail);
-  const needsApproval = user.emailVerifiedAt != null;
-  if (changeSide === ChangeSide.CURRENT) return { kind: 'email_change_approval' as const, to, needsApproval };
-  return { kind: 'email_change' as const, to: { ...to, email: user.pendingEmail }, needsApproval };
+  const ofChange = { needsApproval: user.emailVerifiedAt != null, newAddress: emailKey(newEmail) };
+  if (changeSide === ChangeSide.CURRENT) return { kind: 'email_change_approval' as const, to, ...ofChange };
+  return { kind: 'email_change' as const, to: { ...to, email: user.pendingEmail }, ...ofChange };
 }

@@ -8,7 +8,7 @@ import { audit } from '../audit/event.ts';
 import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
-import { voidFor } from '../one-time/token.ts';
+import { voidedByPassword, voidFor } from '../one-time/token.ts';
 import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
@@ -66,9 +66,9 @@ async function replacePassword(
   newHash: string,
   now: Date,
 ): Promise<void> {
-  user.passwordHash = newHash;
+  Object.assign(user, { passwordHash: newHash, pendingEmail: null });
   await revokeSessions(em, { userId: user.id }, 'password_changed', now);
-  await voidFor(em, user.id, now, ['password_reset', 'magic_link', 'auth_code']);
+  await voidFor(em, user.id, now, voidedByPassword);
   if (user.email) await userMail.notifyPasswordChanged(em, recipientOf(user), now);
 }
 

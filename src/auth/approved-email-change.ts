@@ -5,7 +5,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { Flow } from '../one-time/flow.ts';
-import { isNewestUsed } from '../one-time/new-address.ts';
+import { forgetConsents, hasConsented } from '../one-time/new-address.ts';
 import { voidFor } from '../one-time/token.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { byEmail } from '../text/sign-in-providers.ts';
@@ -42,7 +42,7 @@ export async function sendBothLinks(
 ): Promise<void> {
   await voidFor(em, user.id, at, ['email_change', 'email_change_approval']);
   const needsApproval = user.emailVerifiedAt != null;
-  const flow = { needsApproval };
+  const flow = { needsApproval, newAddress: emailKey(user.pendingEmail!) };
   const to = isFree ? { ...recipientOf(user), email: user.pendingEmail! } : undefined;
   await userMail.send(em, { kind: 'email_change', to, link, flow }, at);
   if (needsApproval) await userMail.send(em, { kind: 'email_change_approval', to: recipientOf(user), link, flow }, at);
@@ -72,7 +72,9 @@ export async function confirmMailbox(
   const expected = kind === 'email_change' ? pending && emailKey(pending) : user.emailKey;
   if (!pending || expected !== target) throw new Refusal('OTP_EXPIRED');
   const other = kind === 'email_change' ? 'email_change_approval' : 'email_change';
-  if (flow.needsApproval && !(await isNewestUsed(em, user.id, other))) return false;
+  // An address may have been verified since the value was issued.
+  const needsApproval = flow.needsApproval || user.emailVerifiedAt != null;
+  if (needsApproval && !(await hasConsented(em, user, { kind: other, newAddress: emailKey(pending) }))) return false;
   const former = recipientOf(user);
   if (user.isAnonymous) await establish(em, deps, user, pending, at);
   else {
@@ -82,6 +84,7 @@ export async function confirmMailbox(
   }
   // The other values were sent to the old address.
   await voidFor(em, user.id, at);
+  await forgetConsents(em, user);
   if (former.email) await deps.userMail.notifyEmailChanged(em, former, at);
   audit(em, context, { action: 'auth.email_change.complete', userId: user.id }, at);
   return true;

@@ -4,7 +4,7 @@ import type { AuthService, UpdateCredentialsRequest } from '../../gen/gatehouse/
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import type { OneTimeKey } from '../one-time/secret.ts';
-import { consume, voidFor } from '../one-time/token.ts';
+import { consume, voidedByPassword, voidFor } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
 import { isRecent, requireAssurance, requireLevel } from '../rpc/assurance.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
@@ -178,9 +178,9 @@ async function setPassword(
   at: Date,
 ): Promise<void> {
   if (user.passwordHash !== checkedHash) throw new Refusal('TRY_AGAIN');
-  Object.assign(user, { passwordHash: newHash, mustChangePassword: false, updatedAt: at });
+  Object.assign(user, { passwordHash: newHash, mustChangePassword: false, pendingEmail: null, updatedAt: at });
   await revokeSessions(em, { userId: user.id, except: sessionId }, 'password_changed', at);
-  await voidFor(em, user.id, at, ['password_reset', 'magic_link', 'reauthentication', 'auth_code']);
+  await voidFor(em, user.id, at, voidedByPassword);
   await ownPasswordFailures.clear(em, user.projectId, user.id);
   if (user.email) await userMail.notifyPasswordChanged(em, recipientOf(user), at);
   audit(em, context, { action: 'auth.password_change' }, at);

@@ -92,8 +92,8 @@ export async function requireRedeemable(
   if (!raw) throw new Refusal('TOKEN_REQUIRED');
   const value = { projectId: projectOf(context), raw };
   const seen = await look(autocommit(context), kind, value, now);
-  // A change that needs the consent of both mailboxes is confirmed with VerifyOtp.
-  const isOther = seen?.flow?.needsApproval || (userId && userId !== seen?.user_id);
+  // VerifyOtp confirms a change that UpdateCredentials began: it asks both mailboxes, and registers a guest.
+  const isOther = (kind === 'email_change' && seen?.flow) || (userId && userId !== seen?.user_id);
   if (!seen || isOther) throw new Refusal('VERIFICATION_TOKEN_INVALID');
   if (!seen.is_good)
     throw new Refusal('VERIFICATION_TOKEN_USED_OR_EXPIRED', { metadata: { state: stateOf(kind, seen) } });

@@ -5,7 +5,7 @@ import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { voidAttemptsOf } from '../device/void-attempts.ts';
 import { Refusal } from '../errors.ts';
-import { voidFor } from '../one-time/token.ts';
+import { voidedByPassword, voidFor } from '../one-time/token.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
@@ -43,7 +43,7 @@ export function passwordChange(deps: AuthDeps): Methods {
         const [changed] = await setPassword(em, { userId, checkedHash, newHash, now: at });
         if (!changed) throw incorrect('auth.password_change');
         await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
-        await voidFor(em, userId, at, ['password_reset', 'magic_link', 'email_change']);
+        await voidFor(em, userId, at, voidedByPassword);
         // With KEEP the session that approved a device stays as it is.
         await voidAttemptsOf(em, context, { projectId, userId }, null, at);
         await ownPasswordFailures.clear(em, projectId, userId);

@@ -7,6 +7,7 @@ import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { voidFor } from '../one-time/token.ts';
 import { type RuntimeSettings, readSettings } from '../project/settings.ts';
 import type { Recorded } from '../request-id/request-ids.ts';
 import { autocommit, callerIfAny, change, origin, projectOf, type UserCaller } from '../rpc/context.ts';
@@ -136,7 +137,7 @@ const upgrade = statement<{ id: string }, Upgrade & { guestId: string; metadata:
   'user_upgrade',
   `update users u set is_anonymous = false, email = :email, email_key = :emailKey, email_verified_at = :emailVerifiedAt,
      name = :name, password_hash = :passwordHash, user_metadata = u.user_metadata || :metadata::jsonb,
-     providers = :providers::jsonb, updated_at = :updatedAt
+     providers = :providers::jsonb, pending_email = null, updated_at = :updatedAt
    where u.id = :guestId and u.project_id = :projectId and u.is_anonymous and ${mayActAt('u', ':updatedAt')}
    returning u.id`,
 );
@@ -152,6 +153,8 @@ async function upgradeGuest(em: EntityManager, guestId: string, draft: Registrat
   const json = { metadata: JSON.stringify(userMetadata), providers: JSON.stringify(providers) };
   const upgraded = await upgrade(em, { ...values, ...json }).catch(explainTakenAddress);
   if (upgraded.length === 0) throw new Refusal('TRY_AGAIN');
+  // Attack: somebody with a token of the guest has asked for an address of their own.
+  await voidFor(em, guestId, now);
   return findUser(em, projectId, guestId);
 }
 

@@ -25,7 +25,7 @@ export interface ValueMail {
   readonly clientNonce?: string | undefined;
   /** Where the link leads, when it does not lead to the pages of the application. The mail then has a code too. */
   readonly link?: SiteLink | undefined;
-  readonly flow?: Pick<Flow, 'needsApproval' | 'isOfNewUser'> | undefined;
+  readonly flow?: Pick<Flow, 'needsApproval' | 'newAddress' | 'isOfNewUser'> | undefined;
 }
 
 /** A one-time value that was issued, with what stands for it. */

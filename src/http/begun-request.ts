@@ -15,7 +15,8 @@ export function beginRequest(req: IncomingMessage, res: ServerResponse, proxyHop
   const context = contextValuesOf(req, proxyHops);
   context.set(kProjectName, [req.headers['gatehouse-project']].flat()[0]);
   const gone = new AbortController();
-  res.once('close', () => gone.abort());
+  if (res.destroyed) gone.abort();
+  else res.once('close', () => gone.abort());
   // The rest of a body that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
   res.setHeader('x-request-id', context.get(kOrigin).requestId);

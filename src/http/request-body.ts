@@ -40,6 +40,11 @@ function decodeBase64(text: string, noun: string): Uint8Array {
 /** Reads a body of limited size. Throws REQUEST_TOO_LARGE. */
 export function readBody(req: IncomingMessage, largest: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    // The client has left before: neither an end nor an error comes.
+    if (req.destroyed && !req.readableEnded) {
+      reject(new Refusal('CANCELED'));
+      return;
+    }
     if (Number(req.headers['content-length'] ?? 0) > largest) {
       reject(new Refusal('REQUEST_TOO_LARGE'));
       return;

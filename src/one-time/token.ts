@@ -272,6 +272,15 @@ const voidPending = statement<{ id: string }, { userId: string; now: Date; kinds
    select id from voided`,
 );
 
+/**
+ * The kinds that a new password voids: values that were sent or handed out before. The value that verifies the address of a
+ * registration stays, since the user has no other.
+ */
+export const voidedByPassword = [
+  ...(['password_reset', 'magic_link', 'invite', 'email_change', 'email_change_approval'] as const),
+  ...(['reauthentication', 'auth_code'] as const),
+] satisfies readonly OneTimeKind[];
+
 /** Voids the pending values of a user, of all kinds or of these. */
 export async function voidFor(
   em: EntityManager,

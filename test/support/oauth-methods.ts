@@ -44,6 +44,6 @@ export const oauthCosts: Record<string, number> = {
   LinkIdentity: 9,
   ListIdentities: 1,
   UnlinkIdentity: 10,
-  'LinkIdentity (guest)': 21,
+  'LinkIdentity (guest)': 22,
   'SignInWithIdToken (first proof)': 27,
 };

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { audit } from '../../audit/event.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
+import { voidFor } from '../../one-time/token.ts';
 import { readSettings } from '../../project/settings.ts';
 import { origin, type SessionOfCaller } from '../../rpc/context.ts';
 import { revokeSessions } from '../../session/revocation.ts';
@@ -40,7 +41,7 @@ type Written = Pick<User, 'name' | 'emailVerifiedAt' | 'pendingEmail' | 'updated
 const establish = statement<{ id: string }, Written & { readonly userId: string; readonly providers: string }>(
   'user_establish',
   `update users set is_anonymous = false, name = :name, email_verified_at = :emailVerifiedAt, pending_email = :pendingEmail,
-     providers = :providers::jsonb, last_sign_in_at = :lastSignInAt, updated_at = :updatedAt
+     password_hash = null, must_change_password = false, providers = :providers::jsonb, last_sign_in_at = :lastSignInAt, updated_at = :updatedAt
    where id = :userId returning id`,
 );
 
@@ -48,8 +49,8 @@ const establish = statement<{ id: string }, Written & { readonly userId: string;
  * Makes a guest a registered user, who keeps the id. The address is that of the identity: the user's if the provider has
  * verified it, else pending.
  *
- * What was handed out before ends, as in Register: somebody else may have taken a token from the guest, or have given the
- * guest one of their own. The session that links goes on with new tokens.
+ * What was handed out before ends, as in Register, and a password with it: somebody else may have taken a token from the
+ * guest, or have given the guest one of their own. The session that links goes on with new tokens.
  */
 export async function registerGuest(
   em: EntityManager,
@@ -71,7 +72,8 @@ export async function registerGuest(
   };
   const providers = user.providers.filter((each) => each !== byEmail);
   await establish(em, { ...written, userId: user.id, providers: JSON.stringify(providers) });
-  Object.assign(user, { isAnonymous: false, ...written, providers });
+  Object.assign(user, { isAnonymous: false, ...written, providers, passwordHash: null, mustChangePassword: false });
+  await voidFor(em, user.id, now);
   await joining.join(em, user, admission, now);
   audit(em, context, { action: 'auth.register', userId: user.id }, now);
   await sendProof(em, deps, user, now);

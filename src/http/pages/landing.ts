@@ -170,7 +170,9 @@ async function answer(
 
 /** How the pages look in a project. That of an unknown name does not matter: the calls are refused. */
 async function showProject({ projects, publicUrl }: LandingOptions, name: string | null) {
-  const project = (name === null ? undefined : await projects.find(name)) ?? (await projects.find('default'))!;
+  // Without the database the page is shown all the same, and its calls report what is wrong.
+  const named = name === null ? undefined : await projects.find(name).catch(() => undefined);
+  const project = named ?? (await projects.find('default'))!;
   const { appName, appUrl, logoUrl, accentColor: accent, passwordMinLength } = project.settings;
   const look = { name: appName, appUrl, logoUrl, accent };
   const style = styles.get(project) ?? openStyle(look, new URL(publicUrl).origin);
