@@ -23,8 +23,9 @@ import { authService } from './auth/service.ts';
 import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
 import type { Config } from './config/config.ts';
-import { readProjectSetting } from './config/project-settings.ts';
+import { projectSettingReader } from './config/project-settings.ts';
 import { scopesFault } from './config/scopes.ts';
+import { isGuessableDigest } from './config/secret-parsers.ts';
 import type { MasterKeys } from './crypto/master-keys.ts';
 import { Autocommit } from './database/autocommit.ts';
 import type { Clock } from './database/clock.ts';
@@ -179,7 +180,8 @@ function createAttempts(keys: MasterKeys, budgets: CallBudgets, limits: Configur
 function signInBudget({ keys, budgets, limits }: Pick<Parts, 'keys' | 'budgets' | 'limits'>, method: DescMethod) {
   return new SignInBudget(budgets, keys, (client) => {
     const [own, budget] = [limits.of(client.projectId), addressBudget(limitKey(method), client)];
-    return { budget, failures: own.perAddress(method), successes: own.successes(method) };
+    const { surface } = client;
+    return { budget, failures: own.perAddress(method, surface), successes: own.successes(method, surface) };
   });
 }
 
@@ -251,8 +253,9 @@ function createServices(parts: Parts) {
       AdminService,
       adminService({
         ...{ now, requestIds, paging, passwords, keys, ring, opener, joining, userMail, mailBudget, factorMail, usage },
-        ...{ registration, projects, serviceKeys: config.serviceKeys, oauthClients: config.oauthClients },
-        ...{ readSetting: readProjectSetting, scopesFault },
+        ...{ projects, serviceKeys: config.serviceKeys, oauthClients: config.oauthClients },
+        ...{ readSetting: projectSettingReader(config), scopesFault, isGuessableDigest },
+        ...{ passwordFailures: signingIn.passwordFailures, ownPasswordFailures: signingIn.ownPasswordFailures },
       }),
     ),
   ];

@@ -8,11 +8,12 @@ import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Clock } from '../database/clock.ts';
 import type { FactorMail } from '../mfa/factor-mail.ts';
 import type { Projects } from '../project/projects.ts';
-import type { ConfiguredSettings, SettingVariable } from '../project/settings.ts';
+import type { SettingVariable } from '../project/settings.ts';
 import type { RequestIds } from '../request-id/request-ids.ts';
 import type { Paging } from '../rpc/paging.ts';
 import type { KeyRing } from '../session/key-ring.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
+import type { FailedAttempts } from '../throttle/failed-attempts.ts';
 import type { MailBudget } from '../throttle/mail-budget.ts';
 import type { Passwords } from '../user/password.ts';
 
@@ -31,8 +32,6 @@ export interface AdminDeps {
   readonly userMail: UserMail;
   readonly factorMail: FactorMail;
   readonly mailBudget: MailBudget;
-  /** The settings of the configuration, which UpdateSettings overrides. */
-  readonly registration: ConfiguredSettings;
   /** OAUTH_CLIENTS. */
   readonly oauthClients: readonly { readonly id: string; readonly digest?: Buffer | undefined }[];
   readonly projects: Projects;
@@ -45,6 +44,10 @@ export interface AdminDeps {
   ) => { readonly value: unknown } | { readonly fault: string };
   /** What is wrong with the scopes of a service key. */
   readonly scopesFault: (scopes: readonly string[]) => string | undefined;
+  /** Whether a service key is empty or well known, by its digest. */
+  readonly isGuessableDigest: (sha256: string) => boolean;
+  readonly passwordFailures: FailedAttempts;
+  readonly ownPasswordFailures: FailedAttempts;
   /** Undefined where USAGE is off. */
   readonly usage: Quotas | undefined;
 }

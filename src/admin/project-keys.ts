@@ -24,13 +24,18 @@ export interface KeyChange {
  * may not.
  */
 export function readKeys(
-  { scopesFault }: Pick<AdminDeps, 'scopesFault'>,
+  { scopesFault, isGuessableDigest }: Pick<AdminDeps, 'scopesFault' | 'isGuessableDigest'>,
   { add, remove = [] }: { readonly add: readonly NewKey[]; readonly remove?: readonly string[] },
   { caller, field, now }: { readonly caller: Caller; readonly field: string; readonly now: Date },
 ): KeyChange {
-  const fields = add.flatMap(({ scopes }, index) => {
+  const fields = add.flatMap(({ scopes, sha256 }, index) => {
+    const at = `${field}[${index}]`;
     const description = scopes.length > 0 ? scopesFault(scopes) : undefined;
-    return description ? [{ field: `${field}[${index}].scopes`, description }] : [];
+    const isGuessable = isGuessableDigest(sha256);
+    return [
+      ...(description ? [{ field: `${at}.scopes`, description }] : []),
+      ...(isGuessable ? [{ field: `${at}.sha256`, description: 'the digest of an empty or well-known key' }] : []),
+    ];
   });
   if (fields.length > 0) throw new Refusal('INVALID_ARGUMENT', { fields });
   const isChanged = add.length + remove.length > 0;

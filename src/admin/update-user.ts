@@ -9,13 +9,13 @@ import { recipientOf, type UserMail } from '../auth/user-mail.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { Refusal } from '../errors.ts';
 import { voidedByPassword, voidFor } from '../one-time/token.ts';
-import { anyCaller, caller, change, projectOf } from '../rpc/context.ts';
+import { anyCaller, caller, change, projectOf, reads } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { emailKey } from '../user/email.ts';
 import { systemRoleOf } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
 import { recordOperator } from '../user/operator.ts';
-import { lockUser, type User } from '../user/user.ts';
+import { findUser, lockUser, type User } from '../user/user.ts';
 import type { AdminDeps, AdminMethods } from './deps.ts';
 import { lockWithOperator } from './last-operator.ts';
 import { managedUserToMessage } from './message.ts';
@@ -51,17 +51,18 @@ export function updateUser(deps: AdminDeps): AdminMethods['updateUser'] {
 /** Throws CALLER_NOT_ALLOWED for an operator: nobody but a backend chooses a password for somebody. */
 async function hashOf(
   { passwords }: AdminDeps,
-  { password }: UpdateUserRequest,
+  { password, userId, email, name }: UpdateUserRequest,
   context: HandlerContext,
 ): Promise<string | undefined> {
   if (!password) return undefined;
   if (anyCaller(context).kind !== 'service') throw new Refusal('CALLER_NOT_ALLOWED');
-  return passwords.hashNew(password, [], context);
+  const known = await findUser(reads(context), projectOf(context), userId);
+  return passwords.hashNew(password, [email ?? known.email ?? '', name ?? known.name], context);
 }
 
 async function replacePassword(
   em: EntityManager,
-  { userMail }: AdminDeps,
+  { userMail, passwordFailures, ownPasswordFailures }: AdminDeps,
   user: User,
   newHash: string,
   now: Date,
@@ -69,6 +70,9 @@ async function replacePassword(
   Object.assign(user, { passwordHash: newHash, pendingEmail: null });
   await revokeSessions(em, { userId: user.id }, 'password_changed', now);
   await voidFor(em, user.id, now, voidedByPassword);
+  // Failures at the old password say nothing about the new one.
+  if (user.emailKey) await passwordFailures.clear(em, user.projectId, user.emailKey);
+  await ownPasswordFailures.clear(em, user.projectId, user.id);
   if (user.email) await userMail.notifyPasswordChanged(em, recipientOf(user), now);
 }
 

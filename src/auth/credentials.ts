@@ -11,9 +11,11 @@ import { autocommit, caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { trimAddress } from '../text/email-address.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
 import { emailKey } from '../user/email.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { changeMetadata } from '../user/metadata.ts';
+import { addProvider } from '../user/providers.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import { establish, sendBothLinks } from './approved-email-change.ts';
 import type { AuthDeps } from './deps.ts';
@@ -76,7 +78,8 @@ async function updateCredentials(
   const { userMetadata } = request;
   // Refuses a bad value before a code or a password is counted.
   changeMetadata(before, { userMetadata });
-  const { autoConfirmEmail } = await readSettings(autocommit(context), projectId, deps.registration);
+  const { autoConfirmEmail, signUp } = await readSettings(autocommit(context), projectId, deps.registration);
+  if (before.isAnonymous && request.email !== undefined) requireRegistrable(deps, signUp);
   const wanted = await checkChange(deps, request, before, context);
   const { newHash, proof, email } = wanted;
   if (!newHash && !email && userMetadata === undefined) return before;
@@ -92,6 +95,12 @@ async function updateCredentials(
     if (email) await requestAddress(em, deps, { user, ...email, isConfirmed: autoConfirmEmail }, context, at);
     return user;
   });
+}
+
+/** A guest who sets an address registers by it. */
+function requireRegistrable({ joining }: AuthDeps, signUp: boolean): void {
+  if (!signUp) throw new Refusal('SIGN_UP_DISABLED');
+  if (joining.requiresInviteCode) throw new Refusal('INVITE_CODE_REQUIRED');
 }
 
 async function checkChange(
@@ -179,6 +188,7 @@ async function setPassword(
 ): Promise<void> {
   if (user.passwordHash !== checkedHash) throw new Refusal('TRY_AGAIN');
   Object.assign(user, { passwordHash: newHash, mustChangePassword: false, pendingEmail: null, updatedAt: at });
+  if (user.email) addProvider(user, byEmail);
   await revokeSessions(em, { userId: user.id, except: sessionId }, 'password_changed', at);
   await voidFor(em, user.id, at, voidedByPassword);
   await ownPasswordFailures.clear(em, user.projectId, user.id);

@@ -8,6 +8,8 @@ import { consume, look, type Seen, voidFor } from '../one-time/token.ts';
 import { requireLevel } from '../rpc/assurance.ts';
 import { autocommit, change, projectOf } from '../rpc/context.ts';
 import { revokeSessions } from '../session/revocation.ts';
+import { byEmail } from '../text/sign-in-providers.ts';
+import { addProvider } from '../user/providers.ts';
 import { lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { firstProof } from './first-proof.ts';
@@ -97,6 +99,7 @@ export async function completeReset(
   requireNoFactor(user.factorCount);
   const clearedKeys = [...passwordFailures.keysOf(emailKey), ...ownPasswordFailures.keysOf(userId)];
   await setPassword(em, { userId, emailKey, newHash, clearedKeys, now });
+  addProvider(user, byEmail);
   await firstProof(em, deps, { user, hasNewPassword: true }, context, now);
   await revokeSessions(em, { userId }, 'password_changed', now);
   await voidFor(em, userId, now);

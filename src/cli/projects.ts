@@ -3,8 +3,9 @@ import { readKeys } from '../admin/project-keys.ts';
 import { checkSettings } from '../admin/project-settings.ts';
 import { newProject, saveProject } from '../admin/projects.ts';
 import type { Config } from '../config/config.ts';
-import { projectDefaults, readProjectSetting } from '../config/project-settings.ts';
+import { projectDefaults, projectSettingReader } from '../config/project-settings.ts';
 import { scopesFault } from '../config/scopes.ts';
+import { isGuessableDigest } from '../config/secret-parsers.ts';
 import { Autocommit } from '../database/autocommit.ts';
 import { openClock } from '../database/clock.ts';
 import { transact } from '../database/transaction.ts';
@@ -47,7 +48,8 @@ interface Saving {
 }
 
 async function save(orm: MikroORM, config: Config, projects: Projects, { command, name, options, now }: Saving) {
-  const deps = { projects, readSetting: readProjectSetting, scopesFault, serviceKeys: config.serviceKeys };
+  const readSetting = projectSettingReader(config);
+  const deps = { projects, readSetting, scopesFault, isGuessableDigest, serviceKeys: config.serviceKeys };
   const isNew = command === 'projects create';
   const context = commandLine(command);
   const caller = anyCaller(context);

@@ -27,8 +27,19 @@ export type ProjectSetting = keyof typeof parsers;
 
 const lists: ReadonlySet<ProjectSetting> = new Set(['REDIRECT_URLS', 'OAUTH_PROVIDERS', 'LIMITS']);
 
+/** In production these lead to pages that receive tokens. */
+const secure: ReadonlySet<ProjectSetting> = new Set(['SITE_URL', 'FRONTEND_URL']);
+
+/** Reads the settings of projects by the rules that hold for the configuration. */
+export function projectSettingReader({ environment }: Pick<Config, 'environment'>): typeof readProjectSetting {
+  return (name, text) => {
+    const isPlain = environment === 'production' && secure.has(name) && !text.startsWith('https:');
+    return isPlain ? { fault: 'not https, and tokens are sent there' } : readProjectSetting(name, text);
+  };
+}
+
 /** The value of a setting, or what is wrong with its text. An empty text is an empty list, where the setting is a list. */
-export function readProjectSetting(name: ProjectSetting, text: string): { value: unknown } | { fault: string } {
+function readProjectSetting(name: ProjectSetting, text: string): { value: unknown } | { fault: string } {
   if (text === '' && lists.has(name)) return { value: name === 'LIMITS' ? {} : [] };
   const read = parsers[name].safeParse(text);
   return read.success ? { value: read.data } : { fault: read.error.issues.map(({ message }) => message).join('; ') };

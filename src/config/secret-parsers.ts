@@ -56,6 +56,9 @@ const guessableDigests = new Set(
   ]),
 );
 
+/** Whether a service key with this SHA-256, in hexadecimal digits, is empty or well known. */
+export const isGuessableDigest = (digest: string): boolean => guessableDigests.has(digest.toLowerCase());
+
 const serviceKey = z
   .string()
   .regex(/^[a-z0-9_-]{1,64}:[0-9a-fA-F]{64}(:[^:]*)?$/, {
@@ -67,7 +70,7 @@ const serviceKey = z
     ...{ name, digest: digest.toLowerCase() },
     ...(scopes !== undefined && { scopes }),
   }))
-  .refine(({ digest }) => !guessableDigests.has(digest), 'the digest of an empty or well-known key')
+  .refine(({ digest }) => !isGuessableDigest(digest), 'the digest of an empty or well-known key')
   .pipe(z.object({ name: z.string(), digest: z.string(), scopes: scopes.optional() }))
   .transform(({ digest, ...rest }) => ({ ...rest, digest: Buffer.from(digest, 'hex') }));
 

@@ -4,7 +4,7 @@ export interface Flow {
   readonly challenge?: CodeChallenge | undefined;
   /** The address changes once the values of both mailboxes are used. */
   readonly needsApproval?: boolean | undefined;
-  /** The address that a change leads to, as emailKey spells it: the consent to one change is none to another. */
+  /** The address that a change leads to, as emailKey spells it: the consent to one change is not that to another. */
   readonly newAddress?: string | undefined;
   /** The name in `amr` of a session that is opened with the value. */
   readonly method?: string | undefined;

@@ -116,8 +116,8 @@ export function projectOf({ values }: Pick<HandlerContext, 'values'>): string {
 }
 
 /** The address of the client and the project of the call: what budgets of calls are counted by. */
-export function clientOf(context: HandlerContext): { readonly address: string; readonly projectId: string } {
-  return { address: origin(context).address, projectId: projectOf(context) };
+export function clientOf(context: HandlerContext) {
+  return { address: origin(context).address, projectId: projectOf(context), surface: context.values.get(kSurface) };
 }
 
 /** The user who calls. Throws AUTHENTICATION_REQUIRED without a bearer token, and the refusal of an invalid one. */

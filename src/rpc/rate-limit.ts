@@ -44,7 +44,7 @@ export function rateLimit(budgets: Budgets, limitsOf: LimitsOf): Interceptor {
     const { key, limit, hasSuccesses } = found;
     if (limit === undefined) return next(req);
     const { address } = req.contextValues.get(kOrigin);
-    const { name: budget } = addressBudget(key, { address, projectId });
+    const { name: budget } = addressBudget(key, { address, projectId, surface });
     if (hasSuccesses) return limitFailures(budgets, budget, limit, () => next(req));
     requireNoWait(await budgets.take(budget, limit));
     return next(req);
@@ -55,7 +55,6 @@ export function rateLimit(budgets: Budgets, limitsOf: LimitsOf): Interceptor {
 type KnownLimits = Readonly<Record<'native' | 'supabase', Map<DescMethod, MethodLimit>>>;
 
 interface MethodLimit {
-  /** Names the method and the surface that it was called through. */
   readonly key: string;
   readonly limit: number | undefined;
   /** Successful calls do not count. */
@@ -66,7 +65,7 @@ function readLimit(method: DescMethod, limits: Limits, surface: string | undefin
   const key = limitKey(method);
   const rules = policyOf(method);
   return {
-    key: surface ? `${surface} ${key}` : key,
+    key,
     limit: limits.limitOf(key, rules?.perMinute ?? 0, surface),
     hasSuccesses: (rules?.successesPerAccountPerMinute ?? 0) > 0,
   };

@@ -5,6 +5,8 @@ import { networkOf } from './client-network.ts';
 export interface Client {
   readonly address: string;
   readonly projectId: string;
+  /** The interface that it calls through, if that has limits of its own. */
+  readonly surface?: string | undefined;
 }
 
 /** A budget of a client's address. Projects have budgets of their own, because their limits may differ. */
@@ -16,8 +18,8 @@ export interface AddressBudget {
 }
 
 /** `method` is a key of LIMITS. IPv6 addresses are counted by their /64. */
-export function addressBudget(method: string, { address, projectId }: Client): AddressBudget {
-  const key = `${method} ${networkOf(address)}`;
+export function addressBudget(method: string, { address, projectId, surface }: Client): AddressBudget {
+  const key = `${surface ? `${surface} ` : ''}${method} ${networkOf(address)}`;
   return { key, name: projectId === defaultProjectId ? key : `${projectId} ${key}` };
 }
 

@@ -62,16 +62,16 @@ export class ConfiguredLimits {
   }
 
   /** Calls of the method per minute and client address. With a number of successes, only the others count. */
-  perAddress(method: DescMethod): number | undefined {
-    return this.limitOf(limitKey(method), getOption(method, policy).perMinute);
+  perAddress(method: DescMethod, surface?: string): number | undefined {
+    return this.limitOf(limitKey(method), getOption(method, policy).perMinute, surface);
   }
 
   /**
    * Successful calls of the method per minute, client address and account. It follows the limit of the address, also where
    * LIMITS removes or raises that one, unless LIMITS names it.
    */
-  successes(method: DescMethod): number | undefined {
-    const perAddress = this.perAddress(method);
+  successes(method: DescMethod, surface?: string): number | undefined {
+    const perAddress = this.perAddress(method, surface);
     if (perAddress === undefined) return undefined;
     const byContract = Math.max(getOption(method, policy).successesPerAccountPerMinute, perAddress);
     const setting = this.#settings[`${limitKey(method)}:success`] ?? byContract;

@@ -8,7 +8,7 @@ import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { siteLink } from '../support/site-methods.ts';
-import { start, wires } from '../support/start.ts';
+import { bearer, start, wires } from '../support/start.ts';
 import { adaAtAcme, oauthClient, startWithProvider } from './oauth/oauth.ts';
 
 const thief = 'mallory@example.org';
@@ -41,7 +41,7 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(auth.verifyOtp({ type: change, token }))).reason).toBe('OTP_EXPIRED');
   });
 
-  test('the consent to one change of address is none to another, nor to the same one later', async () => {
+  test('the consent to one change of address does not count for another, nor for the same one later', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     const { user } = await admin.createUser({ ...ada, emailVerified: true }, asService);
@@ -88,6 +88,48 @@ describe.each(wires)('over %s', (wire) => {
     const late = await refusalOf(auth.confirmEmailChange({ token: mailed }));
     expect(late.reason).toBe('VERIFICATION_TOKEN_USED_OR_EXPIRED');
     expect((await admin.getUser({ userId: user.id }, asService)).user!.pendingEmail).toBe('');
+  });
+
+  test('a password of the backend is compared with the words of the user, and ends a lock after failures', async () => {
+    const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn:consecutive=2' } });
+    const { auth, admin } = service.clients(wire);
+    const { user } = await admin.createUser(
+      { ...ada, email: 'lovelace.ada@example.org', emailVerified: true },
+      asService,
+    );
+    const email = user!.email;
+    for (let n = 0; n < 3; n++) await refusalOf(auth.signIn({ email, password: 'wrong' }));
+    expect((await refusalOf(auth.signIn({ email, password: ada.password }))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    const weak = await refusalOf(admin.updateUser({ userId: user!.id, password: `${email}1` }, asService));
+    expect(weak.reason).toBe('WEAK_PASSWORD');
+    await admin.updateUser({ userId: user!.id, password: bob.password }, asService);
+    await auth.signIn({ email, password: bob.password });
+  });
+
+  test('a guest who sets an address registers, so only where registration is enabled and needs no code', async () => {
+    const rules = [
+      [{ SIGN_UP: 'off' }, 'SIGN_UP_DISABLED'],
+      [{ REQUIRE_INVITE_CODE: 'on' }, 'INVITE_CODE_REQUIRED'],
+    ] as const;
+    for (const [env, reason] of rules) {
+      const service = await start({ env });
+      const guest = await service.guest();
+      const { auth } = service.clients(wire);
+      const refused = await refusalOf(auth.updateCredentials({ email: ada.email, link: siteLink }, guest.as));
+      expect(refused.reason).toBe(reason);
+    }
+  });
+
+  test('a user of a provider who sets a password can remove it again', async () => {
+    const { service, provider } = await startWithProvider();
+    const { auth } = service.clients(wire);
+    const idToken = await provider.idToken(adaAtAcme);
+    const { tokens } = await auth.signInWithIdToken({ provider: 'acme', idToken });
+    const as = bearer(tokens!);
+    await auth.updateCredentials({ newPassword: bob.password }, as);
+    expect((await auth.getMe({}, as)).user!.providers).toEqual(['acme', 'email']);
+    await auth.unlinkIdentity({ email: true }, as);
+    expect((await auth.getMe({}, as)).user!.providers).toEqual(['acme']);
   });
 
   test('ConfirmEmailChange does not take the value of a guest, whom VerifyOtp registers', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { allAddresses } from '../../src/config/network.ts';
+import { projectSettingReader } from '../../src/config/project-settings.ts';
 import { faultsOf, faulty, key, production, read } from '../support/config-fixtures.ts';
 
 describe('in production', () => {
@@ -11,6 +12,17 @@ describe('in production', () => {
     expect(config).toMatchObject({ host: allAddresses(), reflection: false, shutdownDelay: 5, serviceKeys: [] });
     expect(config.publicUrl).toBe('https://auth.example.com');
     expect(read({ ...production, BIND_ADDRESS: '10.0.0.1' }).host).toBe('10.0.0.1');
+  });
+
+  test('the pages of a project are https, as those of the configuration are', () => {
+    const read = projectSettingReader({ environment: 'production' });
+    for (const name of ['SITE_URL', 'FRONTEND_URL'] as const) {
+      expect(read(name, 'http://app.example.com')).toEqual({ fault: 'not https, and tokens are sent there' });
+      expect(read(name, 'https://app.example.com')).toHaveProperty('value');
+      expect(projectSettingReader({ environment: 'development' })(name, 'http://localhost:3000')).toHaveProperty(
+        'value',
+      );
+    }
   });
 
   test('the embedded database is allowed, with a notice about its limits', () => {

@@ -1,5 +1,5 @@
 // @serializable
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { expect, test } from 'vitest';
 import { SettingName } from '../../gen/gatehouse/v1/admin_pb.ts';
@@ -115,7 +115,6 @@ test.each(wires)('over %s a slug and a service key belong to one project', async
   expect(await reasonOf({ slug: 'c', serviceKeys: [{ ...key.draft, name: 'other' }] })).toBe('SERVICE_KEY_EXISTS');
   const twice = [key.draft, newServiceKey('billing', ['AuthService']).draft];
   expect(await reasonOf({ slug: 'c', serviceKeys: twice })).toBe('SERVICE_KEY_EXISTS');
-  const { createHash } = await import('node:crypto');
   const ofDefault = createHash('sha256').update('ghs_a-key-that-only-tests-have').digest('hex');
   expect(await reasonOf({ slug: 'c', serviceKeys: [{ name: 'x', sha256: ofDefault }] })).toBe('SERVICE_KEY_EXISTS');
   expect((await admin.listProjects({}, asService)).projects).toHaveLength(2);
@@ -200,6 +199,10 @@ test.each(wires)('over %s only a backend without scopes changes service keys', a
   expect((await refusalOf(admin.createProject(draft, operator.as))).reason).toBe('CALLER_NOT_ALLOWED');
   const wrong = admin.updateProject({ project: 'b', addServiceKeys: [{ ...more.draft, scopes: ['Nothing'] }] }, asB);
   expect((await refusalOf(wrong)).fields).toEqual(['add_service_keys[0].scopes']);
+  // Of an empty line, as `echo $key | sha256sum` hashes it without a key.
+  const sha256 = createHash('sha256').update('\n').digest('hex');
+  const known = admin.updateProject({ project: 'b', addServiceKeys: [{ name: 'known', sha256 }] }, asB);
+  expect((await refusalOf(known)).fields).toEqual(['add_service_keys[0].sha256']);
 });
 
 test.each(wires)(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ada } from '../support/people.ts';
+import { ada, asService } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { confirmed, startSupabase } from '../support/supabase.ts';
 
@@ -22,4 +22,18 @@ test('the servers of a web site may sign up thirty people a minute', async () =>
   const { request } = await startSupabase({ env: { ...confirmed, LIMITS: 'AuthService.GetMe=off' } });
   for (let n = 0; n < 30; n++) expect((await request('POST', '/signup', { body: person(n) })).status).toBe(200);
   expect((await request('POST', '/signup', { body: person(30) })).status).toBe(429);
+});
+
+test('failed sign-ins through /auth/v1 and others are counted apart', async () => {
+  const LIMITS = 'AuthService.SignIn=2,AuthService.SignIn:supabase=3,AuthService.SignIn:consecutive=off';
+  const { request, service } = await startSupabase({ env: { ...confirmed, LIMITS } });
+  const { auth, admin } = service.clients('json');
+  await admin.createUser({ ...ada, emailVerified: true }, asService);
+  for (let n = 0; n < 2; n++) await refusalOf(auth.signIn({ ...ada, password: 'wrong' }));
+  expect((await refusalOf(auth.signIn(ada))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+  const signIn = (password: string) =>
+    request('POST', '/token?grant_type=password', { body: { email: ada.email, password } });
+  expect((await signIn(ada.password)).status).toBe(200);
+  for (let n = 0; n < 3; n++) expect((await signIn('wrong')).status).toBe(400);
+  expect((await signIn(ada.password)).status).toBe(429);
 });

@@ -2,8 +2,9 @@
 import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { ada, bob } from '../support/people.ts';
-import { shown } from '../support/supabase.ts';
+import { shown, supabaseClient } from '../support/supabase.ts';
 import { adaAtAcme, adopt, site, startSupabaseWithProvider, urlOf } from '../support/supabase-providers.ts';
+import { createTenant } from '../support/tenants.ts';
 
 describe('signInWithOAuth', () => {
   test('leads to the provider and back to the site, with a session in the fragment', async () => {
@@ -185,6 +186,18 @@ describe('signInWithOAuth', () => {
     const { fragment } = await mine.signIn(url, { ...adaAtAcme, email_verified: 'true' }, 'POST');
     expect((await adopt(auth, fragment)).user!.email).toBe(ada.email);
   });
+});
+
+test('a posted callback of another project leads back to that project, with a session there', async () => {
+  const { service, browser } = await startSupabaseWithProvider({}, (each) => ({ apple: each.settings() }));
+  const siteUrl = 'https://b.example.org/';
+  const b = await createTenant(service, 'b', { siteUrl });
+  const inB = supabaseClient(service, { key: b.project.publishableKey });
+  const { url } = (await inB.signInWithOAuth({ provider: 'apple', options: { skipBrowserRedirect: true } })).data;
+  const named = `${url}&apikey=${b.project.publishableKey}`;
+  const { place, fragment } = await browser().signIn(named, { ...adaAtAcme, email_verified: 'true' }, 'POST');
+  expect(place.origin).toBe('https://b.example.org');
+  expect(decodeJwt(fragment.access_token!).project_id).toBe(b.project.id);
 });
 
 test('GET /settings names the providers of the service', async () => {

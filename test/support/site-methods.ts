@@ -37,7 +37,7 @@ export const siteCosts: Record<string, number> = {
   'VerifyOtp (invite)': 24,
   GenerateLink: 6,
   'GenerateLink (email)': 8,
-  'UpdateUser (password)': 10,
+  'UpdateUser (password)': 13,
   'ListUsers (count)': 4,
 };
 

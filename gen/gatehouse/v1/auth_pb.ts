@@ -2446,6 +2446,8 @@ export const AuthService: GenService<{
    * - INSUFFICIENT_AAL: The caller has a second factor and did not use it in this session (metadata `required_aal`,
    *   `current_aal`).
    * - REGISTRATION_REQUIRED: The caller is a guest without an email address, and sets a password.
+   * - SIGN_UP_DISABLED: The caller is a guest who sets an address, and registration is disabled.
+   * - INVITE_CODE_REQUIRED: The caller is a guest who sets an address, and registration requires an invite code.
    * - SAME_PASSWORD: `new_password` is the current one.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.

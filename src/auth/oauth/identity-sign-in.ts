@@ -2,21 +2,18 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { summaryToMessage } from '../../account/message.ts';
 import { type AccountSummary, readAccountSummary } from '../../account/usage/account-summary.ts';
-import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
 import type { CodeChallenge } from '../../one-time/flow.ts';
-import { change, origin, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
-import type { Opened } from '../../session/session-opener.ts';
+import { change, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import { identityToMessage } from '../../user/identity-message.ts';
 import { userToMessage } from '../../user/message.ts';
 import type { User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
 import { handOutCode } from '../hand-out-code.ts';
-import { renewedToMessage, signedInToMessage } from '../message.ts';
-import { openAndNotify } from '../new-device.ts';
+import { renewedToMessage } from '../message.ts';
+import { type SignedIn as OpenedSignIn, openSignIn, signInToMessage } from '../open-sign-in.ts';
 import { padResponseTime } from '../response-padding.ts';
-import { recipientOf } from '../user-mail.ts';
 import { needsAddress, sendProof } from './address-proof.ts';
 import { findOwner, type IdentitySignIn, type Owner } from './identity-owner.ts';
 import { type Linked, linkToCaller } from './link.ts';
@@ -27,7 +24,7 @@ type Kind = 'web' | 'native';
 interface SignedIn {
   readonly owner: Owner;
   /** Absent where the address has to be verified first. */
-  readonly session?: { readonly opened: Opened; readonly summary: AccountSummary };
+  readonly session?: OpenedSignIn;
   /** In place of a session, for a client that brings a challenge. */
   readonly exchangeCode?: string;
 }
@@ -57,7 +54,7 @@ export async function signInByIdentity(
       if (owner.isNew || !owner.user.emailVerifiedAt) await sendProof(em, deps, owner.user, at);
       if (!owner.user.emailVerifiedAt && needsAddress(deps)) return { owner };
       if (exchange) return { owner, exchangeCode: await handOut(em, deps, owner.user, exchange, at) };
-      return { owner, session: await openSession(em, deps, owner.user, kind, context, at) };
+      return { owner, session: await openSignIn(em, deps, { user: owner.user, kind, method: 'oauth' }, context, at) };
     });
   // Otherwise the response would reveal whether somebody has registered the address.
   const hides = registration.hideRegistration && !signIn.proved.emailVerified;
@@ -69,23 +66,6 @@ export async function signInByIdentity(
 function ignoreTakenAddress(thrown: unknown): undefined {
   const isTaken = thrown instanceof Refusal && thrown.options.metadata?.conflict === 'email';
   if (!isTaken) throw thrown;
-}
-
-async function openSession(
-  em: EntityManager,
-  { opener, userMail }: AuthDeps,
-  user: User,
-  kind: Kind,
-  context: HandlerContext,
-  now: Date,
-) {
-  user.lastSignInAt = now;
-  const opened = opener.draft({ user, kind, method: 'oauth', origin: origin(context) }, now);
-  await opener.makeRoom(em, context, opened.session, now);
-  const mail = user.email ? userMail.draftNewDevice(recipientOf(user), opened.session, now) : null;
-  await openAndNotify(em, opened.session, mail);
-  audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
-  return { opened, summary: await readAccountSummary(em, user.projectId, user.id) };
 }
 
 function handOut(
@@ -102,17 +82,7 @@ function toMessage(deps: AuthDeps, { owner, session, exchangeCode }: SignedIn, n
   const { user, identity, isNew } = owner;
   const shared = { identity: identityToMessage(identity), userCreated: isNew, user: userToMessage(user, now) };
   if (exchangeCode) return { ...shared, exchangeCode };
-  return session ? { ...shared, ...sessionToMessage(deps, user, session, now) } : shared;
-}
-
-function sessionToMessage(
-  { opener, usage }: AuthDeps,
-  user: User,
-  { opened, summary }: NonNullable<SignedIn['session']>,
-  now: Date,
-) {
-  const placed = { ...opened, account: summary.account };
-  return { ...signedInToMessage(opener, user, placed, now), account: summaryToMessage(summary, usage, now) };
+  return session ? { ...shared, ...signInToMessage(deps, session, now) } : shared;
 }
 
 interface Linking {
@@ -137,7 +107,9 @@ export async function linkAndSignIn(
   const linked = await linkToCaller(em, deps, { session, proved }, context, now);
   const { user, renewed } = linked;
   if (renewed) return { ...linked, summary: await readAccountSummary(em, user.projectId, user.id) };
-  return kind ? { ...linked, session: await openSession(em, deps, user, kind, context, now) } : linked;
+  return kind
+    ? { ...linked, session: await openSignIn(em, deps, { user, kind, method: 'oauth' }, context, now) }
+    : linked;
 }
 
 export function linkToMessage(deps: AuthDeps, { session, renewed, summary, ...linked }: LinkedIn, now: Date) {

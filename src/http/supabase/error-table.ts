@@ -174,6 +174,8 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     ...ofNoField('EMAIL_ALREADY_VERIFIED'),
   },
   user: {
+    SIGN_UP_DISABLED: [422, 'signup_disabled', 'Signups not allowed for this instance'],
+    INVITE_CODE_REQUIRED: [422, 'signup_disabled', 'Signups not allowed for this instance'],
     MAIL_LIMIT_REACHED: mailLimit,
     OTP_EXPIRED: [422, 'reauthentication_not_valid', 'Nonce has expired or is invalid'],
     SAME_PASSWORD: [422, 'same_password', 'New password should be different from the old password.'],

@@ -6,10 +6,10 @@ const inState = /\.([0-9a-f-]{36})$/;
 
 /**
  * The project that a request names: by the publishable key of a project as its `apikey`, or by the state of a sign-in with a
- * provider. Links have the key as a parameter. Undefined for the default project.
+ * provider, which is in the body if the provider posts it (`posted`). Links have the key as a parameter. Undefined for the default project.
  */
-export function namedProject({ headers }: IncomingMessage, query: URLSearchParams): string | undefined {
+export function namedProject({ headers }: IncomingMessage, query: URLSearchParams, posted = ''): string | undefined {
   const keys = [[headers.apikey].flat()[0], query.get('apikey')];
   const key = keys.find((each) => each?.startsWith(publishablePrefix));
-  return key ?? inState.exec(query.get('state') ?? '')?.[1];
+  return key ?? inState.exec(query.get('state') || posted)?.[1];
 }

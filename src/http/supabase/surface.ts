@@ -112,11 +112,13 @@ async function respond(
   if (!first) return refuseRoute(res, [...new Set(atPath.map(({ route }) => route.method))]);
   let { route } = first;
   try {
-    const name = context.get(kProjectName) ?? namedProject(req, query);
+    // The response of a provider names the project in its state.
+    const posted = req.method === 'POST' && below === '/callback' ? await readJson(req) : undefined;
+    const name = context.get(kProjectName) ?? namedProject(req, query, posted?.text('state'));
     const project = await options.projects.named(name ?? 'default').catch(explainKey(name));
     context.set(kProjectName, name);
     if (project.publishableKey === null) options.keys.require(req, route);
-    const body = req.method === 'GET' ? new JsonBody({}) : await readJson(req);
+    const body = posted ?? (req.method === 'GET' ? new JsonBody({}) : await readJson(req));
     const match = matches.find((each) => each.route.fits?.({ query, body }) ?? true) ?? first;
     ({ route } = match);
     const transport = options.callOnBehalf(context, gone);
