@@ -14,7 +14,7 @@ import { type Reason, Refusal, type StepUp } from '../errors.ts';
 import { kOrigin } from './context.ts';
 import { throughStream } from './messages.ts';
 
-export const errorDomain = 'gatehouse';
+const errorDomain = 'gatehouse';
 
 /** Converts everything that a call throws into an error for its client. An unexpected error is INTERNAL, and logged. */
 export function errors(

@@ -122,7 +122,7 @@ export type SessionEnd = Exclude<HeldState, 'live'>;
 
 const reasons = { revoked: 'SESSION_REVOKED', expired: 'SESSION_EXPIRED', superseded: 'TOKEN_SUPERSEDED' } as const;
 
-export function refusalOfEnd(ended: SessionEnd): Refusal {
+function refusalOfEnd(ended: SessionEnd): Refusal {
   return new Refusal(reasons[ended]);
 }
 

@@ -13,7 +13,7 @@ import { SigningKey, type SigningKeyState } from './signing-key.ts';
 export const keyRefreshInterval = 5_000;
 
 /** Milliseconds for which verifiers may cache the key set. */
-export const jwksCacheTime = 300_000;
+const jwksCacheTime = 300_000;
 
 /** The signing keys as this replica last read them. */
 export class KeyRing {

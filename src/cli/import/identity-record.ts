@@ -21,7 +21,7 @@ const microsoft = ['azure', 'azure-ad', 'azuread', 'microsoft', 'windowslive', '
 const renamed: Readonly<Record<string, string>> = { 'google-oauth2': 'google' };
 
 /** The field of a line for an identity, or why it is left out. */
-export function identityRecord(identity: ForeignIdentity): { record: Record<string, unknown> } | { left: Left } {
+function identityRecord(identity: ForeignIdentity): { record: Record<string, unknown> } | { left: Left } {
   const { line } = identity;
   const lower = identity.provider.toLowerCase().replace(/^custom:/, '');
   if (microsoft.includes(lower)) return { left: { kind: 'Microsoft identity', line } };

@@ -53,17 +53,15 @@ export function decisionPage(kind: LoginKind): Page {
       const code = visit.values.get(kind.field) ?? '';
       const signedIn = await visit.browser.signedIn();
       if (!signedIn) return wayTo(linkOf(visit, kind, code), signedIn)!;
+      const isApproved = visit.values.get('decision') === 'approve';
       try {
         await requireOwnForm(visit);
-        const isApproved = visit.values.get('decision') === 'approve';
         await (isApproved ? kind.approve(visit, code, signedIn) : kind.deny(visit, code, signedIn));
         return noticeView(isApproved ? visit.words.decision.approved : visit.words.decision.denied);
       } catch (thrown) {
         const failure = readFailure(thrown);
-        return (
-          (await proofFor(visit, failure, () => approvalOf(visit, kind, code, signedIn))) ??
-          decideView(visit, kind, code, signedIn, failure)
-        );
+        const proof = isApproved && (await proofFor(visit, failure, () => approvalOf(visit, kind, code, signedIn)));
+        return proof || decideView(visit, kind, code, signedIn, failure);
       }
     },
   };

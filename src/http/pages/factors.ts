@@ -1,4 +1,5 @@
 import { type Factor, FactorType } from '../../../gen/gatehouse/v1/factor_pb.ts';
+import { Refusal } from '../../errors.ts';
 import type { SignedIn } from './browser-session.ts';
 import { beginEnrolment, enrolmentView, finishEnrolment, readEnrolment } from './enrolment.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
@@ -68,9 +69,11 @@ async function perform(visit: Visit, signedIn: SignedIn): Promise<View> {
     case 'delete-passkey':
       await mfa.deletePasskey({ passkeyId: values.get('passkey_id') ?? '' }, signedIn.as);
       return redirect('/factors');
-    default:
+    case 'remove':
       await mfa.unenrollFactor({ factorId: values.get('factor_id') ?? '' }, signedIn.as);
       return redirect('/factors');
+    default:
+      throw new Refusal('INVALID_ARGUMENT');
   }
 }
 
@@ -102,12 +105,14 @@ async function pendingOf({ values, words, mfa }: Visit, { as }: SignedIn): Promi
     }
     case 'codes':
       return { ...action, fields: { do: 'codes', set: given('set') }, deed: deeds.codes };
-    default: {
+    case 'remove': {
       const { factors } = await mfa.listFactors({}, as);
       const factor = factors.find(({ id }) => id === given('factor_id'))!;
       const fields = { do: 'remove', factor_id: factor.id };
       return { ...action, fields, deed: deeds.remove(nameOf(words, factor)) };
     }
+    default:
+      throw new Refusal('INVALID_ARGUMENT');
   }
 }
 

@@ -52,7 +52,7 @@ export async function finishKey(visit: Visit, { as }: SignedIn): Promise<View> {
     return redirect('/factors');
   } catch (thrown) {
     const failure = readFailure(thrown);
-    // The page needs a proof first, or the key is no longer being added.
+    // The key is no longer being added, or the session has ended.
     if (failure.status === 401 || failure.status === 403) throw thrown;
     return keyView(visit, factorId, { failure });
   }

@@ -39,7 +39,7 @@ export interface Answer {
 }
 
 /** The reason that no method has, for a request without a bearer token that could be one. */
-export const noBearer = () => new AuthError(401, 'no_authorization', 'This endpoint requires a valid Bearer token');
+const noBearer = () => new AuthError(401, 'no_authorization', 'This endpoint requires a valid Bearer token');
 
 /**
  * The call options with the bearer token of the request. Only routes that need a user or a backend pass it on: the published
