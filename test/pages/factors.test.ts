@@ -33,6 +33,14 @@ async function remaining(browser: TestBrowser): Promise<string | undefined> {
   return /(\d+|One|No) codes? (is|are) left/.exec((await browser.open('/factors')).text)?.[1];
 }
 
+test('an action that the page does not know changes nothing', async () => {
+  const { service, browser, page, factorId } = await onFactors();
+  const { path, fields } = formOf(page.text, 'do', 'remove');
+  const refused = await browser.post(path, { ...fields, do: 'constructor', factor_id: factorId });
+  expect(refused.status).toBeGreaterThanOrEqual(400);
+  expect(await service.database.query("select id from factors where type = 'totp'")).toHaveLength(1);
+});
+
 describe('an authenticator app', () => {
   test('is added with a key that reloads show again, and a second tab stays signed in', async () => {
     const { service, browser, page } = await withoutFactor();
