@@ -65,9 +65,7 @@ export class KeyRing {
 
   async #read(): Promise<void> {
     this.#readAt = performance.now();
-    const all = await this.#orm.em
-      .fork()
-      .find(SigningKey, { state: { $ne: 'revoked' } }, { orderBy: { createdAt: 1 } });
+    const all = (await listKeys(this.#orm.em.fork())).filter(({ state }) => state !== 'revoked');
     const active = all.find((each) => each.state === 'active');
     if (active && active.id !== this.#signer?.id)
       this.#signer = { id: active.id, algorithm: active.algorithm, privateKey: active.privateKey(this.#keys) };
@@ -159,9 +157,13 @@ export async function retireSealedUnder(em: EntityManager, masterKeyId: string, 
   return lost.length;
 }
 
-export function listKeys(em: EntityManager): Promise<SigningKey[]> {
-  return em.findAll(SigningKey, { orderBy: { createdAt: 1 } });
+/** All keys, oldest first. Keys of one millisecond, such as the first two, are in the order in which they sign. */
+export async function listKeys(em: EntityManager): Promise<SigningKey[]> {
+  const keys = await em.findAll(SigningKey, { orderBy: { createdAt: 1 } });
+  return keys.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || ranks[a.state] - ranks[b.state]);
 }
+
+const ranks: Record<SigningKey['state'], number> = { revoked: 0, retired: 1, active: 2, standby: 3 };
 
 async function setState(
   em: EntityManager,
