@@ -157,7 +157,7 @@ export async function retireSealedUnder(em: EntityManager, masterKeyId: string, 
   return lost.length;
 }
 
-/** All keys, oldest first. Keys of one millisecond, such as the first two, are in the order in which they sign. */
+/** All keys, oldest first. Keys of one millisecond, such as the first two, are ordered by state: those to sign later last. */
 export async function listKeys(em: EntityManager): Promise<SigningKey[]> {
   const keys = await em.findAll(SigningKey, { orderBy: { createdAt: 1 } });
   return keys.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || ranks[a.state] - ranks[b.state]);

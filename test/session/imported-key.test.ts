@@ -92,7 +92,7 @@ test('the standby key that an imported one replaces is retired, and an id is imp
   const keys = keysOf(service);
   const imported = readImportedKey(JSON.stringify({ keys: [jwkOf(ofP256.publicKey), jwkOf(ofP256.privateKey)] }));
   await change(service, (em) => importKey(em, keys, imported, service.now()));
-  expect(service.replicas[0]!.ring.states().map(({ state }) => state)).toEqual(['active', 'retired', 'standby']);
+  expect(service.replicas[0]!.ring.states().map(({ state }) => state)).toEqual(['retired', 'active', 'standby']);
   await expect(change(service, (em) => importKey(em, keys, imported, service.now()))).rejects.toThrow(/already/);
 });
 
