@@ -8,7 +8,7 @@ import { measureImport } from './imports.ts';
 import { JsonCaller } from './json-caller.ts';
 import { polls, seedLogins } from './logins.ts';
 import { measureMails } from './mails.ts';
-import { readOptions } from './options.ts';
+import { help, readOptions } from './options.ts';
 import { measurePrices } from './prices.ts';
 import { cpuOf, memoryOf, startChild } from './processes.ts';
 import { hashing, scenarios } from './scenarios.ts';
@@ -32,7 +32,12 @@ const {
   streams,
   logins,
   isShort,
+  isHelp,
 } = readOptions();
+if (isHelp) {
+  process.stdout.write(help);
+  process.exit();
+}
 /** Seconds until V8 has compiled the hot functions: about ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
