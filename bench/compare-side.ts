@@ -3,12 +3,13 @@ import { createInterface } from 'node:readline';
 
 /* One side of bench/compare.ts: runs in the tree it measures, and uses that tree's own stage and scenarios. */
 const { openStage } = await import(path.resolve('bench/stage.ts'));
-const { scenarios, signIn, register } = await import(path.resolve('bench/scenarios.ts'));
+const { scenarios, signIn, register, hashing } = await import(path.resolve('bench/scenarios.ts'));
 const { saturate } = await import(path.resolve('bench/generator.ts'));
 
 const method = process.argv[2]!;
 const stage = await openStage(10_000);
-const scenario = [...scenarios, signIn(1), register(1)].find(({ name }: { name: string }) => name.startsWith(method));
+const hashed = hashing?.(1) ?? [signIn(1), register(1)];
+const scenario = [...scenarios, ...hashed].find(({ name }: { name: string }) => name.startsWith(method));
 const prepared = await scenario.prepare(stage.grpc, stage.http);
 console.log(JSON.stringify({ ready: true }));
 

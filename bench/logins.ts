@@ -7,7 +7,7 @@ import { type AttemptKind, kinds } from '../src/device/kinds.ts';
 import { defaultProjectId } from '../src/project/project.ts';
 import { pathOf, requestFrame } from './frames.ts';
 import { type Answer, Caller, type Chain } from './generator.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './wire.ts';
 
 /** More than are polled within one interval of five seconds: none is polled too early. */
 const loginCount = 50_000;

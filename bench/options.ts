@@ -7,7 +7,15 @@ export const optionTypes = {
   only: { type: 'string', default: '' },
   largest: { type: 'string' },
   short: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
 } as const;
+
+export const help = `npm run bench -- [--rounds 3] [--seconds 2] [--only NAME] [--largest 1e6] [--short]
+
+Measures the service beside its limits (bench/README.md). With --only, what has a name with this beginning: a method, or
+Storm, Prices, Mail, Backlog, Streams, Import, Trail, Growth. With --short, a little of everything, without a meaning.
+Others: npm run bench:peers, bench:capacity, bench:start, bench:compare, bench:timing, bench:soak.
+`;
 
 /** How much is measured. */
 export interface Extent {
@@ -53,6 +61,7 @@ export interface Options extends Extent {
   /** The beginning of the names of what is measured. */
   readonly only: string;
   readonly isShort: boolean;
+  readonly isHelp: boolean;
 }
 
 /** Throws for an unknown option. */
@@ -67,5 +76,6 @@ export function readOptions(args?: string[]): Options {
     ...(largest && { largest: Number(largest) }),
     only: values.only,
     isShort: values.short,
+    isHelp: values.help,
   };
 }

@@ -7,8 +7,9 @@ interface Axes {
   readonly title: string;
   readonly x: string;
   readonly y: string;
-  /** The x axis in powers of ten. */
+  /** The axis in powers of ten. */
   readonly logX?: boolean;
+  readonly logY?: boolean;
 }
 
 const width = 640;
@@ -17,9 +18,9 @@ const margin = { left: 70, right: 20, top: 40, bottom: 50 };
 const colors = ['#0b6e4f', '#c8553d', '#2d4d8f', '#8a6d00'];
 
 /** A line chart as SVG, readable on light and dark, without a library. */
-export function plot({ title, x, y, logX = false }: Axes, series: readonly Series[]): string {
+export function plot({ title, x, y, logX = false, logY = false }: Axes, series: readonly Series[]): string {
   const all = series.flatMap(({ points }) => points);
-  const place = scale(all, logX);
+  const place = scale(all, logX, logY);
   const lines = series.map(({ points }, index) => {
     const path = points.map((point) => place(point).join(',')).join(' ');
     return `<polyline points="${path}" fill="none" stroke="${colors[index % colors.length]}" stroke-width="2"/>`;
@@ -32,7 +33,7 @@ export function plot({ title, x, y, logX = false }: Axes, series: readonly Serie
 <title>${encode(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${margin.left}" y="18" font-size="14" font-weight="bold">${encode(title)}</text>
-${ticks(all, place, logX).join('\n')}
+${[...rulers(all, place, logY), ...ticks(all, place, logX)].join('\n')}
 <text x="${width / 2}" y="${height - 10}" text-anchor="middle">${encode(x)}</text>
 <text transform="translate(16 ${height / 2}) rotate(-90)" text-anchor="middle">${encode(y)}</text>
 ${[...lines, ...legend].join('\n')}
@@ -42,33 +43,47 @@ ${[...lines, ...legend].join('\n')}
 
 type Place = (point: readonly [number, number]) => [number, number];
 
-function scale(points: readonly (readonly [number, number])[], logX: boolean): Place {
-  const of = (value: number): number => (logX ? Math.log10(value) : value);
-  const xs = points.map(([x]) => of(x));
-  const [low, high] = [Math.min(...xs), Math.max(...xs)];
-  const top = Math.max(...points.map(([, y]) => y)) * 1.05 || 1;
+type Points = readonly (readonly [number, number])[];
+
+function scale(points: Points, logX: boolean, logY: boolean): Place {
+  const [xOf, yOf] = [logX, logY].map((isLog) => (value: number) => (isLog ? Math.log10(value) : value));
+  const xs = points.map(([x]) => xOf!(x));
+  const ys = points.map(([, y]) => y);
+  const [left, right] = [Math.min(...xs), Math.max(...xs)];
+  const bottom = logY ? Math.floor(yOf!(Math.min(...ys))) : 0;
+  const top = yOf!(Math.max(...ys) * 1.05) || 1;
   return ([x, y]) => [
-    Math.round(margin.left + ((of(x) - low) / (high - low || 1)) * (width - margin.left - margin.right)),
-    Math.round(height - margin.bottom - (y / top) * (height - margin.top - margin.bottom)),
+    Math.round(margin.left + ((xOf!(x) - left) / (right - left || 1)) * (width - margin.left - margin.right)),
+    Math.round(height - margin.bottom - ((yOf!(y) - bottom) / (top - bottom)) * (height - margin.top - margin.bottom)),
   ];
 }
 
-function ticks(points: readonly (readonly [number, number])[], place: Place, logX: boolean): string[] {
-  const highest = Math.max(...points.map(([, y]) => y));
-  const first = points[0]![0];
-  const marks: string[] = [];
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const [, at] = place([first, highest * share]);
-    marks.push(`<line x1="${margin.left}" x2="${width - margin.right}" y1="${at}" y2="${at}" stroke="#ddd"/>`);
-    marks.push(`<text x="${margin.left - 8}" y="${at + 4}" text-anchor="end">${short(highest * share)}</text>`);
-  }
+/** The lines across the chart, and their values. */
+function rulers(points: Points, place: Place, logY: boolean): string[] {
+  const ys = points.map(([, y]) => y);
+  const highest = Math.max(...ys);
+  const decades = (): number[] => {
+    const first = Math.floor(Math.log10(Math.min(...ys)));
+    const count = Math.floor(Math.log10(highest)) - first + 1;
+    return Array.from({ length: count }, (_, n) => 10 ** (first + n));
+  };
+  const values = logY ? decades() : [0, 0.25, 0.5, 0.75, 1].map((share) => share * highest);
+  return values.flatMap((value) => {
+    const [, at] = place([points[0]![0], value]);
+    return [
+      `<line x1="${margin.left}" x2="${width - margin.right}" y1="${at}" y2="${at}" stroke="#ddd"/>`,
+      `<text x="${margin.left - 8}" y="${at + 4}" text-anchor="end">${short(value)}</text>`,
+    ];
+  });
+}
+
+function ticks(points: Points, place: Place, logX: boolean): string[] {
   const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
   const shown = logX || xs.length <= 8 ? xs : xs.filter((_, index) => index % Math.ceil(xs.length / 8) === 0);
-  for (const each of shown) {
-    const [at] = place([each, 0]);
-    marks.push(`<text x="${at}" y="${height - margin.bottom + 18}" text-anchor="middle">${short(each)}</text>`);
-  }
-  return marks;
+  return shown.map((each) => {
+    const [at] = place([each, 1]);
+    return `<text x="${at}" y="${height - margin.bottom + 18}" text-anchor="middle">${short(each)}</text>`;
+  });
 }
 
 function short(value: number): string {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { saturate } from './generator.ts';
 import type { Child } from './processes.ts';
-import { type Prepared, type Scenario, signIn, signUpAnonymous } from './scenarios.ts';
+import { signIn, signUpAnonymous } from './scenarios.ts';
 import type { Stage } from './stage.ts';
+import type { Prepared, Scenario } from './wire.ts';
 
 /** What one feature costs: the same calls with it and without it, in turns. */
 export interface Price {

@@ -4,8 +4,8 @@ import { AdminService } from '../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { pathOf, requestFrame } from './frames.ts';
 import { Caller } from './generator.ts';
-import { expectOk } from './scenarios.ts';
 import { emailOf, serviceKey } from './seed.ts';
+import { expectOk } from './wire.ts';
 
 /** Calls that must be indistinguishable from outside. */
 export interface Probe {

@@ -8,15 +8,16 @@ import { measureImport } from './imports.ts';
 import { JsonCaller } from './json-caller.ts';
 import { polls, seedLogins } from './logins.ts';
 import { measureMails } from './mails.ts';
-import { readOptions } from './options.ts';
+import { help, readOptions } from './options.ts';
 import { measurePrices } from './prices.ts';
 import { cpuOf, memoryOf, startChild } from './processes.ts';
-import { register, type Scenario, scenarios, signIn } from './scenarios.ts';
+import { hashing, scenarios } from './scenarios.ts';
 import { openStage, type Stage } from './stage.ts';
 import { statementRate } from './statement.ts';
 import { measureStorm } from './storm.ts';
 import { measureStreams } from './streams.ts';
 import { measureTrail } from './trail.ts';
+import type { Scenario } from './wire.ts';
 
 /* npm run bench. bench/README.md describes the measurements and the options. */
 const {
@@ -31,7 +32,12 @@ const {
   streams,
   logins,
   isShort,
+  isHelp,
 } = readOptions();
+if (isHelp) {
+  process.stdout.write(help);
+  process.exit();
+}
 /** Seconds until V8 has compiled the hot functions: about ten thousand calls. Echoes reach that number sooner. */
 const warmUp = isShort ? 1 : 15;
 const sessions = 10_000;
@@ -66,7 +72,7 @@ for (const each of [...scenarios, ...polls].filter(({ name }) => isWanted(name))
   rows.push(...(await measureAgainstEcho(each)));
 const cores = cpus().length;
 for (const hashes of [cores, Math.max(1, cores - 1)])
-  for (const scenario of [signIn(hashes), register(hashes)])
+  for (const scenario of hashing(hashes))
     if (isWanted(scenario.name)) rows.push(await measureAgainstHashes(scenario, hashes));
 const storm = isWanted('Storm') ? await measureStorm(stage, seconds * 2) : undefined;
 const prices = isWanted('Prices') ? await measurePrices(stage, { rounds, seconds }) : [];
@@ -114,7 +120,7 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
 async function measureAgainstHashes(scenario: Scenario, hashes: number): Promise<Row> {
   progress(scenario.name);
   const app = await stage.startApp({ HASH_CONCURRENCY: `${hashes}` });
-  const prepared = await scenario.prepare(app.ready);
+  const prepared = await scenario.prepare(app.ready, app.readyToo);
   const raw: number[] = [];
   const measured: Measured[] = [];
   await saturate(prepared.chain, scenario.slots, warmUp);

@@ -1,232 +1,185 @@
-import {
-  create,
-  type DescMethodUnary,
-  type Message,
-  type MessageInitShape,
-  toBinary,
-  toJsonString,
-} from '@bufbuild/protobuf';
+import type { DescMethodUnary, MessageInitShape } from '@bufbuild/protobuf';
 import { AccountService } from '../gen/gatehouse/v1/account_pb.ts';
 import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
-import { fieldOf, frame, pathOf, requestFrame } from './frames.ts';
-import { type Answer, Caller, type Chain } from './generator.ts';
-import { JsonCaller } from './json-caller.ts';
+import { fieldOf, pathOf, requestFrame } from './frames.ts';
+import { Caller, type Chain } from './generator.ts';
 import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
+import { close, encode, expectOk, inJson, inTurn, overGrpc, prepared, type Scenario, type Wire } from './wire.ts';
 
-export interface Prepared {
-  readonly chain: Chain;
-  readonly request: Buffer;
-  readonly answerBytes: number;
-  /** Whether the calls are JSON over HTTP/1.1, and not gRPC. */
-  readonly isJson?: boolean;
-  close(): void;
-}
-
-export interface Scenario {
-  readonly name: string;
-  /** Calls in flight when the rate is measured. */
-  readonly slots: number;
-  /** Calls of each slot at the given port for gRPC, or in JSON at the one for HTTP, and the size of a response. */
-  prepare(grpc: string, http?: string): Promise<Prepared>;
-}
-
-const connections = 4;
+const { introspect, getSession, listSessions, refresh: refreshMethod } = SessionService.method;
 
 // Each preparation takes sessions of its own, because tokens that an earlier one rotated are lost.
 let blocks = 0;
 
 /** Each slot refreshes one session again and again, with the token of the previous response. */
-export const refresh: Scenario = {
-  name: 'Refresh',
+const refreshOver = (wire: Wire): Scenario => ({
+  name: `Refresh${wire.suffix}`,
   slots: 32,
-  async prepare(address) {
-    const callers = connect(address, pathOf(SessionService.method.refresh));
+  async prepare(grpc, http) {
+    const callers = wire.connect({ grpc, http }, refreshMethod);
     const first = 10 + 512 * blocks++;
-    const requests = Array.from({ length: 512 }, (_, slot) => refreshFrame(refreshTokenOf(first + slot)));
-    const chain: Chain = async (slot) => {
-      const answer = expectOk(await callers[slot % connections]!.call(requests[slot]!));
-      requests[slot] = refreshFrame(refreshTokenIn(answer.message));
+    const requestOf = (refreshToken: string) => encode(wire, refreshMethod, { refreshToken });
+    const requests = Array.from({ length: 512 }, (_, slot) => requestOf(refreshTokenOf(first + slot)));
+    const call = async (slot: number) => {
+      const { message } = expectOk(await callers[slot % callers.length]!.call(requests[slot]!));
+      requests[slot] = requestOf(wire.refreshTokenIn(message));
+      return message.length;
     };
-    const sample = expectOk(await callers[0]!.call(requests[0]!));
-    requests[0] = refreshFrame(refreshTokenIn(sample.message));
-    return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+    const chain: Chain = async (slot) => void (await call(slot));
+    const answerBytes = await call(0);
+    const { isJson } = wire;
+    return { chain, request: requests[0]!, answerBytes, isJson, close: () => callers.forEach(close) };
   },
-};
+});
+
+export const refresh = refreshOver(overGrpc);
 
 /** Each call refreshes another session, over the whole table. */
 export const refreshAmong = (sessions: number): Scenario => ({
   name: 'Refresh',
   slots: 32,
-  async prepare(address) {
-    const callers = connect(address, pathOf(SessionService.method.refresh));
+  async prepare(grpc) {
+    const callers = overGrpc.connect({ grpc }, refreshMethod);
     // A prime step visits every session before it comes back to one.
     let at = 0;
     const generations = new Uint32Array(sessions);
     const chain: Chain = async (slot) => {
       at = (at + 7_368_787) % sessions;
-      expectOk(await callers[slot % connections]!.call(refreshFrame(refreshTokenOf(at, generations[at]!++))));
+      const request = refreshFrame(refreshTokenOf(at, generations[at]!++));
+      expectOk(await callers[slot % callers.length]!.call(request));
     };
     const request = refreshFrame(refreshTokenOf(0));
     return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
   },
 });
 
-/** The requests of a method, in turn. */
-interface Requests {
-  readonly method: DescMethodUnary;
-  readonly messages: readonly Message[];
-  readonly bearer: string | undefined;
+/** The messages of a method, and the access tokens that its callers have. */
+interface Calls<M extends DescMethodUnary> {
+  readonly messages: readonly MessageInitShape<M['input']>[];
+  readonly bearers: readonly string[];
 }
 
-function requestsOf<M extends DescMethodUnary>(
+function inTurnOver<M extends DescMethodUnary>(
+  wire: Wire,
+  name: string,
   method: M,
-  messages: readonly MessageInitShape<M['input']>[],
-  bearer?: string,
-): Requests {
-  return { method, messages: messages.map((each) => create(method.input, each)), bearer };
+  read: (grpc: string) => Promise<Calls<M>>,
+): Scenario {
+  return {
+    name: name + wire.suffix,
+    slots: 32,
+    async prepare(grpc, http) {
+      const { messages, bearers } = await read(grpc);
+      const requests = messages.map((each) => encode(wire, method, each));
+      return inTurn(wire, wire.connect({ grpc, http }, method, bearers), requests);
+    },
+  };
 }
 
-type ReadRequests = (grpc: string) => Promise<Requests>;
-
-const { introspect, getSession, listSessions } = SessionService.method;
-
-const introspectWithin = (staleness: number): ReadRequests => {
-  return async (address) => {
-    const tokens = await accessTokens(address, 200);
+const introspectOver = (wire: Wire, name = 'Introspect', staleness = 0) =>
+  inTurnOver(wire, name, introspect, async (grpc) => {
     const maxStaleness = staleness > 0 ? { seconds: BigInt(staleness), nanos: 0 } : undefined;
+    const tokens = await accessTokens(grpc, 200);
     const messages = tokens.map((token) => ({ token, ...(maxStaleness && { maxStaleness }) }));
-    return requestsOf(introspect, messages, serviceKey);
-  };
-};
+    return { messages, bearers: [serviceKey] };
+  });
 
-const getOwnSession: ReadRequests = async (address) => {
-  const [token] = await accessTokens(address, 1);
-  return requestsOf(getSession, [{ sessionId: sessionId(1) }], token);
-};
+const getSessionOver = (wire: Wire) =>
+  inTurnOver(wire, 'GetSession', getSession, async (grpc) => {
+    return { messages: [{ sessionId: sessionId(1) }], bearers: await accessTokens(grpc, 1) };
+  });
 
-const getMe: ReadRequests = async (address) => {
-  const [token] = await accessTokens(address, 1);
-  return requestsOf(AuthService.method.getMe, [{}], token);
-};
+/** Each connection is another user. */
+const getMeOver = (wire: Wire) =>
+  inTurnOver(wire, 'GetMe', AuthService.method.getMe, async (grpc) => {
+    return { messages: [{}], bearers: await accessTokens(grpc, 32) };
+  });
 
-const listOwnSessions: ReadRequests = async (address) => {
-  const [token] = await accessTokens(address, 1);
-  return requestsOf(listSessions, [{}], token);
-};
+const listSessionsOver = (wire: Wire) =>
+  inTurnOver(wire, 'ListSessions', listSessions, async (grpc) => {
+    return { messages: [{}], bearers: await accessTokens(grpc, 1) };
+  });
 
-export const signIn = (hashes: number): Scenario => ({
-  name: `SignIn, ${hashes} hashes at a time`,
+/** A backend consumes one unit for each of many fingerprints in turn. */
+const consumeUsageOver = (wire: Wire) =>
+  inTurnOver(wire, 'ConsumeUsage', AccountService.method.consumeUsage, async () => {
+    const fingerprints = Array.from({ length: 500 }, (_, n) => `machine-${n}`);
+    const messages = fingerprints.map((value) => ({ amount: 1, subject: { case: 'fingerprint' as const, value } }));
+    return { messages, bearers: [serviceKey] };
+  });
+
+const atOnce = (hashes: number) => (hashes === 1 ? '1 hash at a time' : `${hashes} hashes at a time`);
+
+export const signIn = (hashes: number, wire: Wire = overGrpc): Scenario => ({
+  name: `SignIn${wire.suffix}, ${atOnce(hashes)}`,
   slots: 16,
-  async prepare(address) {
-    const requests = Array.from({ length: 200 }, (_, n) =>
-      requestFrame(AuthService.method.signIn, { email: emailOf(n + 100), password }),
-    );
-    return inTurn(connect(address, pathOf(AuthService.method.signIn)), requests);
+  async prepare(grpc, http) {
+    const method = AuthService.method.signIn;
+    const requests = Array.from({ length: 200 }, (_, n) => encode(wire, method, { email: emailOf(n + 100), password }));
+    return inTurn(wire, wire.connect({ grpc, http }, method), requests);
   },
 });
 
 let newcomers = 0;
 
 /** Each call registers a new user with an account of their own. */
-export const register = (hashes: number): Scenario => ({
-  name: `Register, ${hashes} hashes at a time`,
+export const register = (hashes: number, wire: Wire = overGrpc): Scenario => ({
+  name: `Register${wire.suffix}, ${atOnce(hashes)}`,
   slots: 16,
-  async prepare(address) {
-    const callers = connect(address, pathOf(AuthService.method.register));
-    const next = () => {
+  async prepare(grpc, http) {
+    const method = AuthService.method.register;
+    return prepared(wire, wire.connect({ grpc, http }, method), () => {
       const email = `newcomer${process.pid}-${newcomers++}@example.org`;
-      return requestFrame(AuthService.method.register, { email, password, name: 'Newcomer' });
-    };
-    const chain: Chain = async (slot) => {
-      expectOk(await callers[slot % connections]!.call(next()));
-    };
-    const request = next();
-    const sample = expectOk(await callers[0]!.call(request));
-    return { chain, request, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+      return encode(wire, method, { email, password, name: 'Newcomer' });
+    });
   },
 });
+
+/** The methods that hash a password, over both transports. */
+export const hashing = (hashes: number): Scenario[] =>
+  [overGrpc, inJson].flatMap((wire) => [signIn(hashes, wire), register(hashes, wire)]);
 
 /** Writes a user, a session and an event, and hashes nothing. With `fromMany` each call comes from another address. */
 export const signUpAnonymous = (fromMany = false): Scenario => ({
   name: 'SignUpAnonymous',
   slots: 32,
-  async prepare(address) {
-    const callers = connect(address, pathOf(AuthService.method.signUpAnonymous));
-    const request = requestFrame(AuthService.method.signUpAnonymous, {});
+  async prepare(grpc) {
+    const method = AuthService.method.signUpAnonymous;
+    const callers = Array.from({ length: 4 }, () => new Caller(grpc, pathOf(method)));
+    const request = requestFrame(method, {});
     let turn = 0;
     const chain: Chain = async (slot) => {
       const n = turn++;
       const from = fromMany ? `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}` : '192.0.2.1';
-      expectOk(await callers[slot % connections]!.call(request, from));
+      expectOk(await callers[slot % callers.length]!.call(request, from));
     };
     return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
   },
 });
 
-/** A backend consumes one unit for each of many fingerprints in turn. */
-const consumeUsage: ReadRequests = async () => {
-  const fingerprints = Array.from({ length: 500 }, (_, n) => `machine-${n}`);
-  const messages = fingerprints.map((value) => ({ amount: 1, subject: { case: 'fingerprint' as const, value } }));
-  return requestsOf(AccountService.method.consumeUsage, messages, serviceKey);
-};
-
+/** The methods that hash nothing. */
 export const scenarios = [
   refresh,
-  overGrpc('Introspect', introspectWithin(0)),
-  overGrpc('Introspect, max_staleness 1 s', introspectWithin(1)),
-  overGrpc('GetSession', getOwnSession),
-  overGrpc('GetMe', getMe),
-  overGrpc('ListSessions', listOwnSessions),
-  overGrpc('ConsumeUsage', consumeUsage),
-  inJson('Introspect, JSON', introspectWithin(0)),
-  inJson('GetSession, JSON', getOwnSession),
-  inJson('GetMe, JSON', getMe),
+  introspectOver(overGrpc),
+  introspectOver(overGrpc, 'Introspect, max_staleness 1 s', 1),
+  getSessionOver(overGrpc),
+  getMeOver(overGrpc),
+  listSessionsOver(overGrpc),
+  consumeUsageOver(overGrpc),
+  refreshOver(inJson),
+  introspectOver(inJson),
+  getSessionOver(inJson),
+  getMeOver(inJson),
 ];
-
-function overGrpc(name: string, read: ReadRequests): Scenario {
-  return {
-    name,
-    slots: 32,
-    async prepare(grpc) {
-      const { method, messages, bearer } = await read(grpc);
-      const frames = messages.map((each) => frame(toBinary(method.input, each)));
-      return inTurn(connect(grpc, pathOf(method), bearer), frames);
-    },
-  };
-}
-
-/** The twin of a scenario over gRPC. HTTP/1.1 has one call at a time on a connection, so each slot has one. */
-function inJson(name: string, read: ReadRequests): Scenario {
-  const slots = 32;
-  return {
-    name,
-    slots,
-    async prepare(grpc, http) {
-      const { method, messages, bearer } = await read(grpc);
-      const bodies = messages.map((each) => Buffer.from(toJsonString(method.input, each)));
-      const callers = Array.from({ length: slots }, () => new JsonCaller(http!, pathOf(method), bearer));
-      return { ...(await inTurn(callers, bodies)), isJson: true };
-    },
-  };
-}
-
-async function inTurn(callers: readonly (Caller | JsonCaller)[], requests: readonly Buffer[]): Promise<Prepared> {
-  let turn = 0;
-  const chain: Chain = async (slot) => {
-    expectOk(await callers[slot % callers.length]!.call(requests[turn++ % requests.length]!));
-  };
-  const sample = expectOk(await callers[0]!.call(requests[0]!));
-  return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
-}
 
 /** Fresh access tokens of seeded sessions, far from those that the refresh scenario uses up: one refresh each. */
 async function accessTokens(address: string, count: number): Promise<string[]> {
-  const caller = new Caller(address, pathOf(SessionService.method.refresh));
+  const caller = new Caller(address, pathOf(refreshMethod));
   const tokens: string[] = [];
   for (let n = 0; n < count; n++) {
     // GetSession reads session 1.
-    const { message } = expectOk(await caller.call(refreshFrame(nextRefreshToken(n === 0 ? 1 : 4000 + n))));
+    const { message } = expectOk(await caller.call(refreshFrame(nextRefreshToken(n === 0 ? 1 : 8000 + 5 * n))));
     tokens.push(fieldOf(fieldOf(message, 1)!, 1)!.toString());
   }
   caller.close();
@@ -242,24 +195,6 @@ function nextRefreshToken(session: number): string {
   return refreshTokenOf(session, generation);
 }
 
-function connect(address: string, path: string, bearer?: string): Caller[] {
-  return Array.from({ length: connections }, () => new Caller(address, path, bearer));
-}
-
-function close(caller: Caller | JsonCaller): void {
-  caller.close();
-}
-
 function refreshFrame(refreshToken: string): Buffer {
-  return requestFrame(SessionService.method.refresh, { refreshToken });
-}
-
-/** RefreshResponse.tokens.refresh_token */
-function refreshTokenIn(message: Buffer): string {
-  return fieldOf(fieldOf(message, 1)!, 2)!.toString();
-}
-
-export function expectOk(answer: Answer): Answer {
-  if (answer.status !== 0) throw new Error(`${answer.status} ${answer.reason}`);
-  return answer;
+  return requestFrame(refreshMethod, { refreshToken });
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { rotateSql } from '../src/session/refresh-statements.ts';
@@ -30,6 +30,7 @@ export async function statementRate(url: string, sessions: number, seconds: numb
 }
 
 function runPgbench(pgbench: string, url: string, sessions: number, seconds: number): number {
+  mkdirSync('.reports', { recursive: true });
   const script = path.join('.reports', 'refresh.pgbench');
   const id = `('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid`;
   // The upper half: the lower half belongs to the calls that are measured.

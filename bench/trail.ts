@@ -9,9 +9,10 @@ import { examineAll } from './explain.ts';
 import { pathOf, requestFrame } from './frames.ts';
 import { Caller, percentile } from './generator.ts';
 import { Recorder } from './recorder.ts';
-import { expectOk } from './scenarios.ts';
+
 import { serviceKey } from './seed.ts';
 import { openStage, type Stage } from './stage.ts';
+import { expectOk } from './wire.ts';
 
 export interface Pages {
   readonly what: string;

@@ -41,7 +41,7 @@ import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
 import { defaultProjectId } from './project/project.ts';
 import { Projects } from './project/projects.ts';
-import { describeBug } from './rpc/connect-error.ts';
+import { describeBug } from './rpc/bug.ts';
 import { prepareContractRules } from './rpc/contract-rules.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';

@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads';
+import { fork } from 'node:child_process';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Config } from '../config/config.ts';
 import type { EmbeddedPostgresOptions } from '../database/embedded/postgres.ts';
 import type { MigratedOptions } from './migrated.ts';
+import type { FromMigration, MigrationOrder } from './migration-process.ts';
 
 type Log = (line: string) => void;
 
@@ -18,7 +19,7 @@ export async function openDatabase(config: Config, log: Log, report: Log = log) 
 
 /** The same for a process that does not use the database itself. */
 export function prepareDatabase(config: Config, log: Log) {
-  return startDatabase(config, log, (url, options) => migrateInThread(url, options, log));
+  return startDatabase(config, log, (url, options) => migrateApart(url, options, log));
 }
 
 async function startDatabase(
@@ -46,14 +47,21 @@ async function startEmbedded({ dataDir }: Config, options: EmbeddedPostgresOptio
   return startEmbeddedPostgres(dataDir, options);
 }
 
-const file = new URL('./migration-thread.ts', import.meta.url);
+const file = new URL('./migration-process.ts', import.meta.url);
 
-/** The ORM and its modules take more memory than a primary. That of a thread is free when it ends. */
-function migrateInThread(url: string, options: MigratedOptions, log: Log): Promise<void> {
+/** The ORM and its modules take more memory than a primary. The system gets that of a process back when it ends. */
+function migrateApart(url: string, options: MigratedOptions, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(file, { workerData: { url, options }, execArgv: [], name: 'migrations' });
-    worker.on('message', log);
-    worker.once('error', reject);
-    worker.once('exit', () => resolve());
+    const child = fork(file);
+    child.on('message', (message: FromMigration) => {
+      if ('line' in message) log(message.line);
+      else if (message.fault === null) resolve();
+      else reject(new Error(message.fault));
+    });
+    child.once('error', reject);
+    // After its messages, so this is only seen when there was none about the end.
+    child.once('close', (code, signal) => reject(new Error(`the migrations ended with ${signal ?? code}`)));
+    const order: MigrationOrder = { url, options };
+    child.send(order);
   });
 }

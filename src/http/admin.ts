@@ -1,8 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Readiness } from '../rpc/readiness.ts';
 import { type InboxView, showInbox } from './dev-mail.ts';
 import { largestHeader } from './limits.ts';
-import { isRead, probes, type Route, sendRefusal, setSecurityHeaders } from './server.ts';
+import { isRead, probes, type Route, setSecurityHeaders } from './probes.ts';
 
 export interface AdminOptions {
   /** In Prometheus's text format. */
@@ -33,11 +33,16 @@ export function createAdminServer({ scrape, readiness, inbox }: AdminOptions): S
       const path = req.url?.split('?', 1)[0] ?? '';
       if (inbox && path === '/dev/mail' && isRead(req)) return showInbox(inbox, req, res);
       const route = routes.get(path);
-      if (!route) return sendRefusal(res, 404);
-      if (!isRead(req)) return sendRefusal(res.setHeader('allow', 'GET, HEAD'), 405);
+      if (!route) return void refuse(res, 404);
+      if (!isRead(req)) return void refuse(res.setHeader('allow', 'GET, HEAD'), 405);
       route(res);
     },
   );
   server.maxConnections = 64;
   return server;
+}
+
+/** Its module imports Connect, which a primary does without. */
+async function refuse(res: ServerResponse, status: number): Promise<void> {
+  (await import('./server.ts')).sendRefusal(res, status);
 }

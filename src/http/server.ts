@@ -9,6 +9,7 @@ import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins, type OriginRules } from './cors.ts';
 import { largestHeader } from './limits.ts';
+import { isRead, probes, type Route, sendJson, setSecurityHeaders } from './probes.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
@@ -23,8 +24,6 @@ export interface HttpOptions {
   /** With certificates the server speaks TLS only. It requests no client certificates: its clients are browsers. */
   readonly certificates?: Certificates | undefined;
 }
-
-export type Route = (res: ServerResponse) => void;
 
 const times = {
   headersTimeout: 10_000,
@@ -77,31 +76,6 @@ function relatedOrigins(origins: readonly string[]): [path: string, Route][] {
   return [['/.well-known/webauthn', (res) => sendJson(res, 200, { origins }, 'public, max-age=300')]];
 }
 
-/** Whether the process is alive, and whether it can serve. */
-export function probes(readiness: () => Readiness): [path: string, Route][] {
-  return [
-    ['/livez', (res) => sendJson(res, 200, { status: 'live' })],
-    ['/readyz', (res) => sendJson(res, readiness() === 'not ready' ? 503 : 200, describe(readiness()))],
-  ];
-}
-
-function describe(status: Readiness): object {
-  return status === 'degraded' ? { status, reason: 'the database fails writes' } : { status };
-}
-
-// On every response, errors included (OWASP ASVS 5.0, section 3.4).
-export function setSecurityHeaders(res: ServerResponse): void {
-  res.setHeader('cache-control', 'no-store');
-  res.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
-  res.setHeader('referrer-policy', 'no-referrer');
-  res.setHeader('strict-transport-security', 'max-age=31536000; includeSubDomains');
-  res.setHeader('x-content-type-options', 'nosniff');
-}
-
-export function isRead({ method }: IncomingMessage): boolean {
-  return method === 'GET' || method === 'HEAD';
-}
-
 function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {
   let count = 0;
   // Names and values in turn. Every request passes here.
@@ -114,9 +88,4 @@ function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {
 
 export function sendRefusal(res: ServerResponse, status: number, reason: Reason = 'METHOD_NOT_FOUND'): void {
   sendJson(res, status, errorToJson(toConnectError(new Refusal(reason)), undefined));
-}
-
-function sendJson(res: ServerResponse, status: number, body: unknown, cacheControl?: string): void {
-  if (cacheControl) res.setHeader('cache-control', cacheControl);
-  res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }

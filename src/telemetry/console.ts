@@ -1,6 +1,6 @@
 import { format } from 'node:util';
 import type { Logger } from 'pino';
-import { describeBug } from '../rpc/connect-error.ts';
+import { describeBug } from '../rpc/bug.ts';
 
 const longest = 2000;
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { Interceptor } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
-import { describeBug } from '../../src/rpc/connect-error.ts';
+import { describeBug } from '../../src/rpc/bug.ts';
 import { createDatabase } from '../support/database.ts';
 import { ada, asService, bob, serviceKey, testEnv } from '../support/people.ts';
 import { serve } from '../support/process.ts';

@@ -7,7 +7,7 @@ import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
 import type { CallOnBehalf } from '../in-process.ts';
 import { readForm } from '../pages/form-post.ts';
-import { isRead } from '../server.ts';
+import { isRead } from '../probes.ts';
 import { BoundTokens, type Seals } from './bound-token.ts';
 import { authenticateClient, type OAuthClient, readBackend, readCredentials } from './client-authentication.ts';
 import { type Asked, authorizeDevice, issueTokens } from './grants.ts';
