@@ -7,8 +7,8 @@ const { scenarios, signIn, register } = await import(path.resolve('bench/scenari
 const { saturate } = await import(path.resolve('bench/generator.ts'));
 
 const method = process.argv[2]!;
-const stage = await openStage(10_000);
 const scenario = [...scenarios, signIn(1), register(1)].find(({ name }: { name: string }) => name.startsWith(method));
+const stage = await openStage(10_000, scenario.env);
 const prepared = await scenario.prepare(stage.grpc, stage.http);
 console.log(JSON.stringify({ ready: true }));
 

@@ -12,7 +12,7 @@ import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { fieldOf, frame, pathOf, requestFrame } from './frames.ts';
 import { type Answer, Caller, type Chain } from './generator.ts';
 import { JsonCaller } from './json-caller.ts';
-import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
+import { accountIdOf, emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
 
 export interface Prepared {
   readonly chain: Chain;
@@ -27,6 +27,8 @@ export interface Scenario {
   readonly name: string;
   /** Calls in flight when the rate is measured. */
   readonly slots: number;
+  /** Settings of the service that are not those of all scenarios. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Calls of each slot at the given port for gRPC, or in JSON at the one for HTTP, and the size of a response. */
   prepare(grpc: string, http?: string): Promise<Prepared>;
 }
@@ -105,6 +107,11 @@ const getOwnSession: ReadRequests = async (address) => {
   return requestsOf(getSession, [{ sessionId: sessionId(1) }], token);
 };
 
+const getOwnAccount: ReadRequests = async (address) => {
+  const [token] = await accessTokens(address, 1);
+  return requestsOf(AccountService.method.getAccount, [{ accountId: accountIdOf(1) }], token);
+};
+
 const getMe: ReadRequests = async (address) => {
   const [token] = await accessTokens(address, 1);
   return requestsOf(AuthService.method.getMe, [{}], token);
@@ -128,10 +135,11 @@ export const signIn = (hashes: number): Scenario => ({
 
 let newcomers = 0;
 
-/** Each call registers a new user with an account of their own. */
+/** Each call registers a new user with an account of their own, who is signed in at once. */
 export const register = (hashes: number): Scenario => ({
   name: `Register, ${hashes} hashes at a time`,
   slots: 16,
+  env: { HIDE_REGISTRATION: 'off', AUTO_CONFIRM_EMAIL: 'on' },
   async prepare(address) {
     const callers = connect(address, pathOf(AuthService.method.register));
     const next = () => {
@@ -177,6 +185,7 @@ export const scenarios = [
   overGrpc('Introspect, max_staleness 1 s', introspectWithin(1)),
   overGrpc('GetSession', getOwnSession),
   overGrpc('GetMe', getMe),
+  overGrpc('GetAccount', getOwnAccount),
   overGrpc('ListSessions', listOwnSessions),
   overGrpc('ConsumeUsage', consumeUsage),
   inJson('Introspect, JSON', introspectWithin(0)),
