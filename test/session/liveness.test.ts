@@ -1,6 +1,5 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
-import { AccountRole } from '../../gen/gatehouse/v1/account_pb.ts';
 import { CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { ada, asService } from '../support/people.ts';
@@ -169,29 +168,6 @@ test.each([
     [me.session.id, true],
   ]);
 });
-
-test.each<[method: string, read: (clients: Clients, me: Person) => Promise<unknown>]>([
-  ['GetAccount', ({ accounts }, { as, account }) => accounts.getAccount({ accountId: account.id }, as)],
-  ['ListMembers', ({ accounts }, { as, account }) => accounts.listMembers({ accountId: account.id }, as)],
-  ['ListAccountInvites', ({ accounts }, { as, account }) => accounts.listAccountInvites({ accountId: account.id }, as)],
-])(
-  '%s reads caller, role and response at one moment, also when the caller leaves the account meanwhile',
-  async (method, read) => {
-    const gate = new Gate(method, 1);
-    const service = await start({ replicas: 2, inner: [gate.interceptor('method')] });
-    const { me } = await twice(service);
-    const bob = await service.welcome({ ...ada, email: 'bob@example.org', emailVerified: true });
-    const { accounts } = service.clients('json', 1);
-    const accountId = me.account.id;
-    await accounts.addMember({ accountId, userId: bob.user.id, role: AccountRole.OWNER }, asService);
-    const reading = read(service.clients('grpc'), me);
-    await gate.reached;
-    await accounts.removeMember({ accountId, userId: me.user.id }, bob.as);
-    gate.open();
-    await reading;
-    expect((await refusalOf(read(service.clients('grpc'), me))).reason).toBe('ACCOUNT_NOT_FOUND');
-  },
-);
 
 test('a password that the session itself has changed meanwhile is not called wrong', async () => {
   const gate = new Gate('ChangePassword', 2);
