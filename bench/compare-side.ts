@@ -7,9 +7,9 @@ const { scenarios, signIn, register, hashing } = await import(path.resolve('benc
 const { saturate } = await import(path.resolve('bench/generator.ts'));
 
 const method = process.argv[2]!;
-const stage = await openStage(10_000);
 const hashed = hashing?.(1) ?? [signIn(1), register(1)];
 const scenario = [...scenarios, ...hashed].find(({ name }: { name: string }) => name.startsWith(method));
+const stage = await openStage(10_000, scenario.env);
 const prepared = await scenario.prepare(stage.grpc, stage.http);
 console.log(JSON.stringify({ ready: true }));
 

@@ -119,7 +119,7 @@ async function measureAgainstEcho(scenario: Scenario): Promise<Row[]> {
 
 async function measureAgainstHashes(scenario: Scenario, hashes: number): Promise<Row> {
   progress(scenario.name);
-  const app = await stage.startApp({ HASH_CONCURRENCY: `${hashes}` });
+  const app = await stage.startApp({ ...scenario.env, HASH_CONCURRENCY: `${hashes}` });
   const prepared = await scenario.prepare(app.ready, app.readyToo);
   const raw: number[] = [];
   const measured: Measured[] = [];

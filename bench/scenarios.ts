@@ -4,7 +4,7 @@ import { AuthService } from '../gen/gatehouse/v1/auth_pb.ts';
 import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { fieldOf, pathOf, requestFrame } from './frames.ts';
 import { Caller, type Chain } from './generator.ts';
-import { emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
+import { accountIdOf, emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
 import { close, encode, expectOk, inJson, inTurn, overGrpc, prepared, type Scenario, type Wire } from './wire.ts';
 
 const { introspect, getSession, listSessions, refresh: refreshMethod } = SessionService.method;
@@ -96,6 +96,11 @@ const getMeOver = (wire: Wire) =>
     return { messages: [{}], bearers: await accessTokens(grpc, 32) };
   });
 
+const getAccountOver = (wire: Wire) =>
+  inTurnOver(wire, 'GetAccount', AccountService.method.getAccount, async (grpc) => {
+    return { messages: [{ accountId: accountIdOf(1) }], bearers: await accessTokens(grpc, 1) };
+  });
+
 const listSessionsOver = (wire: Wire) =>
   inTurnOver(wire, 'ListSessions', listSessions, async (grpc) => {
     return { messages: [{}], bearers: await accessTokens(grpc, 1) };
@@ -123,10 +128,11 @@ export const signIn = (hashes: number, wire: Wire = overGrpc): Scenario => ({
 
 let newcomers = 0;
 
-/** Each call registers a new user with an account of their own. */
+/** Each call registers a new user with an account of their own, who is signed in at once. */
 export const register = (hashes: number, wire: Wire = overGrpc): Scenario => ({
   name: `Register${wire.suffix}, ${atOnce(hashes)}`,
   slots: 16,
+  env: { HIDE_REGISTRATION: 'off', AUTO_CONFIRM_EMAIL: 'on' },
   async prepare(grpc, http) {
     const method = AuthService.method.register;
     return prepared(wire, wire.connect({ grpc, http }, method), () => {
@@ -165,6 +171,7 @@ export const scenarios = [
   introspectOver(overGrpc, 'Introspect, max_staleness 1 s', 1),
   getSessionOver(overGrpc),
   getMeOver(overGrpc),
+  getAccountOver(overGrpc),
   listSessionsOver(overGrpc),
   consumeUsageOver(overGrpc),
   refreshOver(inJson),

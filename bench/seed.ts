@@ -27,6 +27,11 @@ function userIdOf(session: number): string {
   return `01800000-0000-7000-8000-${user.toString(16).padStart(12, '0')}`;
 }
 
+/** The account of the user of the nth session. */
+export function accountIdOf(session: number): string {
+  return userIdOf(session).replace('01800000', '01850000');
+}
+
 export function refreshTokenOf(n: number, generation = 0): string {
   const token = { userId: userIdOf(n), sessionId: sessionId(n), generation, secret };
   return mintRefreshToken(masterKeys, defaultProjectId, token);

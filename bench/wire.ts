@@ -23,6 +23,8 @@ export interface Scenario {
   readonly name: string;
   /** Calls in flight when the rate is measured. */
   readonly slots: number;
+  /** Settings of the service that are not those of all scenarios. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Calls of each slot at the given port for gRPC, or in JSON at the one for HTTP, and the size of a response. */
   prepare(grpc: string, http?: string): Promise<Prepared>;
 }

@@ -4,6 +4,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { caller } from '../rpc/context.ts';
+import { isUuid } from '../text/uuid-text.ts';
 import { mayActAt } from '../user/user.ts';
 import { revokePending } from './invites/invite.ts';
 import { isAtLeast, mayGrant, type Place, type Role } from './membership.ts';
@@ -42,8 +43,32 @@ export async function findMember(on: EntityManager | Autocommit, place: Place): 
 /** Throws ACCOUNT_NOT_FOUND unless the user is a member, and ROLE_NOT_SUFFICIENT for a member with a lower role. */
 export async function requireRole(on: EntityManager | Autocommit, place: Place, least: Role): Promise<void> {
   const [found] = await memberAt(on, place);
-  if (!found) throw new Refusal('ACCOUNT_NOT_FOUND');
-  if (!isAtLeast(found.role, least)) throw new Refusal('ROLE_NOT_SUFFICIENT');
+  requireAtLeast(found?.role, least);
+}
+
+/** The same for the role that a statement has read, which is null for others than members. */
+export function requireAtLeast(own: Role | null | undefined, least: Role): void {
+  if (!own) throw new Refusal('ACCOUNT_NOT_FOUND');
+  if (!isAtLeast(own, least)) throw new Refusal('ROLE_NOT_SUFFICIENT');
+}
+
+/** How the caller stands to the account that a list names. */
+export interface Standing {
+  /** Null for others than members. */
+  readonly ownRole: Role | null;
+}
+
+/** For lists of an account: the account, and the role of the caller in it. */
+export const ofAccount = {
+  namedIn: accountIn,
+  standing: `(select m.role from memberships m
+       where m.project_id = u.project_id and m.account_id = :named::uuid and m.user_id = :userId) as "ownRole"`,
+};
+
+/** The account that a request names. Null for a malformed id, which is refused later, when the request is validated. */
+export function accountIn(message: unknown): string | null {
+  const { accountId } = message as { readonly accountId: string };
+  return isUuid(accountId) ? accountId : null;
 }
 
 /** A request to change or to delete the membership at a place. */

@@ -45,6 +45,13 @@ export async function anyAccount(on: Autocommit, place: Omit<Place, 'userId'>): 
   return found;
 }
 
+/** SQL: a ShownAccount as JSON, of a member who is the user `u`. Null unless they are one. */
+export const shownToMember = (accountId: string, userId: string) =>
+  `(select to_jsonb(shown) from (
+         select ${shownColumns} from ${shownTables}
+         where m.project_id = u.project_id and m.account_id = ${accountId}
+           and m.user_id = ${userId}) shown)`;
+
 const accountOfMember = statement<ShownAccount, Place>(
   'account_of_member',
   `select ${shownColumns} from ${shownTables}

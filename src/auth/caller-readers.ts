@@ -4,7 +4,12 @@ import { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+import { ownAccount } from '../account/get-account.ts';
+import { ownInvites } from '../account/invites/list-account-invites.ts';
 import { ownAccounts } from '../account/list-accounts.ts';
+import { ownMembers } from '../account/list-members.ts';
+import { ownReferral } from '../account/usage/get-referral.ts';
+import { ownUsage } from '../account/usage/get-usage.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { ownDevices } from '../device/device-list.ts';
@@ -21,6 +26,7 @@ import type { SessionLookup } from '../session/session-lookup.ts';
 import { getMeCaller } from './get-me.ts';
 import { ownIdentities } from './oauth/identities.ts';
 
+const { getAccount, listAccounts, listMembers, listAccountInvites, getUsage, getReferral } = AccountService.method;
 const { listFactors, getAssurance, listPasskeys, listTrustedDevices } = MfaService.method;
 const { getMe, listIdentities } = AuthService.method;
 
@@ -30,13 +36,17 @@ const ownReads: readonly (readonly [DescMethod, OwnRead<object>])[] = [
   [listPasskeys, ownPasskeys],
   [listTrustedDevices, ownTrustedDevices],
   [listIdentities, ownIdentities],
+  [getUsage, ownUsage],
+  [getReferral, ownReferral],
 ];
 
-const ownPages: readonly (readonly [DescMethod, Pick<OwnPage<never>, 'callerReader'>])[] = [
+const ownPages: readonly (readonly [DescMethod, Pick<OwnPage<never, never>, 'callerReader'>])[] = [
   [SessionService.method.listSessions, ownSessions],
   [DeviceService.method.listDevices, ownDevices],
   [DeviceService.method.listApiKeys, ownApiKeys],
-  [AccountService.method.listAccounts, ownAccounts],
+  [listAccounts, ownAccounts],
+  [listMembers, ownMembers],
+  [listAccountInvites, ownInvites],
 ];
 
 /** The methods that read their caller and their response in one statement, each with what reads both. */
@@ -49,6 +59,7 @@ export function callerReadersOf(
     ...ownReads.map(([method, own]) => [method, own.callerReader(shared, now)] as const),
     [SessionService.method.getSession, getSessionCaller(sessions)],
     ...ownPages.map(([method, own]) => [method, own.callerReader(now)] as const),
+    [getAccount, ownAccount.callerReader(now)],
     [getMe, getMeCaller(shared, now)],
   ]);
 }

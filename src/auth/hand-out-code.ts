@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Flow } from '../one-time/flow.ts';
-import { issue } from '../one-time/token.ts';
+import { issue } from '../one-time/issue.ts';
 import type { User } from '../user/user.ts';
 
 const exchangeSeconds = 300;

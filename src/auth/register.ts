@@ -1,16 +1,16 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { AuthService, RegisterRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
-import { type Invitation, provesMailbox } from '../account/invites/joining.ts';
+import { type Admission, provesMailbox } from '../account/invites/joining.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { readAccountSummary } from '../account/usage/account-summary.ts';
 import { audit } from '../audit/event.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import { voidFor } from '../one-time/token.ts';
-import { type RuntimeSettings, readSettings } from '../project/settings.ts';
+import { readSettings } from '../project/settings.ts';
 import type { Recorded } from '../request-id/request-ids.ts';
-import { autocommit, callerIfAny, change, origin, projectOf, type UserCaller } from '../rpc/context.ts';
+import { autocommit, callerIfAny, change, changeAlone, origin, projectOf, type UserCaller } from '../rpc/context.ts';
 import type { Origin } from '../rpc/origin.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { type Renewed, renewSession } from '../session/secret-renewal.ts';
@@ -21,9 +21,9 @@ import { createUser, findUser, mayActAt, type Registration, User } from '../user
 import type { AuthDeps } from './deps.ts';
 import { registerHidden } from './hidden-registration.ts';
 import { renewedToMessage, signedInToMessage } from './message.ts';
+import { firstLink, firstSignIn, isLinkSent, type Registrant, registerUser } from './register-user.ts';
 import { type KeptRegistration, keptOf, type Registered, repeatRegistration } from './repeated-registration.ts';
 import type { SiteLink } from './site-link.ts';
-import { recipientOf } from './user-mail.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'register'>;
 
@@ -50,7 +50,7 @@ export function register(deps: AuthDeps): Methods {
 /** Undefined with HIDE_REGISTRATION. */
 async function registerNew(
   deps: AuthDeps,
-  { email, password, name, accountInviteCode, inviteCode, userMetadata, link: message }: RegisterRequest,
+  { email, password, name, accountInviteCode, inviteCode, userMetadata, link: message, requestId }: RegisterRequest,
   recorded: Recorded,
   context: HandlerContext,
 ): Promise<Registered | undefined> {
@@ -70,48 +70,52 @@ async function registerNew(
     return undefined;
   }
   const guest = caller?.isGuest ? caller : undefined;
-  return registerOpenly(deps, { draft, invitation, settings, guest, link, recorded }, context, now());
+  const registrant = { draft, settings, link };
+  const at = now();
+  // A statement that commits by itself saves two round trips. The rest needs a transaction.
+  if (!caller && !accountInviteCode && !inviteCode && requestId === undefined) {
+    const alone = { ...registrant, ...deps.joining.admitWithoutCode() };
+    return changeAlone(context, (on) => registerUser(on, deps, alone, context, at));
+  }
+  const effect = async (em: EntityManager): Promise<Registered> => {
+    const admission = await deps.joining.admit(em, invitation, at);
+    if (guest || 'invite' in admission)
+      return registerInSteps(em, deps, { ...registrant, guest, admission }, context, at);
+    return registerUser(em, deps, { ...registrant, ...admission }, context, at);
+  };
+  return change(context, (em) => recorded(em, () => effect(em), keptOf));
 }
 
-interface OpenRegistration {
-  readonly draft: Registration;
-  readonly invitation: Invitation;
-  readonly settings: RuntimeSettings;
+interface RegistrantInSteps extends Registrant {
   /** The guest who registers. Undefined when nobody is signed in as a guest. */
   readonly guest: UserCaller | undefined;
-  readonly link: SiteLink | undefined;
-  readonly recorded: Recorded;
+  readonly admission: Admission;
 }
 
 /**
- * Creates the user and signs them in when the address needs no proof, or upgrades the guest, who is signed in already,
- * and renews their session.
+ * Creates a user who joins an account by invitation, and signs them in when the address needs no proof. Or upgrades the
+ * guest, who is signed in already, and renews their session.
  */
-function registerOpenly(
+async function registerInSteps(
+  em: EntityManager,
   deps: AuthDeps,
-  { draft, invitation, settings, guest, link, recorded }: OpenRegistration,
+  { draft, settings, guest, admission, link }: RegistrantInSteps,
   context: HandlerContext,
   at: Date,
 ): Promise<Registered> {
   const { joining, opener, registration } = deps;
-  const { autoConfirmEmail, emailVerification } = settings;
-  const effect = async (em: EntityManager): Promise<Registered> => {
-    const admission = await joining.admit(em, invitation, at);
-    const isVerified = autoConfirmEmail || provesMailbox(admission);
-    const proved = { ...draft, emailVerified: isVerified };
-    const user = guest ? await upgradeGuest(em, guest.userId, proved, at) : await createUser(em, proved, at);
-    await joining.join(em, user, admission, at);
-    audit(em, context, { action: 'auth.register', userId: user.id }, at);
-    const summary = await readAccountSummary(em, user.projectId, user.id);
-    if (!isVerified && emailVerification) await sendFirstLink(em, deps, { user, link }, at);
-    const maySignIn = isVerified || !registration.requireVerifiedEmail;
-    if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
-    if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
-    if (!isVerified) return { user, summary };
-    const opening = { user, kind: 'web', method: 'password', origin: origin(context) } as const;
-    return { user, summary, opened: await opener.open(em, context, opening, at) };
-  };
-  return change(context, (em) => recorded(em, () => effect(em), keptOf));
+  const isVerified = settings.autoConfirmEmail || provesMailbox(admission);
+  const proved = { ...draft, emailVerified: isVerified };
+  const user = guest ? await upgradeGuest(em, guest.userId, proved, at) : await createUser(em, proved, at);
+  await joining.join(em, user, admission, at);
+  audit(em, context, { action: 'auth.register', userId: user.id }, at);
+  const summary = await readAccountSummary(em, user.projectId, user.id);
+  if (isLinkSent(settings, isVerified)) await sendFirstLink(em, deps, { user, link }, at);
+  const maySignIn = isVerified || !registration.requireVerifiedEmail;
+  if (guest && maySignIn) return { user, summary, renewed: await renewGuest(em, guest, origin(context), at) };
+  if (guest) await revokeSessions(em, { userId: guest.userId }, 'mailbox_unproved', at);
+  if (!isVerified) return { user, summary };
+  return { user, summary, opened: await opener.open(em, context, firstSignIn(user, context), at) };
 }
 
 /**
@@ -158,17 +162,12 @@ async function upgradeGuest(em: EntityManager, guestId: string, draft: Registrat
   return findUser(em, projectId, guestId);
 }
 
-/**
- * Sends the link that verifies the address. The hourly budget applies, so that registering, deleting the user and
- * registering again sends no more mails than SendVerificationEmail does.
- */
 async function sendFirstLink(
   em: EntityManager,
   { userMail, mailBudget }: Pick<AuthDeps, 'userMail' | 'mailBudget'>,
   { user, link }: { user: User; link: SiteLink | undefined },
   now: Date,
 ): Promise<void> {
-  const mail = { projectId: user.projectId, kind: 'registration', target: user.emailKey! };
-  if (!(await mailBudget.takeOfHour(em, mail, now))) return;
-  await userMail.send(em, { kind: 'email_verification', to: recipientOf(user), link }, now);
+  const { counted, mail } = firstLink(user, link);
+  if (await mailBudget.takeOfHour(em, counted, now)) await userMail.send(em, mail, now);
 }

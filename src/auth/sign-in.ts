@@ -20,7 +20,7 @@ import { secondsUntilMinute } from '../throttle/rate-limit-table.ts';
 import type { SignInBudget } from '../throttle/sign-in-budget.ts';
 import { emailKey } from '../user/email.ts';
 import { useProvider } from '../user/identity.ts';
-import { isBannedAt, lockUsers, mayActAt, type User, type UserRow, userOf } from '../user/user.ts';
+import { isBannedAt, lockUsers, mayActAt, type User, type UserRow } from '../user/user.ts';
 import type { AuthDeps, RegistrationSettings } from './deps.ts';
 import { signedInToMessage } from './message.ts';
 import { enqueueNewDeviceMail } from './new-device.ts';
@@ -69,7 +69,7 @@ type Typed = Pick<SignInRequest, 'email' | 'password' | 'requireVerifiedEmail'>;
 
 /** A password that was right, before the sign-in is recorded. */
 interface Checked {
-  readonly user: User;
+  readonly user: UserRow;
   /** The stored hash that the password matched. */
   readonly checkedHash: string;
   /** Whether the user has a live session from the client's network. */
@@ -111,7 +111,7 @@ async function checkPassword(
     throw refusal.reason === 'USE_OAUTH_PROVIDER' ? await namingProviders(refusal, found!.id, context) : refusal;
   }
   const counted = isKnownNetwork ? attempt.knownNetwork : attempt.unknownNetwork;
-  return { user: userOf(found!), checkedHash: found!.passwordHash!, isKnownNetwork, counted };
+  return { user: found!, checkedHash: found!.passwordHash!, isKnownNetwork, counted };
 }
 
 function refusalOf(

@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { rowsOf } from '../database/insert.ts';
 import type { Addressee, LinkedIdentity, Messages } from '../mail/mail-messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { Flow } from '../one-time/flow.ts';
+import { type DraftedToken, draftToken, issueDrafted } from '../one-time/issue.ts';
 import type { MailedKind, OneTimeKind } from '../one-time/secret.ts';
-import { issue } from '../one-time/token.ts';
 import { deviceName } from '../session/device-name.ts';
 import type { Session } from '../session/session.ts';
 import { emailKey } from '../user/email.ts';
@@ -26,6 +27,13 @@ export interface ValueMail {
   /** Where the link leads, when it does not lead to the pages of the application. The mail then has a code too. */
   readonly link?: SiteLink | undefined;
   readonly flow?: Pick<Flow, 'needsApproval' | 'newAddress' | 'isOfNewUser'> | undefined;
+}
+
+/** The rows of a mail with one-time values, as JSON. */
+export interface FirstMail {
+  readonly tokens: string;
+  /** Null where mail is off. */
+  readonly mail: string | null;
 }
 
 /** A one-time value that was issued, with what stands for it. */
@@ -80,19 +88,39 @@ export class UserMail {
 
   /** Issues a value, voids the older ones of its kind and enqueues the mail. */
   async send(em: EntityManager, mail: ValueMail, now: Date): Promise<void> {
-    const { kind, to = emptyRecipient } = mail;
-    const { url: link, ...issued } = await this.#issue(em, mail, false, now);
-    const rejection = kind === 'email_verification' ? await this.#issueRejection(em, to, issued.id, now) : undefined;
-    const message = this.#messageOf(kind, to, { ...issued, userId: to.userId, rejection, link });
+    const { values, message } = this.#compose(mail, now);
+    for (const value of values) await issueDrafted(em, value);
     await this.#outbox.enqueue(em, message, now);
   }
 
-  /** Issues a value with a code and a link that nobody is sent: the caller hands them out. */
-  handOut(em: EntityManager, mail: ValueMail & { readonly link: SiteLink }, now: Date): Promise<IssuedValue> {
-    return this.#issue(em, mail, true, now);
+  /** The rows that `send` inserts, for a statement that creates the recipient as well. */
+  draftFirst(mail: ValueMail, now: Date): FirstMail {
+    const { values, message } = this.#compose(mail, now);
+    return { tokens: rowsOf(values.map(({ token }) => token)), mail: this.#outbox.draft(message, now) };
   }
 
-  async #issue(em: EntityManager, mail: ValueMail, isHandedOut: boolean, now: Date): Promise<IssuedValue> {
+  /** Call it when the statement has run. */
+  announceFirst(): void {
+    this.#outbox.announce();
+  }
+
+  /** Issues a value with a code and a link that nobody is sent: the caller hands them out. */
+  async handOut(em: EntityManager, mail: ValueMail & { readonly link: SiteLink }, now: Date): Promise<IssuedValue> {
+    const { drafted, issued } = this.#draft(mail, true, now);
+    await issueDrafted(em, drafted);
+    return issued;
+  }
+
+  #compose(mail: ValueMail, now: Date) {
+    const { kind, to = emptyRecipient } = mail;
+    const { drafted, issued } = this.#draft(mail, false, now);
+    const { url: link, ...first } = issued;
+    const rejection = kind === 'email_verification' ? this.#draftRejection(to, first.id, now) : undefined;
+    const about = { ...first, userId: to.userId, rejection: rejection?.raw, link };
+    return { values: rejection ? [drafted, rejection] : [drafted], message: this.#messageOf(kind, to, about) };
+  }
+
+  #draft(mail: ValueMail, isHandedOut: boolean, now: Date): { drafted: DraftedToken; issued: IssuedValue } {
     const { kind, to = emptyRecipient, link } = mail;
     const { projectId, userId, email } = to;
     const clientNonce = link || kind === 'reauthentication' ? anyClient : mail.clientNonce;
@@ -100,8 +128,9 @@ export class UserMail {
     const about = { projectId, kind, target: emailKey(email) };
     const { raw: code, ...hashes } = clientNonce ? this.#codes.mint({ ...about, clientNonce }) : {};
     const flow: Flow | undefined = link && { ...mail.flow, challenge: link.challenge };
-    const { id, raw } = await issue(em, { ...about, ...hashes, userId, lifetime, flow, isHandedOut }, now);
-    return { id, raw, code, lifetime, url: link && this.links.urlOf(kind, raw, link) };
+    const drafted = draftToken({ ...about, ...hashes, userId, lifetime, flow, isHandedOut }, now);
+    const { raw, token } = drafted;
+    return { drafted, issued: { id: token.id, raw, code, lifetime, url: link && this.links.urlOf(kind, raw, link) } };
   }
 
   async notifyPasswordChanged(em: EntityManager, to: Addressee, now: Date): Promise<void> {
@@ -130,7 +159,7 @@ export class UserMail {
   /** Without a recipient it sends nothing, at the same cost. */
   async notifyAlreadyRegistered(em: EntityManager, to: Addressee | undefined, now: Date): Promise<void> {
     // The mail to a free address has this value, so the response time would reveal its absence. For nobody none is issued.
-    await this.#issueRejection(em, emptyRecipient, nobody, now);
+    await issueDrafted(em, this.#draftRejection(emptyRecipient, nobody, now));
     const message = this.#messages.alreadyRegistered(to ?? emptyRecipient);
     await this.#outbox.enqueue(em, to ? message : { ...message, tokenId: nobody }, now);
   }
@@ -142,16 +171,10 @@ export class UserMail {
   }
 
   /** The value of the second link in a verification mail, for an owner of the address who did not register. */
-  async #issueRejection(
-    em: EntityManager,
-    { projectId, userId, email }: Recipient,
-    firstId: string,
-    now: Date,
-  ): Promise<string> {
+  #draftRejection({ projectId, userId, email }: Recipient, firstId: string, now: Date): DraftedToken {
     const kind = 'registration_rejection';
     const lifetime = this.#lifetimes[kind];
-    const draft = { projectId, userId, kind, target: emailKey(email), lifetime, firstId } as const;
-    return (await issue(em, draft, now)).raw;
+    return draftToken({ projectId, userId, kind, target: emailKey(email), lifetime, firstId }, now);
   }
 
   #messageOf(kind: MailedKind, ...to: Parameters<Messages['verification']>) {

@@ -18,10 +18,11 @@ const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
  */
 export async function untilAborted<T>(client: DatabaseClient, signal: AbortSignal, run: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const ending = new AbortController();
-  let cancelling: Promise<void> | undefined;
+  // Aborting a controller costs a stack trace, so there is one only for a statement that is cancelled.
+  const cancelled: { ending: AbortController; done: Promise<void> }[] = [];
   const cancel = (): void => {
-    cancelling = cancelUntil(client, ending.signal);
+    const ending = new AbortController();
+    cancelled.push({ ending, done: cancelUntil(client, ending.signal) });
   };
   signal.addEventListener('abort', cancel, { once: true });
   try {
@@ -30,9 +31,11 @@ export async function untilAborted<T>(client: DatabaseClient, signal: AbortSigna
     throw signal.aborted && faultOf(error) === 'timeout' ? signal.reason : error;
   } finally {
     signal.removeEventListener('abort', cancel);
-    ending.abort();
-    // Race: if the connection were returned earlier, the next call's statement might be cancelled.
-    if (cancelling) await cancelling;
+    for (const { ending, done } of cancelled) {
+      ending.abort();
+      // Race: if the connection were returned earlier, the next call's statement might be cancelled.
+      await done;
+    }
   }
 }
 

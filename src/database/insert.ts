@@ -46,6 +46,11 @@ export function rowOf(entity: object): string {
   return JSON.stringify(Object.fromEntries(columns.map(({ property, name }) => [name, textOf(row[property])])));
 }
 
+/** The same for several rows, for `insertRows`. */
+export function rowsOf(entities: readonly object[]): string {
+  return `[${entities.map(rowOf).join(',')}]`;
+}
+
 /**
  * SQL that inserts the row that `rowOf` wrote into the parameter `row`. Conditions may follow: they call the row `added`,
  * and `from` adds further tables to it.

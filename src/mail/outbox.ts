@@ -48,6 +48,11 @@ export class Outbox {
     const row = this.draft(message, now);
     if (!row) return;
     await insertMail(em, { mail: row, userId: message.userId ?? null });
+    this.announce();
+  }
+
+  /** Has the queue worked through at once, for a statement that has inserted a drafted mail. */
+  announce(): void {
     this.#nudge();
   }
 

@@ -2,8 +2,9 @@ import { createHash, randomInt } from 'node:crypto';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
+import type { CodeHashes } from './issue.ts';
 import type { OneTimeKey, OneTimeKind } from './secret.ts';
-import { type CodeHashes, isUsable } from './token.ts';
+import { isUsable } from './token.ts';
 
 /** Attempts per code, the correct one included. */
 const mostTries = 5;

@@ -1,11 +1,10 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
 import { statement } from '../database/statement.ts';
-import { uuidv7 } from '../database/uuid.ts';
 import { cancelMails } from '../mail/mail.ts';
 import { projectColumn } from '../project/project.ts';
 import type { Flow } from './flow.ts';
-import { mintOneTimeValue, type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
+import { type OneTimeKey, type OneTimeKind, readOneTimeValue } from './secret.ts';
 
 const OneTimeTokenTable = defineEntity({
   name: 'OneTimeToken',
@@ -70,96 +69,6 @@ export const isUsable = (t: string, u: string) =>
      and ${isPending(t)} and ${t}.expires_at > :now and ${u}.id = :userId
      and ${u}.deleted_at is null and (${u}.banned_until is null or ${u}.banned_until <= :now)
      and (${t}.kind in ('email_change', 'auth_code') or ${u}.email_key = ${t}.target)`;
-
-/** Seconds until a value expires whose mail was not sent yet. */
-const unsentSeconds = 24 * 3600;
-
-/** The hashes of a code, stored beside the value that the code stands for. */
-export interface CodeHashes {
-  readonly nonceHash: Buffer;
-  readonly codeHash: Buffer;
-}
-
-export interface OneTimeDraft extends Partial<CodeHashes> {
-  readonly projectId: string;
-  /** Nothing is issued for a user who does not exist. */
-  readonly userId: string;
-  readonly kind: OneTimeKind;
-  /** The address, as emailKey spells it, that the value proves. */
-  readonly target: string;
-  /** Seconds from the sending of the first mail with the value. */
-  readonly lifetime: number;
-  /**
-   * The id of the first value of the mail, when this is the second. Unless the first was inserted, nothing is issued or
-   * voided. The second outlives the first, whose lifetime begins with the mail.
-   */
-  readonly firstId?: string;
-  readonly flow?: Flow | undefined;
-  /** The value is in no mail, so its lifetime begins at once. */
-  readonly isHandedOut?: boolean | undefined;
-}
-
-export interface Issued {
-  /** The id of the row, also when none was inserted. */
-  readonly id: string;
-  /** The only copy. */
-  readonly raw: string;
-}
-
-interface NewToken {
-  readonly id: string;
-  readonly projectId: string;
-  readonly userId: string;
-  readonly kind: OneTimeKind;
-  readonly target: string;
-  readonly hash: Buffer;
-  readonly nonceHash: Buffer | null;
-  readonly codeHash: Buffer | null;
-  readonly lifetimeSeconds: number;
-  readonly firstId: string | null;
-  readonly flow: string | null;
-  readonly now: Date;
-  readonly expiresAt: Date;
-}
-
-// Of two at once, the index admits one. The other does not conflict but inserts nothing.
-const insertToken = statement<{ id: string }, NewToken>(
-  'one_time_issue',
-  `with holder as (
-     select id from users where id = :userId and deleted_at is null and (:firstId::uuid is null
-       or exists (select 1 from one_time_tokens f where f.id = :firstId::uuid and f.user_id = :userId))
-   ),
-   voided as (
-     update one_time_tokens t set voided_at = :now
-     where t.user_id = :userId and t.kind = :kind and ${isPending('t')} and exists (select 1 from holder) returning t.id
-   ), cancelled as (${cancelMails('voided', ':now')})
-   insert into one_time_tokens (id, project_id, user_id, kind, target, hash, nonce_hash, code_hash,
-     flow, lifetime_seconds, created_at, expires_at)
-   select :id::uuid, :projectId::uuid, holder.id, :kind, :target::text, :hash::bytea, :nonceHash::bytea, :codeHash::bytea,
-     :flow::jsonb, :lifetimeSeconds::int, :now, :expiresAt::timestamptz
-   from holder, (select count(*) from voided) v, (select count(*) from cancelled) c
-   on conflict do nothing returning id`,
-);
-
-/**
- * Issues a value and voids the older ones of its kind.
- *
- * For a user who does not exist the same statement runs and inserts nothing, as it does for the later of two calls at the
- * same moment. A mail with the id of such a value is not sent either.
- */
-export async function issue(em: EntityManager, draft: OneTimeDraft, now: Date): Promise<Issued> {
-  const { projectId, userId, kind, target, lifetime, firstId = null, nonceHash = null, codeHash = null } = draft;
-  const raw = mintOneTimeValue(userId);
-  const id = uuidv7(now);
-  const { hash } = readOneTimeValue(projectId, kind, raw)!;
-  const { flow, isHandedOut = false } = draft;
-  const seconds = isHandedOut ? lifetime : unsentSeconds + (firstId ? lifetime : 0);
-  const expiresAt = new Date(now.getTime() + seconds * 1000);
-  const hashes = { hash, nonceHash, codeHash };
-  const about = { id, projectId, userId, kind, target, firstId, flow: flow ? JSON.stringify(flow) : null };
-  await insertToken(em, { ...about, ...hashes, lifetimeSeconds: lifetime, now, expiresAt });
-  return { id, raw };
-}
 
 /** The user of a value, and the address that it proves. */
 export interface Consumed {

@@ -1,5 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { MasterKeys } from '../crypto/master-keys.ts';
+import { isUuid } from '../text/uuid-text.ts';
 import { type ListRequest, PageTokens, positionIn } from './page-token.ts';
 
 /** How many items a page has when the request does not say, and at most. */
@@ -28,8 +29,6 @@ interface List<Key> {
 
 const usualSizes: PageSizes = { usual: 20, most: 100 };
 
-const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 /**
  * The page that `pageOf` will ask for, before the token is checked: what is read at a position of an invented token belongs
  * to the caller as well, and is not returned.
@@ -37,7 +36,7 @@ const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export function askedPage({ pageSize, pageToken }: ListRequest): Page {
   const position = pageToken ? positionIn(pageToken) : '';
   const limit = Math.min(Math.max(pageSize, 0) || usualSizes.usual, usualSizes.most) + 1;
-  return { after: isUuid.test(position) ? position : undefined, limit };
+  return { after: isUuid(position) ? position : undefined, limit };
 }
 
 /** Reads which page a request of a list asks for, and writes the token of the next one. For the lists of all services. */

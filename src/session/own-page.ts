@@ -18,12 +18,16 @@ interface Values {
 }
 
 /** At least one row for a session that exists, without an item when the page is empty. Only the first has the caller. */
-type Found<Item> = { [Column in keyof Item]: Item[Column] | null } & { readonly caller: SessionState | null };
+type Found<Item, Standing> = { [Column in keyof Item]: Item[Column] | null } & {
+  readonly caller: (SessionState & Standing) | null;
+};
 
-/** A page of what belongs to the caller of a method, read together with the caller. */
-export interface OwnPage<Item> {
-  /** Runs while a call is authenticated, before the token of the page is checked. */
+/** A page of what the caller of a method may see, read together with the caller. */
+export interface OwnPage<Item, Standing> {
+  /** Runs while a call is authenticated, before the request is validated and the token of the page is checked. */
   readonly callerReader: (now: Clock) => CallerReader;
+  /** What was read of the caller, whether or not they may see the items. */
+  readonly standingOf: (context: HandlerContext) => Standing;
   /** The items that were read for this call. */
   readonly itemsOf: (context: HandlerContext, page: Page) => Item[];
 }
@@ -33,32 +37,53 @@ interface List<Item> {
   readonly key: keyof Item & string;
   /** The columns of an item, of the table `shown`. */
   readonly columns: string;
-  /** SQL that selects the items: of `:userId`, below `:after` if it is not null, `:limit` at most. */
+  /** SQL that selects the items: of `:userId` or `:named`, below `:after` if it is not null, `:limit` at most. */
   readonly items: string;
 }
 
-/** One statement for a method that lists what belongs to its caller, newest first, and that only sessions may call. */
-export function ownPage<Item extends object>(name: string, { key: sorted, columns, items }: List<Item>): OwnPage<Item> {
+/** What a list needs that is not the caller's own. */
+interface NamedList {
+  /** The id that the request names, as `:named`. Null for a malformed one. */
+  readonly namedIn: (message: unknown) => string | null;
+  /** SQL: columns of the table `caller`, of the session `s` and its user `u`, by which `items` and the method decide. */
+  readonly standing: string;
+}
+
+/** One statement for a method that lists what its caller may see, newest first. */
+export function ownPage<Item extends object, Standing extends object = object>(
+  name: string,
+  { key: sorted, columns, items }: List<Item>,
+  named?: NamedList,
+): OwnPage<Item, Standing> {
   const order = `order by shown."${sorted}" desc`;
-  const read = statement<Found<Item>, Values>(
+  const standing = named ? `, ${named.standing}` : '';
+  const read = statement<Found<Item, Standing>, Values & { named: string | null }>(
     name,
     `select case when row_number() over (${order}) = 1 then to_jsonb(caller) end as caller, ${columns}
-     from (select ${stateColumns}, ${currentEpoch('s.project_id')} as epoch
+     from (select ${stateColumns}, ${currentEpoch('s.project_id')} as epoch${standing}
        from sessions s join users u on u.id = :userId where s.user_id = :userId and s.id = :sessionId) caller
      left join lateral (${items}) shown on true
      ${order}`,
   );
-  const key = createContextKey<(Page & { readonly rows: Found<Item>[] }) | undefined>(undefined, { description: name });
+  const key = createContextKey<(Page & { readonly rows: Found<Item, Standing>[] }) | undefined>(undefined, {
+    description: name,
+  });
   return {
     callerReader:
       (now) =>
       async (autocommit, claims, { message, contextValues }) => {
         const { userId, sessionId } = claims;
         const { after, limit } = askedPage(message as ListRequest);
-        const rows = await read(autocommit, { userId, sessionId, now: now(), after: after ?? null, limit });
+        const asked = { after: after ?? null, limit, named: named?.namedIn(message) ?? null };
+        const rows = await read(autocommit, { userId, sessionId, now: now(), ...asked });
         contextValues.set(key, { after, limit, rows });
         return admit(rows[0]?.caller ?? undefined, claims);
       },
+    standingOf: ({ values }) => {
+      const caller = values.get(key)?.rows[0]?.caller;
+      if (!caller) throw new Error(`${name} was not read for this call`);
+      return caller;
+    },
     itemsOf: ({ values }, { after, limit }) => {
       const found = values.get(key);
       if (found?.after !== after || found?.limit !== limit) throw new Error(`${name} was not read for this page`);

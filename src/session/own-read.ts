@@ -14,7 +14,8 @@ export interface OwnRead<Found> {
 }
 
 /**
- * One statement for a method that only reads what belongs to its caller, and that neither API keys nor backends may call.
+ * One statement for a method that only reads what belongs to its caller. A caller with an API key and a backend read nothing
+ * with it.
  * `columns` is SQL that speaks of the session `s`, its user `u`, `named.user_id` and `:now`.
  */
 export function ownRead<Found extends object>(name: string, columns: string): OwnRead<Found> {

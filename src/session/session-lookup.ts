@@ -5,6 +5,7 @@ import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserCaller } from '../rpc/context.ts';
+import { isUuid } from '../text/uuid-text.ts';
 import { currentMembership, type RoleName } from '../user/current-account.ts';
 import { type AccessClaims, userSince } from './access-token.ts';
 import { type AuthenticationMethod, endOf, type SessionKind, type ShownSession, shownColumns } from './session.ts';
@@ -116,7 +117,8 @@ export class SessionLookup {
 
   /** The caller, and in the same statement a live session of theirs, or undefined when none has that id. */
   async callerAndSession(autocommit: Autocommit, claims: AccessClaims, sessionId: string) {
-    const asked = isUuid.test(sessionId) ? sessionId.toLowerCase() : claims.sessionId;
+    // A malformed id is refused later, when the request is validated.
+    const asked = isUuid(sessionId) ? sessionId.toLowerCase() : claims.sessionId;
     const states = await this.#sessions(autocommit, { userId: claims.userId, ids: [claims.sessionId, asked] });
     const own = states.find(({ id }) => id === claims.sessionId);
     const caller = admit(own, claims);
@@ -165,9 +167,6 @@ function columnsOf(all: readonly Asked[]): Pick<Lookup, 'userIds' | 'ids'> {
 function keyOf(userId: string, id: string): string {
   return `${userId} ${id}`;
 }
-
-// A malformed id is refused later, when the request is validated.
-const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Whether the session was renewed after the token was issued. Renewals are counted: clocks of replicas differ. */
 export function isSuperseded({ tokenEpoch }: AccessClaims, { token_epoch }: SessionState): boolean {

@@ -6,7 +6,7 @@ import type { TokensSchema } from '../../gen/gatehouse/v1/session_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import { insert } from '../database/insert.ts';
 import type { Origin } from '../rpc/origin.ts';
-import type { User } from '../user/user.ts';
+import type { UserRow } from '../user/user.ts';
 import type { AccessTokens, TokenSubject } from './access-token.ts';
 import { levelToMessage } from './message.ts';
 import { hashSessionSecret, mintRefreshToken, newSessionSecret, type RefreshToken } from './refresh-token.ts';
@@ -24,7 +24,7 @@ export interface Opened {
 }
 
 interface Opening {
-  readonly user: User;
+  readonly user: UserRow;
   readonly kind: SessionKind;
   /** The `amr` name of how the user proved who they are. */
   readonly method: string;
@@ -110,7 +110,7 @@ export class SessionOpener {
   }
 
   /** The first tokens of a session. */
-  tokensOf({ session, refreshToken, account }: Opened, user: User, now: Date): TokensInit {
+  tokensOf({ session, refreshToken, account }: Opened, user: UserRow, now: Date): TokensInit {
     const subject: TokenSubject = {
       id: session.id,
       user_id: user.id,

@@ -1,5 +1,5 @@
 import { type DescMethod, getOption } from '@bufbuild/protobuf';
-import { policy } from '../../gen/gatehouse/v1/policy_pb.ts';
+import { type Policy, policy } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { surfaceLimits } from './surface-limits.ts';
 
 /** The key in LIMITS of the wrong secrets of OAuth clients. Their endpoints are no methods of the contract. */
@@ -8,6 +8,15 @@ export const clientSecretKey = 'OAuth.ClientSecret';
 type Limits = Readonly<Record<string, LimitSetting>>;
 
 const none: Limits = {};
+
+const rules = new WeakMap<DescMethod, Policy>();
+
+// Every call reads its limits, and getOption decodes the policy each time.
+function rulesOf(method: DescMethod): Policy {
+  const known = rules.get(method) ?? getOption(method, policy);
+  rules.set(method, known);
+  return known;
+}
 
 /** A number per minute or of failures. `off` removes a limit of the contract. */
 export type LimitSetting = number | 'off';
@@ -58,12 +67,12 @@ export class ConfiguredLimits {
 
   /** Calls of the method per minute and session. */
   perSession(method: DescMethod): number | undefined {
-    return this.limitOf(`${limitKey(method)}:session`, getOption(method, policy).perSessionPerMinute);
+    return this.limitOf(`${limitKey(method)}:session`, rulesOf(method).perSessionPerMinute);
   }
 
   /** Calls of the method per minute and client address. With a number of successes, only the others count. */
   perAddress(method: DescMethod, surface?: string): number | undefined {
-    return this.limitOf(limitKey(method), getOption(method, policy).perMinute, surface);
+    return this.limitOf(limitKey(method), rulesOf(method).perMinute, surface);
   }
 
   /**
@@ -73,20 +82,20 @@ export class ConfiguredLimits {
   successes(method: DescMethod, surface?: string): number | undefined {
     const perAddress = this.perAddress(method, surface);
     if (perAddress === undefined) return undefined;
-    const byContract = Math.max(getOption(method, policy).successesPerAccountPerMinute, perAddress);
+    const byContract = Math.max(rulesOf(method).successesPerAccountPerMinute, perAddress);
     const setting = this.#settings[`${limitKey(method)}:success`] ?? byContract;
     return setting === 'off' ? undefined : setting;
   }
 
   /** Unknown codes per minute and client address, and per minute and user. */
   unknownCodes(method: DescMethod): number | undefined {
-    return this.limitOf(`${limitKey(method)}:codes`, getOption(method, policy).unknownCodesPerMinute);
+    return this.limitOf(`${limitKey(method)}:codes`, rulesOf(method).unknownCodesPerMinute);
   }
 
   /** Failed attempts at the method. */
   failuresOf(method: DescMethod): FailureLimits {
     const key = limitKey(method);
-    const byContract = getOption(method, policy).failureLimits!;
+    const byContract = rulesOf(method).failureLimits!;
     return {
       perAccount: this.limitOf(`${key}:account`, byContract.perAccount),
       consecutive: this.limitOf(`${key}:consecutive`, byContract.consecutive),
@@ -125,14 +134,14 @@ export function limitKey(method: DescMethod): string {
 }
 
 function successKeys(method: DescMethod): string[] {
-  return getOption(method, policy).successesPerAccountPerMinute ? [`${limitKey(method)}:success`] : [];
+  return rulesOf(method).successesPerAccountPerMinute ? [`${limitKey(method)}:success`] : [];
 }
 
 function codeKeys(method: DescMethod): string[] {
-  return getOption(method, policy).unknownCodesPerMinute ? [`${limitKey(method)}:codes`] : [];
+  return rulesOf(method).unknownCodesPerMinute ? [`${limitKey(method)}:codes`] : [];
 }
 
 function failureKeys(method: DescMethod): string[] {
-  if (!getOption(method, policy).failureLimits) return [];
+  if (!rulesOf(method).failureLimits) return [];
   return ['account', 'consecutive', 'network', 'project'].map((name) => `${limitKey(method)}:${name}`);
 }

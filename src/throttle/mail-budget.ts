@@ -20,15 +20,24 @@ export interface CountedMail {
   readonly target: string;
 }
 
-// The hour counts only what the gap admits: repeated requests within the gap do not use the hour up.
-const take = statement<
-  { wait: number },
-  { projectId: string; gapKey: string; hourKey: string; gap: number; perHour: number; now: Date }
->(
-  'mail_budget_take',
-  `with gap as (
+/** The values of `countedMail`. */
+export interface MailCount {
+  readonly gapKey: string;
+  readonly hourKey: string;
+  readonly gap: number;
+  readonly perHour: number;
+}
+
+/**
+ * SQL of common table expressions that count a mail if the table `wanted` has a row: `counted` has the seconds to wait, 0 when
+ * the mail may be sent.
+ *
+ * The hour counts only what the gap admits: repeated requests within the gap do not use the hour up.
+ */
+export const countedMail = (wanted: string) =>
+  `gap as (
      insert into durable_rate_limits as r (project_id, key, window_ends_at, hits)
-     values (:projectId, :gapKey, :now::timestamptz + :gap * interval '1 second', 1)
+     select :projectId::uuid, :gapKey, :now::timestamptz + :gap * interval '1 second', 1 from ${wanted}
      ${addToWindow('fixed')}
      returning hits, window_ends_at
    ), hour as (
@@ -36,10 +45,15 @@ const take = statement<
      select :projectId::uuid, :hourKey, :now::timestamptz + interval '1 hour', 1 from gap where hits = 1
      ${addToWindow('fixed')}
      returning hits, window_ends_at
-   )
-   select extract(epoch from case
-     when hour.hits is null then gap.window_ends_at - :now when hour.hits > :perHour then hour.window_ends_at - :now
-     else interval '0' end)::float8 as wait from gap left join hour on true`,
+   ), counted as (
+     select extract(epoch from case
+       when hour.hits is null then gap.window_ends_at - :now when hour.hits > :perHour then hour.window_ends_at - :now
+       else interval '0' end)::float8 as wait from gap left join hour on true
+   )`;
+
+const take = statement<{ wait: number }, MailCount & { projectId: string; now: Date }>(
+  'mail_budget_take',
+  `with ${countedMail('(select 1) one')} select wait from counted`,
 );
 
 /**
@@ -70,15 +84,18 @@ export class MailBudget {
     return (await this.#take(on, mail, now, 0)) === 0;
   }
 
-  async #take(
-    on: EntityManager | Autocommit,
-    { projectId, kind, target }: CountedMail,
-    now: Date,
-    gap: number,
-  ): Promise<number> {
-    const name = `${kind} ${this.#keys.mac('mail budget', target).toString('base64url')}`;
-    const values = { projectId, gapKey: `mail gap ${name}`, hourKey: `mail hour ${name}`, gap, now };
-    const [row] = await take(on, { ...values, perHour: this.#limits.perHour });
+  /** The same count, for a statement with `countedMail` in its text. */
+  countOfHour(mail: CountedMail): MailCount {
+    return this.#countOf(mail, 0);
+  }
+
+  async #take(on: EntityManager | Autocommit, mail: CountedMail, now: Date, gap: number): Promise<number> {
+    const [row] = await take(on, { ...this.#countOf(mail, gap), projectId: mail.projectId, now });
     return row!.wait;
+  }
+
+  #countOf({ kind, target }: CountedMail, gap: number): MailCount {
+    const name = `${kind} ${this.#keys.mac('mail budget', target).toString('base64url')}`;
+    return { gapKey: `mail gap ${name}`, hourKey: `mail hour ${name}`, gap, perHour: this.#limits.perHour };
   }
 }

@@ -232,6 +232,26 @@ test('a display code that is taken is replaced by another, without a trace of th
   expect(codes).toEqual([]);
 });
 
+test('a registration draws another display code while the one drawn is taken, and creates nothing with that one', async () => {
+  const service = await start({ env: { AUTO_CONFIRM_EMAIL: 'on' } });
+  const { account } = await service.welcome();
+  // The first two codes that the service draws become one that is taken.
+  await service.database.query(`
+    create sequence drawn;
+    create function draw_taken() returns trigger language plpgsql as $$ begin
+      if nextval('drawn') <= 2 then new.display_code := '${account.displayCode}'; end if;
+      return new;
+    end $$;
+    create trigger draw_taken before insert on accounts for each row execute function draw_taken()`);
+  const response = await service.clients('grpc').auth.register(bob);
+  expect(response.account!.account!.displayCode).not.toBe(account.displayCode);
+  for (const table of ['accounts', 'memberships', 'subscriptions', 'users', 'sessions'])
+    expect(await service.database.query(`select from ${table}`), table).toHaveLength(2);
+  const events = `select from audit_events where action = 'auth.register' and user_id = $1`;
+  expect(await service.database.query(events, [response.user!.id])).toHaveLength(1);
+  expect((await service.signIn(bob)).user.id).toBe(response.user!.id);
+});
+
 test('with TRIAL_DAYS=0 a new account has no trial', async () => {
   const service = await start({ env: { TRIAL_DAYS: '0', TRIAL_PLAN: 'basic' } });
   const { account } = await service.welcome();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { ada, asService, bob } from '../support/people.ts';
@@ -44,6 +45,36 @@ describe.each(wires)('over %s', (wire) => {
     const refusal = await refusalWithoutTrace(service.database, () => auth.register(ada, guest.as));
     expect(refusal.reason).toBe('EMAIL_ALREADY_REGISTERED');
     expect((await auth.getMe({}, guest.as)).user!.isAnonymous).toBe(true);
+  });
+
+  test.each([
+    ['would be signed in at once', { AUTO_CONFIRM_EMAIL: 'on' }],
+    ['would be sent a link', {}],
+  ])('a user who %s and whose address is taken leaves no trace', async (_, env) => {
+    const service = await start({ env });
+    await service.welcome();
+    const counters = 'select key, hits from durable_rate_limits order by key';
+    const counted = await service.database.query(counters);
+    const { auth } = service.clients(wire);
+    const refusal = await refusalWithoutTrace(service.database, () => auth.register({ ...bob, email: ada.email }));
+    expect(refusal.reason).toBe('EMAIL_ALREADY_REGISTERED');
+    expect(await service.database.query(counters), 'the mail is not counted').toEqual(counted);
+    const events = await service.database.query(`select result from audit_events where action = 'auth.register'`);
+    expect(events, 'nobody has registered').toEqual([]);
+  });
+
+  test('the response shows the account as GetAccount and GetMe do, with and without a request id', async () => {
+    const service = await start({ env: { AUTO_CONFIRM_EMAIL: 'on' } });
+    const { auth, accounts } = service.clients(wire);
+    for (const request of [ada, { ...bob, requestId: randomUUID() }]) {
+      const { tokens, account, user } = await auth.register(request);
+      const as = bearer(tokens!);
+      expect(account!.account!.ownerId).toBe(user!.id);
+      const shown = await accounts.getAccount({ accountId: account!.account!.id }, as);
+      expect(shown.account).toEqual(account!.account);
+      const me = await auth.getMe({}, as);
+      expect(me.account).toEqual(account);
+    }
   });
 
   test('registering with a revoked, malformed or service credential creates no user', async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
@@ -28,11 +29,17 @@ async function partsOf(database: TestDatabase, email: string): Promise<unknown> 
   return row;
 }
 
-describe('a process that is killed', () => {
-  test('between the commit of a registration and its response has registered one user, and a retry says so', async () => {
+/** How a registration is committed: by its only statement or, with a request id, by a transaction. */
+const commits: readonly (readonly [how: string, commit: string | RegExp, request: () => typeof bob])[] = [
+  ['by itself', 'user_register', () => bob],
+  ['in a transaction', /^commit$/, () => ({ ...bob, requestId: randomUUID() })],
+];
+
+describe.each(commits)('a process that is killed while a registration is committed %s', (_, commit, request) => {
+  test('between the commit and its response has registered one user, and a retry says so', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
-    const committed = proxy.hold('after', /^commit$/);
-    const lost = unknownOutcome(first.clients.grpc.auth.register(bob));
+    const committed = proxy.hold('after', commit);
+    const lost = unknownOutcome(first.clients.grpc.auth.register(request()));
     await committed;
     await first.end('SIGKILL');
     await lost;
@@ -44,10 +51,10 @@ describe('a process that is killed', () => {
     expect(await partsOf(database, bob.email)).toEqual({ users: 1, sessions: 2, events: 1 });
   });
 
-  test('before the commit of a registration has written nothing, and a retry succeeds', async () => {
+  test('before the commit has written nothing, and a retry succeeds', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
-    const committing = proxy.hold('before', /^commit$/);
-    const lost = unknownOutcome(first.clients.json.auth.register(bob));
+    const committing = proxy.hold('before', commit);
+    const lost = unknownOutcome(first.clients.json.auth.register(request()));
     const held = await committing;
     await first.end('SIGKILL');
     held.reset();
@@ -57,7 +64,9 @@ describe('a process that is killed', () => {
     await second.auth.register(bob);
     expect(await partsOf(database, bob.email)).toEqual({ users: 1, sessions: 1, events: 1 });
   });
+});
 
+describe('a process that is killed', () => {
   test('between a refresh and its response has lost nothing: the same token gives the same successor', async () => {
     const { database, proxy, first, restart } = await serveBehindProxy();
     const { tokens } = await first.clients.grpc.auth.register(bob);
@@ -94,16 +103,13 @@ async function unknownOutcome(call: Promise<unknown>): Promise<void> {
 }
 
 describe('a connection that breaks', () => {
-  test.each([
-    ['before', 0],
-    ['after', 1],
-  ] as const)(
-    '%s PostgreSQL has committed leaves the outcome open: UNAVAILABLE, never a refusal',
-    async (when, users) => {
+  test.each(commits.flatMap((each) => [['before', 0, ...each] as const, ['after', 1, ...each] as const]))(
+    '%s PostgreSQL has committed (%i) a registration %s leaves the outcome open: UNAVAILABLE, never a refusal',
+    async (when, users, _, commit, request) => {
       const proxy = await startProxy();
       const service = await start({ databaseUrl: proxy.url, env: { AUTO_CONFIRM_EMAIL: 'on' } });
-      const committing = proxy.hold(when, /^commit$/);
-      const call = refusalOf(service.clients('grpc').auth.register(bob));
+      const committing = proxy.hold(when, commit);
+      const call = refusalOf(service.clients('grpc').auth.register(request()));
       (await committing).reset();
       expect(await call).toMatchObject({ reason: 'DATABASE_UNAVAILABLE', code: Code.Unavailable, retryAfter: 1 });
       await expect.poll(() => partsOf(service.database, bob.email)).toEqual({ users, sessions: users, events: users });

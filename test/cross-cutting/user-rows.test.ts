@@ -39,6 +39,7 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   account_invite_make_room: ['memberships users', 'address'],
   referrer_lock: ['referral_codes users', 'code'],
   members_list: ['memberships users', 'account'],
+  members_list_own: ['memberships users', 'account'],
   members_lock: ['memberships users', 'account'],
   member_leave: ['memberships users', 'owner'],
   member_set_role: ['memberships users', 'owner'],

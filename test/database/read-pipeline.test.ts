@@ -59,14 +59,17 @@ test('only look-ups of sessions and API keys by their ids are shared, some with 
   const ours = [...definedSharedReads].filter((name) => !name.startsWith('test_'));
   expect(ours.toSorted()).toEqual([
     'api_key_states',
+    'session_state_account',
     'session_states',
     'session_states_factors',
     'session_states_identities',
     'session_states_introspected',
     'session_states_me',
     'session_states_passkeys',
+    'session_states_referral',
     'session_states_shown',
     'session_states_trusted_devices',
+    'session_states_usage',
   ]);
 });
 

@@ -88,7 +88,7 @@ function namesInSource(): string[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   const texts = files.map((file) => readFileSync(path.join(folder, file), 'utf8'));
   const named = (text: string) =>
-    [...text.matchAll(/(?:statement|ownRead|ownPage)<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!);
+    [...text.matchAll(/(?:statement|ownRead|ownPage|namedRead)<[^(]*>\(\s*'(\w+)'/g)].map(([, name]) => name!);
   const sweeps = (text: string) => [...text.matchAll(/\bdeleteFrom\('(\w+)'/g)].map(([, table]) => `sweep_${table}`);
   return texts.flatMap((text) => [...named(text), ...sweeps(text)]).sort();
 }

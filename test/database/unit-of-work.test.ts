@@ -176,8 +176,8 @@ describe('a transaction that conflicts with another', () => {
     await clients('grpc').auth.register(bob);
     expect(seen.calls).toBe(1);
     expect(new Set(seen.managers).size).toBe(3);
-    const inserts = proxy.statements.filter(({ name }) => name === 'insert_users');
-    const hashes = inserts.map(({ values }) => /\$argon2id\$[^\0]+/.exec(values)?.[0]);
+    const inserts = proxy.statements.filter(({ name }) => name === 'user_register');
+    const hashes = inserts.map(({ values }) => /\$argon2id\$[^\0"]+/.exec(values)?.[0]);
     expect(hashes).toEqual([hashes[0], hashes[0], hashes[0]]);
     expect(hashes[0]).toBeDefined();
     expect(await database.query('select email from users')).toEqual([{ email: bob.email }]);

@@ -115,6 +115,8 @@ test.each(waiting)('%s waits for a %s that is under way, and is refused', async 
   const service = await start({ replicas: 2, env: usage, inner: [pause.interceptor()] });
   const { me, other } = await twice(service);
   await singles[write]!(service.clients('grpc'), me, other);
+  // GetReferral writes once.
+  await service.database.query('delete from referral_codes');
   const written = pause.next();
   const ending = endings[end]!(service, me);
   await written;

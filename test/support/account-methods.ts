@@ -79,6 +79,7 @@ async function callUsageMethods(
   );
   await step('ConsumeUsage (fingerprint)', () => accounts.consumeUsage({ amount: 1, subject }, asService));
   await step('GetUsage (fingerprint)', () => accounts.getUsage({ subject }, asService));
+  await step('GetReferral (first)', () => accounts.getReferral({}, who.as));
   const { code } = await step('GetReferral', () => accounts.getReferral({}, who.as));
   const heidi = await service.welcome(person('heidi'));
   await step('RedeemReferral', () => accounts.redeemReferral({ code }, heidi.as));

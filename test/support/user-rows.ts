@@ -26,7 +26,7 @@ const userTables: Readonly<Record<string, readonly string[]>> = {
 
 /** Every prepared statement of the service, with its name and its text. */
 export async function preparedStatements(): Promise<(readonly [name: string, text: string])[]> {
-  const files = readSources('src/**/*.ts').filter(({ text }) => /\b(statement|ownRead|ownPage)</.test(text));
+  const files = readSources('src/**/*.ts').filter(({ text }) => /\b(statement|ownRead|ownPage|namedRead)</.test(text));
   for (const { path } of files) await import(/* @vite-ignore */ `/${path}`);
   const { definedStatements } = await import('../../src/database/statement.ts');
   // Test files that ran before in the same process have defined statements too.

@@ -3,7 +3,7 @@ import { Refusal } from '../../errors.ts';
 import type { User } from '../../user/user.ts';
 import { randomDisplayCode } from '../account.ts';
 import { firstPlan, type TrialRules, withoutTrial } from '../billing/subscription.ts';
-import { openAccount } from '../open-account.ts';
+import { draftAccount, type NewAccount, openAccount, withFreeCode } from '../open-account.ts';
 import { type TakenCode, takeInviteCode } from './invite-code.ts';
 import { joinByInvite, type TakenInvite, takeAccountInvite } from './take-invite.ts';
 
@@ -54,6 +54,11 @@ export class Joining {
     if (accountInviteCode)
       return { invite: await takeAccountInvite(em, { projectId, email, code: accountInviteCode }, now) };
     if (inviteCode) return { code: await takeInviteCode(em, projectId, inviteCode, now) };
+    return this.admitWithoutCode();
+  }
+
+  /** Throws INVITE_CODE_REQUIRED where nobody registers without a code. */
+  admitWithoutCode(): { readonly code: undefined } {
     if (this.#rules.requireInviteCode) throw new Refusal('INVITE_CODE_REQUIRED');
     return { code: undefined };
   }
@@ -72,6 +77,17 @@ export class Joining {
   /** Opens an account for a user who has left their last one. Without a trial, or leaving would start a new one each time. */
   async rehome(em: EntityManager, user: User, now: Date): Promise<void> {
     await openAccount(em, user, withoutTrial(this.#rules.trialPlan), now, { newCode: this.#newDisplayCode });
+  }
+
+  /** Sends the statement that creates a user together with their account. Returns its row. */
+  create<Row>(
+    user: User,
+    code: TakenCode | undefined,
+    now: Date,
+    send: (account: NewAccount) => Promise<Row[]>,
+  ): Promise<Row> {
+    const draft = draftAccount(user, firstPlan(this.#rules, code, now), code?.id ?? null, now);
+    return withFreeCode(this.#newDisplayCode, (displayCode) => send({ ...draft, displayCode, now }));
   }
 
   #open(em: EntityManager, user: User, code: TakenCode | undefined, now: Date): Promise<string> {

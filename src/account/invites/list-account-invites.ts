@@ -1,24 +1,28 @@
-import { statement } from '../../database/statement.ts';
-import { autocommit } from '../../rpc/context.ts';
-import type { Page } from '../../rpc/paging.ts';
+import { ownPage } from '../../session/own-page.ts';
 import type { AccountDeps, AccountMethods } from '../deps.ts';
-import { ownPlace, requireRole } from '../members.ts';
+import { ofAccount, requireAtLeast, type Standing } from '../members.ts';
 import { inviteToMessage } from '../message.ts';
 import { type ShownInvite, shownInviteColumns } from './invite.ts';
 
-const invitesOf = statement<ShownInvite, Page & { accountId: string }>(
+/** The invitations to an account of the caller. The method decides whether the caller's role suffices to see them. */
+export const ownInvites = ownPage<ShownInvite, Standing>(
   'account_invites_list',
-  `select ${shownInviteColumns}
-   from account_invites where account_id = :accountId and (:after::uuid is null or id < :after)
-   order by id desc limit :limit`,
+  {
+    key: 'id',
+    columns: `shown.id, shown.email, shown.role, shown."inviterId", shown."createdAt", shown."expiresAt", shown."usedAt",
+     shown."revokedAt"`,
+    items: `select ${shownInviteColumns} from account_invites
+     where account_id = :named::uuid and caller."ownRole" is not null and (:after::uuid is null or id < :after)
+     order by id desc limit :limit`,
+  },
+  ofAccount,
 );
 
 export function listAccountInvites({ paging }: AccountDeps): AccountMethods['listAccountInvites'] {
   return async (request, context) => {
-    const { accountId } = request;
-    await requireRole(autocommit(context), ownPlace(context, accountId), 'admin');
-    const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, (page) =>
-      invitesOf(autocommit(context), { accountId, ...page }),
+    requireAtLeast(ownInvites.standingOf(context).ownRole, 'admin');
+    const { rows, nextPageToken } = await paging.pageOf(context, request, { key: 'id' }, async (page) =>
+      ownInvites.itemsOf(context, page),
     );
     return { invites: rows.map(inviteToMessage), nextPageToken };
   };

@@ -2,7 +2,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../../database/autocommit.ts';
 import { statement } from '../../database/statement.ts';
 import { Refusal } from '../../errors.ts';
-import { type ShownAccount, shownColumns, shownTables } from '../shown-account.ts';
+import type { User } from '../../user/user.ts';
+import { type ShownAccount, shownToMember } from '../shown-account.ts';
 import { isSubscribed, type Quotas, quotaOf, referralsSql, subjectSql } from './quota.ts';
 import { countOf, type UsageState } from './usage.ts';
 
@@ -24,15 +25,17 @@ export interface AccountSummary {
  */
 export function accountSummaryOf(userId: string): string {
   return `(select jsonb_build_object(
-       'account', (select to_jsonb(shown) from (
-         select ${shownColumns} from ${shownTables}
-         where m.project_id = u.project_id and m.account_id = u.current_account_id
-           and m.user_id = ${userId}) shown),
+       'account', ${shownToMember('u.current_account_id', userId)},
        'isGuest', u.is_anonymous, 'createdAt', u.created_at, 'referrals', ${referralsSql(userId)},
        'used', c.used::text, 'resetsAt', c.resets_at)
      from users u left join usage_counters c
        on c.project_id = u.project_id and c.subject = ${subjectSql(userId)}
      where u.id = ${userId} and u.deleted_at is null)`;
+}
+
+/** The same for a user who was created with the account a moment ago. */
+export function summaryOfNew({ createdAt }: Pick<User, 'createdAt'>, account: ShownAccount): AccountSummary {
+  return { account, isGuest: false, createdAt: createdAt.toISOString(), referrals: 0, used: null, resetsAt: null };
 }
 
 const read = statement<{ summary: AccountSummary | null }, { projectId: string; userId: string }>(

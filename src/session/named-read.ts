@@ -1,0 +1,54 @@
+import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import type { Clock } from '../database/clock.ts';
+import { statement } from '../database/statement.ts';
+import type { CallerReader } from './bearer-token.ts';
+import { admit, type SessionState, stateColumns } from './session-lookup.ts';
+
+interface Values {
+  readonly userId: string;
+  /** The caller's. */
+  readonly sessionId: string;
+  readonly now: Date;
+}
+
+/** What a method returns of something that its request names, read together with the caller. */
+export interface NamedRead<Found> {
+  /** Runs while a call is authenticated, before the request is validated. */
+  readonly callerReader: (now: Clock) => CallerReader;
+  /** What was read for this call, whose caller has an access token. */
+  readonly of: (context: HandlerContext) => Found;
+}
+
+/**
+ * One statement for a method that reads what its request names and its caller may see. `namedIn` returns the names in a
+ * request that may be malformed. `columns` is SQL that speaks of the session `s`, its user `u`, the names, `:userId` and
+ * `:now`, and whose cost cannot grow.
+ */
+export function namedRead<Found extends object, Named extends object>(
+  name: string,
+  namedIn: (message: unknown) => Named,
+  columns: string,
+): NamedRead<Found> {
+  const read = statement<SessionState & Found, Values & Named>(
+    name,
+    `select ${stateColumns}, ${columns}
+     from sessions s join users u on u.id = :userId where s.user_id = :userId and s.id = :sessionId`,
+    { isSharedRead: true },
+  );
+  const key = createContextKey<(SessionState & Found) | undefined>(undefined, { description: name });
+  return {
+    callerReader:
+      (now) =>
+      async (autocommit, claims, { message, contextValues }) => {
+        const { userId, sessionId } = claims;
+        const [row] = await read(autocommit, { ...namedIn(message), userId, sessionId, now: now() });
+        contextValues.set(key, row);
+        return admit(row, claims);
+      },
+    of: ({ values }) => {
+      const row = values.get(key);
+      if (!row) throw new Error(`${name} was not read for this call`);
+      return row;
+    },
+  };
+}
