@@ -89,7 +89,9 @@ test('a process whose open files are used up by connections goes on, and serves 
       () => 'no response',
     );
   expect(await signUp()).toBe(200);
-  const crowd = Array.from({ length: 200 }, () => connect(Number(new URL(http).port), '127.0.0.1').on('error', () => {}));
+  const crowd = Array.from({ length: 200 }, () =>
+    connect(Number(new URL(http).port), '127.0.0.1').on('error', () => {}),
+  );
   onTestFinished(() => crowd.forEach((each) => void each.destroy()));
   await sleep(1000);
   expect([200, 503, 'no response']).toContain(await signUp());

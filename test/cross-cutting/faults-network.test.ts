@@ -10,26 +10,29 @@ import { Journal } from './journal.ts';
 const within = (milliseconds: number) => ({ headers: { 'connect-timeout-ms': `${milliseconds}` } });
 const patiently = { timeout: 20_000, interval: 100 };
 
-test.each([1000, 10_000])('at a latency of %i ms calls end at their deadline, and later calls succeed', async (delay) => {
-  const proxy = await startProxy();
-  const service = await start({ databaseUrl: proxy.url, env: { DATABASE_POOL_SIZE: '4' } });
-  const { tokens } = await service.welcome(ada);
-  const { auth, sessions } = service.clients('json');
-  proxy.delay = delay;
-  for (const call of [
-    () => auth.signIn(ada, within(400)),
-    () => sessions.refresh({ refreshToken: tokens.refreshToken }, within(400)),
-    () => auth.signUpAnonymous({}, within(400)),
-  ]) {
-    const begun = performance.now();
-    expect(['DEADLINE_EXCEEDED', 'DATABASE_UNAVAILABLE']).toContain((await refusalOf(call())).reason);
-    expect(performance.now() - begun, 'and not at the end of its statement').toBeLessThan(400 + 2500);
-  }
-  proxy.delay = 0;
-  const refreshed = () => sessions.refresh({ refreshToken: tokens.refreshToken }).then(() => 'works', reasonOf);
-  await expect.poll(refreshed, patiently).toBe('works');
-  await expect.poll(() => auth.signIn(ada).then(() => 'works', reasonOf), patiently).toBe('works');
-});
+test.each([1000, 10_000])(
+  'at a latency of %i ms calls end at their deadline, and later calls succeed',
+  async (delay) => {
+    const proxy = await startProxy();
+    const service = await start({ databaseUrl: proxy.url, env: { DATABASE_POOL_SIZE: '4' } });
+    const { tokens } = await service.welcome(ada);
+    const { auth, sessions } = service.clients('json');
+    proxy.delay = delay;
+    for (const call of [
+      () => auth.signIn(ada, within(400)),
+      () => sessions.refresh({ refreshToken: tokens.refreshToken }, within(400)),
+      () => auth.signUpAnonymous({}, within(400)),
+    ]) {
+      const begun = performance.now();
+      expect(['DEADLINE_EXCEEDED', 'DATABASE_UNAVAILABLE']).toContain((await refusalOf(call())).reason);
+      expect(performance.now() - begun, 'and not at the end of its statement').toBeLessThan(400 + 2500);
+    }
+    proxy.delay = 0;
+    const refreshed = () => sessions.refresh({ refreshToken: tokens.refreshToken }).then(() => 'works', reasonOf);
+    await expect.poll(refreshed, patiently).toBe('works');
+    await expect.poll(() => auth.signIn(ada).then(() => 'works', reasonOf), patiently).toBe('works');
+  },
+);
 
 test('connections whose responses no longer arrive leave the pool, and what was written over them is found', async () => {
   const proxy = await startProxy();

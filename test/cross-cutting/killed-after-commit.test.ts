@@ -10,8 +10,8 @@ import { serve } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { reasonOf } from '../support/refusal.ts';
 import { startReplica } from '../support/replica.ts';
-import { bearer, type Clients } from '../support/start.ts';
 import { startSink } from '../support/smtp-sink.ts';
+import { bearer, type Clients } from '../support/start.ts';
 
 type Stage = Awaited<ReturnType<typeof startStage>>;
 
@@ -44,7 +44,11 @@ interface Lost {
   again(clients: Clients, stage: Stage): Promise<void>;
 }
 
-const outcomeOf = (call: Promise<unknown>): Promise<string> => call.then(() => 'OK', (error) => `${reasonOf(error)}`);
+const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'OK',
+    (error) => `${reasonOf(error)}`,
+  );
 
 const ways: Record<string, (stage: Stage) => Promise<Lost>> = {
   'a registration with its request id returns the same user and a session': async () => {
@@ -98,8 +102,8 @@ const ways: Record<string, (stage: Stage) => Promise<Lost>> = {
     return {
       call: ({ devices }) => devices.createApiKey(request, as),
       async again({ devices }) {
-        const { apiKey, key } = await devices.createApiKey(request, as);
-        expect(key).toBe('');
+        const { apiKey, secret } = await devices.createApiKey(request, as);
+        expect(secret).toBe('');
         expect((await devices.listApiKeys({}, as)).apiKeys.map(({ id }) => id)).toEqual([apiKey!.id]);
       },
     };

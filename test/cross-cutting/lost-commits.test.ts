@@ -22,7 +22,8 @@ test('a connection that is reset after any commit of any method leaves its outco
     for (let n = 1; ; n++) {
       const { wasReset, outcome } = await callWithReset(service, proxy, method, await sampleOf(name), n);
       if (wasReset && n === 1) tried++;
-      if (outcome !== (wasReset ? '503 DATABASE_UNAVAILABLE' : '200')) deviations.push(`${name}, write ${n}: ${outcome}`);
+      if (outcome !== (wasReset ? '503 DATABASE_UNAVAILABLE' : '200'))
+        deviations.push(`${name}, write ${n}: ${outcome}`);
       if (!wasReset) break;
     }
   }

@@ -157,7 +157,7 @@ describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
 
     test.runIf(!isOld)('a call returns at its deadline, and its statement does not wait on and commit', async () => {
       const url = await bounce();
-      const { clients, log } = await serve({ ...env, DATABASE_URL: url });
+      const { clients } = await serve({ ...env, DATABASE_URL: url });
       const { tokens } = await clients.json.auth.register(ada);
       const { refreshToken } = tokens!;
       const release = await server.hold('tuned', 'lock table sessions');
@@ -167,9 +167,9 @@ describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
       const waiting = `select 1 from pg_stat_activity where datname = 'tuned' and wait_event_type = 'Lock'`;
       await expect.poll(() => server.query(waiting), { timeout: 5000 }).toEqual([]);
       await release();
+      // PgBouncer may end the connection whose statement was cancelled, once its next statement comes.
       const again = () => clients.json.sessions.refresh({ refreshToken }).then(() => 'works', reasonOf);
       await expect.poll(again).toBe('works');
-      console.log(JSON.stringify(log().filter((l) => l.fault || l.sqlstate || l.database || l.cause), null, 1).slice(-3000));
     });
   });
 
