@@ -77,7 +77,7 @@ for (const hashes of [cores, Math.max(1, cores - 1)])
 const storm = isWanted('Storm') ? await measureStorm(stage, seconds * 2) : undefined;
 const prices = isWanted('Prices') ? await measurePrices(stage, { rounds, seconds }) : [];
 const mail = isWanted('Mail') ? await measureMails(stage, mails) : undefined;
-const backlog = isWanted('Backlog') ? await measureBacklog(stage, backlogOf, seconds * 5) : undefined;
+const backlog = isWanted('Backlog') ? await measureBacklog(stage, backlogOf, rounds, seconds * 5) : undefined;
 const streamed = isWanted('Streams') ? await measureStreams(stage, streams, logins) : undefined;
 const imported = isWanted('Import') ? await measureImport(stage, lines) : undefined;
 await stage.close();

@@ -45,7 +45,10 @@ const measureInterval = 1000;
 /** Milliseconds that a stopping dispatcher waits for the mails under way, and then for their results to be stored. */
 const lastAttempts = 1000;
 const lastResults = 500;
-/** Milliseconds in which results are gathered, to be stored by one statement. */
+/**
+ * Milliseconds in which results are gathered, to be stored by one statement. A process that dies within them has sent mails
+ * that another one sends again, so they are few.
+ */
 const gathering = 25;
 /** Statements of one search for other domains. */
 const stepsAtMost = 10;
@@ -72,6 +75,8 @@ export class Dispatcher {
   #isBehind = false;
   /** The domain that the last claim beyond the first mails ended at. */
   #reached = '';
+  /** The domains without room, if such a claim has found since the last run that no others have due mails. */
+  #full: readonly string[] | undefined;
   #failure: unknown;
   #isStopping = false;
 
@@ -117,6 +122,7 @@ export class Dispatcher {
     this.#failure = undefined;
     // Race: the claim of a fill that is under way may have missed the mail that this run is for.
     await this.#filling;
+    this.#full = undefined;
     await this.#fill();
     await this.#keepUp();
     if (failure) throw failure;
@@ -158,6 +164,8 @@ export class Dispatcher {
       this.#window.add(claimed);
       if (!isPartial) return;
       if (heldBack === examined) return this.#claimBeyond();
+      // Otherwise each claim of a long queue to one domain would be followed by two that lock its mails and find no room.
+      if (this.#full && this.#window.isFull(this.#full)) return;
       await this.#keepUp();
     }
   }
@@ -167,11 +175,15 @@ export class Dispatcher {
     const { autocommit } = this.#deps;
     for (let step = 0; step < stepsAtMost; step++) {
       const after = this.#reached;
-      const { claimed, cancelled, reached } = await claimBeyond(autocommit, this.#claiming(), after);
+      const claiming = this.#claiming();
+      const { claimed, cancelled, reached } = await claimBeyond(autocommit, claiming, after);
       this.#reached = reached;
       this.#outcomes.cancelled += cancelled;
       this.#window.add(claimed);
-      if (claimed.length > 0 || (after === '' && reached === '')) return;
+      if (claimed.length > 0) return;
+      if (after !== '' || reached !== '') continue;
+      this.#full = claiming.domains.filter((_, place) => claiming.rooms[place] === 0);
+      return;
     }
   }
 

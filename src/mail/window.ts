@@ -73,6 +73,14 @@ export class Window {
     };
   }
 
+  /** Whether none of these domains has room. */
+  isFull(domains: readonly string[]): boolean {
+    return domains.every((domain) => {
+      const lane = this.#lanes.get(domain);
+      return lane !== undefined && !hasRoom(lane);
+    });
+  }
+
   /** Mails that are in the window already are left out: their lease ended before they did. */
   add(mails: readonly Claimed[]): void {
     for (const mail of mails) {

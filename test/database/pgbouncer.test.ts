@@ -4,11 +4,14 @@ import { openOrm, requireDatabase } from '../../src/database/orm.ts';
 import { ada, testEnv } from '../support/people.ts';
 import { pgbouncerVersion, startPgbouncer } from '../support/pgbouncer.ts';
 import { run, serve } from '../support/process.ts';
-import { refusalOf } from '../support/refusal.ts';
+import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { startTlsPostgres, type TlsPostgres } from '../support/tls-postgres.ts';
 
 const { MASTER_KEYS } = testEnv;
 if (pgbouncerVersion === undefined) console.error('NOT TRIED: PgBouncer is not installed (apt-get install pgbouncer)');
+
+/** Before 1.21, PgBouncer keeps no prepared statements in transaction mode. */
+const isOld = (pgbouncerVersion ?? 0) < 121;
 
 describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
   let server: TlsPostgres;
@@ -110,21 +113,64 @@ describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
     const { code, stderr } = await run(['serve'], { DATABASE_URL: url, MASTER_KEYS });
     expect(code).toBe(1);
     expect(stderr).toContain('ALTER ROLE CURRENT_USER SET statement_timeout = ');
-    if (pgbouncerVersion! < 121) expect(stderr).toContain('set pool_mode=session, or use PgBouncer 1.21 or newer');
+    if (isOld) expect(stderr).toContain('set pool_mode=session, or use PgBouncer 1.21 or newer');
     expect(await server.query(`select 1 from pg_prepared_statements`), 'nothing leaks').toEqual([]);
   });
 
-  test('in transaction mode the settings of the role suffice', async () => {
-    await server.query('create role tuned login');
-    const settings = {
-      ...{ statement_timeout: '30s', lock_timeout: '5s', idle_in_transaction_session_timeout: '60s' },
+  describe('in transaction mode with the settings of the role', () => {
+    beforeAll(async () => {
+      await server.query('create role tuned login superuser');
+      const settings = { statement_timeout: '20s', lock_timeout: '8s', idle_in_transaction_session_timeout: '40s' };
+      for (const [name, value] of Object.entries(settings))
+        await server.query(`alter role tuned set ${name} = '${value}'`);
+      await server.query('create database tuned owner tuned');
+    });
+    const env = { MASTER_KEYS, AUTO_CONFIRM_EMAIL: 'on', DATABASE_STATEMENT_TIMEOUT: '20s', LIMITS: '*=off' };
+    const bounce = async (settings: Record<string, number> = {}) => {
+      const all = { max_prepared_statements: 200, ...settings };
+      return (await startPgbouncer(server, { mode: 'transaction', role: 'tuned', settings: all }))('tuned');
     };
-    for (const [name, value] of Object.entries(settings))
-      await server.query(`alter role tuned set ${name} = '${value}'`);
-    const complaint = await complaintOf((await startPgbouncer(server, { mode: 'transaction', role: 'tuned' }))('auth'));
-    expect(complaint).not.toContain('ALTER ROLE');
-    if (pgbouncerVersion! >= 121) expect(complaint).toBe('fit');
-    else console.error('NOT TRIED: PgBouncer 1.21 in transaction mode (this one is older)');
+
+    test.runIf(isOld)('a PgBouncer before 1.21 is refused for its prepared statements only', async () => {
+      const options = { mode: 'transaction', role: 'tuned' } as const;
+      const url = (await startPgbouncer(server, options))('tuned');
+      const complaint = await complaintOf(url);
+      expect(complaint).toContain('loses prepared statements');
+      expect(complaint).not.toContain('ALTER ROLE');
+      console.error('NOT TRIED: PgBouncer 1.21 in transaction mode (this one is older)');
+    });
+
+    test.runIf(!isOld)('the service works over few connections to the server', async () => {
+      const url = await bounce({ default_pool_size: 3 });
+      const { clients } = await serve({ ...env, DATABASE_URL: url, WORKERS: '2' });
+      const people = Array.from({ length: 20 }, (_, n) => ({ ...ada, email: `ada-${n}@example.org` }));
+      const registered = await Promise.all(
+        people.map(async (person, n) => {
+          const { auth, sessions } = clients[n % 2 ? 'grpc' : 'json'];
+          const { tokens } = await auth.register(person);
+          return (await sessions.refresh({ refreshToken: tokens!.refreshToken })).tokens!.refreshToken;
+        }),
+      );
+      expect(new Set(registered).size).toBe(people.length);
+      expect(await server.query('select distinct generation from sessions', [], 'tuned')).toEqual([{ generation: 1 }]);
+    });
+
+    test.runIf(!isOld)('a call returns at its deadline, and its statement does not wait on and commit', async () => {
+      const url = await bounce();
+      const { clients } = await serve({ ...env, DATABASE_URL: url });
+      const { tokens } = await clients.json.auth.register(ada);
+      const { refreshToken } = tokens!;
+      const release = await server.hold('tuned', 'lock table sessions');
+      const headers = { 'connect-timeout-ms': '300' };
+      const late = refusalOf(clients.json.sessions.refresh({ refreshToken }, { headers }));
+      expect((await late).reason).toBe('DEADLINE_EXCEEDED');
+      const waiting = `select 1 from pg_stat_activity where datname = 'tuned' and wait_event_type = 'Lock'`;
+      await expect.poll(() => server.query(waiting), { timeout: 5000 }).toEqual([]);
+      await release();
+      // PgBouncer may end the connection whose statement was cancelled, once its next statement comes.
+      const again = () => clients.json.sessions.refresh({ refreshToken }).then(() => 'works', reasonOf);
+      await expect.poll(again).toBe('works');
+    });
   });
 
   test('with one connection to the server, transaction mode is recognised as well', async () => {

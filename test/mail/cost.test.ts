@@ -6,7 +6,8 @@ import { Recorder } from '../../bench/recorder.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { byIndexOnly } from '../../src/database/autocommit.ts';
 import { openOrm } from '../../src/database/orm.ts';
-import { type Claimed, claimBeyond, claimDue } from '../../src/mail/claim.ts';
+import { compile } from '../../src/database/statement.ts';
+import { type Claimed, claimBeyond, claimDue, hasDueMail, hasQueuedMail } from '../../src/mail/claim.ts';
 import { Outbox } from '../../src/mail/outbox.ts';
 import { extend, settle } from '../../src/mail/settle.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -84,6 +85,24 @@ test.each(Object.entries(queues))(
   },
   60_000,
 );
+
+test('when most of a long queue was sent, a look for due mails reads a few rows', async () => {
+  const { database } = await open();
+  await fillQueue(database.query, keys, now, long);
+  await database.query('analyze');
+  const last = `select id from mail_outbox order by id desc limit 20`;
+  await database.query(`update mail_outbox set state = 'sent', ended_at = now() where id not in (${last})`);
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  for (const look of [hasDueMail, hasQueuedMail]) {
+    const { text, valuesOf } = compile(`select ${look} as found, :now::timestamptz as at`);
+    const values = valuesOf({ now });
+    expect((await client.query(text, values as unknown[])).rows).toMatchObject([{ found: true }]);
+    const { scanned } = await examine(client, { text, values }, 'custom');
+    expect(scanned).toEqual([]);
+  }
+});
 
 test('the queue is counted up to ten thousand mails', async () => {
   const { database, client, recorder } = await open();

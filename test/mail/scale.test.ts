@@ -93,6 +93,22 @@ test('claiming mails reads a few rows for each, among ten thousand queued and ma
   }
 });
 
+test('while a queue to one domain is sent, others are searched for once a second, and not after each claim', async () => {
+  const sink = await startSink();
+  const proxy = await startProxy();
+  const service = await start({ databaseUrl: proxy.url, env: { ...sink.env } });
+  const keys = new MasterKeys(service.config.masterKeys);
+  await fillQueue(service.database.query, keys, service.now(), 3000);
+  await expect.poll(() => sink.mails.length, patiently).toBeGreaterThan(100);
+  const before = proxy.statements.length;
+  const begun = performance.now();
+  await expect.poll(() => sink.mails.length, patiently).toBeGreaterThan(1000);
+  const seconds = (performance.now() - begun) / 1000;
+  const sent = (name: string) => proxy.statements.slice(before).filter((each) => each.name === name).length;
+  expect(sent('mail_claim_by_domain')).toBeLessThanOrEqual(seconds + 2);
+  expect(sent('mail_claim')).toBeGreaterThan(900 / 50);
+}, 40_000);
+
 test('mails of a killed process are sent at most twice, and none is lost', async () => {
   const sink = await startSink();
   const database = await createDatabase();

@@ -72,6 +72,14 @@ export async function startProxy(socketDir = inject('pgHost')) {
     forget() {
       state.open = Promise.resolve();
     },
+    /** What PostgreSQL sends over the open connections is lost from now on. Statements still reach it. */
+    mute() {
+      for (const link of links) link.isMute = true;
+    },
+    /** How many of those connections are still open. */
+    get muted() {
+      return [...links].filter((link) => link.isMute).length;
+    },
     /** Resets all connections. */
     reset() {
       for (const link of links) link.reset();
@@ -128,6 +136,7 @@ class Link {
   static #count = 0;
   readonly #number = Link.#count++;
   open: Promise<void>;
+  isMute = false;
   readonly #client: Socket;
   readonly #server: Socket;
   readonly #state: State;
@@ -212,6 +221,7 @@ class Link {
   }
 
   #answer(sent: Buffer): void {
+    if (this.isMute) return;
     const bytes = this.#state.withheld.reduce(rename, sent);
     if (this.#answerKept) {
       this.#answerKept = Buffer.concat([this.#answerKept, bytes]);
