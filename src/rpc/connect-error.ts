@@ -1,6 +1,7 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import type { Logger } from 'pino';
 import { StepUpRequirementSchema } from '../../gen/gatehouse/v1/factor_pb.ts';
 import {
   BadRequestSchema,
@@ -18,7 +19,7 @@ const errorDomain = 'gatehouse';
 
 /** Converts everything that a call throws into an error for its client. An unexpected error is INTERNAL, and logged. */
 export function errors(
-  logBug: (cause: unknown, requestId: string) => void,
+  logBug: LogBug,
   logFault: (fault: DatabaseFault, requestId: string) => void = () => {},
 ): Interceptor {
   const explain = (thrown: unknown, requestId: string): ConnectError => {
@@ -51,6 +52,23 @@ async function* converting(messages: AsyncIterable<Message>, convert: (thrown: u
 /** The error for its client. The errors interceptor throws ConnectErrors only; health and reflection run without it. */
 export function connectErrorOf(thrown: unknown): ConnectError {
   return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
+}
+
+/** Whether nothing explains what was thrown. What the interceptors throw is a ConnectError: they have logged its cause. */
+export function isBug(thrown: unknown): boolean {
+  return !(thrown instanceof ConnectError) && toRefusal(thrown).reason === 'INTERNAL';
+}
+
+/** Logs a bug. */
+export type LogBug = (thrown: unknown, requestId: string) => void;
+
+export function bugLog(log: Pick<Logger, 'error'>): LogBug {
+  return (thrown, requestId) => log.error({ requestId, bug: describeBug(thrown) }, 'a bug');
+}
+
+/** Logs what was thrown outside the interceptors, if it is a bug. */
+export function reportBug(logBug: LogBug, thrown: unknown, requestId: string): void {
+  if (isBug(thrown)) logBug(thrown, requestId);
 }
 
 /** The refusal for anything that was thrown. */
