@@ -47,7 +47,7 @@ import { type ClaimPageAction, pageActions } from './request-id/page-action.ts';
 import { RequestIds } from './request-id/request-ids.ts';
 import { admission } from './rpc/admission.ts';
 import { authenticate } from './rpc/authenticate.ts';
-import { describeBug } from './rpc/bug.ts';
+import { describeBug, type LogBug } from './rpc/bug.ts';
 import { errors } from './rpc/connect-error.ts';
 import { deadline } from './rpc/deadline.ts';
 import { logFaults } from './rpc/fault-log.ts';
@@ -96,6 +96,7 @@ export interface Deps {
   readonly decoys: DecoyHashes | undefined;
   readonly outbox: Outbox;
   readonly log: Logger;
+  readonly logBug: LogBug;
   readonly tracing?: Tracing | undefined;
   /** Creates the counter for the calls of these methods. */
   readonly countCalls?: (methods: readonly DescMethod[]) => CallCounter;
@@ -271,7 +272,7 @@ function createInterceptors(parts: Parts, counter?: CallCounter): Interceptor[] 
   return [
     telemetry(log, counter),
     ...(tracing ? [tracing.calls] : []),
-    errors((cause, requestId) => log.error({ requestId, bug: describeBug(cause) }, 'a bug'), logFaults(log)),
+    errors(parts.logBug, logFaults(log)),
     deadline(),
     admission(config.maxInFlight),
     selectProject(findProject),

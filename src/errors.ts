@@ -150,6 +150,7 @@ const refusals = {
   FACTOR_NOT_FOUND: [Code.PermissionDenied, 'no such factor'],
   FACTOR_NAME_CONFLICT: [Code.AlreadyExists, 'another factor has this name'],
   NO_FACTOR_ENROLLED: [Code.FailedPrecondition, 'enrol a second factor first'],
+  RECOVERY_CODES_CHANGED: [Code.FailedPrecondition, 'other recovery codes were created meanwhile'],
   MFA_CHALLENGE_EXPIRED: [Code.FailedPrecondition, 'the challenge has expired or was used, begin a new one'],
   MFA_VERIFICATION_FAILED: [Code.FailedPrecondition, 'the factor could not be verified'],
   TRUSTED_DEVICE_NOT_FOUND: [Code.NotFound, 'no such trusted device'],

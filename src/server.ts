@@ -30,6 +30,7 @@ import { closeAfterResponses, drainHttp, handOverHttp, listenHttp } from './http
 import { oauthEndpoints } from './http/oauth/endpoints.ts';
 import { metadataOf } from './http/oauth/metadata.ts';
 import { landingPages } from './http/pages/landing.ts';
+import { openSheet } from './http/pages/own-sheet.ts';
 import { listenAdmin, naming } from './http/port-fault.ts';
 import { logRefusedOrigins } from './http/refused-origins.ts';
 import { createHttpServer } from './http/server.ts';
@@ -41,7 +42,7 @@ import { inboxFolderIn, openMailService } from './mail/mail-service.ts';
 import { joinInstallation, type Terms } from './project/installation.ts';
 import { defaultProjectId } from './project/project.ts';
 import { Projects } from './project/projects.ts';
-import { describeBug } from './rpc/bug.ts';
+import { bugLog, describeBug } from './rpc/bug.ts';
 import { prepareContractRules } from './rpc/contract-rules.ts';
 import { KeyRing, prepareInstallation } from './session/key-ring.ts';
 import { Observation } from './telemetry/observation.ts';
@@ -83,6 +84,7 @@ export async function startServer(deps: ServerDeps) {
     proxyHops: config.trustedProxyHops,
     refusesUnknownFields,
     shutdownSignal: stopping.signal,
+    logBug: bugLog(log),
   };
   const grpc = createGrpcServer({ ...transport, health, reflection: config.reflection, largestRequest });
   const gateway = connectGateway(app.services, transport);
@@ -176,7 +178,8 @@ async function assemble({ config, orm, log, clock, tracer }: ServerDeps) {
   if (post.dispatcher) metrics.watchMail(post.dispatcher);
   const { outbox } = post;
   const app = createApp({
-    ...{ config, issuer, orm, now, elapsed, keys, projects, ring, passwords, decoys, outbox, log, tracing, countCalls },
+    ...{ config, issuer, orm, now, elapsed, keys, projects, ring, passwords, decoys, outbox, tracing, countCalls },
+    ...{ log, logBug: bugLog(log) },
   });
   const trail = new AuditTrail(orm, keys, config.auditRetention, leases.holder);
   const observe = (health: HealthState, connections: ConnectionGate, database: DatabaseHealth) =>
@@ -238,19 +241,21 @@ function openSites(
   const { publicUrl, trustedProxyHops: proxyHops, oauthClients: clients } = config;
   const callOnBehalf = inProcess(app.services, transport);
   const { clientSecrets, claimPageAction: claimAction } = app;
-  const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops });
+  const { logBug } = transport;
+  const oauth = oauthEndpoints({ callOnBehalf, clients, clientSecrets, keys, issuer, publicUrl, proxyHops, logBug });
   const metadata = metadataOf({ issuer, publicUrl });
   const { publishableKeys: apiKeys } = config;
   const supabase = supabaseSurface({
-    ...{ callOnBehalf, projects, now, metadata, issuer, apiKeys, proxyHops },
+    ...{ callOnBehalf, projects, now, metadata, issuer, apiKeys, proxyHops, logBug },
     jwks: () => ring.jwks(),
   });
   const surfaces: Gateway = (req, res) => oauth(req, res) || supabase(req, res);
   if (!config.ownPages) return surfaces;
-  const { mail, trustedDeviceDays } = config;
-  const { requireInviteCode: requiresInviteCode } = config.accounts;
+  const { mail, trustedDeviceDays, pagesStylesheet, accounts } = config;
+  const { requireInviteCode: requiresInviteCode } = accounts;
   const texts = { projects, language: mail.locale, requiresInviteCode, trustedDeviceDays };
-  const pages = landingPages({ keys, now, callOnBehalf, publicUrl, proxyHops, claimAction, ...texts });
+  const serving = { keys, now, callOnBehalf, publicUrl, proxyHops, claimAction, logBug };
+  const pages = landingPages({ ...serving, ...texts, ownSheet: openSheet(pagesStylesheet) });
   return (req, res) => surfaces(req, res) || pages(req, res);
 }
 

@@ -18,7 +18,7 @@ const kind = 'auth_code';
 export function exchangeCode(deps: AuthDeps): Methods {
   const { now, oauth } = deps;
   return {
-    async exchangeCode({ exchangeCode: raw, codeVerifier }, context) {
+    async exchangeCode({ exchangeCode: raw, codeVerifier, trustedDeviceToken }, context) {
       const at = now();
       const value = { projectId: projectOf(context), raw };
       const seen = await look(autocommit(context), kind, value, at);
@@ -34,7 +34,7 @@ export function exchangeCode(deps: AuthDeps): Methods {
       if (link) {
         const complete = async (em: EntityManager) => {
           await use(em);
-          return linkAndSignIn(em, deps, { ...link, kind: 'web' }, context, at);
+          return linkAndSignIn(em, deps, { ...link, kind: 'web', trustedDeviceToken }, context, at);
         };
         const linked = await change(context, complete, { onBehalfOf: link.session });
         return { ...linkToMessage(deps, linked, at), providerTokens };
@@ -42,7 +42,8 @@ export function exchangeCode(deps: AuthDeps): Methods {
       const signIn = async (em: EntityManager) => {
         const used = await use(em);
         const user = await lockUser(em, value.projectId, used.user_id);
-        return openSignIn(em, deps, { user, kind: 'web', method: used.flow?.method ?? 'otp' }, context, at);
+        const proof = { user, kind: 'web', method: used.flow?.method ?? 'otp', trustedDeviceToken } as const;
+        return openSignIn(em, deps, proof, context, at);
       };
       const signedIn = await change(context, signIn, { users: [seen.user_id] });
       return { ...signInToMessage(deps, signedIn, at), providerTokens };

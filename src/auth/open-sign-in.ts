@@ -47,7 +47,9 @@ export async function openSignIn(
   const mail = user.email ? userMail.draftNewDevice(recipientOf(user), opened.session, now) : null;
   await openAndNotify(em, opened.session, mail);
   audit(em, context, { action: 'auth.login', userId: user.id, sessionId: opened.session.id }, now);
-  const trustedDevice = token !== '' && (await recognizeDevice(em, opened.session, token, now));
+  // A recovery is for a user who may have lost the device to somebody else.
+  const mayTrust = token !== '' && proof.method !== 'recovery';
+  const trustedDevice = mayTrust && (await recognizeDevice(em, opened.session, token, now));
   return { user, opened, trustedDevice, summary: await readAccountSummary(em, user.projectId, user.id) };
 }
 

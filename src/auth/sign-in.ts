@@ -83,7 +83,7 @@ interface Checked {
  *
  * Every path computes one hash at the current cost. Throws INVALID_CREDENTIALS for an unknown address and for a wrong
  * password alike. Throws USER_BANNED and EMAIL_NOT_VERIFIED only after the right password, and USE_OAUTH_PROVIDER for a
- * user without a password; with HIDE_REGISTRATION that is INVALID_CREDENTIALS as well. Throws OVER_REQUEST_RATE_LIMIT,
+ * user who has identities and no password; with HIDE_REGISTRATION that is INVALID_CREDENTIALS as well. Throws OVER_REQUEST_RATE_LIMIT,
  * without a hash and for any password, while there were too many failures.
  */
 async function checkPassword(
@@ -151,8 +151,10 @@ function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refus
   return new Refusal('USE_OAUTH_PROVIDER', { event });
 }
 
+/** With the names of the providers. INVALID_CREDENTIALS for a user who has none either: there is nothing to lead them to. */
 async function namingProviders({ options }: Refusal, userId: string, context: HandlerContext): Promise<Refusal> {
   const { reason, options: named } = await useProvider(autocommit(context), userId);
+  if (named.metadata?.providers === '') return new Refusal('INVALID_CREDENTIALS', options);
   return new Refusal(reason, { ...options, ...named });
 }
 

@@ -75,7 +75,8 @@ async function verify(deps: AuthDeps, request: VerifyOtpRequest, context: Handle
     const challenge = request.openedLink ? used.flow?.challenge : undefined;
     if (challenge) return { exchangeCode: await handOutCode(em, user, { challenge, method: methodsOf[kind] }, at) };
     const method = kind === 'password_reset' ? 'recovery' : 'otp';
-    return openSignIn(em, deps, { user, kind: 'web', method }, context, at);
+    const { trustedDeviceToken } = request;
+    return openSignIn(em, deps, { user, kind: 'web', method, trustedDeviceToken }, context, at);
   };
   return change(context, use, { users: [first.userId] });
 }

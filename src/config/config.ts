@@ -192,6 +192,8 @@ function arrangePages(values: Values, publicUrl: string) {
     /** The base URL of the pages for links in mail: the application's or, without any, the service's own. */
     frontendUrl,
     ownPages: FRONTEND_URL === undefined,
+    /** The text of a style sheet. */
+    pagesStylesheet: values.PAGES_STYLESHEET,
     redirects: { siteUrl: SITE_URL ?? frontendUrl, redirectUrls: REDIRECT_URLS ?? [] },
     look,
     relyingParty: arrangeWebauthn(values, name, [frontendUrl, publicUrl]),

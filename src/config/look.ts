@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { pageUrl } from './parsers.ts';
 import type { Settings } from './setting.ts';
+import { styleSheet } from './style-sheet.ts';
 
 /** It stands in the subject of mails and before their sender, where a line break would begin a header. */
 const appName = z
@@ -48,5 +49,11 @@ export const look = {
     reads: color,
     default: '#0b57d0',
     example: '#7a1fa2',
+  },
+  PAGES_STYLESHEET: {
+    sentence: 'Style sheet of your own for the pages, read at the start. It loads no images, fonts or other sheets.',
+    reads: styleSheet,
+    otherwise: 'none',
+    example: '/etc/gatehouse/pages.css',
   },
 } as const satisfies Settings;

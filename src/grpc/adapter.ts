@@ -15,8 +15,9 @@ import type {
   ServerDuplexStream,
   ServerUnaryCall,
 } from '@grpc/grpc-js';
+import type { LogBug } from '../rpc/bug.ts';
 import { openCallContext } from '../rpc/call-context.ts';
-import { connectErrorOf } from '../rpc/connect-error.ts';
+import { connectErrorOf, reportBug } from '../rpc/connect-error.ts';
 import { kCertificateNames, kOrigin } from '../rpc/context.ts';
 import { longestCall } from '../rpc/deadline.ts';
 import { OpenCalls } from '../rpc/open-calls.ts';
@@ -32,6 +33,7 @@ export interface GrpcOptions {
   readonly interceptors: Interceptor[];
   readonly proxyHops: number;
   readonly shutdownSignal: AbortSignal;
+  readonly logBug: LogBug;
 }
 
 interface Serving extends Omit<GrpcOptions, 'shutdownSignal'> {
@@ -78,6 +80,7 @@ function unaryHandler(spec: UnarySpec, serving: Serving): handleUnaryCall<Buffer
       call.sendMetadata(metadataFrom(context.responseHeader));
       respond(null, encode(spec, message), trailerOf(context));
     } catch (thrown) {
+      reportBug(serving.logBug, thrown, context.values.get(kOrigin).requestId);
       sendHeader(call, context);
       respond(statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {
@@ -101,6 +104,7 @@ function streamHandler(spec: MethodImplSpec, serving: Serving): handleBidiStream
       if (isFirst) sendHeader(call, context);
       call.end(metadataFrom(context.responseTrailer));
     } catch (thrown) {
+      reportBug(serving.logBug, thrown, context.values.get(kOrigin).requestId);
       if (isFirst) sendHeader(call, context);
       if (!call.cancelled) call.emit('error', statusFrom(connectErrorOf(thrown), context.responseTrailer));
     } finally {

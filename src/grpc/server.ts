@@ -4,6 +4,7 @@ import { logVerbosity, Server, type ServerCredentials, setLogVerbosity } from '@
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import type { LogBug } from '../rpc/bug.ts';
 import { serve } from '../rpc/services.ts';
 import { authority } from '../text/authority.ts';
 import { serveGrpc } from './adapter.ts';
@@ -19,6 +20,7 @@ export interface GrpcServerOptions {
   readonly health: HealthState;
   readonly proxyHops: number;
   readonly shutdownSignal: AbortSignal;
+  readonly logBug: LogBug;
   /** Whether the server offers reflection. */
   readonly reflection: boolean;
   /** Maximum size of a request in bytes. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type Interceptor, type ServiceImplSpec } from '@connectrpc/connect';
+import type { LogBug } from '../rpc/bug.ts';
 import { kOrigin, kSystem } from '../rpc/context.ts';
 import { OpenCalls } from '../rpc/open-calls.ts';
 import { readOrigin } from '../rpc/origin.ts';
@@ -15,6 +16,7 @@ export interface GatewayOptions {
   /** The types that a google.protobuf.Any in JSON may hold. */
   readonly registry?: Registry;
   readonly shutdownSignal: AbortSignal;
+  readonly logBug: LogBug;
 }
 
 /** Handles a request. Returns false for a path that it does not serve. */

@@ -39,7 +39,10 @@ interface Asked {
  * Calls the services of this process without a network, through the same interceptors: rate limits and the audit trail
  * see the address of the browser.
  */
-export function inProcess(services: readonly ServiceImplSpec[], options: GatewayOptions): CallOnBehalf {
+export function inProcess(
+  services: readonly ServiceImplSpec[],
+  options: Pick<GatewayOptions, 'interceptors' | 'shutdownSignal'>,
+): CallOnBehalf {
   const specs = services.flatMap(({ methods }) => Object.values(methods));
   const unary = specs.filter((spec) => spec.kind === 'unary');
   const chains = new Map<DescMethod, Chain>(unary.map((spec) => [spec.method, chainOf(spec, options.interceptors)]));

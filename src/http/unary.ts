@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Message } from '@bufbuild/protobuf';
 import type { ContextValues, Interceptor } from '@connectrpc/connect';
 import { Refusal } from '../errors.ts';
+import type { LogBug } from '../rpc/bug.ts';
 import { type CallContext, openCallContext } from '../rpc/call-context.ts';
+import { reportBug } from '../rpc/connect-error.ts';
+import { kOrigin } from '../rpc/context.ts';
 import type { OpenCalls } from '../rpc/open-calls.ts';
 import { chainOf, type UnarySpec } from '../rpc/unary-chain.ts';
 import { compressReply, isLarge } from './compression.ts';
@@ -16,6 +19,7 @@ import { failure, success } from './unary-response.ts';
 export interface UnaryOptions extends JsonRules {
   readonly interceptors: readonly Interceptor[];
   readonly openCalls: OpenCalls;
+  readonly logBug: LogBug;
 }
 
 /** One request and its response. */
@@ -37,6 +41,7 @@ export function unaryHandler(spec: UnarySpec, options: UnaryOptions): Handler {
     try {
       return success(spec, await invoke(message, context), context, asked, options);
     } catch (thrown) {
+      report(thrown, exchange, options);
       return failure(thrown, context, options);
     } finally {
       context.close();
@@ -51,10 +56,15 @@ export function unaryHandler(spec: UnarySpec, options: UnaryOptions): Handler {
       sendReply(res, isLarge(reply) ? await compressReply(reply, codings(req, asked)) : reply);
     } catch (thrown) {
       // Anything but a refusal is a bug, or the client has disconnected and receives nothing.
+      report(thrown, exchange, options);
       if (res.headersSent) res.destroy();
       else sendReply(res, refused(thrown instanceof Refusal ? thrown : new Refusal('INTERNAL')));
     }
   };
+}
+
+function report(thrown: unknown, { values }: Exchange, { logBug }: UnaryOptions): void {
+  reportBug(logBug, thrown, values.get(kOrigin).requestId);
 }
 
 async function readMessage({ method }: UnarySpec, { req }: Exchange, asked: Asked, rules: JsonRules): Promise<Message> {

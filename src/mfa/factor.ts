@@ -182,7 +182,6 @@ export async function recordVerified(
   return row;
 }
 
-/** In a transaction the ORM's connection returns times as texts. */
 /** JSON, and the ORM's connection in a transaction, return times as texts. */
 export function withTimes<Row extends Pick<FactorRow, 'createdAt' | 'verifiedAt' | 'lastUsedAt'>>(row: Row): Row {
   const { verifiedAt, createdAt, lastUsedAt } = row;

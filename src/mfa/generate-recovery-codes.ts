@@ -9,19 +9,18 @@ import { factorToMessage } from './message.ts';
 import { newRecoveryCodes, storeRecoveryCodes } from './recovery-code.ts';
 
 export function generateRecoveryCodes({ now, factorMail }: MfaDeps): MfaMethods['generateRecoveryCodes'] {
-  return async (_, context) => {
+  return async ({ replacesFactorId }, context) => {
     const { projectId, userId } = caller(context);
     const at = now();
     const codes = newRecoveryCodes();
     const factor = await change(context, async (em) => {
       const user = await lockUser(em, projectId, userId);
       if (user.factorCount === 0) throw new Refusal('NO_FACTOR_ENROLLED');
-      const earlier = (await factorsOf(em, userId)).filter(({ type }) => type === 'recovery_code');
-      await deleteFactors(
-        em,
-        userId,
-        earlier.map(({ id }) => id),
-      );
+      const earlier = (await factorsOf(em, userId)).filter(({ type }) => type === 'recovery_code').map(({ id }) => id);
+      // Race: of two calls for one form both would show codes, and the user may keep those that the other call has replaced.
+      if (replacesFactorId !== undefined && replacesFactorId.toLowerCase() !== (earlier[0] ?? ''))
+        throw new Refusal('RECOVERY_CODES_CHANGED');
+      await deleteFactors(em, userId, earlier);
       const draft = {
         id: Factor.newId(at),
         projectId,

@@ -1,3 +1,12 @@
+import type { Logger } from 'pino';
+
+/** Logs a bug. */
+export type LogBug = (thrown: unknown, requestId: string) => void;
+
+export function bugLog(log: Pick<Logger, 'error'>): LogBug {
+  return (thrown, requestId) => log.error({ requestId, bug: describeBug(thrown) }, 'a bug');
+}
+
 /**
  * What is logged of a bug. The message of a database error is left out: MikroORM writes the statement's values into it.
  */

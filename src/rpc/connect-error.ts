@@ -11,6 +11,7 @@ import {
 import { type DatabaseFault, describeFault } from '../database/fault.ts';
 import { faultOf } from '../database/sqlstate.ts';
 import { type Reason, Refusal, type StepUp } from '../errors.ts';
+import type { LogBug } from './bug.ts';
 import { kOrigin } from './context.ts';
 import { throughStream } from './messages.ts';
 
@@ -18,7 +19,7 @@ const errorDomain = 'gatehouse';
 
 /** Converts everything that a call throws into an error for its client. An unexpected error is INTERNAL, and logged. */
 export function errors(
-  logBug: (cause: unknown, requestId: string) => void,
+  logBug: LogBug,
   logFault: (fault: DatabaseFault, requestId: string) => void = () => {},
 ): Interceptor {
   const explain = (thrown: unknown, requestId: string): ConnectError => {
@@ -51,6 +52,16 @@ async function* converting(messages: AsyncIterable<Message>, convert: (thrown: u
 /** The error for its client. The errors interceptor throws ConnectErrors only; health and reflection run without it. */
 export function connectErrorOf(thrown: unknown): ConnectError {
   return thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
+}
+
+/** Whether nothing explains what was thrown. What the interceptors throw is a ConnectError: they have logged its cause. */
+export function isBug(thrown: unknown): boolean {
+  return !(thrown instanceof ConnectError) && toRefusal(thrown).reason === 'INTERNAL';
+}
+
+/** Logs what was thrown outside the interceptors, if it is a bug. */
+export function reportBug(logBug: LogBug, thrown: unknown, requestId: string): void {
+  if (isBug(thrown)) logBug(thrown, requestId);
 }
 
 /** The refusal for anything that was thrown. */

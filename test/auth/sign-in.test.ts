@@ -8,6 +8,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { ada, asService, bob, testEnv } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
 import { refusalOf, refusalWithoutTrace } from '../support/refusal.ts';
+import { siteLink } from '../support/site-methods.ts';
 import { bearer, start, wires } from '../support/start.ts';
 
 const day = 86_400;
@@ -27,6 +28,21 @@ describe.each(wires)('over %s', (wire) => {
     expect(moved).toBeGreaterThanOrEqual(60_000);
     expect((await auth.getMe({}, bearer(tokens!))).user!.lastSignInTime).toEqual(user!.lastSignInTime);
     await sessions.refresh({ refreshToken: tokens!.refreshToken });
+  });
+
+  test('a user with neither a password nor an identity is refused as with a wrong password', async () => {
+    const service = await start();
+    const { auth, admin } = service.clients(wire);
+    await admin.createUser({ email: bob.email, emailVerified: true }, asService);
+    await admin.inviteUser({ email: 'eve@example.org', link: siteLink }, asService);
+    const unknown = await refusalOf(auth.signIn({ ...ada, email: 'nobody@example.org' }));
+    expect([unknown.code, unknown.reason]).toEqual([Code.Unauthenticated, 'INVALID_CREDENTIALS']);
+    for (const email of [bob.email, 'eve@example.org'])
+      expect(await refusalOf(auth.signIn({ email, password: bob.password })), email).toEqual(unknown);
+    const events = await service.database.query(
+      `select cause from audit_events where action = 'auth.login_failed' order by id`,
+    );
+    expect(events.map(({ cause }) => cause)).toEqual(['unknown_email', 'no_password', 'no_password']);
   });
 
   test('with hidden registration an unknown address, a wrong password, a user without password and an unverified address are refused alike', async () => {

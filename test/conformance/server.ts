@@ -32,7 +32,8 @@ const request = fromBinary(requestType, readFully(readFully(4).readUInt32BE())) 
 
 const { cert, key } = request.serverCreds ?? {};
 const tls = request.useTls ? { cert: Buffer.from(cert!), key: Buffer.from(key!) } : undefined;
-const options = { interceptors: [], proxyHops: 0, shutdownSignal: new AbortController().signal };
+const logBug = (thrown: unknown) => console.error(thrown);
+const options = { interceptors: [], proxyHops: 0, shutdownSignal: new AbortController().signal, logBug };
 const port = request.protocol === grpc ? await serveGrpcPort() : await serveHttpPort();
 const response = toBinary(responseType, create(responseType, { host, port, pemCert: tls?.cert ?? new Uint8Array() }));
 const length = Buffer.alloc(4);

@@ -5,7 +5,7 @@ import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { codeOf, useApp, verifyCode } from '../support/authenticator.ts';
 import { tokenFor } from '../support/inbox.ts';
 import { ada, asService } from '../support/people.ts';
-import { Barrier, Pause, together } from '../support/race.ts';
+import { Barrier, crowd, Pause, together } from '../support/race.ts';
 import { reasonOf, refusalOf } from '../support/refusal.ts';
 import { bearer, type StartOptions, start, type TestService, wires } from '../support/start.ts';
 
@@ -73,6 +73,24 @@ describe.each(wires)('over %s', (wire) => {
     expect(reasonsOf(errors)).toEqual(['MFA_VERIFICATION_FAILED']);
     expect(await eventsOf(service, 'factor.verify')).toBe(2);
   });
+
+  test.each(['the first codes', 'codes that replace others'])(
+    'of parallel calls that name what they replace one returns %s, and they are the valid ones',
+    async (which) => {
+      const barrier = new Barrier('GenerateRecoveryCodes');
+      const { service, raised, again } = await startWithFactor({ inner: [barrier.interceptor()] });
+      const { mfa } = service.clients(wire);
+      const earlier = which === 'the first codes' ? undefined : await mfa.generateRecoveryCodes({}, raised);
+      const request = { replacesFactorId: earlier?.factor?.id ?? '' };
+      barrier.expect(crowd);
+      const { answers, errors } = await together((n) =>
+        service.clients(wire, n).mfa.generateRecoveryCodes(request, raised),
+      );
+      expect([answers.length, reasonsOf(errors)]).toEqual([1, ['RECOVERY_CODES_CHANGED']]);
+      const [{ codes, factor }] = answers as [(typeof answers)[0]];
+      await verifyCode(service.clients(wire), again.as, factor!.id, codes[9]!);
+    },
+  );
 
   test('of parallel wrong codes for one challenge five are judged', async () => {
     const { service, factorId, again } = await startWithFactor();

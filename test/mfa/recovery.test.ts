@@ -94,6 +94,30 @@ describe.each(wires)('over %s', (wire) => {
     expect((await refusalOf(change)).reason).toBe('INSUFFICIENT_AAL');
   });
 
+  test('recovery codes that are named are replaced, and others are not', async () => {
+    const service = await start({ env });
+    const { mfa } = service.clients(wire);
+    const { as } = await service.welcome(verifiedAda);
+    const { factorId, tokens } = await useApp(service.clients(wire), as, service.now());
+    const raised = bearer(tokens!);
+    const generate = async (replacesFactorId?: string) =>
+      (await mfa.generateRecoveryCodes({ ...(replacesFactorId !== undefined && { replacesFactorId }) }, raised))
+        .factor!;
+    const refused = async (replacesFactorId: string) => (await refusalOf(generate(replacesFactorId))).reason;
+    const first = await generate('');
+    expect(await refused(''), 'the user has codes by now').toBe('RECOVERY_CODES_CHANGED');
+    const second = await generate(first.id.toUpperCase());
+    for (const other of [first.id, factorId, crypto.randomUUID()])
+      expect(await refused(other), other).toBe('RECOVERY_CODES_CHANGED');
+    expect(await refused('none')).toBe('INVALID_ARGUMENT');
+    const { factors } = await mfa.listFactors({}, raised);
+    expect(factors.map(({ id, remainingCodes }) => [id, remainingCodes])).toEqual([
+      [factorId, 0],
+      [second.id, 10],
+    ]);
+    expect((await generate()).id, 'without a name they are replaced').not.toBe(second.id);
+  });
+
   test('the first proof of a mailbox removes the factors of who registered its address', async () => {
     const service = await start({ env: { ...env, EMAIL_VERIFICATION: 'off' } });
     const clients = service.clients(wire);

@@ -108,8 +108,15 @@ test('a provider that returns by a POST from its own site has a cookie that the 
   const lax = await send(port, { path: '/oauth/callback', body: posted, headers: { ...foreign, cookie: cookie() } });
   expect(lax.status, 'the other cookies are not enough').toBe(400);
   const own = { ...foreign, cookie: set!.split(';', 1)[0]! };
-  const answer = await send(port, { path: '/oauth/callback', body: posted, headers: own });
+  const repeated = await send(port, { path: '/oauth/callback', body: posted, headers: own });
+  expect(repeated.status).toBe(303);
+  const path = repeated.headers.location!;
+  expect(path).toMatch(/^\/oauth\/callback\?posted=[\w-]+$/);
+  const elsewhere = await send(port, { method: 'GET', path, headers: { cookie: '__Host-gatehouse-provider=another' } });
+  expect(elsewhere.status, 'in another browser').toBe(400);
+  const answer = await send(port, { method: 'GET', path, headers: { cookie: own.cookie } });
   expect(answer).toMatchObject({ status: 303, headers: { location: '/devices' } });
+  expect((await send(port, { method: 'GET', path, headers: { cookie: own.cookie } })).status, 'once more').toBe(400);
   const [row] = await service.database.query('select name from users');
   expect(row).toEqual({ name: 'Ada Lovelace' });
 });

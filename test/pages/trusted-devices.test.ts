@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { adaAtAcme } from '../auth/oauth/oauth.ts';
 import { enterPassword, nextCode, submit, withFactor } from '../support/factor-pages.ts';
+import { startProvider } from '../support/identity-provider.ts';
 import { browserOf } from '../support/page.ts';
 
 const title = 'Confirm that it is you';
@@ -75,4 +77,27 @@ test('nothing is offered where no device is trusted, and a form that asks for it
   expect(prompt.text).not.toContain('name="trust"');
   expect(browser.cookies.has('gatehouse-trusted')).toBe(false);
   expect((await enterPassword(browser)).heading).toBe(title);
+});
+
+// Acme returns by a GET, Apple by a POST from its own site, with which a browser sends no Lax cookie.
+test.each([
+  ['acme', 'acme'],
+  ['apple', 'Apple'],
+])('a trusted browser is asked for no factor after a sign-in with %s', async (name, label) => {
+  const provider = await startProvider();
+  const { browser, leave } = await withTrust({ OAUTH_PROVIDERS: JSON.stringify({ [name]: provider.settings() }) });
+  const signIn = async () => {
+    const page = await browser.open('/sign-in');
+    const going = await submit(browser, page.text, ['provider', name]);
+    expect(going.heading).toBe(`Continue with ${label}`);
+    const url = /url=([^"]*)"/.exec(going.text)![1]!.replaceAll('&amp;', '&');
+    const sent = provider.consent(url, adaAtAcme);
+    if (name === 'acme') return browser.open(`/oauth/callback?${new URLSearchParams(sent)}`);
+    const cookie = `gatehouse-provider=${browser.cookies.get('gatehouse-provider')}`;
+    return browser.post('/oauth/callback', sent, { cookie, origin: 'https://appleid.apple.com' });
+  };
+  expect((await signIn()).heading).toBe('Your devices');
+  await leave();
+  browser.cookies.delete('gatehouse-trusted');
+  expect((await signIn()).heading, 'without the trust').toBe(title);
 });

@@ -146,7 +146,10 @@ async function serveTls({ host = 'localhost', asksForCertificate = false } = {})
   const { services, interceptors } = replicas[0]!.app;
   const { key, cert } = makeCertificate(host);
   const server = new Server();
-  serveGrpc(server, services, { interceptors, proxyHops: 0, shutdownSignal: new AbortController().signal });
+  serveGrpc(server, services, {
+    ...{ interceptors, proxyHops: 0, shutdownSignal: new AbortController().signal },
+    logBug: () => {},
+  });
   const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
   const credentials = ServerCredentials.createSsl(Buffer.from(cert), [pair], asksForCertificate);
   const port = await new Promise<number>((resolve, reject) => {

@@ -198,7 +198,8 @@ async function open(impl: Partial<ServiceImpl<typeof Health>>) {
   const shutdown = new AbortController();
   const services = [serve(Health, impl as ServiceImpl<typeof Health>)];
   const interceptors = [errors(() => {}), deadline()];
-  const options = { interceptors, proxyHops: 0, refusesUnknownFields: true, shutdownSignal: shutdown.signal };
+  const rules = { proxyHops: 0, refusesUnknownFields: true, logBug: () => {} };
+  const options = { ...rules, interceptors, shutdownSignal: shutdown.signal };
   const cors = { origins: [], allowsLocalhost: false, publicUrl: 'http://localhost', onRefused: () => {} };
   const other = { version: '0', readiness: () => 'ready' as const, jwks: () => ({}), passkeyOrigins: [] };
   const server = createHttpServer({ gateway: connectGateway(services, options), cors, ...other });

@@ -25,6 +25,11 @@ export const ofFactors = {
     retry: 'no',
     action: 'Have the user enrol a factor first.',
   },
+  RECOVERY_CODES_CHANGED: {
+    when: 'The recovery codes of the user are not those that the call was to replace: another call has replaced them.',
+    retry: 'no',
+    action: 'List the factors again, and have the user decide whether the present codes are to be replaced.',
+  },
   MFA_CHALLENGE_EXPIRED: {
     when: 'The challenge is unknown, used or older than five minutes, has admitted five codes, or belongs to another factor or session.',
     retry: 'no',

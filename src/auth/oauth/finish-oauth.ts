@@ -62,9 +62,10 @@ interface Arrived {
 
 function signIn(deps: AuthDeps, { request, used, proved, providerTokens }: Arrived, context: HandlerContext) {
   const { accountInviteCode, inviteCode, challenge } = used.kept;
-  const kind = kindOfClient(request.kind);
+  const { trustedDeviceToken } = request;
   const exchange = challenge && { challenge, kept: { providerTokens } };
-  return signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, { kind, exchange }, context);
+  const purpose = { kind: kindOfClient(request.kind), exchange, trustedDeviceToken };
+  return signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, purpose, context);
 }
 
 /**
@@ -82,7 +83,7 @@ async function link(
   const locks = { onBehalfOf: session };
   if (!challenge) {
     const kind = request.signIn ? kindOfClient(request.kind) : undefined;
-    const linking = { proved, session, kind };
+    const linking = { proved, session, kind, trustedDeviceToken: request.trustedDeviceToken };
     const linked = await change(context, (em) => linkAndSignIn(em, deps, linking, context, at), locks);
     return linkToMessage(deps, linked, at);
   }

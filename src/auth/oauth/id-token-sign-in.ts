@@ -26,14 +26,10 @@ export function idTokenSignIn(deps: AuthDeps): Methods {
   return {
     async signInWithIdToken(request, context) {
       const proved = await read(request, context);
-      const { accountInviteCode, inviteCode } = request;
+      const { accountInviteCode, inviteCode, trustedDeviceToken } = request;
+      const purpose = { kind: kindOfClient(request.kind), trustedDeviceToken };
       return oauth.idTokenSignIns.run(clientOf(context), subjectOf(context, proved), () =>
-        signInByIdentity(
-          deps,
-          { proved, accountInviteCode, inviteCode },
-          { kind: kindOfClient(request.kind) },
-          context,
-        ),
+        signInByIdentity(deps, { proved, accountInviteCode, inviteCode }, purpose, context),
       );
     },
 
@@ -42,7 +38,8 @@ export function idTokenSignIn(deps: AuthDeps): Methods {
       const proved = await read(request, context);
       const { userId, sessionId, tokenEpoch } = caller(context);
       const session = { userId, sessionId, tokenEpoch };
-      const linking = { proved, session, kind: request.signIn ? ('web' as const) : undefined };
+      const kind = request.signIn ? ('web' as const) : undefined;
+      const linking = { proved, session, kind, trustedDeviceToken: request.trustedDeviceToken };
       const at = deps.now();
       return linkToMessage(deps, await change(context, (em) => linkAndSignIn(em, deps, linking, context, at)), at);
     },

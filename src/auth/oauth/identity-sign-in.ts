@@ -34,6 +34,8 @@ export interface Purpose {
   readonly kind: Kind;
   /** The client exchanges a code for the session (PKCE). */
   readonly exchange?: { readonly challenge: CodeChallenge; readonly kept: KeptForExchange } | undefined;
+  /** Of a device that the user trusts, or empty. */
+  readonly trustedDeviceToken: string;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface Purpose {
 export async function signInByIdentity(
   deps: AuthDeps,
   signIn: IdentitySignIn,
-  { kind, exchange }: Purpose,
+  { kind, exchange, trustedDeviceToken }: Purpose,
   context: HandlerContext,
 ) {
   const { registration, now } = deps;
@@ -54,7 +56,8 @@ export async function signInByIdentity(
       if (owner.isNew || !owner.user.emailVerifiedAt) await sendProof(em, deps, owner.user, at);
       if (!owner.user.emailVerifiedAt && needsAddress(deps)) return { owner };
       if (exchange) return { owner, exchangeCode: await handOut(em, deps, owner.user, exchange, at) };
-      return { owner, session: await openSignIn(em, deps, { user: owner.user, kind, method: 'oauth' }, context, at) };
+      const proof = { user: owner.user, kind, method: 'oauth', trustedDeviceToken };
+      return { owner, session: await openSignIn(em, deps, proof, context, at) };
     });
   // Otherwise the response would reveal whether somebody has registered the address.
   const hides = registration.hideRegistration && !signIn.proved.emailVerified;
@@ -91,6 +94,8 @@ interface Linking {
   readonly session: SessionOfCaller;
   /** Opens another session too. A guest, whose session goes on with new tokens, gets none. */
   readonly kind?: Kind | undefined;
+  /** Of a device that the user trusts, or empty. */
+  readonly trustedDeviceToken: string;
 }
 
 /** What a link has led to. */
@@ -100,16 +105,16 @@ export type LinkedIn = Linked & { readonly session?: SignedIn['session']; readon
 export async function linkAndSignIn(
   em: EntityManager,
   deps: AuthDeps,
-  { proved, session, kind }: Linking,
+  { proved, session, kind, trustedDeviceToken }: Linking,
   context: HandlerContext,
   now: Date,
 ): Promise<LinkedIn> {
   const linked = await linkToCaller(em, deps, { session, proved }, context, now);
   const { user, renewed } = linked;
   if (renewed) return { ...linked, summary: await readAccountSummary(em, user.projectId, user.id) };
-  return kind
-    ? { ...linked, session: await openSignIn(em, deps, { user, kind, method: 'oauth' }, context, now) }
-    : linked;
+  if (!kind) return linked;
+  const proof = { user, kind, method: 'oauth', trustedDeviceToken };
+  return { ...linked, session: await openSignIn(em, deps, proof, context, now) };
 }
 
 export function linkToMessage(deps: AuthDeps, { session, renewed, summary, ...linked }: LinkedIn, now: Date) {

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createClient } from '@connectrpc/connect';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { LogBug } from '../../rpc/bug.ts';
+import { reportBug } from '../../rpc/connect-error.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
@@ -25,6 +27,7 @@ export interface OAuthOptions {
   /** PUBLIC_URL. */
   readonly publicUrl: string;
   readonly proxyHops: number;
+  readonly logBug: LogBug;
 }
 
 /** Refuses an address that has tried too many wrong secrets. */
@@ -76,7 +79,7 @@ async function answer(
   options: OAuthOptions,
 ): Promise<void> {
   const { context, gone } = beginRequest(req, res, options.proxyHops);
-  const { address } = context.get(kOrigin);
+  const { address, requestId } = context.get(kOrigin);
   res.setHeader('pragma', 'no-cache');
   try {
     requirePost(req);
@@ -87,6 +90,7 @@ async function answer(
     const body = await endpoint({ req, address, form, devices, sessions, tokens, options });
     send(res, 200, body);
   } catch (thrown) {
+    if (!(thrown instanceof OAuthError)) reportBug(options.logBug, thrown, requestId);
     const { code, status, message, headers } = oauthErrorOf(thrown);
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
     send(res, status, { error: code, error_description: printable(message) });

@@ -35,6 +35,9 @@ interface BrowserSessionDeps {
 
 // A browser may refuse a larger cookie (RFC 6265, section 6.1). Without the cookie, every visit refreshes the session.
 const largestAccessToken = 3500;
+const postedPurpose = 'form of a provider';
+/** Characters. All headers of a request have 16 KiB together. */
+const mostInAddress = 6000;
 /** The contract admits no longer token of a trusted device. */
 const shapeOfTrust = /^[\w-]{1,128}$/;
 
@@ -152,6 +155,28 @@ export class BrowserSession {
     const { cookies, keys } = this.#deps;
     const secret = cookies.get(postsCallback ? 'provider' : 'browser');
     return secret ? keys.mac('sign-in of a page', secret).toString('base64url') : '';
+  }
+
+  /**
+   * Encrypts what a provider has posted, for a GET of the same browser. Undefined if this browser has started no sign-in with
+   * such a provider, or if it is too long for an address.
+   */
+  sealPosted(posted: URLSearchParams): string | undefined {
+    const { cookies, keys } = this.#deps;
+    const secret = cookies.get('provider');
+    const sealed = secret && keys.seal(postedPurpose, secret, Buffer.from(posted.toString())).toString('base64url');
+    return sealed && sealed.length <= mostInAddress ? sealed : undefined;
+  }
+
+  /** Undefined for anything that was not sealed for this browser. */
+  openPosted(sealed: string): URLSearchParams | undefined {
+    const { cookies, keys } = this.#deps;
+    try {
+      const plain = keys.open(postedPurpose, cookies.get('provider') ?? '', Buffer.from(sealed, 'base64url'));
+      return new URLSearchParams(plain.toString());
+    } catch {
+      return undefined;
+    }
   }
 
   /**

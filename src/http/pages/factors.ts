@@ -99,15 +99,17 @@ async function pendingOf({ values, words, mfa }: Visit, { as }: SignedIn): Promi
     }
     case 'delete-passkey': {
       const { passkeys } = await mfa.listPasskeys({}, as);
-      const { id, friendlyName } = passkeys.find((each) => each.id === given('passkey_id'))!;
-      const fields = { do: 'delete-passkey', passkey_id: id };
-      return { ...action, fields, deed: words.passkeys.remove(friendlyName || words.passkeys.unnamed) };
+      const passkey = passkeys.find(({ id }) => id === given('passkey_id'));
+      if (!passkey) throw new Refusal('PASSKEY_NOT_FOUND');
+      const fields = { do: 'delete-passkey', passkey_id: passkey.id };
+      return { ...action, fields, deed: words.passkeys.remove(passkey.friendlyName || words.passkeys.unnamed) };
     }
     case 'codes':
       return { ...action, fields: { do: 'codes', set: given('set') }, deed: deeds.codes };
     case 'remove': {
       const { factors } = await mfa.listFactors({}, as);
-      const factor = factors.find(({ id }) => id === given('factor_id'))!;
+      const factor = factors.find(({ id }) => id === given('factor_id'));
+      if (!factor) throw new Refusal('FACTOR_NOT_FOUND');
       const fields = { do: 'remove', factor_id: factor.id };
       return { ...action, fields, deed: deeds.remove(nameOf(words, factor)) };
     }

@@ -63,7 +63,7 @@ export function layOut(parts: PageParts): string {
 <meta name="referrer" content="strict-origin">
 <meta name="robots" content="noindex">${goTo && html`\n<meta http-equiv="refresh" content="0; url=${goTo}">`}
 <title>${title} – ${site}</title>
-${Html.style(style)}
+${Html.style(style)}${style.ownSheet && html`\n<link rel="stylesheet" href="${style.ownSheet}">`}
 </head>
 <body>
 <header>${style.logoUrl === undefined ? site : html`<img src="${style.logoUrl}" alt="${site}">`}</header>

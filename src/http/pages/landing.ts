@@ -4,6 +4,8 @@ import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import type { LogBug } from '../../rpc/bug.ts';
+import { reportBug } from '../../rpc/connect-error.ts';
 import { kOrigin, kProjectName } from '../../rpc/context.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
@@ -22,13 +24,14 @@ import { layOut, paragraph } from './html.ts';
 import { chooseLanguage, type Language, wordsOf } from './language.ts';
 import { cliLogin, deviceLogin, fingerprintLogin } from './login-kinds.ts';
 import { newPassword } from './new-password.ts';
+import { type OwnSheet, sendSheet } from './own-sheet.ts';
 import { passwordRequest } from './password-request.ts';
 import { passwordReset } from './password-reset.ts';
 import { providerReturn, providerStart } from './provider-sign-in.ts';
 import { registration } from './registration.ts';
 import { signIn, signOut } from './sign-in.ts';
 import { type Look, openStyle, type PageStyle } from './style.ts';
-import { readFailure } from './trouble.ts';
+import { failureOf } from './trouble.ts';
 import { verification } from './verification.ts';
 import { type Page, troubleView, type View, type Visit } from './visit.ts';
 import type { Words } from './words.ts';
@@ -44,9 +47,12 @@ export interface LandingOptions {
   /** The language for browsers that accept none of the available ones. */
   readonly language: Language;
   readonly requiresInviteCode: boolean;
+  /** PAGES_STYLESHEET. */
+  readonly ownSheet: OwnSheet | undefined;
   /** TRUSTED_DEVICE_DAYS. Undefined: no device is trusted. */
   readonly trustedDeviceDays: number | undefined;
   readonly proxyHops: number;
+  readonly logBug: LogBug;
 }
 
 /** The projects, as far as the pages show them. */
@@ -114,16 +120,22 @@ export function landingPages(options: LandingOptions): Gateway {
       res.setHeader('content-type', 'text/javascript; charset=utf-8').end(ceremony);
       return true;
     }
+    if (sendSheet(options.ownSheet, path, req, res)) return true;
     const values = new URLSearchParams(query);
     const page = path === '/' && values.has('referral_code') ? referral : pages.get(path);
     if (!page) return false;
     const link = { page, path, values };
     const methods = methodsOf(page);
     if (!methods.includes(req.method ?? '')) sendRefusal(res.setHeader('allow', methods.join(', ')), 405);
-    // Only the connection can still fail.
-    else answer(link, req, res, options).catch(() => res.destroy());
+    else answer(link, req, res, options).catch((thrown) => giveUp(res, thrown, options));
     return true;
   };
+}
+
+/** Ends the response after a bug in what surrounds a page, or if the connection has failed. */
+function giveUp(res: ServerResponse, thrown: unknown, { logBug }: LandingOptions): void {
+  reportBug(logBug, thrown, String(res.getHeader('x-request-id') ?? ''));
+  res.destroy();
 }
 
 function methodsOf(page: Page): readonly string[] {
@@ -164,19 +176,22 @@ async function answer(
   const path = name === null ? link.path : `${link.path}?${new URLSearchParams({ project: name })}`;
   const asked = { ...link, path, publicUrl, userAgent, now, site, words, language };
   const seen = { ...asked, passwordMinLength, requiresInviteCode, trustedDeviceDays, claimAction };
-  const view = await see(page, { ...seen, browser, ...clients }, req, origin);
+  const view = await see(page, { ...seen, browser, ...clients }, req, origin).catch((thrown) => {
+    reportBug(options.logBug, thrown, context.get(kOrigin).requestId);
+    return troubleView(words, failureOf(thrown));
+  });
   res.appendHeader('set-cookie', cookies.changes());
   send(res, view, { look, style, words, language });
 }
 
 /** How the pages look in a project. That of an unknown name does not matter: the calls are refused. */
-async function showProject({ projects, publicUrl }: LandingOptions, name: string | null) {
+async function showProject({ projects, publicUrl, ownSheet }: LandingOptions, name: string | null) {
   // Without the database the page is shown all the same, and its calls report what is wrong.
   const named = name === null ? undefined : await projects.find(name).catch(() => undefined);
   const project = named ?? (await projects.find('default'))!;
   const { appName, appUrl, logoUrl, accentColor: accent, passwordMinLength } = project.settings;
   const look = { name: appName, appUrl, logoUrl, accent };
-  const style = styles.get(project) ?? openStyle(look, new URL(publicUrl).origin);
+  const style = styles.get(project) ?? openStyle(look, new URL(publicUrl).origin, ownSheet?.path);
   styles.set(project, style);
   return { look, style, passwordMinLength };
 }
@@ -193,16 +208,11 @@ function openClients(transport: Transport) {
 }
 
 async function see(page: Page, visit: Visit, req: IncomingMessage, ownOrigin: string): Promise<View> {
-  try {
-    if (page.return && req.method === 'GET') return await page.return(visit, 'GET');
-    if (page.return && req.method === 'POST')
-      return await page.return({ ...visit, values: await readForm(req) }, 'POST');
-    if (isRead(req) || !page.act) return await page.show(visit);
-    requireOwnPage(req, ownOrigin);
-    return await page.act({ ...visit, values: await readForm(req) });
-  } catch (thrown) {
-    return troubleView(visit.words, readFailure(thrown));
-  }
+  if (page.return && req.method === 'GET') return page.return(visit, 'GET');
+  if (page.return && req.method === 'POST') return page.return({ ...visit, values: await readForm(req) }, 'POST');
+  if (isRead(req) || !page.act) return page.show(visit);
+  requireOwnPage(req, ownOrigin);
+  return page.act({ ...visit, values: await readForm(req) });
 }
 
 function send(

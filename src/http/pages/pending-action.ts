@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { SignedIn } from './browser-session.ts';
 import { redirect } from './own-form.ts';
-import type { Failure } from './trouble.ts';
+import { type Failure, readFailure } from './trouble.ts';
 import type { View, Visit } from './visit.ts';
 
 /** An action of a form that was refused until its user proves who they are. */
@@ -40,16 +40,15 @@ export async function proofFor(
   const signedIn = await visit.browser.signedIn();
   if (!signedIn || !canProve(reason, signedIn)) return undefined;
   // The form may be wrong as well. Its page then says so.
-  const pending = await describe().catch(() => undefined);
+  const pending = await describe().catch((thrown) => void readFailure(thrown));
   if (!pending) return undefined;
   const value: SealedAction = { ...pending, id: randomUUID(), until: visit.now.getTime() + lifetimeMs };
   const action = await visit.browser.seal(stateOf(signedIn), value);
   return action.length > mostCharacters ? undefined : redirect(`/factor?action=${action}`);
 }
 
-function canProve(reason: string, { assurance, user }: SignedIn): boolean {
-  if (reason === 'INSUFFICIENT_AAL') return assurance.factors.length > 0;
-  return reason === 'REAUTHENTICATION_REQUIRED' && !user.isAnonymous;
+function canProve(reason: string, { assurance }: SignedIn): boolean {
+  return reason === 'INSUFFICIENT_AAL' ? assurance.factors.length > 0 : reason === 'REAUTHENTICATION_REQUIRED';
 }
 
 /** The action of the address or form. Undefined for one of another session, one that was altered, performed or has expired. */

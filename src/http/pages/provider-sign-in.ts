@@ -75,24 +75,43 @@ export const providerReturn: Page = {
     return redirect(onTheWay('/sign-in', nextOf(visit)));
   },
 
+  // With a POST from another site a browser sends no cookie that is Lax, such as that of the trusted device. So the browser
+  // brings what was posted once more, by a GET.
   async return(visit, method) {
-    const { auth, browser, values } = visit;
-    const [state, code, iss, error, user] = ['state', 'code', 'iss', 'error', 'user'].map(
-      (each) => values.get(each) ?? '',
-    );
-    const clientNonce = browser.nonceForProvider(method === 'POST');
-    try {
-      const parameters = { state: state!, code: code!, iss: iss!, error: error!.slice(0, 256), user: user! };
-      return await arrive(visit, await auth.finishOAuth({ ...parameters, clientNonce, kind: SessionKind.WEB }));
-    } catch (thrown) {
-      const failure = readFailure(thrown);
-      const signedIn = await browser.signedIn();
-      // After the sign-in, the button Back of the browser leads here once more.
-      if (signedIn && failure.reason === 'OAUTH_STATE_INVALID') return redirect('/devices');
-      return failedView(visit, failure, nextIn(failure.metadata.client_state));
-    }
+    const { browser, values } = visit;
+    const isPost = method === 'POST';
+    const sealed = isPost ? browser.sealPosted(sentIn(values)) : undefined;
+    if (sealed) return redirect(`/oauth/callback?posted=${sealed}`);
+    const posted = isPost ? undefined : browser.openPosted(values.get('posted') ?? '');
+    return finish({ ...visit, values: posted ?? values }, isPost || posted !== undefined);
   },
 };
+
+/** What a provider sends, without other parameters. */
+function sentIn(values: URLSearchParams): URLSearchParams {
+  const names = ['state', 'code', 'iss', 'error', 'user'];
+  return new URLSearchParams(names.map((each): [string, string] => [each, values.get(each) ?? '']));
+}
+
+async function finish(visit: Visit, wasPosted: boolean): Promise<View> {
+  const { auth, browser, values } = visit;
+  const { state, code, iss, error, user } = Object.fromEntries(sentIn(values));
+  const own = {
+    clientNonce: browser.nonceForProvider(wasPosted),
+    trustedDeviceToken: browser.trustedDeviceToken,
+    kind: SessionKind.WEB,
+  };
+  try {
+    const finished = await auth.finishOAuth({ state, code, iss, error: error!.slice(0, 256), user, ...own });
+    return await arrive(visit, finished);
+  } catch (thrown) {
+    const failure = readFailure(thrown);
+    const signedIn = await browser.signedIn();
+    // After the sign-in, the button Back of the browser leads here once more.
+    if (signedIn && failure.reason === 'OAUTH_STATE_INVALID') return redirect('/devices');
+    return failedView(visit, failure, nextIn(failure.metadata.client_state));
+  }
+}
 
 async function arrive({ browser, words }: Visit, { tokens, clientState }: FinishOAuthResponse): Promise<View> {
   if (!tokens) return noticeView(words.provider.checkMail);

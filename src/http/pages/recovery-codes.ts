@@ -2,6 +2,7 @@ import { type Factor, FactorType } from '../../../gen/gatehouse/v1/factor_pb.ts'
 import type { SignedIn } from './browser-session.ts';
 import { type Html, html, joined } from './html.ts';
 import { link, ownForm, redirect } from './own-form.ts';
+import { readFailure } from './trouble.ts';
 import type { View, Visit } from './visit.ts';
 
 /** The recovery codes of a user, as a factor. Undefined if they have never created any. */
@@ -16,23 +17,23 @@ export async function codesPart(visit: Visit, codes: Factor | undefined): Promis
   return html`<h2>${words.codes}</h2>
 <p>${words.codesText}${codes && html` <strong>${words.codesLeft(codes.remainingCodes)}</strong>`}</p>
 ${codes && html`<p>${words.codesWarning}</p>`}
-${await ownForm(visit, '/factors', { do: 'codes', set: setOf(codes) }, button)}`;
+${await ownForm(visit, '/factors', { do: 'codes', set: codes?.id ?? '' }, button)}`;
 }
 
 /**
- * Creates recovery codes and shows them once. A form that is sent again, by a reload of the page with the codes, replaces no
- * codes: it names the set that it replaces.
+ * Creates recovery codes and shows them once. A form that is sent again, by a double click or a reload of the page with the
+ * codes, replaces no codes: it names those that it replaces.
  */
 export async function createCodes(visit: Visit, { as }: SignedIn): Promise<View> {
   const { mfa, values } = visit;
-  const { factors } = await mfa.listFactors({}, as);
-  if (values.get('set') !== setOf(codesOf(factors))) return redirect('/factors?codes=created');
-  const { codes } = await mfa.generateRecoveryCodes({}, as);
-  return codesView(visit, codes);
-}
-
-function setOf(codes: Factor | undefined): string {
-  return codes?.id ?? 'none';
+  const replacesFactorId = values.get('set') ?? '';
+  try {
+    const { codes } = await mfa.generateRecoveryCodes({ replacesFactorId }, as);
+    return codesView(visit, codes);
+  } catch (thrown) {
+    if (readFailure(thrown).reason !== 'RECOVERY_CODES_CHANGED') throw thrown;
+    return redirect('/factors?codes=created');
+  }
 }
 
 function codesView({ site, words }: Visit, codes: readonly string[]): View {

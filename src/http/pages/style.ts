@@ -84,17 +84,19 @@ export interface ScriptNeeds {
 /** How the pages of one service look. */
 export interface PageStyle {
   readonly sheet: string;
+  /** The path of the operator's own, which follows. */
+  readonly ownSheet: string | undefined;
   readonly logoUrl: string | undefined;
   /**
-   * The content security policy. It permits a page only this style sheet, the logo, a form that posts to the same origin and,
-   * where the page needs it, the script.
+   * The content security policy. It permits a page only these style sheets, the logo, a form that posts to the same origin
+   * and, where the page needs it, the script.
    */
   policy(needs: ScriptNeeds): string;
 }
 
 const usualAccent = '#0b57d0';
 
-export function openStyle({ accent, logoUrl }: Look, origin: string): PageStyle {
+export function openStyle({ accent, logoUrl }: Look, origin: string, ownSheet?: string): PageStyle {
   // Links keep their color, which is legible on both backgrounds.
   const own =
     accent === usualAccent
@@ -103,7 +105,7 @@ export function openStyle({ accent, logoUrl }: Look, origin: string): PageStyle 
   const text = sheet + own;
   const directives = [
     "default-src 'none'",
-    `style-src 'sha256-${digestOf(text)}'`,
+    `style-src 'sha256-${digestOf(text)}'${ownSheet === undefined ? '' : ` ${origin}${ownSheet}`}`,
     ...(logoUrl === undefined ? [] : [`img-src ${new URL(logoUrl).origin}`]),
     "form-action 'self'",
     "base-uri 'none'",
@@ -111,6 +113,7 @@ export function openStyle({ accent, logoUrl }: Look, origin: string): PageStyle 
   ];
   return {
     sheet: text,
+    ownSheet,
     logoUrl,
     policy: ({ hasScript, hasCeremony }) => {
       const inline = hasScript ? [`'sha256-${digestOf(script)}'`] : [];

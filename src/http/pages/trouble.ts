@@ -2,7 +2,7 @@ import { ConnectError } from '@connectrpc/connect';
 import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import type { Reason } from '../../errors.ts';
-import { toConnectError, toRefusal } from '../../rpc/connect-error.ts';
+import { isBug, toConnectError, toRefusal } from '../../rpc/connect-error.ts';
 import type { Trouble } from './words.ts';
 
 const troubles: Partial<Record<Reason, readonly [status: number, trouble: Trouble]>> = {
@@ -37,8 +37,14 @@ export interface Failure {
   readonly fields: readonly string[];
 }
 
-/** Reads the error of a call, or a refusal of the page itself. */
+/** Reads the error of a call, or a refusal of the page itself. Throws a bug again: it is logged where the page was requested. */
 export function readFailure(thrown: unknown): Failure {
+  if (isBug(thrown)) throw thrown;
+  return failureOf(thrown);
+}
+
+/** What the user is shown for anything that was thrown. */
+export function failureOf(thrown: unknown): Failure {
   const error = thrown instanceof ConnectError ? thrown : toConnectError(toRefusal(thrown));
   const { reason = '', metadata = {} } = error.findDetails(ErrorInfoSchema)[0] ?? {};
   const [status, general] = troubles[reason as Reason] ?? [codeToHttpStatus(error.code), 'failed'];

@@ -6,6 +6,8 @@ import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { Refusal } from '../../errors.ts';
+import type { LogBug } from '../../rpc/bug.ts';
+import { reportBug } from '../../rpc/connect-error.ts';
 import { kOrigin, kProjectName, kSurface } from '../../rpc/context.ts';
 import { publishablePrefix } from '../../text/publishable-key.ts';
 import type { Redirects } from '../../text/redirects.ts';
@@ -33,6 +35,7 @@ export interface SurfaceOptions {
   /** SUPABASE_API_KEYS. */
   readonly apiKeys: readonly string[];
   readonly proxyHops: number;
+  readonly logBug: LogBug;
 }
 
 /** The projects, as far as the surface needs them. */
@@ -136,7 +139,9 @@ async function respond(
     if (changes.length > 0) res.setHeader('set-cookie', changes);
     send(res, answer);
   } catch (thrown) {
-    sendError(res, authErrorOf(thrown, route.name), req, context.get(kOrigin).requestId);
+    const { requestId } = context.get(kOrigin);
+    if (!(thrown instanceof AuthError)) reportBug(options.logBug, thrown, requestId);
+    sendError(res, authErrorOf(thrown, route.name), req, requestId);
   }
 }
 
