@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
+import { lowerAscii } from '../text/email-address.ts';
 import { providersInMetadata as withProviders } from '../text/sign-in-providers.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
@@ -119,7 +120,8 @@ export class AccessTokens {
       exp,
       iat,
       jti: randomUUID(),
-      email: subject.email ?? '',
+      // As clients of Supabase Auth compare it.
+      email: lowerAscii(subject.email ?? ''),
       email_verified: subject.email_verified,
       phone: '',
       ...metadataClaims(subject),
