@@ -13,11 +13,11 @@ export class JsonCaller {
   #idle: Promise<void> = Promise.resolve();
   #waiting: PromiseWithResolvers<Answer> | undefined;
 
-  constructor(address: string, path: string, bearer?: string) {
+  constructor(address: string, path: string, bearer?: string, verb: 'GET' | 'POST' = 'POST') {
     this.#address = new URL(`http://${address}`);
     const authorization = bearer && `authorization: Bearer ${bearer}`;
     const lines = [`host: ${address}`, 'content-type: application/json', 'accept: */*', 'user-agent: gatehouse-bench'];
-    this.#head = [`POST ${path} HTTP/1.1`, ...lines, ...(authorization ? [authorization] : []), ''].join('\r\n');
+    this.#head = [`${verb} ${path} HTTP/1.1`, ...lines, ...(authorization ? [authorization] : []), ''].join('\r\n');
   }
 
   /** Calls with a message in JSON, after the calls that are under way. */
