@@ -32,6 +32,8 @@ export interface Scenario {
 }
 
 const connections = 4;
+// HTTP/1.1 has one call at a time on a connection, so each slot has one.
+const jsonSlots = 32;
 
 // Each preparation takes sessions of its own, because tokens that an earlier one rotated are lost.
 let blocks = 0;
@@ -50,9 +52,30 @@ export const refresh: Scenario = {
     };
     const sample = expectOk(await callers[0]!.call(requests[0]!));
     requests[0] = refreshFrame(refreshTokenIn(sample.message));
-    return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+    return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(hangUp) };
   },
 };
+
+/** The same in JSON, by the method itself or by the route for clients of Supabase Auth. */
+const refreshInJson = (name: string, path: string, bodyOf: (refreshToken: string) => object): Scenario => ({
+  name,
+  slots: jsonSlots,
+  async prepare(_, http) {
+    const callers = openJson(http!, path);
+    const first = 10 + 512 * blocks++;
+    const request = (token: string) => Buffer.from(JSON.stringify(bodyOf(token)));
+    const requests = callers.map((_, slot) => request(refreshTokenOf(first + slot)));
+    const callOnce = async (slot: number) => {
+      const answer = expectOk(await callers[slot]!.call(requests[slot]!));
+      requests[slot] = request(/"refresh_?token":"([^"]+)"/i.exec(answer.message.toString())![1]!);
+      return answer;
+    };
+    const sample = await callOnce(0);
+    const chain: Chain = async (slot) => void (await callOnce(slot));
+    const close = () => callers.forEach(hangUp);
+    return { chain, request: requests[0]!, answerBytes: sample.message.length, isJson: true, close };
+  },
+});
 
 /** Each call refreshes another session, over the whole table. */
 export const refreshAmong = (sessions: number): Scenario => ({
@@ -68,7 +91,7 @@ export const refreshAmong = (sessions: number): Scenario => ({
       expectOk(await callers[slot % connections]!.call(refreshFrame(refreshTokenOf(at, generations[at]!++))));
     };
     const request = refreshFrame(refreshTokenOf(0));
-    return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
+    return { chain, request, answerBytes: 0, close: () => callers.forEach(hangUp) };
   },
 });
 
@@ -143,7 +166,7 @@ export const register = (hashes: number): Scenario => ({
     };
     const request = next();
     const sample = expectOk(await callers[0]!.call(request));
-    return { chain, request, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+    return { chain, request, answerBytes: sample.message.length, close: () => callers.forEach(hangUp) };
   },
 });
 
@@ -160,7 +183,7 @@ export const signUpAnonymous = (fromMany = false): Scenario => ({
       const from = fromMany ? `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}` : '192.0.2.1';
       expectOk(await callers[slot % connections]!.call(request, from));
     };
-    return { chain, request, answerBytes: 0, close: () => callers.forEach(close) };
+    return { chain, request, answerBytes: 0, close: () => callers.forEach(hangUp) };
   },
 });
 
@@ -182,7 +205,24 @@ export const scenarios = [
   inJson('Introspect, JSON', introspectWithin(0)),
   inJson('GetSession, JSON', getOwnSession),
   inJson('GetMe, JSON', getMe),
+  refreshInJson('Refresh, JSON', pathOf(SessionService.method.refresh), (refreshToken) => ({ refreshToken })),
+  getUser(),
+  refreshInJson('POST /auth/v1/token', '/auth/v1/token?grant_type=refresh_token', (refresh_token) => ({
+    refresh_token,
+  })),
 ];
+
+/** GET /auth/v1/user, which returns what GetMe does and the user's factors and identities. */
+function getUser(): Scenario {
+  return {
+    name: 'GET /auth/v1/user',
+    slots: jsonSlots,
+    async prepare(grpc, http) {
+      const [token] = await accessTokens(grpc, 1);
+      return { ...(await inTurn(openJson(http!, '/auth/v1/user', token, 'GET'), [Buffer.alloc(0)])), isJson: true };
+    },
+  };
+}
 
 function overGrpc(name: string, read: ReadRequests): Scenario {
   return {
@@ -196,17 +236,19 @@ function overGrpc(name: string, read: ReadRequests): Scenario {
   };
 }
 
-/** The twin of a scenario over gRPC. HTTP/1.1 has one call at a time on a connection, so each slot has one. */
+function openJson(address: string, path: string, bearer?: string, verb?: 'GET' | 'POST'): JsonCaller[] {
+  return Array.from({ length: jsonSlots }, () => new JsonCaller(address, path, bearer, verb));
+}
+
+/** The twin of a scenario over gRPC. */
 function inJson(name: string, read: ReadRequests): Scenario {
-  const slots = 32;
   return {
     name,
-    slots,
+    slots: jsonSlots,
     async prepare(grpc, http) {
       const { method, messages, bearer } = await read(grpc);
       const bodies = messages.map((each) => Buffer.from(toJsonString(method.input, each)));
-      const callers = Array.from({ length: slots }, () => new JsonCaller(http!, pathOf(method), bearer));
-      return { ...(await inTurn(callers, bodies)), isJson: true };
+      return { ...(await inTurn(openJson(http!, pathOf(method), bearer), bodies)), isJson: true };
     },
   };
 }
@@ -217,7 +259,7 @@ async function inTurn(callers: readonly (Caller | JsonCaller)[], requests: reado
     expectOk(await callers[slot % callers.length]!.call(requests[turn++ % requests.length]!));
   };
   const sample = expectOk(await callers[0]!.call(requests[0]!));
-  return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(close) };
+  return { chain, request: requests[0]!, answerBytes: sample.message.length, close: () => callers.forEach(hangUp) };
 }
 
 /** Fresh access tokens of seeded sessions, far from those that the refresh scenario uses up: one refresh each. */
@@ -246,7 +288,7 @@ function connect(address: string, path: string, bearer?: string): Caller[] {
   return Array.from({ length: connections }, () => new Caller(address, path, bearer));
 }
 
-function close(caller: Caller | JsonCaller): void {
+function hangUp(caller: Caller | JsonCaller): void {
   caller.close();
 }
 
