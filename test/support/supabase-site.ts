@@ -16,7 +16,7 @@ async function bundle(): Promise<string> {
   return output[0].code;
 }
 
-/** Serves the pages of an application. Its client of the library is `auth`, and `events` has what the client tells. */
+/** Serves the pages of an application. Its client of the library is `auth`, and `events` has the names of its events. */
 async function serveSite(setUp: () => string): Promise<string> {
   const script = await bundle();
   const site = createServer((req, res) => {
