@@ -5,7 +5,18 @@ import { SessionService } from '../gen/gatehouse/v1/session_pb.ts';
 import { fieldOf, pathOf, requestFrame } from './frames.ts';
 import { Caller, type Chain } from './generator.ts';
 import { accountIdOf, emailOf, password, refreshTokenOf, serviceKey, sessionId } from './seed.ts';
-import { close, encode, expectOk, inJson, inTurn, overGrpc, prepared, type Scenario, type Wire } from './wire.ts';
+import {
+  close,
+  encode,
+  expectOk,
+  inJson,
+  inTurn,
+  overGrpc,
+  overSupabase,
+  prepared,
+  type Scenario,
+  type Wire,
+} from './wire.ts';
 
 const { introspect, getSession, listSessions, refresh: refreshMethod } = SessionService.method;
 
@@ -178,6 +189,8 @@ export const scenarios = [
   introspectOver(inJson),
   getSessionOver(inJson),
   getMeOver(inJson),
+  refreshOver(overSupabase),
+  getMeOver(overSupabase),
 ];
 
 /** Fresh access tokens of seeded sessions, far from those that the refresh scenario uses up: one refresh each. */

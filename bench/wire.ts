@@ -8,6 +8,7 @@ import {
 } from '@bufbuild/protobuf';
 import { fieldOf, frame, pathOf } from './frames.ts';
 import { type Answer, Caller, type Chain } from './generator.ts';
+import { HttpCaller } from './http-caller.ts';
 import { JsonCaller } from './json-caller.ts';
 
 export interface Prepared {
@@ -45,7 +46,7 @@ export interface Wire {
   refreshTokenIn(message: Buffer): string;
 }
 
-export type Line = Caller | JsonCaller;
+export type Line = Caller | HttpCaller;
 
 /** Four connections that all slots share. */
 export const overGrpc: Wire = {
@@ -63,6 +64,27 @@ export const inJson: Wire = {
   connect: ({ http }, method, bearers) => lines(32, bearers, (bearer) => new JsonCaller(http!, pathOf(method), bearer)),
   encode: (method, message) => Buffer.from(toJsonString(method.input, message)),
   refreshTokenIn: (message) => /"refreshToken":\s*"([^"]+)"/.exec(message.toString('latin1'))![1]!,
+};
+
+/** The routes of /auth/v1 that return what these methods do, and more. */
+const routes = {
+  GetMe: 'GET /auth/v1/user',
+  Refresh: 'POST /auth/v1/token?grant_type=refresh_token',
+} as const;
+
+/** As clients of Supabase Auth call. */
+export const overSupabase: Wire = {
+  isJson: true,
+  suffix: ', /auth/v1',
+  connect: ({ http }, { name }, bearers) =>
+    lines(32, bearers, (bearer) => {
+      const authorization = bearer && `Bearer ${bearer}`;
+      const headers = { 'content-type': 'application/json', ...(authorization && { authorization }) };
+      return new HttpCaller(http!, routes[name as keyof typeof routes], headers);
+    }),
+  encode: ({ input }, message) =>
+    Buffer.from(toJsonString(input, message, { useProtoFieldName: true }).replace('{}', '')),
+  refreshTokenIn: (message) => /"refresh_token":\s*"([^"]+)"/.exec(message.toString('latin1'))![1]!,
 };
 
 function lines<Of extends Line>(count: number, bearers: readonly string[] = [], open: (bearer?: string) => Of): Of[] {

@@ -35,7 +35,6 @@ import { deviceService } from './device/service.ts';
 import { UnknownCodes } from './device/unknown-codes.ts';
 import { Messages } from './mail/mail-messages.ts';
 import type { Outbox } from './mail/outbox.ts';
-import { readFactorsTogether } from './mfa/factor.ts';
 import { FactorMail } from './mfa/factor-mail.ts';
 import { mfaService } from './mfa/service.ts';
 import { readUsableFactors } from './mfa/usable-factors.ts';
@@ -226,7 +225,7 @@ function createServices(parts: Parts) {
   const signingIn = {
     ...createAttempts(keys, budgets, limits),
     ...{ now, requestIds, passwords, decoys, opener, joining, userMail, mailBudget, codes, keys, relyingParty },
-    ...{ registration, projects, oauth: createOAuth(parts), readFactors: readFactorsTogether(parts.shared), usage },
+    ...{ registration, projects, oauth: createOAuth(parts), usage },
   };
   return [
     serve(AuthService, authService(signingIn)),

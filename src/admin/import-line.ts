@@ -150,7 +150,10 @@ function toUser(read: Line, reading: ReadingContext): ImportedUser {
 }
 
 /** What a user signs in with: their address where they have a password or nothing else, and the providers. */
-function providersOf({ passwordHash }: User, identities: readonly { readonly provider: string }[]): string[] {
+export function providersOf(
+  { passwordHash }: Pick<User, 'passwordHash'>,
+  identities: readonly { readonly provider: string }[],
+): string[] {
   const names = new Set(identities.map(({ provider }) => provider));
   return [...(passwordHash || names.size === 0 ? [byEmail] : []), ...names];
 }

@@ -1,8 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import type { MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { accountNameOf, randomDisplayCode } from '../account/account.ts';
 import { AuditEvent, auditRow } from '../audit/event.ts';
-import { Autocommit } from '../database/autocommit.ts';
 import { insertRows, rowOf } from '../database/insert.ts';
 import { dataFaultOf, faultOf } from '../database/sqlstate.ts';
 import { statement } from '../database/statement.ts';
@@ -14,6 +13,7 @@ import { WebauthnCredential } from '../mfa/webauthn/credential.ts';
 import { Identity } from '../user/identity.ts';
 import { User } from '../user/user.ts';
 import { type ImportedUser, type RefusedUser, refuseStrangers } from './import-duplicates.ts';
+import { providersOf } from './import-line.ts';
 
 /** Arrays of rows, as JSON: users, their audit events, their accounts and what belongs to them. */
 interface ImportedRows {
@@ -68,6 +68,12 @@ const insertUsers = statement<InsertedRow & Record<string, unknown>, ImportedRow
    select id, null::uuid as identity from created union all select user_id, id from linked`,
 );
 
+const setProviders = statement<{ id: string }, { ids: readonly string[]; providers: readonly string[] }>(
+  'users_import_providers',
+  `update users u set providers = named.providers::jsonb from unnest(:ids::uuid[], :providers::text[]) as named (id, providers)
+   where u.id = named.id returning u.id`,
+);
+
 const tries = 3;
 
 interface ImportOptions {
@@ -101,10 +107,10 @@ export async function importUsers(
   now: Date,
 ): Promise<Imported> {
   try {
-    const { users, identities } = await insertTogether(orm, imported, options, now);
-    const created = imported.filter(({ user }) => users.has(user.id));
-    const others = imported.filter(({ user }) => !users.has(user.id));
-    const unlinked = created.flatMap((each) => each.identities).filter(({ id }) => !identities.has(id));
+    const inserted = await insertTogether(orm, imported, options, now);
+    const created = imported.filter(({ user }) => inserted.users.has(user.id));
+    const others = imported.filter(({ user }) => !inserted.users.has(user.id));
+    const unlinked = created.flatMap((each) => unlinkedOf(each, inserted));
     return { created, refused: await refuseStrangers(orm, others), unlinked, unregistered: [] };
   } catch (error) {
     const fault = dataFaultOf(error);
@@ -137,13 +143,22 @@ function withoutCredentials(imported: ImportedUser): ImportedUser {
   return { ...imported, factors: [...apps, ...codeFactors], credentials: [], codes };
 }
 
-/** Returns the ids of the created users and of the linked identities. */
+/** The ids of the created users and of the linked identities. */
+interface Inserted {
+  readonly users: ReadonlySet<string>;
+  readonly identities: ReadonlySet<string>;
+}
+
+function unlinkedOf({ identities }: ImportedUser, inserted: Inserted): Identity[] {
+  return identities.filter(({ id }) => !inserted.identities.has(id));
+}
+
 async function insertTogether(
   orm: MikroORM,
   imported: readonly ImportedUser[],
   { context, plan, isDryRun = false }: ImportOptions,
   now: Date,
-) {
+): Promise<Inserted> {
   const event = ({ user }: ImportedUser) =>
     auditRow(context as HandlerContext, { action: 'user.import', userId: user.id }, now);
   const rowsOf = (list: (each: ImportedUser) => readonly object[]) =>
@@ -159,11 +174,8 @@ async function insertTogether(
   for (let left = tries; ; left--) {
     try {
       const accounts = JSON.stringify(imported.map(({ user }) => accountFor(user, now)));
-      const insert = isDryRun ? insertAndUndo : insertForGood;
-      const inserted = await insert(orm, { ...rows, accounts, plan, now });
-      const identities = inserted.map(({ identity }) => identity).filter((id) => id !== null);
-      const users = inserted.filter(({ identity }) => identity === null).map(({ id }) => id);
-      return { users: new Set(users), identities: new Set(identities) };
+      const insertAll = (em: EntityManager) => insert(em, { ...rows, accounts, plan, now }, imported);
+      return await (isDryRun ? undoing(orm, insertAll) : transact(orm, insertAll));
     } catch (error) {
       // A display code is taken: others are drawn.
       if (left === 0 || faultOf(error) !== 'unique') throw error;
@@ -171,25 +183,36 @@ async function insertTogether(
   }
 }
 
-function insertForGood(orm: MikroORM, rows: ImportedRows): Promise<InsertedRow[]> {
-  return insertUsers(new Autocommit(orm), rows);
+/** A user signs in with the providers whose identities were linked, and with their address if there is none. */
+async function insert(em: EntityManager, rows: ImportedRows, imported: readonly ImportedUser[]): Promise<Inserted> {
+  const found = await insertUsers(em, rows);
+  const identities = new Set(found.map(({ identity }) => identity).filter((id) => id !== null));
+  const users = new Set(found.filter(({ identity }) => identity === null).map(({ id }) => id));
+  const inserted = { users, identities };
+  const changed = imported.filter((each) => users.has(each.user.id) && unlinkedOf(each, inserted).length > 0);
+  if (changed.length > 0) {
+    const linked = (each: ImportedUser) => each.identities.filter(({ id }) => identities.has(id));
+    const providers = changed.map((each) => JSON.stringify(providersOf(each.user, linked(each))));
+    await setProviders(em, { ids: changed.map(({ user }) => user.id), providers });
+  }
+  return inserted;
 }
 
 /** Rolls a transaction back with what it would have inserted. */
 class Undone extends Error {
-  readonly inserted: InsertedRow[];
+  readonly inserted: Inserted;
 
-  constructor(inserted: InsertedRow[]) {
+  constructor(inserted: Inserted) {
     super('a dry run');
     this.inserted = inserted;
   }
 }
 
-async function insertAndUndo(orm: MikroORM, rows: ImportedRows): Promise<InsertedRow[]> {
-  const undo = async (inserting: Promise<InsertedRow[]>): Promise<never> => {
-    throw new Undone(await inserting);
+async function undoing(orm: MikroORM, insertAll: (em: EntityManager) => Promise<Inserted>): Promise<Inserted> {
+  const undo = async (em: EntityManager): Promise<never> => {
+    throw new Undone(await insertAll(em));
   };
-  return transact(orm, (em) => undo(insertUsers(em, rows))).catch((error: unknown) => {
+  return transact(orm, undo).catch((error: unknown) => {
     if (error instanceof Undone) return error.inserted;
     throw error;
   });

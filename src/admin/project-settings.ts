@@ -96,7 +96,12 @@ export function checkSettings(
 
 function limitsFault(limits: OwnSettings['limits'], projectId: string): string | undefined {
   if (projectId === defaultProjectId) return 'the limits of the default project are those of LIMITS';
-  return Object.keys(limits).every((key) => limitsOfProjects.has(key)) ? undefined : 'names no limit of a project';
+  const others = Object.keys(limits).filter((key) => !limitsOfProjects.has(key));
+  if (others.length === 0) return undefined;
+  const names = others.join(', ');
+  return others.some((key) => key.endsWith(':session'))
+    ? `only LIMITS sets limits per session, for all projects: ${names}`
+    : `names no limit of a project: ${names}`;
 }
 
 const services = [AuthService, SessionService, AccountService, DeviceService, MfaService, AdminService];

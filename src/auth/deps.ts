@@ -1,7 +1,6 @@
 import type { Joining } from '../account/invites/joining.ts';
 import type { Quotas } from '../account/usage/quota.ts';
 import type { Clock } from '../database/clock.ts';
-import type { FactorsReader } from '../mfa/factor.ts';
 import type { MailedCodes } from '../one-time/code.ts';
 import type { Projects } from '../project/projects.ts';
 import type { ConfiguredSettings } from '../project/settings.ts';
@@ -44,8 +43,6 @@ export interface AuthDeps {
   readonly registration: RegistrationSettings;
   readonly projects: Projects;
   readonly oauth: OAuthDeps;
-  /** The factors of the callers of GetMe. */
-  readonly readFactors: FactorsReader;
   /** Undefined where usage is off. */
   readonly usage: Quotas | undefined;
 }

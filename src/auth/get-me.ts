@@ -1,6 +1,6 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { createContextKey, type ServiceImpl } from '@connectrpc/connect';
-import type { AuthService } from '../../gen/gatehouse/v1/auth_pb.ts';
+import type { AuthService, GetMeRequest } from '../../gen/gatehouse/v1/auth_pb.ts';
 import type { UserSchema } from '../../gen/gatehouse/v1/user_pb.ts';
 import { summaryToMessage } from '../account/message.ts';
 import { type AccountSummary, accountSummaryOf } from '../account/usage/account-summary.ts';
@@ -8,6 +8,7 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
+import { type ShownFactor, shownFactorsOf, withTimes } from '../mfa/factor.ts';
 import { listedFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
@@ -19,7 +20,8 @@ import {
   type SessionState,
   stateColumns,
 } from '../session/session-lookup.ts';
-import { identitiesToMessage } from '../user/identity-message.ts';
+import { shownIdentitiesOf } from '../user/identity.ts';
+import { type IdentityJson, identitiesToMessage, jsonIdentityToMessage } from '../user/identity-message.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
 import { mayActAt, type User } from '../user/user.ts';
@@ -32,7 +34,13 @@ type ShownMe = Omit<ShownUser, 'id'> &
   Pick<User, 'appMetadata' | 'userMetadata'> & { readonly summary: AccountSummary | null };
 
 /** The same with the session that calls. */
-type Me = SessionState & ShownMe;
+type Me = SessionState & ShownMe & Partial<Belongings>;
+
+/** What most callers do not ask for. */
+interface Belongings {
+  readonly factors: ShownFactor[];
+  readonly identities: IdentityJson[];
+}
 
 const kMe = createContextKey<Me | undefined>(undefined, { description: 'the caller as GetMe shows them' });
 
@@ -47,6 +55,14 @@ const read = statement<Me, Lookup>(
   { isSharedRead: true },
 );
 
+// Hot: GET /user and every sign-in through /auth/v1.
+const readWhole = statement<Me, Lookup>(
+  'session_states_me_whole',
+  `select ${stateColumns}, ${meColumns('named.user_id')}, ${shownFactorsOf('named.user_id')} as factors,
+     ${shownIdentitiesOf('named.user_id')} as identities from ${namedSessions}`,
+  { isSharedRead: true },
+);
+
 const readUser = statement<ShownMe, { userId: string; now: Date }>(
   'user_me',
   `select ${meColumns(':userId')} from users u where u.id = :userId and ${mayActAt('u')}`,
@@ -58,27 +74,34 @@ const readUser = statement<ShownMe, { userId: string; now: Date }>(
  */
 export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
   const readMe = readTogether(read, shared, now);
-  return async (autocommit, claims, { contextValues }) => {
-    const [me] = await readMe(autocommit, { userId: claims.userId, ids: [claims.sessionId] });
+  const readMeWhole = readTogether(readWhole, shared, now);
+  return async (autocommit, claims, { contextValues, message }) => {
+    const { factors, identities } = message as GetMeRequest;
+    const reader = factors || identities ? readMeWhole : readMe;
+    const [me] = await reader(autocommit, { userId: claims.userId, ids: [claims.sessionId] });
     contextValues.set(kMe, me);
     return admit(me, claims);
   };
 }
 
-export function getMe({ now, usage, readFactors }: AuthDeps): Methods {
+export function getMe({ now, usage }: AuthDeps): Methods {
   return {
     async getMe({ appMetadata: isAsked, identities: asksIdentities, factors: asksFactors }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
-      const me = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
-      if (!me) throw new Refusal('USER_NOT_FOUND');
+      const read = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
+      if (!read) throw new Refusal('USER_NOT_FOUND');
+      const me: ShownMe & Partial<Belongings> = read;
+      // An API key shows no factors.
+      const { factors = [], identities } = me;
       const user = ownUserToMessage({ ...me, id }, at);
       const account = summaryToMessage(me.summary, usage, at);
       const shown: MessageInitShape<typeof UserSchema> = { ...user };
       if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
-      if (asksIdentities) shown.identities = await identitiesToMessage(autocommit(context), { ...me, id });
-      const factors = asksFactors && !apiKey ? listedFactors(await readFactors(autocommit(context), id)) : [];
-      return { user: shown, account, factors };
+      if (asksIdentities)
+        shown.identities =
+          identities?.map(jsonIdentityToMessage) ?? (await identitiesToMessage(autocommit(context), { ...me, id }));
+      return { user: shown, account, factors: asksFactors ? listedFactors(factors.map(withTimes)) : [] };
     },
   };
 }

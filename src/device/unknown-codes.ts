@@ -30,7 +30,7 @@ export class UnknownCodes {
     kind: CodeKind,
     find: () => Promise<Found | undefined>,
   ): Promise<Found | undefined> {
-    const limit = this.#limits.unknownCodes(context.method);
+    const limit = this.#limits.of(projectOf(context)).unknownCodes(context.method);
     const keys = limit === undefined ? [] : budgetsOf(context, kind);
     for (const key of keys) {
       requireNoWait(await this.#budgets.take(key, limit!));

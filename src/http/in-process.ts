@@ -1,5 +1,7 @@
-import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
+import { create, type DescMethod, type DescMethodUnary, type DescService, type Message } from '@bufbuild/protobuf';
 import {
+  type CallOptions,
+  type Client,
   type ContextValues,
   createContextValues,
   type ServiceImplSpec,
@@ -19,6 +21,24 @@ import type { GatewayOptions } from './connect.ts';
  * request disconnects.
  */
 export type CallOnBehalf = (values: ContextValues, gone: AbortSignal) => Transport;
+
+/**
+ * A client for the unary methods of a service. The library's makes a function for each method of the service, which costs more
+ * than the call where every request has a client of its own.
+ */
+export function unaryClient<Service extends DescService>(service: Service, transport: Transport): Client<Service> {
+  const methods: Readonly<Record<string, DescMethod>> = service.method;
+  const send =
+    (method: DescMethod) =>
+    async (request: Record<string, unknown>, { signal, timeoutMs, headers }: CallOptions = {}) =>
+      (await transport.unary(method as DescMethodUnary, signal, timeoutMs, headers, request)).message;
+  return new Proxy({} as Client<Service>, {
+    get: (_, name) => {
+      const method = methods[String(name)];
+      return method && send(method);
+    },
+  });
+}
 
 type Chain = ReturnType<typeof chainOf>;
 

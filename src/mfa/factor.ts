@@ -1,6 +1,5 @@
 import { defineEntity, type EntityManager, p } from '@mikro-orm/postgresql';
 import type { Autocommit } from '../database/autocommit.ts';
-import { Coalescer, unlessInConflict } from '../database/coalesce.ts';
 import { statement } from '../database/statement.ts';
 import { uuidv7 } from '../database/uuid.ts';
 import { projectColumn } from '../project/project.ts';
@@ -74,27 +73,33 @@ export const remainingCodesOf = (f: string, users = `${f}.user_id`) => `case whe
        select count(*) from recovery_codes c where c.user_id = ${users} and c.factor_id = ${f}.id and c.used_at is null)::int
      else 0 end`;
 
-/** SQL: the columns of the factors `f` of the users that a parameter names. */
-function columnsOf(users: string): string {
-  return `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
+/** What the methods show of a factor. */
+export type ShownFactor = Pick<
+  FactorRow,
+  'id' | 'type' | 'friendlyName' | 'verifiedAt' | 'createdAt' | 'lastUsedAt' | 'remainingCodes'
+>;
+
+/** SQL: all factors and passkeys of a user as JSON, oldest first. */
+export const shownFactorsOf = (userId: string): string =>
+  `coalesce((select json_agg(json_build_object('id', f.id, 'type', f.type, 'friendlyName', f.friendly_name,
+       'verifiedAt', f.verified_at, 'createdAt', f.created_at, 'lastUsedAt', f.last_used_at,
+       'remainingCodes', ${remainingCodesOf('f', userId)}) order by f.id)
+     from factors f where f.user_id = ${userId}), '[]')`;
+
+/** SQL: the columns of the factors `f` of the user that a parameter names. */
+const columns = `f.id, f.project_id as "projectId", f.user_id as "userId", f.type, f.friendly_name as "friendlyName",
      f.secret_sealed as "secretSealed", f.last_step as "lastStep", f.verified_at as "verifiedAt",
      f.created_at as "createdAt", f.last_used_at as "lastUsedAt",
-     ${remainingCodesOf('f', users)} as "remainingCodes"`;
-}
+     ${remainingCodesOf('f', ':userId')} as "remainingCodes"`;
 
 const readOne = statement<FactorRow, { userId: string; id: string }>(
   'factor_read',
-  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId and f.id = :id`,
+  `select ${columns} from factors f where f.user_id = :userId and f.id = :id`,
 );
 
 const readAll = statement<FactorRow, { userId: string }>(
   'factors_of_user',
-  `select ${columnsOf(':userId')} from factors f where f.user_id = :userId order by f.id`,
-);
-
-const readMany = statement<FactorRow, { userIds: readonly string[] }>(
-  'factors_of_users',
-  `select ${columnsOf('any(:userIds::uuid[])')} from factors f where f.user_id = any(:userIds::uuid[]) order by f.id`,
+  `select ${columns} from factors f where f.user_id = :userId order by f.id`,
 );
 
 /** A factor of the user, in whatever state. */
@@ -110,20 +115,6 @@ export async function findFactor(
 /** All factors and passkeys of a user, oldest first. There are few. */
 export async function factorsOf(on: Autocommit | EntityManager, userId: string): Promise<FactorRow[]> {
   return (await readAll(on, { userId })).map(withTimes);
-}
-
-export type FactorsReader = (autocommit: Autocommit, userId: string) => Promise<readonly FactorRow[]>;
-
-/** Reads the factors and passkeys of users. Concurrent calls share one statement. */
-export function readFactorsTogether(shared: Autocommit): FactorsReader {
-  const coalescer = new Coalescer<{ userId: string }, readonly FactorRow[]>(async (all) => {
-    const userIds = [...new Set(all.map(({ userId }) => userId))];
-    const found = await unlessInConflict(() => readMany(shared, { userIds }));
-    if (!found) return new Map();
-    const rows = Map.groupBy(found.map(withTimes), ({ userId }) => userId);
-    return new Map(all.map((asked) => [asked, rows.get(asked.userId) ?? []]));
-  });
-  return (autocommit, userId) => coalescer.take({ userId }, () => factorsOf(autocommit, userId));
 }
 
 /** Whether a session can be raised with the factor. */

@@ -1,8 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FactorSchema } from '../../gen/gatehouse/v1/factor_pb.ts';
 import type { MfaMethods } from './deps.ts';
+import type { ShownFactor } from './factor.ts';
 import { factorToMessage } from './message.ts';
-import { factorsFor, type ShownFactor } from './own-factors.ts';
+import { factorsFor } from './own-factors.ts';
 
 export const listFactors: MfaMethods['listFactors'] = (_, context) => ({ factors: listedFactors(factorsFor(context)) });
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Refusal } from '../errors.ts';
 import { defaultProjectId } from '../project/project.ts';
 import { type FactorRequirement, lacksFactor } from '../rpc/assurance.ts';
+import { lowerAscii } from '../text/email-address.ts';
 import { providersInMetadata as withProviders } from '../text/sign-in-providers.ts';
 import { currentRoleOf } from '../user/current-account.ts';
 import { bytesOfMetadata, mostMetadataBytes } from '../user/metadata.ts';
@@ -20,6 +21,12 @@ export interface AccessClaims {
   readonly isRestricted: boolean;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
+}
+
+/** The claims of a token and the key that has signed it. */
+interface Verified {
+  readonly claims: AccessClaims;
+  readonly kid: string;
 }
 
 /** What the tokens of a session are made of: parts of the session and of its user. */
@@ -90,6 +97,7 @@ const restrictedAudience = 'gatehouse:factor-required';
 // Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
+const issuedAtMost = 1000;
 
 /** Issues and verifies access tokens: JWTs signed with ES256, or RS256 by an imported key, with the claims that Supabase's clients expect, and a `jti`. */
 export class AccessTokens {
@@ -99,7 +107,9 @@ export class AccessTokens {
   readonly #requirement: FactorRequirement;
   readonly lifetime: number;
   // The signature of a token is verified once. Its times and the state of its session are checked on every call.
-  readonly #verified = new Map<string, { claims: AccessClaims; kid: string }>();
+  readonly #verified = new Map<string, Verified>();
+  // Those that this process has signed just now: a sign-in through /auth/v1 reads its user with the new token.
+  readonly #issued = new Map<string, Verified>();
 
   constructor(ring: KeyRing, options: AccessTokenOptions) {
     this.#ring = ring;
@@ -119,7 +129,8 @@ export class AccessTokens {
       exp,
       iat,
       jti: randomUUID(),
-      email: subject.email ?? '',
+      // As clients of Supabase Auth compare it.
+      email: lowerAscii(subject.email ?? ''),
       email_verified: subject.email_verified,
       phone: '',
       ...metadataClaims(subject),
@@ -137,7 +148,9 @@ export class AccessTokens {
       // RFC 8693, section 4.1.
       ...(subject.impersonator_id && { act: { sub: subject.impersonator_id } }),
     };
-    const token = signJwt('JWT', claims, this.#ring.signer());
+    const signer = this.#ring.signer();
+    const token = signJwt('JWT', claims, signer);
+    remember(this.#issued, issuedAtMost, token, { claims: readClaims(claims, this.#issuer), kid: signer.id });
     return { token, expiresAt: new Date(exp * 1000) };
   }
 
@@ -175,7 +188,7 @@ export class AccessTokens {
   }
 
   async #verify(token: string): Promise<AccessClaims> {
-    const known = this.#verified.get(token);
+    const known = this.#verified.get(token) ?? this.#issued.get(token);
     // A key that was revoked since then is no longer in the ring.
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
@@ -186,14 +199,14 @@ export class AccessTokens {
     const key = fits ? await this.#ring.verifier(kid) : undefined;
     if (!fits || !key || !signatureIsGood(parsed, key)) throw new Refusal('TOKEN_INVALID');
     const claims = readClaims(parsed.payload, this.#issuer);
-    this.#remember(token, { claims, kid });
+    remember(this.#verified, rememberedAtMost, token, { claims, kid });
     return claims;
   }
+}
 
-  #remember(token: string, verified: { claims: AccessClaims; kid: string }): void {
-    if (this.#verified.size >= rememberedAtMost) this.#verified.delete(this.#verified.keys().next().value!);
-    this.#verified.set(token, verified);
-  }
+function remember(tokens: Map<string, Verified>, atMost: number, token: string, verified: Verified): void {
+  if (tokens.size >= atMost) tokens.delete(tokens.keys().next().value!);
+  tokens.set(token, verified);
 }
 
 /** Imported metadata may be larger than a token can carry. */

@@ -120,11 +120,13 @@ export class ConfiguredLimits {
   }
 }
 
-/** The keys of the limits that a project may have of its own: of calls per client address, and of failed attempts. */
+/** The keys of the limits that a project may have of its own: all but those per session and of OAuth clients. */
 export function projectLimitKeys(methods: readonly DescMethod[]): ReadonlySet<string> {
   return new Set([
     ...methods.flatMap((each) => [limitKey(each), `${limitKey(each)}:supabase`]),
+    ...methods.flatMap(successKeys),
     ...methods.flatMap(failureKeys),
+    ...methods.flatMap(codeKeys),
   ]);
 }
 

@@ -19,6 +19,17 @@ export function identityToMessage(identity: Omit<IdentityRow, 'projectId' | 'use
   });
 }
 
+/** What `shownIdentitiesOf` selects: the times are texts. */
+export type IdentityJson = Omit<IdentityRow, 'projectId' | 'userId' | 'emailKey' | 'createdAt' | 'lastSignInAt'> & {
+  readonly createdAt: string;
+  readonly lastSignInAt: string | null;
+};
+
+export function jsonIdentityToMessage({ createdAt, lastSignInAt, ...rest }: IdentityJson): Identity {
+  const lastSignIn = lastSignInAt === null ? null : new Date(lastSignInAt);
+  return identityToMessage({ ...rest, createdAt: new Date(createdAt), lastSignInAt: lastSignIn });
+}
+
 /** Most users have none, and need no statement. */
 function mayHold({ providers }: Holder): boolean {
   return providers.some((each) => each !== byEmail);

@@ -128,6 +128,29 @@ test('a security key that another user has is left out, and the counts of factor
   expect(await wrongFactorCounts(service)).toEqual([]);
 });
 
+const bcryptHash = '$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy';
+
+test('an identity that another user has is left out, and the user signs in with what is left', async () => {
+  const service = await start();
+  const google = { provider: 'google', subject: 'ada-at-google' };
+  const github = { provider: 'github', subject: 'bob-at-github' };
+  const lines = [
+    { id: id(1), email: ada.email, identities: [google] },
+    { id: id(2), email: bob.email, identities: [google, github] },
+    { id: id(3), email: 'carol@example.org', identities: [google] },
+    { id: id(4), email: 'dora@example.org', identities: [google], password_hash: bcryptHash },
+  ];
+  const { again, file } = importing(service, lines);
+  expect((await runImport(service, ['--dry-run', file])).stdout).toContain('3 identities of other users');
+  expect((await again()).stdout).toContain('3 identities of other users');
+  expect(await service.database.query('select providers from users order by id')).toEqual([
+    { providers: ['google'] },
+    { providers: ['github'] },
+    { providers: ['email'] },
+    { providers: ['email'] },
+  ]);
+});
+
 test('a dump that cannot be read whole is refused with a cure, and nothing of it is imported', async () => {
   const service = await start();
   const whole = `${header}${row(1, ada.email)}${end}`;

@@ -5,7 +5,7 @@ import { lastMail, mailsTo } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { startSink } from '../support/smtp-sink.ts';
-import { start, wires } from '../support/start.ts';
+import { bearer, start, wires } from '../support/start.ts';
 import { createTenant } from '../support/tenants.ts';
 
 const env = { APP_NAME: 'Installation', ACCENT_COLOR: '#111111', FRONTEND_URL: 'https://app.example.org' };
@@ -76,6 +76,27 @@ test.each(wires)('over %s the limits of a project hold there and nowhere else', 
   const own = { project: 'b', settings: { limits } };
   expect((await refusalOf(admin.updateProject(own, b.asBackend))).reason).toBe('CALLER_NOT_ALLOWED');
   expect((await refusalOf(admin.updateSettings(own, b.asBackend))).reason).toBe('CALLER_NOT_ALLOWED');
+});
+
+test.each(wires)('over %s limits of successes and of unknown codes are those of the project', async (wire) => {
+  const service = await start({ env: { LIMITS: '*=off,DeviceService.ApproveDevice:codes=4' } });
+  const limits = 'AuthService.SignIn=5,AuthService.SignIn:success=2,DeviceService.ApproveDevice:codes=2';
+  const b = await createTenant(service, 'b', { limits });
+  const { auth, admin, devices } = service.clients(wire);
+  await service.welcome(ada);
+  await admin.createUser(ada, b.asBackend);
+  const { tokens } = await auth.signIn(ada, b.named);
+  await auth.signIn(ada, b.named);
+  expect((await refusalOf(auth.signIn(ada, b.named))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+  const ofDefault = await auth.signIn(ada);
+  const triesOf = async (accessToken: string) => {
+    for (let n = 0; ; n++) {
+      const { reason } = await refusalOf(devices.approveDevice({ userCode: 'BCDF-GHJK' }, bearer({ accessToken })));
+      if (reason === 'OVER_REQUEST_RATE_LIMIT') return n;
+    }
+  };
+  expect(await triesOf(tokens!.accessToken)).toBe(2);
+  expect(await triesOf(ofDefault.tokens!.accessToken)).toBe(4);
 });
 
 test.each(wires)('over %s a correct password does not help once the limit of the project is used up', async (wire) => {

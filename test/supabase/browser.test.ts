@@ -1,73 +1,15 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { decodeJwt } from 'jose';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { rolldown } from 'rolldown';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { installedBrowser } from '../pages/browser.ts';
 import { codeOf } from '../support/authenticator.ts';
 import { ada } from '../support/people.ts';
-import { confirmed, publishableKey, startSupabase } from '../support/supabase.ts';
+import { aalOf, call, openSite, plain } from '../support/supabase-site.ts';
 import { plugIn } from '../support/virtual-authenticator.ts';
 
 if (!installedBrowser) console.warn('NOT TRIED: auth-js in a browser, because there is no Chromium on this machine');
 
 const { email, password } = ada;
 
-/** The published library for a page, as the global `authJs`. */
-async function bundle(): Promise<string> {
-  const bundle = await rolldown({ input: '@supabase/auth-js', cwd: process.cwd(), platform: 'browser' });
-  const { output } = await bundle.generate({ format: 'iife', name: 'authJs' });
-  await bundle.close();
-  return output[0].code;
-}
-
-/** A page of the application with a client of the library, in a browser of its own. */
-async function openSite() {
-  const script = await bundle();
-  let setUp = '';
-  const site = createServer((req, res) => {
-    const isScript = req.url === '/auth.js';
-    res.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
-    res.end(isScript ? script : `<!doctype html><title>app</title><script src="/auth.js"></script>${setUp}`);
-  });
-  site.listen(0, '127.0.0.1');
-  await once(site, 'listening');
-  onTestFinished(() => void site.close());
-  const origin = `http://localhost:${(site.address() as AddressInfo).port}`;
-  const webauthn = { WEBAUTHN_RP_ID: 'localhost', WEBAUTHN_ORIGINS: origin };
-  const supabase = await startSupabase({ env: { ...confirmed, ...webauthn, CORS_ORIGINS: origin } });
-  const headers = { apikey: publishableKey, Authorization: `Bearer ${publishableKey}` };
-  const options = { url: supabase.url, headers, autoRefreshToken: false };
-  setUp = `<script>const auth = new authJs.GoTrueClient(${JSON.stringify(options)});</script>`;
-  const browser = await chromium.launch({ executablePath: installedBrowser!, args: ['--no-sandbox'] });
-  onTestFinished(() => browser.close());
-  const context = await browser.newContext();
-  return { ...supabase, context, tab: await openTab(context, origin), another: () => openTab(context, origin) };
-}
-
-async function openTab(context: BrowserContext, origin: string): Promise<Page> {
-  const tab = await context.newPage();
-  await tab.goto(origin);
-  return tab;
-}
-
-/** What a call of the library returns in a page, without an error. */
-async function call(tab: Page, expression: string) {
-  // biome-ignore lint/suspicious/noExplicitAny: the tests compare what is there
-  const { data, error } = (await tab.evaluate(`(async () => ${plain(expression)})()`)) as { data: any; error: any };
-  expect(error, expression).toBeNull();
-  return data;
-}
-
-/** An error's properties are not enumerable, so a page cannot pass it on. */
-const plain = (expression: string) =>
-  `{ const { data, error } = await ${expression}; return { data, error: error && { code: error.code, message: error.message } }; }`;
-
 const credentials = JSON.stringify({ email, password });
-const aalOf = async (tab: Page) =>
-  decodeJwt((await call(tab, 'auth.getSession()')).session.access_token) as { aal: string; session_id: string };
 
 describe.runIf(installedBrowser)('auth-js in Chromium', { timeout: 120_000 }, () => {
   test('signs up, enrols an app whose image it shows, and steps up in all tabs', async () => {

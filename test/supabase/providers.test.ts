@@ -1,4 +1,5 @@
 // @serializable
+import { createHash } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { ada, bob } from '../support/people.ts';
@@ -211,16 +212,18 @@ test('GET /settings names the providers of the service', async () => {
 });
 
 describe('signInWithIdToken', () => {
-  test('opens a session, with the nonce hashed or as it is', async () => {
+  test('opens a session, with the nonce whose hash the token has, and its access token', async () => {
     const { client, provider } = await startSupabaseWithProvider();
-    const token = await provider.idToken({ ...adaAtAcme, nonce: 'known' });
-    const { data, error } = await client().signInWithIdToken({ provider: 'custom:acme', token, nonce: 'known' });
+    const hashOf = (text: string) => createHash('sha256').update(text).digest();
+    const nonce = hashOf('known').toString('hex');
+    const at_hash = hashOf('of acme').subarray(0, 16).toString('base64url');
+    const token = await provider.idToken({ ...adaAtAcme, nonce, at_hash });
+    const signIn = (more: object) => client().signInWithIdToken({ provider: 'custom:acme', token, ...more });
+    const { data, error } = await signIn({ nonce: 'known', access_token: 'of acme' });
     expect(error).toBeNull();
     expect(data.user).toMatchObject({ email: ada.email, identities: [{ provider: 'acme' }] });
-    for (const nonce of ['other', undefined]) {
-      const refused = await client().signInWithIdToken({ provider: 'custom:acme', token, ...(nonce && { nonce }) });
-      expect(shown(refused.error)).toEqual([400, undefined, 'Bad ID token']);
-    }
+    for (const more of [{ nonce: 'other' }, {}, { nonce }, { nonce: 'known', access_token: 'of somebody else' }])
+      expect(shown((await signIn(more)).error), JSON.stringify(more)).toEqual([400, undefined, 'Bad ID token']);
   });
 
   test('answers a bad request as OAuth does, and an unknown provider as it is', async () => {

@@ -24,7 +24,7 @@ describe('signUp', () => {
       ...{ is_anonymous: false, email_confirmed_at: expect.any(String), confirmed_at: expect.any(String) },
       ...{ created_at: expect.stringMatching(/^\d{4}-.*Z$/), updated_at: expect.any(String) },
     });
-    expect(user!.email!.toLowerCase()).toBe(email);
+    expect(user!.email).toBe(email);
     expect(user!.identities).toEqual([
       expect.objectContaining({
         ...{ identity_id: expect.stringMatching(uuid), id: user!.id, user_id: user!.id, provider: 'email' },
@@ -40,6 +40,16 @@ describe('signUp', () => {
     });
     expect(amr).toEqual([{ method: 'password', timestamp: expect.any(Number) }]);
     expect((await auth.getUser()).data.user!.id).toBe(user!.id);
+  });
+
+  test('and PUT /user show addresses in lower case, whether or not they are registered', async () => {
+    const { client, service } = await startSupabase();
+    const typed = { email: ' Ada@EXAMPLE.org', password };
+    for (const time of ['first', 'again']) expect((await client().signUp(typed)).data.user!.email, time).toBe(email);
+    await service.welcome({ ...bob, emailVerified: true });
+    const auth = client();
+    await auth.signInWithPassword(bob);
+    expect((await auth.updateUser({ email: 'Bob@New.example' })).data.user!.new_email).toBe('bob@new.example');
   });
 
   test('returns the bare user and sends a mail where addresses are confirmed by mail', async () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { GoTrueClient } from '@supabase/auth-js';
 import { describe, expect, test } from 'vitest';
 import type { Reason } from '../../src/errors.ts';
 import type { RouteName } from '../../src/http/supabase/error-table.ts';
@@ -6,7 +7,7 @@ import { rowOf } from '../../src/http/supabase/errors.ts';
 import { type Route, routes } from '../../src/http/supabase/routes.ts';
 import { reasonsOf } from '../support/documented-reasons.ts';
 import { ada, serviceKey } from '../support/people.ts';
-import { asUser, confirmed, publishableKey, startSupabase, supabaseAdmin } from '../support/supabase.ts';
+import { asUser, confirmed, publishableKey, startSupabase, supabaseAdmin, surfaceOf } from '../support/supabase.ts';
 
 const coded = { 'x-supabase-api-version': '2024-01-01' };
 
@@ -51,6 +52,39 @@ test('client faults are 4xx, and outages 5xx', () => {
     for (const reason of calls.flatMap((each) => [...reasonsOf(each)]))
       if (!(name === 'refresh' && reason === 'TRY_AGAIN'))
         expect([name, reason, statusOf(name, reason as Reason) >= 500]).toEqual([name, reason, outages.has(reason)]);
+});
+
+test('what the service does not have is off for the library, and no unknown fault', async () => {
+  const { service, client } = await startSupabase({ env: confirmed });
+  const auth = client();
+  await auth.signUp({ email: ada.email, password: ada.password });
+  const admin = supabaseAdmin(service);
+  const id = '01890000-0000-7000-8000-000000000000';
+  const calls = [
+    () => auth.oauth.getAuthorizationDetails(id),
+    () => auth.oauth.approveAuthorization(id),
+    () => auth.oauth.listGrants(),
+    () => auth.oauth.revokeGrant({ clientId: id }),
+    () => admin.customProviders.listProviders(),
+    () => admin.customProviders.getProvider('custom:x'),
+    () => admin.customProviders.deleteProvider('custom:x'),
+  ];
+  for (const call of calls) {
+    const { error } = await call();
+    expect([error!.status, error!.code], String(call)).toEqual([404, 'feature_disabled']);
+  }
+  const { url } = surfaceOf(service);
+  const experimental = new GoTrueClient({ url, autoRefreshToken: false, experimental: { recoveryCodes: true } });
+  await experimental.signInWithPassword({ email: ada.email, password: ada.password });
+  const { recoveryCodes } = experimental.mfa;
+  for (const call of [
+    recoveryCodes.getStatus,
+    recoveryCodes.generate,
+    recoveryCodes.regenerate,
+    recoveryCodes.unenroll,
+  ])
+    expect((await call()).error!.code).toBe('mfa_recovery_codes_enroll_not_enabled');
+  expect((await recoveryCodes.verify({ code: 'x' })).error!.code).toBe('mfa_recovery_codes_verify_not_enabled');
 });
 
 describe('a client without a library', () => {

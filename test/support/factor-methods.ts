@@ -105,7 +105,7 @@ export const factorCosts: Readonly<Record<string, number>> = {
   FinishStepUp: 12,
   ListUserFactors: 2,
   RenameUserFactor: 6,
-  'GetMe (factors)': 2,
+  'GetMe (factors)': 1,
   RemoveUserFactors: 10,
   SignInWithResetToken: 11,
   'ChangePassword (recovery)': 15,

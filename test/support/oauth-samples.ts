@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { sharedProvider } from './identity-provider.ts';
 import type { TestService } from './start.ts';
@@ -28,12 +29,15 @@ export async function oauthSamples(service: TestService, headers: Record<string,
     },
     'AuthService.SignInWithIdToken': async () => ({
       provider: 'acme',
-      idToken: await provider.idToken({ ...known, nonce: 'a nonce' }),
+      idToken: await provider.idToken({ ...known, nonce: createHash('sha256').update('a nonce').digest('hex') }),
       nonce: 'a nonce',
+      accessToken: 'of the provider',
       kind: 'SESSION_KIND_NATIVE',
     }),
     'AuthService.StartIdentityLink': () => started,
-    'AuthService.LinkIdentity': async () => ({ provider: 'acme', idToken: await newIdToken() }),
+    'AuthService.LinkIdentity': async () => ({
+      ...{ provider: 'acme', idToken: await newIdToken(), accessToken: 'of the provider' },
+    }),
     'AuthService.ListIdentities': () => ({}),
     'AuthService.UnlinkIdentity': async () => {
       const { identity } = await auth.linkIdentity({ provider: 'acme', idToken: await newIdToken() }, as);

@@ -1181,8 +1181,9 @@ export type ProjectSettings = Message<"gatehouse.v1.ProjectSettings"> & {
   accentColor?: string | undefined;
 
   /**
-   * Optional. Rate limits, written like LIMITS: `AuthService.SignIn=10,AuthService.Register=30`. Not for the default
-   * project, whose limits are those of LIMITS. Changed only by callers of the default project.
+   * Optional. Rate limits, written like LIMITS: `AuthService.SignIn=10,AuthService.Register=30`. Limits per session
+   * (`:session`), `OAuth.ClientSecret` and `*` are those of LIMITS. Not for the default project, whose limits are those of
+   * LIMITS. Changed only by callers of the default project.
    *
    * @generated from field: optional string limits = 14;
    */

@@ -7,21 +7,20 @@ import type { ProvedIdentity } from '../../user/identity.ts';
 import type { AuthDeps } from '../deps.ts';
 import { linkAndSignIn, linkToMessage, signInByIdentity, subjectOf } from './identity-sign-in.ts';
 import { requireLinking } from './link.ts';
+import type { BroughtIdToken } from './provider.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'signInWithIdToken' | 'linkIdentity'>;
 
-interface Brought {
+interface Brought extends BroughtIdToken {
   readonly provider: string;
-  readonly idToken: string;
-  readonly nonce: string;
 }
 
 export function idTokenSignIn(deps: AuthDeps): Methods {
   const { oauth } = deps;
-  const read = ({ provider, idToken, nonce }: Brought, context: HandlerContext): Promise<ProvedIdentity> => {
+  const read = ({ provider, ...brought }: Brought, context: HandlerContext): Promise<ProvedIdentity> => {
     const found = oauth.providers.get(provider, projectOf(context));
     if (!found.readIdToken) throw new Refusal('OAUTH_PROVIDER_NOT_FOUND');
-    return found.readIdToken(idToken, nonce, context.signal);
+    return found.readIdToken(brought, context.signal);
   };
   return {
     async signInWithIdToken(request, context) {

@@ -27,6 +27,8 @@ export interface Expected {
   readonly clientIds: readonly string[];
   /** Compares the nonce of the token, if it has one. */
   readonly isNonce: (nonce: string | undefined) => boolean;
+  /** The access token that came with the ID token. Empty if none did. */
+  readonly accessToken: string;
   readonly now: Date;
 }
 
@@ -34,7 +36,7 @@ export interface Expected {
 export type IdClaims = Claims & { readonly sub: string; readonly iss: string };
 
 /**
- * Verifies an ID token (OpenID Connect Core 1.0, section 3.1.3.7): signature, issuer, audience, times and nonce. Throws
+ * Verifies an ID token (OpenID Connect Core 1.0, section 3.1.3.7): signature, issuer, audience, times, nonce and access token. Throws
  * ID_TOKEN_INVALID, with the cause in the audit trail only.
  */
 export async function verifyIdToken(token: string, key: JWTVerifyGetKey, expected: Expected): Promise<IdClaims> {
@@ -54,6 +56,8 @@ export async function verifyIdToken(token: string, key: JWTVerifyGetKey, expecte
   if (payload.iat! > expected.now.getTime() / 1000 + tolerance) throw invalidIdToken('clock_skew');
   if (payload.nonce !== undefined && typeof payload.nonce !== 'string') throw invalidIdToken('nonce');
   if (!expected.isNonce(payload.nonce)) throw invalidIdToken('nonce');
+  // Attack: the access token of another user in place of the one that belongs to this ID token.
+  if (!isIssuedWith(expected.accessToken, payload.at_hash, protectedHeader.alg)) throw invalidIdToken('access_token');
   if (typeof sub !== 'string' || sub === '' || sub.length > 200) throw invalidIdToken('subject');
   return { ...payload, sub, iss };
 }
@@ -76,6 +80,7 @@ function explain(thrown: unknown): unknown {
 }
 
 type Cause =
+  | 'access_token'
   | 'audience'
   | 'claims'
   | 'clock_skew'
@@ -100,10 +105,22 @@ export function exactNonce(sent: string): Expected['isNonce'] {
 }
 
 /**
- * For a token that the client brings. A nonce in the token must be the one that the client sends, and without one in the
- * token the client must send none. Apple's and Google's kits put the SHA-256 hash of the client's value into the token.
+ * For a token that the client brings. The nonce in the token must be the SHA-256 hash of what the client sends, and without one
+ * in the token the client must send none. Attack: a thief of the token reads its nonce, and could send it as it is.
  */
 export function nonceOfClient(known: string): Expected['isNonce'] {
   const hash = createHash('sha256').update(known).digest('hex');
-  return (nonce) => (nonce === undefined ? known === '' : known !== '' && (nonce === known || nonce === hash));
+  return (nonce) => (nonce === undefined ? known === '' : known !== '' && nonce === hash);
+}
+
+/**
+ * Whether an access token is the one that the ID token was issued with (OpenID Connect Core 1.0, section 3.1.3.6). An ID token
+ * without the hash says nothing, and neither is there anything to compare without an access token.
+ */
+function isIssuedWith(accessToken: string, atHash: unknown, alg: string): boolean {
+  if (accessToken === '' || atHash === undefined) return true;
+  // EdDSA with Ed25519 hashes with SHA-512.
+  const size = alg.startsWith('Ed') ? '512' : alg.slice(-3);
+  const digest = createHash(`sha${size}`).update(accessToken).digest();
+  return atHash === digest.subarray(0, digest.length / 2).toString('base64url');
 }

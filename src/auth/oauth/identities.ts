@@ -8,7 +8,7 @@ import { caller, change } from '../../rpc/context.ts';
 import { ownRead } from '../../session/own-read.ts';
 import { byEmail } from '../../text/sign-in-providers.ts';
 import { type IdentityRow, identitiesOf, removeIdentity, shownIdentitiesOf } from '../../user/identity.ts';
-import { identityToMessage } from '../../user/identity-message.ts';
+import { type IdentityJson, jsonIdentityToMessage } from '../../user/identity-message.ts';
 import { hasPassword } from '../../user/locked-password.ts';
 import { lockUser, type User } from '../../user/user.ts';
 import type { AuthDeps } from '../deps.ts';
@@ -17,32 +17,18 @@ import { requireLinking } from './link.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'listIdentities' | 'unlinkIdentity'>;
 
-/** As JSON: the times are texts. */
-type IdentityJson = Omit<IdentityRow, 'projectId' | 'userId' | 'emailKey' | 'createdAt' | 'lastSignInAt'> & {
-  readonly createdAt: string;
-  readonly lastSignInAt: string | null;
-};
-
 /** The identities of the caller, the oldest first. */
 export const ownIdentities = ownRead<{ identities: IdentityJson[] }>(
   'session_states_identities',
   `${shownIdentitiesOf('named.user_id')} as identities`,
 );
 
-function withTimes({ createdAt, lastSignInAt, ...rest }: IdentityJson) {
-  return {
-    ...rest,
-    createdAt: new Date(createdAt),
-    lastSignInAt: lastSignInAt === null ? null : new Date(lastSignInAt),
-  };
-}
-
 export function identities(deps: AuthDeps): Methods {
   const { now } = deps;
   return {
     listIdentities(_, context) {
       const { identities: found } = ownIdentities.of(context);
-      return { identities: found.map((each) => identityToMessage(withTimes(each))) };
+      return { identities: found.map(jsonIdentityToMessage) };
     },
 
     async unlinkIdentity({ identityId, email }, context) {

@@ -8,6 +8,7 @@ import { identityOf, type ReadsVerified } from './profile.ts';
 import {
   type Asking,
   authorizationUrlOf,
+  type BroughtIdToken,
   type Claims,
   type Provider,
   type ProviderSettings,
@@ -87,19 +88,22 @@ export class OpenIdProvider implements Provider {
     };
     const { idToken, ...tokens } = await requestTokens(remote, endpoint, returned, signal);
     if (idToken === '') throw invalidIdToken('missing');
-    const claims = await this.#verify(idToken, exactNonce(returned.nonce), [settings.clientId]);
-    const described = await this.#userInfo(metadata, claims, tokens.accessToken, signal);
+    const { accessToken } = tokens;
+    const expected = { isNonce: exactNonce(returned.nonce), clientIds: [settings.clientId], accessToken };
+    const claims = await this.#verify(idToken, expected);
+    const described = await this.#userInfo(metadata, claims, accessToken, signal);
     return { identity: this.#identityOf(claims, described), ...tokens };
   }
 
-  async readIdToken(token: string, nonce: string): Promise<ProvedIdentity> {
-    return this.#identityOf(await this.#verify(token, nonceOfClient(nonce), this.#deps.settings.clientIds));
+  async readIdToken({ idToken, nonce, accessToken }: BroughtIdToken): Promise<ProvedIdentity> {
+    const { clientIds } = this.#deps.settings;
+    return this.#identityOf(await this.#verify(idToken, { isNonce: nonceOfClient(nonce), clientIds, accessToken }));
   }
 
-  async #verify(token: string, isNonce: Expected['isNonce'], clientIds: readonly string[]): Promise<IdClaims> {
+  async #verify(token: string, expected: Pick<Expected, 'isNonce' | 'clientIds' | 'accessToken'>): Promise<IdClaims> {
     const { rules, now } = this.#deps;
     const isIssuer = rules.isIssuer ?? (({ iss }) => iss === rules.issuer);
-    return verifyIdToken(token, this.#documents.key, { isIssuer, isNonce, clientIds, now: now() });
+    return verifyIdToken(token, this.#documents.key, { ...expected, isIssuer, now: now() });
   }
 
   /** A provider with many issuers may name one of them in the response of the browser. */

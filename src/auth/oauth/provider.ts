@@ -63,6 +63,15 @@ export interface Redeemed {
   readonly refreshToken: string;
 }
 
+/** An ID token that a client brings. */
+export interface BroughtIdToken {
+  readonly idToken: string;
+  /** Empty if the client sends none. */
+  readonly nonce: string;
+  /** Empty if the client sends none. */
+  readonly accessToken: string;
+}
+
 /** A provider that users sign in with. Its methods throw OAUTH_PROVIDER_UNAVAILABLE. */
 export interface Provider {
   readonly name: string;
@@ -75,7 +84,7 @@ export interface Provider {
   /** Throws OAUTH_PROVIDER_ERROR and ID_TOKEN_INVALID. */
   redeem(returned: Returned, signal: AbortSignal): Promise<Redeemed>;
   /** Absent where the provider has no ID tokens. Throws ID_TOKEN_INVALID. */
-  readIdToken?(token: string, nonce: string, signal: AbortSignal): Promise<ProvedIdentity>;
+  readIdToken?(brought: BroughtIdToken, signal: AbortSignal): Promise<ProvedIdentity>;
 }
 
 export type Claims = Readonly<Record<string, unknown>>;

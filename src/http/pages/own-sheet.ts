@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isRead } from '../server.ts';
+import { isRead } from '../probes.ts';
 
 /** The style sheet of an operator, which follows the one of all pages. */
 export interface OwnSheet {

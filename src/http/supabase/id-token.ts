@@ -15,7 +15,7 @@ export async function signInWithIdToken(asked: Asked): Promise<Answer> {
   const name = named || (nameOfIssuer(issuer) ?? '');
   const provider = providerNamed(name);
   if (!provider) throw providerIsOff(name, named ? undefined : issuer);
-  const request = { provider, idToken, nonce: body.text('nonce') };
+  const request = { provider, idToken, nonce: body.text('nonce'), accessToken: body.text('access_token') };
   try {
     const { tokens } = body.flag('link_identity')
       ? await auth.linkIdentity({ ...request, signIn: true }, withBearer(asked))

@@ -1,5 +1,5 @@
 import { type Answer, type Asked, siteLinkOf, withBearer } from './asked.ts';
-import { AuthError, invalid } from './auth-error.ts';
+import { invalid } from './auth-error.ts';
 import { reasonOf } from './errors.ts';
 import { phoneIsOff, requirePhone } from './phone.ts';
 
@@ -60,9 +60,4 @@ export async function resend(asked: Asked): Promise<Answer> {
 export async function reauthenticate({ auth, ...asked }: Asked): Promise<Answer> {
   await auth.reauthenticate({}, withBearer(asked));
   return sent;
-}
-
-/** POST /sso, whatever its body: clients expect this before anything is validated. */
-export async function sso(): Promise<Answer> {
-  throw new AuthError(404, 'saml_provider_disabled', 'SAML 2.0 is disabled');
 }

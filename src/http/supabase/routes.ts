@@ -9,7 +9,8 @@ import type { RouteName } from './error-table.ts';
 import { challengeFactor, enrollFactor, unenrollFactor, verifyFactor } from './factors.ts';
 import { signInWithIdToken } from './id-token.ts';
 import { authorizeLink, unlink } from './identities.ts';
-import { reauthenticate, recover, resend, sendMagicLink, sendOtp, sso } from './mails.ts';
+import { reauthenticate, recover, resend, sendMagicLink, sendOtp } from './mails.ts';
+import { offRoutes } from './off-routes.ts';
 import { deleteUser, getUser, listSessions, signOut, updateUser } from './own-user.ts';
 import {
   deletePasskey,
@@ -55,6 +56,7 @@ const removal = ['ListUserFactors', 'RemoveUserFactors'];
 
 /** The routes. Of those with the same path and method the first that fits serves the request. */
 export const routes: readonly Route[] = [
+  ...offRoutes,
   { method: 'GET', path: '/health', name: 'about', calls: [], serve: health, isOpen: true },
   { method: 'GET', path: '/settings', name: 'about', calls: ['AuthService.GetSettings'], serve: settings },
   {
@@ -136,7 +138,6 @@ export const routes: readonly Route[] = [
     ...{ method: 'GET', path: '/reauthenticate', name: 'send mail', serve: reauthenticate },
     calls: ['AuthService.Reauthenticate'],
   },
-  { method: 'POST', path: '/sso', name: 'about', calls: [], serve: sso },
   ...administration('POST', '/invite', invite, 'InviteUser'),
   ...administration('GET', '/admin/users', listUsers, 'ListUsers'),
   ...administration('POST', '/admin/users', createUser, 'CreateUser', 'BanUser'),

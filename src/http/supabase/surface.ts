@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createClient } from '@connectrpc/connect';
 import type { JWK } from 'jose';
 import { AdminService } from '../../../gen/gatehouse/v1/admin_pb.ts';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
@@ -14,15 +13,15 @@ import type { Redirects } from '../../text/redirects.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
 import type { CorsOfPath } from '../cors.ts';
-import type { CallOnBehalf } from '../in-process.ts';
+import { type CallOnBehalf, unaryClient } from '../in-process.ts';
 import { Cookies } from '../pages/cookies.ts';
 import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
 import { AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
 import { authErrorOf } from './errors.ts';
 import { JsonBody, readJson } from './json-body.ts';
+import { matchesOf } from './matching.ts';
 import { namedProject } from './named-project.ts';
-import { type Route, routes } from './routes.ts';
 
 export interface SurfaceOptions {
   readonly callOnBehalf: CallOnBehalf;
@@ -92,11 +91,6 @@ function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-interface Match {
-  readonly route: Route;
-  readonly path: Readonly<Record<string, string>>;
-}
-
 async function respond(
   below: string,
   query: URLSearchParams,
@@ -106,10 +100,7 @@ async function respond(
 ): Promise<void> {
   const { context, gone } = beginRequest(req, res, options.proxyHops);
   context.set(kSurface, 'supabase');
-  const atPath = routes.flatMap((route): Match[] => {
-    const path = parametersOf(route.path, below);
-    return path ? [{ route, path }] : [];
-  });
+  const atPath = matchesOf(below);
   const matches = atPath.filter(({ route }) => route.method === req.method);
   const [first] = matches;
   if (!first) return refuseRoute(res, [...new Set(atPath.map(({ route }) => route.method))]);
@@ -129,10 +120,10 @@ async function respond(
     const cookies = new Cookies(req.headers.cookie, issuer.startsWith('https:'));
     const asked: Asked = {
       ...{ headers: req.headers, path: match.path, query, body, redirects: project.redirects, now, issuer, cookies },
-      auth: createClient(AuthService, transport),
-      sessions: createClient(SessionService, transport),
-      mfa: createClient(MfaService, transport),
-      admin: createClient(AdminService, transport),
+      auth: unaryClient(AuthService, transport),
+      sessions: unaryClient(SessionService, transport),
+      mfa: unaryClient(MfaService, transport),
+      admin: unaryClient(AdminService, transport),
     };
     const answer = await route.serve(asked);
     const changes = cookies.changes();
@@ -151,15 +142,6 @@ function explainKey(name: string | undefined): (thrown: unknown) => never {
     const isKey = name?.startsWith(publishablePrefix) && thrown instanceof Refusal;
     throw isKey ? new AuthError(401, 'no_authorization', 'Invalid API key') : thrown;
   };
-}
-
-/** The values of the parameters in a path. Undefined if the path is another one. */
-function parametersOf(pattern: string, path: string): Record<string, string> | undefined {
-  const [names, parts] = [pattern.split('/'), path.split('/')];
-  const isSame = names.every((name, n) => (name.startsWith(':') ? parts[n] : name === parts[n]));
-  if (names.length !== parts.length || !isSame) return undefined;
-  const parameters = names.flatMap((name, n) => (name.startsWith(':') ? [[name.slice(1), parts[n]!]] : []));
-  return Object.fromEntries(parameters);
 }
 
 function refuseRoute(res: ServerResponse, methods: readonly string[]): void {

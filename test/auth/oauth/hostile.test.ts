@@ -35,6 +35,8 @@ describe.each(wires)('over %s', (wire) => {
       ['audience', (claims) => ({ ...claims, azp: 'another-client' })],
       ['nonce', (claims) => ({ ...claims, nonce: 'another nonce' })],
       ['nonce', without('nonce')],
+      ['access_token', (claims) => ({ ...claims, at_hash: 'of-another-token-aaaaa' })],
+      ['access_token', (claims) => ({ ...claims, at_hash: 42 })],
       ['clock_skew', (claims) => ({ ...claims, exp: claims.iat! - day })],
       ['clock_skew', (claims) => ({ ...claims, exp: claims.iat! - 61 })],
       ['clock_skew', (claims) => ({ ...claims, iat: claims.iat! + 600, exp: claims.iat! + 900 })],

@@ -7,7 +7,7 @@ import { bearer, wires } from '../../support/start.ts';
 import { adaAtAcme, oauthClient, startWithProvider } from './oauth.ts';
 
 describe.each(wires)('over %s', (wire) => {
-  test('a nonce has to be known where the token has one, as it is or hashed, and absent where not', async () => {
+  test('a nonce has to be known where the token has its hash, and absent where the token has none', async () => {
     const { service, provider } = await startWithProvider();
     const { auth } = service.clients(wire);
     const hashed = createHash('sha256').update('known').digest('hex');
@@ -18,15 +18,39 @@ describe.each(wires)('over %s', (wire) => {
         idToken: await provider.idToken({ ...adaAtAcme, nonce }),
       });
     await signIn(undefined, '');
-    await signIn('known', 'known');
     await signIn(hashed, 'known');
     for (const [nonce, known] of [
       [undefined, 'known'],
+      // What a thief of the token reads in it.
+      ['known', 'known'],
+      [hashed, hashed],
       ['known', ''],
       ['known', 'other'],
       [hashed, hashed.toUpperCase()],
     ] as const)
       expect((await refusalOf(signIn(nonce, known))).reason, `${nonce} ${known}`).toBe('ID_TOKEN_INVALID');
+  });
+
+  test('an access token has to be the one of the hash in the token, if the client sends one', async () => {
+    const { service, provider } = await startWithProvider();
+    const { auth } = service.clients(wire);
+    const hashOf = (accessToken: string) =>
+      createHash('sha256').update(accessToken).digest().subarray(0, 16).toString('base64url');
+    const sent = async (accessToken: string, claims = {}) => {
+      const idToken = await provider.idToken({ ...adaAtAcme, ...claims });
+      return { provider: 'acme', idToken, accessToken };
+    };
+    const mine = { at_hash: hashOf('mine') };
+    const { tokens } = await auth.signInWithIdToken(await sent('mine', mine));
+    await auth.signInWithIdToken(await sent('', mine));
+    await auth.signInWithIdToken(await sent('mine'));
+    const as = bearer(tokens!);
+    await auth.linkIdentity(await sent('mine', mine), as);
+    for (const at_hash of [hashOf('other'), `${mine.at_hash}=`, '', 1, null]) {
+      const other = await sent('mine', { at_hash });
+      for (const refused of [() => auth.signInWithIdToken(other), () => auth.linkIdentity(other, as)])
+        expect((await refusalOf(refused())).reason, `${at_hash}`).toBe('ID_TOKEN_INVALID');
+    }
   });
 
   test('keys that the provider has rotated are requested once, and unknown ones do not flood it', async () => {
