@@ -1,6 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Identity, User } from '../../../gen/gatehouse/v1/user_pb.ts';
+import { lowerAscii } from '../../text/email-address.ts';
 import { byEmail, emailIdentityId, providersInMetadata, publishedName } from '../../text/sign-in-providers.ts';
 
 /** A user as clients of Supabase Auth read one. `phone` is always a text: the service verifies no telephone numbers. */
@@ -9,14 +10,14 @@ export function userJson(user: User): JsonObject {
     id: user.id,
     aud: 'authenticated',
     role: 'authenticated',
-    email: user.email,
+    email: lowerAscii(user.email),
     phone: '',
     ...(user.emailVerifyTime && {
       email_confirmed_at: textOf(user.emailVerifyTime),
       confirmed_at: textOf(user.emailVerifyTime),
     }),
     ...(user.lastSignInTime && { last_sign_in_at: textOf(user.lastSignInTime) }),
-    ...(user.pendingEmail && { new_email: user.pendingEmail }),
+    ...(user.pendingEmail && { new_email: lowerAscii(user.pendingEmail) }),
     ...(user.bannedUntilTime && { banned_until: textOf(user.bannedUntilTime) }),
     app_metadata: providersInMetadata(user.appMetadata ?? {}, user.providers) as JsonObject,
     user_metadata: user.userMetadata ?? {},
@@ -31,7 +32,8 @@ export function userJson(user: User): JsonObject {
 function identitiesOf(user: User): JsonObject[] {
   const linked = user.identities.map((each) => identityJson(user.id, each));
   if (!user.email || !user.providers.includes(byEmail)) return linked;
-  const { id, email, emailVerified, createTime, updateTime, lastSignInTime } = user;
+  const { id, emailVerified, createTime, updateTime, lastSignInTime } = user;
+  const email = lowerAscii(user.email);
   const address = {
     identity_id: emailIdentityId(id),
     id,
@@ -48,7 +50,8 @@ function identitiesOf(user: User): JsonObject[] {
 }
 
 function identityJson(userId: string, identity: Identity): JsonObject {
-  const { id, provider, subject, email, emailVerified, name, username, pictureUrl } = identity;
+  const { id, provider, subject, emailVerified, name, username, pictureUrl } = identity;
+  const email = lowerAscii(identity.email);
   const updated = identity.lastSignInTime ?? identity.createTime!;
   return {
     identity_id: id,
