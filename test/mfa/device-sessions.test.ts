@@ -6,6 +6,7 @@ import { deviceFlow, forSession } from '../support/device-flow.ts';
 import { authCodeOf } from '../support/fingerprint-samples.ts';
 import { ada } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
+import { siteLink } from '../support/site-methods.ts';
 import { bearer, start, type TestService, type Wire, wires } from '../support/start.ts';
 
 const { AAL1, AAL2 } = AssuranceLevel;
@@ -67,18 +68,24 @@ describe.each(wires)('over %s', (wire) => {
       expect((await clients.mfa.getAssurance({}, program)).currentAal).toBe(AAL1);
     });
 
-    test('adds no factor and no passkey, which would outlast its revocation', async () => {
+    test('adds no way to sign in, which would outlast its revocation, and replaces none', async () => {
       const service = await start();
-      const { mfa } = service.clients(wire);
+      const { mfa, auth } = service.clients(wire);
       const { as } = await service.welcome(verifiedAda);
       const program = await signIn(service, wire, as);
       const refused = [
         () => mfa.enrollFactor({ type: FactorType.TOTP }, program),
         () => mfa.enrollFactor({ type: FactorType.WEBAUTHN }, program),
         () => mfa.startPasskeyRegistration({}, program),
+        () => auth.startIdentityLink({ provider: 'acme', unbound: true }, program),
+        () => auth.linkIdentity({ provider: 'acme', idToken: 'x' }, program),
+        () => auth.updateCredentials({ newPassword: 'quite another phrase' }, program),
+        () => auth.updateCredentials({ email: 'eve@example.org', link: siteLink }, program),
       ];
-      for (const call of refused) expect(await refusalOf(call())).toMatchObject({ code: 7 });
+      for (const call of refused) expect((await refusalOf(call())).reason).toBe('CALLER_NOT_ALLOWED');
       expect(await service.database.query('select 1 from factors')).toEqual([]);
+      await auth.updateCredentials({ userMetadata: { theme: 'dark' } }, program);
+      await service.signIn();
       await mfa.enrollFactor({ type: FactorType.TOTP }, as);
     });
   });
