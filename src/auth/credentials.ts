@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { OneTimeKey } from '../one-time/secret.ts';
 import { consume, voidedByPassword, voidFor } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
-import { isRecent, requireAssurance, requireLevel } from '../rpc/assurance.ts';
+import { isRecent, requireAssurance, requireLevel, requireOwnSignIn } from '../rpc/assurance.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
@@ -111,7 +111,10 @@ async function checkChange(
 ): Promise<Change> {
   const isNewAddress = request.email !== undefined && emailKey(request.email) !== user.emailKey;
   // Before the new address is looked up, and counted as a mail.
-  if (request.newPassword || isNewAddress) requireLevel(caller(context), { secondFactor: 'if enrolled' });
+  if (request.newPassword || isNewAddress) {
+    requireLevel(caller(context), { secondFactor: 'if enrolled' });
+    requireOwnSignIn(caller(context));
+  }
   const email = request.email === undefined ? undefined : await checkAddress(deps, request, user, context);
   if (!request.newPassword) return { email, newHash: undefined, proof: undefined, checkedHash: user.passwordHash };
   if (!user.email && !email) throw new Refusal('REGISTRATION_REQUIRED');

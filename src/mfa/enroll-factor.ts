@@ -3,6 +3,7 @@ import { FactorType as Type } from '../../gen/gatehouse/v1/factor_pb.ts';
 import { audit } from '../audit/event.ts';
 import { insert } from '../database/insert.ts';
 import { Refusal } from '../errors.ts';
+import { requireOwnSignIn } from '../rpc/assurance.ts';
 import { caller, change } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
 import { requireVerifiedMailbox } from '../user/verified-mailbox.ts';
@@ -19,7 +20,9 @@ const unverifiedMs = 300_000;
 export function enrollFactor(deps: MfaDeps): MfaMethods['enrollFactor'] {
   const { now, keys, projects } = deps;
   return async ({ type, friendlyName, issuer }, context) => {
-    const { projectId, userId } = caller(context);
+    const by = caller(context);
+    requireOwnSignIn(by);
+    const { projectId, userId } = by;
     const at = now();
     const id = Factor.newId(at);
     const secret = type === Type.TOTP ? newTotpSecret() : undefined;

@@ -31,9 +31,9 @@ export function shownSecret(secret: Secret, { issuer, account }: { issuer: strin
 }
 
 /**
- * The time step whose code this is: the present one, the one before or the one after, the newest of those that were not used
- * yet. Undefined for a wrong code. Two neighbouring steps can have equal codes, so a step that was used is no reason to refuse
- * the code of a newer one.
+ * The time step whose code this is, of those that were not used yet: the present one, else the one before, else the one after.
+ * Undefined for a wrong code. Two neighbouring steps can have equal codes: a step that was used is no reason to refuse the code
+ * of a newer one, and the code of the present step does not use up the next.
  */
 export function stepOfCode(
   keys: MasterKeys,
@@ -45,7 +45,7 @@ export function stepOfCode(
   const secret = new Secret({ buffer: toArrayBuffer(keys.open(purpose, aboutOf(owner), secretSealed)) });
   const present = Math.floor(now.getTime() / 1000 / rules.period);
   const typed = Buffer.from(code);
-  const steps = [present + 1, present, present - 1].filter((step) => step > (lastStep ?? -1));
+  const steps = [present, present - 1, present + 1].filter((step) => step > (lastStep ?? -1));
   // Each step is compared, so that the time does not reveal which one matched.
   const matching = steps.filter((step) => timingSafeEqual(Buffer.from(codeAt(secret, step)), typed));
   return matching[0];

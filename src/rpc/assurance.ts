@@ -44,6 +44,18 @@ export function requireLevel(
   });
 }
 
+/**
+ * Throws CALLER_NOT_ALLOWED for the session of a device or a program that another session has approved, unless a factor was
+ * verified in it. Such a session adds no way to sign in and replaces none.
+ *
+ * Attack: a user who is made to approve the device of an attacker would also hand out a passkey, a factor, an identity or the
+ * password, and these stay when the device is revoked.
+ */
+export function requireOwnSignIn({ sessionKind, aal, isGuest }: Pick<UserCaller, 'sessionKind' | 'aal' | 'isGuest'>) {
+  const isApproved = sessionKind === 'cli' || sessionKind === 'device';
+  if (isApproved && aal < 2 && !isGuest) throw new Refusal('CALLER_NOT_ALLOWED');
+}
+
 /** MFA_REQUIRED_FOR and MFA_ENROLMENT_GRACE. */
 export interface FactorRequirement {
   readonly requiredFor: 'none' | 'operators' | 'everyone';

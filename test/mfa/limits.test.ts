@@ -38,6 +38,34 @@ describe.each(wires)('over %s', (wire) => {
     await verifyCode(clients, later, first.factorId, codeOf(first.secret, service.now()));
   });
 
+  test('after a hundred wrong codes in a row a factor is refused for a month, and another one is not', async () => {
+    const limits = ['VerifyFactor:account', 'ChallengeFactor:session', 'ChallengeFactor', 'VerifyFactor'];
+    const LIMITS = ['AuthService.SignIn=off', ...limits.map((each) => `MfaService.${each}=off`)].join(',');
+    const service = await start({ env: { LIMITS } });
+    const clients = service.clients(wire);
+    const { as } = await service.welcome(verifiedAda);
+    const phone = await useApp(clients, as, service.now());
+    const tablet = await useApp(clients, bearer(phone.tokens!), service.now(), 'tablet');
+    const thief = (await service.signIn()).as;
+    const tryCode = (code: string) => refusalOf(verifyCode(clients, thief, phone.factorId, code));
+    for (let n = 0; n < 60; n++) expect((await tryCode('000000')).reason).toBe('MFA_VERIFICATION_FAILED');
+    service.pass(7200);
+    // The success of another factor does not reset the count.
+    const owner = (await service.signIn()).as;
+    await verifyCode(clients, owner, tablet.factorId, codeOf(tablet.secret, service.now()));
+    const again = (await service.signIn()).as;
+    const reasons: (string | undefined)[] = [];
+    for (let n = 60; n < 105; n++)
+      reasons.push((await refusalOf(verifyCode(clients, again, phone.factorId, '000000'))).reason);
+    expect(reasons.filter((each) => each === 'MFA_VERIFICATION_FAILED')).toHaveLength(40);
+    expect(reasons.at(-1)).toBe('OVER_REQUEST_RATE_LIMIT');
+    service.pass(86_400);
+    const late = (await service.signIn()).as;
+    const right = verifyCode(clients, late, phone.factorId, codeOf(phone.secret, service.now()));
+    expect((await refusalOf(right)).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    await verifyCode(clients, late, tablet.factorId, codeOf(tablet.secret, service.now()));
+  });
+
   test('recovery codes are tried no more often than codes of an app', async () => {
     const service = await start({ env: contract });
     const clients = service.clients(wire);

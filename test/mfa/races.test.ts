@@ -1,5 +1,6 @@
 // @serializable
 import { describe, expect, test } from 'vitest';
+import { FactorType } from '../../gen/gatehouse/v1/factor_pb.ts';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { codeOf, useApp, verifyCode } from '../support/authenticator.ts';
@@ -102,6 +103,20 @@ describe.each(wires)('over %s', (wire) => {
     const judged = errors.filter((each) => reasonOf(each) === 'MFA_VERIFICATION_FAILED');
     expect(judged.length).toBeLessThanOrEqual(5);
     expect(reasonsOf(errors)).not.toContain(undefined);
+  });
+
+  test('parallel enrolments respect the limit of ten', async () => {
+    const barrier = new Barrier('EnrollFactor');
+    const service = await start({ replicas: 2, inner: [barrier.interceptor()] });
+    const { as } = await service.welcome(verifiedAda);
+    const enroll = (n: number, friendlyName: string) =>
+      service.clients(wire, n).mfa.enrollFactor({ type: FactorType.TOTP, friendlyName }, as);
+    for (let n = 0; n < 8; n++) await enroll(n, `phone ${n}`);
+    barrier.expect(crowd);
+    const { answers, errors } = await together((n) => enroll(n, `tablet ${n}`));
+    expect(answers).toHaveLength(2);
+    expect(reasonsOf(errors)).toEqual(['FACTOR_LIMIT_REACHED']);
+    expect(await service.database.query('select 1 from factors')).toHaveLength(10);
   });
 
   test('a refresh that meets a verification never yields a token of the higher level for the old secret', async () => {

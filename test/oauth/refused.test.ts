@@ -34,6 +34,40 @@ test.each<[what: string, form: Form, status: number, error: string, headers?: Re
   expect(refused.headers.get('content-type')).toBe('application/json');
 });
 
+const endpoints = ['/oauth2/device_authorization', '/oauth2/token', '/oauth2/revoke', '/oauth2/introspect'];
+
+test.each(endpoints)('%s refuses every request that it cannot read in the shape of OAuth', async (path) => {
+  const { post, urlOf } = await startOAuth();
+  const unreadable: [what: string, form: Form, headers: Record<string, string>, status: number, error: string][] = [
+    ['nothing', '', {}, path === '/oauth2/introspect' ? 401 : 400, ''],
+    ['JSON', '{"client_id":"tv","token":"x"}', json, 400, 'invalid_request'],
+    ['no form', 'client_id=tv&token=x', { 'content-type': 'text/plain' }, 400, 'invalid_request'],
+    ['a megabyte', `client_id=tv&token=${'y'.repeat(1_000_000)}`, {}, 413, 'invalid_request'],
+    ['a client twice', 'client_id=tv&client_id=other&token=x', {}, 400, 'invalid_request'],
+    ['an unknown client', 'client_id=nobody&token=x', {}, 401, 'invalid_client'],
+    ['bytes that are no text', 'client_id=%ff%fe&token=%00', {}, 401, 'invalid_client'],
+  ];
+  for (const [what, form, headers, status, error] of unreadable) {
+    const refused = await post(path, form, { headers });
+    expect([what, refused.status, typeof refused.body.error]).toEqual([what, status, 'string']);
+    if (error) expect([what, refused.body.error]).toEqual([what, error]);
+    expect(Object.keys(refused.body).filter((each) => !/^error(_description|_uri)?$/.test(each))).toEqual([]);
+    expect([refused.headers.get('cache-control'), refused.headers.get('content-type')]).toEqual([
+      'no-store',
+      'application/json',
+    ]);
+  }
+  const got = await fetch(urlOf(path));
+  expect([got.status, (await got.json()).error]).toEqual([405, 'invalid_request']);
+});
+
+test('a device asks for no scope that its session would not have', async () => {
+  const { post } = await startOAuth();
+  const ask = (scope: string) => post('/oauth2/device_authorization', { client_id: 'tv', scope });
+  expect(await ask('admin')).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
+  expect((await ask('openid offline_access')).status).toBe(200);
+});
+
 test('a request with another method than POST is refused', async () => {
   const { urlOf } = await startOAuth();
   const refused = await fetch(urlOf('/oauth2/token'));

@@ -178,6 +178,7 @@ describe('a client without a library', () => {
       disable_signup: true,
       mailer_autoconfirm: true,
       sms_provider: '',
+      mfa_enabled: true,
       saml_enabled: false,
       passkeys_enabled: true,
     });

@@ -2357,6 +2357,8 @@ export const AuthService: GenService<{
    * - OAUTH_PROVIDER_NOT_FOUND: No provider with this name is configured.
    * - REDIRECT_NOT_ALLOWED: `redirect_url` or `callback_url` is not allowed (metadata `field`).
    * - OAUTH_PROVIDER_UNAVAILABLE: The provider does not respond as it should (metadata `provider`).
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
    * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`). Never for a
    *   guest, who cannot authenticate again.
@@ -2384,6 +2386,8 @@ export const AuthService: GenService<{
    * - IDENTITY_CONFLICT: Another user has the identity or, where the caller is a guest, its email address (metadata
    *   `conflict`, `identity` or `email`).
    * - IDENTITY_LIMIT_REACHED: The caller has as many identities as they may have.
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The email address of the caller is not verified.
    * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`). Never for a
    *   guest, who cannot authenticate again.
@@ -2469,6 +2473,8 @@ export const AuthService: GenService<{
    * without an error.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The request has a password or an address, and the session is that of a device or a program, which
+   *   another session has approved, and no factor was verified in it.
    * - REAUTHENTICATION_REQUIRED: The caller authenticated more than 24 hours ago (metadata `max_age_seconds`).
    * - OTP_EXPIRED: `reauthentication_code` is wrong, used, expired, or was tried too often.
    * - INSUFFICIENT_AAL: The caller has a second factor and did not use it in this session (metadata `required_aal`,

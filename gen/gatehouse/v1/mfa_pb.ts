@@ -1324,6 +1324,8 @@ export const MfaService: GenService<{
    * Factors that are not verified are deleted after five minutes, at the next enrolment.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
    * - FACTOR_NAME_CONFLICT: Another factor of the user has this name.
    * - FACTOR_LIMIT_REACHED: The user has ten factors already.
@@ -1502,6 +1504,8 @@ export const MfaService: GenService<{
    * so that no authenticator registers twice.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The user must verify their email address first.
    * - FACTOR_LIMIT_REACHED: The user has ten passkeys already.
    * - OVER_REQUEST_RATE_LIMIT: The user has begun 15 challenges in the last minute, in any sessions.

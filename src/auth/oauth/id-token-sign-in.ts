@@ -1,6 +1,7 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { Refusal } from '../../errors.ts';
+import { requireOwnSignIn } from '../../rpc/assurance.ts';
 import { caller, change, clientOf, projectOf } from '../../rpc/context.ts';
 import { kindOfClient } from '../../session/message.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
@@ -34,8 +35,10 @@ export function idTokenSignIn(deps: AuthDeps): Methods {
 
     async linkIdentity(request, context) {
       requireLinking(deps);
+      const by = caller(context);
+      requireOwnSignIn(by);
       const proved = await read(request, context);
-      const { userId, sessionId, tokenEpoch } = caller(context);
+      const { userId, sessionId, tokenEpoch } = by;
       const session = { userId, sessionId, tokenEpoch };
       const kind = request.signIn ? ('web' as const) : undefined;
       const linking = { proved, session, kind, trustedDeviceToken: request.trustedDeviceToken };

@@ -1,4 +1,4 @@
-import { readAddress } from '../../text/email-address.ts';
+import { lowerAscii, readAddress } from '../../text/email-address.ts';
 import { unseen } from '../../text/invisible-characters.ts';
 import type { ProvedIdentity } from '../../user/identity.ts';
 import type { Claims } from './provider.ts';
@@ -33,7 +33,8 @@ export function identityOf(
   claims: Claims,
 ): ProvedIdentity {
   const { email: given, name, preferred_username: username, picture } = claims;
-  const email = typeof given === 'string' ? readAddress(given) : undefined;
+  // In lower case: providers return capitals that their users never typed.
+  const email = typeof given === 'string' ? readAddress(lowerAscii(given)) : undefined;
   return {
     provider,
     subject,

@@ -5,6 +5,7 @@ import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import type { StartIdentityLinkRequest, StartOAuthRequest } from '../../../gen/gatehouse/v1/oauth_pb.ts';
 import { Refusal } from '../../errors.ts';
 import type { KnownProject } from '../../project/projects.ts';
+import { requireOwnSignIn } from '../../rpc/assurance.ts';
 import { autocommit, caller, projectOf, type SessionOfCaller } from '../../rpc/context.ts';
 import { readCallingUser } from '../../session/caller-lock.ts';
 import type { AuthDeps } from '../deps.ts';
@@ -30,9 +31,11 @@ export function startOAuth(deps: AuthDeps): Methods {
 
     async startIdentityLink(request, context) {
       requireLinking(deps);
+      const by = caller(context);
+      requireOwnSignIn(by);
       const user = await readCallingUser(context, deps.now());
       if (!user.isAnonymous) await requireVerifiedUser(deps, autocommit(context), user);
-      const { userId, sessionId, tokenEpoch } = caller(context);
+      const { userId, sessionId, tokenEpoch } = by;
       const codes = { accountInviteCode: '', inviteCode: '' };
       return start(request, codes, { userId, sessionId, tokenEpoch }, context);
     },

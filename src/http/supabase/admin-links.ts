@@ -9,7 +9,10 @@ export async function invite(asked: Asked): Promise<Answer> {
   const { admin, body, now } = asked;
   const bearer = withBearer(asked);
   const userMetadata = body.object('data') ?? {};
-  const { user } = await admin.inviteUser({ email: body.text('email'), userMetadata, link: siteLinkOf(asked) }, bearer);
+  const { user } = await admin.inviteUser(
+    { email: body.address('email'), userMetadata, link: siteLinkOf(asked) },
+    bearer,
+  );
   const at = now().toISOString();
   return { body: { ...userJson(user!), invited_at: at, confirmation_sent_at: at } };
 }
@@ -33,7 +36,7 @@ export async function generateLink(asked: Asked): Promise<Answer> {
   const changeSide = name === 'email_change_current' ? ChangeSide.CURRENT : ChangeSide.NEW;
   const generated = await admin.generateLink(
     {
-      ...{ type, email: body.text('email'), password: body.text('password'), newEmail: body.text('new_email') },
+      ...{ type, email: body.address('email'), password: body.text('password'), newEmail: body.address('new_email') },
       ...{ changeSide, userMetadata: body.object('data') ?? {}, link: siteLinkOf(asked) },
     },
     bearer,

@@ -53,7 +53,7 @@ export async function showUser(asked: Asked): Promise<Answer> {
 export async function createUser(asked: Asked): Promise<Answer> {
   const { admin, body } = asked;
   const bearer = withBearer(asked);
-  const email = body.text('email');
+  const email = body.address('email');
   if (!email && !body.text('phone')) throw invalid('Cannot create a user without either an email or phone');
   if (body.text('phone')) throw phoneIsOff(422);
   if (body.text('id')) throw invalid('The id of a user cannot be chosen; an import keeps ids');
@@ -81,7 +81,7 @@ export async function changeUser(asked: Asked): Promise<Answer> {
   const bearer = withBearer(asked);
   const userId = userIdOf(asked);
   if (body.text('phone')) throw phoneIsOff(422);
-  const [email, isConfirmed] = [body.text('email'), body.flag('email_confirm')];
+  const [email, isConfirmed] = [body.address('email'), body.flag('email_confirm')];
   const ban = banOf(body.text('ban_duration'));
   await admin.updateUser(
     {

@@ -52,7 +52,7 @@ const weakPassword: Row = [422, 'weak_password', describeWeakness];
 export const rowsOfEveryRoute: Rows = {
   AUTHENTICATION_REQUIRED: [401, 'no_authorization', 'This endpoint requires a valid Bearer token'],
   TOKEN_INVALID: ({ metadata: { fault = '' } }) => tokenFaults[fault] ?? noToken('the token is not valid'),
-  API_KEY_INVALID: noToken('the API key is not valid'),
+  API_KEY_INVALID: [401, 'no_authorization', 'The API key is not valid'],
   TOKEN_EXPIRED: noToken('token is expired'),
   // Not session_not_found: the session goes on with newer tokens.
   TOKEN_SUPERSEDED: noToken('the token was replaced by a newer one'),

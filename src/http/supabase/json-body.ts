@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { lowerAscii } from '../../text/email-address.ts';
 import { readBody } from '../request-body.ts';
 import { type AuthError, invalid } from './auth-error.ts';
 
@@ -19,6 +20,11 @@ export class JsonBody {
   /** Empty if the member is missing. */
   text(name: string): string {
     return this.#member(name, '', (value) => typeof value === 'string');
+  }
+
+  /** An address for a user, in lower case. Supabase Auth stores addresses so, and the published clients send them so. */
+  address(name: string): string {
+    return lowerAscii(this.text(name));
   }
 
   flag(name: string): boolean | undefined {

@@ -25,7 +25,7 @@ export async function sendMagicLink(asked: Asked): Promise<Answer> {
   const { auth, body } = asked;
   const createUser = body.flag('create_user') ?? true;
   const userMetadata = body.object('data') ?? {};
-  await auth.requestMagicLink({ email: body.text('email'), link: siteLinkOf(asked), createUser, userMetadata });
+  await auth.requestMagicLink({ email: body.address('email'), link: siteLinkOf(asked), createUser, userMetadata });
   return sent;
 }
 

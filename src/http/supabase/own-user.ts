@@ -20,7 +20,7 @@ export async function updateUser(asked: Asked): Promise<Answer> {
   const bearer = withBearer(asked);
   if (body.object('app_metadata')) throw new AuthError(403, 'not_admin', 'Updating app_metadata is not allowed');
   if (body.text('phone')) throw phoneIsOff(400);
-  const [email, userMetadata] = [body.text('email'), body.object('data')];
+  const [email, userMetadata] = [body.address('email'), body.object('data')];
   await auth.updateCredentials(
     {
       ...(email && { email, link: siteLinkOf(asked) }),

@@ -11,7 +11,7 @@ import { userJson } from './user-json.ts';
 /** POST /signup with an address or a telephone number. */
 export async function signUp(asked: Asked): Promise<Answer> {
   const { auth, body } = asked;
-  const [email, phone, password] = [body.text('email'), body.text('phone'), body.text('password')];
+  const [email, phone, password] = [body.address('email'), body.text('phone'), body.text('password')];
   const data = body.object('data') ?? {};
   if (!password) throw invalid('Signup requires a valid password');
   if (email && phone) throw invalid('Only an email address or phone number should be provided on signup.');

@@ -1,5 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { Refusal } from '../../errors.ts';
+import { requireOwnSignIn } from '../../rpc/assurance.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { lockUser } from '../../user/user.ts';
 import { requireVerifiedMailbox } from '../../user/verified-mailbox.ts';
@@ -12,7 +13,9 @@ import { mostPasskeys } from './passkey-list.ts';
 export function startPasskeyRegistration(deps: MfaDeps): MfaMethods['startPasskeyRegistration'] {
   const { now, relyingParty, challengeBudget } = deps;
   return async (_, context) => {
-    const { projectId, userId, sessionId } = caller(context);
+    const by = caller(context);
+    requireOwnSignIn(by);
+    const { projectId, userId, sessionId } = by;
     await challengeBudget.count(userId);
     // The passkey has no id yet: the challenge names its user instead.
     const asked = { projectId, userId, sessionId, factorId: userId, purpose: 'passkey_registration' } as const;
