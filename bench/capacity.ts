@@ -106,7 +106,9 @@ function report(measured: readonly Capacity[]): void {
   for (const each of measured) writeFileSync(`docs/performance/${each.path.toLowerCase()}.svg`, chartOf(each));
 }
 
-const latencyOf = ({ p50, p99 }: Point) => `${p50.toPrecision(2)} / ${p99.toPrecision(2)}`;
+function latencyOf({ p50, p99 }: Point): string {
+  return `${p50.toPrecision(2)} / ${p99.toPrecision(2)}`;
+}
 
 function chartOf({ path, points }: Capacity): string {
   const line = (of: 'p50' | 'p99') => points.map((each) => [each.rate, Math.max(each[of], 0.01)] as const);
