@@ -51,6 +51,35 @@ describe.runIf(installedBrowser)('auth-js in Chromium', { timeout: 120_000 }, ()
     }
   });
 
+  test('refreshes in one tab while the other verifies a factor, and both end at aal2', async () => {
+    const { service, tab, another, request } = await openSite();
+    await call(tab, `auth.signUp(${credentials})`);
+    const { id, totp } = await call(tab, `auth.mfa.enroll({ factorType: 'totp', friendlyName: 'phone' })`);
+    const second = await another();
+    for (let round = 0; round < 8; round++) {
+      await call(tab, 'auth.signOut()');
+      await call(tab, `auth.signInWithPassword(${credentials})`);
+      const before = (await call(tab, 'auth.getSession()')).session as { refresh_token: string };
+      service.pass(30);
+      const verification = JSON.stringify({ factorId: id, code: codeOf(totp.secret, service.now()) });
+      const after = (ms: number) => `await new Promise((resolve) => setTimeout(resolve, ${ms}));`;
+      const [verified] = await Promise.all([
+        tab.evaluate(`(async () => { ${after(20)} ${plain(`auth.mfa.challengeAndVerify(${verification})`)} })()`),
+        second.evaluate(`(async () => { ${after(round * 8)} await auth.refreshSession(); })()`),
+      ]);
+      expect(verified).toMatchObject({ error: null });
+      for (const each of [tab, second]) {
+        expect((await aalOf(each)).aal).toBe('aal2');
+        expect((await call(each, 'auth.getUser()')).user.email).toBe(email);
+      }
+      const { refresh_token } = before;
+      const old = await request('POST', '/token?grant_type=refresh_token', { body: { refresh_token } });
+      expect([old.status, old.body.access_token]).toEqual([400, undefined]);
+      await call(second, 'auth.refreshSession()');
+      expect((await aalOf(second)).aal, 'the old token has revoked nothing').toBe('aal2');
+    }
+  });
+
   test('verifies a token without a request once it has the keys', async () => {
     const { tab, context } = await openSite();
     await call(tab, `auth.signUp(${credentials})`);
