@@ -138,6 +138,36 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 120_000 }, () => {
     expect(row!.count, 'only the challenge that was used is stored').toBe(1);
   });
 
+  test('a device that has a passkey already is named as such, and a cancelled ceremony can be repeated', async () => {
+    const { page, touch, session, authenticatorId } = await prepare();
+    await enterPassword(page);
+    await addPasskey(page, touch, 'laptop');
+    await page.getByRole('button', { name: 'Add a passkey' }).click();
+    await touch(true);
+    const create = page.getByRole('button', { name: 'Create the passkey' });
+    await create.click();
+    await page.getByText('This device has a passkey of your account already.').waitFor();
+    await session.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId });
+    await page.evaluate(
+      'navigator.credentials.create = () => Promise.reject(new DOMException("x", "NotAllowedError"))',
+    );
+    await create.click();
+    await page.getByText('That did not work, or was cancelled.').waitFor();
+    expect(await page.getByRole('alert').count(), 'in place of the one before').toBe(1);
+  });
+
+  test('a browser that brings a passkey which was removed elsewhere forgets it', async () => {
+    const { service, page, session, authenticatorId, touch } = await prepare();
+    await enterPassword(page);
+    await addPasskey(page, touch, 'laptop');
+    await signOut(page);
+    await service.database.query("delete from factors where type = 'passkey'");
+    await touch(true);
+    await page.getByRole('button', { name: 'Sign in with a passkey' }).click();
+    await page.getByText('This passkey was removed from the account.').waitFor();
+    await expect.poll(() => credentialsOf(session, authenticatorId), { timeout: 10_000 }).toBe(0);
+  });
+
   test('a passkey is a second factor at the prompt', async () => {
     const { service, as, page, touch } = await prepare();
     await enterPassword(page);
