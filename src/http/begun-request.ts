@@ -16,7 +16,8 @@ export function beginRequest(req: IncomingMessage, res: ServerResponse, proxyHop
   context.set(kProjectName, [req.headers['gatehouse-project']].flat()[0]);
   const gone = new AbortController();
   if (res.destroyed) gone.abort();
-  else res.once('close', () => gone.abort());
+  // A response that has left needs no cancelling, and each abort without a reason creates an error with its stack.
+  else res.once('close', () => res.writableFinished || gone.abort());
   // The rest of a body that is too large is discarded. Unread, it would hide that the client has disconnected.
   res.once('finish', () => req.resume());
   res.setHeader('x-request-id', context.get(kOrigin).requestId);
