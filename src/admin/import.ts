@@ -70,8 +70,8 @@ const insertUsers = statement<InsertedRow & Record<string, unknown>, ImportedRow
 
 const setProviders = statement<{ id: string }, { ids: readonly string[]; providers: readonly string[] }>(
   'users_import_providers',
-  `update users u set providers = named.providers::jsonb from unnest(:ids::uuid[], :providers::text[]) as named (id, providers)
-   where u.id = named.id returning u.id`,
+  `update users u set providers = named.providers::jsonb from unnest(:ids::uuid[], :providers::text[]) as named (user_id, providers)
+   where u.id = named.user_id returning u.id`,
 );
 
 const tries = 3;

@@ -133,9 +133,10 @@ test('named statements are prepared under their names, once per connection', asy
   // A replica releases its leases when it stops.
   // Shares of hashes are read with HIDE_REGISTRATION only, users with a pepper are counted by a command, and a redemption
   // reads an attempt again when another one was faster: test/device/device-races.test.ts. The lease of a mail is extended
-  // while its attempt lasts: test/mail/window.test.ts.
+  // while its attempt lasts: test/mail/window.test.ts. An import corrects the providers of users where other users have their
+  // identities: test/import/hostile.test.ts.
   const elsewhere =
-    /^heartbeat|^leases_release$|^hash_shares_|^users_with_pepper$|^login_attempt_read$|^mail_extend_leases$/;
+    /^heartbeat|^leases_release$|^hash_shares_|^users_with_pepper$|^login_attempt_read$|^mail_extend_leases$|^users_import_providers$/;
   const here = namesInSource().filter((name) => !elsewhere.test(name));
   const used = [...sent].filter((name) => !elsewhere.test(name)).sort();
   expect(used, 'every statement of the source was used').toEqual(here);

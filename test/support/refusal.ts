@@ -14,6 +14,8 @@ export interface SeenRefusal {
   readonly metadata: Record<string, string>;
   /** The fields of the violations. */
   readonly fields: string[];
+  /** What is wrong with them. */
+  readonly descriptions: string[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
   /** The Retry-After header, or the trailer of that name. */
@@ -31,13 +33,15 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
   );
   const info = error.findDetails(ErrorInfoSchema);
   expect(info.length, 'every error has one ErrorInfo').toBe(1);
+  const violations = error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations);
   const retry = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return {
     code: error.code,
     reason: info[0]?.reason,
     message: error.rawMessage,
     metadata: info[0]?.metadata ?? {},
-    fields: error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations.map(({ field }) => field)),
+    fields: violations.map(({ field }) => field),
+    descriptions: violations.map(({ description }) => description),
     retryAfter: retry && Number(retry.seconds) + retry.nanos / 1e9,
     retryAfterHeader: error.metadata.get('retry-after') ?? undefined,
   };

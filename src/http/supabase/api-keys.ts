@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AuthError } from './auth-error.ts';
-import type { Route } from './routes.ts';
+import type { Route } from './route.ts';
 
 const digestOf = (text: string) => createHash('sha256').update(text).digest();
 

@@ -1,5 +1,5 @@
 import { AuthError } from './auth-error.ts';
-import type { Route } from './routes.ts';
+import type { Route } from './route.ts';
 
 /** Routes of Supabase Auth for what this service does not have. Clients read the code: to them, a page is an unknown fault. */
 export const offRoutes: readonly Route[] = [

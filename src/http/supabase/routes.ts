@@ -4,7 +4,6 @@ import { listFactors, listUserPasskeys, removeFactor, removePasskey, renameFacto
 import { generateLink, invite } from './admin-links.ts';
 import { listClients, refuseChange, showClient } from './admin-oauth-clients.ts';
 import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
-import type { Answer, Asked } from './asked.ts';
 import type { RouteName } from './error-table.ts';
 import { challengeFactor, enrollFactor, unenrollFactor, verifyFactor } from './factors.ts';
 import { signInWithIdToken } from './id-token.ts';
@@ -22,25 +21,10 @@ import {
   startSignIn,
 } from './passkeys.ts';
 import { authorize, finish, finishPosted } from './providers.ts';
+import type { Route } from './route.ts';
 import { signUp, signUpAnonymously } from './sign-up.ts';
 import { exchangeCode, refresh, signIn, unsupportedGrant, web3 } from './token.ts';
 import { openLink, verifyCode, verifyHash } from './verify.ts';
-
-/** A path and a method of /auth/v1. */
-export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** Below /auth/v1. A part that begins with a colon is a parameter. */
-  readonly path: string;
-  /** For the table of errors. */
-  readonly name: RouteName;
-  /** The methods that it calls, as in LIMITS. */
-  readonly calls: readonly string[];
-  readonly serve: (asked: Asked) => Promise<Answer>;
-  /** Whether browsers and probes, which send no `apikey`, may call it. */
-  readonly isOpen?: true;
-  /** Whether the route is the one for a request, among those with the same path and method. */
-  readonly fits?: (asked: Pick<Asked, 'query' | 'body'>) => boolean;
-}
 
 const isGuest: Route['fits'] = ({ body }) => !body.text('email') && !body.text('phone');
 const isGrant =
