@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readiness } from '../rpc/readiness.ts';
+import { sendJson } from './send-json.ts';
 
 export type Route = (res: ServerResponse) => void;
 
@@ -26,9 +27,4 @@ export function setSecurityHeaders(res: ServerResponse): void {
 
 export function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
-}
-
-export function sendJson(res: ServerResponse, status: number, body: unknown, cacheControl?: string): void {
-  if (cacheControl) res.setHeader('cache-control', cacheControl);
-  res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }

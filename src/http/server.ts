@@ -9,7 +9,8 @@ import { describeService } from './about.ts';
 import type { Gateway } from './connect.ts';
 import { allowOrigins, type OriginRules } from './cors.ts';
 import { largestHeader } from './limits.ts';
-import { isRead, probes, type Route, sendJson, setSecurityHeaders } from './probes.ts';
+import { isRead, probes, type Route, setSecurityHeaders } from './probes.ts';
+import { sendJson } from './send-json.ts';
 
 export interface HttpOptions {
   readonly gateway: Gateway;
@@ -24,6 +25,8 @@ export interface HttpOptions {
   /** With certificates the server speaks TLS only. It requests no client certificates: its clients are browsers. */
   readonly certificates?: Certificates | undefined;
 }
+
+const cacheable = { 'cache-control': 'public, max-age=300' };
 
 const times = {
   headersTimeout: 10_000,
@@ -65,7 +68,7 @@ function plainRoutes({ version, readiness, jwks, passkeyOrigins }: HttpOptions):
     ['/', (res) => sendJson(res, 200, describeService(version))],
     ['/version', (res) => sendJson(res, 200, { name: 'gatehouse', version })],
     // Verifiers may cache the keys for five minutes: a standby key is published longer than that before it signs.
-    ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), 'public, max-age=300')],
+    ['/.well-known/jwks.json', (res) => sendJson(res, 200, jwks(), cacheable)],
     ...relatedOrigins(passkeyOrigins),
   ]);
 }
@@ -73,7 +76,7 @@ function plainRoutes({ version, readiness, jwks, passkeyOrigins }: HttpOptions):
 /** For browsers, which otherwise admit only pages within the RP id (WebAuthn Level 3, section 5.11). */
 function relatedOrigins(origins: readonly string[]): [path: string, Route][] {
   if (origins.length < 2) return [];
-  return [['/.well-known/webauthn', (res) => sendJson(res, 200, { origins }, 'public, max-age=300')]];
+  return [['/.well-known/webauthn', (res) => sendJson(res, 200, { origins }, cacheable)]];
 }
 
 function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {

@@ -29,6 +29,12 @@ interface Verified {
   readonly kid: string;
 }
 
+/** What a token was made of. Its claims are read only if it comes back. */
+interface Issued {
+  readonly payload: Readonly<Record<string, unknown>>;
+  readonly kid: string;
+}
+
 /** What the tokens of a session are made of: parts of the session and of its user. */
 export interface TokenSubject {
   readonly id: string;
@@ -97,7 +103,7 @@ const restrictedAudience = 'gatehouse:factor-required';
 // Replicas whose clocks differ by less than this trust each other's tokens (RFC 8725 allows for skew).
 const leewaySeconds = 30;
 const rememberedAtMost = 10_000;
-const issuedAtMost = 1000;
+const issuedAtMost = 200;
 
 /** Issues and verifies access tokens: JWTs signed with ES256, or RS256 by an imported key, with the claims that Supabase's clients expect, and a `jti`. */
 export class AccessTokens {
@@ -109,7 +115,7 @@ export class AccessTokens {
   // The signature of a token is verified once. Its times and the state of its session are checked on every call.
   readonly #verified = new Map<string, Verified>();
   // Those that this process has signed just now: a sign-in through /auth/v1 reads its user with the new token.
-  readonly #issued = new Map<string, Verified>();
+  readonly #issued = new Map<string, Issued>();
 
   constructor(ring: KeyRing, options: AccessTokenOptions) {
     this.#ring = ring;
@@ -150,7 +156,7 @@ export class AccessTokens {
     };
     const signer = this.#ring.signer();
     const token = signJwt('JWT', claims, signer);
-    remember(this.#issued, issuedAtMost, token, { claims: readClaims(claims, this.#issuer), kid: signer.id });
+    remember(this.#issued, issuedAtMost, token, { payload: claims, kid: signer.id });
     return { token, expiresAt: new Date(exp * 1000) };
   }
 
@@ -187,8 +193,13 @@ export class AccessTokens {
     return claims;
   }
 
+  #readIssued(token: string): Verified | undefined {
+    const issued = this.#issued.get(token);
+    return issued && { claims: readClaims(issued.payload, this.#issuer), kid: issued.kid };
+  }
+
   async #verify(token: string): Promise<AccessClaims> {
-    const known = this.#verified.get(token) ?? this.#issued.get(token);
+    const known = this.#verified.get(token) ?? this.#readIssued(token);
     // A key that was revoked since then is no longer in the ring.
     if (known && (await this.#ring.verifier(known.kid))) return known.claims;
     const parsed = parseJwt(token);
@@ -204,9 +215,9 @@ export class AccessTokens {
   }
 }
 
-function remember(tokens: Map<string, Verified>, atMost: number, token: string, verified: Verified): void {
+function remember<Known>(tokens: Map<string, Known>, atMost: number, token: string, known: Known): void {
   if (tokens.size >= atMost) tokens.delete(tokens.keys().next().value!);
-  tokens.set(token, verified);
+  tokens.set(token, known);
 }
 
 /** Imported metadata may be larger than a token can carry. */

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createClient } from '@connectrpc/connect';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { LogBug } from '../../rpc/bug.ts';
@@ -7,9 +6,10 @@ import { reportBug } from '../../rpc/connect-error.ts';
 import { kOrigin } from '../../rpc/context.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
-import type { CallOnBehalf } from '../in-process.ts';
+import { type CallOnBehalf, unaryClient } from '../in-process.ts';
 import { readForm } from '../pages/form-post.ts';
 import { isRead } from '../probes.ts';
+import { sendJson } from '../send-json.ts';
 import { BoundTokens, type Seals } from './bound-token.ts';
 import { authenticateClient, type OAuthClient, readBackend, readCredentials } from './client-authentication.ts';
 import { type Asked, authorizeDevice, issueTokens } from './grants.ts';
@@ -58,11 +58,11 @@ const endpoints: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
  */
 export function oauthEndpoints(options: OAuthOptions): Gateway {
   const wellKnown = metadataPath(options.issuer);
-  const metadata = JSON.stringify(metadataOf(options));
+  const metadata = metadataOf(options);
   return (req, res) => {
     const path = req.url?.split('?', 1)[0] ?? '';
     if (path === wellKnown && isRead(req)) {
-      res.writeHead(200, { 'content-type': 'application/json' }).end(metadata);
+      sendJson(res, 200, metadata);
       return true;
     }
     const endpoint = endpoints.get(path);
@@ -85,21 +85,16 @@ async function answer(
     requirePost(req);
     const form = onlyOnce(await readForm(req));
     const transport = options.callOnBehalf(context, gone);
-    const [devices, sessions] = [createClient(DeviceService, transport), createClient(SessionService, transport)];
+    const [devices, sessions] = [unaryClient(DeviceService, transport), unaryClient(SessionService, transport)];
     const tokens = new BoundTokens(options.keys);
     const body = await endpoint({ req, address, form, devices, sessions, tokens, options });
-    send(res, 200, body);
+    sendJson(res, 200, body);
   } catch (thrown) {
     if (!(thrown instanceof OAuthError)) reportBug(options.logBug, thrown, requestId);
     const { code, status, message, headers } = oauthErrorOf(thrown);
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-    send(res, status, { error: code, error_description: printable(message) });
+    sendJson(res, status, { error: code, error_description: printable(message) });
   }
-}
-
-function send(res: ServerResponse, status: number, body: object | undefined): void {
-  if (!body) res.writeHead(status, { 'content-length': 0 }).end();
-  else res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
 /** The characters that RFC 6749, section 5.2, allows in a description. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createClient, type Transport } from '@connectrpc/connect';
+import type { Transport } from '@connectrpc/connect';
 import { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { DeviceService } from '../../../gen/gatehouse/v1/device_pb.ts';
 import { MfaService } from '../../../gen/gatehouse/v1/mfa_pb.ts';
@@ -9,7 +9,7 @@ import { reportBug } from '../../rpc/connect-error.ts';
 import { kOrigin, kProjectName } from '../../rpc/context.ts';
 import { beginRequest } from '../begun-request.ts';
 import type { Gateway } from '../connect.ts';
-import type { CallOnBehalf } from '../in-process.ts';
+import { type CallOnBehalf, unaryClient } from '../in-process.ts';
 import { isRead } from '../probes.ts';
 import { sendRefusal } from '../server.ts';
 import { BrowserSession, type PageKeys } from './browser-session.ts';
@@ -200,10 +200,10 @@ const styles = new WeakMap<ShownProject, PageStyle>();
 
 function openClients(transport: Transport) {
   return {
-    auth: createClient(AuthService, transport),
-    sessions: createClient(SessionService, transport),
-    devices: createClient(DeviceService, transport),
-    mfa: createClient(MfaService, transport),
+    auth: unaryClient(AuthService, transport),
+    sessions: unaryClient(SessionService, transport),
+    devices: unaryClient(DeviceService, transport),
+    mfa: unaryClient(MfaService, transport),
   };
 }
 

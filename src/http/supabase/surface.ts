@@ -15,6 +15,7 @@ import type { Gateway } from '../connect.ts';
 import type { CorsOfPath } from '../cors.ts';
 import { type CallOnBehalf, unaryClient } from '../in-process.ts';
 import { Cookies } from '../pages/cookies.ts';
+import { sendJson } from '../send-json.ts';
 import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
 import { AuthError, bodyOf, codedVersion, readsCodes } from './auth-error.ts';
@@ -151,9 +152,7 @@ function refuseRoute(res: ServerResponse, methods: readonly string[]): void {
 }
 
 function send(res: ServerResponse, { body, status = body === undefined ? 204 : 200, headers = {} }: Answer): void {
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  if (body === undefined) res.writeHead(status).end();
-  else res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  sendJson(res, status, body, headers);
 }
 
 function sendError(res: ServerResponse, error: AuthError, { headers }: IncomingMessage, requestId: string): void {
