@@ -64,7 +64,7 @@ test('without the file of secrets, passwords and factors of Auth0 are missing, a
   const { stdout } = await runImport(service, ['--from', 'auth0', users!], env);
   expect(stdout).toContain('Not imported: 1 TOTP secret, ');
   const tried = service.clients('grpc').auth.signIn({ email: ada.email, password: importedPassword });
-  expect((await refusalOf(tried)).reason).toBe('USE_OAUTH_PROVIDER');
+  expect((await refusalOf(tried)).reason).toBe('INVALID_CREDENTIALS');
 });
 
 test('an id of Auth0 that is a UUID is kept, and two users with one address are reported', async () => {

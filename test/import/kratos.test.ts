@@ -101,7 +101,7 @@ test('a password whose hash is of an unknown form, and a key whose handle is for
   expect(why('password hash')).toBe('password_hash: the form is not known');
   expect(why('security key')).toBe('its user handle is not the id of the user');
   const tried = service.clients('grpc').auth.signIn({ email: 'carol@example.org', password: importedPassword });
-  expect((await refusalOf(tried)).reason).toBe('USE_OAUTH_PROVIDER');
+  expect((await refusalOf(tried)).reason).toBe('INVALID_CREDENTIALS');
 });
 
 test('an import from Kratos that runs again changes nothing', async () => {
