@@ -232,7 +232,10 @@ export interface RefusalOptions {
   readonly event?: EventDraft;
 }
 
-/** A deliberate refusal. An unexpected error reaches the client as INTERNAL. */
+/**
+ * A deliberate refusal. An unexpected error reaches the client as INTERNAL. It has no stack: nobody logs that of a refusal, and
+ * a device that polls would pay for one with each call.
+ */
 export class Refusal extends Error {
   override name = 'Refusal';
   readonly code: Code;
@@ -241,7 +244,10 @@ export class Refusal extends Error {
 
   constructor(reason: Reason, options: RefusalOptions = {}) {
     const [code, sentence] = refusals[reason];
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(options.detail ? `${sentence}: ${options.detail}` : sentence, { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
     this.reason = reason;
     this.options = options;

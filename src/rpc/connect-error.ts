@@ -127,7 +127,7 @@ export function toConnectError(refusal: Refusal): ConnectError {
   return error;
 }
 
-/** The refusal has a stack already, and a stack costs more than the rest of the error. */
+/** A stack costs more than the rest of the error. */
 function withoutStack(open: () => ConnectError): ConnectError {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
