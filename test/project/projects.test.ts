@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { SettingName } from '../../gen/gatehouse/v1/admin_pb.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { newServiceKey } from '../support/project-methods.ts';
-import { refusalOf } from '../support/refusal.ts';
+import { faultsOf, refusalOf } from '../support/refusal.ts';
 import { bearer, start, type TestService, type Wire, wires } from '../support/start.ts';
 
 const b = { headers: { 'gatehouse-project': 'b' } };
@@ -149,8 +149,7 @@ test.each(wires)('over %s a setting that the configuration would refuse is refus
   expect(await fieldsOf({ passwordMinLength: 5 })).toEqual(['settings.password_min_length']);
   expect(await fieldsOf({ passwordMinLength: 65 })).toEqual(['settings.password_min_length']);
   expect(await fieldsOf({ limits: 'AuthService.Nothing=1' })).toEqual(['settings.limits']);
-  const faultOf = async (limits: string) =>
-    (await refusalOf(admin.createProject({ slug: 'b', settings: { limits } }, asService))).descriptions;
+  const faultOf = (limits: string) => faultsOf(admin.createProject({ slug: 'b', settings: { limits } }, asService));
   const perSession = 'only LIMITS sets limits per session, for all projects: SessionService.Refresh:session';
   expect(await faultOf('SessionService.Refresh:session=5')).toEqual([perSession]);
   for (const key of ['*', 'OAuth.ClientSecret', 'AuthService.GetMe:success', 'AuthService.SignIn:codes'])

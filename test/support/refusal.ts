@@ -14,8 +14,6 @@ export interface SeenRefusal {
   readonly metadata: Record<string, string>;
   /** The fields of the violations. */
   readonly fields: string[];
-  /** What is wrong with them. */
-  readonly descriptions: string[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
   /** The Retry-After header, or the trailer of that name. */
@@ -33,18 +31,26 @@ export async function refusalOf(call: Promise<unknown>): Promise<SeenRefusal> {
   );
   const info = error.findDetails(ErrorInfoSchema);
   expect(info.length, 'every error has one ErrorInfo').toBe(1);
-  const violations = error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations);
   const retry = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return {
     code: error.code,
     reason: info[0]?.reason,
     message: error.rawMessage,
     metadata: info[0]?.metadata ?? {},
-    fields: violations.map(({ field }) => field),
-    descriptions: violations.map(({ description }) => description),
+    fields: violationsOf(error).map(({ field }) => field),
     retryAfter: retry && Number(retry.seconds) + retry.nanos / 1e9,
     retryAfterHeader: error.metadata.get('retry-after') ?? undefined,
   };
+}
+
+function violationsOf(error: ConnectError) {
+  return error.findDetails(BadRequestSchema).flatMap((each) => each.fieldViolations);
+}
+
+/** What is wrong with the fields of a call that must fail. */
+export async function faultsOf(call: Promise<unknown>): Promise<string[]> {
+  const error = await call.then(() => expect.fail('not refused'), ConnectError.from);
+  return violationsOf(error).map(({ description }) => description);
 }
 
 // The tables that a refused call may change.
