@@ -44,9 +44,9 @@ interface Belongings {
 
 const kMe = createContextKey<Me | undefined>(undefined, { description: 'the caller as GetMe shows them' });
 
-const meColumns = (userId: string) =>
-  `${shownUserColumns}, u.app_metadata as "appMetadata", u.user_metadata as "userMetadata",
-     ${accountSummaryOf(userId)} as summary`;
+const userColumns = `${shownUserColumns}, u.app_metadata as "appMetadata", u.user_metadata as "userMetadata"`;
+const meColumns = (userId: string) => `${userColumns}, ${accountSummaryOf(userId)} as summary`;
+const belongings = `${shownFactorsOf('named.user_id')} as factors, ${shownIdentitiesOf('named.user_id')} as identities`;
 
 // Hot: every page that a browser opens begins with it.
 const read = statement<Me, Lookup>(
@@ -55,11 +55,16 @@ const read = statement<Me, Lookup>(
   { isSharedRead: true },
 );
 
-// Hot: GET /user and every sign-in through /auth/v1.
 const readWhole = statement<Me, Lookup>(
   'session_states_me_whole',
-  `select ${stateColumns}, ${meColumns('named.user_id')}, ${shownFactorsOf('named.user_id')} as factors,
-     ${shownIdentitiesOf('named.user_id')} as identities from ${namedSessions}`,
+  `select ${stateColumns}, ${meColumns('named.user_id')}, ${belongings} from ${namedSessions}`,
+  { isSharedRead: true },
+);
+
+// Hot: GET /user and every sign-in through /auth/v1.
+const readWithoutAccount = statement<Me, Lookup>(
+  'session_states_me_without_account',
+  `select ${stateColumns}, ${userColumns}, null as summary, ${belongings} from ${namedSessions}`,
   { isSharedRead: true },
 );
 
@@ -75,9 +80,11 @@ const readUser = statement<ShownMe, { userId: string; now: Date }>(
 export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
   const readMe = readTogether(read, shared, now);
   const readMeWhole = readTogether(readWhole, shared, now);
+  const readMeWithoutAccount = readTogether(readWithoutAccount, shared, now);
   return async (autocommit, claims, { contextValues, message }) => {
-    const { factors, identities } = message as GetMeRequest;
-    const reader = factors || identities ? readMeWhole : readMe;
+    const { factors, identities, omitAccount } = message as GetMeRequest;
+    const readerWithAccount = factors || identities ? readMeWhole : readMe;
+    const reader = omitAccount ? readMeWithoutAccount : readerWithAccount;
     const [me] = await reader(autocommit, { userId: claims.userId, ids: [claims.sessionId] });
     contextValues.set(kMe, me);
     return admit(me, claims);
@@ -86,7 +93,7 @@ export function getMeCaller(shared: Autocommit, now: Clock): CallerReader {
 
 export function getMe({ now, usage }: AuthDeps): Methods {
   return {
-    async getMe({ appMetadata: isAsked, identities: asksIdentities, factors: asksFactors }, context) {
+    async getMe({ appMetadata: isAsked, identities: asksIdentities, factors: asksFactors, omitAccount }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
       const read = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
@@ -95,7 +102,7 @@ export function getMe({ now, usage }: AuthDeps): Methods {
       // An API key shows no factors.
       const { factors = [], identities } = me;
       const user = ownUserToMessage({ ...me, id }, at);
-      const account = summaryToMessage(me.summary, usage, at);
+      const account = omitAccount ? undefined : summaryToMessage(me.summary, usage, at);
       const shown: MessageInitShape<typeof UserSchema> = { ...user };
       if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
       if (asksIdentities)

@@ -21,6 +21,20 @@ describe.each(wires)('over %s', (wire) => {
     });
   });
 
+  test('GetMe leaves out the account on request, and nothing else', async () => {
+    const service = await start();
+    const { auth, sessions } = service.clients(wire);
+    const { as } = await service.welcome();
+    const asked = { appMetadata: true, identities: true, factors: true };
+    const whole = await auth.getMe(asked, as);
+    expect(whole.account?.account?.role).toBeDefined();
+    expect(await auth.getMe({ ...asked, omitAccount: true }, as)).toEqual({ ...whole, account: undefined });
+    const bare = await auth.getMe({}, as);
+    expect(await auth.getMe({ omitAccount: true }, as)).toEqual({ ...bare, account: undefined });
+    await sessions.signOut({}, as);
+    expect((await refusalOf(auth.getMe({ omitAccount: true }, as))).reason).toBe('SESSION_REVOKED');
+  });
+
   test('only the fields that are sent change, and an update that changes nothing writes nothing', async () => {
     const service = await start();
     const { auth } = service.clients(wire);

@@ -66,6 +66,7 @@ test('only look-ups of sessions and API keys by their ids are shared, some with 
     'session_states_introspected',
     'session_states_me',
     'session_states_me_whole',
+    'session_states_me_without_account',
     'session_states_passkeys',
     'session_states_referral',
     'session_states_shown',

@@ -15,7 +15,7 @@ export async function unlink(asked: Asked): Promise<Answer> {
   const { auth } = asked;
   const bearer = withBearer(asked);
   const identityId = pathId(asked, 'id', 'identity_id').toLowerCase();
-  const { user } = await auth.getMe({}, bearer);
+  const { user } = await auth.getMe({ omitAccount: true }, bearer);
   const isAddress = identityId === emailIdentityId(user!.id);
   await auth.unlinkIdentity(isAddress ? { email: true } : { identityId }, bearer);
   return { body: {} };

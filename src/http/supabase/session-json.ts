@@ -15,8 +15,8 @@ export async function sessionAnswer(
   return { body: { ...tokensJson(tokens), ...providerTokensJson(providerTokens), user: shown } };
 }
 
-/** The parts of a user that GetMe returns on request. */
-export const wholeUser = { appMetadata: true, identities: true, factors: true };
+/** What GetMe returns of a user. Clients of Supabase Auth know no accounts. */
+export const wholeUser = { appMetadata: true, identities: true, factors: true, omitAccount: true };
 
 /** The tokens of the provider that the user has just signed in with. */
 export function providerTokensJson(tokens: ProviderTokens | undefined): JsonObject {
