@@ -77,6 +77,7 @@ async function callRecoveryMethods(service: TestService, wire: Wire, step: Run):
   await step('RenameUserFactor', () => admin.renameUserFactor(named, asService));
   const readFactors = () => auth.getMe({ factors: true }, bearer(used.tokens!));
   await step('GetMe (factors)', readFactors);
+  await step('GetMe (without account)', () => auth.getMe({ omitAccount: true }, bearer(used.tokens!)));
   await Promise.all(Array.from({ length: 8 }, readFactors));
   await step('RemoveUserFactors', () => admin.removeUserFactors({ userId: user.id }, asService));
   await auth.requestPasswordReset({ email: greta.email });
@@ -106,6 +107,7 @@ export const factorCosts: Readonly<Record<string, number>> = {
   ListUserFactors: 2,
   RenameUserFactor: 6,
   'GetMe (factors)': 1,
+  'GetMe (without account)': 1,
   RemoveUserFactors: 10,
   SignInWithResetToken: 11,
   'ChangePassword (recovery)': 15,
