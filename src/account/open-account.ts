@@ -35,9 +35,9 @@ export function draftAccount(
 }
 
 /**
- * SQL of common table expressions that open an account, with its owner and its subscription, and record on the invite code
- * who used it: `opened`, `joined` and `subscribed`, each with its row. No rows when the display code is taken. The current
- * account of the owner is up to the statement.
+ * SQL of common table expressions that open an account: `opened` inserts it, `joined` its owner's membership, `subscribed` its
+ * subscription, and `used` writes the owner into the invite code. They have no rows when the display code is taken. The
+ * statement itself sets the owner's current account.
  */
 export const openingAccount = `opened as (
      insert into accounts (id, project_id, name, display_code, owner_id, created_at, updated_at)

@@ -183,7 +183,7 @@ async function insertTogether(
   }
 }
 
-/** A user signs in with the providers whose identities were linked, and with their address if there is none. */
+/** Inserts the rows. A provider whose identity belongs to another user is then removed from `users.providers`. */
 async function insert(em: EntityManager, rows: ImportedRows, imported: readonly ImportedUser[]): Promise<Inserted> {
   const found = await insertUsers(em, rows);
   const identities = new Set(found.map(({ identity }) => identity).filter((id) => id !== null));

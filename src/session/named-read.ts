@@ -1,7 +1,8 @@
-import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import type { CallerReader } from './bearer-token.ts';
+import { keptForCall } from './kept-for-call.ts';
 import { admit, type SessionState, stateColumns } from './session-lookup.ts';
 
 interface Values {
@@ -35,20 +36,16 @@ export function namedRead<Found extends object, Named extends object>(
      from sessions s join users u on u.id = :userId where s.user_id = :userId and s.id = :sessionId`,
     { isSharedRead: true },
   );
-  const key = createContextKey<(SessionState & Found) | undefined>(undefined, { description: name });
+  const kept = keptForCall<SessionState & Found>(name);
   return {
     callerReader:
       (now) =>
       async (autocommit, claims, { message, contextValues }) => {
         const { userId, sessionId } = claims;
         const [row] = await read(autocommit, { ...namedIn(message), userId, sessionId, now: now() });
-        contextValues.set(key, row);
+        kept.keep(contextValues, row);
         return admit(row, claims);
       },
-    of: ({ values }) => {
-      const row = values.get(key);
-      if (!row) throw new Error(`${name} was not read for this call`);
-      return row;
-    },
+    of: kept.of,
   };
 }

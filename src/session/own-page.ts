@@ -1,10 +1,11 @@
-import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { currentEpoch } from '../project/project.ts';
 import type { ListRequest } from '../rpc/page-token.ts';
 import { askedPage, type Page } from '../rpc/paging.ts';
 import type { CallerReader } from './bearer-token.ts';
+import { keptForCall } from './kept-for-call.ts';
 import { admit, type SessionState, stateColumns } from './session-lookup.ts';
 
 interface Values {
@@ -65,9 +66,7 @@ export function ownPage<Item extends object, Standing extends object = object>(
      left join lateral (${items}) shown on true
      ${order}`,
   );
-  const key = createContextKey<(Page & { readonly rows: Found<Item, Standing>[] }) | undefined>(undefined, {
-    description: name,
-  });
+  const kept = keptForCall<Page & { readonly rows: Found<Item, Standing>[] }>(name);
   return {
     callerReader:
       (now) =>
@@ -76,18 +75,15 @@ export function ownPage<Item extends object, Standing extends object = object>(
         const { after, limit } = askedPage(message as ListRequest);
         const asked = { after: after ?? null, limit, named: named?.namedIn(message) ?? null };
         const rows = await read(autocommit, { userId, sessionId, now: now(), ...asked });
-        contextValues.set(key, { after, limit, rows });
+        kept.keep(contextValues, { after, limit, rows });
         return admit(rows[0]?.caller ?? undefined, claims);
       },
-    standingOf: ({ values }) => {
-      const caller = values.get(key)?.rows[0]?.caller;
-      if (!caller) throw new Error(`${name} was not read for this call`);
-      return caller;
-    },
-    itemsOf: ({ values }, { after, limit }) => {
-      const found = values.get(key);
-      if (found?.after !== after || found?.limit !== limit) throw new Error(`${name} was not read for this page`);
-      return found!.rows.filter((row) => row[sorted] !== null) as unknown as Item[];
+    // A call without a session has been refused.
+    standingOf: (context) => kept.of(context).rows[0]!.caller!,
+    itemsOf: (context, { after, limit }) => {
+      const found = kept.of(context);
+      if (found.after !== after || found.limit !== limit) throw new Error(`${name} was not read for this page`);
+      return found.rows.filter((row) => row[sorted] !== null) as unknown as Item[];
     },
   };
 }

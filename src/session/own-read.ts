@@ -1,8 +1,9 @@
-import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import type { CallerReader } from './bearer-token.ts';
+import { keptForCall } from './kept-for-call.ts';
 import { admit, type Lookup, namedSessions, readTogether, type SessionState, stateColumns } from './session-lookup.ts';
 
 /** What a method returns of its caller, read together with the caller. */
@@ -14,9 +15,8 @@ export interface OwnRead<Found> {
 }
 
 /**
- * One statement for a method that only reads what belongs to its caller. A caller with an API key and a backend read nothing
- * with it.
- * `columns` is SQL that speaks of the session `s`, its user `u`, `named.user_id` and `:now`.
+ * One statement for a method that only reads what belongs to its caller. It does not run for API keys and backends. `columns` is
+ * SQL that speaks of the session `s`, its user `u`, `named.user_id` and `:now`.
  */
 export function ownRead<Found extends object>(name: string, columns: string): OwnRead<Found> {
   const read = statement<SessionState & Found, Lookup>(
@@ -26,20 +26,16 @@ export function ownRead<Found extends object>(name: string, columns: string): Ow
       isSharedRead: true,
     },
   );
-  const key = createContextKey<(SessionState & Found) | undefined>(undefined, { description: name });
+  const kept = keptForCall<SessionState & Found>(name);
   return {
     callerReader: (shared, now) => {
       const readOwn = readTogether(read, shared, now);
       return async (autocommit, claims, { contextValues }) => {
         const [row] = await readOwn(autocommit, { userId: claims.userId, ids: [claims.sessionId] });
-        contextValues.set(key, row);
+        kept.keep(contextValues, row);
         return admit(row, claims);
       };
     },
-    of: ({ values }) => {
-      const row = values.get(key);
-      if (!row) throw new Error(`${name} was not read for this call`);
-      return row;
-    },
+    of: kept.of,
   };
 }

@@ -36,8 +36,8 @@ export interface Expected {
 export type IdClaims = Claims & { readonly sub: string; readonly iss: string };
 
 /**
- * Verifies an ID token (OpenID Connect Core 1.0, section 3.1.3.7): signature, issuer, audience, times, nonce and access token. Throws
- * ID_TOKEN_INVALID, with the cause in the audit trail only.
+ * Verifies an ID token (OpenID Connect Core 1.0, section 3.1.3.7): signature, issuer, audience, times, nonce and access token.
+ * Throws ID_TOKEN_INVALID, with the cause in the audit trail only.
  */
 export async function verifyIdToken(token: string, key: JWTVerifyGetKey, expected: Expected): Promise<IdClaims> {
   const { payload, protectedHeader } = await jwtVerify(token, key, {

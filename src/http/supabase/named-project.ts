@@ -6,7 +6,8 @@ const inState = /\.([0-9a-f-]{36})$/;
 
 /**
  * The project that a request names: by the publishable key of a project as its `apikey`, or by the state of a sign-in with a
- * provider, which is in the body if the provider posts it (`posted`). Links have the key as a parameter. Undefined for the default project.
+ * provider, which is in the body if the provider posts it (`posted`). Links have the key as a parameter. Undefined for the
+ * default project.
  */
 export function namedProject({ headers }: IncomingMessage, query: URLSearchParams, posted = ''): string | undefined {
   const keys = [[headers.apikey].flat()[0], query.get('apikey')];

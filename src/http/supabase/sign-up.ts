@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { lowerAscii, trimAddress } from '../../text/email-address.ts';
+import { trimAddress } from '../../text/email-address.ts';
 import { type Answer, type Asked, siteLinkOf } from './asked.ts';
 import { invalid } from './auth-error.ts';
 import { reasonOf } from './errors.ts';
@@ -48,7 +48,7 @@ function lookAlike(email: string, data: JsonObject, now: Date): Answer {
   const at = now.toISOString();
   return {
     body: {
-      ...{ id: randomUUID(), aud: 'authenticated', role: '', email: lowerAscii(trimAddress(email)), phone: '' },
+      ...{ id: randomUUID(), aud: 'authenticated', role: '', email: trimAddress(email), phone: '' },
       ...{ confirmation_sent_at: at, app_metadata: { provider: 'email', providers: ['email'] }, user_metadata: data },
       ...{ identities: [], created_at: at, updated_at: at, is_anonymous: false },
     },

@@ -15,6 +15,7 @@ import type { Gateway } from '../connect.ts';
 import type { CorsOfPath } from '../cors.ts';
 import { type CallOnBehalf, unaryClient } from '../in-process.ts';
 import { Cookies } from '../pages/cookies.ts';
+import { isRead } from '../probes.ts';
 import { sendJson } from '../send-json.ts';
 import { ApiKeys } from './api-keys.ts';
 import type { Answer, Asked } from './asked.ts';
@@ -87,10 +88,6 @@ const documents: Readonly<Record<string, (options: SurfaceOptions) => object>> =
     id_token_signing_alg_values_supported: [...new Set(jwks().keys.map(({ alg }) => alg))],
   }),
 };
-
-function isRead({ method }: IncomingMessage): boolean {
-  return method === 'GET' || method === 'HEAD';
-}
 
 async function respond(
   below: string,
