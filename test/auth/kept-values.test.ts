@@ -126,7 +126,7 @@ describe.each(wires)('over %s', (wire) => {
     await change(bob.password, (await service.signIn({ ...ada, password: bob.password })).as);
   });
 
-  test('a guest who sets an address registers, so only where registration is enabled and needs no code', async () => {
+  test('a guest can set an address only where registration is enabled and needs no code', async () => {
     const rules = [
       [{ SIGN_UP: 'off' }, 'SIGN_UP_DISABLED'],
       [{ REQUIRE_INVITE_CODE: 'on' }, 'INVITE_CODE_REQUIRED'],

@@ -64,7 +64,7 @@ test.each(endpoints)('%s refuses every request that it cannot read in the shape 
   expect(await got.json()).toMatchObject({ error: 'invalid_request' });
 });
 
-test('a device asks for no scope that its session would not have', async () => {
+test('a device may ask for the scopes of OpenID Connect, and is refused any other', async () => {
   const { post } = await startOAuth();
   const ask = (scope: string) => post('/oauth2/device_authorization', { client_id: 'tv', scope });
   expect(await ask('admin')).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
