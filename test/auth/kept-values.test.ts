@@ -8,12 +8,18 @@ import { tokenFor } from '../support/inbox.ts';
 import { ada, asService, bob } from '../support/people.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { siteLink } from '../support/site-methods.ts';
-import { bearer, start, wires } from '../support/start.ts';
+import { bearer, start, type TestService, wires } from '../support/start.ts';
 import { adaAtAcme, oauthClient, startWithProvider } from './oauth/oauth.ts';
 
 const thief = 'mallory@example.org';
 const verifier = 'a-verifier-of-more-than-43-characters-_-_-_-_-_';
 const change = OtpType.EMAIL_CHANGE;
+
+/** The values of changes of an address that would still be taken. */
+const pendingChanges = ({ database }: TestService) =>
+  database.query(
+    `select kind from one_time_tokens where kind like 'email_change%' and used_at is null and voided_at is null`,
+  );
 
 describe.each(wires)('over %s', (wire) => {
   test('an address that was requested with a token of the guest is worth nothing after the guest has registered', async () => {
@@ -23,6 +29,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.updateCredentials({ email: thief, link: siteLink }, guest.as);
     const token = await tokenFor(service, thief);
     await auth.register(ada, guest.as);
+    expect(await pendingChanges(service)).toEqual([]);
     await auth.verifyEmail({ token: await tokenFor(service, ada.email) });
     expect((await refusalOf(auth.verifyOtp({ type: change, token }))).reason).toBe('OTP_EXPIRED');
     expect((await service.signIn(ada)).user).toMatchObject({ email: ada.email, pendingEmail: '' });
@@ -36,6 +43,7 @@ describe.each(wires)('over %s', (wire) => {
     await auth.updateCredentials({ email: thief, newPassword, link: siteLink }, guest.as);
     const token = await tokenFor(service, thief);
     expect((await link(guest.as, adaAtAcme)).user).toMatchObject({ email: ada.email, pendingEmail: '' });
+    expect(await pendingChanges(service)).toEqual([]);
     const refused = await refusalOf(auth.signIn({ email: ada.email, password: newPassword }));
     expect(refused.reason).toBe('USE_OAUTH_PROVIDER');
     expect((await refusalOf(auth.verifyOtp({ type: change, token }))).reason).toBe('OTP_EXPIRED');
@@ -86,7 +94,7 @@ describe.each(wires)('over %s', (wire) => {
     const mailed = await tokenFor(service, thief);
     await admin.updateUser({ userId: user.id, password: 'a phrase of the backend' }, asService);
     const late = await refusalOf(auth.confirmEmailChange({ token: mailed }));
-    expect(late.reason).toBe('VERIFICATION_TOKEN_USED_OR_EXPIRED');
+    expect(late).toMatchObject({ reason: 'VERIFICATION_TOKEN_USED_OR_EXPIRED', metadata: { state: 'replaced' } });
     expect((await admin.getUser({ userId: user.id }, asService)).user!.pendingEmail).toBe('');
   });
 
@@ -106,7 +114,19 @@ describe.each(wires)('over %s', (wire) => {
     await auth.signIn({ email, password: bob.password });
   });
 
-  test('a guest who sets an address registers, so only where registration is enabled and needs no code', async () => {
+  test('a password of the backend ends a lock after failures to change the password', async () => {
+    const service = await start({ env: { LIMITS: '*=off,AuthService.SignIn:consecutive=2' } });
+    const { auth, admin } = service.clients(wire);
+    const { as, user } = await service.welcome({ ...ada, emailVerified: true });
+    const change = (currentPassword: string, by: typeof as) =>
+      auth.changePassword({ currentPassword, newPassword: 'a phrase of ada herself' }, by);
+    for (let n = 0; n < 2; n++) await refusalOf(change('wrong', as));
+    expect((await refusalOf(change(ada.password, as))).reason).toBe('OVER_REQUEST_RATE_LIMIT');
+    await admin.updateUser({ userId: user.id, password: bob.password }, asService);
+    await change(bob.password, (await service.signIn({ ...ada, password: bob.password })).as);
+  });
+
+  test('a guest can set an address only where registration is enabled and needs no code', async () => {
     const rules = [
       [{ SIGN_UP: 'off' }, 'SIGN_UP_DISABLED'],
       [{ REQUIRE_INVITE_CODE: 'on' }, 'INVITE_CODE_REQUIRED'],

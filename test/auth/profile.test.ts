@@ -23,14 +23,18 @@ describe.each(wires)('over %s', (wire) => {
 
   test('GetMe leaves out the account on request, and nothing else', async () => {
     const service = await start();
-    const { auth, sessions } = service.clients(wire);
-    const { as } = await service.welcome();
+    const { auth, sessions, devices } = service.clients(wire);
+    const { as } = await service.welcome({ ...ada, emailVerified: true });
     const asked = { appMetadata: true, identities: true, factors: true };
     const whole = await auth.getMe(asked, as);
     expect(whole.account?.account?.role).toBeDefined();
     expect(await auth.getMe({ ...asked, omitAccount: true }, as)).toEqual({ ...whole, account: undefined });
     const bare = await auth.getMe({}, as);
     expect(await auth.getMe({ omitAccount: true }, as)).toEqual({ ...bare, account: undefined });
+    const { secret } = await devices.createApiKey({ name: 'a program' }, as);
+    const program = { headers: { authorization: `Bearer ${secret}` } };
+    expect((await auth.getMe({ omitAccount: true }, program)).account).toBeUndefined();
+    expect((await auth.getMe({}, program)).account).toEqual(bare.account);
     await sessions.signOut({}, as);
     expect((await refusalOf(auth.getMe({ omitAccount: true }, as))).reason).toBe('SESSION_REVOKED');
   });

@@ -54,6 +54,7 @@ describe.each(wires)('over %s', (wire) => {
       const verified = await verifyCode(clients, program, factorId, codeOf(secret, service.now()));
       expect(verified.session!.aal).toBe(AAL2);
       await create(bearer(verified.tokens!));
+      await clients.mfa.enrollFactor({ type: FactorType.TOTP, friendlyName: 'tablet' }, bearer(verified.tokens!));
     });
 
     test('goes on when a browser verifies a factor', async () => {

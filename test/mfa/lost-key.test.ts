@@ -45,7 +45,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(verified.session!.aal).toBe(AssuranceLevel.AAL2);
   });
 
-  test('a session that another factor has raised keeps its level when one is removed, and one that was raised by it falls', async () => {
+  test('the removal of a factor lowers the sessions that it has raised, and no session that another has raised', async () => {
     const service = await start();
     const clients = service.clients(wire);
     const { as } = await service.welcome({ ...ada, emailVerified: true });

@@ -34,6 +34,8 @@ test.each<[what: string, form: Form, status: number, error: string, headers?: Re
   expect(refused.headers.get('content-type')).toBe('application/json');
 });
 
+/** What the endpoints need beside a client. The tokens are unknown, which an error of its own says. */
+const rest = 'token=x&grant_type=refresh_token&refresh_token=x';
 const endpoints = ['/oauth2/device_authorization', '/oauth2/token', '/oauth2/revoke', '/oauth2/introspect'];
 
 test.each(endpoints)('%s refuses every request that it cannot read in the shape of OAuth', async (path) => {
@@ -41,10 +43,10 @@ test.each(endpoints)('%s refuses every request that it cannot read in the shape 
   const unreadable: [what: string, form: Form, headers: Record<string, string>, status: number, error: string][] = [
     ['nothing', '', {}, path === '/oauth2/introspect' ? 401 : 400, ''],
     ['JSON', '{"client_id":"tv","token":"x"}', json, 400, 'invalid_request'],
-    ['no form', 'client_id=tv&token=x', { 'content-type': 'text/plain' }, 400, 'invalid_request'],
-    ['a megabyte', `client_id=tv&token=${'y'.repeat(1_000_000)}`, {}, 413, 'invalid_request'],
-    ['a client twice', 'client_id=tv&client_id=other&token=x', {}, 400, 'invalid_request'],
-    ['an unknown client', 'client_id=nobody&token=x', {}, 401, 'invalid_client'],
+    ['no form', `client_id=tv&${rest}`, { 'content-type': 'text/plain' }, 400, 'invalid_request'],
+    ['a megabyte', `client_id=tv&${rest}${'y'.repeat(1_000_000)}`, {}, 413, 'invalid_request'],
+    ['a client twice', `client_id=tv&client_id=other&${rest}`, {}, 400, 'invalid_request'],
+    ['an unknown client', `client_id=nobody&${rest}`, {}, 401, 'invalid_client'],
     ['bytes that are no text', 'client_id=%ff%fe&token=%00', {}, 401, 'invalid_client'],
   ];
   for (const [what, form, headers, status, error] of unreadable) {
@@ -62,7 +64,7 @@ test.each(endpoints)('%s refuses every request that it cannot read in the shape 
   expect(await got.json()).toMatchObject({ error: 'invalid_request' });
 });
 
-test('a device asks for no scope that its session would not have', async () => {
+test('a device may ask for the scopes of OpenID Connect, and is refused any other', async () => {
   const { post } = await startOAuth();
   const ask = (scope: string) => post('/oauth2/device_authorization', { client_id: 'tv', scope });
   expect(await ask('admin')).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });

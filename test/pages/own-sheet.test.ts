@@ -44,7 +44,7 @@ test('every page refers to the style sheet of the operator, which has its hash i
   expect((await send(httpPort, { method: 'GET', path: '/pages-0123.css' })).status).toBe(404);
 });
 
-test('without one there is no reference', async () => {
+test('without a style sheet of the operator no page refers to one', async () => {
   const { text, headers } = await visitor(await start()).open('/sign-in');
   expect(text).not.toContain('<link');
   expect(headers['content-security-policy']).not.toContain('.css');
@@ -73,8 +73,6 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 60_000 }, () => {
   test('the style sheet applies, also after a form was sent', async () => {
     const { service } = await withSheet();
     const page = await openBrowser(service);
-    const requested: string[] = [];
-    page.on('request', (request) => requested.push(new URL(request.url()).pathname));
     const { path: at } = await linkTo(service);
     await page.goto(`http://gatehouse.test${at}`);
     const look = () =>
@@ -87,6 +85,5 @@ describe.runIf(installedBrowser)('in a browser', { timeout: 60_000 }, () => {
     await page.getByRole('button').click();
     await page.getByRole('heading', { name: 'Your address is verified' }).waitFor();
     expect(await look()).toEqual(['rgb(1, 2, 3)', '0px']);
-    expect(requested.filter((each) => each.endsWith('.css')).length).toBeGreaterThan(0);
   });
 });

@@ -18,7 +18,9 @@ test('a refresh that waits for a lock fails within five seconds, and its token s
   expect(performance.now() - begun).toBeLessThan(5000);
   expect([409, 503]).toContain(status);
   await release();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const working = `select state from pg_stat_activity where datname = current_database() and state <> 'idle'
+    and pid <> pg_backend_pid() and backend_type = 'client backend'`;
+  await expect.poll(() => service.database.query(working)).toEqual([]);
   const generations = () => service.database.query('select generation from sessions');
   expect(await generations(), 'nothing commits later').toEqual([{ generation: 0 }]);
   expect((await auth.refreshSession()).error).toBeNull();

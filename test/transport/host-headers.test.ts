@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { lastMail } from '../support/inbox.ts';
+import { lastMail, mailsTo } from '../support/inbox.ts';
 import { ada, serviceKey } from '../support/people.ts';
 import { send } from '../support/raw-http.ts';
 import { start } from '../support/start.ts';
@@ -43,4 +43,5 @@ test('links in mails and responses lead to PUBLIC_URL, whatever headers say of t
     expect(link.origin).toBe('https://login.example.org');
     service.ledger.keepSecret(seen[6]!.json.hashed_token);
   }
+  expect(JSON.stringify(await mailsTo(service, ada.email))).not.toContain('evil');
 });
