@@ -17,7 +17,7 @@ at shares of its highest rate. Prints the latencies, writes .reports/capacity.js
 docs/performance/.
 
   --seconds N   seconds at each rate
-  --only NAME   only the path with this name
+  --only NAME   only the paths whose name begins so
 `;
 
 const { values } = parseArgs({

@@ -1,14 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { createDatabase } from '../support/database.ts';
 import { testEnv } from '../support/people.ts';
 import { run, serve } from '../support/process.ts';
+import { mountVolume } from '../support/volume.ts';
 import { Journal } from './journal.ts';
 
 const main = path.join(import.meta.dirname, '../../src/main.ts');
@@ -49,14 +49,8 @@ test('with a tenth of a CPU calls succeed late or are refused as busy, and with 
 });
 
 test('a data directory on a read-only file system is refused by name', async () => {
-  const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-read-only-'));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,ro', 'tmpfs', dir], { stdio: 'ignore' });
-  } catch {
-    return console.error('NOT TRIED: a read-only file system, because this user may not mount one');
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', dir]));
+  const dir = mountVolume('size=1m,ro', 'a read-only file system');
+  if (!dir) return;
   const { code, stderr } = await run(['serve'], {
     ...{ DATABASE_URL: '', NODE_ENV: 'development', MASTER_KEYS: '', SERVICE_KEYS: '' },
     DATA_DIR: path.join(dir, 'data'),

@@ -10,7 +10,8 @@ import { Journal } from './journal.ts';
 const within = (milliseconds: number) => ({ headers: { 'connect-timeout-ms': `${milliseconds}` } });
 const patiently = { timeout: 20_000, interval: 100 };
 
-test.each([1000, 10_000])(
+// Once the responses arrive before the timeout of a statement, and once after it.
+test.each([2000, 10_000])(
   'at a latency of %i ms calls end at their deadline, and later calls succeed',
   async (delay) => {
     const proxy = await startProxy();
@@ -64,21 +65,20 @@ test('connections whose responses no longer arrive leave the pool, and what was 
 test('while packets are lost no call is refused, none hangs, and no acknowledged write is lost', async () => {
   const link = await startLossyLink();
   if (!link) return console.error('NOT TRIED: lost packets, because this user or this kernel has no lossy network');
-  const service = await start({
-    databaseUrl: link.url,
-    env: { AUTO_CONFIRM_EMAIL: 'on', REFRESH_REUSE_INTERVAL: '60' },
-  });
+  const env = { AUTO_CONFIRM_EMAIL: 'on', REFRESH_REUSE_INTERVAL: '60', DATABASE_STATEMENT_TIMEOUT: '1s' };
+  const service = await start({ databaseUrl: link.url, env });
   const journal = new Journal();
   for (let writer = 0; writer < 8; writer++) journal.write(service.clients(writer % 2 ? 'grpc' : 'json'));
   await journal.progress(8);
   link.lose();
-  await sleep(4000);
+  await sleep(6000);
   expect(link.lost()).toBeGreaterThan(0);
   link.heal();
   await journal.progress(8, 30_000);
   await journal.stop();
   await journal.check(service.database.query);
-  const outcomes = new Set(journal.entries.map(({ outcome }) => outcome));
-  expect(outcomes.has('refused')).toBe(false);
+  const outcomes = journal.entries.map(({ outcome, reason }) => `${outcome} ${reason ?? ''}`.trim());
+  // The outcome of a registration over a connection that was given up is unknown.
+  expect(new Set(outcomes)).toEqual(new Set(['acked', 'unknown DATABASE_UNAVAILABLE']));
   expect(Math.max(...journal.entries.map(({ took }) => took))).toBeLessThan(30_000);
 });

@@ -153,8 +153,10 @@ describe.runIf(pgbouncerVersion !== undefined)('behind PgBouncer', () => {
   });
 
   test('with one connection to the server, transaction mode is recognised as well', async () => {
-    const start = startPgbouncer(server, { mode: 'transaction', settings: { default_pool_size: 1 } });
-    expect(await complaintOf((await start)('auth'))).toContain('transaction mode');
+    const settings = { default_pool_size: 1, ...(!isOld && { max_prepared_statements: 200 }) };
+    const complaint = await complaintOf((await startPgbouncer(server, { mode: 'transaction', settings }))('auth'));
+    expect(complaint).toContain('transaction mode, where connections cannot have settings of their own');
+    expect(complaint.includes('loses prepared statements')).toBe(isOld);
   });
 
   test('in statement mode the service refuses to start', async () => {

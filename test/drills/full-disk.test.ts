@@ -1,35 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Journal } from '../cross-cutting/journal.ts';
 import { startCluster } from '../support/cluster.ts';
 import { send } from '../support/raw-http.ts';
 import { reasonOf } from '../support/refusal.ts';
 import { start } from '../support/start.ts';
+import { fillerOn, mountVolume } from '../support/volume.ts';
 
-/** A disk of its own, and what fills it. Undefined where this user may mount none. */
-function mountDisk() {
-  const disk = mkdtempSync(path.join(tmpdir(), 'gatehouse-disk-'));
-  onTestFinished(() => rmSync(disk, { recursive: true, force: true }));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256m,mode=1777', 'tmpfs', disk], { stdio: 'ignore' });
-  } catch {
-    console.warn('NOT TRIED: a full disk with all files of PostgreSQL, because this user may not mount one');
-    return undefined;
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', disk]));
-  const filler = path.join(disk, 'filler');
-  const fill = () => {
-    try {
-      writeFileSync(filler, Buffer.alloc(256 * 1024 * 1024));
-    } catch {
-      // The file now takes up what was left.
-    }
-  };
-  return { disk, fill, empty: () => rmSync(filler, { force: true }) };
-}
+const size = 256 * 1024 * 1024;
 
 /** A cluster whose files are all on that disk, its WAL included. */
 async function startClusterOn(disk: string) {
@@ -47,9 +24,9 @@ async function startClusterOn(disk: string) {
 test('a full disk refuses writes and loses none: once it has room, calls succeed, if need be after a restart of PostgreSQL', {
   timeout: 120_000,
 }, async () => {
-  const mounted = mountDisk();
-  if (!mounted) return;
-  const { disk, fill, empty } = mounted;
+  const disk = mountVolume(`size=${size},mode=1777`, 'a full disk with all files of PostgreSQL');
+  if (!disk) return;
+  const { fill, empty } = fillerOn(disk);
   const cluster = await startClusterOn(disk);
   onTestFinished(() => cluster.remove());
   const name = await cluster.createDatabase();
@@ -62,7 +39,7 @@ test('a full disk refuses writes and loses none: once it has room, calls succeed
   for (let writer = 0; writer < 8; writer++) journal.write(service.clients(writer % 2 ? 'grpc' : 'json'));
   await journal.progress(20);
 
-  fill();
+  fill(size);
   const { auth } = service.clients('grpc');
   await expect
     .poll(() => auth.signUpAnonymous({}).then(() => 'OK', reasonOf), { timeout: 60_000, interval: 20 })

@@ -15,8 +15,11 @@ const forwarder = `
   server.listen(5432, '0.0.0.0', () => console.log('ready'));
 `;
 
-/** The ways in which a kernel can lose packets: a share of all, or those beyond a narrow link. */
-const disciplines = ['netem loss 15% 25%', 'tbf rate 2mbit burst 3000 limit 3000'];
+/**
+ * The ways in which a kernel can lose packets: a share of all, or those beyond a narrow link. They lose so many that some
+ * statements have no response for seconds.
+ */
+const disciplines = ['netem loss 50%', 'tbf rate 64kbit burst 3000 limit 3000'];
 
 /**
  * A network of its own between the service and PostgreSQL, which loses packets. Undefined where this user or this kernel

@@ -1,27 +1,20 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createDatabase } from '../support/database.ts';
 import { testEnv } from '../support/people.ts';
 import { freePort } from '../support/tls-postgres.ts';
+import { fillerOn, mountVolume } from '../support/volume.ts';
 
 /** A file on a volume of its own that is full. Where this user may mount none, a device that is always full. */
 function fullVolume(): { file: string; empty: (() => void) | undefined } {
-  const dir = mkdtempSync(path.join(tmpdir(), 'gatehouse-log-'));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir], { stdio: 'ignore' });
-  } catch {
-    console.warn('NOT TRIED: a log volume that has room again, because this user may not mount one');
-    return { file: '/dev/full', empty: undefined };
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', dir]));
-  const filler = path.join(dir, 'filler');
-  writeFileSync(filler, Buffer.alloc(60_000));
-  return { file: path.join(dir, 'log'), empty: () => rmSync(filler) };
+  const dir = mountVolume('size=64k', 'a log volume that has room again');
+  if (!dir) return { file: '/dev/full', empty: undefined };
+  const { fill, empty } = fillerOn(dir);
+  fill(60_000);
+  return { file: path.join(dir, 'log'), empty };
 }
 
 test.each<[workers: string, hasRoomAgain: boolean]>([
