@@ -2,13 +2,22 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { rolldown } from 'rolldown';
 import { expect, onTestFinished } from 'vitest';
 import { installedBrowser } from '../pages/browser.ts';
+import type { TestService } from './start.ts';
 import { confirmed, publishableKey, startSupabase } from './supabase.ts';
+import type { SiteOptions } from './supabase-visitor.ts';
+
+let script: Promise<string> | undefined;
 
 /** The published library for a page, as the global `authJs`. */
+async function bundleOnce(): Promise<string> {
+  script ??= bundle();
+  return script;
+}
+
 async function bundle(): Promise<string> {
   const bundle = await rolldown({ input: '@supabase/auth-js', cwd: process.cwd(), platform: 'browser' });
   const { output } = await bundle.generate({ format: 'iife', name: 'authJs' });
@@ -18,7 +27,7 @@ async function bundle(): Promise<string> {
 
 /** Serves the pages of an application. Its client of the library is `auth`, and `events` has the names of its events. */
 async function serveSite(setUp: () => string): Promise<string> {
-  const script = await bundle();
+  const script = await bundleOnce();
   const site = createServer((req, res) => {
     const isScript = req.url === '/auth.js';
     res.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
@@ -30,16 +39,15 @@ async function serveSite(setUp: () => string): Promise<string> {
   return `http://localhost:${(site.address() as AddressInfo).port}`;
 }
 
-export interface SiteOptions {
-  readonly flowType?: 'implicit' | 'pkce';
-  readonly env?: Readonly<Record<string, string>>;
+interface PageOptions extends SiteOptions {
+  readonly autoRefreshToken?: boolean;
 }
 
 /** A page of the application with a client of the library, in a browser of its own. */
-export async function openSite({ flowType = 'implicit', env = {} }: SiteOptions = {}) {
+export async function openSite({ flowType = 'implicit', env = {}, autoRefreshToken = false }: PageOptions = {}) {
   const headers = { apikey: publishableKey, Authorization: `Bearer ${publishableKey}` };
   // The cookie that binds a sign-in with a provider belongs to the host of the callback.
-  const options = { url: 'http://gatehouse.test/auth/v1', headers, autoRefreshToken: false, flowType };
+  const options = { url: 'http://gatehouse.test/auth/v1', headers, autoRefreshToken, flowType };
   const client = `const auth = new authJs.GoTrueClient(${JSON.stringify(options)}), events = [];`;
   const origin = await serveSite(
     () => `<script>${client} auth.onAuthStateChange((event) => { events.push(event); });</script>`,
@@ -48,16 +56,18 @@ export async function openSite({ flowType = 'implicit', env = {} }: SiteOptions 
   const supabase = await startSupabase({
     env: { ...confirmed, ...webauthn, CORS_ORIGINS: origin, SITE_URL: origin, ...env },
   });
-  const open = async (): Promise<BrowserContext> => {
-    const { httpPort } = supabase.service.replicas[0]!;
-    const args = ['--no-sandbox', `--host-resolver-rules=MAP gatehouse.test:80 127.0.0.1:${httpPort}`];
-    const browser = await chromium.launch({ executablePath: installedBrowser!, args });
-    onTestFinished(() => browser.close());
-    return browser.newContext();
-  };
-  const context = await open();
+  const browser = await launch(supabase.service);
+  const context = await browser.newContext();
   const another = (of = context) => openTab(of, origin);
-  return { ...supabase, origin, context, tab: await another(), another, anotherBrowser: open };
+  const anotherBrowser = () => browser.newContext();
+  return { ...supabase, origin, context, tab: await another(), another, anotherBrowser };
+}
+
+async function launch({ replicas }: TestService): Promise<Browser> {
+  const args = ['--no-sandbox', `--host-resolver-rules=MAP gatehouse.test:80 127.0.0.1:${replicas[0]!.httpPort}`];
+  const browser = await chromium.launch({ executablePath: installedBrowser!, args });
+  onTestFinished(() => browser.close());
+  return browser;
 }
 
 async function openTab(context: BrowserContext, origin: string): Promise<Page> {
@@ -76,7 +86,10 @@ export async function call(tab: Page, expression: string) {
 
 /** An error's properties are not enumerable, so a page cannot pass it on. */
 export const plain = (expression: string) =>
-  `{ const { data, error } = await ${expression}; return { data, error: error && { code: error.code, message: error.message } }; }`;
+  `{ const { data, error } = await ${expression}; return { data, error: error && ${shownError} }; }`;
+
+const shownError =
+  '{ name: error.name, status: error.status, code: error.code, message: error.message, reasons: error.reasons }';
 
 export const aalOf = async (tab: Page) =>
   decodeJwt((await call(tab, 'auth.getSession()')).session.access_token) as { aal: string; session_id: string };

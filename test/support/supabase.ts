@@ -9,6 +9,9 @@ export const publishableKey = 'sb_publishable_any';
 /** Settings under which a new user signs in at once. */
 export const confirmed = { AUTO_CONFIRM_EMAIL: 'on' };
 
+export type FlowType = 'implicit' | 'pkce';
+export const flowTypes = ['implicit', 'pkce'] as const satisfies readonly FlowType[];
+
 /** A client of the published library, like those of supabase-js. */
 export function supabaseClient(
   service: TestService,
@@ -16,14 +19,16 @@ export function supabaseClient(
     replica = 0,
     key = publishableKey,
     flowType = 'implicit' as const,
+    stored = new Map<string, string>(),
   }: {
     replica?: number;
     key?: string;
-    flowType?: 'implicit' | 'pkce';
+    flowType?: FlowType;
+    /** What an earlier client has stored. */
+    stored?: Map<string, string>;
   } = {},
 ) {
   const { url } = surfaceOf(service, replica);
-  const stored = new Map<string, string>();
   const client = new GoTrueClient({
     ...{ url, flowType, autoRefreshToken: false, persistSession: true, detectSessionInUrl: false },
     headers: { Authorization: `Bearer ${key}`, apikey: key },
