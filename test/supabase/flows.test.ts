@@ -10,7 +10,7 @@ import { signUpFlows } from './flows/sign-up.ts';
 if (!installedBrowser) console.warn('NOT TRIED: flows of auth-js in Chromium, because there is none on this machine');
 
 const flows = Object.entries({ ...signUpFlows, ...mailedFlows, ...passwordFlows, ...sessionFlows }).flatMap(
-  ([name, { flowTypes = ['implicit'], ...flow }]) =>
+  ([name, { flowTypes = ['implicit'] as const, ...flow }]) =>
     flowTypes.map((flowType) => ({ name: `${name} (${flowType})`, flowType, ...flow })),
 );
 

@@ -2,7 +2,14 @@ import { expect } from 'vitest';
 import { inboxOf } from './sink-inbox.ts';
 import { startSink } from './smtp-sink.ts';
 import { type FlowType, open, startSupabase, supabaseClient } from './supabase.ts';
-import { landingOf, type ShownError, type Site, type SiteOptions, type Visitor } from './supabase-visitor.ts';
+import {
+  landingOf,
+  type ShownError,
+  type Site,
+  type SiteOptions,
+  type Visitor,
+  verifierKey,
+} from './supabase-visitor.ts';
 
 interface Outcome {
   readonly data: unknown;
@@ -47,7 +54,7 @@ function visitor(service: Site['service'], flowType: FlowType): Visitor {
     async open(link) {
       const { place, fragment, query } = await open(service, link);
       const { access_token, refresh_token } = fragment;
-      const isAsker = [...stored.keys()].some((each) => each.endsWith('code-verifier'));
+      const isAsker = stored.has(verifierKey);
       if (access_token) await self.call('setSession', { access_token, refresh_token });
       if (!query.code || !isAsker) return landingOf(place);
       service.ledger.keepSecret(query.code);

@@ -38,6 +38,9 @@ export interface Visitor {
   stored(): Promise<string>;
 }
 
+/** Under this name the library stores the verifier of the last request with PKCE. */
+export const verifierKey = 'supabase.auth.token-code-verifier';
+
 /** An application, and its mail. */
 export interface Site {
   readonly service: TestService;

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { ada, asService } from '../../support/people.ts';
 import { confirmed, flowTypes, supabaseAdmin } from '../../support/supabase.ts';
 import type { Site } from '../../support/supabase-visitor.ts';
+import { verifierKey } from '../../support/supabase-visitor.ts';
 import { expiredLink, type Flows, isSignedIn } from './flow.ts';
 
 const { email, password } = ada;
@@ -71,6 +72,7 @@ export const mailedFlows: Flows = {
       await registered(site);
       const [asks, opens] = [await site.visitor(), await site.visitor()];
       await asks.call('signInWithOtp', { email });
+      expect(await asks.stored()).toContain(verifierKey);
       const { path, code } = await opens.open(await site.inbox.link(email));
       site.service.ledger.keepSecret(code!);
       expect([path, await isSignedIn(opens)]).toEqual(['/', false]);
@@ -85,7 +87,7 @@ export const mailedFlows: Flows = {
       });
       expect(await isSignedIn(opens)).toBe(false);
       expect((await asks.call('exchangeCodeForSession', code)).user.email, 'the code is not used up').toBe(email);
-      expect(await asks.stored()).not.toContain('code-verifier');
+      expect(await asks.stored()).not.toContain(verifierKey);
     },
   },
 

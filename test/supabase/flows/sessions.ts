@@ -92,7 +92,7 @@ export const sessionFlows: Flows = {
       ] as const) {
         await here.call(method, ...values);
         seen.push(event);
-        await expect.poll(here.events, method).toEqual(seen);
+        await expect.poll(here.events).toEqual(seen);
       }
     },
   },
