@@ -22,6 +22,8 @@ async function watchPreflights(tab: Page) {
     if (method) for (const each of [method, ...named['access-control-request-headers']!.split(',')]) asked.add(each);
   });
   await session.send('Network.enable');
+  // The browser keeps what it may send to a URL.
+  await session.send('Network.setCacheDisabled', { cacheDisabled: true });
   return asked;
 }
 
@@ -30,10 +32,10 @@ describe.runIf(installedBrowser)('a page of another origin', { timeout: 120_000 
     const { tab, service } = await openSite({ env: { LIMITS: 'AuthService.SignIn:supabase=2' } });
     const asked = await watchPreflights(tab);
     await call(tab, `auth.signUp(${credentials})`);
+    await call(tab, 'auth.getUser()');
     await call(tab, `auth.updateUser({ data: { theme: 'dark' } })`);
     const { id } = await call(tab, `auth.mfa.enroll({ factorType: 'totp' })`);
     await call(tab, `auth.mfa.unenroll({ factorId: '${id}' })`);
-    await call(tab, 'auth.getUser()');
     await call(tab, 'auth.signOut()');
     const headers = ['apikey', 'authorization', 'content-type', 'x-client-info', 'x-supabase-api-version'];
     expect([...asked].toSorted()).toEqual(['DELETE', 'GET', 'POST', 'PUT', ...headers]);

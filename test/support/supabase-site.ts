@@ -45,7 +45,11 @@ interface PageOptions extends SiteOptions {
 
 /** A page of the application with a client of the library, in a browser of its own. */
 export async function openSite({ flowType = 'implicit', env = {}, autoRefreshToken = false }: PageOptions = {}) {
-  const headers = { apikey: publishableKey, Authorization: `Bearer ${publishableKey}` };
+  // Those of supabase-js.
+  const headers = {
+    ...{ apikey: publishableKey, Authorization: `Bearer ${publishableKey}` },
+    'X-Client-Info': 'supabase-js-web/2.119.0',
+  };
   // The cookie that binds a sign-in with a provider belongs to the host of the callback.
   const options = { url: 'http://gatehouse.test/auth/v1', headers, autoRefreshToken, flowType };
   const client = `const auth = new authJs.GoTrueClient(${JSON.stringify(options)}), events = [];`;
