@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { shown, startSupabase, supabaseAdmin } from '../support/supabase.ts';
+import { serviceKey } from '../support/people.ts';
+import { asUser, shown, startSupabase, supabaseAdmin } from '../support/supabase.ts';
 
 const digest = createHash('sha256').update('the secret of the backend').digest('hex');
 
@@ -23,17 +24,40 @@ test('the clients of the configuration are listed and shown, without a secret', 
   expect(shown((await oauth.getClient('unknown')).error).slice(0, 2)).toEqual([404, 'oauth_client_not_found']);
 });
 
-test('a change of a client is refused: the configuration names them', async () => {
+test('a change of a client is refused with the setting that lists them', async () => {
+  const { service, request } = await startSupabase({ env: { OAUTH_CLIENTS: `tv-app,billing:${digest}` } });
+  const { oauth } = supabaseAdmin(service);
+  const before = (await oauth.listClients()).data;
+  const refused = [
+    403,
+    'oauth_dynamic_client_registration_disabled',
+    'The setting OAUTH_CLIENTS lists the OAuth clients. This API does not create, change or delete them.',
+  ];
+  for (const redirect_uris of [['https://x.example.com/back'], []])
+    expect(shown((await oauth.createClient({ client_name: 'x', redirect_uris })).error)).toEqual(refused);
+  for (const id of ['tv-app', 'billing']) {
+    expect(shown((await oauth.updateClient(id, { client_name: 'x' })).error)).toEqual(refused);
+    expect(shown((await oauth.deleteClient(id)).error)).toEqual(refused);
+    const { data, error } = await oauth.regenerateClientSecret(id);
+    expect([shown(error), data]).toEqual([refused, null]);
+  }
+  expect((await oauth.listClients()).data).toEqual(before);
+  const headers = asUser(serviceKey);
+  const { status, body } = await request('POST', '/admin/oauth/clients/tv-app/regenerate_secret', { headers });
+  expect([status, body]).toEqual([403, { code: 403, error_code: refused[1], msg: refused[2] }]);
+});
+
+test('a client that the setting does not list is not found, whatever would change', async () => {
   const { service } = await startSupabase({ env: { OAUTH_CLIENTS: 'tv-app' } });
   const { oauth } = supabaseAdmin(service);
-  const changes = [
-    () => oauth.createClient({ client_name: 'x', redirect_uris: ['https://x.example.com'] }),
-    () => oauth.updateClient('tv-app', { client_name: 'x' }),
-    () => oauth.deleteClient('tv-app'),
-    () => oauth.regenerateClientSecret('tv-app'),
-  ];
-  for (const change of changes)
-    expect(shown((await change()).error).slice(0, 2)).toEqual([403, 'oauth_dynamic_client_registration_disabled']);
+  for (const id of ['unknown', '00000000-0000-4000-8000-000000000000', 'TV-APP'])
+    for (const { error } of [
+      await oauth.getClient(id),
+      await oauth.updateClient(id, { client_name: 'x' }),
+      await oauth.deleteClient(id),
+      await oauth.regenerateClientSecret(id),
+    ])
+      expect(shown(error), id).toEqual([404, 'oauth_client_not_found', 'OAuth client not found']);
 });
 
 test('a user, and a client without a key, see no clients', async () => {
@@ -47,8 +71,8 @@ test('a user, and a client without a key, see no clients', async () => {
     ['DELETE', '/tv-app'],
     ['POST', '/tv-app/regenerate_secret'],
   ] as const) {
-    const asUser = { authorization: `Bearer ${tokens.accessToken}` };
-    const refused = await request(method, `/admin/oauth/clients${path}`, { headers: asUser });
+    const headers = asUser(tokens.accessToken);
+    const refused = await request(method, `/admin/oauth/clients${path}`, { headers });
     expect([refused.status, refused.body.error_code]).toEqual([403, 'not_admin']);
     expect((await request(method, `/admin/oauth/clients${path}`)).status).toBe(401);
   }

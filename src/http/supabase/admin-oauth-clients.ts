@@ -14,17 +14,31 @@ export async function listClients({ admin, query, ...asked }: Asked): Promise<An
 
 /** GET /admin/oauth/clients/{client_id}. */
 export async function showClient(asked: Asked): Promise<Answer> {
-  const { clients } = await asked.admin.listOAuthClients({}, withBearer(asked));
-  const client = clients.find(({ id }) => id === asked.path.id);
-  if (!client) throw new AuthError(404, 'oauth_client_not_found', 'OAuth client not found');
-  return { body: clientJson(client) };
+  return { body: clientJson(await namedClient(asked)) };
 }
 
-/** Every request that would change a client: the configuration names them. */
-export async function refuseChange(asked: Asked): Promise<Answer> {
+/** POST /admin/oauth/clients. */
+export async function refuseCreation(asked: Asked): Promise<Answer> {
   await asked.admin.listOAuthClients({}, withBearer(asked));
-  const text = 'OAuth clients are those of the configuration (OAUTH_CLIENTS)';
-  throw new AuthError(403, 'oauth_dynamic_client_registration_disabled', text);
+  throw isSetting();
+}
+
+/** Every request that would change a client. */
+export async function refuseChange(asked: Asked): Promise<Answer> {
+  await namedClient(asked);
+  throw isSetting();
+}
+
+async function namedClient({ admin, path, ...asked }: Asked): Promise<OAuthClient> {
+  const { clients } = await admin.listOAuthClients({}, withBearer(asked));
+  const client = clients.find(({ id }) => id === path.id);
+  if (!client) throw new AuthError(404, 'oauth_client_not_found', 'OAuth client not found');
+  return client;
+}
+
+function isSetting(): AuthError {
+  const text = 'The setting OAUTH_CLIENTS lists the OAuth clients. This API does not create, change or delete them.';
+  return new AuthError(403, 'oauth_dynamic_client_registration_disabled', text);
 }
 
 /** The service grants tokens to devices: there is no page that a client is led to, and none that it leads back to. */

@@ -2,7 +2,7 @@ import { health, settings } from './about.ts';
 import { listAuditEvents } from './admin-audit.ts';
 import { listFactors, listUserPasskeys, removeFactor, removePasskey, renameFactor } from './admin-factors.ts';
 import { generateLink, invite } from './admin-links.ts';
-import { listClients, refuseChange, showClient } from './admin-oauth-clients.ts';
+import { listClients, refuseChange, refuseCreation, showClient } from './admin-oauth-clients.ts';
 import { changeUser, createUser, listUsers, removeUser, showUser } from './admin-users.ts';
 import type { RouteName } from './error-table.ts';
 import { challengeFactor, enrollFactor, unenrollFactor, verifyFactor } from './factors.ts';
@@ -132,7 +132,7 @@ export const routes: readonly Route[] = [
   ...administration('GET', '/admin/audit', listAuditEvents, 'ListAuditEvents'),
   ...administration('GET', '/admin/oauth/clients', listClients, 'ListOAuthClients'),
   ...administration('GET', '/admin/oauth/clients/:id', showClient, 'ListOAuthClients'),
-  ...administration('POST', '/admin/oauth/clients', refuseChange, 'ListOAuthClients'),
+  ...administration('POST', '/admin/oauth/clients', refuseCreation, 'ListOAuthClients'),
   ...administration('PUT', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
   ...administration('DELETE', '/admin/oauth/clients/:id', refuseChange, 'ListOAuthClients'),
   ...administration('POST', '/admin/oauth/clients/:id/regenerate_secret', refuseChange, 'ListOAuthClients'),
