@@ -39,19 +39,21 @@ async function serveSite(setUp: () => string): Promise<string> {
   return `http://localhost:${(site.address() as AddressInfo).port}`;
 }
 
-interface PageOptions extends SiteOptions {
+export interface PageOptions extends SiteOptions {
+  /** Default: false. */
   readonly autoRefreshToken?: boolean;
+  readonly experimental?: { readonly appendPkceFlowIdToRedirects?: boolean };
 }
 
 /** A page of the application with a client of the library, in a browser of its own. */
-export async function openSite({ flowType = 'implicit', env = {}, autoRefreshToken = false }: PageOptions = {}) {
+export async function openSite({ flowType = 'implicit', env = {}, ...more }: PageOptions = {}) {
   // Those of supabase-js.
   const headers = {
     ...{ apikey: publishableKey, Authorization: `Bearer ${publishableKey}` },
     'X-Client-Info': 'supabase-js-web/2.119.0',
   };
   // The cookie that binds a sign-in with a provider belongs to the host of the callback.
-  const options = { url: 'http://gatehouse.test/auth/v1', headers, autoRefreshToken, flowType };
+  const options = { url: 'http://gatehouse.test/auth/v1', headers, autoRefreshToken: false, flowType, ...more };
   const client = `const auth = new authJs.GoTrueClient(${JSON.stringify(options)}), events = [];`;
   const origin = await serveSite(
     () => `<script>${client} auth.onAuthStateChange((event) => { events.push(event); });</script>`,

@@ -11,15 +11,8 @@ export interface ShownError {
   readonly reasons?: readonly string[];
 }
 
-/** Where a link has led, and what the library has left in that URL. */
-export interface Landing {
-  readonly path: string;
-  readonly code?: string;
-  readonly message?: string;
-  readonly error?: string;
-  readonly error_code?: string;
-  readonly error_description?: string;
-}
+/** Where a link has led, and what the library has left in the URL. */
+export type Landing = Readonly<Partial<Record<string, string>>> & { readonly path: string };
 
 /** A person with an application that uses the library: in a tab of Chromium, or without a browser. */
 export interface Visitor {
@@ -55,9 +48,10 @@ export interface SiteOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What the library has left in a URL. It has read the tokens. */
+const leftInFragment = ['message', 'error', 'error_code', 'error_description'];
+
+/** What the library has left in a URL, from which it has taken the tokens. */
 export function landingOf({ pathname, searchParams, hash }: URL): Landing {
-  const left = { ...Object.fromEntries(searchParams), ...Object.fromEntries(new URLSearchParams(hash.slice(1))) };
-  const names = ['code', 'message', 'error', 'error_code', 'error_description'];
-  return { path: pathname, ...Object.fromEntries(Object.entries(left).filter(([name]) => names.includes(name))) };
+  const fragment = [...new URLSearchParams(hash.slice(1))].filter(([name]) => leftInFragment.includes(name));
+  return { ...Object.fromEntries([...searchParams, ...fragment]), path: pathname };
 }

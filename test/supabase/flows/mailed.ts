@@ -29,9 +29,9 @@ export const mailedFlows: Flows = {
       const nothing = await here.call('signInWithOtp', { email, options: { emailRedirectTo } });
       expect(nothing).toMatchObject({ user: null, session: null });
       const link = await inbox.link(email);
-      expect(await here.open(link)).toEqual({ path: '/inside' });
+      expect(await here.open(link)).toEqual({ path: '/inside', tab: '1' });
       expect((await here.call('getUser')).user.email).toBe(email);
-      expect(await here.open(link)).toEqual({ path: '/inside', ...expiredLink });
+      expect(await here.open(link)).toEqual({ path: '/inside', tab: '1', ...expiredLink });
       expect(await isSignedIn(here), 'the second click signs nobody out').toBe(true);
       await here.call('signOut');
       expect(await here.open(link)).toMatchObject(expiredLink);
