@@ -133,6 +133,30 @@ export const mailedFlows: Flows = {
     },
   },
 
+  'resend sends links that go on where the first mails are lost': {
+    flowTypes,
+    async run({ visitor, inbox, origin }) {
+      const here = await visitor();
+      const lost: string[] = [];
+      await here.call('signUp', { email, password });
+      lost.push(await inbox.link(email));
+      const options = { emailRedirectTo: `${origin}/again` };
+      await here.call('resend', { type: 'signup', email, options });
+      expect(await here.open(await inbox.link(email))).toEqual({ path: '/again' });
+      await here.call('updateUser', { email: next });
+      lost.push(await inbox.link(email), await inbox.link(next));
+      await here.call('resend', { type: 'email_change', email, options });
+      expect(await here.open(await inbox.link(email))).toMatchObject({
+        path: '/again',
+        message: expect.stringMatching(/^Confirmation/),
+      });
+      expect(await here.open(await inbox.link(next))).toEqual({ path: '/again' });
+      expect((await here.call('getUser')).user.email).toBe(next);
+      for (const link of lost) expect(await here.open(link)).toMatchObject(expiredLink);
+      expect((await here.call('getUser')).user.email).toBe(next);
+    },
+  },
+
   'a change of address is confirmed by the codes of both mails': {
     env: confirmed,
     async run({ visitor, inbox }) {
