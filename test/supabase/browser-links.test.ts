@@ -95,6 +95,25 @@ describe.runIf(installedBrowser)('a link in a mail, in Chromium', { timeout: 120
     expect(tab.url()).toBe(`${origin}/`);
   });
 
+  test('with PKCE has a code for one session, and a code that is used or foreign signs nobody out', async () => {
+    const { service, tab, link } = await linkSent({ flowType: 'pkce' });
+    const code = new Promise<string>((resolve) => {
+      tab.on('request', (request) => {
+        const { auth_code } = request.postDataJSON() ?? {};
+        if (auth_code) resolve(auth_code);
+      });
+    });
+    await tab.goto(link);
+    expect(await problemOf(tab)).toBeNull();
+    for (const foreign of [await code, 'abc123']) {
+      await call(tab, `auth.signInWithOtp({ email: '${bob.email}' })`);
+      await tab.goto(`${new URL(tab.url()).origin}/?code=${foreign}`);
+      expect(await problemOf(tab)).toMatchObject({ status: 404, code: 'flow_state_not_found' });
+      expect((await call(tab, 'auth.getUser()')).user.email, 'the session goes on').toBe(email);
+    }
+    expect(await service.database.query('select 1 from sessions')).toHaveLength(1);
+  });
+
   test('without a token shows why, and one to another site leads to this one', async () => {
     const { tab, link, origin } = await linkSent();
     for (const name of ['token', 'type']) {

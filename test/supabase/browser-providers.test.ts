@@ -3,13 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { installedBrowser } from '../pages/browser.ts';
 import { startProvider } from '../support/identity-provider.ts';
 import { ada } from '../support/people.ts';
+import { type FlowType, flowTypes } from '../support/supabase.ts';
 import { adaAtAcme } from '../support/supabase-providers.ts';
 import { call, openSite, plain } from '../support/supabase-site.ts';
 
 if (!installedBrowser) console.warn('NOT TRIED: providers of auth-js in a browser, because there is no Chromium here');
 
-type FlowType = 'implicit' | 'pkce';
-const flows = ['implicit', 'pkce'] as const;
 const credentials = JSON.stringify({ email: ada.email, password: ada.password });
 
 /** A site whose users can sign in with `acme`, on whose page they consent or cancel. */
@@ -24,6 +23,7 @@ async function openSiteWithProvider(flowType: FlowType, env = {}) {
   });
   const site = await openSite({
     flowType,
+    experimental: { appendPkceFlowIdToRedirects: true },
     env: { OAUTH_PROVIDERS: JSON.stringify({ acme: provider.settings() }), ...env },
   });
   return { ...site, provider };
@@ -44,7 +44,7 @@ const providersOf = async (tab: Page): Promise<string[]> =>
 const leftInUrl = (tab: Page) => /[#?].*(token|code|state|error)/.exec(tab.url())?.[0];
 
 describe.runIf(installedBrowser)('providers of auth-js in Chromium', { timeout: 120_000 }, () => {
-  test.each(flows)('signInWithOAuth signs in, and leaves nothing in the URL (%s)', async (flowType) => {
+  test.each(flowTypes)('signInWithOAuth signs in, and leaves nothing in the URL (%s)', async (flowType) => {
     const { service, tab, origin, another } = await openSiteWithProvider(flowType);
     expect(await visitProvider(tab, origin, 'signInWithOAuth')).toEqual({ data: null, error: null });
     const { session } = await call(tab, 'auth.getSession()');
@@ -60,21 +60,24 @@ describe.runIf(installedBrowser)('providers of auth-js in Chromium', { timeout: 
     expect(await service.database.query('select 1 from sessions')).toHaveLength(1);
   });
 
-  test.each(flows)('a user who cancels, or goes back, is not signed in, and may try again (%s)', async (flowType) => {
-    const { tab, origin } = await openSiteWithProvider(flowType);
-    expect(await visitProvider(tab, origin, 'signInWithOAuth', 'Cancel')).toMatchObject({
-      error: { message: expect.stringMatching(/./) },
-    });
-    expect((await call(tab, 'auth.getSession()')).session).toBeNull();
-    await tab.evaluate(`void auth.signInWithOAuth({ provider: 'acme' })`);
-    await tab.getByText('Consent').waitFor();
-    await tab.goBack();
-    expect((await call(tab, 'auth.getSession()')).session).toBeNull();
-    expect(await visitProvider(tab, origin, 'signInWithOAuth')).toMatchObject({ error: null });
-    expect((await call(tab, 'auth.getUser()')).user.email).toBe(ada.email);
-  });
+  test.each(flowTypes)(
+    'a user who cancels, or goes back, is not signed in, and may try again (%s)',
+    async (flowType) => {
+      const { tab, origin } = await openSiteWithProvider(flowType);
+      expect(await visitProvider(tab, origin, 'signInWithOAuth', 'Cancel')).toMatchObject({
+        error: { message: expect.stringMatching(/./) },
+      });
+      expect((await call(tab, 'auth.getSession()')).session).toBeNull();
+      await tab.evaluate(`void auth.signInWithOAuth({ provider: 'acme' })`);
+      await tab.getByText('Consent').waitFor();
+      await tab.goBack();
+      expect((await call(tab, 'auth.getSession()')).session).toBeNull();
+      expect(await visitProvider(tab, origin, 'signInWithOAuth')).toMatchObject({ error: null });
+      expect((await call(tab, 'auth.getUser()')).user.email).toBe(ada.email);
+    },
+  );
 
-  test.each(flows)('a response of the provider signs in no other browser (%s)', async (flowType) => {
+  test.each(flowTypes)('a response of the provider signs in no other browser (%s)', async (flowType) => {
     const { service, tab, another, anotherBrowser } = await openSiteWithProvider(flowType);
     await tab.evaluate(`void auth.signInWithOAuth({ provider: 'acme' })`);
     const response = (await tab.getByText('Consent').getAttribute('href'))!;
@@ -84,7 +87,32 @@ describe.runIf(installedBrowser)('providers of auth-js in Chromium', { timeout: 
     expect(await service.database.query('select 1 from sessions')).toEqual([]);
   });
 
-  test.each(flows)('linkIdentity and unlinkIdentity keep the session of all tabs (%s)', async (flowType) => {
+  test.each(flowTypes)(
+    'sign-ins of two tabs both finish, and a response that is opened again ends no session (%s)',
+    async (flowType) => {
+      const { service, tab, origin, another } = await openSiteWithProvider(flowType);
+      const second = await another();
+      const options = JSON.stringify({ provider: 'acme', options: { redirectTo: `${origin}/inside` } });
+      for (const each of [tab, second]) {
+        await each.evaluate(`void auth.signInWithOAuth(${options})`);
+        await each.getByText('Consent').waitFor();
+      }
+      const response = (await second.getByText('Consent').getAttribute('href'))!;
+      for (const each of [tab, second]) {
+        await each.getByText('Consent').click();
+        await each.waitForURL(`${origin}/inside**`);
+        expect((await call(each, 'auth.getUser()')).user.email).toBe(ada.email);
+      }
+      expect(await service.database.query('select 1 from sessions')).toHaveLength(2);
+      await second.goto(response);
+      expect(second.url()).toContain('error_code=bad_oauth_state');
+      expect((await call(second, 'auth.getUser()')).user.email).toBe(ada.email);
+      await call(tab, 'auth.refreshSession()');
+      expect(await service.database.query('select 1 from sessions')).toHaveLength(2);
+    },
+  );
+
+  test.each(flowTypes)('linkIdentity and unlinkIdentity keep the session of all tabs (%s)', async (flowType) => {
     const { service, tab, another, origin } = await openSiteWithProvider(flowType);
     const { user } = await call(tab, `auth.signUp(${credentials})`);
     const second = await another();

@@ -91,6 +91,22 @@ export const mailedFlows: Flows = {
     },
   },
 
+  'a sign-up (PKCE) is confirmed by a link in another browser, and goes on in its own': {
+    flowTypes: ['pkce'],
+    async run({ visitor, inbox, service }) {
+      const [asks, opens] = [await visitor(), await visitor()];
+      const { user } = await asks.call('signUp', { email, password });
+      const { code } = await opens.open(await inbox.link(email));
+      service.ledger.keepSecret(code!);
+      const { code: reason } = await opens.refusal('exchangeCodeForSession', code);
+      expect(reason).toBe('pkce_code_verifier_not_found');
+      const signedIn = await opens.call('signInWithPassword', { email, password });
+      expect(signedIn.user).toMatchObject({ id: user.id, email_confirmed_at: expect.any(String) });
+      expect((await asks.call('exchangeCodeForSession', code)).user.id).toBe(user.id);
+      expect((await opens.call('getUser')).user.id).toBe(user.id);
+    },
+  },
+
   'a generated link signs in without a mail': {
     async run(site) {
       await registered(site);

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { codeOf } from '../../support/authenticator.ts';
 import { ada } from '../../support/people.ts';
 import { confirmed, flowTypes } from '../../support/supabase.ts';
 import { expiredLink, type Flows } from './flow.ts';
@@ -41,6 +42,28 @@ export const passwordFlows: Flows = {
       expect(await here.open(link)).toEqual({ path: '/reset' });
       await here.call('updateUser', { password: newer });
       expect(await here.open(link)).toEqual({ path: '/reset', ...expiredLink });
+      await (await visitor()).call('signInWithPassword', { email, password: newer });
+    },
+  },
+
+  'the recovery of a user with a factor sets a password after the factor': {
+    flowTypes,
+    env: confirmed,
+    async run({ visitor, inbox, service }) {
+      const [here, there] = [await visitor(), await visitor()];
+      await there.call('signUp', { email, password });
+      const { id, totp } = await there.call('mfa.enroll', { factorType: 'totp' });
+      const verify = () => ({ factorId: id, code: codeOf(totp.secret, service.now()) });
+      await there.call('mfa.challengeAndVerify', verify());
+      service.pass(30);
+      await here.call('resetPasswordForEmail', email);
+      expect(await here.open(await inbox.link(email))).toEqual({ path: '/' });
+      const levels = { currentLevel: 'aal1', nextLevel: 'aal2' };
+      expect(await here.call('mfa.getAuthenticatorAssuranceLevel')).toMatchObject(levels);
+      const early = await here.refusal('updateUser', { password: newer });
+      expect(early).toMatchObject({ status: 401, code: 'insufficient_aal' });
+      await here.call('mfa.challengeAndVerify', verify());
+      await here.call('updateUser', { password: newer });
       await (await visitor()).call('signInWithPassword', { email, password: newer });
     },
   },
