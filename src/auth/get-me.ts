@@ -8,8 +8,6 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { type ShownFactor, shownFactorsOf, withTimes } from '../mfa/factor.ts';
-import { listedFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
 import {
@@ -20,11 +18,11 @@ import {
   type SessionState,
   stateColumns,
 } from '../session/session-lookup.ts';
-import { shownIdentitiesOf } from '../user/identity.ts';
-import { type IdentityJson, identitiesToMessage, jsonIdentityToMessage } from '../user/identity-message.ts';
+import { identitiesToMessage } from '../user/identity-message.ts';
 import { ownUserToMessage } from '../user/message.ts';
 import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
 import { mayActAt, type User } from '../user/user.ts';
+import { type Belongings, belongingsOf, factorsToMessage, linkedIdentities } from './belongings.ts';
 import type { AuthDeps } from './deps.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe'>;
@@ -36,17 +34,11 @@ type ShownMe = Omit<ShownUser, 'id'> &
 /** The same with the session that calls. */
 type Me = SessionState & ShownMe & Partial<Belongings>;
 
-/** What most callers do not ask for. */
-interface Belongings {
-  readonly factors: ShownFactor[];
-  readonly identities: IdentityJson[];
-}
-
 const kMe = createContextKey<Me | undefined>(undefined, { description: 'the caller as GetMe shows them' });
 
 const userColumns = `${shownUserColumns}, u.app_metadata as "appMetadata", u.user_metadata as "userMetadata"`;
 const meColumns = (userId: string) => `${userColumns}, ${accountSummaryOf(userId)} as summary`;
-const belongings = `${shownFactorsOf('named.user_id')} as factors, ${shownIdentitiesOf('named.user_id')} as identities`;
+const belongings = belongingsOf('named.user_id');
 
 // Hot: every page that a browser opens begins with it.
 const read = statement<Me, Lookup>(
@@ -106,9 +98,10 @@ export function getMe({ now, usage }: AuthDeps): Methods {
       const shown: MessageInitShape<typeof UserSchema> = { ...user };
       if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
       if (asksIdentities)
-        shown.identities =
-          identities?.map(jsonIdentityToMessage) ?? (await identitiesToMessage(autocommit(context), { ...me, id }));
-      return { user: shown, account, factors: asksFactors ? listedFactors(factors.map(withTimes)) : [] };
+        shown.identities = identities
+          ? linkedIdentities({ identities })
+          : await identitiesToMessage(autocommit(context), { ...me, id });
+      return { user: shown, account, factors: asksFactors ? factorsToMessage({ factors }) : [] };
     },
   };
 }

@@ -19,12 +19,19 @@ export type ShownUser = Pick<
   | 'updatedAt'
   | 'lastSignInAt'
   | 'bannedUntil'
-  | 'providers'
+> & { readonly providers: readonly string[] };
+
+/** SQL: the columns of a ShownUser that no access token needs, for statements that call the table `u`. */
+export const furtherUserColumns = `u.email_verified_at as "emailVerifiedAt", u.name, u.phone, u.job_title as "jobTitle", u.timezone,
+     u.locale, u.pending_email as "pendingEmail", u.created_at as "createdAt", u.updated_at as "updatedAt",
+     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil"`;
+
+/** What `furtherUserColumns` selects. */
+export type FurtherUser = Omit<
+  ShownUser,
+  'id' | 'email' | 'isAnonymous' | 'mustChangePassword' | 'systemRole' | 'providers'
 >;
 
-/** SQL: the columns of a ShownUser but the id, for statements that call the table `u`. */
-export const shownUserColumns = `u.email, u.email_verified_at as "emailVerifiedAt", u.name, u.is_anonymous as "isAnonymous",
-     u.must_change_password as "mustChangePassword", u.phone, u.job_title as "jobTitle", u.timezone, u.locale,
-     u.pending_email as "pendingEmail", u.system_role as "systemRole", u.created_at as "createdAt",
-     u.updated_at as "updatedAt",
-     u.last_sign_in_at as "lastSignInAt", u.banned_until as "bannedUntil", u.providers`;
+/** SQL: the columns of a ShownUser but the id. */
+export const shownUserColumns = `u.email, u.is_anonymous as "isAnonymous", u.must_change_password as "mustChangePassword",
+     u.system_role as "systemRole", u.providers, ${furtherUserColumns}`;
