@@ -13,7 +13,7 @@ import {
   type TokenColumns,
 } from '../session/refresh-statements.ts';
 import { ownUserToMessage } from '../user/message.ts';
-import { type FurtherUser, furtherUserColumns } from '../user/shown-user.ts';
+import { type FurtherUser, furtherUserColumns, withShownUser } from '../user/shown-user.ts';
 import { type Belongings, belongingsOf, factorsToMessage, linkedIdentities } from './belongings.ts';
 
 /** What the tokens are made of and, beside it, the rest of the user. */
@@ -36,14 +36,7 @@ export const refreshedUser: RefreshedUser<Row> = {
     ),
   },
   toMessage(row, now) {
-    const shown = {
-      ...row,
-      id: row.user_id,
-      isAnonymous: row.is_anonymous,
-      mustChangePassword: row.must_change_password,
-      systemRole: row.system_role,
-      userMetadata: row.user_metadata,
-    };
+    const shown = { ...withShownUser(row), userMetadata: row.user_metadata };
     const appMetadata = row.app_metadata as JsonObject;
     const user = { ...ownUserToMessage(shown, now), appMetadata, identities: linkedIdentities(row) };
     return { user, factors: factorsToMessage(row) };
