@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { rotateSql } from '../src/session/refresh-statements.ts';
+import { subjectColumns } from '../src/session/access-token.ts';
+import { rotateOneSql } from '../src/session/refresh-statements.ts';
 
 const clients = 8;
 
@@ -20,7 +21,10 @@ function sql(id: string): string {
     address: `'192.0.2.1'`,
     userAgent: `'bench'`,
   };
-  return rotateSql.replaceAll(/(?<!:):([a-z]+)/gi, (parameter, name: string) => values[name] ?? parameter);
+  return rotateOneSql(subjectColumns).replaceAll(
+    /(?<!:):([a-z]+)/gi,
+    (parameter, name: string) => values[name] ?? parameter,
+  );
 }
 
 /** Refreshes a second that PostgreSQL itself completes on this machine, with pgbench or else in a bare loop. */

@@ -19,6 +19,7 @@ import { callerReadersOf } from './auth/caller-readers.ts';
 import type { AuthDeps } from './auth/deps.ts';
 import { openOAuth } from './auth/oauth/open-oauth.ts';
 import { passkeySignIn } from './auth/passkey-sign-in.ts';
+import { refreshedUser } from './auth/refreshed-user.ts';
 import { authService } from './auth/service.ts';
 import { SiteLinks } from './auth/site-link.ts';
 import { UserMail } from './auth/user-mail.ts';
@@ -229,7 +230,7 @@ function createServices(parts: Parts) {
   };
   return [
     serve(AuthService, authService(signingIn)),
-    serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts) })),
+    serve(SessionService, sessionService({ ...parts, paging, rotationRules: rotationRules(parts), refreshedUser })),
     serve(
       AccountService,
       accountService({

@@ -8,8 +8,6 @@ import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
 import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
-import { type ShownFactor, shownFactorsOf, withTimes } from '../mfa/factor.ts';
-import { listedFactors } from '../mfa/list-factors.ts';
 import { autocommit, caller } from '../rpc/context.ts';
 import type { CallerReader } from '../session/bearer-token.ts';
 import {
@@ -20,57 +18,63 @@ import {
   type SessionState,
   stateColumns,
 } from '../session/session-lookup.ts';
-import { shownIdentitiesOf } from '../user/identity.ts';
-import { type IdentityJson, identitiesToMessage, jsonIdentityToMessage } from '../user/identity-message.ts';
+import { identitiesToMessage } from '../user/identity-message.ts';
 import { ownUserToMessage } from '../user/message.ts';
-import { type ShownUser, shownUserColumns } from '../user/shown-user.ts';
+import {
+  type FurtherUser,
+  furtherUserColumns,
+  type ShownUser,
+  shownUserColumns,
+  withShownUser,
+} from '../user/shown-user.ts';
 import { mayActAt, type User } from '../user/user.ts';
+import { type Belongings, belongingsOf, factorsToMessage, linkedIdentities } from './belongings.ts';
 import type { AuthDeps } from './deps.ts';
 
 type Methods = Pick<ServiceImpl<typeof AuthService>, 'getMe'>;
 
+/** The metadata of a user, and their account. */
+interface Further extends Pick<User, 'appMetadata' | 'userMetadata'> {
+  readonly summary: AccountSummary | null;
+}
+
 /** A user and their account as one row. */
-type ShownMe = Omit<ShownUser, 'id'> &
-  Pick<User, 'appMetadata' | 'userMetadata'> & { readonly summary: AccountSummary | null };
+type ShownMe = Omit<ShownUser, 'id'> & Further;
 
 /** The same with the session that calls. */
-type Me = SessionState & ShownMe & Partial<Belongings>;
-
-/** What most callers do not ask for. */
-interface Belongings {
-  readonly factors: ShownFactor[];
-  readonly identities: IdentityJson[];
-}
+type Me = SessionState & FurtherUser & Pick<ShownUser, 'providers'> & Further & Partial<Belongings>;
 
 const kMe = createContextKey<Me | undefined>(undefined, { description: 'the caller as GetMe shows them' });
 
-const userColumns = `${shownUserColumns}, u.app_metadata as "appMetadata", u.user_metadata as "userMetadata"`;
-const meColumns = (userId: string) => `${userColumns}, ${accountSummaryOf(userId)} as summary`;
-const belongings = `${shownFactorsOf('named.user_id')} as factors, ${shownIdentitiesOf('named.user_id')} as identities`;
+const metadata = 'u.app_metadata as "appMetadata", u.user_metadata as "userMetadata"';
+const userColumns = `${stateColumns}, ${furtherUserColumns}, u.providers, ${metadata}`;
+const summary = (userId: string) => `${accountSummaryOf(userId)} as summary`;
+const belongings = belongingsOf('named.user_id');
 
 // Hot: every page that a browser opens begins with it.
 const read = statement<Me, Lookup>(
   'session_states_me',
-  `select ${stateColumns}, ${meColumns('named.user_id')} from ${namedSessions}`,
+  `select ${userColumns}, ${summary('named.user_id')} from ${namedSessions}`,
   { isSharedRead: true },
 );
 
 const readWhole = statement<Me, Lookup>(
   'session_states_me_whole',
-  `select ${stateColumns}, ${meColumns('named.user_id')}, ${belongings} from ${namedSessions}`,
+  `select ${userColumns}, ${summary('named.user_id')}, ${belongings} from ${namedSessions}`,
   { isSharedRead: true },
 );
 
 // Hot: GET /user and every sign-in through /auth/v1.
 const readWithoutAccount = statement<Me, Lookup>(
   'session_states_me_without_account',
-  `select ${stateColumns}, ${userColumns}, null as summary, ${belongings} from ${namedSessions}`,
+  `select ${userColumns}, null as summary, ${belongings} from ${namedSessions}`,
   { isSharedRead: true },
 );
 
 const readUser = statement<ShownMe, { userId: string; now: Date }>(
   'user_me',
-  `select ${meColumns(':userId')} from users u where u.id = :userId and ${mayActAt('u')}`,
+  `select ${shownUserColumns}, ${metadata}, ${summary(':userId')} from users u
+   where u.id = :userId and ${mayActAt('u')}`,
 );
 
 /**
@@ -96,9 +100,10 @@ export function getMe({ now, usage }: AuthDeps): Methods {
     async getMe({ appMetadata: isAsked, identities: asksIdentities, factors: asksFactors, omitAccount }, context) {
       const { userId: id, apiKey } = caller(context);
       const at = now();
-      const read = apiKey ? (await readUser(autocommit(context), { userId: id, now: at }))[0] : context.values.get(kMe);
-      if (!read) throw new Refusal('USER_NOT_FOUND');
-      const me: ShownMe & Partial<Belongings> = read;
+      const row = context.values.get(kMe);
+      const [byKey] = apiKey ? await readUser(autocommit(context), { userId: id, now: at }) : [];
+      const me: (ShownMe & Partial<Belongings>) | undefined = byKey ?? (row && withShownUser(row));
+      if (!me) throw new Refusal('USER_NOT_FOUND');
       // An API key shows no factors.
       const { factors = [], identities } = me;
       const user = ownUserToMessage({ ...me, id }, at);
@@ -106,9 +111,10 @@ export function getMe({ now, usage }: AuthDeps): Methods {
       const shown: MessageInitShape<typeof UserSchema> = { ...user };
       if (isAsked) shown.appMetadata = me.appMetadata as JsonObject;
       if (asksIdentities)
-        shown.identities =
-          identities?.map(jsonIdentityToMessage) ?? (await identitiesToMessage(autocommit(context), { ...me, id }));
-      return { user: shown, account, factors: asksFactors ? listedFactors(factors.map(withTimes)) : [] };
+        shown.identities = identities
+          ? linkedIdentities({ identities })
+          : await identitiesToMessage(autocommit(context), { ...me, id });
+      return { user: shown, account, factors: asksFactors ? factorsToMessage({ factors }) : [] };
     },
   };
 }

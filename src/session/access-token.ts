@@ -113,9 +113,9 @@ export class AccessTokens {
   readonly #requirement: FactorRequirement;
   readonly lifetime: number;
   // The signature of a token is verified once. Its times and the state of its session are checked on every call.
-  readonly #verified = new Map<string, Verified>();
+  readonly #verified = new LastTokens<Verified>(rememberedAtMost);
   // Those that this process has signed just now: a sign-in through /auth/v1 reads its user with the new token.
-  readonly #issued = new Map<string, Issued>();
+  readonly #issued = new LastTokens<Issued>(issuedAtMost);
 
   constructor(ring: KeyRing, options: AccessTokenOptions) {
     this.#ring = ring;
@@ -156,7 +156,7 @@ export class AccessTokens {
     };
     const signer = this.#ring.signer();
     const token = signJwt('JWT', claims, signer);
-    remember(this.#issued, issuedAtMost, token, { payload: claims, kid: signer.id });
+    this.#issued.set(token, { payload: claims, kid: signer.id });
     return { token, expiresAt: new Date(exp * 1000) };
   }
 
@@ -210,14 +210,30 @@ export class AccessTokens {
     const key = fits ? await this.#ring.verifier(kid) : undefined;
     if (!fits || !key || !signatureIsGood(parsed, key)) throw new Refusal('TOKEN_INVALID');
     const claims = readClaims(parsed.payload, this.#issuer);
-    remember(this.#verified, rememberedAtMost, token, { claims, kid });
+    this.#verified.set(token, { claims, kid });
     return claims;
   }
 }
 
-function remember<Known>(tokens: Map<string, Known>, atMost: number, token: string, known: Known): void {
-  if (tokens.size >= atMost) tokens.delete(tokens.keys().next().value!);
-  tokens.set(token, known);
+/** What is known of the tokens that came last. */
+class LastTokens<Known> {
+  readonly #known = new Map<string, Known>();
+  // Stays at the oldest token. An iterator that begins anew passes every entry that was deleted.
+  readonly #oldest = this.#known.keys();
+  readonly #atMost: number;
+
+  constructor(atMost: number) {
+    this.#atMost = atMost;
+  }
+
+  get(token: string): Known | undefined {
+    return this.#known.get(token);
+  }
+
+  set(token: string, known: Known): void {
+    if (this.#known.size >= this.#atMost) this.#known.delete(this.#oldest.next().value!);
+    this.#known.set(token, known);
+  }
 }
 
 /** Imported metadata may be larger than a token can carry. */

@@ -1,3 +1,5 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Autocommit } from '../database/autocommit.ts';
 import { anyOf, statement } from '../database/statement.ts';
 import { secondsOfOutage } from '../project/heartbeat.ts';
 import { mayActAt } from '../user/user.ts';
@@ -45,19 +47,21 @@ const one = rotation({
   userAgent: ':userAgent',
 });
 
-interface RotationBounds {
+/** What each statement of a rotation needs beside the token. */
+export interface RotationBounds {
   readonly now: Date;
   readonly perMinute: number;
 }
 
-/** Hot, and the whole of a refresh. Exported as text for the bench, which measures what the database can bear. */
-export const rotateSql = `update sessions s
+/**
+ * SQL: the rotation of one session. Hot, and the whole of a refresh. Exported as text for the bench, which measures what the
+ * database can bear, and for statements that also return the user.
+ */
+export const rotateOneSql = (returned: string) => `update sessions s
  set ${one.set}
  from users u
  where ${one.where}
- returning ${subjectColumns}`;
-
-export const rotateOne = statement<TokenSubject, RotationBounds & PresentedToken>('session_rotate', rotateSql);
+ returning ${returned}`;
 
 const each = rotation({
   userId: 'p.user_id',
@@ -71,7 +75,7 @@ const each = rotation({
 });
 
 /** Several presented tokens, as the columns of an `unnest`. */
-interface TokenColumns {
+export interface TokenColumns {
   readonly userIds: readonly string[];
   readonly sessionIds: readonly string[];
   readonly projectIds: readonly string[];
@@ -95,10 +99,11 @@ export function columnsOf(tokens: readonly PresentedToken[]): TokenColumns {
   };
 }
 
-// Hot: many at once. Locked rows are skipped: no session delays the others, and two of these statements cannot deadlock.
-export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>(
-  'session_rotate_all',
-  `with presented as (
+/**
+ * SQL: the rotation of many sessions, of the users `p.user_id`. Hot. Locked rows are skipped: no session delays the others, and
+ * two of these statements cannot deadlock.
+ */
+export const rotateManySql = (returned: string) => `with presented as (
    select t.user_id, t.session_id, t.project_id, t.generation, t.secret_hash, t.attempt_hash, t.address, t.user_agent
    from unnest((select :userIds::uuid[]), :sessionIds::uuid[], :projectIds::uuid[], :generations::int[], :secretHashes::bytea[],
      :attemptHashes::bytea[], :addresses::text[], :userAgents::text[])
@@ -111,11 +116,10 @@ export const rotateMany = statement<TokenSubject, RotationBounds & TokenColumns>
  set ${each.set}
  from users u, presented p, free
  where free.id = p.session_id and ${each.where}
- returning ${subjectColumns}`,
-);
+ returning ${returned}`;
 
 /** The session of a token that was not rotated: enough to say why, and to give the successor to a replay. */
-export interface NotRotated extends TokenSubject {
+export interface NotRotatedState {
   readonly generation: number;
   readonly same_secret: boolean;
   /** Whether the last refresh had the attempt id of this one. */
@@ -129,24 +133,46 @@ export interface NotRotated extends TokenSubject {
   readonly seconds_of_window: number;
 }
 
-type Lookup = Pick<PresentedToken, 'userId' | 'sessionId' | 'projectId' | 'secretHash' | 'attemptHash'> & {
+export type NotRotated<Row extends TokenSubject = TokenSubject> = Row & NotRotatedState;
+
+export type SessionOfToken = Pick<
+  PresentedToken,
+  'userId' | 'sessionId' | 'projectId' | 'secretHash' | 'attemptHash'
+> & {
   readonly now: Date;
 };
 
-export const findSession = statement<NotRotated, Lookup>(
-  'session_refreshed',
-  `select ${subjectColumns}, s.generation, s.secret_hash = :secretHash as same_secret, s.revoke_reason,
+/** SQL: the session of a token, whether or not it is live. */
+export const findSessionSql = (returned: string) => `select ${returned}, s.generation,
+     s.secret_hash = :secretHash as same_secret, s.revoke_reason,
      coalesce(s.attempt_hash = :attemptHash, false) as same_attempt,
      ${endOf('s', 'u')} as ended,
      extract(epoch from :now::timestamptz - s.refreshed_at)::float8 as seconds_since_refresh,
      ${secondsOfOutage('s.refreshed_at')} as seconds_of_outage,
      extract(epoch from :now::timestamptz - s.refresh_window_at)::float8 as seconds_of_window
    from sessions s join users u on u.id = :userId
-   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`,
-);
+   where s.user_id = :userId and s.id = :sessionId and s.project_id = :projectId`;
+
+type Run<Row, Values> = (on: EntityManager | Autocommit, values: Values | (() => Values)) => Promise<Row[]>;
+
+/** The statements of a rotation. Those that return more than a TokenSubject are defined where it is known what that is. */
+export interface RotationStatements<Row extends TokenSubject> {
+  readonly one: Run<Row, RotationBounds & PresentedToken>;
+  readonly many: Run<Row, RotationBounds & TokenColumns>;
+  readonly find: Run<NotRotated<Row>, SessionOfToken>;
+}
+
+export const findSession = statement<NotRotated, SessionOfToken>('session_refreshed', findSessionSql(subjectColumns));
+
+/** What a refresh needs for the tokens, and nothing else. */
+export const rotationStatements: RotationStatements<TokenSubject> = {
+  one: statement<TokenSubject, RotationBounds & PresentedToken>('session_rotate', rotateOneSql(subjectColumns)),
+  many: statement<TokenSubject, RotationBounds & TokenColumns>('session_rotate_all', rotateManySql(subjectColumns)),
+  find: findSession,
+};
 
 /** Revokes the session of a reused token. No row when it is revoked already. */
-export const revokeReused = statement<{ id: string }, Omit<Lookup, 'projectId' | 'attemptHash'>>(
+export const revokeReused = statement<{ id: string }, Omit<SessionOfToken, 'projectId' | 'attemptHash'>>(
   'session_burn',
   `update sessions set revoked_at = :now, revoke_reason = 'refresh_reuse'
    where user_id = :userId and id = :sessionId and secret_hash = :secretHash and revoked_at is null returning id`,

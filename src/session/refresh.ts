@@ -1,5 +1,6 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
+import type { RefreshResponseSchema, SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import type { MasterKeys } from '../crypto/master-keys.ts';
 import type { Autocommit } from '../database/autocommit.ts';
 import type { Clock } from '../database/clock.ts';
@@ -13,10 +14,11 @@ import {
   columnsOf,
   findSession,
   type NotRotated,
+  type NotRotatedState,
   type PresentedToken,
+  type RotationStatements,
   revokeReused,
-  rotateMany,
-  rotateOne,
+  rotationStatements,
 } from './refresh-statements.ts';
 import { hashAttemptId, hashSessionSecret, readRefreshToken, successorOf } from './refresh-token.ts';
 import type { SessionOpener } from './session-opener.ts';
@@ -30,19 +32,29 @@ export interface RotationRules {
   readonly heartbeat?: boolean;
 }
 
-interface RefreshDeps {
+/** The user in a response of Refresh, whom the statement of the rotation reads as well. */
+export interface RefreshedUser<Row extends TokenSubject> {
+  readonly statements: RotationStatements<Row>;
+  readonly toMessage: (row: Row, now: Date) => Pick<MessageInitShape<typeof RefreshResponseSchema>, 'user' | 'factors'>;
+}
+
+interface RefreshDeps<WithUser extends TokenSubject> {
   readonly now: Clock;
   readonly keys: MasterKeys;
   readonly opener: SessionOpener;
   readonly shared: Autocommit;
   readonly rotationRules: RotationRules;
+  readonly refreshedUser: RefreshedUser<WithUser>;
 }
 
 /** Exchanges a refresh token for its successor and a new access token. */
-export function refreshMethod({ now, keys, opener, shared, rotationRules }: RefreshDeps) {
-  const rotation = new TokenRotation(shared, rotationRules, now);
+export function refreshMethod<WithUser extends TokenSubject>(deps: RefreshDeps<WithUser>) {
+  const { now, keys, opener, shared, rotationRules: rules, refreshedUser } = deps;
+  const mutex = new SessionMutex();
+  const rotation = new TokenRotation({ statements: rotationStatements, mutex, shared, rules, now });
+  const withUser = new TokenRotation({ statements: refreshedUser.statements, mutex, shared, rules, now });
   return {
-    async refresh({ refreshToken, attemptId }, context) {
+    async refresh({ refreshToken, attemptId, includeUser }, context) {
       const projectId = projectOf(context);
       const token = readRefreshToken(keys, projectId, refreshToken);
       if (!token) throw new Refusal('REFRESH_TOKEN_INVALID');
@@ -51,16 +63,20 @@ export function refreshMethod({ now, keys, opener, shared, rotationRules }: Refr
       const secretHash = hashSessionSecret(token.secret);
       const attemptHash = attemptId === '' ? null : hashAttemptId(attemptId);
       const presented = { userId, sessionId, projectId, generation, secretHash, attemptHash, address, userAgent };
-      const { subject, isReplay } = await rotation.rotate(autocommit(context), presented);
-      if (isReplay) remark(context, 'replayed');
-      return { tokens: opener.tokensFor(subject, projectId, successorOf(token), now()) };
+      const respond = ({ subject, isReplay }: Rotated<TokenSubject>) => {
+        if (isReplay) remark(context, 'replayed');
+        return opener.tokensFor(subject, projectId, successorOf(token), now());
+      };
+      if (!includeUser) return { tokens: respond(await rotation.rotate(autocommit(context), presented)) };
+      const rotated = await withUser.rotate(autocommit(context), presented);
+      return { tokens: respond(rotated), ...refreshedUser.toMessage(rotated.subject, now()) };
     },
   } satisfies Partial<ServiceImpl<typeof SessionService>>;
 }
 
-/** What the tokens of a rotation are made of. */
-interface Rotated {
-  readonly subject: TokenSubject;
+/** What the response of a rotation is made of. */
+interface Rotated<Row extends TokenSubject> {
+  readonly subject: Row;
   /** The token was used a moment ago, and this call gets the same successor. */
   readonly isReplay: boolean;
 }
@@ -72,27 +88,36 @@ interface Candidate extends PresentedToken {
 
 const unlimited = 2 ** 31 - 1;
 
+interface RotationParts<Row extends TokenSubject> {
+  readonly statements: RotationStatements<Row>;
+  /** Of all rotations of the same sessions. */
+  readonly mutex?: SessionMutex;
+  readonly shared: Autocommit;
+  readonly rules: RotationRules;
+  readonly now: Clock;
+  /** The Coalescer's, and given by tests only. */
+  readonly patience?: number;
+}
+
 /** Rotates refresh tokens. */
-export class TokenRotation {
+export class TokenRotation<Row extends TokenSubject> {
+  readonly #statements: RotationStatements<Row>;
   readonly #reuseInterval: number;
   readonly #heartbeat: boolean;
   readonly #perMinute: number;
   readonly #now: Clock;
-  readonly #mutex = new SessionMutex();
-  readonly #coalescer: Coalescer<Candidate, TokenSubject | undefined>;
+  readonly #mutex: SessionMutex;
+  readonly #coalescer: Coalescer<Candidate, Row | undefined>;
 
-  /** `patience` is the Coalescer's, and given by tests only. */
-  constructor(
-    shared: Autocommit,
-    { reuseInterval, perMinute = unlimited, heartbeat = false }: RotationRules,
-    now: Clock,
-    patience?: number,
-  ) {
+  constructor({ statements, mutex = new SessionMutex(), shared, rules, now, patience }: RotationParts<Row>) {
+    const { reuseInterval, perMinute = unlimited, heartbeat = false } = rules;
+    this.#statements = statements;
+    this.#mutex = mutex;
     this.#reuseInterval = reuseInterval;
     this.#heartbeat = heartbeat;
     this.#perMinute = perMinute;
     this.#now = now;
-    this.#coalescer = new Coalescer<Candidate, TokenSubject | undefined>(
+    this.#coalescer = new Coalescer<Candidate, Row | undefined>(
       (candidates) => this.#rotateMany(shared, candidates),
       patience,
     );
@@ -105,27 +130,27 @@ export class TokenRotation {
    * Throws REFRESH_TOKEN_INVALID, _ALREADY_USED (and revokes the session, RFC 9700 section 4.14.2), _SUPERSEDED,
    * SESSION_EXPIRED, SESSION_REVOKED or OVER_REQUEST_RATE_LIMIT.
    */
-  rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated> {
+  rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated<Row>> {
     return this.#mutex.run(presented.sessionId, () => this.#rotate(autocommit, presented));
   }
 
-  async #rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated> {
+  async #rotate(autocommit: Autocommit, presented: PresentedToken): Promise<Rotated<Row>> {
     const now = this.#now();
     const subject = await this.#coalescer.take({ ...presented, signal: autocommit.signal }, async () => {
-      const [row] = await rotateOne(autocommit, { now, perMinute: this.#perMinute, ...presented });
+      const [row] = await this.#statements.one(autocommit, { now, perMinute: this.#perMinute, ...presented });
       return row;
     });
     if (subject) return { subject, isReplay: false };
-    const [session] = await findSession(autocommit, { now, ...presented });
+    const [session] = await this.#statements.find(autocommit, { now, ...presented });
     const rules = { reuseInterval: this.#reuseInterval, heartbeat: this.#heartbeat };
     return { subject: judge(session, presented, rules, now), isReplay: true };
   }
 
-  async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, TokenSubject>> {
+  async #rotateMany(shared: Autocommit, all: readonly Candidate[]): Promise<Map<Candidate, Row>> {
     const bySession = new Map(all.filter(isWaiting).map((each) => [each.sessionId, each]));
     if (bySession.size === 0) return new Map();
     const rows = await unlessInConflict(() =>
-      rotateMany(shared, () => {
+      this.#statements.many(shared, () => {
         // A call that was aborted while the statement waited for its connection has failed with DEADLINE_EXCEEDED.
         const columns = columnsOf([...bySession.values()].filter(isWaiting));
         return { now: this.#now(), perMinute: this.#perMinute, ...columns };
@@ -140,12 +165,12 @@ function isWaiting({ signal }: Candidate): boolean {
 }
 
 /** Why the rotation did not happen. Returns only for a replay that is allowed. */
-function judge(
-  session: NotRotated | undefined,
+function judge<Row extends TokenSubject>(
+  session: NotRotated<Row> | undefined,
   presented: PresentedToken,
   { reuseInterval, heartbeat }: Pick<Required<RotationRules>, 'reuseInterval' | 'heartbeat'>,
   now: Date,
-): TokenSubject {
+): Row {
   if (!session || presented.generation > session.generation) throw new Refusal('REFRESH_TOKEN_INVALID');
   const age = session.generation - presented.generation;
   if (session.ended) throw new Refusal(reasonOfEnd(session, age));
@@ -160,7 +185,7 @@ function judge(
   throw new Refusal('OVER_REQUEST_RATE_LIMIT', { retryAfter: Math.max(1, Math.ceil(60 - session.seconds_of_window)) });
 }
 
-function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotated, age: number) {
+function reasonOfEnd({ ended, revoke_reason, same_secret }: NotRotatedState, age: number) {
   if (ended === 'expired') return 'SESSION_EXPIRED';
   return revoke_reason === 'refresh_reuse' && same_secret && age > 0 ? 'REFRESH_TOKEN_ALREADY_USED' : 'SESSION_REVOKED';
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** The provider of users who sign in with their address: with a password, or by mail. */
 export const byEmail = 'email';
@@ -19,8 +19,7 @@ export function providersInMetadata(
 
 /** What clients name the address of a user by, which has no row of its own: a UUID of version 8 (RFC 9562). */
 export function emailIdentityId(userId: string): string {
-  const bytes = createHash('sha256').update(`gatehouse identity email ${userId}`).digest().subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const hex = hash('sha256', `gatehouse identity email ${userId}`);
+  const variant = ((Number.parseInt(hex[16]!, 16) & 3) | 8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

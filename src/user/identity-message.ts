@@ -6,7 +6,7 @@ import { byEmail } from '../text/sign-in-providers.ts';
 import { type IdentityRow, identitiesOf, identitiesOfAll } from './identity.ts';
 import type { User } from './user.ts';
 
-type Holder = Pick<User, 'id' | 'providers'>;
+type Holder = Pick<User, 'id'> & { readonly providers: readonly string[] };
 
 export function identityToMessage(identity: Omit<IdentityRow, 'projectId' | 'userId' | 'emailKey'>): Identity {
   const { id, provider, subject, email, emailVerified, name, username, pictureUrl } = identity;

@@ -67,10 +67,13 @@ const exceptions: Readonly<Record<string, readonly [tables: string, reason: keyo
   session_elevate: ['memberships', 'membership'],
   session_minted: ['memberships', 'membership'],
   session_refreshed: ['memberships', 'membership'],
+  session_refreshed_with_user: ['memberships', 'membership'],
   session_renew: ['memberships', 'membership'],
   session_renew_unused: ['memberships', 'membership'],
   session_rotate: ['memberships', 'membership'],
   session_rotate_all: ['memberships', 'membership'],
+  session_rotate_all_with_user: ['memberships', 'membership'],
+  session_rotate_with_user: ['memberships', 'membership'],
   session_states_introspected: ['memberships', 'membership'],
   user_placed: ['memberships', 'membership'],
 };

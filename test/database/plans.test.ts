@@ -32,7 +32,8 @@ test('the hot statements are planned once, for any number of sessions in tables 
       expect(await sessions.introspect({ token: tokens.accessToken }, asService)).toMatchObject({ sessionId: id });
       expect((await sessions.listSessions({}, as)).sessions).toMatchObject([{ id }]);
       await auth.updateCredentials({ userMetadata: { round } }, as);
-      const refreshed = await sessions.refresh({ refreshToken: tokens.refreshToken });
+      const { refreshToken } = (await sessions.refresh({ refreshToken: tokens.refreshToken })).tokens!;
+      const refreshed = await sessions.refresh({ refreshToken, includeUser: true });
       return { ...guest, as, tokens: refreshed.tokens! };
     });
     guests = await Promise.all(calls);
@@ -41,6 +42,8 @@ test('the hot statements are planned once, for any number of sessions in tables 
   for (const name of [
     'session_rotate',
     'session_rotate_all',
+    'session_rotate_with_user',
+    'session_rotate_all_with_user',
     'session_states',
     'session_states_introspected',
     'session_states_shown',

@@ -86,7 +86,8 @@ test('no statement reads more than a few sessions of a user who has 300,000 revo
   const sent = recordStatements();
   const elsewhere = { headers: { 'user-agent': 'a program that ada has not used' } };
   const { tokens } = await auth.signIn(ada, elsewhere);
-  const refreshed = await sessions.refresh({ refreshToken: tokens!.refreshToken });
+  const { refreshToken } = (await sessions.refresh({ refreshToken: tokens!.refreshToken })).tokens!;
+  const refreshed = await sessions.refresh({ refreshToken, includeUser: true });
   const as = bearer(refreshed.tokens!);
   await auth.requestMagicLink({ email: ada.email });
   await auth.signInWithMagicLink({ token: await tokenFor(service, ada.email) });
@@ -109,6 +110,7 @@ test('no statement reads more than a few sessions of a user who has 300,000 revo
       'sessions_revoke',
       'session_renew',
       'session_rotate',
+      'session_rotate_with_user',
       'session_states_me',
       'session_states_shown',
     ]),

@@ -20,6 +20,7 @@ export const most: Record<string, number> = {
   ListApiKeys: 1,
   RevokeApiKey: 6,
   Refresh: 1,
+  'Refresh (with the user)': 1,
   Introspect: 1,
   ListSessions: 1,
   GetSession: 1,

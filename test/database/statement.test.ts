@@ -37,9 +37,11 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
   await refusalOf(auth.signIn({ ...ada, password: 'a wrong password' }));
   await spoilMails(service);
   const { tokens } = await service.guest();
-  await sessions.refresh({ refreshToken: tokens.refreshToken });
-  await sessions.refresh({ refreshToken: tokens.refreshToken });
-  await refreshTogether(service);
+  for (const includeUser of [false, true]) {
+    await sessions.refresh({ refreshToken: tokens.refreshToken, includeUser });
+    await sessions.refresh({ refreshToken: tokens.refreshToken, includeUser });
+    await refreshTogether(service, includeUser);
+  }
   await failAccountMethods(service, 'grpc');
   await raceDeviceMethods(service, 'grpc');
   service.pass(11);
@@ -52,10 +54,10 @@ async function useEverything(service: TestService, proxy: DatabaseProxy): Promis
 }
 
 /** The first refresh is in flight when the others arrive. */
-async function refreshTogether(service: TestService): Promise<void> {
+async function refreshTogether(service: TestService, includeUser: boolean): Promise<void> {
   const { sessions } = service.clients('grpc');
   const guests = await Promise.all(Array.from({ length: 5 }, () => service.guest()));
-  await Promise.all(guests.map(({ tokens: { refreshToken } }) => sessions.refresh({ refreshToken })));
+  await Promise.all(guests.map(({ tokens: { refreshToken } }) => sessions.refresh({ refreshToken, includeUser })));
 }
 
 /** The work of jobs and commands on the audit trail. */

@@ -8,6 +8,7 @@ import { openOrm } from '../../src/database/orm.ts';
 import { Refusal } from '../../src/errors.ts';
 import { defaultProjectId } from '../../src/project/project.ts';
 import { TokenRotation } from '../../src/session/refresh.ts';
+import { rotationStatements } from '../../src/session/refresh-statements.ts';
 import { hashSessionSecret, readRefreshToken } from '../../src/session/refresh-token.ts';
 import { asService } from '../support/people.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -149,7 +150,10 @@ test('the token of a call that was cancelled before the statement was sent is no
   const { service, proxy, guests, generations } = await startBusy(3);
   const orm = await openOrm(proxy.url(service.database));
   onTestFinished(() => orm.close(true));
-  const rotation = new TokenRotation(new Autocommit(orm), { reuseInterval: 10, perMinute: 10 }, service.now, 60_000);
+  const rotation = new TokenRotation({
+    ...{ statements: rotationStatements, shared: new Autocommit(orm), now: service.now, patience: 60_000 },
+    rules: { reuseInterval: 10, perMinute: 10 },
+  });
   const keys = new MasterKeys(service.config.masterKeys);
   const use = ({ tokens }: Guest, signal?: AbortSignal) => {
     const { secret, ...token } = readRefreshToken(keys, defaultProjectId, tokens.refreshToken)!;

@@ -79,7 +79,9 @@ export async function callEveryMethod(
   const signedIn = await step('SignIn', () => auth.signIn(ada));
   const as = { headers: { authorization: `Bearer ${signedIn.tokens!.accessToken}` } };
   await step('GetMe', () => auth.getMe({}, as));
-  const { tokens } = await step('Refresh', () => sessions.refresh({ refreshToken: signedIn.tokens!.refreshToken }));
+  const first = await step('Refresh', () => sessions.refresh({ refreshToken: signedIn.tokens!.refreshToken }));
+  const { refreshToken } = first.tokens!;
+  const { tokens } = await step('Refresh (with the user)', () => sessions.refresh({ refreshToken, includeUser: true }));
   await step('Introspect', () => sessions.introspect({ token: tokens!.accessToken }, asService));
   await step('ListSessions', () => sessions.listSessions({}, as));
   await step('GetSession', () => sessions.getSession({ sessionId: signedIn.session!.id }, as));

@@ -49,7 +49,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(scraped.value(`${calls}_count`, { ...signIn, rpc_response_status_code: 'INVALID_ARGUMENT' })).toBe(1);
     const took = scraped.value(`${calls}_sum`, { ...refresh, rpc_response_status_code: 'OK' })!;
     expect(took, 'in seconds').toSatisfy((seconds: number) => seconds > 0.0001 && seconds < 5);
-    expect(scraped.value(`${calls}_bucket`, { ...refresh, rpc_response_status_code: 'OK', le: '+Inf' })).toBe(1);
+    expect(scraped.value(`${calls}_bucket`, { ...refresh, rpc_response_status_code: 'OK', le: '+Inf' })).toBe(2);
     expect(scraped.value('gatehouse_refusals_total', { reason: 'REFRESH_TOKEN_INVALID' })).toBe(1);
     expect(scraped.value('gatehouse_calls_in_flight')).toBe(0);
   });

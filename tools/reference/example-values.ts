@@ -96,6 +96,8 @@ export const values: Readonly<Record<string, JsonValue | undefined>> = {
   'gatehouse.v1.Session': session('password'),
   'gatehouse.v1.AuthenticationMethod': { method: 'password', time },
   'RegisterResponse.user': { id: ids.user, email: 'ada@example.org', name: 'Ada', ...justNow },
+  'RefreshResponse.user': undefined,
+  'RefreshResponse.factors': undefined,
   'RegisterResponse.tokens': undefined,
   'RegisterResponse.session': undefined,
   'SignUpAnonymousResponse.user': { id: ids.user, isAnonymous: true, ...justNow },

@@ -129,15 +129,15 @@ export type User = Message<"gatehouse.v1.User"> & {
   role: SystemRole;
 
   /**
-   * Output only. Data that applications keep about the user. Set in responses of AdminService, and of GetMe if the
-   * request asks for it; the access token contains it, too.
+   * Output only. Data that applications keep about the user. Set in responses of AdminService, and of GetMe and Refresh if
+   * the request asks for it; the access token contains it, too.
    *
    * @generated from field: google.protobuf.Struct app_metadata = 21;
    */
   appMetadata?: JsonObject | undefined;
 
   /**
-   * Output only. Data that users keep about themselves. Set in responses of AdminService, GetMe and UpdateMe; the
+   * Output only. Data that users keep about themselves. Set in responses of AdminService, GetMe, UpdateMe and Refresh; the
    * access token contains it, too.
    *
    * @generated from field: google.protobuf.Struct user_metadata = 22;
@@ -182,7 +182,7 @@ export type User = Message<"gatehouse.v1.User"> & {
 
   /**
    * Output only. The identities of the user at providers, the oldest first. Set in responses of GetUser and ListUsers, and of GetMe
-   * if the request asks for them.
+   * and Refresh if the request asks for them.
    *
    * @generated from field: repeated gatehouse.v1.Identity identities = 28;
    */

@@ -57,7 +57,7 @@ export const routes: readonly Route[] = [
   },
   {
     ...{ method: 'POST', path: '/token', name: 'refresh', serve: refresh, fits: isGrant('refresh_token') },
-    calls: ['SessionService.Refresh', getMe],
+    calls: ['SessionService.Refresh'],
   },
   {
     ...{ method: 'POST', path: '/token', name: 'exchange a code', serve: exchangeCode, fits: isGrant('pkce') },

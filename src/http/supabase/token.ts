@@ -1,7 +1,8 @@
 import type { Answer, Asked } from './asked.ts';
 import { AuthError, invalid } from './auth-error.ts';
+import { userWithFactors } from './factor-json.ts';
 import { phoneIsOff } from './phone.ts';
-import { sessionAnswer } from './session-json.ts';
+import { sessionAnswer, tokensJson } from './session-json.ts';
 
 /** POST /token?grant_type=password. */
 export async function signIn(asked: Asked): Promise<Answer> {
@@ -17,9 +18,10 @@ export async function signIn(asked: Asked): Promise<Answer> {
 }
 
 /** POST /token?grant_type=refresh_token. */
-export async function refresh(asked: Asked): Promise<Answer> {
-  const { tokens } = await asked.sessions.refresh({ refreshToken: asked.body.text('refresh_token') });
-  return sessionAnswer(asked, tokens!);
+export async function refresh({ sessions, body }: Asked): Promise<Answer> {
+  const refreshToken = body.text('refresh_token');
+  const { tokens, user, factors } = await sessions.refresh({ refreshToken, includeUser: true });
+  return { body: { ...tokensJson(tokens!), user: userWithFactors(user!, factors) } };
 }
 
 /** POST /token?grant_type=pkce. */

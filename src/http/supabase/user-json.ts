@@ -9,33 +9,41 @@ import { byEmail, emailIdentityId, providersInMetadata, publishedName } from '..
  * telephone numbers.
  */
 export function userJson(user: User): JsonObject {
+  const times = timesOf(user);
+  const verifiedAt = user.emailVerifyTime && textOf(user.emailVerifyTime);
   return {
     id: user.id,
     aud: 'authenticated',
     role: 'authenticated',
     email: lowerAscii(user.email),
     phone: '',
-    ...(user.emailVerifyTime && {
-      email_confirmed_at: textOf(user.emailVerifyTime),
-      confirmed_at: textOf(user.emailVerifyTime),
-    }),
-    ...(user.lastSignInTime && { last_sign_in_at: textOf(user.lastSignInTime) }),
+    ...(verifiedAt && { email_confirmed_at: verifiedAt, confirmed_at: verifiedAt }),
+    ...(times.signedInAt && { last_sign_in_at: times.signedInAt }),
     ...(user.pendingEmail && { new_email: lowerAscii(user.pendingEmail) }),
     ...(user.bannedUntilTime && { banned_until: textOf(user.bannedUntilTime) }),
     app_metadata: providersInMetadata(user.appMetadata ?? {}, user.providers) as JsonObject,
     user_metadata: user.userMetadata ?? {},
-    identities: identitiesOf(user),
-    created_at: textOf(user.createTime!),
-    updated_at: textOf(user.updateTime!),
+    identities: identitiesOf(user, times),
+    created_at: times.createdAt,
+    updated_at: times.updatedAt,
     is_anonymous: user.isAnonymous,
   };
 }
 
+/** The times that the user and their address share. */
+function timesOf({ createTime, updateTime, lastSignInTime }: User) {
+  return {
+    createdAt: textOf(createTime!),
+    updatedAt: textOf(updateTime!),
+    signedInAt: lastSignInTime && textOf(lastSignInTime),
+  };
+}
+
 /** The ways in which a user can be recognized. Their address is one, unless they registered with a provider. */
-function identitiesOf(user: User): JsonObject[] {
+function identitiesOf(user: User, { createdAt, updatedAt, signedInAt }: ReturnType<typeof timesOf>): JsonObject[] {
   const linked = user.identities.map((each) => identityJson(user.id, each));
   if (!user.email || !user.providers.includes(byEmail)) return linked;
-  const { id, emailVerified, createTime, updateTime, lastSignInTime } = user;
+  const { id, emailVerified } = user;
   const email = lowerAscii(user.email);
   const address = {
     identity_id: emailIdentityId(id),
@@ -43,11 +51,13 @@ function identitiesOf(user: User): JsonObject[] {
     user_id: id,
     identity_data: { sub: id, email, email_verified: emailVerified, phone_verified: false },
     provider: byEmail,
-    last_sign_in_at: textOf(lastSignInTime ?? createTime!),
-    created_at: textOf(createTime!),
-    updated_at: textOf(updateTime!),
+    last_sign_in_at: signedInAt ?? createdAt,
+    created_at: createdAt,
+    updated_at: updatedAt,
     email,
   };
+  // Most users have no other.
+  if (linked.length === 0) return [address];
   const order = (each: JsonObject) => user.providers.map(publishedName).indexOf(each.provider as string);
   return [address, ...linked].sort((one, other) => order(one) - order(other));
 }
