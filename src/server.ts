@@ -94,7 +94,8 @@ export async function startServer(deps: ServerDeps) {
   const passkeyOrigins = config.relyingParty.origins.filter((each) => each.startsWith('http'));
   const jwks = () => ring.jwks();
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks, passkeyOrigins, certificates });
-  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
+  const { logBug } = transport;
+  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox, logBug });
   const work = backgroundJobs({ ...parts, config, orm, health, database });
   const jobs = runInBackground(work, log, (names) => metrics.countJobs(names));
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });

@@ -84,7 +84,7 @@ describe.each(wires)('over %s', (wire) => {
     const { tokens } = await auth.signInWithMagicLink({ token: await tokenFor(service, bob.email) });
     const setFirst = () => auth.changePassword({ currentPassword: 'anything', newPassword }, bearer(tokens!));
     const refusal = await refusalWithoutTrace(service.database, setFirst);
-    expect(refusal).toMatchObject({ reason: 'USE_OAUTH_PROVIDER', metadata: { providers: '' } });
+    expect(refusal).toMatchObject({ reason: 'PASSWORD_NOT_SET', metadata: {} });
   });
 
   test('a user who must change the password can do only that, and everything afterwards', async () => {

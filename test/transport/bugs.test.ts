@@ -12,6 +12,7 @@ import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { Refusal } from '../../src/errors.ts';
 import { serveGrpc } from '../../src/grpc/adapter.ts';
+import { createAdminServer } from '../../src/http/admin.ts';
 import { connectGateway, type Gateway } from '../../src/http/connect.ts';
 import { inProcess } from '../../src/http/in-process.ts';
 import { listenHttp } from '../../src/http/listening.ts';
@@ -42,7 +43,7 @@ async function open(auth: Methods) {
   const logBug = bugLog({ error: (line: Logged) => logged.push(line) } as never);
   const impls = [
     serve(MfaService, { getAssurance: () => ({}) } as never),
-    serve(SessionService, {} as never),
+    serve(SessionService, sessions),
     serve(DeviceService, devices),
   ];
   const services = [serve(AuthService, auth as ServiceImpl<typeof AuthService>), ...impls];
@@ -66,6 +67,13 @@ async function open(auth: Methods) {
 
 /** No duration and no code: what the endpoint makes of it is a bug. */
 const devices = { requestDeviceCode: () => ({}) } as never as ServiceImpl<typeof DeviceService>;
+
+/** Streams of a message that cannot be written. */
+const sessions = {
+  async *watchRevocations() {
+    yield { event: { case: 'revocation', value: { revokeTime: { seconds: 1n << 70n, nanos: 0 } } } };
+  },
+} as never as ServiceImpl<typeof SessionService>;
 
 function sites(callOnBehalf: ReturnType<typeof inProcess>, logBug: ReturnType<typeof bugLog>): Gateway {
   const keys = new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 1) }] as never);
@@ -128,6 +136,33 @@ test('a response over gRPC that cannot be written is logged', async () => {
   expect(error.code).toBe(13);
   expect(logged).toHaveLength(1);
   expect(logged[0]!.requestId).not.toBe('');
+});
+
+test('a message of a stream in JSON or protobuf that cannot be written is logged', async () => {
+  const { port, logged } = await open({});
+  for (const type of ['json', 'proto']) {
+    const sent = type === 'json' ? '{}' : '';
+    const body = Buffer.concat([Buffer.from([0, 0, 0, 0, sent.length]), Buffer.from(sent)]);
+    const headers = { 'content-type': `application/connect+${type}` };
+    const answer = await send(port, { path: '/gatehouse.v1.SessionService/WatchRevocations', body, headers });
+    expect(answer.text, type).toContain('"code":"internal"');
+    expect(answer.text, type).not.toContain('seconds');
+    expectLogged(logged.splice(0), answer.headers['x-request-id'], /protobuf/);
+  }
+});
+
+test('metrics that cannot be read are logged', async () => {
+  const lines: object[] = [];
+  const admin = createAdminServer({
+    scrape: () => Promise.reject(new TypeError('of a metric')),
+    readiness: () => 'ready',
+    logBug: bugLog({ error: (line: object) => lines.push(line) } as never),
+  });
+  await listenHttp(admin, '127.0.0.1', 0);
+  onTestFinished(() => void admin.close());
+  const answer = await send((admin.address() as AddressInfo).port, { method: 'GET', path: '/metrics' });
+  expect([answer.status, answer.text]).toEqual([500, '']);
+  expect(lines).toMatchObject([{ bug: { name: 'TypeError', message: 'of a metric' } }]);
 });
 
 test.each(['GET', 'POST'])('a bug in the code of a page is logged when it is requested by %s', async (method) => {
