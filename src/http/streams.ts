@@ -39,9 +39,7 @@ export function streamHandlers(specs: readonly MethodImplSpec[], options: Stream
     acceptCompression: [compressionGzip],
   });
   for (const { method, impl } of specs) router.rpc(method, impl as never);
-  return new Map(
-    router.handlers.map((each) => [each.requestPath, (exchange) => serveStream(each, exchange, options)]),
-  );
+  return new Map(router.handlers.map((each) => [each.requestPath, (exchange) => serveStream(each, exchange, options)]));
 }
 
 /** Writes each message innermost, where what throws is logged. Connect itself would send INTERNAL and log nothing. */
