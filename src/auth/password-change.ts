@@ -13,6 +13,7 @@ import { revokeSessions } from '../session/revocation.ts';
 import { renewSession } from '../session/secret-renewal.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
 import { useProvider } from '../user/identity.ts';
+import { hasPassword } from '../user/locked-password.ts';
 import { userToMessage } from '../user/message.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
@@ -113,7 +114,7 @@ export async function requirePassword(
   context: HandlerContext,
 ): Promise<string> {
   const { id, projectId, passwordHash } = user;
-  if (!passwordHash) throw await useProvider(autocommit(context), id);
+  if (!passwordHash || !hasPassword(user)) throw await useProvider(autocommit(context), id);
   const attempt = ownPasswordFailures.attempt(projectId, id, '');
   refuseFor(await ownPasswordFailures.waitOf(autocommit(context), attempt, now()), 'account');
   await passwordChecks.count(id);

@@ -2108,6 +2108,7 @@ export const AuthService: GenService<{
    * - AUTHENTICATION_REQUIRED: The request has neither `email` nor an access token.
    * - GUEST_NOT_ALLOWED: `email` is empty and the caller is a guest.
    * - EMAIL_ALREADY_VERIFIED: `email` is empty and the caller's email address is already verified.
+   * - USER_WITHOUT_EMAIL: `email` is empty and the caller has no email address, or a pending one only.
    *
    * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
    */
