@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { LogBug } from '../rpc/bug.ts';
+import type { Logger } from 'pino';
+import { bugLog } from '../rpc/bug.ts';
 import type { Readiness } from '../rpc/readiness.ts';
 import { type InboxView, showInbox } from './dev-mail.ts';
 import { largestHeader } from './limits.ts';
@@ -11,13 +12,14 @@ export interface AdminOptions {
   readonly readiness: () => Readiness;
   /** Served under /dev/mail. Undefined in production. */
   readonly inbox?: InboxView | undefined;
-  readonly logBug: LogBug;
+  readonly log: Pick<Logger, 'error'>;
 }
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The server for operators, on a port of its own that no proxy should lead to: metrics and probes. */
-export function createAdminServer({ scrape, readiness, inbox, logBug }: AdminOptions): Server {
+export function createAdminServer({ scrape, readiness, inbox, log }: AdminOptions): Server {
+  const logBug = bugLog(log);
   const routes = new Map<string, Route>([
     ...probes(readiness),
     [

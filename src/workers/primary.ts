@@ -4,7 +4,6 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { createAdminServer } from '../http/admin.ts';
 import { listenAdmin } from '../http/port-fault.ts';
-import { bugLog } from '../rpc/bug.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface PrimaryDeps {
@@ -25,8 +24,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const env: Record<string, string> = embeddedUrl ? { DATABASE_URL: embeddedUrl } : {};
   const workers = new WorkerPool({ size: config.workers, env, patience, log });
   const inbox = await openDevelopmentInbox(config);
-  const scrape = () => workers.scrape();
-  const admin = createAdminServer({ scrape, readiness: () => workers.readiness, inbox, logBug: bugLog(log) });
+  const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox, log });
   const adminPort = await listenAdmin(admin, config);
   const ports = await workers.start();
   restartOnHangUp(() => workers.restart());

@@ -155,7 +155,7 @@ test('metrics that cannot be read are logged', async () => {
   const admin = createAdminServer({
     scrape: () => Promise.reject(new TypeError('of a metric')),
     readiness: () => 'ready',
-    logBug: bugLog({ error: (line: object) => lines.push(line) } as never),
+    log: { error: (line: object) => void lines.push(line) } as never,
   });
   await listenHttp(admin, '127.0.0.1', 0);
   onTestFinished(() => void admin.close());
