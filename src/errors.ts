@@ -63,6 +63,7 @@ const refusals = {
   KEY_TOO_YOUNG: [Code.FailedPrecondition, 'verifiers may not have seen the next key yet, try again later'],
   CANNOT_DELETE_CURRENT_SESSION: [Code.FailedPrecondition, 'sign out to end the current session'],
   USE_OAUTH_PROVIDER: [Code.FailedPrecondition, 'sign in with the provider the account was made with'],
+  PASSWORD_NOT_SET: [Code.FailedPrecondition, 'the user has no password: a reset link sets one'],
   EMAIL_ALREADY_VERIFIED: [Code.FailedPrecondition, 'Email is already verified'],
   USER_WITHOUT_EMAIL: [Code.FailedPrecondition, 'the user has no e-mail address'],
   MAIL_DISABLED: [Code.FailedPrecondition, 'no mail is sent from here'],

@@ -94,7 +94,7 @@ export async function startServer(deps: ServerDeps) {
   const passkeyOrigins = config.relyingParty.origins.filter((each) => each.startsWith('http'));
   const jwks = () => ring.jwks();
   const http = createHttpServer({ gateway, pages, cors, version, readiness, jwks, passkeyOrigins, certificates });
-  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox });
+  const admin = createAdminServer({ scrape: () => metrics.scrape(), readiness, inbox: post.inbox, log });
   const work = backgroundJobs({ ...parts, config, orm, health, database });
   const jobs = runInBackground(work, log, (names) => metrics.countJobs(names));
   const { grpcPort, httpPort, adminPort } = await listen({ config, certificates, connections, grpc, http, admin });

@@ -4,12 +4,11 @@ import type { AuthService, UpdateCredentialsRequest } from '../../gen/gatehouse/
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import type { OneTimeKey } from '../one-time/secret.ts';
-import { consume, voidedByPassword, voidFor } from '../one-time/token.ts';
+import { consume } from '../one-time/token.ts';
 import { readSettings } from '../project/settings.ts';
 import { isRecent, requireAssurance, requireLevel, requireOwnSignIn } from '../rpc/assurance.ts';
 import { autocommit, caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
-import { revokeSessions } from '../session/revocation.ts';
 import { trimAddress } from '../text/email-address.ts';
 import { byEmail } from '../text/sign-in-providers.ts';
 import { emailKey } from '../user/email.ts';
@@ -20,6 +19,7 @@ import { findByEmail, lockUser, type User } from '../user/user.ts';
 import { establish, sendBothLinks } from './approved-email-change.ts';
 import type { AuthDeps } from './deps.ts';
 import { tryOwnCode } from './magic-link-code.ts';
+import { endByPassword } from './password-change.ts';
 import { padResponseTime } from './response-padding.ts';
 import type { SiteLink } from './site-link.ts';
 import { recipientOf } from './user-mail.ts';
@@ -184,7 +184,7 @@ interface NewPassword {
 
 async function setPassword(
   em: EntityManager,
-  { userMail, ownPasswordFailures }: AuthDeps,
+  deps: AuthDeps,
   { user, sessionId, checkedHash, newHash }: NewPassword,
   context: HandlerContext,
   at: Date,
@@ -192,10 +192,8 @@ async function setPassword(
   if (user.passwordHash !== checkedHash) throw new Refusal('TRY_AGAIN');
   Object.assign(user, { passwordHash: newHash, mustChangePassword: false, pendingEmail: null, updatedAt: at });
   if (user.email) addProvider(user, byEmail);
-  await revokeSessions(em, { userId: user.id, except: sessionId }, 'password_changed', at);
-  await voidFor(em, user.id, at, voidedByPassword);
-  await ownPasswordFailures.clear(em, user.projectId, user.id);
-  if (user.email) await userMail.notifyPasswordChanged(em, recipientOf(user), at);
+  await endByPassword(em, deps, { projectId: user.projectId, userId: user.id, sessionId }, context, at);
+  if (user.email) await deps.userMail.notifyPasswordChanged(em, recipientOf(user), at);
   audit(em, context, { action: 'auth.password_change' }, at);
 }
 

@@ -9,6 +9,7 @@ import { requireAssurance } from '../rpc/assurance.ts';
 import { autocommit, caller, change, projectOf } from '../rpc/context.ts';
 import { trimAddress } from '../text/email-address.ts';
 import { emailKey, explainTakenAddress } from '../user/email.ts';
+import { hasPassword } from '../user/locked-password.ts';
 import { findByEmail, lockUser, type User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
 import { redeem, requireRedeemable } from './email-verification.ts';
@@ -78,7 +79,7 @@ export async function admitEmailChange(
   const target = emailKey(email);
   if (target === user.emailKey) return user.pendingEmail ? { kind: 'withdrawal' } : undefined;
   requireAssurance(caller(context), { secondFactor: 'if enrolled' }, now());
-  if (user.passwordHash && !currentPassword) throw new Refusal('CURRENT_PASSWORD_REQUIRED');
+  if (hasPassword(user) && !currentPassword) throw new Refusal('CURRENT_PASSWORD_REQUIRED');
   const check = { user, password: currentPassword, action: 'auth.email_change.request' } as const;
   const checkedHash = await requirePassword(deps, check, context);
   const holder = await findByEmail(autocommit(context), user.projectId, email);

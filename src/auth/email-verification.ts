@@ -65,7 +65,9 @@ async function ownAddress(context: HandlerContext): Promise<string> {
   if (isGuest) throw new Refusal('GUEST_NOT_ALLOWED');
   const { email, emailVerifiedAt } = await findUser(reads(context), projectId, userId);
   if (emailVerifiedAt) throw new Refusal('EMAIL_ALREADY_VERIFIED');
-  return email!;
+  // A provider has none, or one that it has not verified: then it is pending, and each sign-in with the provider sends the link.
+  if (!email) throw new Refusal('USER_WITHOUT_EMAIL');
+  return email;
 }
 
 /** A one-time value that could be used when it was looked at. */

@@ -1,4 +1,5 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { type AuthService, CurrentSession } from '../../gen/gatehouse/v1/auth_pb.ts';
 import type { ActionOn } from '../audit/draft.ts';
 import { audit } from '../audit/event.ts';
@@ -6,12 +7,13 @@ import { statement } from '../database/statement.ts';
 import { voidAttemptsOf } from '../device/void-attempts.ts';
 import { Refusal } from '../errors.ts';
 import { voidedByPassword, voidFor } from '../one-time/token.ts';
-import { autocommit, caller, change } from '../rpc/context.ts';
+import { autocommit, caller, change, type UserCaller } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeSessions } from '../session/revocation.ts';
 import { renewSession } from '../session/secret-renewal.ts';
 import { refuseFor } from '../throttle/failed-attempts.ts';
 import { useProvider } from '../user/identity.ts';
+import { hasPassword } from '../user/locked-password.ts';
 import { userToMessage } from '../user/message.ts';
 import type { User } from '../user/user.ts';
 import type { AuthDeps } from './deps.ts';
@@ -31,7 +33,7 @@ const setPassword = statement<
 );
 
 export function passwordChange(deps: AuthDeps): Methods {
-  const { now, passwords, opener, userMail, ownPasswordFailures } = deps;
+  const { now, passwords, opener, userMail } = deps;
   return {
     async changePassword({ currentPassword, newPassword, currentSession }, context) {
       const { projectId, userId, sessionId } = caller(context);
@@ -42,11 +44,7 @@ export function passwordChange(deps: AuthDeps): Methods {
       const renewed = await change(context, async (em) => {
         const [changed] = await setPassword(em, { userId, checkedHash, newHash, now: at });
         if (!changed) throw incorrect('auth.password_change');
-        await revokeSessions(em, { userId, except: sessionId }, 'password_changed', at);
-        await voidFor(em, userId, at, voidedByPassword);
-        // With KEEP the session that approved a device stays as it is.
-        await voidAttemptsOf(em, context, { projectId, userId }, null, at);
-        await ownPasswordFailures.clear(em, projectId, userId);
+        await endByPassword(em, deps, { projectId, userId, sessionId }, context, at);
         await userMail.notifyPasswordChanged(em, recipientOf(user), at);
         audit(em, context, { action: 'auth.password_change' }, at);
         return currentSession === CurrentSession.KEEP ? undefined : renewSession(em, { userId, sessionId }, at);
@@ -58,6 +56,21 @@ export function passwordChange(deps: AuthDeps): Methods {
       return { user: message, tokens: opener.tokensFor(subject, projectId, refreshToken, at) };
     },
   };
+}
+
+/** Ends what a new password ends, except the session that has set it. The caller holds the lock of the user's row. */
+export async function endByPassword(
+  em: EntityManager,
+  { ownPasswordFailures }: Pick<AuthDeps, 'ownPasswordFailures'>,
+  { projectId, userId, sessionId }: Pick<UserCaller, 'projectId' | 'userId' | 'sessionId'>,
+  context: HandlerContext,
+  now: Date,
+): Promise<void> {
+  await revokeSessions(em, { userId, except: sessionId }, 'password_changed', now);
+  await voidFor(em, userId, now, voidedByPassword);
+  // The session that approved a device may stay as it is.
+  await voidAttemptsOf(em, context, { projectId, userId }, null, now);
+  await ownPasswordFailures.clear(em, projectId, userId);
 }
 
 /** Seconds after SignInWithResetToken in which its session may replace the password without it. */
@@ -91,8 +104,8 @@ interface PasswordCheck {
 
 /**
  * Requires a signed-in user's own password, since the access token may be stolen. Returns the stored hash that matched.
- * Throws USE_OAUTH_PROVIDER for a user without a password, CURRENT_PASSWORD_INCORRECT, and OVER_REQUEST_RATE_LIMIT after
- * too many attempts. A new password clears the failures. The right password does not: with every check that its owner
+ * Throws USE_OAUTH_PROVIDER or PASSWORD_NOT_SET for a user without a password, CURRENT_PASSWORD_INCORRECT, and
+ * OVER_REQUEST_RATE_LIMIT after too many attempts. A new password clears the failures. The right password does not: with every check that its owner
  * makes, a thief would get new attempts.
  */
 export async function requirePassword(
@@ -101,7 +114,7 @@ export async function requirePassword(
   context: HandlerContext,
 ): Promise<string> {
   const { id, projectId, passwordHash } = user;
-  if (!passwordHash) throw await useProvider(autocommit(context), id);
+  if (!passwordHash || !hasPassword(user)) throw await useProvider(autocommit(context), id);
   const attempt = ownPasswordFailures.attempt(projectId, id, '');
   refuseFor(await ownPasswordFailures.waitOf(autocommit(context), attempt, now()), 'account');
   await passwordChecks.count(id);

@@ -5,6 +5,7 @@ import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import { removeAllFactors } from '../mfa/remove-all-factors.ts';
 import { voidFor } from '../one-time/token.ts';
+import { requireOwnSignIn } from '../rpc/assurance.ts';
 import { caller, change } from '../rpc/context.ts';
 import { readCallingUser } from '../session/caller-lock.ts';
 import { revokeCredentials } from '../session/revocation.ts';
@@ -30,7 +31,9 @@ export function profile(deps: AuthDeps): Methods {
     },
 
     async deleteMe(_, context) {
-      const { projectId, userId } = caller(context);
+      const by = caller(context);
+      requireOwnSignIn(by);
+      const { projectId, userId } = by;
       const at = now();
       await change(context, async (em) => {
         const user = await lockUser(em, projectId, userId);

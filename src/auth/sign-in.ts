@@ -154,7 +154,7 @@ function refusalWithoutPassword(user: UserRow, hideRegistration: boolean): Refus
 /** With the names of the providers. INVALID_CREDENTIALS for a user who has none either: there is nothing to lead them to. */
 async function namingProviders({ options }: Refusal, userId: string, context: HandlerContext): Promise<Refusal> {
   const { reason, options: named } = await useProvider(autocommit(context), userId);
-  if (named.metadata?.providers === '') return new Refusal('INVALID_CREDENTIALS', options);
+  if (reason === 'PASSWORD_NOT_SET') return new Refusal('INVALID_CREDENTIALS', options);
   return new Refusal(reason, { ...options, ...named });
 }
 

@@ -6,6 +6,7 @@ import { keyToMessage } from '../api-key/message.ts';
 import { audit } from '../audit/event.ts';
 import { Refusal } from '../errors.ts';
 import type { Made } from '../request-id/request-id-table.ts';
+import { requireOwnSignIn } from '../rpc/assurance.ts';
 import { caller, change } from '../rpc/context.ts';
 import { lockUser } from '../user/user.ts';
 import { requireVerifiedMailbox } from '../user/verified-mailbox.ts';
@@ -21,7 +22,9 @@ interface KeptKey extends Made {
 export function createApiKey(deps: DeviceDeps): DeviceMethods['createApiKey'] {
   const { now, requestIds, keyRules } = deps;
   return async (request, context) => {
-    const { projectId, userId } = caller(context);
+    const by = caller(context);
+    requireOwnSignIn(by);
+    const { projectId, userId } = by;
     const { name, scopes } = request;
     const at = now();
     const expiresAt = admit(deps, request, at);

@@ -1,4 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { bugLog } from '../rpc/bug.ts';
 import type { Readiness } from '../rpc/readiness.ts';
 import { type InboxView, showInbox } from './dev-mail.ts';
 import { largestHeader } from './limits.ts';
@@ -10,19 +12,25 @@ export interface AdminOptions {
   readonly readiness: () => Readiness;
   /** Served under /dev/mail. Undefined in production. */
   readonly inbox?: InboxView | undefined;
+  readonly log: Pick<Logger, 'error'>;
 }
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The server for operators, on a port of its own that no proxy should lead to: metrics and probes. */
-export function createAdminServer({ scrape, readiness, inbox }: AdminOptions): Server {
+export function createAdminServer({ scrape, readiness, inbox, log }: AdminOptions): Server {
+  const logBug = bugLog(log);
   const routes = new Map<string, Route>([
     ...probes(readiness),
     [
       '/metrics',
       (res) => {
         const send = (text: string) => res.writeHead(200, { 'content-type': contentType }).end(text);
-        scrape().then(send, () => res.writeHead(500).end());
+        const fail = (thrown: unknown) => {
+          logBug(thrown);
+          res.writeHead(500).end();
+        };
+        scrape().then(send, fail);
       },
     ],
   ]);

@@ -1,3 +1,4 @@
+import { type Message, toBinary, toJson } from '@bufbuild/protobuf';
 import { createConnectRouter, type Interceptor, type MethodImplSpec } from '@connectrpc/connect';
 import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import {
@@ -6,7 +7,11 @@ import {
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import { Refusal } from '../errors.ts';
+import type { LogBug } from '../rpc/bug.ts';
+import { reportBug } from '../rpc/connect-error.ts';
+import { kOrigin } from '../rpc/context.ts';
 import { longestStream } from '../rpc/deadline.ts';
+import { throughStream } from '../rpc/messages.ts';
 import type { OpenCalls } from '../rpc/open-calls.ts';
 import { timeoutIn, wrongHost, wrongType, wrongVerb } from './connect-faults.ts';
 import { contentTypeOf } from './lenient-request.ts';
@@ -19,6 +24,7 @@ import { jsonOptionsOf } from './unary-response.ts';
 export interface StreamOptions extends JsonRules {
   readonly interceptors: Interceptor[];
   readonly openCalls: OpenCalls;
+  readonly logBug: LogBug;
 }
 
 /** Serves streams with Connect's own adapter. The handlers are listed by their paths. */
@@ -26,29 +32,46 @@ export function streamHandlers(specs: readonly MethodImplSpec[], options: Stream
   const router = createConnectRouter({
     grpc: false,
     grpcWeb: false,
-    interceptors: options.interceptors,
+    interceptors: [...options.interceptors, writable(options)],
     readMaxBytes: largestRequest,
     maxTimeoutMs: longestStream,
     jsonOptions: { ...jsonOptionsOf(options), ignoreUnknownFields: !options.refusesUnknownFields },
     acceptCompression: [compressionGzip],
   });
   for (const { method, impl } of specs) router.rpc(method, impl as never);
-  return new Map(
-    router.handlers.map((each) => [each.requestPath, (exchange) => serveStream(each, exchange, options.openCalls)]),
-  );
+  return new Map(router.handlers.map((each) => [each.requestPath, (exchange) => serveStream(each, exchange, options)]));
 }
 
-async function serveStream(handler: UniversalHandler, exchange: Exchange, openCalls: OpenCalls): Promise<void> {
-  const { res } = exchange;
+/** Writes each message innermost, where what throws is logged. Connect itself would send INTERNAL and log nothing. */
+function writable(rules: JsonRules): Interceptor {
+  return (next) => async (req) => {
+    const { output } = req.method;
+    const isJson = req.header.get('content-type')?.includes('json');
+    const write = (message: Message) =>
+      isJson ? toJson(output, message, jsonOptionsOf(rules)) : toBinary(output, message);
+    const written = async function* (messages: AsyncIterable<Message>) {
+      for await (const message of messages) {
+        write(message);
+        yield message;
+      }
+    };
+    return throughStream(await next(req), written);
+  };
+}
+
+async function serveStream(handler: UniversalHandler, exchange: Exchange, options: StreamOptions): Promise<void> {
+  const { res, values } = exchange;
+  const { openCalls, logBug } = options;
   try {
     const unsupported = refuse(handler, exchange);
     if (unsupported) return sendReply(res, unsupported);
     const response = await handler(requestOf(exchange, openCalls));
     await universalResponseToNodeResponse(response, res);
   } catch (thrown) {
-    // The client disconnected while the request was read or the response written.
-    if (thrown instanceof Refusal) sendReply(res, refused(thrown));
-    else res.destroy();
+    if (thrown instanceof Refusal) return sendReply(res, refused(thrown));
+    // Or else the client disconnected while the request was read or the response written.
+    if (!res.destroyed) reportBug(logBug, thrown, values.get(kOrigin).requestId);
+    res.destroy();
   }
 }
 

@@ -10,11 +10,12 @@ import type { Message } from './mail-messages.ts';
 
 const purpose = 'mail';
 
-// A mail whose one-time value was not issued is not sent. The statement is the same, so the response time does not reveal it.
+// A mail whose one-time value was not issued is not sent, nor a notice to a user without an address. The statement is the same,
+// so the response time does not reveal it.
 const insertMail = statement<{ id: string }, { mail: string; userId: string | null }>(
   'mail_enqueue',
   `${insertRow(Mail, ':mail')}
-   where added.kind = 'account_invite' or added.token_id is null
+   where added.kind = 'account_invite' or (added.token_id is null and added.recipient <> '')
      or exists (select 1 from one_time_tokens t where t.user_id = :userId and t.id = added.token_id)
    returning id`,
 );

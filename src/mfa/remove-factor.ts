@@ -13,7 +13,8 @@ export async function removeFactor(
   { factor, factors }: { factor: FactorRow; factors: readonly FactorRow[] },
 ): Promise<void> {
   await lowerSessions(em, user.id, factor.id);
-  await forgetDevices(em, { userId: user.id });
+  // An unfinished enrolment has proved nothing that a device could be trusted for.
+  if (factor.verifiedAt) await forgetDevices(em, { userId: user.id });
   if (factor.verifiedAt && counts(factor.type)) user.factorCount -= 1;
   // Without a factor there is nothing that recovery codes could stand in for.
   const codes = factors.filter(({ type }) => user.factorCount === 0 && type === 'recovery_code');

@@ -46,10 +46,10 @@ export function requireLevel(
 
 /**
  * Throws CALLER_NOT_ALLOWED for the session of a device or a program that another session has approved, unless a factor was
- * verified in it. Such a session adds no way to sign in and replaces none.
+ * verified in it. Such a session adds, replaces and removes no way to sign in, creates no API key, and approves no device.
  *
- * Attack: a user who is made to approve the device of an attacker would also hand out a passkey, a factor, an identity or the
- * password, and these stay when the device is revoked.
+ * Attack: a user who is made to approve the device of an attacker would also hand out a passkey, a factor, an identity, the
+ * password, an API key or a second device, and these stay when the device is revoked.
  */
 export function requireOwnSignIn({ sessionKind, aal, isGuest }: Pick<UserCaller, 'sessionKind' | 'aal' | 'isGuest'>) {
   const isApproved = sessionKind === 'cli' || sessionKind === 'device';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
-/** Logs a bug. */
-export type LogBug = (thrown: unknown, requestId: string) => void;
+/** Logs a bug, with the id of the request if it has one. */
+export type LogBug = (thrown: unknown, requestId?: string) => void;
 
 export function bugLog(log: Pick<Logger, 'error'>): LogBug {
   return (thrown, requestId) => log.error({ requestId, bug: describeBug(thrown) }, 'a bug');

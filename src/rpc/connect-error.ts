@@ -10,7 +10,7 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { type DatabaseFault, describeFault } from '../database/fault.ts';
 import { faultOf } from '../database/sqlstate.ts';
-import { type Reason, Refusal, type StepUp } from '../errors.ts';
+import { type FieldViolation, type Reason, Refusal, type StepUp } from '../errors.ts';
 import type { LogBug } from './bug.ts';
 import { kOrigin } from './context.ts';
 import { throughStream } from './messages.ts';
@@ -116,7 +116,7 @@ export function toConnectError(refusal: Refusal): ConnectError {
   const error = withoutStack(() => new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal));
   const info = create(ErrorInfoSchema, { reason: refusal.reason, domain: errorDomain, metadata });
   error.details.push({ desc: ErrorInfoSchema, value: info });
-  if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: [...fields] } });
+  if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: shortened(fields) } });
   if (refusal.reason === 'INSUFFICIENT_AAL')
     error.details.push({ desc: PreconditionFailureSchema, value: { violations: [levelViolation(metadata)] } });
   if (stepUp) error.details.push({ desc: StepUpRequirementSchema, value: requirementOf(stepUp) });
@@ -125,6 +125,18 @@ export function toConnectError(refusal: Refusal): ConnectError {
     error.metadata.set('retry-after', `${Math.ceil(retryAfter)}`);
   }
   return error;
+}
+
+/** How many violations an error lists. */
+const mostViolations = 50;
+
+/**
+ * Each violation once, and not all of very many. Attack: a list of thousands of bad values is a small request. Its error would
+ * be a megabyte, and no gRPC client reads that much in trailers.
+ */
+function shortened(violations: readonly FieldViolation[]): FieldViolation[] {
+  const distinct = new Map(violations.map((each) => [`${each.field} ${each.description}`, each]));
+  return [...distinct.values()].slice(0, mostViolations);
 }
 
 /** A stack costs more than the rest of the error. */

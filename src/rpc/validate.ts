@@ -116,16 +116,30 @@ interface Place {
   readonly rule: Rule;
 }
 
+// As protobuf parsers have it. `/auth/v1` calls the methods without one.
+const mostLevels = 100;
+
 /** Looks into a scalar, a message, a list, or a map or a Struct, whose keys are texts as well. */
-function lookInto(value: unknown, place: Place, found: FieldViolation[]): void {
+function lookInto(value: unknown, place: Place, found: FieldViolation[], levels = mostLevels): void {
   if (typeof value === 'string') checkText(value, place, found);
-  else if (Array.isArray(value)) lookIntoEach(value, place, found);
+  else if (typeof value === 'number') checkNumber(value, place, found);
+  else if (Array.isArray(value)) lookIntoEach(value, place, found, levels);
   else if (hasMessage(place, value)) findForbiddenText(place.schema!, value, `${place.path}.`, found);
-  else if (isMap(value)) lookIntoEach(Object.entries(value).flat(), place, found);
+  else if (isMap(value)) lookIntoEach(Object.entries(value).flat(), place, found, levels);
 }
 
-function lookIntoEach(values: readonly unknown[], place: Place, found: FieldViolation[]): void {
-  for (const each of values) lookInto(each, place, found);
+/** Goes no deeper than `levels`: the client chose the values, and the stack is limited. */
+function lookIntoEach(values: readonly unknown[], place: Place, found: FieldViolation[], levels: number): void {
+  if (levels === 0) {
+    found.push({ field: place.path, description: `must be nested less than ${mostLevels} levels deep` });
+    return;
+  }
+  for (const each of values) lookInto(each, place, found, levels - 1);
+}
+
+/** A Struct may hold NaN in protobuf, and infinity in JSON, as 1e400. No response could hold them. */
+function checkNumber(value: number, { path }: Place, found: FieldViolation[]): void {
+  if (!Number.isFinite(value)) found.push({ field: path, description: 'must not hold NaN or an infinite number' });
 }
 
 function checkText(value: string, { path, rule }: Place, found: FieldViolation[]): void {

@@ -223,8 +223,12 @@ export async function removeUnprovenIdentities(
   );
 }
 
-/** The refusal of a password for a user who has none. Its metadata names the providers that the user signs in with. */
+/**
+ * The refusal of a password for a user who has none: USE_OAUTH_PROVIDER, whose metadata names the providers that the user signs
+ * in with, or PASSWORD_NOT_SET.
+ */
 export async function useProvider(on: Autocommit, userId: string): Promise<Refusal> {
   const providers = new Set((await identitiesOf(on, userId)).map(({ provider }) => provider));
+  if (providers.size === 0) return new Refusal('PASSWORD_NOT_SET');
   return new Refusal('USE_OAUTH_PROVIDER', { metadata: { providers: [...providers].join(',') } });
 }

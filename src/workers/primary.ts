@@ -24,7 +24,7 @@ export async function startPrimary({ config, embeddedUrl, log }: PrimaryDeps) {
   const env: Record<string, string> = embeddedUrl ? { DATABASE_URL: embeddedUrl } : {};
   const workers = new WorkerPool({ size: config.workers, env, patience, log });
   const inbox = await openDevelopmentInbox(config);
-  const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox });
+  const admin = createAdminServer({ scrape: () => workers.scrape(), readiness: () => workers.readiness, inbox, log });
   const adminPort = await listenAdmin(admin, config);
   const ports = await workers.start();
   restartOnHangUp(() => workers.restart());

@@ -179,7 +179,7 @@ describe.each(wires)('over %s', (wire) => {
     const asEve = { headers: { authorization: `Bearer ${eve.tokens!.accessToken}` } };
     for (const currentPassword of ['', 'anything'])
       expect((await refusalOf(auth.updateMe({ email: countess, currentPassword }, asEve))).reason).toBe(
-        'USE_OAUTH_PROVIDER',
+        'PASSWORD_NOT_SET',
       );
   });
 

@@ -84,7 +84,22 @@ describe.each(wires)('over %s', (wire) => {
     const { tokens } = await auth.signInWithMagicLink({ token: await tokenFor(service, bob.email) });
     const setFirst = () => auth.changePassword({ currentPassword: 'anything', newPassword }, bearer(tokens!));
     const refusal = await refusalWithoutTrace(service.database, setFirst);
-    expect(refusal).toMatchObject({ reason: 'USE_OAUTH_PROVIDER', metadata: { providers: '' } });
+    expect(refusal).toMatchObject({ reason: 'PASSWORD_NOT_SET', metadata: {} });
+  });
+
+  test('a password that the first proof of the mailbox has removed is none to be asked for', async () => {
+    const service = await start();
+    const { auth, admin } = service.clients(wire);
+    await admin.createUser(ada, asService);
+    await auth.requestMagicLink({ email: ada.email });
+    const { tokens } = await auth.signInWithMagicLink({ token: await tokenFor(service, ada.email) });
+    const as = bearer(tokens!);
+    const refused = [
+      () => auth.changePassword({ currentPassword: ada.password, newPassword }, as),
+      () => auth.updateMe({ email: 'countess@example.org' }, as),
+      () => auth.updateMe({ email: 'countess@example.org', currentPassword: ada.password }, as),
+    ];
+    for (const call of refused) expect((await refusalOf(call())).reason).toBe('PASSWORD_NOT_SET');
   });
 
   test('a user who must change the password can do only that, and everything afterwards', async () => {

@@ -44,9 +44,9 @@ describe.each(wires)('over %s', (wire) => {
     expect(await outcomeOf(redeemClaimed(pollingCode))).toBe('ACCESS_DENIED');
   });
 
-  test.each(['KEEP', 'ROTATE'] as const)(
+  test.each(['KEEP', 'ROTATE', 'UpdateCredentials'] as const)(
     'a new password voids what was approved before: %s',
-    async (currentSession) => {
+    async (how) => {
       const service = await start();
       const { as, user } = await service.welcome(verified);
       const { devices } = service.clients(wire);
@@ -56,10 +56,11 @@ describe.each(wires)('over %s', (wire) => {
       const login = await devices.startCliLogin({});
       await devices.completeCliLogin({ loginCode: login.loginCode }, as);
       const cliCode = await create(as);
-      const passwords = { currentPassword: verified.password, newPassword: 'notes on the engine' };
-      await service
-        .clients(wire)
-        .auth.changePassword({ ...passwords, currentSession: CurrentSession[currentSession] }, as);
+      const { auth } = service.clients(wire);
+      const newPassword = 'notes on the engine';
+      const passwords = { currentPassword: verified.password, newPassword };
+      if (how === 'UpdateCredentials') await auth.updateCredentials({ newPassword }, as);
+      else await auth.changePassword({ ...passwords, currentSession: CurrentSession[how] }, as);
       expect(await outcomeOf(poll(deviceCode))).toBe('ACCESS_DENIED');
       const { pollingCode } = login;
       expect(await devices.pollCliLogin({ pollingCode, clientNonce: nonce })).toMatchObject({ state: DENIED });

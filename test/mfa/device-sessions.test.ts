@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { FactorType } from '../../gen/gatehouse/v1/factor_pb.ts';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
@@ -69,7 +70,7 @@ describe.each(wires)('over %s', (wire) => {
       expect((await clients.mfa.getAssurance({}, program)).currentAal).toBe(AAL1);
     });
 
-    test('adds no way to sign in, which would outlast its revocation, and replaces none', async () => {
+    test('adds no way to sign in, which would outlast its revocation, and replaces and removes none', async () => {
       const service = await start();
       const { mfa, auth } = service.clients(wire);
       const { as } = await service.welcome(verifiedAda);
@@ -82,12 +83,42 @@ describe.each(wires)('over %s', (wire) => {
         () => auth.linkIdentity({ provider: 'acme', idToken: 'x' }, program),
         () => auth.updateCredentials({ newPassword: 'quite another phrase' }, program),
         () => auth.updateCredentials({ email: 'eve@example.org', link: siteLink }, program),
+        () => auth.unlinkIdentity({ email: true }, program),
+        () => mfa.deletePasskey({ passkeyId: randomUUID() }, program),
+        () => auth.deleteMe({}, program),
       ];
       for (const call of refused) expect((await refusalOf(call())).reason).toBe('CALLER_NOT_ALLOWED');
       expect(await service.database.query('select 1 from factors')).toEqual([]);
       await auth.updateCredentials({ userMetadata: { theme: 'dark' } }, program);
       await service.signIn();
       await mfa.enrollFactor({ type: FactorType.TOTP }, as);
+    });
+
+    test('creates no API key and approves no other device, which would outlast its revocation', async () => {
+      const service = await start();
+      const { devices } = service.clients(wire);
+      const { as } = await service.welcome(verifiedAda);
+      const program = await signIn(service, wire, as);
+      const { loginCode } = await devices.startCliLogin({});
+      const fingerprintLogin = await devices.startFingerprintLogin({ fingerprintId: 'another_machine' });
+      const authCode = authCodeOf(fingerprintLogin);
+      const forTokens = await deviceFlow(service, wire).request(forSession);
+      const forApiKey = await deviceFlow(service, wire).request();
+      const approvals = (by: As) => [
+        () => devices.createApiKey({ name: 'a program' }, by),
+        () => devices.createDashboardCode({}, by),
+        () => devices.completeCliLogin({ loginCode }, by),
+        () => devices.confirmFingerprintLogin({ authCode }, by),
+        () => devices.approveDevice({ userCode: forTokens.userCode }, by),
+        () => devices.approveDevice({ userCode: forApiKey.userCode }, by),
+      ];
+      for (const call of approvals(program)) expect((await refusalOf(call())).reason).toBe('CALLER_NOT_ALLOWED');
+      expect(await service.database.query('select 1 from api_keys')).toEqual([]);
+      const cliCode = await deviceFlow(service, wire).create(as, true);
+      await devices.redeemDashboardCode({ proof: { case: 'cliCode', value: cliCode }, clientName: 'a tool' });
+      expect((await refusalOf(devices.approveDashboardCode({ cliCode }, program))).reason).toBe('CALLER_NOT_ALLOWED');
+      await devices.denyDashboardCode({ cliCode }, program);
+      for (const call of approvals(as)) await call();
     });
   });
 });

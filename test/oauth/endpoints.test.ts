@@ -114,12 +114,15 @@ describe('a token', () => {
       expect((await revoke(unknown)).status).toBe(200);
   });
 
-  test('that is an access token is revoked with its session too', async () => {
-    const { post, signIn, service } = await startOAuth();
+  test('that is an access token is revoked with its session too, and no other session of the user is', async () => {
+    const { post, signIn, service, as } = await startOAuth();
     const { access_token } = await signIn();
+    const other = await signIn();
     expect((await post('/oauth2/revoke', { client_id: 'tv', token: access_token })).status).toBe(200);
-    const me = service.clients('json').auth.getMe({}, bearer({ accessToken: access_token }));
-    await expect(me).rejects.toThrow('ended');
+    const { auth } = service.clients('json');
+    await expect(auth.getMe({}, bearer({ accessToken: access_token }))).rejects.toThrow('ended');
+    await auth.getMe({}, bearer({ accessToken: other.access_token }));
+    await auth.getMe({}, as);
   });
 
   test('is described to backends only', async () => {

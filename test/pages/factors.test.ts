@@ -85,6 +85,19 @@ describe('an authenticator app', () => {
     expect((await enterPassword(browser)).heading).toBe('Your devices');
   });
 
+  test('is added once by a double click, whose second request has no cookie of the first', async () => {
+    const { service, browser, page } = await withoutFactor();
+    await submit(browser, page.text, ['do', 'enroll'], { name: 'phone' });
+    browser.cookies.delete('gatehouse-enrolment');
+    const shown = await submit(browser, page.text, ['do', 'enroll'], { name: 'phone' });
+    expect(shown.heading).toBe('Add an authenticator app');
+    const done = await submit(browser, shown.text, ['code'], { code: codeOf(keyOf(shown), service.now()) });
+    expect(done.heading).toBe('Second factors');
+    expect(await service.database.query('select verified_at is not null as "isVerified" from factors')).toEqual([
+      { isVerified: true },
+    ]);
+  });
+
   test('with the name of another one is refused', async () => {
     const { browser, page } = await onFactors();
     const refused = await submit(browser, page.text, ['do', 'enroll'], { name: 'phone' });

@@ -54,6 +54,18 @@ test('a user whose only way to sign in is a provider approves a device', async (
   expect((await flow.poll(deviceCode)).apiKey).not.toBe('');
 });
 
+test('a user without an address is named, and not taken for a guest', async () => {
+  for (const [claims, shown] of [
+    [{ sub: 'named-at-acme', name: 'Ada King' }, /Ada King/],
+    [{ sub: 'nobody-at-acme' }, /signed in as [0-9a-f-]{36}/i],
+  ] as const) {
+    const { provider, browser } = await open();
+    const page = await browser.open(callback(provider, await start(browser), claims));
+    expect(page.text).toMatch(shown);
+    expect(page.text).not.toContain('a guest');
+  }
+});
+
 test('sign-ins in two tabs both finish, and fifty that are abandoned cost the browser nothing', async () => {
   const { service, provider, browser } = await open({}, (each) => ({ other: each.settings() }));
   const first = await start(browser, 'acme');

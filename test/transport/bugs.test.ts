@@ -12,6 +12,7 @@ import { SessionService } from '../../gen/gatehouse/v1/session_pb.ts';
 import { MasterKeys } from '../../src/crypto/master-keys.ts';
 import { Refusal } from '../../src/errors.ts';
 import { serveGrpc } from '../../src/grpc/adapter.ts';
+import { createAdminServer } from '../../src/http/admin.ts';
 import { connectGateway, type Gateway } from '../../src/http/connect.ts';
 import { inProcess } from '../../src/http/in-process.ts';
 import { listenHttp } from '../../src/http/listening.ts';
@@ -64,8 +65,14 @@ async function open(auth: Methods) {
   return { logged, port, services, options, server };
 }
 
-/** No duration and no code: what the endpoint makes of it is a bug. */
-const devices = { requestDeviceCode: () => ({}) } as never as ServiceImpl<typeof DeviceService>;
+const devices = {
+  /** No duration and no code: what the endpoint makes of it is a bug. */
+  requestDeviceCode: () => ({}),
+  /** A message that cannot be written. */
+  async *awaitLogin() {
+    yield { state: 'no number' };
+  },
+} as never as ServiceImpl<typeof DeviceService>;
 
 function sites(callOnBehalf: ReturnType<typeof inProcess>, logBug: ReturnType<typeof bugLog>): Gateway {
   const keys = new MasterKeys([{ id: 'k', key: Buffer.alloc(32, 1) }] as never);
@@ -128,6 +135,33 @@ test('a response over gRPC that cannot be written is logged', async () => {
   expect(error.code).toBe(13);
   expect(logged).toHaveLength(1);
   expect(logged[0]!.requestId).not.toBe('');
+});
+
+test('a message of a stream in JSON or protobuf that cannot be written is logged', async () => {
+  const { port, logged } = await open({});
+  for (const type of ['json', 'proto']) {
+    const sent = type === 'json' ? '{}' : '';
+    const body = Buffer.concat([Buffer.from([0, 0, 0, 0, sent.length]), Buffer.from(sent)]);
+    const headers = { 'content-type': `application/connect+${type}` };
+    const answer = await send(port, { path: '/gatehouse.v1.DeviceService/AwaitLogin', body, headers });
+    expect(answer.text, type).toContain('"code":"internal"');
+    expect(answer.text, type).not.toContain('no number');
+    expectLogged(logged.splice(0), answer.headers['x-request-id'], /protobuf/);
+  }
+});
+
+test('metrics that cannot be read are logged', async () => {
+  const lines: object[] = [];
+  const admin = createAdminServer({
+    scrape: () => Promise.reject(new TypeError('of a metric')),
+    readiness: () => 'ready',
+    log: { error: (line: object) => void lines.push(line) } as never,
+  });
+  await listenHttp(admin, '127.0.0.1', 0);
+  onTestFinished(() => void admin.close());
+  const answer = await send((admin.address() as AddressInfo).port, { method: 'GET', path: '/metrics' });
+  expect([answer.status, answer.text]).toEqual([500, '']);
+  expect(lines).toMatchObject([{ bug: { name: 'TypeError', message: 'of a metric' } }]);
 });
 
 test.each(['GET', 'POST'])('a bug in the code of a page is logged when it is requested by %s', async (method) => {

@@ -6,7 +6,7 @@ const weakPassword = {
     'A comma-separated list of `too_short`, `common` and `context` (the name, the email address or the product).',
   min_length: 'The minimum number of code points.',
 };
-const providers = { providers: 'A comma-separated list of the external identity providers of the user. May be empty.' };
+const providers = { providers: 'A comma-separated list of the external identity providers of the user.' };
 
 /** The reasons about tokens, passwords, mailed links and what a caller may do. */
 export const ofCredentials = {
@@ -162,10 +162,15 @@ export const ofCredentials = {
     metadata: { why: 'What is wrong with the hash, in words.' },
   },
   USE_OAUTH_PROVIDER: {
-    when: 'The user has no password.',
+    when: 'The user has no password, and signs in with an external identity provider.',
     retry: 'no',
     action: 'Offer the external identity providers in the metadata, or RequestMagicLink.',
     metadata: providers,
+  },
+  PASSWORD_NOT_SET: {
+    when: 'The user has no password and no identity: they sign in by mail or with a passkey.',
+    retry: 'no',
+    action: 'Set a password first: call RequestPasswordReset, or UpdateCredentials.',
   },
   EMAIL_ALREADY_REGISTERED: {
     when: 'Another user has the email address.',

@@ -1963,7 +1963,8 @@ export const AuthService: GenService<{
    *   session.
    * - CURRENT_PASSWORD_REQUIRED: `email` changes and `current_password` is empty.
    * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
-   * - USE_OAUTH_PROVIDER: `email` changes and the user has no password (metadata `providers`).
+   * - USE_OAUTH_PROVIDER: `email` changes, and the user has no password and signs in with a provider (metadata `providers`).
+   * - PASSWORD_NOT_SET: `email` changes, and the user has neither a password nor an identity.
    * - EMAIL_ALREADY_REGISTERED: Another user has this email address.
    * - INVALID_ARGUMENT: `timezone` is not the name of a time zone. Or the metadata is too large or too deep, or has a
    *   key that is not allowed.
@@ -1982,6 +1983,8 @@ export const AuthService: GenService<{
    * registered again, by a new user with a new id.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - REAUTHENTICATION_REQUIRED: The caller authenticated more than ten minutes ago (metadata `max_age_seconds`).
    * - CANNOT_DEMOTE_SELF: The caller is an operator. Another operator has to remove the role first.
    *
@@ -2001,7 +2004,8 @@ export const AuthService: GenService<{
    * - CURRENT_PASSWORD_INCORRECT: `current_password` is wrong.
    * - SAME_PASSWORD: `new_password` equals `current_password`.
    * - WEAK_PASSWORD: `new_password` is too weak (metadata `reasons`, `min_length`).
-   * - USE_OAUTH_PROVIDER: The user has no password (metadata `providers`).
+   * - USE_OAUTH_PROVIDER: The user has no password, and signs in with a provider (metadata `providers`).
+   * - PASSWORD_NOT_SET: The user has neither a password nor an identity.
    * - OVER_REQUEST_RATE_LIMIT: Too many failed attempts at the password.
    * - OVER_CAPACITY: Too many passwords are being hashed (with `RetryInfo`).
    *
@@ -2104,6 +2108,7 @@ export const AuthService: GenService<{
    * - AUTHENTICATION_REQUIRED: The request has neither `email` nor an access token.
    * - GUEST_NOT_ALLOWED: `email` is empty and the caller is a guest.
    * - EMAIL_ALREADY_VERIFIED: `email` is empty and the caller's email address is already verified.
+   * - USER_WITHOUT_EMAIL: `email` is empty and the caller has no email address, or a pending one only.
    *
    * @generated from rpc gatehouse.v1.AuthService.SendVerificationEmail
    */
@@ -2426,6 +2431,8 @@ export const AuthService: GenService<{
    * Depending on configuration: IDENTITY_LINKING can switch it off.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - IDENTITY_NOT_FOUND: The identity does not exist, or another user has it.
    * - LAST_SIGN_IN_METHOD: The caller has no password, no passkey, no other identity of a configured provider, and no verified
    *   address among their `providers`; with `email`, no passkey and no such identity.

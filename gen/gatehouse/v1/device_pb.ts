@@ -92,6 +92,8 @@ export const DeviceService: GenService<{
    * login of a program that is signed in as the same user.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - INVALID_LOGIN_CODE: The code does not exist, has expired, or the login was decided before.
    * - GUEST_NOT_ALLOWED: The caller is a guest, and the program is not signed in as this guest.
    * - GUEST_NOT_MERGEABLE: The guest has a credential. Nothing was changed.
@@ -178,6 +180,8 @@ export const DeviceService: GenService<{
    * address are refused.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - INVALID_AUTH_CODE: The code was altered, is unknown, or its login was denied or canceled.
    * - AUTH_CODE_EXPIRED: The code has expired.
    * - ALREADY_CONNECTED: The caller has confirmed this login before. Nothing was changed.
@@ -304,6 +308,8 @@ export const DeviceService: GenService<{
    * the device polls.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - USER_CODE_NOT_FOUND: The code is unknown, was decided or has expired.
    * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
    * - REAUTHENTICATION_REQUIRED: The device asks for an API key, and the caller authenticated more than 10 minutes ago.
@@ -357,6 +363,8 @@ export const DeviceService: GenService<{
    * An earlier code of the caller that was not redeemed is void.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
    *
    * @generated from rpc gatehouse.v1.DeviceService.CreateDashboardCode
@@ -383,6 +391,8 @@ export const DeviceService: GenService<{
    * Confirms the device that typed a short code of the caller.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - CLI_CODE_INVALID: The caller has no such code, it has expired, or no device waits for its confirmation.
    * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
    *
@@ -469,6 +479,8 @@ export const DeviceService: GenService<{
    * sets the maximum lifetime. Where email addresses are not verified by mail, EMAIL_NOT_VERIFIED is not returned.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - EMAIL_NOT_VERIFIED: The caller has not verified their email address, and the service verifies addresses by mail.
    * - API_KEY_LIMIT_REACHED: The caller has 50 active keys.
    * - INVALID_ARGUMENT: `expire_time` is not in the future or exceeds the maximum lifetime. Or a scope names no method

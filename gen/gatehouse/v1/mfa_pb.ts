@@ -1606,6 +1606,8 @@ export const MfaService: GenService<{
    * token of that level. The user receives a mail.
    *
    * Errors:
+   * - CALLER_NOT_ALLOWED: The session is that of a device or a program, which another session has approved, and no factor was
+   *   verified in it.
    * - PASSKEY_NOT_FOUND: The caller has no passkey with this id.
    * - LAST_FACTOR: The user has no other way to sign in: no other passkey, no password, no verified email address to
    *   which mail is sent and no identity of a configured provider.

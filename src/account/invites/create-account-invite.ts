@@ -75,7 +75,7 @@ interface Inviter {
 // time, and nobody invites while they are being removed, demoted or banned. RemoveMember, too, locks the user's row last.
 const lockInviter = statement<Inviter, Pick<InviteDraft, 'projectId' | 'accountId'> & { inviterId: string; now: Date }>(
   'inviter_lock',
-  `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1)) as inviter, u.locale,
+  `select m.role, a.name as account, coalesce(nullif(u.name, ''), split_part(u.email, '@', 1), a.name) as inviter, u.locale,
      u.email_verified_at as "emailVerifiedAt", ${mayActAt('u')} as "mayAct"
    from memberships m join accounts a on a.id = m.account_id join users u on u.id = :inviterId
    where m.project_id = :projectId and m.account_id = :accountId and m.user_id = :inviterId

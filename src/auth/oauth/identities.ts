@@ -4,6 +4,7 @@ import type { AuthService } from '../../../gen/gatehouse/v1/auth_pb.ts';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
 import { passkeysOf } from '../../mfa/passkeys/passkey-list.ts';
+import { requireOwnSignIn } from '../../rpc/assurance.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { ownRead } from '../../session/own-read.ts';
 import { byEmail } from '../../text/sign-in-providers.ts';
@@ -34,7 +35,9 @@ export function identities(deps: AuthDeps): Methods {
     async unlinkIdentity({ identityId, email }, context) {
       requireOne(identityId, email);
       requireLinking(deps);
-      const { projectId, userId } = caller(context);
+      const by = caller(context);
+      requireOwnSignIn(by);
+      const { projectId, userId } = by;
       const at = now();
       await change(context, async (em) => {
         // Of two parallel calls the lock lets one count what the other has left.

@@ -1,6 +1,6 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
-import type { IntrospectResponse, SessionService } from '../../../gen/gatehouse/v1/session_pb.ts';
+import { type IntrospectResponse, type SessionService, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import { type Backend, invalidClient } from './client-authentication.ts';
 import { type Asked, required } from './grants.ts';
 import { oauthErrorOf, reasonOf } from './oauth-error.ts';
@@ -15,7 +15,8 @@ const jws = /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/;
 export async function revokeToken({ form, clientId, sessions, tokens }: Asked): Promise<undefined> {
   const token = required(form, 'token');
   if (jws.test(token)) {
-    await sessions.signOut({}, { headers: { authorization: `Bearer ${token}` } }).catch(unlessUnavailable);
+    const scope = SignOutScope.LOCAL;
+    await sessions.signOut({ scope }, { headers: { authorization: `Bearer ${token}` } }).catch(unlessUnavailable);
     return;
   }
   const refreshToken = tokens.openIfOwn('refresh token', clientId, token);

@@ -1,7 +1,7 @@
 import type { LoginRequester } from '../../../gen/gatehouse/v1/login_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { ownForm, requireOwnForm, wayTo } from './own-form.ts';
+import { ownForm, requireOwnForm, shownUser, wayTo } from './own-form.ts';
 import { type Pending, proofFor } from './pending-action.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
@@ -118,7 +118,7 @@ ${linkToVerification(visit, next, failure)}
 ${facts(visit, asked)}
 <p>${warning}</p>
 ${await ownForm(visit, path, { [kind.field]: code }, buttons)}
-<p class="way">${signedInAs(signedIn.user.email || words.decision.guest)} <a href="/sign-out?next=${encodeURIComponent(next)}">${otherUser}</a></p>`,
+<p class="way">${signedInAs(shownUser(visit, signedIn))} <a href="/sign-out?next=${encodeURIComponent(next)}">${otherUser}</a></p>`,
     isError: failure !== undefined,
     retryAfter: failure?.retryAfter,
   };

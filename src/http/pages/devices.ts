@@ -2,7 +2,7 @@ import { type ApiKey, ApiKeyState } from '../../../gen/gatehouse/v1/api_key_pb.t
 import { type Session, SignOutScope } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { describeForm, link, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import { describeForm, link, ownForm, redirect, requireOwnForm, shownUser, wayTo } from './own-form.ts';
 import { passkeyOffer } from './passkeys.ts';
 import { ago } from './times.ts';
 import { type Failure, readFailure } from './trouble.ts';
@@ -54,7 +54,7 @@ async function devicesView(visit: Visit, signedIn: SignedIn, failure?: Failure):
     title,
     body: html`${failure && alertBox(describeForm(visit, failure))}
 ${offer}
-<p>${signedInAs(signedIn.user.email || words.decision.guest)}</p>
+<p>${signedInAs(shownUser(visit, signedIn))}</p>
 <ul class="list">
 ${joined(items)}</ul>
 ${hasOthers ? await ownForm(visit, '/devices', {}, html`<button>${others}</button>`) : undefined}

@@ -2,7 +2,7 @@ import { FactorType } from '../../../gen/gatehouse/v1/factor_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { alertBox, Html, html } from './html.ts';
 import { describeForm, labelled, link, ownForm, redirect } from './own-form.ts';
-import type { Failure } from './trouble.ts';
+import { type Failure, readFailure } from './trouble.ts';
 import type { View, Visit } from './visit.ts';
 
 /** An authenticator app that is being added. Its secret is in a cookie, encrypted. */
@@ -15,14 +15,32 @@ interface Enrolment {
 
 /** Shows the secret of a new factor or, after a reload or Back, the one that the user was shown before. */
 export async function beginEnrolment(visit: Visit, signedIn: SignedIn): Promise<View> {
-  const { browser, mfa, values } = visit;
+  const { browser, values } = visit;
   const name = (values.get('name') ?? '').trim();
   const earlier = await readEnrolment(visit, signedIn);
   if (earlier?.name === name) return redirect(`/factors?enrolment=${earlier.factorId}`);
-  const { factor, totp } = await mfa.enrollFactor({ type: FactorType.TOTP, friendlyName: name }, signedIn.as);
+  const { factor, totp } = await enrolAgain(visit, signedIn, name);
   const enrolment: Enrolment = { factorId: factor!.id, name, secret: totp!.secret, uri: totp!.uri };
   browser.enrolment = await browser.seal('enrolment', enrolment);
   return redirect(`/factors?enrolment=${enrolment.factorId}`);
+}
+
+/**
+ * Enrols an app in place of an unfinished one of the same name. A double click sends the form twice, and the browser shows the
+ * second response, without the cookie of the first. An unfinished app of another browser would block the name as well.
+ */
+async function enrolAgain({ mfa }: Visit, { as }: SignedIn, friendlyName: string) {
+  const enrol = () => mfa.enrollFactor({ type: FactorType.TOTP, friendlyName }, as);
+  try {
+    return await enrol();
+  } catch (thrown) {
+    if (readFailure(thrown).reason !== 'FACTOR_NAME_CONFLICT') throw thrown;
+    const { factors } = await mfa.listFactors({}, as);
+    const unfinished = factors.find((each) => each.friendlyName === friendlyName && !each.verified);
+    if (!unfinished) throw thrown;
+    await mfa.unenrollFactor({ factorId: unfinished.id }, as);
+    return enrol();
+  }
 }
 
 /** Undefined if this browser enrols nothing, or the factor was verified or deleted. */

@@ -4,7 +4,17 @@ import { SessionKind } from '../../../gen/gatehouse/v1/session_pb.ts';
 import type { SignedIn } from './browser-session.ts';
 import { ceremonyForm, credentialOf } from './ceremony-form.ts';
 import { alertBox, type Html, html, joined } from './html.ts';
-import { awaitsFactor, labelled, link, nextOf, ownForm, redirect, requireOwnForm, wayTo } from './own-form.ts';
+import {
+  awaitsFactor,
+  labelled,
+  link,
+  nextOf,
+  ownForm,
+  redirect,
+  requireOwnForm,
+  shownUser,
+  wayTo,
+} from './own-form.ts';
 import { describePasskey } from './passkeys.ts';
 import { type Pending, readPending, type SealedAction, takePending } from './pending-action.ts';
 import { type Failure, readFailure } from './trouble.ts';
@@ -111,7 +121,7 @@ async function promptView(
     occasion === 'sign-in' ? { next: nextOf(visit) } : { action: visit.values.get('action') ?? '' };
   const why =
     occasion === 'sign-in'
-      ? html`<p>${signingIn(signedIn.user.email)}</p>`
+      ? html`<p>${signingIn(shownUser(visit, signedIn))}</p>`
       : html`<p>${confirming}<br><strong>${occasion.deed}</strong></p>`;
   const hidden = { ...carried, ...(chosen && { factor: chosen.id }) };
   const next = occasion === 'sign-in' ? nextOf(visit) : occasion.back;

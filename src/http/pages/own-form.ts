@@ -31,6 +31,11 @@ export function onTheWay(
   return `${page}?next=${encodeURIComponent(next)}`;
 }
 
+/** How a page names the user who is signed in. The provider of a user may have no address. */
+export function shownUser({ words }: Pick<Visit, 'words'>, { user }: Pick<SignedIn, 'user'>): string {
+  return user.isAnonymous ? words.decision.guest : user.email || user.name || user.id;
+}
+
 /** Whether the user has a second factor that this session has not seen, on a device that they do not trust. */
 export function awaitsFactor({ assurance }: SignedIn): boolean {
   const { factors, currentAal, nextAal, trustedDevice } = assurance;

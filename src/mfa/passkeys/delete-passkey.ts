@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { audit } from '../../audit/event.ts';
 import { Refusal } from '../../errors.ts';
+import { requireOwnSignIn } from '../../rpc/assurance.ts';
 import { caller, change } from '../../rpc/context.ts';
 import { lowerSessions } from '../../session/elevation.ts';
 import { identitiesOf } from '../../user/identity.ts';
@@ -13,7 +14,9 @@ import { acceptedToMessage, passkeysOf } from './passkey-list.ts';
 export function deletePasskey(deps: MfaDeps): MfaMethods['deletePasskey'] {
   const { now, relyingParty } = deps;
   return async ({ passkeyId }, context) => {
-    const { projectId, userId } = caller(context);
+    const by = caller(context);
+    requireOwnSignIn(by);
+    const { projectId, userId } = by;
     const at = now();
     const { deleted, left } = await change(context, async (em) => {
       const user = await lockUser(em, projectId, userId);
