@@ -58,7 +58,7 @@ export async function openStage(sessions: number, env: Record<string, string> = 
 }
 
 /** The flags of `npm start`. */
-export const flags = ['--max-semi-space-size=16'];
+export const flags = ['--max-semi-space-size=16', '--no-allocation-site-pretenuring'];
 
 function startApp(url: string, env: Record<string, string>, entry = 'src/main.ts'): Promise<Child> {
   return startChild([...flags, entry], settingsFor(url, env), /"grpc":"([^"]+)","http":"http:\/\/([^"]+)".*"ready"/);

@@ -19,7 +19,7 @@ import { Refusal } from './errors.ts';
 import { grpcCredentials } from './grpc/credentials.ts';
 import { HealthState } from './grpc/health.ts';
 import { answerHttp1 } from './grpc/http1-answer.ts';
-import { listenersOf, requirePreface } from './grpc/listeners.ts';
+import { listenersOf, prepareSessions } from './grpc/listeners.ts';
 import { createGrpcServer, drainGrpc, listenGrpc, sendGoaway } from './grpc/server.ts';
 import { createAdminServer } from './http/admin.ts';
 import { connectGateway, type Gateway, type GatewayOptions } from './http/connect.ts';
@@ -137,7 +137,7 @@ async function listen({ config, certificates, connections, grpc, http, admin }: 
   const httpListens = listenHttp(http, host, config.httpPort);
   const httpPort = await naming('HTTP_PORT', authority(host, config.httpPort), httpListens);
   answerHttp1(grpc, httpPort);
-  requirePreface(grpc);
+  prepareSessions(grpc);
   for (const each of [...listenersOf(grpc), http]) connections.guard(each);
   return { grpcPort, httpPort, adminPort: await listenAdmin(admin, config) };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { Slots } from '../slots.ts';
 import { cancelStatement } from './cancel-request.ts';
 import type { DatabaseClient } from './client.ts';
 import type { Connections } from './connections.ts';
@@ -22,7 +23,7 @@ const pause = 1000;
  */
 export class ReadPipeline {
   readonly #connections: Connections;
-  readonly #waiting = new Set<() => void>();
+  #waiting = new Slots<() => void>();
   #client: DatabaseClient | undefined;
   #isOpening = false;
   #openAgainAt = -Infinity;
@@ -43,12 +44,13 @@ export class ReadPipeline {
     }
     return new Promise((resolve) => {
       const giveUp = (): void => resolve(undefined);
-      this.#waiting.add(giveUp);
+      const waiting = this.#waiting;
+      const slot = waiting.add(giveUp);
       this.#watch ??= this.#checkLater(this.#responses);
       this.#cork(client);
       const settle = (rows: Rows | undefined): void => {
         this.#responses++;
-        this.#waiting.delete(giveUp);
+        waiting.remove(slot);
         resolve(rows);
       };
       client.query({ name, text, values: values as unknown[], types: pg.types }).then(
@@ -124,8 +126,12 @@ export class ReadPipeline {
     this.#client = undefined;
     clearTimeout(this.#watch);
     this.#watch = undefined;
-    for (const giveUp of this.#waiting) giveUp();
-    this.#waiting.clear();
+    const waiting = this.#waiting;
+    // Their slots are emptied later, when their queries fail.
+    this.#waiting = new Slots();
+    waiting.forEach((giveUp) => {
+      giveUp();
+    });
   }
 }
 

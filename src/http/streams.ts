@@ -96,9 +96,9 @@ function requestOf({ req, res, values }: Exchange, openCalls: OpenCalls) {
 /** Aborted when the connection closes, and by the shutdown: Connect itself would add listeners to the shutdown's signal. */
 function signalOf(closed: AbortSignal, openCalls: OpenCalls): AbortSignal {
   const call = new AbortController();
-  openCalls.add(call);
+  const slot = openCalls.add(call);
   const end = () => {
-    openCalls.remove(call);
+    openCalls.remove(slot);
     call.abort(closed.reason);
   };
   closed.addEventListener('abort', end, { once: true });

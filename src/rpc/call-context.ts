@@ -41,7 +41,7 @@ export function openCallContext(init: CallInit): CallContext {
   const expire = (): void => abort('DEADLINE_EXCEEDED');
   const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
   if (timeoutMs === 0) expire();
-  openCalls.add(controller);
+  const slot = openCalls.add(controller);
   return {
     method,
     service: method.parent,
@@ -58,7 +58,7 @@ export function openCallContext(init: CallInit): CallContext {
     close() {
       isOpen = false;
       clearTimeout(timer);
-      openCalls.remove(controller);
+      openCalls.remove(slot);
     },
   };
 }

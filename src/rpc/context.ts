@@ -76,7 +76,7 @@ export interface Locks {
 /** The database side of one call. */
 export interface Work {
   /** Reads outside any transaction. */
-  readonly reads: EntityManager;
+  reads(): EntityManager;
   /** Single statements that commit by themselves. */
   readonly autocommit: Autocommit;
   /** Runs the call's one transaction. */
@@ -142,7 +142,7 @@ export function anyCaller({ values }: Pick<HandlerContext, 'values'>): Caller {
 
 /** The call's entity manager for reading: no transaction, no connection held between queries. */
 export function reads(context: HandlerContext): EntityManager {
-  return work(context).reads;
+  return work(context).reads();
 }
 
 /** Runs single statements that commit by themselves, for hot paths. */

@@ -1,3 +1,5 @@
+import { Slots } from '../slots.ts';
+
 /**
  * The calls of a server that have not ended, which its shutdown aborts.
  *
@@ -6,20 +8,21 @@
  */
 export class OpenCalls {
   readonly #shutdown: AbortSignal;
-  readonly #open = new Set<AbortController>();
+  readonly #open = new Slots<AbortController>();
 
   constructor(shutdown: AbortSignal) {
     this.#shutdown = shutdown;
     shutdown.addEventListener('abort', () => this.#open.forEach(this.#abort), { once: true });
   }
 
-  add(call: AbortController): void {
+  /** Returns the slot of the call. */
+  add(call: AbortController): number {
     if (this.#shutdown.aborted) this.#abort(call);
-    else this.#open.add(call);
+    return this.#open.add(call);
   }
 
-  remove(call: AbortController): void {
-    this.#open.delete(call);
+  remove(slot: number): void {
+    this.#open.remove(slot);
   }
 
   readonly #abort = (call: AbortController): void => call.abort(this.#shutdown.reason);

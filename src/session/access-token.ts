@@ -215,24 +215,26 @@ export class AccessTokens {
   }
 }
 
-/** What is known of the tokens that came last. */
+/** What is known of the tokens that came last, in two Maps, so that nothing is deleted from either: see `Slots`. */
 class LastTokens<Known> {
-  readonly #known = new Map<string, Known>();
-  // Stays at the oldest token. An iterator that begins anew passes every entry that was deleted.
-  readonly #oldest = this.#known.keys();
   readonly #atMost: number;
+  #newer = new Map<string, Known>();
+  #older = new Map<string, Known>();
 
   constructor(atMost: number) {
     this.#atMost = atMost;
   }
 
   get(token: string): Known | undefined {
-    return this.#known.get(token);
+    return this.#newer.get(token) ?? this.#older.get(token);
   }
 
   set(token: string, known: Known): void {
-    if (this.#known.size >= this.#atMost) this.#known.delete(this.#oldest.next().value!);
-    this.#known.set(token, known);
+    if (this.#newer.size >= this.#atMost / 2) {
+      this.#older = this.#newer;
+      this.#newer = new Map();
+    }
+    this.#newer.set(token, known);
   }
 }
 

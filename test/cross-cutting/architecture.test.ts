@@ -59,12 +59,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...databaseFiles('autocommit', 'clock', 'health'),
   ],
   'jobs/poll.ts': ['audit', 'mail', 'project', 'session', ...databaseFiles('autocommit', 'statement')],
+  'slots.ts': [],
   crypto: [],
   text: [],
   http: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text'],
   grpc: ['errors.ts', 'crypto/tls-certificates.ts', 'rpc', 'text', 'database/sqlstate.ts'],
   rpc: [
-    ...['errors.ts', 'audit', 'crypto/master-keys.ts', 'text'],
+    ...['errors.ts', 'slots.ts', 'audit', 'crypto/master-keys.ts', 'text'],
     ...['throttle/address-budget.ts', 'throttle/client-network.ts', 'throttle/configured-limits.ts'],
     'throttle/wait.ts',
     ...databaseFiles('autocommit', 'clock', 'fault', 'sqlstate', 'transaction'),
@@ -87,7 +88,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['project', 'crypto', 'rpc/context.ts'],
     ...databaseFiles('autocommit', 'insert', 'lease', 'statement', 'transaction', 'uuid'),
   ],
-  database: [],
+  database: ['slots.ts'],
   outbound: [],
   // Imports in the other direction: it lists every entity for the ORM.
   'database/entities.ts': ['audit', 'mail', 'request-id', 'throttle', ...domains],
@@ -169,6 +170,8 @@ describe('only the named files', () => {
       ['errors.ts', 'grpc/reflection.ts', 'rpc/connect-error.ts'],
     ],
     ['create errors for the wire', /new ConnectError\(/, ['rpc/connect-error.ts']],
+    // V8 gives each object of such a literal a hidden class in the old generation, which keeps all that the getter refers to.
+    ['have a getter in a literal', /^ {4,}get \w+\(\)/m, []],
     [
       'print',
       /console[.[]|process\.std(out|err)/,

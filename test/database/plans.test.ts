@@ -12,7 +12,8 @@ test('the hot statements are planned once, for any number of sessions in tables 
     const list = 'select name, generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements';
     const rows = await req.contextValues
       .get(kWork)!
-      .reads.execute<{ name: string; generic: number; custom: number }[]>(list);
+      .reads()
+      .execute<{ name: string; generic: number; custom: number }[]>(list);
     for (const { name, ...counts } of rows) plans.set(name, counts);
     return answer;
   };

@@ -117,7 +117,7 @@ test('named statements are prepared under their names, once per connection', asy
   const look: Interceptor = (next) => async (req) => {
     const answer = await next(req);
     const list = 'select name, statement from pg_prepared_statements';
-    for (const each of await req.contextValues.get(kWork)!.reads.execute<{ name: string; statement: string }[]>(list))
+    for (const each of await req.contextValues.get(kWork)!.reads().execute<{ name: string; statement: string }[]>(list))
       prepared.set(each.name, each.statement);
     return answer;
   };

@@ -7,9 +7,9 @@ function openThree() {
   const shutdown = new AbortController();
   const calls = new OpenCalls(shutdown.signal);
   const [ended, open, late] = [new AbortController(), new AbortController(), new AbortController()];
-  calls.add(ended);
+  const slot = calls.add(ended);
   calls.add(open);
-  calls.remove(ended);
+  calls.remove(slot);
   return { shutdown, calls, ended, open, late };
 }
 
