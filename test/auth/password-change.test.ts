@@ -87,7 +87,7 @@ describe.each(wires)('over %s', (wire) => {
     expect(refusal).toMatchObject({ reason: 'PASSWORD_NOT_SET', metadata: {} });
   });
 
-  test('a password that the first proof of the mailbox has removed is none to be asked for', async () => {
+  test('a user whose password the first proof of the mailbox has removed is not asked for it', async () => {
     const service = await start();
     const { auth, admin } = service.clients(wire);
     await admin.createUser(ada, asService);
