@@ -134,10 +134,9 @@ function contentOf(request: IdentifiedRequest): string {
   return JSON.stringify({ ...others, hasPassword: Boolean(password) }, inOrder);
 }
 
-/** For JSON.stringify: the keys of metadata have no order, and JSON has no text for some values of a message. */
+/** For JSON.stringify: the keys of metadata have no order, and JSON has no text for a bigint. */
 function inOrder(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)))
-    return { number: `${value}` };
+  if (typeof value === 'bigint') return { number: `${value}` };
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

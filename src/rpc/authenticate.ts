@@ -39,7 +39,8 @@ export function authenticate({ readBearer, readCertificate, findProject }: Authe
         const isNamed = contextValues.get(kProjectName) !== undefined;
         if (isNamed && contextValues.get(kProject) !== caller.projectId) throw new Refusal('PROJECT_MISMATCH');
         // So that this process knows the settings of the project.
-        contextValues.set(kProject, await findProject(caller.projectId));
+        const found = findProject(caller.projectId);
+        contextValues.set(kProject, typeof found === 'string' ? found : await found);
       }
     }
     return next(req);

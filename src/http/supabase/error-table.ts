@@ -129,9 +129,9 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     EMAIL_ALREADY_REGISTERED: [422, 'user_already_exists', 'User already registered'],
     INVITE_CODE_REQUIRED: signUpIsOff,
     EMAIL_VERIFICATION_DISABLED: [400, 'email_provider_disabled', 'Email signups are disabled'],
-    ...ofNoField('EMAIL_ALREADY_VERIFIED', 'REQUEST_ID_REUSED', 'INVALID_INVITE_CODE', 'INVITE_CODE_USED'),
-    ...ofNoField('INVITE_CODE_EXPIRED', 'INVALID_ACCOUNT_INVITE_CODE', 'ACCOUNT_INVITE_CODE_USED'),
-    ...ofNoField('ACCOUNT_INVITE_CODE_EXPIRED', 'INVITE_EMAIL_MISMATCH'),
+    ...ofNoField('EMAIL_ALREADY_VERIFIED', 'USER_WITHOUT_EMAIL', 'REQUEST_ID_REUSED', 'INVALID_INVITE_CODE'),
+    ...ofNoField('INVITE_CODE_USED', 'INVITE_CODE_EXPIRED', 'INVALID_ACCOUNT_INVITE_CODE'),
+    ...ofNoField('ACCOUNT_INVITE_CODE_USED', 'ACCOUNT_INVITE_CODE_EXPIRED', 'INVITE_EMAIL_MISMATCH'),
   },
   'sign up as a guest': {
     ANONYMOUS_SIGN_IN_DISABLED: [422, 'anonymous_provider_disabled', 'Anonymous sign-ins are disabled'],
@@ -171,7 +171,7 @@ export const rowsOfRoutes: Readonly<Partial<Record<RouteName, Rows>>> = {
     ],
     EMAIL_NOT_VERIFIED: [422, 'email_not_confirmed', 'Please verify your email first.'],
     MAIL_LIMIT_REACHED: mailLimit,
-    ...ofNoField('EMAIL_ALREADY_VERIFIED'),
+    ...ofNoField('EMAIL_ALREADY_VERIFIED', 'USER_WITHOUT_EMAIL'),
   },
   user: {
     SIGN_UP_DISABLED: [422, 'signup_disabled', 'Signups not allowed for this instance'],
