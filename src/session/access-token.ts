@@ -125,7 +125,8 @@ export class AccessTokens {
     this.lifetime = options.lifetime;
   }
 
-  issue(subject: TokenSubject, projectId: string, now: Date): { token: string; expiresAt: Date } {
+  /** `isReadNext`: a call with this token follows at once, and spares the verification of its signature. */
+  issue(subject: TokenSubject, projectId: string, now: Date, isReadNext: boolean): { token: string; expiresAt: Date } {
     const iat = Math.floor(now.getTime() / 1000);
     const exp = Math.min(iat + this.lifetime, Math.floor((subject.expires_by?.getTime() ?? Infinity) / 1000));
     const claims = {
@@ -156,7 +157,7 @@ export class AccessTokens {
     };
     const signer = this.#ring.signer();
     const token = signJwt('JWT', claims, signer);
-    this.#issued.set(token, { payload: claims, kid: signer.id });
+    if (isReadNext) this.#issued.set(token, { payload: claims, kid: signer.id });
     return { token, expiresAt: new Date(exp * 1000) };
   }
 

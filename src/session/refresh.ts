@@ -65,7 +65,8 @@ export function refreshMethod<WithUser extends TokenSubject>(deps: RefreshDeps<W
       const presented = { userId, sessionId, projectId, generation, secretHash, attemptHash, address, userAgent };
       const respond = ({ subject, isReplay }: Rotated<TokenSubject>) => {
         if (isReplay) remark(context, 'replayed');
-        return opener.tokensFor(subject, projectId, successorOf(token), now());
+        // The response has the user already, if the client wants them.
+        return opener.tokensFor(subject, projectId, successorOf(token), now(), false);
       };
       if (!includeUser) return { tokens: respond(await rotation.rotate(autocommit(context), presented)) };
       const rotated = await withUser.rotate(autocommit(context), presented);

@@ -139,8 +139,14 @@ export class SessionOpener {
   }
 
   /** A new access token for the session, and the refresh token. */
-  tokensFor(subject: TokenSubject, projectId: string, refreshToken: RefreshToken, now: Date): TokensInit {
-    const { token, expiresAt } = this.#access.issue(subject, projectId, now);
+  tokensFor(
+    subject: TokenSubject,
+    projectId: string,
+    refreshToken: RefreshToken,
+    now: Date,
+    isReadNext = true,
+  ): TokensInit {
+    const { token, expiresAt } = this.#access.issue(subject, projectId, now, isReadNext);
     return {
       accessToken: token,
       refreshToken: mintRefreshToken(this.#keys, projectId, refreshToken),
