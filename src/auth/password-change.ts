@@ -105,8 +105,8 @@ interface PasswordCheck {
 /**
  * Requires a signed-in user's own password, since the access token may be stolen. Returns the stored hash that matched.
  * Throws USE_OAUTH_PROVIDER or PASSWORD_NOT_SET for a user without a password, CURRENT_PASSWORD_INCORRECT, and
- * OVER_REQUEST_RATE_LIMIT after too many attempts. A new password clears the failures. The right password does not: with every check that its owner
- * makes, a thief would get new attempts.
+ * OVER_REQUEST_RATE_LIMIT after too many attempts. A new password clears the failures. The right password does not: with every
+ * check that its owner makes, a thief would get new attempts.
  */
 export async function requirePassword(
   { passwords, passwordChecks, ownPasswordFailures, now }: AuthDeps,

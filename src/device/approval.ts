@@ -11,7 +11,8 @@ import type { DeviceDeps } from './deps.ts';
  *
  * CALLER_NOT_ALLOWED: the session of the caller was approved itself.
  *
- * EMAIL_NOT_VERIFIED: the address is not verified. Attack: a user who registered somebody else's address could otherwise leave a device behind.
+ * EMAIL_NOT_VERIFIED: the address is not verified. Attack: a user who registered somebody else's address could otherwise leave a
+ * device behind.
  */
 export async function requireApprover(
   em: EntityManager,

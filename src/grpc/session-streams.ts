@@ -10,14 +10,18 @@ interface SessionState {
   pendingStreams?: StreamTable;
 }
 
+/** The version whose uses of the tables `OpenStreams` serves. */
+const knownNode = 'v24.';
+
 /**
  * Gives a session tables of streams that free ended streams at once, in the place of Node's Map and Set: see `Slots`. A stream
  * holds its call, with the request, the response and the context.
  *
- * The tables are private to Node. Should they move one day, or be in use already, the session keeps those that it has: its
- * calls cost more and behave alike.
+ * The tables are private to Node, and a later version may use them in other ways. There, or should they be in use already, the
+ * session keeps those that it has: its calls cost more and behave alike.
  */
 export function freeEndedStreams(session: Http2Session): void {
+  if (!process.version.startsWith(knownNode)) return;
   const state = stateOf(session);
   if (state?.streams?.size !== 0 || state.pendingStreams?.size !== 0) return;
   state.streams = new OpenStreams();

@@ -15,7 +15,7 @@ export class OpenCalls {
     shutdown.addEventListener('abort', () => this.#open.forEach(this.#abort), { once: true });
   }
 
-  /** Returns the slot of the call. */
+  /** Returns the slot of the call, which `remove` empties. */
   add(call: AbortController): number {
     if (this.#shutdown.aborted) this.#abort(call);
     return this.#open.add(call);

@@ -65,8 +65,8 @@ export function refreshMethod<WithUser extends TokenSubject>(deps: RefreshDeps<W
       const presented = { userId, sessionId, projectId, generation, secretHash, attemptHash, address, userAgent };
       const respond = ({ subject, isReplay }: Rotated<TokenSubject>) => {
         if (isReplay) remark(context, 'replayed');
-        // The response has the user already, if the client wants them.
-        return opener.tokensFor(subject, projectId, successorOf(token), now(), false);
+        // No call has to read the user with the new token: the response has them if the client wants them.
+        return opener.tokensFor(subject, projectId, successorOf(token), now(), { isReadNext: false });
       };
       if (!includeUser) return { tokens: respond(await rotation.rotate(autocommit(context), presented)) };
       const rotated = await withUser.rotate(autocommit(context), presented);

@@ -144,7 +144,7 @@ export class SessionOpener {
     projectId: string,
     refreshToken: RefreshToken,
     now: Date,
-    isReadNext = true,
+    { isReadNext = true }: { readonly isReadNext?: boolean } = {},
   ): TokensInit {
     const { token, expiresAt } = this.#access.issue(subject, projectId, now, isReadNext);
     return {

@@ -7,7 +7,7 @@ import { passwordFlows } from './flows/password.ts';
 import { sessionFlows } from './flows/sessions.ts';
 import { signUpFlows } from './flows/sign-up.ts';
 
-if (!installedBrowser) console.warn('NOT TRIED: flows of auth-js in Chromium, because there is none on this machine');
+if (!installedBrowser) console.warn('NOT TRIED: flows of auth-js in Chromium, because no Chromium is installed here');
 
 const flows = Object.entries({ ...signUpFlows, ...mailedFlows, ...passwordFlows, ...sessionFlows }).flatMap(
   ([name, { flowTypes = ['implicit'] as const, ...flow }]) =>
