@@ -116,7 +116,7 @@ export function toConnectError(refusal: Refusal): ConnectError {
   const error = withoutStack(() => new ConnectError(refusal.message, refusal.code, undefined, undefined, refusal));
   const info = create(ErrorInfoSchema, { reason: refusal.reason, domain: errorDomain, metadata });
   error.details.push({ desc: ErrorInfoSchema, value: info });
-  if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: shortened(fields) } });
+  if (fields) error.details.push({ desc: BadRequestSchema, value: { fieldViolations: distinct(fields) } });
   if (refusal.reason === 'INSUFFICIENT_AAL')
     error.details.push({ desc: PreconditionFailureSchema, value: { violations: [levelViolation(metadata)] } });
   if (stepUp) error.details.push({ desc: StepUpRequirementSchema, value: requirementOf(stepUp) });
@@ -127,16 +127,12 @@ export function toConnectError(refusal: Refusal): ConnectError {
   return error;
 }
 
-/** How many violations an error lists. */
-const mostViolations = 50;
-
 /**
- * Each violation once, and not all of very many. Attack: a list of thousands of bad values is a small request. Its error would
- * be a megabyte, and no gRPC client reads that much in trailers.
+ * Each violation once: the fields and rules of the contract bound their number. Attack: a list of thousands of bad values is a
+ * small request. Its error would be a megabyte, and no gRPC client reads that much in trailers.
  */
-function shortened(violations: readonly FieldViolation[]): FieldViolation[] {
-  const distinct = new Map(violations.map((each) => [`${each.field} ${each.description}`, each]));
-  return [...distinct.values()].slice(0, mostViolations);
+function distinct(violations: readonly FieldViolation[]): FieldViolation[] {
+  return [...new Map(violations.map((each) => [`${each.field} ${each.description}`, each])).values()];
 }
 
 /** A stack costs more than the rest of the error. */

@@ -1,16 +1,10 @@
 /** Whether the event loop of a worker runs: it responds to each ping of the primary. */
 export class Heartbeat {
   #unanswered = 0;
-  #hasResponded = false;
 
   /** Pings since its last response. */
   get unanswered(): number {
     return this.#unanswered;
-  }
-
-  /** Whether it has responded since its start. */
-  get hasResponded(): boolean {
-    return this.#hasResponded;
   }
 
   /** False once the event loop has been blocked for five seconds. What the worker reported before is then no longer true. */
@@ -24,6 +18,5 @@ export class Heartbeat {
 
   responded(): void {
     this.#unanswered = 0;
-    this.#hasResponded = true;
   }
 }

@@ -4,7 +4,7 @@ import type { WorkerProcess } from './worker-process.ts';
 const interval = 1000;
 /** Unanswered pings of a worker that is counted as hanging: longer than any pause of a hash or of a garbage collection. */
 const mostUnanswered = 10;
-/** The same before its first response, while it loads its code. */
+/** The same before it is ready, while it loads its code. */
 const mostAtStart = 60;
 
 export interface WatchOptions {
@@ -22,8 +22,8 @@ export function watchWorkers({ workers, onHang }: WatchOptions): () => void {
     for (const worker of [...workers()]) {
       // A worker that is to stop is killed by the limit of its stop.
       if (worker.isStopping) continue;
-      const { hasResponded, unanswered } = worker.heartbeat;
-      const most = hasResponded ? mostUnanswered : mostAtStart;
+      const { unanswered } = worker.heartbeat;
+      const most = worker.isReady ? mostUnanswered : mostAtStart;
       if (unanswered < most) worker.ping();
       else onHang(worker, (most * interval) / 1000);
     }

@@ -117,8 +117,6 @@ export class WorkerProcess {
     if (message.kind === 'ready') {
       this.#isReady = true;
       this.#readiness = 'ready';
-      // Else one that hangs before its first ping would have the minute of a worker that still loads its code.
-      this.heartbeat.responded();
       this.#ready.resolve(message);
     } else if (message.kind === 'pong') this.heartbeat.responded();
     else if (message.kind === 'failed') this.#ready.reject(new Error(message.sentence));

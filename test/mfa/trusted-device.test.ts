@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { FactorType } from '../../gen/gatehouse/v1/factor_pb.ts';
 import { AssuranceLevel } from '../../gen/gatehouse/v1/policy_pb.ts';
 import { SignOutScope } from '../../gen/gatehouse/v1/session_pb.ts';
 import { codeOf, useApp } from '../support/authenticator.ts';
@@ -90,6 +91,13 @@ describe.each(wires)('over %s', (wire) => {
       expect(await isTrusted(clients, token, { ...ada, password })).toBe(false);
     },
   );
+
+  test('the removal of an unfinished app ends no trust', async () => {
+    const { clients, raised, token } = await withDevice(wire);
+    const { factor } = await clients.mfa.enrollFactor({ type: FactorType.TOTP, friendlyName: 'tablet' }, raised);
+    await clients.mfa.unenrollFactor({ factorId: factor!.id }, raised);
+    expect(await isTrusted(clients, token)).toBe(true);
+  });
 
   test('a user trusts twenty devices, and a further one takes the place of the oldest', async () => {
     const { clients, raised, verify, token } = await withDevice(wire);
